@@ -1,0 +1,45 @@
+# Everything on a machine that has only Python >= 3.11: `make demo`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := dev
+
+# Data files, where the machine keeps them; without them the tests that need them are skipped.
+ifndef MINIGAN_DATA
+ifneq ($(wildcard ../shared/data),)
+export MINIGAN_DATA := $(abspath ../shared/data)
+endif
+endif
+
+.PHONY: demo test test-torch lint format docs-check clean
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	touch $@
+
+demo: $(BIN)/.installed  ## train the Gaussian GAN and show what it learned
+	$(BIN)/minigan train gaussian
+
+test: $(BIN)/.installed  ## all tests and doctests
+	$(BIN)/python -m pytest -n auto
+
+$(BIN)/.torch: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),torch]"
+	touch $@
+
+test-torch: $(BIN)/.torch  ## the tests that compare with PyTorch
+	$(BIN)/python -m pytest -m torch
+
+lint: $(BIN)/.installed  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(BIN)/.installed  ## mend formatting and what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,16 @@
+"""Mistyped names: one way to say what is accepted and what was probably meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def unknown(what: str, given: object, accepted: Iterable[str]) -> str:
+    """Return the message for a name that is not in `accepted`.
+
+    >>> unknown("recipe", "gausian", ["gaussian", "mnist-dense"])
+    "unknown recipe 'gausian' (did you mean 'gaussian'?); accepted: gaussian, mnist-dense"
+    """
+    names = list(accepted)
+    close = get_close_matches(str(given), names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {given!r}{hint}; accepted: {', '.join(names) or 'none'}"

@@ -1,0 +1,176 @@
+"""The command line: ``minigan recipes | train | sweep | sample | summary``.
+
+Each command is a thin shell around a function that a notebook can call.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+from minigan import __version__
+from minigan._names import unknown
+
+COMMANDS = {
+    "recipes": "list the systems that can be trained",
+    "summary": "print the layers and parameter counts of a recipe",
+    "train": "train a recipe into a new run folder",
+    "sweep": "train a recipe with many seeds and tabulate the results",
+    "sample": "draw samples from a trained generator",
+}
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_CODES = "exit status: 0 done; 1 failed or diverged; 2 wrong usage; 130 interrupted (Ctrl-C)"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that suggests the option or command that was probably meant, and guesses none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Replace argparse's list of choices by a suggestion."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(None, unknown(str(action.metavar).lower(), value, map(str, action.choices)))
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave with status 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an unknown option is named together with the nearest known one."""
+        known, rest = self.parse_known_args(args, namespace)
+        if rest:
+            target = known.parser if hasattr(known, "parser") else self
+            options = [o for action in target._actions for o in action.option_strings if o.startswith("--")]
+            target.error(unknown("argument", rest[0].split("=")[0], options))
+        return known
+
+
+def recipe_name(text: str) -> str:
+    """Argument type: the name of a recipe."""
+    from minigan.recipes import RECIPES
+
+    if text not in RECIPES:
+        raise argparse.ArgumentTypeError(unknown("recipe", text, RECIPES))
+    return text
+
+
+def ops_name(text: str) -> str:
+    """Argument type: the name of a backend."""
+    from minigan.ops import BACKENDS
+
+    if text not in BACKENDS:
+        raise argparse.ArgumentTypeError(unknown("ops", text, BACKENDS))
+    return text
+
+
+def dtype_name(text: str) -> str:
+    """Argument type: a dtype to train in."""
+    if text not in ("float32", "float64"):
+        raise argparse.ArgumentTypeError(unknown("dtype", text, ("float32", "float64")))
+    return text
+
+
+def at_least(low: int) -> Any:
+    """Argument type: a whole number >= low."""
+
+    def parse(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= {low}")
+        return int(text)
+
+    return parse
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(prog="minigan", description="Train generative adversarial networks, explicitly.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"minigan {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    made = {
+        name: commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".", epilog=EXIT_CODES)
+        for name, about in COMMANDS.items()
+    }
+    for name, sub in made.items():
+        sub.set_defaults(parser=sub)
+        if name in ("summary", "train", "sweep"):
+            sub.add_argument("recipe", type=recipe_name, metavar="RECIPE", help="a name that `minigan recipes` lists")
+            sub.add_argument(
+                "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+                help="replace a hyper-parameter of the recipe (may be given several times)",
+            )  # fmt: skip
+    for name in ("train", "sweep"):
+        sub = made[name]
+        sub.add_argument("--iterations", type=at_least(1), metavar="N", help="the same as --set iterations=N")
+        sub.add_argument("--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist or digits")
+        sub.add_argument(
+            "--data-dir",
+            metavar="DIR",
+            help="folder with the data files (else $MINIGAN_DATA, else the cache)",
+        )
+        sub.add_argument(
+            "--ops",
+            type=ops_name,
+            default="cpu",
+            metavar="NAME",
+            help="backend: reference, cpu (default), cuda",
+        )
+        sub.add_argument(
+            "--dtype", type=dtype_name, default="float32", metavar="NAME", help="float32 (default) or float64"
+        )
+        sub.add_argument("--out", metavar="DIR", help="the folder to write, new or empty (default: runs/RECIPE/NUMBER)")
+    made["train"].add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="seed of every random stream (default 0)"
+    )
+    made["sweep"].add_argument(
+        "--seeds", type=at_least(1), default=10, metavar="N", help="train seeds 0 ... N-1 (default 10)"
+    )
+    made["sweep"].add_argument("--workers", type=at_least(1), metavar="N", help="runs at a time (default: one a core)")
+    sample = made["sample"]
+    sample.add_argument("run", metavar="RUN", help="a run folder")
+    sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="how many samples (default 40)")
+    sample.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the noise (default 0)")
+    sample.add_argument("--out", metavar="FILE", help="where to write them: .npy, or .png for images (must not exist)")
+    return parser
+
+
+def parse_settings(args: Any) -> dict[str, str]:
+    """Return --set, --iterations and --data as one dict of texts."""
+    settings = {}
+    for item in args.settings:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            args.parser.error(f"--set {item!r}; accepted: KEY=VALUE")
+        settings[key] = text
+    for key in ("iterations", "data"):
+        value = getattr(args, key, None)
+        if value is not None:
+            settings[key] = str(value)
+    return settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    args = build_parser().parse_args(argv)
+    from minigan.data.files import DataError
+    from minigan.ops import BackendUnavailable
+    from minigan.training.files import RunError
+
+    try:
+        status: int = import_module("minigan.commands").COMMANDS[args.command](args)
+    except (DataError, RunError, BackendUnavailable) as error:
+        print(f"minigan {args.command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except ValueError as error:
+        print(f"minigan {args.command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"minigan {args.command}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left (minigan ... | head)
+        sys.stderr.close()
+        return EXIT_OK
+    return status

@@ -1,0 +1,122 @@
+"""What each command does: parse nothing, compute nothing, call the library and print."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan import runs
+from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_settings
+from minigan.recipes import RECIPES, get_recipe
+from minigan.training import ProgressBar, RunError, new_folder, write_json
+
+
+def recipes(_args: Any) -> int:
+    """Print the table of recipes."""
+    print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
+    for recipe in RECIPES.values():
+        G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
+        print(f"{recipe.name:<16}{G:>12,}{D:>12,}  {recipe.source:<26}{recipe.about}")
+    return EXIT_OK
+
+
+def summary(args: Any) -> int:
+    """Print both networks of a recipe."""
+    recipe = get_recipe(args.recipe)
+    config = recipe.configure(parse_settings(args))
+    chains = recipe.architecture(config)
+    G, D = recipe.networks(config)
+    print(f"{recipe.name}: {recipe.about}\n\nG")
+    G.summary(chains.noise_shape)
+    print("\nD (ends in logits)")
+    D.summary(chains.data_shape)
+    print("\nsettings (--set KEY=VALUE)")
+    for key, value in vars(config).items():
+        print(f"  {key} = {value}")
+    return EXIT_OK
+
+
+def train(args: Any) -> int:
+    """Train and print the summary."""
+    result = runs.train_recipe(
+        args.recipe, seed=args.seed, settings=parse_settings(args), dtype=args.dtype, ops=args.ops,
+        data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()],
+    )  # fmt: skip
+    print(describe(result))
+    if result["status"] == "diverged":
+        print(f"minigan train: {result['error']}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_INTERRUPTED if result["status"] == "interrupted" else EXIT_OK
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Return the summary of a run as text."""
+    lines = [
+        f"{result['recipe']}: {result['status']} after {result['iterations']} iterations, {result['seconds']:.1f} s, "
+        f"seed {result['seed']}"
+    ]
+    if "generator" in result:
+        g, target = result["generator"], result["target"]
+        lines.append(
+            f"generator      mean {g['mean']:.4f}   std {g['std']:.4f}   (data: {target['mean']:g}, {target['std']:g})"
+        )
+        lines.append(
+            f"JSD            {result['jsd']:.6f} nats   (0 where p_g = p_data, at most log 2 = {math.log(2):.6f})"
+        )
+        if result["value"] is not None:
+            lines.append(f"V(D)           {result['value']:.6f}   C(G) = V(D*) {result['value_optimal']:.6f}")
+        lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
+    else:
+        m = result["metrics"]
+        lines += [f"{name:<15}{value:.6f}" for name, value in m.items()]
+    folder = Path(result["folder"])
+    pictures = sorted(p for p in folder.iterdir() if p.suffix in (".gif", ".png") and not p.name.startswith("samples_"))
+    lines.append(f"run folder     {folder}")
+    lines += [f"               {path}" for path in pictures]
+    return "\n".join(lines)
+
+
+def sweep(args: Any) -> int:
+    """Train many seeds; print and write the table."""
+    folder = new_folder(f"{args.recipe}-sweep", out=args.out)
+
+    def done(one: dict[str, Any]) -> None:
+        print(f"seed {one['seed']}: {one['status']}", file=sys.stderr, flush=True)
+
+    result = runs.sweep(
+        args.recipe, seeds=args.seeds, workers=args.workers, done=done, settings=parse_settings(args),
+        dtype=args.dtype, ops=args.ops, data_dir=args.data_dir,
+    )  # fmt: skip
+    path = write_json(folder / "sweep.json", result.as_dict())
+    print(result)
+    print(path)
+    return EXIT_FAILED if result.failures else EXIT_OK
+
+
+def sample(args: Any) -> int:
+    """Draw samples from a run's generator and write them."""
+    G, recipe, config = runs.load_generator(args.run)
+    rng = np.random.default_rng(args.seed)
+    x = G(recipe.prior(config, args.n, rng).astype(G.dtype))
+    if x.shape[1:] == (1,):
+        print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
+    as_image = recipe.to_images is not None and not str(args.out or "").endswith(".npy")
+    path = Path(args.out) if args.out else _free(Path(args.run), ".png" if as_image else ".npy")
+    if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
+        raise RunError(f"--out {path}; accepted: a name ending in .npy" + (" or .png" if as_image else ""))
+    if path.exists():
+        raise RunError(f"--out {path} exists; accepted: a new file")
+    print(runs.write_samples(path, recipe, x))
+    return EXIT_OK
+
+
+def _free(folder: Path, suffix: str) -> Path:
+    number = 1
+    while (path := folder / f"drawn-{number:03d}{suffix}").exists():
+        number += 1
+    return path
+
+
+COMMANDS = {"recipes": recipes, "summary": summary, "train": train, "sweep": sweep, "sample": sample}

@@ -1,0 +1,46 @@
+"""The IDX format of MNIST (LeCun, Cortes and Burges 1998): read, and checked."""
+
+import math
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan.data.files import DataError, unzip
+
+UNSIGNED_BYTE = 0x08
+
+
+def parse_idx(data: bytes, name: str | os.PathLike[str], *, ndim: int | None = None) -> NDArray[np.uint8]:
+    """Return the array that IDX bytes hold.
+
+    Layout: two zero bytes, the type (8: unsigned byte), the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the numbers.  `name` is used in errors; `ndim` is checked when given.
+    """
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise DataError(f"{name}: not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}, not 00 00")
+    kind, dimensions = data[2], data[3]
+    if kind != UNSIGNED_BYTE:
+        raise DataError(f"{name}: IDX type 0x{kind:02x}; accepted: 0x08 (unsigned byte)")
+    if ndim is not None and dimensions != ndim:
+        raise DataError(f"{name}: {dimensions} dimensions; expected {ndim}")
+    start = 4 + 4 * dimensions
+    if len(data) < start:
+        raise DataError(f"{name}: cut short in the header: {len(data)} bytes of {start}")
+    shape = struct.unpack(f">{dimensions}I", data[4:start])
+    expected = start + math.prod(shape)
+    if len(data) != expected:
+        raise DataError(f"{name}: {len(data):,} bytes, but dimensions {shape} need {expected:,}")
+    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def read_idx(path: str | os.PathLike[str], *, ndim: int | None = None) -> NDArray[np.uint8]:
+    """Read an IDX file, gzipped (.gz) or raw."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    return parse_idx(unzip(path, data) if path.suffix == ".gz" else data, path, ndim=ndim)

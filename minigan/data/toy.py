@@ -1,0 +1,227 @@
+"""Toy densities: each with pdf, logpdf, cdf (in one dimension) and sample.
+
+The densities are written in the logarithm, so that a ratio of two is right far out in the tails.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Density1D(Protocol):
+    """A density on the line."""
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """log p(x)."""
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """p(x)."""
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """P(X <= x)."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """n independent draws (n,)."""
+
+    def breakpoints(self) -> list[float]:
+        """Points that cut the line for quadrature: kinks, centres, and where less than 1e-17 of the mass is left."""
+
+
+def _positive(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
+
+
+def _finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(mu, sigma^2): p(x) = exp(-(x - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)).  sigma is the standard deviation.
+
+    >>> float(Gaussian(4, 2).cdf(4))
+    0.5
+    """
+
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite("mu", self.mu)
+        _positive("sigma", self.sigma)
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """log p(x)."""
+        u = (np.asarray(x, dtype=float) - self.mu) / self.sigma
+        return -0.5 * u * u - math.log(self.sigma) - 0.5 * LOG_2PI
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """p(x)."""
+        return np.exp(self.logpdf(x))
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Phi((x - mu) / sigma)."""
+        from scipy.special import ndtr
+
+        return ndtr((np.asarray(x, dtype=float) - self.mu) / self.sigma)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """n draws (n,)."""
+        return self.mu + self.sigma * rng.standard_normal(n)
+
+    def breakpoints(self) -> list[float]:
+        """mu - 9 sigma, mu, mu + 9 sigma."""
+        return [self.mu + k * self.sigma for k in (-9, 0, 9)]
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """p(x) = exp(-|x - mu| / b) / (2 b).
+
+    >>> float(Laplace(0, 1).pdf(0))
+    0.5
+    """
+
+    mu: float = 0.0
+    b: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite("mu", self.mu)
+        _positive("b", self.b)
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """log p(x)."""
+        return -np.abs(np.asarray(x, dtype=float) - self.mu) / self.b - math.log(2 * self.b)
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """p(x)."""
+        return np.exp(self.logpdf(x))
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """e^u / 2 for u = (x - mu) / b <= 0, else 1 - e^-u / 2."""
+        u = (np.asarray(x, dtype=float) - self.mu) / self.b
+        tail = 0.5 * np.exp(-np.abs(u))
+        return np.where(u <= 0, tail, 1 - tail)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """n draws (n,)."""
+        return rng.laplace(self.mu, self.b, n)
+
+    def breakpoints(self) -> list[float]:
+        """mu - 40 b, mu, mu + 40 b."""
+        return [self.mu + k * self.b for k in (-40, 0, 40)]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """p(x) = sum_k w_k p_k(x) of densities on the line.
+
+    >>> p = Mixture([Gaussian(-1, 1), Gaussian(1, 1)], [0.5, 0.5])
+    >>> float(p.cdf(0))
+    0.5
+    """
+
+    components: Sequence[Density1D]
+    weights: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not self.components or len(self.components) != len(self.weights):
+            raise ValueError(
+                f"weights must be one for each component, got {len(self.weights)} for {len(self.components)} components"
+            )
+        if min(self.weights) < 0 or not math.isclose(sum(self.weights), 1, abs_tol=1e-9):
+            raise ValueError(f"weights must be >= 0 and sum to 1, got {list(self.weights)}")
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """log p(x) by log-sum-exp."""
+        from scipy.special import logsumexp
+
+        kept = [(c, w) for c, w in zip(self.components, self.weights, strict=True) if w > 0]
+        return logsumexp([c.logpdf(x) + math.log(w) for c, w in kept], axis=0)
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """p(x)."""
+        return np.exp(self.logpdf(x))
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """sum_k w_k P_k(x)."""
+        return sum((w * c.cdf(x) for c, w in zip(self.components, self.weights, strict=True)), np.zeros(np.shape(x)))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """n draws (n,)."""
+        which = rng.choice(len(self.weights), n, p=np.asarray(self.weights) / math.fsum(self.weights))
+        x = np.empty(n)
+        for k, component in enumerate(self.components):
+            mine = which == k
+            x[mine] = component.sample(int(mine.sum()), rng)
+        return x
+
+    def breakpoints(self) -> list[float]:
+        """All breakpoints of the components."""
+        return sorted({point for c in self.components for point in c.breakpoints()})
+
+
+@dataclass(frozen=True)
+class Modes:
+    """A mixture of equal isotropic Gaussians in the plane: p(x) = mean_k N(x; c_k, sigma^2 I).    x (N, 2)"""
+
+    centres: tuple[tuple[float, float], ...]
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _positive("sigma", self.sigma)
+        if len(set(self.centres)) != len(self.centres) or not self.centres:
+            raise ValueError(f"centres must be distinct and at least one, got {self.centres}")
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """log p(x)   (N,)."""
+        from scipy.special import logsumexp
+
+        x = np.asarray(x, dtype=float)
+        squared = ((x[..., None, :] - np.asarray(self.centres)) ** 2).sum(axis=-1)  # (N, K)
+        log_each = -0.5 * squared / self.sigma**2 - 2 * math.log(self.sigma) - LOG_2PI
+        return logsumexp(log_each, axis=-1) - math.log(len(self.centres))
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """p(x)   (N,)."""
+        return np.exp(self.logpdf(x))
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """P(X_1 <= x_1, X_2 <= x_2)   (N,): each component is a product of two normal distribution functions."""
+        from scipy.special import ndtr
+
+        u = (np.asarray(x, dtype=float)[..., None, :] - np.asarray(self.centres)) / self.sigma
+        return ndtr(u).prod(axis=-1).mean(axis=-1)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """n draws (n, 2)."""
+        which = rng.integers(len(self.centres), size=n)
+        return np.asarray(self.centres)[which] + self.sigma * rng.standard_normal((n, 2))
+
+
+def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> Modes:
+    """`modes` DISTINCT Gaussians on a circle, at the angles 2 pi k / modes.
+
+    >>> len(set(ring(8).centres))
+    8
+    """
+    if modes < 1:
+        raise ValueError(f"modes must be >= 1, got {modes!r}")
+    _positive("radius", radius)
+    angles = [2 * math.pi * k / modes for k in range(modes)]
+    return Modes(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
+
+
+def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> Modes:
+    """Gaussians on all pairs of `ticks` (25 of them by default)."""
+    return Modes(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)

@@ -1,0 +1,282 @@
+"""Algorithm 1 of Goodfellow et al. 2014: the two steps, and the orders in which the documents take them.
+
+A step is a gradient and an update.  The gradient functions return what they saw, so that a caller
+can report D(x), D(G(z)) and the losses without a second pass.
+
+How D sees a batch is an argument, `through`: `separate` (real, then fake: batch statistics of each) or
+`joint` (one batch of both: common batch statistics, as ``train_on_batch`` of a concatenated batch has).
+How G makes the fakes for D is one too, `fakes`: `fresh_fakes` (training mode) or `inference_fakes` (running
+statistics, no dropout, as ``generator.predict``).  So is how the frozen D judges them in G's step, `judge`:
+`batch_judge` (training mode), `tracking_judge` (the same, and D's running statistics follow, as in PyTorch) or
+`running_judge` (inference mode, as TensorFlow 2 freezes batch norm).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.layers.base import Pullback
+from minigan.losses import Objective
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Optimizer
+
+Rng = np.random.Generator
+Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]
+Through = Callable[..., Passes]
+Fakes = Callable[..., Array]
+Judge = Callable[..., tuple[Array, Pullback]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step saw: the cost, and the logits of D on real and on fake (before the update)."""
+
+    value: Any
+    s_real: Array | None
+    s_fake: Array
+
+
+# --- how D sees real and fake ---------------------------------------------------------------------
+
+
+def separate(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None = None) -> Passes:
+    """Run D on real and on fake, each with its own batch statistics.
+
+    Returns s_real, s_fake and backward(ds_real, ds_fake, g), which adds dJ/dtheta_D to g.
+    """
+    s_real, back_real = D.forward(x_real, train=True, rng=rng)
+    s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
+
+    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
+        back_real(ds_real, g, need_dx=False)
+        back_fake(ds_fake, g, need_dx=False)
+
+    return s_real, s_fake, backward
+
+
+def joint(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None = None) -> Passes:
+    """Run D on real and fake as one batch with common batch statistics."""
+    xp, n = D.ops.xp, len(x_real)
+    s, back = D.forward(xp.concatenate([x_real, x_fake]), train=True, rng=rng)
+
+    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
+        back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False)
+
+    return s[:n], s[n:], backward
+
+
+# --- how G makes the fakes that D is trained on ---------------------------------------------------
+
+
+def fresh_fakes(G: Network, z: Array, *, rng: Rng | None = None) -> Array:
+    """x = G(z) in training mode: batch statistics (which update the running ones) and dropout."""
+    return G.forward(z, train=True, rng=rng)[0]
+
+
+def inference_fakes(G: Network, z: Array, *, rng: Rng | None = None) -> Array:
+    """x = G(z) at inference: running statistics, no dropout, G untouched."""
+    return G(z)
+
+
+# --- how the frozen D judges G's samples ----------------------------------------------------------
+
+
+def batch_judge(D: Network, x: Array, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in training mode (batch statistics, dropout); its running statistics stay as they are."""
+    return D.forward(x, train=True, rng=rng, update_state=False)
+
+
+def tracking_judge(D: Network, x: Array, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in training mode, and its running statistics follow."""
+    return D.forward(x, train=True, rng=rng)
+
+
+def running_judge(D: Network, x: Array, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in inference mode (running statistics, no dropout)."""
+    return D.forward(x, train=False, rng=rng)
+
+
+# --- gradients and steps --------------------------------------------------------------------------
+
+
+def discriminator_gradient(
+    D: Network,
+    objective: Objective,
+    x_real: Array,
+    x_fake: Array,
+    *,
+    rng: Rng | None = None,
+    through: Through = separate,
+) -> tuple[Array, Outcome]:
+    """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
+    s_real, s_fake, backward = through(D, x_real, x_fake, rng=rng)
+    value, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
+    g = D.zeros_like_theta()
+    backward(ds_real, ds_fake, g)
+    return g, Outcome(value, s_real, s_fake)
+
+
+def generator_gradient(
+    G: Network,
+    D: Network,
+    objective: Objective,
+    z: Array,
+    *,
+    rng: Rng | None = None,
+    judge: Judge = batch_judge,
+) -> tuple[Array, Outcome]:
+    """g = dJ_G / dtheta_G at a batch of noise, through D, which is frozen."""
+    x_fake, back_G = G.forward(z, train=True, rng=rng)
+    s_fake, back_D = judge(D, x_fake, rng=rng)
+    value, ds_fake = objective.generator(s_fake)
+    g = G.zeros_like_theta()
+    back_G(back_D(ds_fake), g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds; no g for D: frozen
+    return g, Outcome(value, None, s_fake)
+
+
+def discriminator_step(
+    D: Network,
+    optimizer: Optimizer,
+    objective: Objective,
+    x_real: Array,
+    x_fake: Array,
+    *,
+    rng: Rng | None = None,
+    through: Through = separate,
+) -> Outcome:
+    """Update D once by descending J_D; returns what D saw before the update."""
+    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, through=through)
+    optimizer.step(g)
+    return outcome
+
+
+def generator_step(
+    G: Network,
+    D: Network,
+    optimizer: Optimizer,
+    objective: Objective,
+    z: Array,
+    *,
+    rng: Rng | None = None,
+    judge: Judge = batch_judge,
+) -> Outcome:
+    """Update G once by descending J_G through the frozen D; returns what D saw before the update."""
+    g, outcome = generator_gradient(G, D, objective, z, rng=rng, judge=judge)
+    optimizer.step(g)
+    return outcome
+
+
+# --- the game, and the orders of play -------------------------------------------------------------
+
+
+@dataclass
+class GAN:
+    """Two networks, their optimizers, the objective and the random stream of dropout."""
+
+    G: Network
+    D: Network
+    optimizer_G: Optimizer
+    optimizer_D: Optimizer
+    objective: Objective
+    rng: Rng | None = None
+    through: Through = separate
+    fakes: Fakes = fresh_fakes
+    judge: Judge = batch_judge
+
+    def update_D(self, x_real: Array, x_fake: Array) -> Outcome:
+        """Take one discriminator step."""
+        return discriminator_step(
+            self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, through=self.through
+        )
+
+    def update_G(self, z: Array) -> Outcome:
+        """Take one generator step."""
+        return generator_step(
+            self.G,
+            self.D,
+            self.optimizer_G,
+            self.objective,
+            z,
+            rng=self.rng,
+            judge=self.judge,
+        )
+
+    def fake(self, z: Array) -> Array:
+        """Return fakes for D to be trained on."""
+        return self.fakes(self.G, z, rng=self.rng)
+
+
+Draw = Callable[[], Array]
+Played = tuple[Outcome, Outcome]
+"""The last outcomes of D and of G in one iteration."""
+
+
+def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
+    """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
+    _require_updates(k=k)
+    for _ in range(k):
+        seen_D = gan.update_D(real(), gan.fake(noise()))
+    return seen_D, gan.update_G(noise())
+
+
+def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> Played:
+    """Draw one batch; D is updated several times on it, then G several times on the same noise."""
+    _require_updates(d_updates=d_updates, g_updates=g_updates)
+    z = noise()
+    x_fake = gan.fake(z)
+    x_real = real()
+    for _ in range(d_updates):
+        seen_D = gan.update_D(x_real, x_fake)
+    for _ in range(g_updates):
+        seen_G = gan.update_G(z)
+    return seen_D, seen_G
+
+
+def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
+    """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
+
+    One pass of G and one of D on its samples serve both players: D's pullback is run twice, with
+    parameter gradients for D and frozen for G.
+    """
+    G, D, objective = gan.G, gan.D, gan.objective
+    x_fake, back_G = G.forward(noise(), train=True, rng=gan.rng)
+    s_real, back_real = D.forward(real(), train=True, rng=gan.rng)
+    s_fake, back_fake = D.forward(x_fake, train=True, rng=gan.rng)
+    value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
+    value_G, ds_for_G = objective.generator(s_fake)
+    g_D, g_G = D.zeros_like_theta(), G.zeros_like_theta()
+    back_real(ds_real, g_D, need_dx=False)
+    back_fake(ds_fake, g_D, need_dx=False)
+    back_G(back_fake(ds_for_G), g_G, need_dx=False)
+    gan.optimizer_D.step(g_D)
+    gan.optimizer_G.step(g_G)
+    return Outcome(value_D, s_real, s_fake), Outcome(value_G, None, s_fake)
+
+
+def pretrain(gan: GAN, x_real: Array, x_fake: Array, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
+    """Train D alone on a fixed set of real and fake examples in shuffled batches; returns J_D of each batch.
+
+    A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.
+    Batches that hold one kind only are left out (with 32 examples: one in 2^31).
+    """
+    _require_updates(batch_size=batch_size, epochs=epochs)
+    n = len(x_real)
+    values = []
+    for _ in range(epochs):
+        order = rng.permutation(n + len(x_fake))
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            is_real = batch < n
+            if is_real.any() and not is_real.all():
+                outcome = gan.update_D(x_real[batch[is_real]], x_fake[batch[~is_real] - n])
+                values.append(float(outcome.value))
+    return values
+
+
+def _require_updates(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be >= 1, got {count!r}")

@@ -1,0 +1,99 @@
+"""Activations: y = f(x) elementwise (Softmax: along the last axis).  None has parameters."""
+
+from dataclasses import dataclass
+
+from minigan.layers.base import Context, Layer, Pullback, Views
+from minigan.ops import Array
+from minigan.ops.reference import real
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """y = max(x, 0);  dx = dy where x > 0, else 0 (at x = 0 the derivative is taken as 0)."""
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return max(x, 0) and its pullback."""
+        ops = ctx.ops
+        y = ops.relu(x)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return ops.relu_backward(dy, y) if need_dx else None
+
+        return y, backward
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Layer):
+    """y = x where x > 0, else slope x;  dx = dy or slope dy."""
+
+    slope: float
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return max(x, slope x) (for slope < 1) and its pullback."""
+        where, positive, slope = ctx.ops.xp.where, real(x) > 0, self.slope
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return where(positive, dy, slope * dy) if need_dx else None
+
+        return where(positive, x, slope * x), backward
+
+
+@dataclass(frozen=True)
+class Tanh(Layer):
+    """y = tanh x;  dx = dy (1 - y^2)."""
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return tanh x and its pullback."""
+        y = ctx.ops.xp.tanh(x)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return dy * (1 - y * y) if need_dx else None
+
+        return y, backward
+
+
+@dataclass(frozen=True)
+class Sigmoid(Layer):
+    """y = 1 / (1 + e^-x);  dx = dy y (1 - y).
+
+    For the last layer of G (pixels in [0, 1]).  D ends in logits: the objectives apply the sigmoid,
+    so that log D is never the logarithm of a rounded number.
+    """
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return sigma(x) and its pullback."""
+        y = ctx.ops.sigmoid(x)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return dy * (y * (1 - y)) if need_dx else None
+
+        return y, backward
+
+
+@dataclass(frozen=True)
+class Softplus(Layer):
+    """y = log(1 + e^x);  dx = dy / (1 + e^-x)."""
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return log(1 + e^x) and its pullback."""
+        ops = ctx.ops
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return dy * ops.sigmoid(x) if need_dx else None
+
+        return ops.softplus(x), backward
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k)."""
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return the softmax and its pullback."""
+        e = ctx.ops.xp.exp(x - real(x).max(axis=-1, keepdims=True))  # shifting x leaves y as it is
+        y = e / e.sum(axis=-1, keepdims=True)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return y * (dy - (dy * y).sum(axis=-1, keepdims=True)) if need_dx else None
+
+        return y, backward

@@ -1,0 +1,94 @@
+"""What a layer is: a description, a forward pass, and the pullback that the forward pass returns."""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.initializers import Initializer
+from minigan.ops import Array, Ops
+
+Shape = tuple[int, ...]
+Views = Mapping[str, Array]
+
+Pullback = Callable[..., Any]
+"""``backward(dy, g=None, *, need_dx=True) -> dx``: the vector-Jacobian product.
+
+dy is dL/dy; dx is dL/dx, or None if not need_dx.  The parameter gradients are ADDED to the views g;
+g=None means frozen: no parameter gradient is computed.  A pullback never writes into dy, may be
+called twice with the same result, and keeps nothing that a later forward could overwrite.
+"""
+
+
+class ShapeError(ValueError):
+    """An array or a layer whose shape does not fit."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a forward pass is given beside p and x."""
+
+    ops: Ops
+    train: bool = False
+    rng: np.random.Generator | None = None
+    state: MutableMapping[str, Array] | None = None  # running statistics, written in place
+    update_state: bool = True
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Shape, initial distribution and fans of one parameter."""
+
+    shape: Shape
+    init: Initializer
+    fan_in: int
+    fan_out: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able."""
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters by name, in the order of theta."""
+        return {}
+
+    def state(self) -> dict[str, tuple[Shape, float]]:
+        """Return shape and initial value of each running statistic."""
+        return {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of y for x of `shape` (both without the batch axis N)."""
+        return shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return y and the pullback."""
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def describe(self) -> dict[str, Any]:
+        """Return the layer as JSON-able data: its class name and its fields."""
+        fields = asdict(self)
+        for key in fields:
+            value = getattr(self, key)
+            if isinstance(value, Initializer):
+                fields[key] = {"initializer": type(value).__name__, **asdict(value)}
+        return {"layer": type(self).__name__, **fields}
+
+
+def require_features(layer: Layer, x: Array, n: int) -> None:
+    """Raise ShapeError unless x is (N, n)."""
+    if x.ndim != 2 or x.shape[1] != n:
+        raise ShapeError(f"{layer}: x has shape {x.shape}; accepted: (N, {n})")
+
+
+def require_size(**sizes: object) -> None:
+    """Raise unless every named size is an int >= 1.
+
+    >>> require_size(n_in=3, n_out=0)
+    Traceback (most recent call last):
+    ValueError: n_out must be an int >= 1, got 0
+    """
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an int >= 1, got {value!r}")

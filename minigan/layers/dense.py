@@ -1,0 +1,62 @@
+"""Dense: the affine map."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from minigan.initializers import GlorotUniform, Initializer, Zeros
+from minigan.layers.base import (
+    Context,
+    Layer,
+    Parameter,
+    Pullback,
+    Shape,
+    ShapeError,
+    Views,
+    require_features,
+    require_size,
+)
+from minigan.ops import Array
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)
+
+    Without `bias`, y = x W.  W starts Glorot-uniform and b at zero, as in Keras.
+    """
+
+    n_in: int
+    n_out: int
+    _: KW_ONLY
+    bias: bool = True
+    weight_init: Initializer = GlorotUniform()
+    bias_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        require_size(n_in=self.n_in, n_out=self.n_out)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """W (I, O), b (O,)."""
+        W = Parameter((self.n_in, self.n_out), self.weight_init, self.n_in, self.n_out)
+        b = Parameter((self.n_out,), self.bias_init, self.n_in, self.n_out)
+        return {"W": W, "b": b} if self.bias else {"W": W}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(I,) -> (O,)."""
+        if shape != (self.n_in,):
+            raise ShapeError(f"{self}: input shape {shape}; accepted: ({self.n_in},)")
+        return (self.n_out,)
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return x W + b and its pullback."""
+        require_features(self, x, self.n_in)
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is not None:  # None: frozen
+                dW, db = g["W"], g.get("b")
+                dW += x.T @ dy  # dL/dW = x^T dy
+                if db is not None:
+                    db += ops.sum_rows(dy)  # dL/db = sum_n dy_n
+            return ops.affine(dy, W.T) if need_dx else None  # dL/dx = dy W^T
+
+        return ops.affine(x, W, b), backward

@@ -1,0 +1,69 @@
+"""Maxout (Goodfellow et al. 2013, eq. 1-2): the maximum of P affine maps."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from minigan.initializers import GlorotUniform, Initializer, Zeros
+from minigan.layers.base import (
+    Context,
+    Layer,
+    Parameter,
+    Pullback,
+    Shape,
+    ShapeError,
+    Views,
+    require_features,
+    require_size,
+)
+from minigan.ops import Array
+from minigan.ops.reference import real
+
+
+@dataclass(frozen=True)
+class Maxout(Layer):
+    """y_no = max_p a_nop,  a = x W + b.    x (N, I)   W (I, O P)   b (O P,)   y (N, O)
+
+    The P pieces of one unit are adjacent columns of W.  Where pieces tie, the first one is taken.
+    """
+
+    n_in: int
+    n_out: int
+    _: KW_ONLY
+    pieces: int
+    weight_init: Initializer = GlorotUniform()
+    bias_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        require_size(n_in=self.n_in, n_out=self.n_out, pieces=self.pieces)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """W (I, O P), b (O P,)."""
+        width = self.n_out * self.pieces
+        return {
+            "W": Parameter((self.n_in, width), self.weight_init, self.n_in, width),
+            "b": Parameter((width,), self.bias_init, self.n_in, width),
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(I,) -> (O,)."""
+        if shape != (self.n_in,):
+            raise ShapeError(f"{self}: input shape {shape}; accepted: ({self.n_in},)")
+        return (self.n_out,)
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return max_p (x W + b)_nop and its pullback."""
+        require_features(self, x, self.n_in)
+        ops, W = ctx.ops, p["W"]
+        xp = ops.xp
+        a = ops.affine(x, W, p["b"]).reshape(-1, self.n_out, self.pieces)
+        winner = real(a).argmax(axis=2)[:, :, None]  # (N, O, 1)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            one_hot = winner == xp.arange(self.pieces)  # (N, O, P): da_nop = dy_no for the winning piece, else 0
+            da = xp.where(one_hot, dy[:, :, None], 0).reshape(len(x), -1)
+            if g is not None:
+                dW, db = g["W"], g["b"]
+                dW += x.T @ da
+                db += ops.sum_rows(da)
+            return ops.affine(da, W.T) if need_dx else None
+
+        return xp.take_along_axis(a, winner, axis=2)[:, :, 0], backward

@@ -1,0 +1,119 @@
+"""Batch normalisation (Ioffe and Szegedy 2015, Algorithms 1 and 2)."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from minigan._names import unknown
+from minigan.initializers import Constant, Initializer, Zeros
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views, require_size
+from minigan.ops import Array
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (..., C)   gamma, beta (C,)
+
+    While training, mu and var are the mean and biased variance over all axes but the last (M rows);
+    at inference, the running statistics.  Frameworks disagree on how those move:
+
+    momentum_on="new":  running <- (1 - momentum) running + momentum batch        (PyTorch, the default)
+    momentum_on="old":  running <- momentum running + (1 - momentum) batch        (Keras)
+    unbiased=True:      M / (M - 1) var goes into the running variance            (PyTorch, the default)
+
+    ``BatchNorm.keras(channels)`` has the four defaults of Keras: eps 1e-3, momentum 0.99 on the old value, biased.
+    """
+
+    channels: int
+    _: KW_ONLY
+    eps: float = 1e-5
+    momentum: float = 0.1
+    momentum_on: str = "new"
+    unbiased: bool = True
+    gamma_init: Initializer = Constant(1.0)
+    beta_init: Initializer = Zeros()
+
+    @classmethod
+    def keras(cls, channels: int, *, eps: float = 1e-3, momentum: float = 0.99) -> "BatchNorm":
+        """Return the layer that Keras means by BatchNormalization(momentum=momentum, epsilon=eps)."""
+        return cls(channels, eps=eps, momentum=momentum, momentum_on="old", unbiased=False)
+
+    def __post_init__(self) -> None:
+        require_size(channels=self.channels)
+        if not self.eps > 0:
+            raise ValueError(f"eps must be > 0, got {self.eps!r}")
+        if not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum must be in [0, 1], got {self.momentum!r}")
+        if self.momentum_on not in ("old", "new"):
+            raise ValueError(unknown("momentum_on", self.momentum_on, ("old", "new")))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return gamma (C,) and beta (C,)."""
+        C = self.channels
+        return {
+            "gamma": Parameter((C,), self.gamma_init, C, C),
+            "beta": Parameter((C,), self.beta_init, C, C),
+        }
+
+    def state(self) -> dict[str, tuple[Shape, float]]:
+        """Return the running mean, from 0, and variance, from 1."""
+        return {"running_mean": ((self.channels,), 0.0), "running_var": ((self.channels,), 1.0)}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(..., C) -> (..., C)."""
+        if not shape or shape[-1] != self.channels:
+            raise ShapeError(f"{self}: input shape {shape}; accepted: (..., {self.channels})")
+        return shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Normalise with the batch (train) or with the running statistics."""
+        if x.shape[-1] != self.channels or x.ndim < 2:
+            raise ShapeError(f"{self}: x has shape {x.shape}; accepted: (N, ..., {self.channels})")
+        return self._train(p, x, ctx) if ctx.train else self._infer(p, x, ctx)
+
+    def _train(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        ops, gamma = ctx.ops, p["gamma"]
+        M = x.size // self.channels
+        mu, var = ops.moments(x)
+        if ctx.update_state and ctx.state is not None:
+            self._update(ctx.state, mu, var, M)
+        inverse = 1 / ops.xp.sqrt(var + self.eps)
+        x_hat = (x - mu) * inverse
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            sum_dy = ops.sum_rows(dy)
+            sum_dy_x = ops.sum_rows(dy * x_hat)
+            if g is not None:
+                dgamma, dbeta = g["gamma"], g["beta"]
+                dgamma += sum_dy_x  # dL/dgamma = sum_m dy_m x_hat_m
+                dbeta += sum_dy  # dL/dbeta = sum_m dy_m
+            if not need_dx:
+                return None
+            # dL/dx = gamma / sqrt(var + eps) (dy - mean(dy) - x_hat mean(dy x_hat))
+            return (gamma * inverse) * (dy - sum_dy / M - x_hat * (sum_dy_x / M))
+
+        return gamma * x_hat + p["beta"], backward
+
+    def _infer(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        ops, gamma, state = ctx.ops, p["gamma"], ctx.state
+        assert state is not None  # noqa: S101  (Network always hands it over)
+        # A copy: a later training step writes the running statistics in place.
+        mu, inverse = state["running_mean"].copy(), 1 / ops.xp.sqrt(state["running_var"] + self.eps)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is not None:
+                dgamma, dbeta = g["gamma"], g["beta"]
+                dgamma += ops.sum_rows(dy * ((x - mu) * inverse))
+                dbeta += ops.sum_rows(dy)
+            return dy * (gamma * inverse) if need_dx else None
+
+        return (x - mu) * (gamma * inverse) + p["beta"], backward
+
+    def _update(self, state: Views, mu: Array, var: Array, M: int) -> None:
+        """Move the running statistics towards the batch."""
+        if self.unbiased:
+            if M < 2:
+                raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")
+            var = var * M / (M - 1)
+        step = self.momentum if self.momentum_on == "new" else 1 - self.momentum
+        for name, batch in (("running_mean", mu), ("running_var", var)):
+            running = state[name]
+            running += step * (batch - running)

@@ -1,0 +1,48 @@
+"""Flatten and Reshape: the same numbers in another shape."""
+
+import math
+from dataclasses import dataclass
+
+from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views, require_size
+from minigan.ops import Array
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """y = x as (N, -1).    x (N, ...)"""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(...) -> (product,)."""
+        return (math.prod(shape),)
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return x flattened; the pullback gives dy the shape of x."""
+        return _reshape(x, (math.prod(x.shape[1:]),))
+
+
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """y = x as (N, *shape).    x (N, ...)"""
+
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        require_size(**{f"shape[{i}]": n for i, n in enumerate(self.shape)})
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(...) -> shape."""
+        if math.prod(shape) != math.prod(self.shape):
+            raise ShapeError(f"{self}: input shape {shape} has {math.prod(shape)} numbers, not {math.prod(self.shape)}")
+        return self.shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return x reshaped; the pullback gives dy the shape of x."""
+        return _reshape(x, self.output_shape(x.shape[1:]))
+
+
+def _reshape(x: Array, shape: Shape) -> tuple[Array, Pullback]:
+    def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+        return dy.reshape(x.shape) if need_dx else None
+
+    return x.reshape(len(x), *shape), backward

@@ -1,0 +1,5 @@
+"""Metrics: how far a generator is from the data."""
+
+from minigan.metrics.divergences import integrate, jsd, kl, optimal_discriminator, value
+
+__all__ = ["integrate", "jsd", "kl", "optimal_discriminator", "value"]

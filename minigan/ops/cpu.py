@@ -1,0 +1,88 @@
+"""The CPU backend: the reference's results, with the bodies that NumPy can run faster.
+
+Each function here replaces one of ``minigan.ops.reference`` for real floating arrays and hands
+every other dtype back to it.
+"""
+
+import numpy as np
+
+from minigan.ops import reference
+from minigan.ops.protocol import Array
+from minigan.ops.reference import adam, dropout_mask, momentum, rmsprop
+
+__all__ = [
+    "adam", "affine", "dropout_mask", "moments", "momentum", "name", "relu", "relu_backward",
+    "rmsprop", "sigmoid", "softplus", "sum_rows", "xp",
+]  # fmt: skip
+
+name = "cpu"
+xp = np
+
+
+def affine(x: Array, W: Array, b: Array | None = None) -> Array:
+    """y = x W + b, the bias added in place.
+
+    One input feature (I = 1) is an outer product, which BLAS and NumPy run at a fifth of their
+    speed: it goes as [x 1] [W; b], a product with K = 2.
+    """
+    if W.shape[0] == 1 and W.shape[1] > 1 and x.dtype.kind == "f" and x.dtype == W.dtype:
+        xs = np.ones((x.shape[0], 2), dtype=x.dtype)
+        xs[:, 0] = x[:, 0]
+        Ws = np.zeros((2, W.shape[1]), dtype=W.dtype)
+        Ws[0] = W[0]
+        if b is not None:
+            Ws[1] = b
+        return xs @ Ws
+    y = x @ W
+    if b is not None:
+        y += b
+    return y
+
+
+def sum_rows(x: Array) -> Array:
+    """Sum over all axes but the last, as the product of a row of ones with x (a BLAS call)."""
+    if x.dtype.kind != "f":
+        return reference.sum_rows(x)
+    rows = x.reshape(-1, x.shape[-1])
+    return np.ones(rows.shape[0], dtype=x.dtype) @ rows
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0) in one pass."""
+    return np.maximum(x, 0) if x.dtype.kind == "f" else reference.relu(x)
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    """dy masked by y > 0."""
+    return np.multiply(dy, y > 0) if dy.dtype.kind == "f" else reference.relu_backward(dy, y)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x) by e^-|x|, in place."""
+    if x.dtype.kind != "f":
+        return reference.sigmoid(x)
+    e = np.exp(-np.abs(x))
+    y = np.where(x > 0, 1, e)
+    e += 1
+    y /= e
+    return y
+
+
+def softplus(x: Array) -> Array:
+    """max(x, 0) + log(1 + e^-|x|), in place."""
+    if x.dtype.kind != "f":
+        return reference.softplus(x)
+    y = np.log1p(np.exp(-np.abs(x)))
+    y += np.maximum(x, 0)
+    return y
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance, the sums as BLAS calls."""
+    if x.dtype.kind != "f":
+        return reference.moments(x)
+    rows = x.reshape(-1, x.shape[-1])
+    mu = sum_rows(rows) / rows.shape[0]
+    centred = rows - mu
+    centred *= centred
+    return mu, sum_rows(centred) / rows.shape[0]

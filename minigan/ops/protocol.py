@@ -1,0 +1,68 @@
+"""The signatures that every backend has."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Ops(Protocol):
+    """What a layer asks of a backend beyond the array methods that NumPy and CuPy share.
+
+    ``minigan.ops.reference`` is the definition of correct; every other backend has the same
+    functions with the same arguments (a test compares the signatures) and agrees with it to
+    rounding.
+    """
+
+    name: str
+
+    @property
+    def xp(self) -> Any:
+        """The array module: numpy or cupy."""
+
+    def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
+        """x W + b."""
+
+    def sum_rows(self, x: Array) -> Array:
+        """Sum over all axes but the last."""
+
+    def relu(self, x: Array) -> Array:
+        """max(x, 0)."""
+
+    def relu_backward(self, dy: Array, y: Array) -> Array:
+        """dy where y > 0, else 0."""
+
+    def sigmoid(self, x: Array) -> Array:
+        """1 / (1 + exp(-x))."""
+
+    def softplus(self, x: Array) -> Array:
+        """log(1 + exp(x))."""
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Mean and biased variance over all axes but the last."""
+
+    def dropout_mask(self, rng: np.random.Generator, x: Array, rate: float) -> Array:
+        """0 with probability rate, else 1 / (1 - rate)."""
+
+    def adam(
+        self,
+        theta: Array,
+        g: Array,
+        m: Array,
+        v: Array,
+        t: int,
+        *,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+    ) -> None:
+        """One update of Adam, in place."""
+
+    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+        """One update of RMSProp, in place."""
+
+    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+        """One update of gradient descent with momentum, in place."""

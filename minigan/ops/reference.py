@@ -1,0 +1,103 @@
+"""The definition of correct: plain NumPy, the same lines for every dtype.
+
+float32 and float64 to train, complex128 for the complex step, object arrays of Fractions or of
+balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs``, ``logaddexp``,
+``conj`` (they drop or mix the imaginary part), masks from the real part, and Python scalars only
+(``float32 * np.float64`` would be float64).
+"""
+
+import numpy as np
+
+from minigan.ops.protocol import Array
+
+name = "reference"
+xp = np
+
+
+def real(x: Array) -> Array:
+    """Return the part that decides a branch: Re x for complex x, else x."""
+    return x.real if x.dtype.kind == "c" else x
+
+
+def affine(x: Array, W: Array, b: Array | None = None) -> Array:
+    """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
+    y = x @ W
+    return y if b is None else y + b
+
+
+def sum_rows(x: Array) -> Array:
+    """s_c = sum over all axes but the last.    x (..., C)   s (C,)"""
+    return x.reshape(-1, x.shape[-1]).sum(axis=0)
+
+
+def relu(x: Array) -> Array:
+    """y = 0 where Re x <= 0, else x (so that NaN stays NaN)."""
+    return np.where(real(x) <= 0, 0, x)
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    """dx = 0 where Re y <= 0, else dy."""
+    return np.where(real(y) <= 0, 0, dy)
+
+
+def sigmoid(x: Array) -> Array:
+    """sigma(x) = 1 / (1 + e^-x), as e^x / (1 + e^x) where x < 0: no overflow, full relative accuracy."""
+    positive = real(x) > 0
+    e = np.exp(np.where(positive, -x, x))
+    return np.where(positive, 1, e) / (1 + e)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
+    positive = real(x) > 0
+    return np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """mu_c = mean of x,  var_c = mean of (x - mu)^2 (biased).    x (..., C)   mu, var (C,)"""
+    rows = x.reshape(-1, x.shape[-1])
+    n = rows.shape[0]
+    mu = rows.sum(axis=0) / n
+    centred = rows - mu
+    return mu, (centred * centred).sum(axis=0) / n
+
+
+def dropout_mask(rng: np.random.Generator, x: Array, rate: float) -> Array:
+    """mask = 1/(1 - rate) with probability 1 - rate, else 0; like x in shape and dtype.
+
+    The uniform numbers are float32 whatever the dtype of x, so one seed gives one mask.
+    """
+    keep = rng.random(x.shape, dtype=np.float32) >= rate
+    return keep.astype(x.dtype) / (1 - rate)
+
+
+def adam(
+    theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
+) -> None:
+    """Algorithm 1 of Kingma and Ba 2015, at time step t = 1, 2, ...
+
+    m <- beta1 m + (1 - beta1) g         v <- beta2 v + (1 - beta2) g^2
+    m_hat = m / (1 - beta1^t)            v_hat = v / (1 - beta2^t)
+    theta <- theta - lr m_hat / (sqrt(v_hat) + eps)
+    """
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    denominator = np.sqrt(v / (1 - beta2**t))
+    denominator += eps
+    theta -= (lr / (1 - beta1**t)) * m / denominator
+
+
+def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+    """v <- rho v + (1 - rho) g^2,   theta <- theta - lr g / (sqrt(v) + eps)."""
+    v *= rho
+    v += (1 - rho) * (g * g)
+    theta -= lr * g / (np.sqrt(v) + eps)
+
+
+def momentum(theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+    """u <- momentum u - lr g,   theta <- theta + u   (Nesterov: theta + momentum u - lr g)."""
+    u *= momentum
+    u -= lr * g
+    theta += momentum * u - lr * g if nesterov else u

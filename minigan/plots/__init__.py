@@ -1,0 +1,8 @@
+"""Figures.  Each function returns a matplotlib Figure; `save` and `save_gif` write it, whole or not at all."""
+
+from minigan.plots.curves import loss_curves
+from minigan.plots.gaussian import Snapshot, figure_1, training_frame
+from minigan.plots.images import image_grid
+from minigan.plots.write import save, save_gif
+
+__all__ = ["Snapshot", "figure_1", "image_grid", "loss_curves", "save", "save_gif", "training_frame"]

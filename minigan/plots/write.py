@@ -1,0 +1,41 @@
+"""Figures to PNG and GIF, without pyplot and its global state."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from minigan.training.files import PathLike, write_whole
+
+DPI = 100
+
+
+def save(figure: Figure, path: PathLike) -> Path:
+    """Write a PNG."""
+    FigureCanvasAgg(figure)
+    return write_whole(path, lambda stream: figure.savefig(stream, format="png", dpi=DPI))
+
+
+def rasterise(figure: Figure) -> Image.Image:
+    """Return the figure as an RGB picture."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def save_gif(frames: Iterable[Image.Image], path: PathLike, *, milliseconds: int = 100, hold: int = 2000) -> Path:
+    """Write an animated GIF that repeats; the last frame stays for `hold` milliseconds."""
+    pictures = [frame.quantize(64) for frame in frames]
+    if not pictures:
+        raise ValueError("frames is empty; accepted: one picture or more")
+    durations = [milliseconds] * (len(pictures) - 1) + [hold]
+    return write_whole(
+        path,
+        lambda stream: pictures[0].save(
+            stream, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
+        ),
+    )

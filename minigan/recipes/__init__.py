@@ -1,0 +1,18 @@
+"""Recipes: one file for each system, its hyper-parameters on one screen."""
+
+from minigan._names import unknown
+from minigan.recipes.base import Architecture, Recipe, Setting
+from minigan.recipes.gaussian import RECIPE as GAUSSIAN
+from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
+from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
+
+__all__ = ["RECIPES", "Architecture", "Recipe", "Setting", "get_recipe"]
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT)}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Return the recipe called `name`; ValueError suggests the one that was probably meant."""
+    if name not in RECIPES:
+        raise ValueError(unknown("recipe", name, RECIPES))
+    return RECIPES[name]

@@ -1,0 +1,196 @@
+"""`gaussian`: N(0, 1) -> N(4, 2^2) with an affine generator and ten hidden units in D (S1).
+
+The document draws its data with ``normal(4, 2)``: the standard deviation is 2.  Its 200 iterations move b by about
+0.001 an update, 2000 updates: not far enough for a mean of 4.  The recipe runs 1000.
+
+Keras conventions: Glorot-uniform weights, Adam with eps 1e-7, J_D the mean over real and fake (factor 1/2).
+D ends in a logit; the document's sigmoid is in the objective.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.data.toy import Gaussian
+from minigan.gan import GAN, Played, inference_fakes, joint, same_batch
+from minigan.layers import Dense, ReLU
+from minigan.losses import NonSaturating
+from minigan.metrics import jsd, value
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.ops.cpu import sigmoid
+from minigan.optimizers import Adam
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.training.callbacks import Callback
+from minigan.training.experiment import Experiment, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 1000
+    batch_size: int = 1000  # n of each kind: a full batch
+    d_updates: int = 10  # on the same batch
+    g_updates: int = 10  # on the same noise
+    hidden: int = 10
+    mu: float = 4.0
+    sigma: float = 2.0  # standard deviation
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-7
+    frames: int = 50  # of the animation
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, frames=self.frames)
+        require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, hidden=self.hidden)
+
+
+def architecture(config: Config) -> Architecture:
+    """G: x = z a + b.  D: 1 -> 10 ReLU -> 1."""
+    return Architecture(
+        G=[Dense(1, 1)],
+        D=[Dense(1, config.hidden), ReLU(), Dense(config.hidden, 1)],
+        noise_shape=(1,),
+        data_shape=(1,),
+    )
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ N(0, 1)   (n, 1)."""
+    return rng.standard_normal((n, 1))
+
+
+def play(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: a batch, ten updates of D on it, ten of G on its noise."""
+    data, n, dtype = Gaussian(config.mu, config.sigma), config.batch_size, G.dtype
+
+    def adam(net: Network) -> Adam:
+        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+
+    gan = GAN(
+        G,
+        D,
+        adam(G),
+        adam(D),
+        NonSaturating(factor=0.5),
+        rng=streams["dropout"],
+        through=joint,
+        fakes=inference_fakes,
+    )
+
+    def real() -> Array:
+        return data.sample(n, streams["data"]).astype(dtype)[:, None]
+
+    def noise() -> Array:
+        return prior(config, n, streams["noise"]).astype(dtype)
+
+    def iteration() -> Played:
+        return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
+
+    return Experiment(
+        recipe="gaussian",
+        config={},
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        callbacks=[Figures(gan, data, config, streams["figures"])],
+        evaluate=lambda: evaluate(gan, data, streams["evaluation"]),
+    )
+
+
+def affine(G: Network) -> tuple[float, float]:
+    """Return a and b of G(z) = a z + b."""
+    p = G.parameters()
+    return float(p["0.W"][0, 0]), float(p["0.b"][0])
+
+
+def logit(D: Network) -> Any:
+    """Return s(x), D's logit as a function of a float64 array of any shape."""
+    return lambda x: D(np.asarray(x, dtype=float).reshape(-1, 1)).astype(float).reshape(np.shape(x))
+
+
+def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int = 100_000) -> dict[str, Any]:
+    """Return mean and std of 100,000 samples of G, and JSD(p_data, p_g), V(D) and C(G) = V(D*) by quadrature."""
+    z = rng.standard_normal((samples, 1))
+    x = gan.G(z).astype(float)
+    a, b = affine(gan.G)
+    result: dict[str, Any] = {
+        "generator": {"mean": float(x.mean()), "std": float(x.std()), "a": a, "b": b, "samples": samples},
+        "target": {"mean": data.mu, "std": data.sigma},
+    }
+    if a == 0:  # a point mass: JSD is log 2, V(D) has no density to integrate
+        return {**result, "jsd": float(np.log(2)), "value": None}
+    generator = Gaussian(b, abs(a))
+    divergence = jsd(data, generator)
+    return {
+        **result,
+        "jsd": divergence,
+        "value": value(data, generator, logit(gan.D)),
+        "value_optimal": -float(np.log(4)) + 2 * divergence,
+        "minus_log_4": -float(np.log(4)),
+    }
+
+
+class Figures(Callback):
+    """gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's), losses.png."""
+
+    def __init__(self, gan: GAN, data: Gaussian, config: Config, rng: np.random.Generator) -> None:
+        self.gan, self.data, self.frames = gan, data, config.frames
+        self.z = rng.standard_normal((1000, 1))
+        self.real = data.sample(1000, rng)
+
+    def on_start(self, run: Run) -> None:
+        """Keep the first moment."""
+        from minigan.plots.gaussian import Snapshot
+
+        self._Snapshot = Snapshot
+        self.every = max(1, run.iterations // self.frames)
+        self.moments = [self._moment(run)]
+
+    def on_iteration(self, run: Run) -> None:
+        """Keep a moment for the animation."""
+        if run.iteration % self.every == 0 or run.is_last:
+            self.moments.append(self._moment(run))
+
+    def on_end(self, run: Run) -> None:
+        """Draw."""
+        from minigan import plots
+        from minigan.plots.write import rasterise
+
+        if run.folder is None:
+            return
+        if self.moments[-1].iteration != run.iteration:
+            self.moments.append(self._moment(run))
+        last = len(self.moments) - 1
+        plots.save(plots.training_frame(self.moments[-1]), run.folder / "gaussian.png")
+        chosen = sorted({0, round(last / 4), round(last / 2), last})
+        plots.save(plots.figure_1([self.moments[k] for k in chosen]), run.folder / "figure_1.png")
+        frames = (rasterise(plots.training_frame(moment)) for moment in self.moments)
+        plots.save_gif(frames, run.folder / "gaussian.gif")
+        if run.history:
+            plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
+
+    def _moment(self, run: Run) -> Any:
+        from minigan.plots.gaussian import XS
+
+        a, b = affine(self.gan.G)
+        fake = self.gan.G(self.z).astype(float)[:, 0]
+        d = sigmoid(logit(self.gan.D)(XS))
+        return self._Snapshot(run.iteration, run.iterations, a, b, self.data, fake, self.real, d)
+
+
+RECIPE = Recipe(
+    name="gaussian",
+    about="N(0, 1) to N(4, 2^2): an affine G, ten hidden units in D",
+    source="S1",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    play=play,
+)

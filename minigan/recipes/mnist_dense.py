@@ -1,0 +1,119 @@
+"""`mnist-dense`: U(0, 1)^64 -> MNIST with dense networks and batch normalisation (S1, the commented-out part).
+
+As Keras has it: batch norm eps 1e-3, momentum 0.99 on the old value, biased variance; D is trained on real
+and fake as one batch (common statistics); the fakes for D come from ``predict`` (running statistics); the frozen D
+in G's step runs on its running statistics, as Keras freezes batch norm since TensorFlow 2 (with batch statistics
+of fakes alone G learns nothing: docs/decisions); Adam with eps 1e-7; J_D the mean over both kinds.  D ends in a logit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.data import RandomBatches
+from minigan.gan import GAN, Played, inference_fakes, joint, running_judge, same_batch
+from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
+from minigan.losses import NonSaturating
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Adam
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
+from minigan.training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 2000
+    batch_size: int = 32
+    d_updates: int = 10  # on the same batch
+    g_updates: int = 10  # on the same noise
+    latent: int = 64
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-7
+    data: str = "mnist"
+    sample_every: int = 200
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
+        require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, latent=self.latent)
+
+
+def architecture(config: Config) -> Architecture:
+    """G 64-128-256-784, D 784-512-256-1, ReLU then batch norm after each hidden layer."""
+    return Architecture(
+        G=[
+            Dense(config.latent, 128), ReLU(), BatchNorm.keras(128),
+            Dense(128, 256), ReLU(), BatchNorm.keras(256),
+            Dense(256, PIXELS), Sigmoid(),
+        ],
+        D=[
+            Dense(PIXELS, 512), ReLU(), BatchNorm.keras(512),
+            Dense(512, 256), ReLU(), BatchNorm.keras(256),
+            Dense(256, 1),
+        ],
+        noise_shape=(config.latent,),
+        data_shape=(PIXELS,),
+    )  # fmt: skip
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ U(0, 1)^64   (n, latent)."""
+    return rng.random((n, config.latent))
+
+
+def play(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: a batch of 32, ten updates of D on it, ten of G on its noise."""
+    dtype = G.dtype
+    pixels = training_pixels(config.data, setting, dtype)
+
+    def adam(net: Network) -> Adam:
+        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+
+    gan = GAN(
+        G,
+        D,
+        adam(G),
+        adam(D),
+        NonSaturating(factor=0.5),
+        rng=streams["dropout"],
+        through=joint,
+        fakes=inference_fakes,
+        judge=running_judge,
+    )
+    real = RandomBatches(pixels, config.batch_size, streams["data"])
+
+    def noise() -> Array:
+        return prior(config, config.batch_size, streams["noise"]).astype(dtype)
+
+    def iteration() -> Played:
+        return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
+
+    shown = prior(config, 40, streams["figures"]).astype(dtype)
+    return Experiment(
+        recipe="mnist-dense",
+        config={},
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10)],
+    )
+
+
+RECIPE = Recipe(
+    name="mnist-dense",
+    about="U(0, 1)^64 to MNIST: dense networks with batch norm",
+    source="S1",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    play=play,
+    to_images=flat_to_images,
+)

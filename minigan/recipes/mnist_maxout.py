@@ -1,0 +1,129 @@
+"""`mnist-maxout`: the 2014 paper's own MNIST model (discussed in S2 and S5).
+
+From the published configuration (github.com/goodfeli/adversarial, mnist.yaml): prior U(-sqrt 3, sqrt 3)^100;
+weights U(-0.05, 0.05) in G, U(-0.005, 0.005) in D; G's output bias the logit of the mean image;
+dropout in D keeps 0.8 of the pixels and 0.5 of the hidden units, scaled up by 1.25 and 2; one update of both
+players from the same samples; momentum descent, learning rate 0.1 / 1.000004^t, momentum 0.5 -> 0.7 over
+epochs 1 to 250; 50,000 training images.  G is non-saturating.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.data import EpochBatches
+from minigan.gan import GAN, Played, simultaneous
+from minigan.initializers import Uniform
+from minigan.layers import Dense, Dropout, Maxout, ReLU, Sigmoid
+from minigan.losses import NonSaturating
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import SGD
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
+from minigan.training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 30_000  # 60 epochs
+    batch_size: int = 100
+    latent: int = 100
+    lr: float = 0.1
+    lr_decay: float = 1.000004  # divides the rate at every update
+    lr_min: float = 1e-6
+    momentum: float = 0.5
+    momentum_final: float = 0.7
+    momentum_epochs: int = 250  # epoch at which it is reached, from epoch 1
+    train_images: int = 50_000
+    data: str = "mnist"
+    sample_every: int = 1000
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
+        require_at_least(1, latent=self.latent, lr_decay=self.lr_decay, train_images=self.train_images)
+        require_at_least(2, momentum_epochs=self.momentum_epochs)
+
+
+def architecture(config: Config) -> Architecture:
+    """G 100-1200-1200-784 ReLU, sigmoid.  D maxout 240x5, maxout 240x5, logit, with dropout."""
+    g, d = Uniform(0.05), Uniform(0.005)
+    return Architecture(
+        G=[
+            Dense(config.latent, 1200, weight_init=g), ReLU(),
+            Dense(1200, 1200, weight_init=g), ReLU(),
+            Dense(1200, PIXELS, weight_init=g), Sigmoid(),
+        ],
+        D=[
+            Dropout(0.2), Maxout(PIXELS, 240, pieces=5, weight_init=d),
+            Dropout(0.5), Maxout(240, 240, pieces=5, weight_init=d),
+            Dropout(0.5), Dense(240, 1, weight_init=d),
+        ],
+        noise_shape=(config.latent,),
+        data_shape=(PIXELS,),
+    )  # fmt: skip
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ U(-sqrt 3, sqrt 3)^100   (n, latent)."""
+    return rng.uniform(-math.sqrt(3), math.sqrt(3), (n, config.latent))
+
+
+def play(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: one simultaneous update of D and G."""
+    dtype = G.dtype
+    pixels = training_pixels(config.data, setting, dtype, stop=config.train_images)
+    real = EpochBatches(pixels, config.batch_size, streams["data"])
+    mean = np.clip(pixels.mean(axis=0, dtype=float), 1e-7, 1 - 1e-7)
+    G.load_parameters({**G.parameters(), "4.b": np.log(mean) - np.log1p(-mean)})
+
+    def lr(t: int) -> float:
+        return max(config.lr / config.lr_decay**t, config.lr_min)
+
+    def momentum(t: int) -> float:
+        epoch = (t - 1) // real.batches_per_epoch
+        share = min(max((epoch - 1) / (config.momentum_epochs - 1), 0.0), 1.0)
+        return config.momentum + share * (config.momentum_final - config.momentum)
+
+    gan = GAN(
+        G,
+        D,
+        SGD(G, lr=lr, momentum=momentum),
+        SGD(D, lr=lr, momentum=momentum),
+        NonSaturating(factor=0.5),
+        rng=streams["dropout"],
+    )
+
+    def noise() -> Array:
+        return prior(config, config.batch_size, streams["noise"]).astype(dtype)
+
+    def iteration() -> Played:
+        return simultaneous(gan, real, noise)
+
+    shown = prior(config, 40, streams["figures"]).astype(dtype)
+    return Experiment(
+        recipe="mnist-maxout",
+        config={},
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10)],
+    )
+
+
+RECIPE = Recipe(
+    name="mnist-maxout",
+    about="U(-sqrt 3, sqrt 3)^100 to MNIST: the 2014 paper's ReLU generator and maxout discriminator",
+    source="the 2014 paper (S2, S5)",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    play=play,
+    to_images=flat_to_images,
+)

@@ -1,0 +1,128 @@
+"""Callbacks: what happens beside training.  They read the run; none changes the networks."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Any, TextIO
+
+from minigan.training.experiment import Metrics, Run
+
+
+class Callback:
+    """Three hooks; `on_end` is called however the training ends."""
+
+    def on_start(self, run: Run) -> None:
+        """Before the first iteration."""
+
+    def on_iteration(self, run: Run) -> None:
+        """After each iteration: run.iteration, run.metrics."""
+
+    def on_end(self, run: Run) -> None:
+        """After the last iteration: run.status."""
+
+
+class Evaluate(Callback):
+    """Every `every` iterations and at the last one, add the numbers of `measure()` to the metrics."""
+
+    def __init__(self, measure: Callable[[], dict[str, float]], *, every: int) -> None:
+        if every < 1:
+            raise ValueError(f"every must be >= 1, got {every!r}")
+        self.measure, self.every = measure, every
+
+    def on_iteration(self, run: Run) -> None:
+        """Measure when it is time."""
+        if run.iteration % self.every == 0 or run.is_last:
+            run.metrics.update(self.measure())
+
+
+class EarlyStop(Callback):
+    """Stop when `metric` has not got smaller for `patience` iterations in which it was measured."""
+
+    def __init__(self, metric: str, *, patience: int) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be >= 1, got {patience!r}")
+        self.metric, self.patience = metric, patience
+        self.best, self.waited = math.inf, 0
+
+    def on_iteration(self, run: Run) -> None:
+        """Compare with the best so far."""
+        if self.metric not in run.metrics:
+            return
+        if run.metrics[self.metric] < self.best:
+            self.best, self.waited = run.metrics[self.metric], 0
+        else:
+            self.waited += 1
+        if self.waited >= self.patience:
+            run.stop = f"{self.metric} was not below {self.best:.6g} in {self.patience} measurements"
+
+
+class MetricsFile(Callback):
+    """Write metrics.jsonl: one JSON object an iteration, each line whole."""
+
+    def on_start(self, run: Run) -> None:
+        """Open the file."""
+        if run.folder is None:
+            raise ValueError("MetricsFile needs a run folder, got folder=None")
+        self._file: TextIOWrapper = open(run.folder / "metrics.jsonl", "x", buffering=1)  # noqa: SIM115
+
+    def on_iteration(self, run: Run) -> None:
+        """Write a line."""
+        self._file.write(json.dumps({"iteration": run.iteration, **run.metrics}, allow_nan=False) + "\n")
+
+    def on_end(self, run: Run) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def log_line(iteration: int, metrics: Metrics) -> str:
+    """Return one line for a log.
+
+    >>> log_line(7, {"d_loss": 0.693147, "g_loss": 0.7, "d_real": 0.5, "d_fake": 0.5, "accuracy": 0.5})
+    '7 [D loss: 0.693147, acc.: 50.00%] [G loss: 0.700000] [D(x): 0.5000, D(G(z)): 0.5000]'
+    """
+    return (
+        f"{iteration} [D loss: {metrics['d_loss']:.6f}, acc.: {100 * metrics['accuracy']:.2f}%]"
+        f" [G loss: {metrics['g_loss']:.6f}] [D(x): {metrics['d_real']:.4f}, D(G(z)): {metrics['d_fake']:.4f}]"
+    )
+
+
+class ProgressBar(Callback):
+    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy, time left.  Elsewhere ten log lines."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
+
+    def on_start(self, run: Run) -> None:
+        """Draw the empty bar."""
+        from tqdm import tqdm
+
+        self._bar: Any = None
+        self._drawn = 0.0
+        if self.stream.isatty():
+            self._bar = tqdm(total=run.iterations, file=self.stream, dynamic_ncols=True, desc=run.experiment.recipe)
+
+    def on_iteration(self, run: Run) -> None:
+        """Advance."""
+        if self._bar is None:
+            if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:
+                print(log_line(run.iteration, run.metrics), file=self.stream, flush=True)
+            return
+        now = time.monotonic()
+        if now - self._drawn > 0.1 or run.is_last:
+            m = run.metrics
+            self._bar.set_postfix_str(
+                f"D loss {m['d_loss']:.3f} G loss {m['g_loss']:.3f} D(x) {m['d_real']:.3f} "
+                f"D(G(z)) {m['d_fake']:.3f} acc {m['accuracy']:.1%}",
+                refresh=False,
+            )
+            self._bar.update(run.iteration - self._bar.n)
+            self._drawn = now
+
+    def on_end(self, run: Run) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.update(run.iteration - self._bar.n)
+            self._bar.close()

@@ -1,0 +1,62 @@
+"""An experiment (what a recipe builds) and a run (one experiment being trained)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigan.gan import GAN, Played
+
+if TYPE_CHECKING:
+    from minigan.training.callbacks import Callback
+
+Metrics = dict[str, float]
+
+STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures")
+
+
+def random_streams(seed: int) -> dict[str, np.random.Generator]:
+    """Return one independent random stream for each purpose, all from one seed.
+
+    Streams are separate so that, say, another number of evaluation samples leaves the training as it is, and each
+    is keyed by its name, so that a new stream leaves the others as they are.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be an int >= 0, got {seed!r}")
+    return {name: np.random.default_rng([seed, *name.encode()]) for name in STREAMS}
+
+
+@dataclass
+class Experiment:
+    """A game ready to be played: networks and optimizers (`gan`), and `play`, one iteration of it."""
+
+    recipe: str
+    config: dict[str, Any]  # JSON-able: seed, dtype, ops and every hyper-parameter
+    gan: GAN
+    play: Callable[[], Played]
+    iterations: int
+    streams: dict[str, np.random.Generator]
+    callbacks: list["Callback"] = field(default_factory=list)
+    evaluate: Callable[[], dict[str, Any]] = dict
+    before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
+
+
+@dataclass
+class Run:
+    """An experiment being trained: what callbacks see."""
+
+    experiment: Experiment
+    iterations: int
+    folder: Path | None = None
+    iteration: int = 0  # the last one that was played and is good
+    metrics: Metrics = field(default_factory=dict)  # of that iteration
+    history: list[Metrics] = field(default_factory=list)
+    status: str = "running"  # then: completed, interrupted, stopped early, diverged
+    stop: str | None = None  # set by a callback: the reason to stop
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the last iteration asked for."""
+        return self.iteration == self.iterations

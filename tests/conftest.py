@@ -1,0 +1,30 @@
+"""One configuration for all tests: deterministic hypothesis, a scratch home."""
+
+import os
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "default", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("default"), max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("MINIGAN_HYPOTHESIS", "default"))
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    """A fresh working folder, and a home without a data cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder with the real data sets, or a skip that says why."""
+    folder = os.environ.get("MINIGAN_DATA")
+    if not folder:
+        pytest.skip("MINIGAN_DATA is not set: the real data sets are not at hand")
+    return folder

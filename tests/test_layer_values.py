@@ -1,0 +1,200 @@
+"""Layers against oracles that we did not write, and exactly on integers and fractions."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.special
+from cases import BACKENDS, forward, network
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+
+LINEAR = {
+    "dense": (mg.Dense(3, 5, bias=False), (3,)),
+    "dense 1-O": (mg.Dense(1, 4, bias=False), (1,)),
+    "flatten": (mg.Flatten(), (2, 3)),
+    "reshape": (mg.Reshape((3, 2)), (6,)),
+    "relu": (mg.ReLU(), (6,)),
+    "leaky relu": (mg.LeakyReLU(0.25), (6,)),
+    "dropout": (mg.Dropout(0.5), (2, 6)),
+    "maxout": (mg.Maxout(3, 2, pieces=3), (3,)),
+}
+
+
+@pytest.mark.parametrize("ops", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", object])
+@pytest.mark.parametrize("name", LINEAR)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 5))
+def test_adjoint_is_exact_on_integers(name, dtype, ops, seed, n):
+    """<A x, dy> == <x, A^T dy>, for the map A that the layer is around x (piecewise linear ones included)."""
+    layer, shape = LINEAR[name]
+    rng = np.random.default_rng(seed)
+    net = network(layer, ops=ops)
+    net.theta = rng.integers(-9, 10, net.theta.shape).astype(float)
+    if isinstance(layer, mg.Maxout):
+        net.parameters()["0.b"][...] = 0
+    x = rng.integers(-9, 10, (n, *shape)).astype(float)
+    if dtype is object:
+        net, x = net.astype(object, Fraction), np.vectorize(Fraction, otypes=[object])(x)
+    y, backward = forward(net, x)
+    dy = rng.integers(-9, 10, y.shape).astype(dtype)
+    assert (y * dy).sum() == (x * backward(dy)).sum()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_dense_parameter_gradient_is_exact_on_fractions(seed):
+    """<dW, V> + <db, v> == <dy, x V + v>: the map is linear in W and b."""
+    rng = np.random.default_rng(seed)
+
+    def fractions(*shape):
+        return np.array(
+            [Fraction(int(a), int(b)) for a, b in rng.integers(1, 9, (int(np.prod(shape)), 2))], object
+        ).reshape(shape)
+
+    net = network(mg.Dense(2, 3)).astype(object, Fraction)
+    x, dy = fractions(4, 2), fractions(4, 3)
+    _, backward = net.forward(x, train=True)
+    g = net.zeros_like_theta()
+    backward(dy, g, need_dx=False)
+    v = fractions(g.size)
+    V = net.views(v)
+    assert (g * v).sum() == (dy * (x @ V["0.W"] + V["0.b"])).sum()
+    assert all(isinstance(value, Fraction) for value in g)
+
+
+@pytest.mark.parametrize("ops", BACKENDS)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 30.0, 700.0]))
+def test_activations_against_scipy(ops, seed, scale):
+    x = scale * np.random.default_rng(seed).standard_normal((3, 4))
+    for layer, oracle in (
+        (mg.Sigmoid(), scipy.special.expit),
+        (mg.Softmax(), lambda x: scipy.special.softmax(x, axis=-1)),
+        (mg.Softplus(), lambda x: np.logaddexp(0, x)),
+        (mg.Tanh(), np.tanh),
+        (mg.ReLU(), lambda x: np.maximum(x, 0)),
+        (mg.LeakyReLU(0.1), lambda x: np.where(x > 0, x, 0.1 * x)),
+    ):
+        np.testing.assert_allclose(network(layer, ops=ops)(x), oracle(x), rtol=1e-14, atol=2.3e-308)
+
+
+def test_maxout_against_its_definition():
+    net = network(mg.Maxout(3, 4, pieces=5))
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    W, b = net.parameters()["0.W"].reshape(3, 4, 5), net.parameters()["0.b"].reshape(4, 5)
+    want = [[max(x[n] @ W[:, o, p] + b[o, p] for p in range(5)) for o in range(4)] for n in range(6)]
+    np.testing.assert_allclose(net(x), want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("ops", BACKENDS)
+@pytest.mark.parametrize("x", [np.nan, np.inf])
+def test_relu_hides_no_nan(ops, x):
+    net = network(mg.ReLU(), ops=ops)
+    assert str(net(np.full((1, 1), x))[0, 0]) == str(x)
+
+
+class TestBatchNorm:
+    x = np.random.default_rng(3).normal(2, 3, (5, 2, 4, 3))
+
+    @pytest.mark.parametrize("ops", BACKENDS)
+    def test_training_output_is_standardised(self, ops):
+        net = mg.Network([mg.BatchNorm(3, eps=1e-12)], rng=np.random.default_rng(0), dtype="float64", ops=ops)
+        y, _ = net.forward(self.x, train=True)
+        np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-14)
+        np.testing.assert_allclose(y.var((0, 1, 2)), 1, rtol=1e-11)
+
+    def test_running_statistics_by_both_conventions(self):
+        """PyTorch: new value times momentum, unbiased.  Keras: old value times momentum, biased."""
+        mean, var, M = self.x.mean((0, 1, 2)), self.x.var((0, 1, 2)), 40
+        for layer, want_mean, want_var in (
+            (mg.BatchNorm(3), 0.1 * mean, 0.9 + 0.1 * var * M / (M - 1)),
+            (mg.BatchNorm.keras(3, momentum=0.8), 0.2 * mean, 0.8 + 0.2 * var),
+        ):
+            net = mg.Network([layer], rng=np.random.default_rng(0), dtype="float64")
+            net.forward(self.x, train=True)
+            np.testing.assert_allclose(net.state["0.running_mean"], want_mean, rtol=1e-13)
+            np.testing.assert_allclose(net.state["0.running_var"], want_var, rtol=1e-13)
+
+    def test_defaults_of_both_frameworks(self):
+        assert (mg.BatchNorm(3).eps, mg.BatchNorm(3).momentum) == (1e-5, 0.1)
+        assert (mg.BatchNorm.keras(3).eps, mg.BatchNorm.keras(3).momentum) == (1e-3, 0.99)
+
+    def test_inference_uses_and_keeps_the_running_statistics(self):
+        net = network(mg.BatchNorm(3))
+        before = {k: v.copy() for k, v in net.state.items()}
+        y, p = net(self.x), net.parameters()
+        want = (self.x - before["0.running_mean"]) / np.sqrt(before["0.running_var"] + 1e-5) * p["0.gamma"] + p[
+            "0.beta"
+        ]
+        np.testing.assert_allclose(y, want, rtol=1e-12)
+        for key, value in before.items():
+            np.testing.assert_array_equal(net.state[key], value)
+
+    def test_update_state_false_keeps_them_in_training(self):
+        net = network(mg.BatchNorm(3))
+        before = {k: v.copy() for k, v in net.state.items()}
+        net.forward(self.x, train=True, update_state=False)
+        for key, value in before.items():
+            np.testing.assert_array_equal(net.state[key], value)
+
+    def test_an_inference_pullback_survives_a_later_update_of_the_statistics(self):
+        net = network(mg.BatchNorm(3))
+        y, backward = net.forward(self.x, train=False)
+        g, g_later = net.zeros_like_theta(), net.zeros_like_theta()
+        backward(np.ones_like(y), g)
+        net.forward(self.x, train=True)
+        backward(np.ones_like(y), g_later)
+        np.testing.assert_array_equal(g, g_later)
+
+    def test_one_value_has_no_unbiased_variance(self):
+        net = network(mg.BatchNorm(3))
+        with pytest.raises(mg.ShapeError, match="needs 2 values a channel"):
+            net.forward(np.ones((1, 3)), train=True)
+
+
+class TestDropout:
+    def test_rate_and_scale(self):
+        net = network(mg.Dropout(0.25))
+        y, _ = net.forward(np.ones((1000, 100)), train=True, rng=np.random.default_rng(0))
+        values, counts = np.unique(y, return_counts=True)
+        np.testing.assert_array_equal(values, [0, 1 / 0.75])
+        # Hoeffding: |share - 0.25| <= sqrt(log(2 / alpha) / (2 n)) = .0104 at alpha = 1e-9, n = 1e5
+        assert abs(counts[0] / 1e5 - 0.25) <= 0.0104
+
+    def test_same_mask_in_every_dtype_and_in_both_directions(self):
+        x = np.ones((20, 30))
+        masks = []
+        for dtype in ("float32", "float64", "complex128"):
+            net = network(mg.Dropout(0.5), dtype=dtype)
+            y, backward = net.forward(x.astype(dtype), train=True, rng=np.random.default_rng(5))
+            np.testing.assert_array_equal(backward(x.astype(dtype)), y)
+            masks.append(y.real)
+        np.testing.assert_array_equal(masks[0], masks[1])
+        np.testing.assert_array_equal(masks[1], masks[2])
+
+    def test_identity_at_inference(self):
+        x = np.ones((2, 3))
+        np.testing.assert_array_equal(network(mg.Dropout(0.9))(x), x)
+
+    def test_training_without_rng_is_an_error(self):
+        with pytest.raises(ValueError, match=r"Dropout\(rate=0.5\): training needs forward"):
+            network(mg.Dropout(0.5)).forward(np.ones((2, 3)), train=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: mg.Dense(0, 3), "n_in must be an int >= 1, got 0"),
+        (lambda: mg.Dense(3, 2.5), "n_out must be an int >= 1, got 2.5"),
+        (lambda: mg.Maxout(3, 2, pieces=0), "pieces must be an int >= 1, got 0"),
+        (lambda: mg.BatchNorm(3, eps=0), "eps must be > 0, got 0"),
+        (lambda: mg.BatchNorm(3, momentum=1.5), r"momentum must be in \[0, 1\], got 1.5"),
+        (lambda: mg.BatchNorm(3, momentum_on="olt"), "unknown momentum_on 'olt' .did you mean 'old'"),
+        (lambda: mg.Dropout(1.0), r"rate must be in \[0, 1\), got 1.0"),
+        (lambda: mg.Reshape((3, 0)), r"shape\[1\] must be an int >= 1, got 0"),
+    ],
+)
+def test_wrong_descriptions_name_the_argument(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
