@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser that suggests the option or command that was probably meant, and guesses none."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Replace argparse's list of choices by a suggestion."""

@@ -80,13 +80,15 @@ def describe(result: dict[str, Any]) -> str:
 
 def sweep(args: Any) -> int:
     """Train many seeds; print and write the table."""
+    settings = parse_settings(args)
+    get_recipe(args.recipe).configure(settings)  # a wrong setting is said before a folder is made
     folder = new_folder(f"{args.recipe}-sweep", out=args.out)
 
     def done(one: dict[str, Any]) -> None:
         print(f"seed {one['seed']}: {one['status']}", file=sys.stderr, flush=True)
 
     result = runs.sweep(
-        args.recipe, seeds=args.seeds, workers=args.workers, done=done, settings=parse_settings(args),
+        args.recipe, seeds=args.seeds, workers=args.workers, done=done, settings=settings,
         dtype=args.dtype, ops=args.ops, data_dir=args.data_dir,
     )  # fmt: skip
     path = write_json(folder / "sweep.json", result.as_dict())

@@ -22,7 +22,7 @@ import numpy as np
 
 from minigan.layers.base import ShapeError
 from minigan.ops import Array
-from minigan.ops.cpu import sigmoid, softplus
+from minigan.ops.cpu import sigmoid, softplus_sigmoid
 from minigan.ops.reference import real
 
 Value = Any  # a scalar of the logits' dtype
@@ -63,8 +63,10 @@ class _CrossEntropy:
         f_real = f_fake = self.factor
         if self.pooled:
             f_real, f_fake = (2 * self.factor * n / (n_real + n_fake) for n in (n_real, n_fake))
-        value = f_real * _mean(softplus(-s_real)) + f_fake * _mean(softplus(s_fake))
-        return value, -f_real * sigmoid(-s_real) / n_real, f_fake * sigmoid(s_fake) / n_fake
+        cost_real, slope_real = softplus_sigmoid(-s_real)
+        cost_fake, slope_fake = softplus_sigmoid(s_fake)
+        value = f_real * _mean(cost_real) + f_fake * _mean(cost_fake)
+        return value, -f_real * slope_real / n_real, f_fake * slope_fake / n_fake
 
     def probability(self, s: Array) -> Array:
         """Return D = sigma(s)."""
@@ -81,7 +83,8 @@ class Minimax(_CrossEntropy):
     def generator(self, s_fake: Array) -> tuple[Value, Array]:
         """Return J_G = mean log(1 - D) and its gradient."""
         n = _size(s_fake)
-        return -_mean(softplus(s_fake)), -sigmoid(s_fake) / n
+        cost, slope = softplus_sigmoid(s_fake)
+        return -_mean(cost), -slope / n
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class NonSaturating(_CrossEntropy):
     def generator(self, s_fake: Array) -> tuple[Value, Array]:
         """Return J_G = -mean log D and its gradient."""
         n = _size(s_fake)
-        return _mean(softplus(-s_fake)), -sigmoid(-s_fake) / n
+        cost, slope = softplus_sigmoid(-s_fake)
+        return _mean(cost), -slope / n
 
 
 @dataclass(frozen=True)

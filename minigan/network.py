@@ -94,6 +94,8 @@ class Network:
                 )
             if dy.shape != shape:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
+            if grads is None and not need_dx:
+                return None
             views = [None] * len(pullbacks) if grads is None else _split(self._vector(grads), self._theta_layout)
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):

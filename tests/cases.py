@@ -70,8 +70,10 @@ def network(layer, *, dtype="float64", ops="reference", seed=0):
     rng = np.random.default_rng(seed)
     net = mg.Network(chain, rng=rng, dtype="float64", ops=ops)
     net.theta = net.theta + 0.5 * rng.standard_normal(net.theta.shape)
-    for value in net.state.values():
-        value[...] = rng.uniform(0.5, 1.5, value.shape)
+    for name, value in net.state.items():
+        value[...] = (
+            rng.uniform(-0.5, 0.5, value.shape) if name.endswith("mean") else rng.uniform(0.5, 1.5, value.shape)
+        )
     return net if dtype == "float64" else net.astype(dtype)
 
 

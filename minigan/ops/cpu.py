@@ -12,7 +12,7 @@ from minigan.ops.reference import adam, dropout_mask, momentum, rmsprop
 
 __all__ = [
     "adam", "affine", "dropout_mask", "moments", "momentum", "name", "relu", "relu_backward",
-    "rmsprop", "sigmoid", "softplus", "sum_rows", "xp",
+    "rmsprop", "sigmoid", "softplus", "softplus_sigmoid", "sum_rows", "xp",
 ]  # fmt: skip
 
 name = "cpu"
@@ -61,19 +61,41 @@ def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x) by e^-|x|, in place."""
     if x.dtype.kind != "f":
         return reference.sigmoid(x)
-    e = np.exp(-np.abs(x))
-    y = np.where(x > 0, 1, e)
-    e += 1
-    y /= e
-    return y
+    return _sigmoid(x, _exp_minus_abs(x))
 
 
 def softplus(x: Array) -> Array:
     """max(x, 0) + log(1 + e^-|x|), in place."""
     if x.dtype.kind != "f":
         return reference.softplus(x)
-    y = np.log1p(np.exp(-np.abs(x)))
+    return _softplus(x, _exp_minus_abs(x))
+
+
+def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
+    """Both from one e^-|x|."""
+    if x.dtype.kind != "f":
+        return reference.softplus_sigmoid(x)
+    e = _exp_minus_abs(x)
+    return _softplus(x, e), _sigmoid(x, e)
+
+
+def _exp_minus_abs(x: Array) -> Array:
+    e = np.abs(x)
+    np.negative(e, out=e)
+    return np.exp(e, out=e)
+
+
+def _softplus(x: Array, e: Array) -> Array:
+    y = np.log1p(e)
     y += np.maximum(x, 0)
+    return y
+
+
+def _sigmoid(x: Array, e: Array) -> Array:
+    """(1 if x > 0 else e) / (1 + e); may overwrite e."""
+    y = np.where(x > 0, 1, e)
+    e += 1
+    y /= e
     return y
 
 

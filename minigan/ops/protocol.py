@@ -40,6 +40,9 @@ class Ops(Protocol):
     def softplus(self, x: Array) -> Array:
         """log(1 + exp(x))."""
 
+    def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
+        """log(1 + exp(x)) and its derivative 1 / (1 + exp(-x)), which share an exponential."""
+
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Mean and biased variance over all axes but the last."""
 

@@ -53,6 +53,11 @@ def softplus(x: Array) -> Array:
     return np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
 
 
+def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
+    """log(1 + e^x) and its derivative sigma(x)."""
+    return softplus(x), sigmoid(x)
+
+
 def moments(x: Array) -> tuple[Array, Array]:
     """mu_c = mean of x,  var_c = mean of (x - mu)^2 (biased).    x (..., C)   mu, var (C,)"""
     rows = x.reshape(-1, x.shape[-1])

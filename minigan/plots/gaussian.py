@@ -11,7 +11,9 @@ from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
 
 Floats = NDArray[np.float64]
-XS = np.arange(-8, 8, 0.1)
+XS = np.arange(-8, 11, 0.1)
+IN_FRAME = XS < 7.95  # the document draws D on arange(-8, 8, .1)
+BINS = [k / 2 for k in range(-32, 49)]  # the same for both histograms, so that their heights compare
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,26 @@ class Snapshot:
 
 
 def training_frame(moment: Snapshot) -> Figure:
-    """Histograms of fake and real (1000 samples, 10 bins, as the document draws them), D(x) and the analytic D*(x)."""
+    """Histograms of 1000 fake and 1000 real samples, D(x), and beside it the analytic D*(x)."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     counts = figure.subplots()
-    counts.hist(moment.fake, alpha=0.3, label="Fake $p_g$")
-    counts.hist(moment.real, alpha=0.3, label="Real $p_d$")
+    counts.hist(moment.fake, bins=BINS, alpha=0.3, label="Fake $p_g$")
+    counts.hist(moment.real, bins=BINS, alpha=0.3, label="Real $p_d$")
     counts.set_ylim(0, 280)
     counts.set_xlim(-9, 9)
     counts.set_ylabel("samples a bin")
     counts.set_xlabel("x")
     probability = counts.twinx()
-    probability.plot(XS, moment.d, color="tab:green", label="D(x)")
+    probability.plot(XS[IN_FRAME], moment.d[IN_FRAME], color="tab:green", label="D(x)")
     if moment.d_star is not None:
-        probability.plot(XS, moment.d_star, color="black", linestyle="--", linewidth=1, label="D*(x)")
+        probability.plot(
+            XS[IN_FRAME], moment.d_star[IN_FRAME], color="black", linestyle="--", linewidth=1, label="D*(x)"
+        )
     probability.set_ylim(0, 280 / 250)  # the document draws 250 D(x) on the axis of the counts
     probability.set_yticks([0, 0.5, 1])
     probability.set_ylabel("probability of real")
     handles = [*counts.get_legend_handles_labels()[0], *probability.get_legend_handles_labels()[0]]
-    probability.legend(handles=handles, loc="upper left", fontsize="small")
+    probability.legend(handles=handles, loc="lower left", fontsize="small", framealpha=0.5)
     figure.suptitle(f"Iteration: [{moment.iteration} / {moment.of}]", fontsize="medium")
     return figure
 
@@ -70,13 +74,15 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
     figure = Figure(figsize=(3.1 * len(moments), 3.4), layout="constrained")
     panels = figure.subplots(2, len(moments), height_ratios=[3, 1], squeeze=False)
     x = np.linspace(-5, 11, 400)
+    peaks = [float(p.pdf(p.mu)) for m in moments for p in (m.data, m.generator) if p is not None]
+    highest = min(1.1 * max(peaks), 1.0)
     quantiles = np.linspace(-1.75, 1.75, 11)
     for column, moment in enumerate(moments):
         top, bottom = panels[:, column]
         top.plot(x, moment.data.pdf(x), "k:", label="$p_{data}$")
         if moment.generator is not None:
             top.plot(x, moment.generator.pdf(x), color="tab:green", label="$p_g$")
-        top.set_ylim(0, 0.45)
+        top.set_ylim(0, highest)
         top.set_xlim(-5, 11)
         top.set_title(f"iteration {moment.iteration}", fontsize="medium")
         right = top.twinx()

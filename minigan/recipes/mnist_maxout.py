@@ -83,7 +83,7 @@ def play(
     G.load_parameters({**G.parameters(), "4.b": np.log(mean) - np.log1p(-mean)})
 
     def lr(t: int) -> float:
-        return max(config.lr / config.lr_decay**t, config.lr_min)
+        return max(config.lr * config.lr_decay**-t, config.lr_min)
 
     def momentum(t: int) -> float:
         epoch = (t - 1) // real.batches_per_epoch

@@ -1,5 +1,6 @@
 """The run folder: what is written, whole or not at all, and never over another run."""
 
+import io
 import json
 import os
 import tempfile
@@ -114,9 +115,9 @@ def read_arrays(path: PathLike) -> dict[str, Array]:
     """Read named arrays from .npz (no pickle); RunError says what is wrong with which file."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise RunError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
     except Exception as error:  # zipfile, zlib and numpy each have their own errors for a damaged file
         raise RunError(f"{path}: not a whole .npz file ({error})") from None

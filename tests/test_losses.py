@@ -1,0 +1,116 @@
+"""Objectives on logits: definitions, stability, gradients, conventions."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+from cases import OBJECTIVES, outputs_of
+from gradients import assert_tensor, complex_step
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.losses import accuracy
+
+IDS = [repr(o) for o in OBJECTIVES]
+
+
+def logits(rng, objective, n, scale=2.0):
+    return scale * rng.standard_normal((n, outputs_of(objective)))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=IDS)
+@given(n=st.integers(1, 6), m=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
+def test_cotangents_by_complex_step(objective, n, m, seed):
+    rng = np.random.default_rng(seed)
+    real, fake = logits(rng, objective, n), logits(rng, objective, m)
+    _, ds_real, ds_fake = objective.discriminator(real, fake)
+    scale = max(np.abs(ds_real).max(), np.abs(ds_fake).max())
+    assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake.astype(complex))[0], real), scale)
+    assert_tensor(ds_fake, complex_step(lambda s: objective.discriminator(real.astype(complex), s)[0], fake), scale)
+    assert_tensor(objective.generator(fake)[1], complex_step(lambda s: objective.generator(s)[0], fake))
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_values_are_the_papers(n, m, seed):
+    rng = np.random.default_rng(seed)
+    s_real, s_fake = rng.standard_normal((n, 1)), rng.standard_normal((m, 1))
+    D_real, D_fake = scipy.special.expit(s_real), scipy.special.expit(s_fake)
+    V = np.log(D_real).mean() + np.log(1 - D_fake).mean()
+    for objective in (mg.Minimax(), mg.NonSaturating()):
+        assert objective.discriminator(s_real, s_fake)[0] == pytest.approx(-V, rel=1e-12)
+        np.testing.assert_allclose(objective.probability(s_real), D_real[:, 0])
+    assert mg.Minimax().generator(s_fake)[0] == pytest.approx(np.log(1 - D_fake).mean(), rel=1e-12)
+    assert mg.NonSaturating().generator(s_fake)[0] == pytest.approx(-np.log(D_fake).mean(), rel=1e-12)
+
+
+def test_factor_and_pooled_are_the_documents_conventions():
+    """Half: the mean over a labelled batch.  Pooled: the same when the kinds differ in number."""
+    rng = np.random.default_rng(0)
+    s_real, s_fake = rng.standard_normal(3), rng.standard_normal(5)
+    cross_entropy = np.concatenate([np.logaddexp(0, -s_real), np.logaddexp(0, s_fake)])
+    got, ds_real, ds_fake = mg.NonSaturating(factor=0.5, pooled=True).discriminator(s_real, s_fake)
+    assert got == pytest.approx(cross_entropy.mean(), rel=1e-14)
+    np.testing.assert_allclose(ds_real, (scipy.special.expit(s_real) - 1) / 8)
+    np.testing.assert_allclose(ds_fake, scipy.special.expit(s_fake) / 8)
+    for pooled in (False, True):
+        half = mg.Minimax(factor=0.5, pooled=pooled).discriminator(s_real, s_fake[:3])[0]
+        assert mg.Minimax().discriminator(s_real, s_fake[:3])[0] == pytest.approx(2 * half, rel=1e-14)
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_softmax_two_class_is_scipys_log_softmax(n, seed):
+    rng = np.random.default_rng(seed)
+    real, fake = rng.standard_normal((n, 2)), rng.standard_normal((n, 2))
+    log_real, log_fake = (scipy.special.log_softmax(s, axis=1) for s in (real, fake))
+    want = -(log_real[:, 1].mean() + log_fake[:, 0].mean()) / 2
+    assert mg.SoftmaxTwoClass().discriminator(real, fake)[0] == pytest.approx(want, rel=1e-12)
+    assert mg.SoftmaxTwoClass().generator(fake)[0] == pytest.approx(-log_fake[:, 1].mean(), rel=1e-12)
+    np.testing.assert_allclose(mg.SoftmaxTwoClass().probability(real), np.exp(log_real[:, 1]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=IDS)
+def test_stable_for_huge_logits(objective, dtype):
+    k = outputs_of(objective)
+    for sign_real in (-1, 1):
+        for sign_fake in (-1, 1):
+            big = np.array([[-1e4, 1e4]] if k == 2 else [[1e4]], dtype=dtype)
+            value, ds_real, ds_fake = objective.discriminator(sign_real * big, sign_fake * big)
+            generated, ds = objective.generator(sign_fake * big)
+            for result in (value, ds_real, ds_fake, generated, ds):
+                assert np.isfinite(result).all()
+                assert result.dtype == np.dtype(dtype)
+    gap = 2e4 if k == 2 else 1e4
+    wrong = objective.discriminator(-big, big)[0]
+    assert wrong == pytest.approx(2 * objective.factor * gap, rel=1e-6)
+
+
+def test_saturation():
+    """Where D is sure, the saturating gradient vanishes like D itself and the other one is -1 / M."""
+    s = np.array([-30.0])
+    assert mg.Minimax().generator(s)[1][0] == pytest.approx(-math.exp(-30), rel=1e-12)
+    assert mg.NonSaturating().generator(s)[1][0] == pytest.approx(-1, rel=1e-12)
+
+
+def test_accuracy():
+    assert accuracy(np.array([0.9, 0.4]), np.array([0.1, 0.5, 0.6])) == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: mg.Minimax(factor=0), ValueError, "factor must be > 0, got 0"),
+        (
+            lambda: mg.Minimax().generator(np.zeros((3, 2))),
+            mg.ShapeError,
+            r"logits have shape \(3, 2\); accepted: \(N,\) or",
+        ),
+        (lambda: mg.NonSaturating().generator(np.zeros(0)), mg.ShapeError, "with N >= 1"),
+        (lambda: mg.SoftmaxTwoClass().generator(np.zeros((3, 1))), mg.ShapeError, r"accepted: \(N, 2\)"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,66 @@
+"""What an import costs and touches, and which way the arrows between modules point."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minigan
+
+ROOT = Path(minigan.__file__).parent
+HEAVY = ("cupy", "matplotlib", "PIL", "scipy", "sklearn", "tqdm")
+
+
+def fresh(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_import_loads_nothing_heavy():
+    loaded = json.loads(fresh("import minigan, sys, json; print(json.dumps(sorted(sys.modules)))"))
+    assert not [name for name in loaded if name.split(".")[0] in HEAVY]
+
+
+# Each module may import from those before it only.
+ORDER = [
+    "_names", "initializers", "ops", "layers", "summary", "network", "losses", "optimizers", "gan", "data", "metrics",
+    "training", "plots", "recipes", "runs", "cli", "commands", "__main__",
+]  # fmt: skip
+
+
+def imports(path):
+    """The minigan modules that a file imports, at the top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("minigan."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "minigan":
+            yield from (alias.name for alias in node.names if alias.name in ORDER)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_arrows_point_one_way(path):
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    allowed = ORDER[: ORDER.index(part) + 1]
+    if part == "cli":
+        allowed = ORDER  # hands over to the commands, lazily
+    assert [name for name in imports(path) if name not in allowed] == []
+
+
+def test_no_pickle_anywhere():
+    for path in ROOT.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = [a.name for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
+        assert "pickle" not in names
+        for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+            for keyword in call.keywords:
+                if keyword.arg == "allow_pickle":
+                    assert ast.literal_eval(keyword.value) is False
+
+
+def test_public_names_exist_and_have_docstrings():
+    for name in minigan.__all__:
+        assert getattr(minigan, name).__doc__, name

@@ -1,0 +1,154 @@
+"""Recipes: the published parameter counts, exact, and the systems as the documents have them."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import data
+from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.training import train
+
+# recipe -> (G trainable, G non-trainable, D trainable, D non-trainable)
+COUNTS = {
+    "gaussian": (2, 0, 31, 0),
+    "mnist-dense": (243_600, 768, 535_041, 1_536),
+    "mnist-maxout": (2_503_984, 0, 1_231_441, 0),
+}
+TOTALS = {"mnist-dense": (244_368, 536_577)}  # as Keras prints them
+
+
+def test_every_recipe_is_counted():
+    assert set(COUNTS) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts_are_exact(name, capsys):
+    recipe = RECIPES[name]
+    config = recipe.Config()
+    chains = recipe.architecture(config)
+    G, D = recipe.networks(config)
+    g, d = G.summary(chains.noise_shape), D.summary(chains.data_shape)
+    assert (g.trainable, g.non_trainable, d.trainable, d.non_trainable) == COUNTS[name]
+    assert (G.theta.size, D.theta.size) == (g.trainable, d.trainable)
+    if name in TOTALS:
+        assert (g.total, d.total) == TOTALS[name]
+    assert g.rows[-1].output_shape == chains.data_shape
+    assert d.rows[-1].output_shape == (1,)
+    assert "total" in capsys.readouterr().out
+
+
+@pytest.fixture
+def images(monkeypatch):
+    """Sixty random images in place of a data set."""
+    rng = np.random.default_rng(0)
+    fake = data.Images("mnist", rng.integers(0, 256, (60, 28, 28, 1)).astype(np.uint8), np.zeros(60, np.uint8))
+    monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: fake)
+    return fake
+
+
+class TestGaussian:
+    def test_hyper_parameters_are_the_documents(self):
+        config = get_recipe("gaussian").Config()
+        assert (config.batch_size, config.d_updates, config.g_updates, config.hidden) == (1000, 10, 10, 10)
+        assert (config.mu, config.sigma, config.iterations) == (4, 2, 1000)
+        assert (config.lr, config.beta1, config.beta2, config.eps) == (1e-3, 0.9, 0.999, 1e-7)
+
+    def test_one_iteration_is_ten_and_ten_updates(self):
+        experiment = get_recipe("gaussian").build()
+        experiment.play()
+        assert (experiment.gan.optimizer_D.t, experiment.gan.optimizer_G.t) == (10, 10)
+
+    def test_it_learns(self):
+        """A whole run ends near N(4, 2^2), nearer than where the document's own 200 iterations end."""
+        recipe = get_recipe("gaussian")
+        done = train(recipe.build(setting=Setting(seed=1)))
+        assert abs(done["generator"]["mean"] - 4) <= 0.06
+        assert abs(done["generator"]["std"] - 2) <= 0.15
+        assert done["jsd"] < 0.005
+        document = train(recipe.build(recipe.configure({"iterations": "200"}), Setting(seed=1)))
+        assert document["generator"]["mean"] < 3
+        assert document["jsd"] > 10 * done["jsd"]
+
+    def test_float64_and_reference_follow_the_same_path(self):
+        recipe = get_recipe("gaussian")
+        config = recipe.configure({"iterations": "5"})
+        thetas = []
+        for setting in (Setting(), Setting(dtype="float64"), Setting(dtype="float64", ops="reference")):
+            experiment = recipe.build(config, setting)
+            train(experiment)
+            thetas.append(experiment.gan.D.theta)
+        np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(thetas[1], thetas[2], rtol=1e-10)
+
+
+class TestMnistDense:
+    def test_it_plays_as_the_document_does(self, images):
+        recipe = get_recipe("mnist-dense")
+        experiment = recipe.build(recipe.configure({"batch_size": "16"}))
+        gan = experiment.gan
+        assert (gan.through, gan.fakes, gan.judge) == (mg.joint, mg.inference_fakes, mg.gan.running_judge)
+        experiment.play()
+        assert (gan.optimizer_D.t, gan.optimizer_G.t) == (10, 10)
+        assert gan.objective == mg.NonSaturating(factor=0.5)
+
+    def test_prior_and_pixels(self, images):
+        recipe = get_recipe("mnist-dense")
+        z = recipe.prior(recipe.Config(), 1000, np.random.default_rng(0))
+        assert z.shape == (1000, 64)
+        assert 0 <= z.min() < 0.01 < 0.99 < z.max() <= 1
+
+
+class TestMnistMaxout:
+    def test_schedules_prior_and_bias(self, images):
+        recipe = get_recipe("mnist-maxout")
+        config = recipe.configure({"batch_size": "20", "momentum_epochs": "3", "train_images": "60"})
+        experiment = recipe.build(config)
+        optimizer = experiment.gan.optimizer_G
+        assert optimizer.lr(1) == pytest.approx(0.1 / 1.000004, rel=1e-14)
+        assert optimizer.lr(10**9) == 1e-6
+        # 3 batches an epoch: epochs 0 and 1 at 0.5, epoch 2 half way, 0.7 from epoch 3
+        assert [round(optimizer.momentum(t), 10) for t in (1, 6, 7, 9, 10, 1000)] == [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]
+        z = recipe.prior(config, 2000, np.random.default_rng(0))
+        assert np.abs(z).max() <= math.sqrt(3)
+        assert z.var() == pytest.approx(1, abs=0.02)
+        pixels = images.images.reshape(60, 784) / 255
+        bias = experiment.gan.G.parameters()["4.b"]
+        np.testing.assert_allclose(1 / (1 + np.exp(-bias.astype(float))), pixels.mean(axis=0), rtol=1e-5)
+        w = experiment.gan.D.parameters()["1.W"]
+        assert 0.0049 < np.abs(w).max() <= 0.005
+
+    def test_one_iteration_is_one_update_of_both(self, images):
+        recipe = get_recipe("mnist-maxout")
+        experiment = recipe.build(recipe.configure({"batch_size": "20"}))
+        experiment.play()
+        assert (experiment.gan.optimizer_D.t, experiment.gan.optimizer_G.t) == (1, 1)
+
+
+def test_settings_are_parsed_by_the_kind_of_their_field():
+    recipe = get_recipe("gaussian")
+    config = recipe.configure({"lr": "1e-4", "batch_size": "32"})
+    assert (config.lr, config.batch_size) == (1e-4, 32)
+    assert dataclasses.replace(config, lr=1e-3, batch_size=1000) == recipe.Config()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batchsize": "3"}, "unknown setting of gaussian 'batchsize' .did you mean 'batch_size'"),
+        ({"batch_size": "3.5"}, "batch_size='3.5'; accepted: a whole number"),
+        ({"lr": "fast"}, "lr='fast'; accepted: a number"),
+        ({"iterations": "0"}, "iterations must be >= 1, got 0"),
+        ({"hidden": "-1"}, "hidden must be >= 1, got -1"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        get_recipe("gaussian").configure(settings)
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match="unknown recipe 'gausian' .did you mean 'gaussian'"):
+        get_recipe("gausian")
