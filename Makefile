@@ -12,7 +12,7 @@ export MINIGAN_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: demo test test-torch lint format docs-check clean
+.PHONY: demo test test-torch lint format clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

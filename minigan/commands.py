@@ -65,8 +65,7 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(
             f"JSD            {result['jsd']:.6f} nats   (0 where p_g = p_data, at most log 2 = {math.log(2):.6f})"
         )
-        if result["value"] is not None:
-            lines.append(f"V(D)           {result['value']:.6f}   C(G) = V(D*) {result['value_optimal']:.6f}")
+        lines.append(f"V(D)           {result['value']:.6f}   C(G) = V(D*) {result['value_optimal']:.6f}")
         lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
     else:
         m = result["metrics"]

@@ -9,7 +9,9 @@ import minigan
 from minigan.cli import build_parser, parse_settings
 
 ROOT = Path(minigan.__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
 
 
 def test_the_readmes_example_runs():
@@ -22,9 +24,15 @@ def test_the_readmes_example_runs():
 
 
 def test_the_readmes_layer_is_the_librarys():
-    shown = next(b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "class Dense" in b)
+    shown = next(
+        b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "class Dense" in b
+    )
     source = (ROOT / "minigan/layers/dense.py").read_text()
-    body = [line.strip() for line in shown.splitlines() if line.strip() and not line.strip().startswith(("class", '"""', "def"))]
+    body = [
+        line.strip()
+        for line in shown.splitlines()
+        if line.strip() and not line.strip().startswith(("class", '"""', "def"))
+    ]
     for line in body:
         assert line in source
 

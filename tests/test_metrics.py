@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate as scipy_integrate
 
 from minigan.data import Gaussian, Laplace, Mixture
-from minigan.metrics import integrate, jsd, kl, optimal_discriminator, value
+from minigan.metrics import integrate, jsd, kl, optimal_discriminator, value, value_at_point
 
 P = Gaussian(4, 2)
 
@@ -50,6 +50,13 @@ def test_no_discriminator_beats_the_optimal_one(p, q, intercept, slope):
 
 def test_a_blind_discriminator_has_minus_log_4():
     assert value(P, Gaussian(-3, 0.5), np.zeros_like) == pytest.approx(-math.log(4), abs=1e-13)
+
+
+def test_a_point_mass_is_the_limit_of_narrow_normals():
+    def s(x):
+        return np.tanh(x)
+
+    assert value_at_point(P, 1.5, s) == pytest.approx(value(P, Gaussian(1.5, 1e-6), s), abs=1e-9)
 
 
 def test_kinks_and_mixtures_against_scipy():

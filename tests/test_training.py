@@ -63,6 +63,7 @@ def test_a_run_folder_is_complete(in_tmp):
     assert stored["value"] <= stored["value_optimal"]
     metrics = lines(folder)
     assert [m["iteration"] for m in metrics] == [1, 2, 3, 4, 5, 6]
+    assert metrics[-1]["jsd"] == stored["jsd"]
     assert metrics[-1] == {"iteration": 6, **stored["metrics"]}
     config = read_json(folder / "config.json")
     assert config["recipe"] == "gaussian"
@@ -219,6 +220,17 @@ class TestCallbacks:
         summary = train(small(), folder=new_folder("gaussian"), callbacks=hooks)
         assert (summary["status"], summary["iterations"]) == ("stopped early", 4)
         assert summary["reason"] == "seen was not below 2 in 2 measurements"
+
+    def test_a_recipe_evaluates_and_stops_early(self, in_tmp):
+        recipe = get_recipe("gaussian")
+        settings = SMALL | {"iterations": "400", "evaluate_every": "2", "patience": "3", "lr": "0.05"}
+        folder = new_folder("gaussian")
+        summary = train(recipe.build(recipe.configure(settings)), folder=folder)
+        assert summary["status"] == "stopped early"
+        measured = [m["jsd"] for m in lines(folder) if "jsd" in m]
+        assert len(measured) == summary["iterations"] // 2
+        assert min(measured) < min(measured[-3:])
+        assert min(measured) == measured[-4]
 
     def test_on_end_is_called_whatever_happens(self):
         ends = []

@@ -87,6 +87,12 @@ def value(p: Density1D, q: Density1D, logit: Function) -> float:
     return integrate(integrand, _breakpoints(p, q))
 
 
+def value_at_point(p: Density1D, b: float, logit: Function) -> float:
+    """V(D) = E_p log D + log(1 - D(b)), where the generator gives b with probability 1."""
+    real = integrate(lambda x: -p.pdf(x) * softplus(-logit(x)), p.breakpoints())
+    return real - float(softplus(logit(np.array([b])))[0])
+
+
 def optimal_discriminator(p: Density1D, q: Density1D, x: ArrayLike) -> Floats:
     """D*(x) = p(x) / (p(x) + q(x)) = sigma(log p - log q)   (Goodfellow et al. 2014, Proposition 1).
 

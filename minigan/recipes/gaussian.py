@@ -7,6 +7,7 @@ Keras conventions: Glorot-uniform weights, Adam with eps 1e-7, J_D the mean over
 D ends in a logit; the document's sigmoid is in the objective.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,13 @@ from minigan.data.toy import Gaussian
 from minigan.gan import GAN, Played, inference_fakes, joint, same_batch
 from minigan.layers import Dense, ReLU
 from minigan.losses import NonSaturating
-from minigan.metrics import jsd, value
+from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.ops.cpu import sigmoid
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
-from minigan.training.callbacks import Callback
+from minigan.training.callbacks import Callback, EarlyStop, Evaluate
 from minigan.training.experiment import Experiment, Run
 
 
@@ -42,10 +43,14 @@ class Config:
     beta2: float = 0.999
     eps: float = 1e-7
     frames: int = 50  # of the animation
+    evaluate_every: int = 50  # iterations between two evaluations of JSD and V(D)
+    patience: int = 0  # stop when JSD was not smaller in so many evaluations; 0: never
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, frames=self.frames)
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, hidden=self.hidden)
+        require_at_least(1, evaluate_every=self.evaluate_every)
+        require_at_least(0, patience=self.patience)
 
 
 def architecture(config: Config) -> Architecture:
@@ -92,6 +97,10 @@ def play(
     def iteration() -> Played:
         return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
 
+    callbacks: list[Callback] = [Evaluate(lambda: distances(gan, data), every=config.evaluate_every)]
+    if config.patience:
+        callbacks.append(EarlyStop("jsd", patience=config.patience))
+    callbacks.append(Figures(gan, data, config, streams["figures"]))
     return Experiment(
         recipe="gaussian",
         config={},
@@ -99,7 +108,7 @@ def play(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        callbacks=[Figures(gan, data, config, streams["figures"])],
+        callbacks=callbacks,
         evaluate=lambda: evaluate(gan, data, streams["evaluation"]),
     )
 
@@ -115,25 +124,29 @@ def logit(D: Network) -> Any:
     return lambda x: D(np.asarray(x, dtype=float).reshape(-1, 1)).astype(float).reshape(np.shape(x))
 
 
-def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int = 100_000) -> dict[str, Any]:
-    """Return mean and std of 100,000 samples of G, and JSD(p_data, p_g), V(D) and C(G) = V(D*) by quadrature."""
-    z = rng.standard_normal((samples, 1))
-    x = gan.G(z).astype(float)
+def distances(gan: GAN, data: Gaussian) -> dict[str, float]:
+    """Return JSD(p_data, p_g) and V(D) by quadrature, p_g = N(b, a^2).
+
+    At a = 0 p_g is a point mass: JSD is log 2, and V(D) = E_p log D(x) + log(1 - D(b)).
+    """
     a, b = affine(gan.G)
-    result: dict[str, Any] = {
+    if a == 0:
+        return {"jsd": math.log(2), "value": value_at_point(data, b, logit(gan.D))}
+    generator = Gaussian(b, abs(a))
+    return {"jsd": jsd(data, generator), "value": value(data, generator, logit(gan.D))}
+
+
+def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int = 100_000) -> dict[str, Any]:
+    """Return mean and std of 100,000 samples of G, JSD(p_data, p_g), V(D) and C(G) = V(D*) = -log 4 + 2 JSD."""
+    x = gan.G(rng.standard_normal((samples, 1))).astype(float)
+    a, b = affine(gan.G)
+    found = distances(gan, data)
+    return {
         "generator": {"mean": float(x.mean()), "std": float(x.std()), "a": a, "b": b, "samples": samples},
         "target": {"mean": data.mu, "std": data.sigma},
-    }
-    if a == 0:  # a point mass: JSD is log 2, V(D) has no density to integrate
-        return {**result, "jsd": float(np.log(2)), "value": None}
-    generator = Gaussian(b, abs(a))
-    divergence = jsd(data, generator)
-    return {
-        **result,
-        "jsd": divergence,
-        "value": value(data, generator, logit(gan.D)),
-        "value_optimal": -float(np.log(4)) + 2 * divergence,
-        "minus_log_4": -float(np.log(4)),
+        **found,
+        "value_optimal": -math.log(4) + 2 * found["jsd"],
+        "minus_log_4": -math.log(4),
     }
 
 
