@@ -2,25 +2,46 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from minigan.training.experiment import Metrics
 
+Floats = NDArray[np.float64]
+
+
+def running_mean(x: Floats, window: int) -> Floats:
+    """Return the mean of each `window` neighbours.    x (n,) -> (n - window + 1,)
+
+    >>> running_mean(np.array([1.0, 2.0, 3.0, 6.0]), 2)
+    array([1.5, 2.5, 4.5])
+    """
+    return np.convolve(x, np.full(window, 1 / window), mode="valid")
+
 
 def loss_curves(history: Sequence[Metrics]) -> Figure:
-    """Return D's and G's losses, and below them D(x), D(G(z)) and the accuracy, over the iterations."""
+    """Return D's and G's losses, and below them D(x), D(G(z)) and the accuracy, over the iterations.
+
+    Pale: every iteration; solid: the running mean over a hundredth of the run.
+    """
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     losses, outputs = figure.subplots(2, 1, sharex=True)
-    iterations = range(1, len(history) + 1)
+    iterations = np.arange(1, len(history) + 1)
+    window = max(1, len(history) // 100)
     for axes, names in (
         (losses, {"d_loss": "D loss", "g_loss": "G loss"}),
         (outputs, {"d_real": "D(x)", "d_fake": "D(G(z))", "accuracy": "accuracy of D"}),
     ):
-        for name, label in names.items():
-            axes.plot(iterations, [m[name] for m in history], label=label, linewidth=0.8)
-        axes.legend(loc="upper right")
+        for colour, (name, label) in zip(("tab:blue", "tab:orange", "tab:green"), names.items(), strict=False):
+            values = np.array([m[name] for m in history])
+            axes.plot(iterations, values, color=colour, linewidth=0.5, alpha=0.25)
+            mean = running_mean(values, window)
+            axes.plot(iterations[(window - 1) // 2 :][: len(mean)], mean, color=colour, linewidth=1.2, label=label)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         axes.grid(alpha=0.3)
     losses.set_ylabel("loss (nats)")
+    outputs.set_ylabel("probability, share")
     outputs.set_ylim(0, 1)
     outputs.set_xlabel("iteration")
     return figure
