@@ -19,8 +19,9 @@ $(BIN)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
 	touch $@
 
-demo: $(BIN)/.installed  ## train the Gaussian GAN and show what it learned
+demo: $(BIN)/.installed  ## train the Gaussian GAN and show what it learned; prove the theory to 30 digits
 	$(BIN)/minigan train gaussian
+	$(BIN)/minigan verify run --profile quick
 
 test: $(BIN)/.installed  ## all tests and doctests
 	$(BIN)/python -m pytest -n auto

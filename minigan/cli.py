@@ -5,7 +5,7 @@ Each command is a thin shell around a function that a notebook can call.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a recipe into a new run folder",
     "sweep": "train a recipe with many seeds and tabulate the results",
     "sample": "draw samples from a trained generator",
+    "verify": "prove the theory, the gradients and how far a run is from the theory (minigan verify --help)",
 }
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -152,9 +153,21 @@ def parse_settings(args: Any) -> dict[str, str]:
     return settings
 
 
+def _verify(arguments: Sequence[str]) -> int:
+    try:
+        run: Callable[..., int] = import_module("verify.cli").main
+    except ModuleNotFoundError as error:
+        print(f"minigan verify: needs {error.name}: pip install 'minigan[verify]'", file=sys.stderr)
+        return EXIT_FAILED
+    return run(arguments, prog="minigan verify")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    args = build_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["verify"]:  # another package's command line, with options of its own
+        return _verify(arguments[1:])
+    args = build_parser().parse_args(arguments)
     from minigan.data.files import DataError
     from minigan.ops import BackendUnavailable
     from minigan.training.files import RunError

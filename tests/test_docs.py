@@ -48,6 +48,11 @@ def test_links_and_pictures_exist(page):
 def test_commands_parse(page):
     for line in re.findall(r"^ {4}(?:\.venv/bin/)?minigan (.*)$|`minigan ([a-z]+ [^`]*)`", page.read_text(), re.M):
         words = (line[0] or line[1]).split("#")[0].split()
+        if words[0] == "verify":
+            from verify.cli import build_parser as build_verify_parser
+
+            assert build_verify_parser("minigan verify").parse_args(words[1:]).act
+            continue
         args = build_parser().parse_args(words)
         if hasattr(args, "settings"):
             from minigan.recipes import get_recipe

@@ -1,6 +1,7 @@
 """The backend seam: every backend has the reference's functions with the same arguments, and its results."""
 
 import inspect
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -82,3 +83,11 @@ def test_dropout_masks_are_the_same_on_every_backend(ops):
     x = np.zeros((50, 7))
     got = get_ops(ops).dropout_mask(np.random.default_rng(3), x, 0.4)
     np.testing.assert_array_equal(got, ref.dropout_mask(np.random.default_rng(3), x, 0.4))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_relu_keeps_the_kind_of_exact_numbers(name):
+    """A masked Fraction is a Fraction, so that the next layer finds its methods (a masked ball has exp and sqrt)."""
+    y = get_ops(name).relu(np.array([Fraction(-1, 2), Fraction(1, 3), Fraction(0)], dtype=object))
+    assert y.tolist() == [0, Fraction(1, 3), 0]
+    assert {type(v) for v in y.tolist()} == {Fraction}

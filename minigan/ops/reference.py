@@ -32,7 +32,8 @@ def sum_rows(x: Array) -> Array:
 
 def relu(x: Array) -> Array:
     """y = 0 where Re x <= 0, else x (so that NaN stays NaN)."""
-    return np.where(real(x) <= 0, 0, x)
+    zero = 0 * x if x.dtype.kind == "O" else 0  # a zero of the same kind: an int among balls has no exp, no sqrt
+    return np.where(real(x) <= 0, zero, x)
 
 
 def relu_backward(dy: Array, y: Array) -> Array:

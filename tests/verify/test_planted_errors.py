@@ -1,0 +1,125 @@
+"""Errors planted in the mathematics must come out refuted: a claim that survives them is worth nothing."""
+
+import pytest
+import sympy as sp
+from flint import arb
+
+from verify import fgan, generator, lotus
+from verify.claims import dirac as dirac_claims
+from verify.claims import (
+    errata_criterion,
+    errata_game,
+    errata_networks,
+    errata_training,
+    likelihood,
+    metric,
+    prop2,
+    prop2_literal,
+)
+from verify.claims import fgan as fgan_claims
+from verify.claims import generator as generator_claims
+from verify.claims import lotus as lotus_claims
+from verify.decide import Verdict
+from verify.proof import PROFILES
+from verify.registry import REGISTRY
+from verify.runner import certificate
+
+CACHED = (generator.pathwise, generator.jsd_gradient, generator.unfrozen, generator.descent, fgan.bound)
+TINY = 1 + arb(2) ** -40  # exact
+NORMALS, CAUCHYS = generator.NormalGame, generator.CauchyGame
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    for function in CACHED:
+        function.cache_clear()
+    yield
+    for function in CACHED:
+        function.cache_clear()
+
+
+def swapped(function):
+    """Exchange the first two arguments."""
+    return lambda p, q, *rest: function(q, p, *rest)
+
+
+def scaled(function, factor=TINY):
+    """A relative error of 2^-40, about 1e-12, unless told."""
+    return lambda *args: function(*args) * factor
+
+
+def too_long(p, q, eta, right=prop2.mirror_step):
+    return right(p, q, eta * 101 / 100)
+
+
+def outwards(theta, psi, h, gamma):
+    return ((1 + h, h / 2), (-h / 2, 1 + h))
+
+
+def sharpened(channel, p):
+    """Not a channel: it squares the weights."""
+    return tuple(x * x / sum(y * y for y in p) for x in p)
+
+
+def reversed_score(self, parameter, z, right=NORMALS.score):
+    return -right(self, parameter, z)
+
+
+PLANTED = [
+    ("P2.step.exact", prop2, "discriminator", swapped(prop2.discriminator)),
+    ("P2.step.exact", prop2, "tv", lambda p, q: prop2_literal.tv(p, q) ** 2),
+    ("P2.convex.random", prop2, "discriminator", swapped(prop2.discriminator)),
+    ("P2.convex.random", prop2, "c", scaled(prop2.c, -1)),
+    ("P2.convex.symbolic", prop2, "TERM", prop2.P * sp.log(prop2.P / prop2.Q)),
+    ("P2.step.contraction", prop2, "mirror_step", too_long),
+    ("P2.step.rate", prop2, "mirror_step", lambda p, q, eta: q),
+    ("P2.literal", prop2_literal, "c", scaled(prop2_literal.c, -1)),
+    ("P2.frozen-d", prop2_literal, "discriminator", swapped(prop2_literal.discriminator)),
+    ("Dirac.r1.converges", dirac_claims, "jacobian", outwards),
+    ("Dirac.r1.linear", dirac_claims, "LINEAR", dirac_claims.LINEAR.T * 2),
+    ("Gradient.saturating.normal", generator, "sigmoid", lambda s: 1 / (1 + s.exp())),
+    ("Gradient.saturating.normal", NORMALS, "score", reversed_score),
+    ("Gradient.non-saturating.normal", NORMALS, "kl_gradient", NORMALS.kl_gradient_reverse),
+    ("Gradient.cauchy", CAUCHYS, "jsd_gradient", scaled(CAUCHYS.jsd_gradient)),
+    ("Gradient.cauchy", CAUCHYS, "kl_gradient", scaled(CAUCHYS.kl_gradient)),
+    ("Gradient.saturation", generator_claims, "SIGMOID", generator_claims.SIGMOID**2),
+    ("Lotus.square", lotus_claims, "chi_square", scaled(lotus_claims.chi_square)),
+    ("Lotus.relu", lotus, "slope", scaled(lotus.slope)),
+    ("Lotus.absolute", lotus_claims, "phi", scaled(lotus_claims.phi)),
+    ("Lotus.piecewise", lotus, "phi", scaled(lotus.phi)),
+    ("FGan.kl", fgan_claims, "bound", scaled(fgan_claims.bound)),
+    ("FGan.js", fgan_claims, "bound", scaled(fgan_claims.bound)),
+    ("FGan.tv", fgan_claims, "EXCESS", [2 * mass for mass in fgan_claims.EXCESS]),
+    ("Metric.sqrt-jsd", metric, "jsd", lambda p, q: metric.kl(p, metric.mix(p, q)) ** 2),
+    ("Metric.jsd-is-none", metric, "jsd", scaled(metric.jsd)),
+    ("Metric.data-processing", metric, "apply", sharpened),
+    ("Ratio.discriminator", likelihood, "discriminator", swapped(likelihood.discriminator)),
+    ("E1.equilibrium", errata_criterion.divergences, "c", scaled(errata_criterion.divergences.c)),
+    ("E3.direction", errata_criterion.divergences, "kl", swapped(errata_criterion.divergences.kl)),
+    ("E4.mass", errata_criterion.divergences, "jsd", scaled(errata_criterion.divergences.jsd)),
+    ("E6.curvature", errata_criterion, "OPTIMUM", errata_criterion.A),
+    ("E10.criterion", errata_training, "kl", swapped(lambda p, q: arb(1))),
+    ("E12.nonnegative", errata_game, "jsd", errata_game.c),
+    ("E16.sign", errata_game, "sigmoid", lambda s: 1 / (1 + s.exp())),
+    ("E17.vanishing", errata_game, "sigmoid", lambda s: 1 / (1 + (-s).exp()) * TINY),
+    ("E20.superset", errata_networks, "upsampled", lambda x, w: errata_networks.transposed(x, [*w, 0])),
+]
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "module", "name", "wrong"), PLANTED, ids=lambda x: x if isinstance(x, str) else ""
+)
+def test_a_planted_error_is_refuted(claim_id, module, name, wrong, monkeypatch):
+    monkeypatch.setattr(module, name, wrong)
+    found = certificate(REGISTRY[claim_id], PROFILES["quick"])
+    assert found.verdict is Verdict.REFUTED, found.checks
+
+
+def test_an_error_in_a_check_is_undecided_not_proved(monkeypatch):
+    monkeypatch.setattr(prop2, "c", lambda p, q: arb("nan"))
+    assert certificate(REGISTRY["P2.convex.random"], PROFILES["quick"]).verdict is Verdict.UNDECIDED
+
+
+def test_too_little_precision_is_undecided(monkeypatch):
+    monkeypatch.setattr(generator_claims, "pathwise", lambda *args: arb(0, 1))
+    assert certificate(REGISTRY["Gradient.saturating.normal"], PROFILES["quick"]).verdict is Verdict.UNDECIDED

@@ -1,0 +1,138 @@
+"""The command line, in a fresh process where that matters."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
+
+from verify import REGISTRY, Enclosure, load_claims
+from verify.cli import main
+from verify.registry import Source
+
+SOME = "T1.identity.*exponential*"
+
+
+@pytest.fixture
+def false_claim():
+    """A claim that is false, for the time of a test."""
+    load_claims()
+    fields = {"latex": "x", "source": Source("p"), "rigor": "exact-rational", "idea": "i"}
+    wrong = {"wrong": lambda proof: proof.holds("w", False)}
+    REGISTRY.claim("X1.false", "1 = 2", controls=wrong, **fields)(lambda proof: proof.holds("1 = 2", False))
+    yield "X1.false"
+    del REGISTRY._claims["X1.false"]
+
+
+def test_run_writes_what_it_prints(tmp_path, capsys):
+    json_file, html_file = tmp_path / "c.json", tmp_path / "c.html"
+    assert main(["run", "--only", SOME, "--workers", "1", "--json", str(json_file), "--html", str(html_file)]) == 0
+    out = capsys.readouterr().out
+    assert "2 claims (2 ball): 2 proved, 0 refuted, 0 undecided; 6 of 6 wrong statements refuted" in out
+    assert str(json_file) in out
+    data = json.loads(json_file.read_text())
+    assert data["passed"] is True
+    assert [one["id"] for one in data["certificates"]] == [
+        f"T1.identity.exponential-{n}" for n in ("exponential", "normal")
+    ]
+    one = data["certificates"][0]
+    fields = "id statement latex assumptions source rigor verdict enclosures digits radius tolerance tail_bound lemmas"
+    assert {*fields.split(), "negative_controls", "seed", "versions", "seconds"} <= set(one)
+    assert 0 < Enclosure.from_json(one["tail_bound"]).arb() < 1e-30
+    assert one["verdict"] == "proved"
+    assert {control["verdict"] for control in one["negative_controls"]} == {"refuted"}
+    stored = next(iter(one["enclosures"].values()))
+    assert all(isinstance(n, int) for pair in stored.values() for n in pair)
+    assert float(Enclosure.from_json(stored).arb()) < 0
+    page = html_file.read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "T1.identity.exponential-normal" in page
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.html", "c.json"]
+
+
+def test_a_false_claim_fails_the_run_and_is_explained(capsys, false_claim):
+    assert main(["run", "--only", false_claim, "--workers", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED" in out
+    assert "X1.false: 1 = 2 holds: refuted" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["run", "--only", "T1.identty.normal-normal"], "did you mean 'T1.identity.normal-normal'?"),
+        (["run", "--only", "Q*"], "accepted: an id that `verify list` shows, or a pattern such as"),
+        (["explain", "T1.strict.pair"], "did you mean 'T1.strict.pairs'?"),
+        (["list", "Z9*"], "unknown claim 'Z9*'"),
+        (["run", "--only", SOME, "--json", "/no/such/folder/x.json"], "accepted: a file in a folder that exists"),
+        (["run", "--only", SOME, "--html", "/"], "accepted: a file in a folder that exists"),
+    ],
+)
+def test_wrong_usage_is_explained(argv, message, capsys):
+    assert main(argv) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["rnu"], "did you mean 'run'?"),
+        (["run", "--profile", "ful"], "unknown profile 'ful' (did you mean 'full'?); accepted: quick, full, deep"),
+        (["run", "--workers", "0"], "accepted: a whole number >= 1"),
+        (["run", "--jsn", "x"], "did you mean '--json'?"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_options_are_explained(argv, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_list_and_explain(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "T1.identity.normal-normal" in out
+    assert f"{len(load_claims())} claims:" in out
+    assert main(["explain", "T1.identity.normal-normal"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "C(G) = -log 4 + 2 JSD(p, q)",
+        r"\mathrm{JSD}",
+        "Goodfellow et al. 2014",
+        "log 2 in place of log 4",
+        "proof.zero",
+    ):
+        assert part in out
+
+
+def test_every_claim_can_be_explained(capsys):
+    for claim in load_claims():
+        assert main(["explain", claim.id]) == 0
+        assert claim.statement in capsys.readouterr().out
+
+
+def test_as_a_module_with_two_processes(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "verify", "run", "--only", "T1.identity.u*", "--workers", "2"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ), check=False)
+    assert found.returncode == 0, found.stderr
+    assert "1 proved" in found.stdout
+
+
+def test_an_interrupted_file_is_not_written(tmp_path, monkeypatch):
+    target = tmp_path / "c.json"
+    target.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    assert main(["run", "--only", "T1.identity.u*", "--workers", "1", "--json", str(target)]) == 2
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["c.json"]

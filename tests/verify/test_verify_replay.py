@@ -1,0 +1,156 @@
+"""A certificate that was changed in one digit is refused, sealed again or not."""
+
+import copy
+import json
+
+import pytest
+
+pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
+
+from verify import load_claims
+from verify.certificate import digest
+from verify.cli import main
+from verify.output import read_json
+from verify.replay import replay
+from verify.runner import run
+
+IDS = ("T1.identity.exponential-exponential", "T1.kl-form.normal-normal", "CF.kl.normal-wider", "P1.pointwise.critical")
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return load_claims()
+
+
+@pytest.fixture(scope="module")
+def records(claims):
+    return {one.id: json.loads(json.dumps(one.as_json())) for one in run([claims[i] for i in IDS])}
+
+
+def leaves(data, path=()):
+    """Yield the paths of all plain values."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
+    if items is None:
+        yield path
+    else:
+        for key, value in items:
+            yield from leaves(value, (*path, key))
+
+
+def changed(record, path, value, *, seal):
+    other = copy.deepcopy(record)
+    here = other
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    if seal:
+        other["digest"] = digest({key: item for key, item in other.items() if key != "digest"})
+    return other
+
+
+@pytest.mark.parametrize("claim_id", IDS)
+def test_unchanged_is_accepted(claim_id, records, claims):
+    found = replay(records[claim_id], claims)
+    assert found.accepted, found.reasons
+    if claim_id.startswith("T1.identity"):
+        assert found.independent == 2
+
+
+@pytest.mark.parametrize("claim_id", IDS)
+def test_every_number_and_text_is_sealed(claim_id, records, claims):
+    record = records[claim_id]
+    for path in leaves(record):
+        value = record
+        for key in path:
+            value = value[key]
+        if isinstance(value, bool) or value is None:
+            other = "x"
+        elif isinstance(value, int):
+            digits = str(value)
+            other = int(digits[:-1] + str((int(digits[-1]) + 2) % 10)) if digits[-1].isdigit() else value + 2
+        elif isinstance(value, float):
+            other = value + 1
+        else:
+            other = value[:-1] + ("x" if not value.endswith("x") else "y")
+        found = replay(changed(record, path, other, seal=False), claims)
+        assert not found.accepted, path
+
+
+def first(record, name):
+    return next(k for k in record["enclosures"] if k.startswith(name))
+
+
+@pytest.mark.parametrize("digit", [0, 3, 8])
+@pytest.mark.parametrize(
+    ("claim_id", "name"), [(IDS[0], "C("), (IDS[0], "JSD("), (IDS[1], "KL("), (IDS[2], "integral")]
+)
+def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, records, claims):
+    record = records[claim_id]
+    key = first(record, name)
+    m = record["enclosures"][key]["mid"][0]
+    text = str(abs(m))
+    other = int(text[:digit] + str((int(text[digit]) % 9) + 1) + text[digit + 1 :]) * (1 if m > 0 else -1)
+    assert other != m
+    found = replay(
+        changed(record, ("enclosures", key, "mid", 0), other | 1 if other > 0 else -(-other | 1), seal=True), claims
+    )
+    assert not found.accepted
+    assert "does not meet" in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("statement",), "C(G) = -log 2 + 2 JSD(p, q)", "its statement is not that of the claim"),
+        (("id",), "T1.identity.normal-normal", "its statement is not that of the claim"),
+        (("id",), "T1.identity.nobody", "unknown claim"),
+        (("source", "paper"), "another", "its source is not"),
+        (("checks", 0, "verdict"), "undecided", "but its ball makes it proved"),
+        (("checks", 0, "tolerance"), "1e-20", "not to 10^-30"),
+        (("checks", 0, "tolerance"), "1e-60", "but its ball makes it undecided"),
+        (("checks", 0, "ball", "mid"), [1, -3], "but its ball makes it refuted"),
+        (("checks", 0, "ball", "rad"), [1, 3], "but its ball makes it undecided"),
+        (("verdict",), "refuted", "but its checks make it proved"),
+        (("checks",), [], "but its checks make it undecided"),
+        (("enclosures",), {}, "does not hold the balls"),
+        (("negative_controls",), [], "its negative controls are not those of the claim"),
+        (("negative_controls", 0, "verdict"), "proved", "a negative control is not refuted"),
+        (("digits",), 12, "not to 10^-12"),
+        (("radius",), "none", "no ball"),
+    ],
+)
+def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
+    found = replay(changed(records[IDS[0]], path, value, seal=True), claims)
+    assert not found.accepted
+    assert reason in " ".join(found.reasons)
+
+
+def test_a_file(tmp_path, capsys, records):
+    path = tmp_path / "certificates.json"
+    good, bad = records[IDS[2]], changed(records[IDS[0]], ("seconds",), 1e9, seal=False)
+    path.write_text(json.dumps({"certificates": [good, bad]}))
+    assert main(["replay", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "REFUSED" in out
+    assert "the digest does not match" in out
+    assert "1 of 2 certificates accepted" in out
+    assert main(["replay", str(path), "--only", "CF.*"]) == 0
+    assert "1 of 1 certificates accepted" in capsys.readouterr().out
+    assert main(["replay", str(path), "--only", "P1.*"]) == 2
+    assert "matches no certificate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "is no JSON"), ("{", "is no JSON"), ("[]", "has no certificates"),
+     ('{"certificates": []}', "has no certificates"),
+     ('{"certificates": [3]}', "has no certificates"), ("{}", "has no certificates")],
+)  # fmt: skip
+def test_foreign_files(text, message, tmp_path, capsys):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_json(path)
+    assert main(["replay", str(path)]) == 2
+    assert main(["replay", str(tmp_path / "missing.json")]) == 2
+    assert "No such file" in capsys.readouterr().err

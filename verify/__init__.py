@@ -1,0 +1,44 @@
+"""verify: the theory of generative adversarial networks with certificates.
+
+Every statement is checked in ball arithmetic, in exact rationals or symbolically, and comes out proved, refuted or
+undecided.  Every claim carries wrong statements that its own check must refute.
+
+    python -m verify run --profile quick
+"""
+
+try:
+    import flint as _flint  # noqa: F401
+except ImportError as error:  # pragma: no cover
+    raise ImportError("verify needs python-flint; install it with: pip install 'minigan[verify]'") from error
+
+from verify.balls import Enclosure, precision
+from verify.certificate import Certificate, ControlResult
+from verify.decide import Verdict, prove_nonnegative, prove_positive, prove_zero
+from verify.divergences import Divergences, certify
+from verify.proof import PROFILES, Profile, Proof
+from verify.registry import GOODFELLOW, REGISTRY, Claim, Source, claim, load_claims
+from verify.runner import certificate, run
+
+__all__ = [
+    "GOODFELLOW",
+    "PROFILES",
+    "REGISTRY",
+    "Certificate",
+    "Claim",
+    "ControlResult",
+    "Divergences",
+    "Enclosure",
+    "Profile",
+    "Proof",
+    "Source",
+    "Verdict",
+    "certificate",
+    "certify",
+    "claim",
+    "load_claims",
+    "precision",
+    "prove_nonnegative",
+    "prove_positive",
+    "prove_zero",
+    "run",
+]

@@ -1,0 +1,106 @@
+r"""Second derivatives through the library's backward passes.
+
+Differentiating a backward pass gives H v, a column of the Hessian.  It is right if it is the second derivative of the
+forward pass alone (u^T H v by nested duals), and the Hessian is symmetric: <u, H v> = <v, H u>.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from flint import arb
+
+from verify.claims.library_gradients import planted, unchanged
+from verify.differentiable import TENSOR_GATE, Differentiable, furthest, hessian_product, relative
+from verify.dual import Dual, along, balls, each, row, slopes, variables
+from verify.measured import check_error
+from verify.proof import Proof
+from verify.registry import Source, claim
+from verify.specimens import GAMES, LAYERS, game, of_layer
+
+Fault = Callable[[Differentiable], Differentiable]
+
+
+def functions(proof: Proof) -> Iterator[tuple[str, Differentiable]]:
+    """Yield every layer, and both steps of every game."""
+    for kind, specimens in LAYERS.items():
+        for name, (layer, shape) in specimens.items():
+            yield f"{kind} {name}", of_layer(layer, shape, proof.rng, train=True)
+    for name in GAMES:
+        played = game(name, proof.rng)
+        yield f"{name}, discriminator step", played.discriminator()
+        yield f"{name}, generator step", played.generator()
+
+
+def first_tensor(f: Differentiable, factor: float | arb) -> Differentiable:
+    """Plant a relative error in the gradient of one tensor."""
+    return planted(next(iter(f.tensors)), relative(factor))(f)
+
+
+def float_products(proof: Proof, fault: Fault = unchanged) -> None:
+    """H v by complex step through the backward pass, against the Hessian in balls, and its symmetry."""
+    worst_product = worst_symmetry = 0.0
+    for name, right in functions(proof):
+        f = fault(right)
+        u, v = proof.rng.standard_normal((2, len(f.point)))
+        Hu, Hv = hessian_product(f, u), hessian_product(f, v)
+        exact = np.array([float(x) for x in slopes(right.gradient(along(balls(f.point), balls(v)))).tolist()])
+        size = float(np.linalg.norm(exact))
+        if size == 0:  # linear: no second derivative
+            proof.holds(f"{name}: H v = 0", not Hu.any() and not Hv.any())
+            continue
+        product = float(np.abs(Hv - exact).max() / np.abs(exact).max())
+        symmetry = abs(float(u @ Hv) - float(v @ Hu)) / (size * float(np.linalg.norm(u)))
+        check_error(proof, f"{name}: H v", product, TENSOR_GATE)
+        check_error(proof, f"{name}: <u, H v> - <v, H u>", symmetry, TENSOR_GATE)
+        worst_product, worst_symmetry = max(worst_product, product), max(worst_symmetry, symmetry)
+    proof.note("largest error of H v", f"{worst_product:.2g}")
+    proof.note("largest asymmetry", f"{worst_symmetry:.2g}")
+
+
+claim(
+    "Lib.hessian.complex-step",
+    "The complex step through the library's backward passes gives symmetric Hessian-vector products, those of the "
+    "Hessian in balls.",
+    latex=r"H v = \operatorname{Im} g(t + i h v) / h,\quad \langle u, H v\rangle = \langle v, H u\rangle",
+    source=Source("minigan", "every layer; gan.discriminator_gradient, generator_gradient"),
+    rigor="float",
+    idea="The backward pass is analytic code too: a complex step through it differentiates it, without cancellation.",
+    controls={
+        "dL/dx (or the first weights) times 1 + 1e-6": partial(
+            float_products, fault=partial(first_tensor, factor=1 + 1e-6)
+        )
+    },
+)(float_products)
+
+
+def whole_hessian(proof: Proof, fault: Fault = unchanged) -> None:
+    """All rows of H at once by duals through the backward pass; u^T H v by nested duals through the forward pass."""
+    for name, right in functions(proof):
+        f = fault(right)
+        P = len(f.point)
+        H = [row(slope, P) for slope in slopes(f.gradient(variables(f.point))).tolist()]
+        proof.zero(f"{name}: H - H^T", furthest([H[i][j] - H[j][i] for i in range(P) for j in range(i + 1)]))
+        u, v = (balls(proof.rng.integers(-3, 4, P).astype(float)) for _ in range(2))
+        inner = along(balls(f.point), v)  # t + v e1
+        outer = along(inner, each(lambda x: Dual(x, arb(0)), u))  # + u e2
+        twice = f.value(outer)  # the coefficient of e1 e2 is u^T H v
+        forward = twice.slope.slope if isinstance(twice, Dual) and isinstance(twice.slope, Dual) else arb(0)
+        product = sum((u[i] * H[i][j] * v[j] for i in range(P) for j in range(P)), arb(0))
+        proof.zero(f"{name}: u^T H v, backward - forward", product - forward)
+
+
+claim(
+    "Lib.hessian.balls",
+    "The derivative of every backward pass is the Hessian: symmetric, and the second derivative of the forward pass.",
+    latex=r"\partial g_i / \partial t_j = \partial g_j / \partial t_i = \partial^2 L / \partial t_i \partial t_j",
+    source=Source("minigan", "every layer; gan.discriminator_gradient, generator_gradient"),
+    rigor="ball",
+    idea="Dual numbers through the backward pass carry all rows of H; nested duals through the forward pass, u^T H v.",
+    controls={
+        "one tensor's gradient times 1 + 2^-40": partial(
+            whole_hessian, fault=partial(first_tensor, factor=1 + 2.0**-40)
+        )
+    },
+    assumptions=("at the random float64 points that were drawn",),
+)(whole_hessian)

@@ -1,0 +1,128 @@
+r"""Two estimates that the documents make by hand: the density ratio from D, and a Gaussian by maximum likelihood.
+
+D* / (1 - D*) = p / p_g                                    the discriminator knows the ratio of the densities
+mu^ = mean x,  v^ = S / N,  S = sum (x - mean)^2           maximum likelihood: 1/N
+E[S / (N - 1)] = sigma^2                                   unbiased, a different wish: 1/(N - 1)
+"""
+
+from fractions import Fraction
+from itertools import product
+
+import sympy as sp
+
+from verify.balls import ball
+from verify.proof import Proof
+from verify.registry import GOODFELLOW, Source, claim
+from verify.simplex import discriminator, least, random_distinct
+from verify.symbolic import identity
+
+P, Q, D = sp.symbols("p q D", positive=True)
+N, S, V = sp.symbols("N S v", positive=True)
+
+RATIO = Source(GOODFELLOW, "Proposition 1", "S5", "the optimal D")
+MLE = Source(document="S1", place="Example 1")
+
+
+def _ratio(proof: Proof, ratio: sp.Expr) -> None:
+    identity(proof, "ratio(D*) = p/q", ratio.subs(D, P / (P + Q)) - P / Q)
+    exact, reweighed = True, True
+    formula = sp.lambdify(D, ratio, modules=[])
+    for _ in range(proof.scale(quick=200, full=400, deep=800)):
+        p, q = random_distinct(proof.rng, 6, 2)
+        h = [Fraction(int(k), 7) for k in proof.rng.integers(-20, 21, 6)]
+        weights = [formula(d) for d in discriminator(p, q)]
+        exact &= all(w == a / b for w, a, b in zip(weights, p, q, strict=True))
+        by_q = sum((w * b * x for w, b, x in zip(weights, q, h, strict=True)), Fraction(0))
+        reweighed &= by_q == sum((a * x for a, x in zip(p, h, strict=True)), Fraction(0))
+    proof.holds("on random rationals, exactly", exact)
+    proof.holds("E_q[ratio h] = E_p[h] for random h, exactly", reweighed)
+
+
+@claim(
+    "Ratio.discriminator",
+    "D*/(1 - D*) is the density ratio p_data/p_g, and weights samples of p_g into expectations under p_data",
+    latex=r"\frac{D^*}{1 - D^*} = \frac{p}{p_g}, \; \mathbb E_{p_g}\left[\tfrac{D^*}{1 - D^*} h\right] = \mathbb E_p h",
+    source=RATIO,
+    rigor="exact-rational",
+    idea="D* = p/(p + q) solved for p/q; exact on random rational distributions.",
+    controls={
+        "D* itself": lambda proof: _ratio(proof, D + 0),
+        "(1 - D*)/D*": lambda proof: _ratio(proof, (1 - D) / D),
+    },
+    assumptions=("p_g > 0 where p_data > 0",),
+)
+def ratio(proof: Proof) -> None:
+    """Symbolically, and on hundreds of pairs."""
+    _ratio(proof, D / (1 - D))
+
+
+def _mle(proof: Proof, divisor: sp.Expr) -> None:
+    """The log-likelihood at the best mean, up to a constant: -N/2 log v - S/(2v)."""
+    likelihood = -N / 2 * sp.log(V) - S / (2 * V)
+    best = S / divisor
+    identity(proof, "d/dv = 0 at v^", sp.diff(likelihood, V).subs(V, best), {"N": 10, "S": 3})
+    r = best / V
+    excess = likelihood.subs(V, best) - likelihood - N / 2 * (r - 1 - sp.log(r))
+    identity(proof, "l(v^) - l(v) = N/2 (r - 1 - log r), r = v^/v, >= 0 with equality at r = 1",
+             excess, {"N": 10, "S": 3, "v": "1/2"})  # fmt: skip
+
+
+def _better(proof: Proof) -> None:
+    """The likelihood at S/N above that at S/(N - 1), for exact random samples."""
+    gains = []
+    for n in (2, 3, 10, 100, 1000):
+        x = [Fraction(int(k), 64) for k in proof.rng.integers(-300, 301, n)]
+        mean = sum(x, Fraction(0)) / n
+        total = sum(((one - mean) ** 2 for one in x), Fraction(0))
+        value = [-ball(Fraction(n, 2)) * ball(v).log() - ball(total / (2 * v)) for v in (total / n, total / (n - 1))]
+        gains.append(value[0] - value[1])
+    proof.positive("l(S/N) - l(S/(N - 1)), the smallest", least(gains))
+
+
+@claim(
+    "Mle.gaussian",
+    "The Gaussian maximum-likelihood variance divides by N: l(S/N) - l(v) = N/2 (r - 1 - log r) with r = S/(N v)",
+    latex=r"\hat\sigma^2 = \frac1N \sum_i (x_i - \bar x)^2",
+    source=MLE,
+    rigor="symbolic",
+    idea="The profile likelihood has one critical point, and r - 1 - log r > 0 for r != 1; samples in balls.",
+    controls={"1/(N - 1)": lambda proof: _mle(proof, N - 1)},
+    assumptions=("S > 0: not all samples are equal",),
+)
+def gaussian(proof: Proof) -> None:
+    """Symbolically; then the gain over 1/(N - 1)."""
+    _mle(proof, N)
+    _better(proof)
+
+
+def _bias(proof: Proof, shift: int) -> None:
+    """E[S] over all N-tuples of a distribution on 3 points, by enumeration."""
+    exact = True
+    for n in (2, 3, 4, 5):
+        weights, atoms = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)), (Fraction(-1), Fraction(2), Fraction(5))
+        mean = sum((w * a for w, a in zip(weights, atoms, strict=True)), Fraction(0))
+        variance = sum((w * (a - mean) ** 2 for w, a in zip(weights, atoms, strict=True)), Fraction(0))
+        expected = Fraction(0)
+        for draw in product(range(3), repeat=n):
+            x = [atoms[k] for k in draw]
+            centre = sum(x, Fraction(0)) / n
+            weight = Fraction(1)
+            for k in draw:
+                weight *= weights[k]
+            expected += weight * sum(((one - centre) ** 2 for one in x), Fraction(0))
+        exact &= expected / (n - shift) == variance
+    proof.holds(f"E[S/(N - {shift})] = sigma^2 for N = 2 ... 5, exactly", exact)
+
+
+@claim(
+    "Mle.unbiased",
+    "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2, while the maximum-likelihood estimate is too small by 1/N",
+    latex=r"\mathbb E\left[\frac{1}{N - 1} \sum_i (x_i - \bar x)^2\right] = \sigma^2",
+    source=MLE,
+    rigor="exact-rational",
+    idea="All samples of size 2 to 5 from a distribution on three points, enumerated in rationals.",
+    controls={"S/N is unbiased": lambda proof: _bias(proof, 0)},
+)
+def unbiased(proof: Proof) -> None:
+    """By enumeration."""
+    _bias(proof, 1)

@@ -1,0 +1,144 @@
+r"""The change of variables of Proposition 1 without an inverse: E_z f(G(z)) = E_{x ~ p_g} f(x).
+
+It is the definition of the push-forward (the "law of the unconscious statistician"): it needs no inverse of G, no
+Jacobian and no density of G(z).  The textbook formula p_z(G^-1(x)) |dG^-1/dx| with one branch is wrong for maps that
+fold, and there is no formula at all where G maps an interval to a point.
+"""
+
+from typing import Any
+
+from flint import arb
+
+from verify.densities.functions import log
+from verify.lotus import Generator, by_density, by_law, by_noise, payoff, phi, upper
+from verify.proof import Proof
+from verify.registry import GOODFELLOW, Source, claim
+
+PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
+
+
+def _square_root(x: Any, analytic: bool) -> Any:
+    """Return sqrt(x), off its cut."""
+    return (log(x, analytic) / 2).exp()
+
+
+SQUARE = Generator(
+    "z^2", "chi-square with one degree of freedom", [(None, None, lambda z: z * z)],
+    above=lambda x, analytic, at: 2 * upper(_square_root(x, analytic)), root=True,
+)  # fmt: skip
+
+ABSOLUTE = Generator(
+    "|z|", "half-normal", [(None, 0, lambda z: -z), (0, None, lambda z: z)],
+    above=lambda x, analytic, at: 2 * upper(x),
+)  # fmt: skip
+
+SHIFTED = Generator(
+    "z for z > 0, z + 2 for z < 0", "two branches that overlap on (0, 2)",
+    [(None, 0, lambda z: z + 2), (0, None, lambda z: z)],
+    # P(X > x) = P(Z > x) + P(x - 2 < Z < 0) for 0 < x < 2;    P(X < x) = P(Z < x - 2) for x < 0
+    above=lambda x, analytic, at: upper(x) + (upper(x - 2) - arb(1) / 2 if at < 2 else 0),
+    below=lambda x, analytic, at: upper(2 - x), breaks=(2,),
+)  # fmt: skip
+
+RELU = Generator(
+    "max(z, 0)", "half its mass at the point 0", [(None, 0, lambda z: 0 * z), (0, None, lambda z: z)],
+    above=lambda x, analytic, at: upper(x),
+)  # fmt: skip
+
+
+def _roads(proof: Proof, g: Generator) -> arb:
+    """The noise and the law agree."""
+    proof.lemma("f(X) - f(0) is the integral of f' from 0 to X; Fubini; tails by |f(x)| <= |x| + 2, f'(x) < e^(1 - x)")
+    over_noise = proof.enclose(f"E f(G(z)), G(z) = {g.name}", by_noise(g, proof.digits + 1))
+    proof.zero("E_z f(G(z)) - E_x f(x) by the law of x", over_noise - by_law(g, proof.digits + 1))
+    return over_noise
+
+
+def chi_square(x: Any, analytic: bool) -> Any:
+    """x^(-1/2) e^(-x/2) / sqrt(2 pi): both branches z = -sqrt x and sqrt x."""
+    return (-x / 2).exp() / (_square_root(x, analytic) * (2 * arb.pi()).sqrt())
+
+
+def _square(proof: Proof, branches: int) -> None:
+    expectation = _roads(proof, SQUARE)
+    share = by_density(chi_square, arb(0), proof.digits + 1, lambda e: 1 - 2 * upper(e.sqrt())) * branches / 2
+    proof.zero(f"E_z f(z^2) - the integral of f over {branches} branches", expectation - share)
+
+
+@claim(
+    "Lotus.square",
+    "G(z) = z^2: the expectation over z, by the law of x and by the chi-square density are one number",
+    latex=r"\mathbb E_z f(z^2) = \int_0^\infty f(x)\, \frac{e^{-x/2}}{\sqrt{2\pi x}}\, dx",
+    source=PLACE,
+    rigor="ball",
+    idea="Three integrals with different integrands; the density sums both branches z = -sqrt x, sqrt x.",
+    controls={"one branch of G^-1": lambda proof: _square(proof, 1)},
+)
+def square(proof: Proof) -> None:
+    """Both branches."""
+    _square(proof, 2)
+
+
+def _absolute(proof: Proof, branches: int) -> None:
+    expectation = _roads(proof, ABSOLUTE)
+    share = by_density(lambda x, analytic: branches * phi(x), arb(0), proof.digits + 1)
+    proof.zero(f"E_z f(|z|) - the integral of f over {branches} branches", expectation - share)
+
+
+@claim(
+    "Lotus.absolute",
+    "G(z) = |z|: the expectation over z, by the law of x and by the half-normal density are one number",
+    latex=r"\mathbb E_z f(|z|) = \int_0^\infty f(x)\, 2\varphi(x)\, dx",
+    source=PLACE,
+    rigor="ball",
+    idea="Three integrals with different integrands; G has a kink and two branches.",
+    controls={"one branch of G^-1": lambda proof: _absolute(proof, 1)},
+)
+def absolute(proof: Proof) -> None:
+    """Both branches."""
+    _absolute(proof, 2)
+
+
+def _shifted(proof: Proof, second: bool) -> None:
+    expectation = _roads(proof, SHIFTED)
+    share = by_density(lambda x, analytic: phi(x), arb(0), proof.digits + 1)
+    if second:  # the branch z = x - 2 < 0, in the variable y = 2 - x > 0: f(2 - y) phi(-y)
+        share += by_noise(Generator("", "", [(None, 0, lambda z: z + 2)], SHIFTED.above), proof.digits + 1)
+    proof.zero("E_z f(G(z)) - the sum over branches", expectation - share)
+
+
+@claim(
+    "Lotus.piecewise",
+    "G(z) = z for z > 0 and z + 2 for z < 0 folds the line over (0, 2): still E_z f(G(z)) = E_x f(x)",
+    latex=r"p_g(x) = \varphi(x)\,1[x > 0] + \varphi(x - 2)\,1[x < 2]",
+    source=PLACE,
+    rigor="ball",
+    idea="A discontinuous map; the law of x from P(X > x) and P(X < x), the density from both branches.",
+    controls={"the branch z > 0 alone": lambda proof: _shifted(proof, second=False)},
+)
+def piecewise(proof: Proof) -> None:
+    """Both branches."""
+    _shifted(proof, second=True)
+
+
+def _relu(proof: Proof, atom: bool) -> None:
+    expectation = _roads(proof, RELU)
+    share = by_density(lambda x, analytic: phi(x), arb(0), proof.digits + 1)
+    if atom:
+        share += payoff(arb(0), False) / 2
+    proof.zero("E_z f(G(z)) - integral f phi" + (" - f(0)/2" if atom else ""), expectation - share)
+    proof.zero("P(X = 0) - 1/2", 1 - upper(arb(0)) - arb(1) / 2)
+
+
+@claim(
+    "Lotus.relu",
+    "G(z) = max(z, 0) has no density: half its mass is at 0, and E_z f(G(z)) = f(0)/2 + integral_0^oo f phi",
+    latex=r"\mathbb E_z f(\max(z, 0)) = \tfrac12 f(0) + \int_0^\infty f(x)\,\varphi(x)\, dx",
+    source=PLACE,
+    rigor="ball",
+    idea="The law of x alone gives the number; what a density could give misses the atom.",
+    controls={"the density without the atom": lambda proof: _relu(proof, atom=False)},
+)
+def relu(proof: Proof) -> None:
+    """The atom and the rest."""
+    _relu(proof, atom=True)

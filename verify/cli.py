@@ -1,0 +1,209 @@
+"""The command line: ``python -m verify run | list | explain | replay | trained``."""
+
+import argparse
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from minigan._names import unknown
+from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
+from minigan.training.files import write_whole
+from verify import output
+from verify.certificate import Certificate
+from verify.proof import PROFILES, Profile
+from verify.registry import RIGOR, Claim, load_claims
+from verify.replay import Replayed, replay_all
+from verify.report import matrix_markdown, write_html
+from verify.runner import run
+from verify.trained.command import add_trained_command, run_trained
+
+Certificates = Sequence[Certificate]
+
+EXIT_CODES = "exit status: 0 everything proved and every wrong statement refuted; 1 not so; 2 wrong usage; 130 Ctrl-C"
+
+
+def write_json(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
+    """Write what `replay` reads."""
+    return output.write_json(path, certificates)
+
+
+def write_page(path: Path, certificates: Certificates, profile: Profile, elapsed: float) -> Path:
+    """Write the page."""
+    return write_html(certificates, path, profile=profile, elapsed=elapsed)
+
+
+def write_matrix(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
+    """Write the matrix in Markdown."""
+    text = matrix_markdown(certificates)
+    return write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+WRITERS = {"json": write_json, "html": write_page, "markdown": write_matrix}
+
+
+def profile(text: str) -> Profile:
+    """Argument type: a profile."""
+    if text not in PROFILES:
+        raise argparse.ArgumentTypeError(unknown("profile", text, PROFILES))
+    return PROFILES[text]
+
+
+def workers(text: str) -> int:
+    """Argument type: a number of processes."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= 1")
+    return int(text)
+
+
+def build_parser(prog: str) -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(prog=prog, description="Prove the theory of GANs, with certificates.", epilog=EXIT_CODES)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+
+    one = commands.add_parser("run", help="check claims", description="Check claims.", epilog=EXIT_CODES)
+    one.add_argument(
+        "--profile", type=profile, default=PROFILES["quick"], metavar="NAME",
+        help=", ".join(f"{p.name} ({p.digits} digits)" for p in PROFILES.values()),
+    )  # fmt: skip
+    one.add_argument("--only", default="*", metavar="ID-GLOB", help="check these claims alone, as in 'T1.identity.*'")
+    one.add_argument("--workers", type=workers, metavar="N", help="processes (default: one a core)")
+    for name in WRITERS:
+        one.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the certificates as {name.upper()}")
+
+    one = commands.add_parser("list", help="list the claims", description="List the claims.", epilog=EXIT_CODES)
+    one.add_argument("only", nargs="?", default="*", metavar="ID-GLOB", help="these claims alone")
+
+    one = commands.add_parser(
+        "explain", help="show a statement, the idea of its proof and the code that checks it",
+        description="Show a statement, the idea of its proof and the code that checks it.", epilog=EXIT_CODES,
+    )  # fmt: skip
+    one.add_argument("id", metavar="ID", help="a claim that `list` shows")
+
+    one = commands.add_parser(
+        "replay", help="check certificates again at higher precision",
+        description="Check a file of certificates again: its seals, its verdicts, and its balls at higher precision.",
+        epilog=EXIT_CODES,
+    )  # fmt: skip
+    one.add_argument("file", type=Path, metavar="FILE", help="what `run --json` wrote")
+    one.add_argument("--only", default="*", metavar="ID-GLOB", help="these certificates alone")
+    add_trained_command(commands)
+    for name, sub in commands.choices.items():
+        sub.set_defaults(parser=sub, act=COMMANDS[name])
+    return parser
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def command_run(args: Any) -> int:
+    """Check claims, print the table, write the files."""
+    claims = load_claims().select(args.only)
+    files = {name: path for name in WRITERS if (path := getattr(args, name)) is not None}
+    for name, path in files.items():  # before the work, not after it
+        if path.is_dir() or not path.parent.is_dir():
+            raise ValueError(f"--{name} {path}; accepted: a file in a folder that exists")
+    start = time.perf_counter()
+    processes = min(args.workers or cores(), len(claims))
+    with tqdm(total=len(claims), unit="claim", disable=None, leave=False) as bar:
+
+        def done(certificate: Any) -> None:
+            bar.set_postfix_str(certificate.id, refresh=False)
+            bar.update()
+
+        certificates = run(claims, args.profile, workers=processes, done=done)
+    print(output.table(certificates))
+    for name, path in files.items():
+        print(WRITERS[name](path, certificates, args.profile, time.perf_counter() - start))
+    return EXIT_OK if output.passed(certificates) else EXIT_FAILED
+
+
+def command_list(args: Any) -> int:
+    """Print ids, rigor and statements."""
+    claims = load_claims().select(args.only)
+    for claim in claims:
+        print(f"{claim.id:<40}{claim.rigor:<16}{claim.statement}")
+    counts = ", ".join(f"{n} {rigor}" for rigor in RIGOR if (n := sum(c.rigor == rigor for c in claims)))
+    print(f"\n{len(claims)} claims: {counts}")
+    return EXIT_OK
+
+
+def command_explain(args: Any) -> int:
+    """Print everything about a claim."""
+    claim = load_claims()[args.id]
+    print(explain(claim))
+    return EXIT_OK
+
+
+def explain(claim: Claim) -> str:
+    """Return the statement, its source, the idea of the proof, the wrong statements and the code."""
+    lines = [claim.id, "", claim.statement, f"    {claim.latex}", ""]
+    lines += [f"assuming   {assumption}" for assumption in claim.assumptions]
+    lines += [
+        f"source     {claim.source}",
+        f"rigor      {claim.rigor}: {RIGOR[claim.rigor]}",
+        f"idea       {claim.idea}",
+    ]
+    lines += ["", "wrong statements that must be refuted:", *(f"  - {name}" for name in claim.controls), ""]
+    return "\n".join(lines) + "\n" + code(claim.check)
+
+
+def code(check: Callable[..., Any]) -> str:
+    """Return the source of a check, with the arguments that were bound to it."""
+    bound = ""
+    while isinstance(check, partial):
+        given = [repr(arg) for arg in check.args] + [f"{key}={value!r}" for key, value in check.keywords.items()]
+        bound += f"# with {', '.join(given)}\n"
+        check = check.func
+    return bound + inspect.getsource(check)
+
+
+def command_replay(args: Any) -> int:
+    """Check the certificates of a file again."""
+    records, claims = output.read_json(args.file), load_claims()
+    chosen = {claim.id for claim in claims.select(args.only)}
+    if args.only != "*":
+        records = [record for record in records if record.get("id") in chosen]
+        if not records:
+            raise ValueError(f"--only {args.only!r} matches no certificate of {args.file}")
+    with tqdm(total=len(records), unit="certificate", disable=None, leave=False) as bar:
+
+        def done(_: Replayed) -> None:
+            bar.update()
+
+        found = replay_all(records, claims, done=done)
+    for one in found:
+        print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
+    accepted = sum(one.accepted for one in found)
+    print(f"\n{accepted} of {len(found)} certificates accepted")
+    return EXIT_OK if accepted == len(found) else EXIT_FAILED
+
+
+COMMANDS = {
+    "run": command_run,
+    "list": command_list,
+    "explain": command_explain,
+    "replay": command_replay,
+    "trained": run_trained,
+}
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -> int:
+    """Run a command and return its exit status."""
+    args = build_parser(prog).parse_args(argv)
+    try:
+        return int(args.act(args))
+    except (ValueError, OSError) as error:
+        print(f"{prog} {args.command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"{prog} {args.command}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

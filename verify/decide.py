@@ -1,0 +1,75 @@
+"""Three-valued decisions about balls: proved, refuted, undecided.
+
+A comparison of balls is True only when it holds for all their points, so `not (x > 0)` proves nothing: each
+outcome here is a comparison of its own.  `arb("nan").contains(0)` is True, so what is not finite is undecided first.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from flint import arb
+
+
+class Verdict(StrEnum):
+    """What is known of a statement.  Undecided is not a pass."""
+
+    PROVED = "proved"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+class Undecided(ArithmeticError):
+    """A number that could not be enclosed as tightly as was asked."""
+
+
+class Unbounded(Undecided):
+    """A number that is infinite, or that no bound at hand shows to be finite."""
+
+
+def prove_zero(x: arb, radius: arb) -> Verdict:
+    """x = 0, to within `radius`: proved if the ball holds 0 and is no wider; refuted if it excludes 0.
+
+    >>> prove_zero(arb(0, 1e-40), arb(1e-30)).value, prove_zero(arb(0, 1), arb(1e-30)).value
+    ('proved', 'undecided')
+    >>> prove_zero(arb(1e-20, 1e-40), arb(1e-30)).value
+    'refuted'
+    """
+    if not (x.is_finite() and radius.is_finite()):
+        return Verdict.UNDECIDED
+    if not x.contains(0):
+        return Verdict.REFUTED
+    return Verdict.PROVED if x.rad() <= radius else Verdict.UNDECIDED
+
+
+def prove_positive(x: arb) -> Verdict:
+    """x > 0.
+
+    >>> [prove_positive(arb(m, 1)).value for m in (2, 0, -2)]
+    ['proved', 'undecided', 'refuted']
+    """
+    if not x.is_finite():
+        return Verdict.UNDECIDED
+    if x > 0:
+        return Verdict.PROVED
+    return Verdict.REFUTED if x <= 0 else Verdict.UNDECIDED
+
+
+def prove_nonnegative(x: arb) -> Verdict:
+    """x >= 0."""
+    if not x.is_finite():
+        return Verdict.UNDECIDED
+    if x >= 0:
+        return Verdict.PROVED
+    return Verdict.REFUTED if x < 0 else Verdict.UNDECIDED
+
+
+def both(verdicts: Iterable[Verdict]) -> Verdict:
+    """The conjunction: refuted if one is, proved if all are and there is one.
+
+    >>> both([Verdict.PROVED, Verdict.UNDECIDED]).value, both([]).value
+    ('undecided', 'undecided')
+    """
+    seen = set(verdicts)
+    if Verdict.REFUTED in seen:
+        return Verdict.REFUTED
+    return Verdict.PROVED if seen == {Verdict.PROVED} else Verdict.UNDECIDED

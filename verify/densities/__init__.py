@@ -1,0 +1,34 @@
+"""Probability densities as pairs of twins: in float64 (scipy.stats) and in balls (python-flint).
+
+Parameters are exact: an int, a Fraction, a text such as "1/2" or "0.1", or a float, which is the binary fraction
+that it stores (0.1 is not one tenth; the repr shows it).
+
+>>> Normal(0, "1/2"), Mixture(["3/10", "7/10"], [Normal(-2), Laplace(1, 2)])
+(Normal(mu=0, sigma=1/2), Mixture(weights=[3/10, 7/10], components=[Normal(mu=-2, sigma=1), Laplace(mu=1, b=2)]))
+>>> Normal(0, -1)
+Traceback (most recent call last):
+ValueError: sigma is -1; accepted: a number > 0
+"""
+
+from verify.densities.base import Density
+from verify.densities.bounded import Beta, Exponential, Uniform
+from verify.densities.discrete import Discrete
+from verify.densities.line import Cauchy, Laplace, Logistic, Normal, StudentT
+from verify.densities.mixture import Mixture
+from verify.densities.radial import IsotropicNormal, Radial
+
+__all__ = [
+    "Beta",
+    "Cauchy",
+    "Density",
+    "Discrete",
+    "Exponential",
+    "IsotropicNormal",
+    "Laplace",
+    "Logistic",
+    "Mixture",
+    "Normal",
+    "Radial",
+    "StudentT",
+    "Uniform",
+]

@@ -1,0 +1,179 @@
+"""Densities with an edge: exponential, uniform, beta."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from flint import arb
+from scipy import stats
+
+from verify.balls import Exact, ball, between, exact
+from verify.densities.base import Density, LogDensity, assign, positive
+from verify.densities.ends import End, Growth, Moments, power_moments
+from verify.densities.functions import log
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Exponential(Density):
+    """p(x) = rate e^(-rate x) for x > 0."""
+
+    rate: Fraction
+
+    def __init__(self, rate: Exact = 1) -> None:
+        assign(self, rate=positive("rate", rate))
+
+    def support(self) -> tuple[Fraction | None, Fraction | None]:
+        """The half-line x > 0."""
+        return Fraction(0), None
+
+    def log_density(self) -> LogDensity:
+        """log rate - rate x."""
+        rate, c = ball(self.rate), log(ball(self.rate))
+        return lambda x, at, analytic=False: c - rate * x
+
+    def tail(self, x: arb, side: int) -> arb:
+        """e^(-rate x) above x, 1 - e^(-rate x) below."""
+        z = -ball(self.rate) * x.max(0)
+        return z.exp() if side > 0 else -z.expm1()
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= rate y + |log rate|."""
+        if end.edge is not None:
+            return super().unlikely(end)
+        return Growth(abs(log(ball(self.rate))), linear=ball(self.rate))
+
+    def moments(self, end: End) -> Moments:
+        """P = e^(-rate R), y: P (R + 1/rate), y^2: P (R^2 + 2 R/rate + 2/rate^2); |log y| <= y."""
+        if end.edge is not None:
+            return super().moments(end)
+        mean, R = 1 / ball(self.rate), end.cut
+        mass = (-R / mean).exp()
+        linear = mass * (R + mean)
+        return Moments(mass, linear, linear, mass * (R**2 + 2 * R * mean + 2 * mean**2))
+
+    def _scipy(self) -> Any:
+        return stats.expon(scale=float(1 / self.rate))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Uniform(Density):
+    """p(x) = 1 / (high - low) for low < x < high."""
+
+    low: Fraction
+    high: Fraction
+
+    def __init__(self, low: Exact = 0, high: Exact = 1) -> None:
+        assign(self, low=exact("low", low), high=exact("high", high))
+        if self.low >= self.high:
+            raise ValueError(f"low, high are {self.low}, {self.high}; accepted: low < high")
+
+    def support(self) -> tuple[Fraction | None, Fraction | None]:
+        """The interval."""
+        return self.low, self.high
+
+    def log_density(self) -> LogDensity:
+        """-log(high - low)."""
+        c = -log(ball(self.high - self.low))
+        return lambda x, at, analytic=False: c + 0 * x
+
+    def tail(self, x: arb, side: int) -> arb:
+        """The part of the interval beyond x."""
+        length = ball(self.high) - x if side > 0 else x - ball(self.low)
+        return (length / ball(self.high - self.low)).max(0).min(1)
+
+    def _scipy(self) -> Any:
+        return stats.uniform(float(self.low), float(self.high - self.low))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Beta(Density):
+    """p(x) = u^(a-1) (1-u)^(b-1) / (w B(a, b)),    u = (x - low) / w,  w = high - low."""
+
+    a: Fraction
+    b: Fraction
+    low: Fraction
+    high: Fraction
+
+    def __init__(self, a: Exact, b: Exact, low: Exact = 0, high: Exact = 1) -> None:
+        assign(self, a=positive("a", a), b=positive("b", b), low=exact("low", low), high=exact("high", high))
+        if self.low >= self.high:
+            raise ValueError(f"low, high are {self.low}, {self.high}; accepted: low < high")
+
+    def support(self) -> tuple[Fraction | None, Fraction | None]:
+        """The interval."""
+        return self.low, self.high
+
+    def singular(self, edge: Fraction) -> bool:
+        """At an end whose exponent is not 0."""
+        return (edge == self.low and self.a != 1) or (edge == self.high and self.b != 1)
+
+    def canonical(self) -> Density:
+        """Exponents 0 are uniform."""
+        return Uniform(self.low, self.high) if self.a == self.b == 1 else self
+
+    def _log_constant(self) -> arb:
+        """Return log(w^(a+b-1) B(a, b))."""
+        a, b, w = ball(self.a), ball(self.b), ball(self.high - self.low)
+        return a.lgamma() + b.lgamma() - (a + b).lgamma() + (a + b - 1) * log(w)
+
+    def log_density(self) -> LogDensity:
+        """(a-1) log(x - low) + (b-1) log(high - x) - log(w^(a+b-1) B(a, b))."""
+        low, high, c = ball(self.low), ball(self.high), self._log_constant()
+        a, b = ball(self.a - 1), ball(self.b - 1)
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            y = 0 * x - c
+            if self.a != 1:
+                y = y + a * log(x - low, analytic)
+            if self.b != 1:
+                y = y + b * log(high - x, analytic)
+            return y
+
+        return log_p
+
+    def tail(self, x: arb, side: int) -> arb:
+        """I(u; a, b) below, I(1 - u; b, a) above: regularised incomplete betas, that of the smaller argument."""
+        w = ball(self.high - self.low)
+        below, above = (x - ball(self.low)) / w, (ball(self.high) - x) / w
+        if not above < below:
+            mass, far = _incomplete_beta(below, self.a, self.b), side > 0
+        else:
+            mass, far = _incomplete_beta(above, self.b, self.a), side < 0
+        return 1 - mass if far else mass
+
+    def _near(self, end: End) -> tuple[arb, arb, arb]:
+        """Near the edge p = u^(e-1) f(u) / C with u = |x - edge|: return e, log f (as a ball) and log C."""
+        w, u = ball(self.high - self.low), between(0, end.width)
+        e, other = (self.a, self.b) if end.edge == self.low else (self.b, self.a)
+        return ball(e), ball(other - 1) * log(w - u), self._log_constant()
+
+    def unlikely(self, end: End) -> Growth:
+        """|log p| <= |e - 1| |log u| + |log f - log C|."""
+        if end.edge is None or not self._at_an_end(end.edge):
+            return super().unlikely(end)
+        e, log_f, c = self._near(end)
+        return Growth((log_f - c).abs_upper(), log=abs(e - 1))
+
+    likely = unlikely
+
+    def moments(self, end: End) -> Moments:
+        """p <= u^(e-1) max f / C."""
+        if end.edge is None or not self._at_an_end(end.edge):
+            return super().moments(end)
+        e, log_f, c = self._near(end)
+        return power_moments((log_f - c).exp().upper(), e, end.width)
+
+    def _at_an_end(self, edge: Fraction) -> bool:
+        return edge in (self.low, self.high)
+
+    def _scipy(self) -> Any:
+        return stats.beta(float(self.a), float(self.b), float(self.low), float(self.high - self.low))
+
+
+def _incomplete_beta(u: arb, a: Fraction, b: Fraction) -> arb:
+    """Return I(u; a, b), which increases from 0 at u <= 0."""
+    if u <= 0:
+        return arb(0)
+    if not u > 0:
+        return between(0, _incomplete_beta(u.upper(), a, b))
+    return u.beta_lower(ball(a), ball(b), regularized=1)

@@ -1,0 +1,47 @@
+"""Distributions on finitely many points: all in rationals but the logarithms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from verify.balls import Exact, exact
+from verify.densities.base import Density, Floats, assign
+from verify.densities.mixture import simplex
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Discrete:
+    """P(X = atoms[i]) = weights[i].    weights (n,) with sum 1; atoms (n,), 0 ... n-1 unless told."""
+
+    weights: tuple[Fraction, ...]
+    atoms: tuple[Fraction, ...]
+
+    def __init__(self, weights: Sequence[Exact], atoms: Sequence[Exact] | None = None) -> None:
+        chosen = range(len(weights)) if atoms is None else atoms
+        assign(self, weights=simplex(weights), atoms=tuple(exact("atoms", a) for a in chosen))
+        if len(self.atoms) != len(self.weights) or len(set(self.atoms)) != len(self.atoms):
+            raise ValueError(
+                f"atoms are {len(self.atoms)} ({len(set(self.atoms))} distinct), weights {len(self.weights)}; "
+                "accepted: one distinct atom a weight"
+            )
+
+    def at(self, atom: Fraction) -> Fraction:
+        """Return P(X = atom), exactly."""
+        return dict(zip(self.atoms, self.weights, strict=True)).get(atom, Fraction(0))
+
+    def pmf(self, x: ArrayLike) -> Floats:
+        """Return P(X = x) in float64."""
+        flat = np.asarray(x, dtype=float)
+        hits = (flat[..., None] == np.array([float(a) for a in self.atoms])) * np.array(
+            [float(w) for w in self.weights]
+        )
+        return np.asarray(hits.sum(axis=-1))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw n values."""
+        return rng.choice([float(a) for a in self.atoms], size=n, p=[float(w) for w in self.weights])
+
+    __repr__ = Density.__repr__

@@ -1,0 +1,303 @@
+"""Densities on the whole line, symmetric about a centre.
+
+In each, t = (x - centre) / spread; in the bounds at infinity y = |x| >= R, m = |centre|.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from verify.balls import Exact, ball, exact
+from verify.densities.base import Density, Floats, LogDensity, assign, positive
+from verify.densities.ends import INFINITE, End, Growth, Moments
+from verify.densities.functions import log, softplus
+
+
+class Symmetric(Density):
+    """p(centre + x) = p(centre - x)."""
+
+    @property
+    @abstractmethod
+    def centre(self) -> Fraction:
+        """The point of symmetry."""
+
+    @property
+    @abstractmethod
+    def spread(self) -> Fraction:
+        """The scale."""
+
+    @abstractmethod
+    def upper(self, t: arb) -> arb:
+        """Return P(T > t) for T = (X - centre) / spread."""
+
+    def tail(self, x: arb, side: int) -> arb:
+        """Return upper(side t)."""
+        return self.upper(side * (x - ball(self.centre)) / ball(self.spread))
+
+    def reach(self) -> Fraction:
+        """|x| >= 2 m + 1: then |x - centre| >= |x| / 2."""
+        return 2 * abs(self.centre) + 1
+
+    def likely(self, end: End) -> Growth:
+        """p decreases away from its centre, so the density at the cut bounds it."""
+        if end.edge is not None:
+            return super().likely(end)
+        return Growth(const=self._log_density_near(end).upper().max(0))
+
+    def _bounds(self) -> tuple[arb, arb, arb]:
+        return abs(ball(self.centre)), ball(self.spread), abs(self.log_density()(ball(self.centre), self.centre))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Normal(Symmetric):
+    """p(x) = e^(-t^2/2) / (sigma sqrt(2 pi)),    t = (x - mu) / sigma."""
+
+    mu: Fraction
+    sigma: Fraction
+
+    def __init__(self, mu: Exact = 0, sigma: Exact = 1) -> None:
+        assign(self, mu=exact("mu", mu), sigma=positive("sigma", sigma))
+
+    centre = property(lambda self: self.mu)
+    spread = property(lambda self: self.sigma)
+
+    def log_density(self) -> LogDensity:
+        """-t^2/2 - log(sigma sqrt(2 pi))."""
+        mu, scale = ball(self.mu), 1 / ball(self.sigma)
+        c = log(ball(self.sigma) * (2 * arb.pi()).sqrt())
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            t = (x - mu) * scale
+            return -(t * t) / 2 - c
+
+        return log_p
+
+    def upper(self, t: arb) -> arb:
+        """erfc(t / sqrt 2) / 2."""
+        return (t / arb(2).sqrt()).erfc() / 2
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= (y + m)^2 / (2 sigma^2) + |c|."""
+        if end.edge is not None:
+            return super().unlikely(end)
+        m, s, c = self._bounds()
+        return Growth(c + m**2 / (2 * s**2), linear=m / s**2, square=1 / (2 * s**2))
+
+    def moments(self, end: End) -> Moments:
+        """With t at the cut R, phi the standard density and c = side mu:
+
+        integral y p = c P + sigma phi       integral y^2 p = c^2 P + 2 c sigma phi + sigma^2 (t phi + P)
+        """
+        if end.edge is not None:
+            return super().moments(end)
+        c, s = end.side * ball(self.mu), ball(self.sigma)
+        t = (end.cut - c) / s
+        mass, phi = self.upper(t), (-t * t / 2).exp() / (2 * arb.pi()).sqrt()
+        linear = c * mass + s * phi
+        return Moments(mass, linear, linear, c**2 * mass + 2 * c * s * phi + s**2 * (t * phi + mass))
+
+    def _scipy(self) -> Any:
+        return stats.norm(float(self.mu), float(self.sigma))
+
+
+class _ExponentialTails(Symmetric):
+    """p <= e^-t / spread for t >= 0: the moments are those of an exponential beyond the cut."""
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= y / b + m / b + |log p(centre)|, since -log p grows at rate at most 1 / b."""
+        if end.edge is not None:
+            return super().unlikely(end)
+        m, b, c = self._bounds()
+        return Growth(c + m / b, linear=1 / b)
+
+    def moments(self, end: End) -> Moments:
+        """P = e^-t, y: P (R + b), y^2: P (R^2 + 2 R b + 2 b^2); |log y| <= y."""
+        if end.edge is not None:
+            return super().moments(end)
+        b, R = ball(self.spread), end.cut
+        mass = (-(R - end.side * ball(self.centre)) / b).exp()
+        linear = mass * (R + b)
+        return Moments(mass, linear, linear, mass * (R**2 + 2 * R * b + 2 * b**2))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Laplace(_ExponentialTails):
+    """p(x) = e^-|t| / (2 b),    t = (x - mu) / b: a kink at mu."""
+
+    mu: Fraction
+    b: Fraction
+
+    def __init__(self, mu: Exact = 0, b: Exact = 1) -> None:
+        assign(self, mu=exact("mu", mu), b=positive("b", b))
+
+    centre = property(lambda self: self.mu)
+    spread = property(lambda self: self.b)
+
+    def edges(self) -> tuple[Fraction, ...]:
+        """The kink."""
+        return (self.mu,)
+
+    def log_density(self) -> LogDensity:
+        """-|t| - log(2 b), with |t| = t where the piece is right of mu."""
+        mu, scale, c = ball(self.mu), 1 / ball(self.b), log(2 * ball(self.b))
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            t = (x - mu) * scale
+            return (-t if at >= self.mu else t) - c
+
+        return log_p
+
+    def upper(self, t: arb) -> arb:
+        """e^-t / 2 for t >= 0, and 1 - e^t / 2 for t < 0; on a ball with both, their hull."""
+        if t >= 0:
+            return (-t).exp() / 2
+        if t < 0:
+            return 1 - t.exp() / 2
+        return self.upper(t.upper()).union(self.upper(t.lower()))
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """-|t| - log(2 b): scipy's underflows to -infinity."""
+        t = (np.asarray(x, dtype=float) - float(self.mu)) / float(self.b)
+        return np.asarray(-np.abs(t) - np.log(2 * float(self.b)))
+
+    def _scipy(self) -> Any:
+        return stats.laplace(float(self.mu), float(self.b))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Logistic(_ExponentialTails):
+    """p(x) = e^-t / (b (1 + e^-t)^2),    t = (x - mu) / b."""
+
+    mu: Fraction
+    b: Fraction
+
+    def __init__(self, mu: Exact = 0, b: Exact = 1) -> None:
+        assign(self, mu=exact("mu", mu), b=positive("b", b))
+
+    centre = property(lambda self: self.mu)
+    spread = property(lambda self: self.b)
+
+    def log_density(self) -> LogDensity:
+        """-t - 2 softplus(-t) - log b."""
+        mu, scale, c = ball(self.mu), 1 / ball(self.b), log(ball(self.b))
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            t = (x - mu) * scale
+            return -t - 2 * softplus(-t, analytic) - c
+
+        return log_p
+
+    def upper(self, t: arb) -> arb:
+        """1 / (1 + e^t)."""
+        return 1 / (1 + t.exp())
+
+    def _scipy(self) -> Any:
+        return stats.logistic(float(self.mu), float(self.b))
+
+
+class _PowerTails(Symmetric):
+    """p = k (1 + t^2 / nu)^(-(nu + 1) / 2): tails like y^-(nu + 1)."""
+
+    @property
+    @abstractmethod
+    def degrees(self) -> Fraction:
+        """The number nu."""
+
+    def _log_peak(self) -> arb:
+        """Return log p(centre)."""
+        nu = ball(self.degrees)
+        return ((nu + 1) / 2).lgamma() - (nu / 2).lgamma() - log(nu * arb.pi()) / 2 - log(ball(self.spread))
+
+    def log_density(self) -> LogDensity:
+        """log k - (nu + 1)/2 log(1 + t^2 / nu)."""
+        centre, scale, nu = ball(self.centre), 1 / ball(self.spread), ball(self.degrees)
+        c, power, inverse = self._log_peak(), (nu + 1) / 2, 1 / nu
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            t = (x - centre) * scale
+            return c - power * log(1 + t * t * inverse, analytic)
+
+        return log_p
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= |log k| + (nu + 1)/2 (2 log y + log(1 + 4 / (nu s^2))), as |t| <= 2 y / s and y >= 1."""
+        if end.edge is not None:
+            return super().unlikely(end)
+        _, s, c = self._bounds()
+        nu = ball(self.degrees)
+        return Growth(c + (nu + 1) / 2 * log(1 + 4 / (nu * s**2)), log=nu + 1)
+
+    def moments(self, end: End) -> Moments:
+        """p <= K y^-(nu + 1), K = k (4 nu s^2)^((nu + 1) / 2), as |t| >= y / (2 s):
+
+        integral y^k p <= K R^(k - nu) / (nu - k), infinite for k >= nu; log y: K R^-nu (log R / nu + 1 / nu^2)
+        """
+        if end.edge is not None:
+            return super().moments(end)
+        nu, s, R = ball(self.degrees), ball(self.spread), end.cut
+        K = (self._log_peak() + (nu + 1) / 2 * log(4 * nu * s**2)).exp()
+        power = [K * R ** (k - nu) / (nu - k) if self.degrees > k else INFINITE for k in range(3)]
+        return Moments(power[0], K * R ** (-nu) * (R.log() / nu + 1 / nu**2), power[1], power[2])
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Cauchy(_PowerTails):
+    """p(x) = 1 / (pi gamma (1 + t^2)),    t = (x - mu) / gamma."""
+
+    mu: Fraction
+    gamma: Fraction
+
+    def __init__(self, mu: Exact = 0, gamma: Exact = 1) -> None:
+        assign(self, mu=exact("mu", mu), gamma=positive("gamma", gamma))
+
+    centre = property(lambda self: self.mu)
+    spread = property(lambda self: self.gamma)
+    degrees = property(lambda self: Fraction(1))
+
+    def _log_peak(self) -> arb:
+        return -log(arb.pi() * ball(self.gamma))
+
+    def upper(self, t: arb) -> arb:
+        """atan(1 / t) / pi for t > 0 (no cancellation), else 1/2 - atan(t) / pi."""
+        return (1 / t).atan() / arb.pi() if t > 0 else arb(1) / 2 - t.atan() / arb.pi()
+
+    def _scipy(self) -> Any:
+        return stats.cauchy(float(self.mu), float(self.gamma))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class StudentT(_PowerTails):
+    """p(x) = k (1 + t^2 / nu)^(-(nu + 1) / 2),    t = (x - mu) / scale."""
+
+    nu: Fraction
+    mu: Fraction
+    scale: Fraction
+
+    def __init__(self, nu: Exact, mu: Exact = 0, scale: Exact = 1) -> None:
+        assign(self, nu=positive("nu", nu), mu=exact("mu", mu), scale=positive("scale", scale))
+
+    centre = property(lambda self: self.mu)
+    spread = property(lambda self: self.scale)
+    degrees = property(lambda self: self.nu)
+
+    def upper(self, t: arb) -> arb:
+        """For t >= 0, half the regularised incomplete beta I(nu / (nu + t^2); nu/2, 1/2)."""
+        if t < 0:
+            return 1 - self.upper(-t)
+        if not t >= 0:  # the sign is not known: the hull of the values at both ends (upper decreases)
+            return self.upper(t.upper()).union(self.upper(t.lower()))
+        nu = ball(self.nu)
+        return (nu / (nu + t * t)).beta_lower(nu / 2, arb(1) / 2, regularized=1) / 2
+
+    def canonical(self) -> Density:
+        """One degree of freedom is Cauchy."""
+        return Cauchy(self.mu, self.scale) if self.nu == 1 else self
+
+    def _scipy(self) -> Any:
+        return stats.t(float(self.nu), float(self.mu), float(self.scale))

@@ -1,0 +1,150 @@
+"""Finite mixtures of densities on the line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, reduce
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import ArrayLike
+
+from verify.balls import Exact, ball, exact
+from verify.densities.base import Density, Floats, LogDensity, assign
+from verify.densities.ends import INFINITE, End, Growth, Moments
+from verify.densities.functions import log_sum_exp
+
+
+def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
+    """Return weights that are >= 0 and sum to 1, exactly."""
+    exactly = tuple(exact("weights", w) for w in weights)
+    if any(w < 0 for w in exactly) or sum(exactly) != 1:
+        shown = ", ".join(map(str, exactly))
+        raise ValueError(f"weights are [{shown}] with sum {sum(exactly)}; accepted: numbers >= 0 with sum 1 exactly")
+    return exactly
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Mixture(Density):
+    """p(x) = sum_i w_i p_i(x)."""
+
+    weights: tuple[Fraction, ...]
+    components: tuple[Density, ...]
+
+    def __init__(self, weights: Sequence[Exact], components: Sequence[Density]) -> None:
+        assign(self, weights=simplex(weights), components=tuple(components))
+        if len(self.weights) != len(self.components):
+            raise ValueError(
+                f"weights has length {len(self.weights)}, components {len(self.components)}; accepted: equal lengths"
+            )
+        for component in self.components:
+            if not isinstance(component, Density):
+                raise ValueError(f"components has {component!r}; accepted: densities on the line")
+
+    def _parts(self, at: Fraction) -> list[tuple[Fraction, Density]]:
+        """Return the weights and components that are positive on the piece that holds `at`."""
+        return [(w, p) for w, p in zip(self.weights, self.components, strict=True) if w and p.positive_at(at)]
+
+    def support(self) -> tuple[Fraction | None, Fraction | None]:
+        """Return the ends of the union of the supports."""
+        ends = [p.support() for w, p in zip(self.weights, self.components, strict=True) if w]
+        lows, highs = [low for low, _ in ends], [high for _, high in ends]
+        return (
+            None if None in lows else min(low for low in lows if low is not None),
+            None if None in highs else max(high for high in highs if high is not None),
+        )
+
+    def edges(self) -> tuple[Fraction, ...]:
+        """Return the edges of all components."""
+        return tuple(sorted({e for w, p in zip(self.weights, self.components, strict=True) if w for e in p.edges()}))
+
+    def positive_at(self, at: Fraction) -> bool:
+        """Whether any component is."""
+        return bool(self._parts(at))
+
+    def singular(self, edge: Fraction) -> bool:
+        """Whether any component is."""
+        return any(w and p.singular(edge) for w, p in zip(self.weights, self.components, strict=True))
+
+    def canonical(self) -> Density:
+        """Nested mixtures opened, equal components joined, zero weights dropped, in one order."""
+        joined: dict[Density, Fraction] = {}
+        for w, p in zip(self.weights, self.components, strict=True):
+            plain = p.canonical()
+            inner = plain if isinstance(plain, Mixture) else Mixture([1], [plain])
+            for v, part in zip(inner.weights, inner.components, strict=True):
+                if w * v:
+                    joined[part] = joined.get(part, Fraction(0)) + w * v
+        parts = sorted(joined, key=repr)
+        return parts[0] if len(parts) == 1 else Mixture([joined[p] for p in parts], parts)
+
+    def log_density(self) -> LogDensity:
+        """log sum_i w_i e^(log p_i)."""
+        logs = {p: (ball(w).log(), p.log_density()) for w, p in zip(self.weights, self.components, strict=True) if w}
+        if len(logs) < sum(w != 0 for w in self.weights):
+            return self.canonical().log_density()  # the same component twice
+
+        parts = cache(lambda at: [logs[p] for _, p in self._parts(at)])
+
+        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
+            return log_sum_exp([log_w + part(x, at, analytic) for log_w, part in parts(at)], analytic)
+
+        return log_p
+
+    def tail(self, x: arb, side: int) -> arb:
+        """sum_i w_i tail_i."""
+        return sum((ball(w) * p.tail(x, side) for w, p in zip(self.weights, self.components, strict=True)), arb(0))
+
+    def reach(self) -> Fraction:
+        """The largest of the components'."""
+        return max(p.reach() for p in self.components)
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= -log w_i - log p_i for every i: the slowest."""
+        bounds = [(ball(w), p.unlikely(end)) for w, p in self._parts(end.at)]
+        w, best = min(bounds, key=lambda one: one[1].order())
+        return Growth(best.const - w.log(), best.log, best.linear, best.square)
+
+    def likely(self, end: End) -> Growth:
+        """log p <= max_i log p_i."""
+        bounds = [p.likely(end) for _, p in self._parts(end.at)]
+        return reduce(
+            lambda a, b: Growth(a.const.max(b.const), a.log.max(b.log), a.linear.max(b.linear), a.square.max(b.square)),
+            bounds,
+        )
+
+    def moments(self, end: End) -> Moments:
+        """sum_i w_i moments_i, over the components that are positive there."""
+        parts = [(ball(w), p.moments(end)) for w, p in self._parts(end.at)]
+
+        def total(name: str) -> arb:
+            terms = [w * getattr(m, name) for w, m in parts]
+            return sum(terms, arb(0)) if all(t.is_finite() for t in terms) else INFINITE
+
+        return Moments(total("mass"), total("log"), total("linear"), total("square"))
+
+    # The float twin: scipy has no mixtures.
+
+    def _scipy(self) -> Any:
+        raise NotImplementedError
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """Return p(x) in float64."""
+        return np.asarray(np.exp(self.logpdf(x)), dtype=float)
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """Return log p(x) in float64, by the largest term (no underflow)."""
+        parts = [(w, p) for w, p in zip(self.weights, self.components, strict=True) if w]
+        return np.asarray(np.logaddexp.reduce([np.log(float(w)) + p.logpdf(x) for w, p in parts]), dtype=float)
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Return P(X <= x) in float64."""
+        parts = zip(self.weights, self.components, strict=True)
+        return np.asarray(sum(float(w) * p.cdf(x) for w, p in parts), dtype=float)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw n values: first the components, then the values."""
+        counts = rng.multinomial(n, [float(w) for w in self.weights])
+        drawn = [p.sample(int(k), rng) for k, p in zip(counts, self.components, strict=True)]
+        return rng.permutation(np.concatenate(drawn))

@@ -1,0 +1,126 @@
+"""Isotropic normals in d dimensions, reduced to the line.
+
+The ratio of two centred isotropic normals depends on r = |x| alone, so every divergence between them is that
+between the densities of r: a theorem about 784 dimensions is an integral over one.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from verify.balls import Exact, ball
+from verify.densities.base import Density, Floats, LogDensity, assign, positive
+from verify.densities.ends import End, Growth, Moments, power_moments
+from verify.densities.functions import log
+from verify.densities.line import Normal
+
+
+def dimension(d: object) -> int:
+    """Return a number of dimensions, or say what is accepted."""
+    if isinstance(d, bool) or not isinstance(d, int) or d < 1:
+        raise ValueError(f"d is {d!r}; accepted: a whole number >= 1")
+    return d
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Radial(Density):
+    """p(r) = c r^(d-1) e^(-r^2 / (2 sigma^2)),    c = 2^(1 - d/2) / (Gamma(d/2) sigma^d): the chi density."""
+
+    d: int
+    sigma: Fraction
+
+    def __init__(self, d: int, sigma: Exact = 1) -> None:
+        assign(self, d=dimension(d), sigma=positive("sigma", sigma))
+
+    def support(self) -> tuple[Fraction | None, Fraction | None]:
+        """The half-line r > 0."""
+        return Fraction(0), None
+
+    def singular(self, edge: Fraction) -> bool:
+        """At 0, where log r is, unless d = 1."""
+        return edge == 0 and self.d > 1
+
+    def reach(self) -> Fraction:
+        """Beyond the mode, which is at sigma sqrt(d - 1)."""
+        return Fraction(math.ceil(self.sigma * (math.isqrt(self.d) + 1)) + 1)
+
+    def _log_constant(self) -> arb:
+        half = arb(self.d) / 2
+        return (1 - half) * log(arb(2)) - half.lgamma() - self.d * log(ball(self.sigma))
+
+    def log_density(self) -> LogDensity:
+        """log c + (d-1) log r - r^2 / (2 sigma^2)."""
+        c, scale = self._log_constant(), 1 / (2 * ball(self.sigma) ** 2)
+
+        def log_p(r: Any, at: Fraction, analytic: bool = False) -> Any:
+            y = c - r * r * scale
+            return y + (self.d - 1) * log(r, analytic) if self.d > 1 else y
+
+        return log_p
+
+    def tail(self, x: arb, side: int) -> arb:
+        """Q(d/2, r^2 / (2 sigma^2)) above (regularised incomplete gamma), P below."""
+        z, half = x.max(0) ** 2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
+        above = arb(1) if z.is_zero() else z.gamma_upper(half, regularized=1)
+        return above if side > 0 else 1 - above
+
+    def unlikely(self, end: End) -> Growth:
+        """-log p <= r^2 / (2 sigma^2) + |log c| for r >= 1; near 0, (d-1) |log r| more."""
+        c, square = abs(self._log_constant()), 1 / (2 * ball(self.sigma) ** 2)
+        if end.edge is None:
+            return Growth(c, square=square)
+        if end.edge > 0:
+            return super().unlikely(end)
+        return Growth((c + square * end.width**2).upper(), log=arb(self.d - 1))
+
+    def likely(self, end: End) -> Growth:
+        """The density at the cut, beyond the mode; |log p| near 0."""
+        return Growth(self._log_density_near(end).upper().max(0)) if end.edge is None else self.unlikely(end)
+
+    def moments(self, end: End) -> Moments:
+        """E[r^k; r > R] = (sqrt 2 sigma)^k Gamma((d+k)/2, R^2 / (2 sigma^2)) / Gamma(d/2); log r <= r."""
+        if end.edge is not None and end.edge > 0:
+            return super().moments(end)
+        if end.edge is not None:
+            return power_moments(self._log_constant().exp(), arb(self.d), end.width)
+        z, half = end.cut**2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
+        scale = arb(2).sqrt() * ball(self.sigma)
+        m = [scale**k * z.gamma_upper(half + arb(k) / 2) * half.rgamma() for k in range(3)]
+        return Moments(m[0], m[1], m[1], m[2])
+
+    def _scipy(self) -> Any:
+        return stats.chi(self.d, scale=float(self.sigma))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class IsotropicNormal:
+    """N(0, sigma^2 I) in d dimensions: p(x) = (2 pi sigma^2)^(-d/2) e^(-|x|^2 / (2 sigma^2)).    x (N, d)."""
+
+    d: int
+    sigma: Fraction
+
+    def __init__(self, d: int, sigma: Exact = 1) -> None:
+        assign(self, d=dimension(d), sigma=positive("sigma", sigma))
+
+    @property
+    def radial(self) -> Density:
+        """The density on the line that has the same divergences."""
+        return Normal(0, self.sigma) if self.d == 1 else Radial(self.d, self.sigma)
+
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """Return log p(x) (N,) in float64."""
+        variance = float(self.sigma) ** 2
+        r2 = np.square(np.asarray(x, dtype=float)).sum(axis=-1)
+        return np.asarray(-r2 / (2 * variance) - self.d / 2 * math.log(2 * math.pi * variance))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw n points (n, d)."""
+        return float(self.sigma) * rng.standard_normal((n, self.d))
+
+    __repr__ = Density.__repr__

@@ -1,0 +1,117 @@
+"""Replay: read certificates as a sceptic does.
+
+A record is refused if it was changed after it was sealed, if a verdict does not follow from its own balls, if it
+does not state what the claim of its id states, or if a ball does not meet the one found anew at higher precision.
+Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flint import arb
+
+from verify import checker
+from verify.balls import Enclosure
+from verify.certificate import Certificate
+from verify.decide import both
+from verify.proof import Profile
+from verify.registry import Registry
+from verify.runner import certificate
+
+MORE_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of one record: accepted, or refused for these reasons."""
+
+    id: str
+    reasons: tuple[str, ...] = ()
+    independent: int = 0  # balls met by the checker
+    rerun: int = 0  # balls met by running the claim again
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    def __str__(self) -> str:
+        met = f", {self.independent} balls met independently" if self.independent else ""
+        met += f", {self.rerun} by a new run" if self.rerun else ""
+        return f"{self.id:<40}" + (f"accepted{met}" if self.accepted else "REFUSED")
+
+
+def replay(record: Mapping[str, Any], claims: Registry) -> Replayed:
+    """Check one sealed record."""
+    try:
+        one = Certificate.from_json(record)
+        claim = claims[one.id]
+    except ValueError as error:
+        return Replayed(str(record.get("id")), (str(error),))
+    faults = inconsistencies(one)
+    for name in ("statement", "latex", "assumptions", "source", "rigor"):
+        if getattr(one, name) != getattr(claim, name):
+            faults.append(f"its {name} is not that of the claim")
+    if {control.name for control in one.negative_controls} != set(claim.controls):
+        faults.append("its negative controls are not those of the claim")
+    if not one.passed:
+        faults.append(f"it is {one.verdict}, or a negative control is not refuted")
+    if faults:
+        return Replayed(one.id, tuple(faults))
+
+    named = {name: x for name, x in one.enclosures.items() if checker.knows(name)}
+    for name, stored in named.items():
+        faults += meet(name, stored, lambda name=name: checker.enclose(name, one.digits + MORE_DIGITS))  # type: ignore[misc]
+    again = certificate(claim, Profile(one.profile, one.digits + MORE_DIGITS))
+    if not again.passed:
+        faults.append(f"at higher precision it is {again.verdict}, or a negative control is not refuted")
+    if set(again.enclosures) != set(one.enclosures) or len(again.checks) != len(one.checks):
+        faults.append("it does not hold the balls and checks that the claim makes")
+    else:
+        for name, stored in one.enclosures.items():
+            faults += meet(name, stored, again.enclosures[name].arb)
+        for old, new in zip(one.checks, again.checks, strict=True):
+            if old.name != new.name or (old.ball is None) != (new.ball is None):
+                faults.append(f"its check '{old.name}' is not one of the claim")
+            elif old.ball is not None and new.ball is not None:
+                faults += meet(old.name, old.ball, new.ball.arb)
+    balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
+    return Replayed(one.id, tuple(faults), len(named), balls - len(named))
+
+
+def inconsistencies(one: Certificate) -> list[str]:
+    """Compare every verdict with the balls of the record itself."""
+    faults = [
+        f"'{check.name}' is {check.verdict}, but its ball makes it {found}"
+        for check in one.checks
+        if (found := check.again()) is not check.verdict
+    ]
+    if both(check.verdict for check in one.checks) is not one.verdict:
+        faults.append(f"it is {one.verdict}, but its checks make it {both(check.verdict for check in one.checks)}")
+    if one.rigor == "ball" and any(
+        check.tolerance != f"1e-{one.digits}" for check in one.checks if check.relation == "= 0"
+    ):
+        faults.append(f"a check to zero is not to 10^-{one.digits}")
+    return faults
+
+
+def meet(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
+    """Two enclosures of one number overlap, or one of them is wrong."""
+    x = anew()
+    if not x.is_finite():
+        return [f"{name} could not be enclosed again"]
+    return (
+        [] if x.overlaps(stored.arb()) else [f"{name} = {stored} does not meet {x.str(20)}, found at higher precision"]
+    )
+
+
+def replay_all(
+    records: Sequence[Mapping[str, Any]], claims: Registry, done: Callable[[Replayed], None] = lambda _: None
+) -> list[Replayed]:
+    """Check all records; `done` is called after each."""
+    found = []
+    for record in records:
+        found.append(replay(record, claims))
+        done(found[-1])
+    return found

@@ -1,0 +1,121 @@
+"""The numbers behind the figures, computed in balls or rationals; each is drawn only if its ball is narrow."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flint import arb
+
+from verify.balls import ball, precision
+from verify.decide import Undecided
+from verify.densities import Discrete, Normal
+from verify.densities.functions import softplus
+from verify.divergences import c, jsd
+from verify.report.plot import Point
+
+DRAWN = 1e-9  # the widest ball that may become a point of a figure
+
+
+def number(x: arb) -> float:
+    """Return the midpoint of a narrow ball."""
+    if not (x.is_finite() and x.rad() <= DRAWN):
+        raise Undecided(f"{x} is too wide to be drawn; accepted: a radius <= {DRAWN}")
+    return float(x.mid())
+
+
+@dataclass(frozen=True)
+class Densities:
+    """p, q and D* = p / (p + q) on a grid, with C and JSD."""
+
+    p: Normal
+    q: Normal
+    x: tuple[Fraction, ...]
+    p_values: tuple[float, ...]
+    q_values: tuple[float, ...]
+    d_star: tuple[float, ...]
+    c: arb
+    jsd: arb
+
+    def curve(self, values: Iterable[float]) -> list[Point]:
+        """Return the points (x, value)."""
+        return list(zip(map(float, self.x), values, strict=True))
+
+
+def densities(digits: int = 20) -> Densities:
+    """p = N(4, 2^2) against q = N(0, 1) on [-5, 11], in steps of 1/10.
+
+    >>> pair = densities()
+    >>> round(pair.d_star[pair.x.index(0)], 6)
+    0.063379
+    """
+    p, q = Normal(4, 2), Normal(0, 1)
+    x = tuple(Fraction(k, 10) for k in range(-50, 111))
+    with precision(digits):
+        log_p, log_q = p.log_density(), q.log_density()
+        logs = [(log_p(ball(at), at), log_q(ball(at), at)) for at in x]
+        ps, qs = ([number(one.exp()) for one in side] for side in zip(*logs, strict=True))
+        d_star = [number((-softplus(b - a)).exp()) for a, b in logs]
+        return Densities(p, q, x, tuple(ps), tuple(qs), tuple(d_star), c(p, q, digits), jsd(p, q, digits))
+
+
+@dataclass(frozen=True)
+class Halving:
+    """TV(p, q_k), exactly, and JSD(p, q_k), in a ball, along q_(k+1) = (p + q_k) / 2."""
+
+    p: tuple[Fraction, ...]
+    start: tuple[Fraction, ...]
+    tv: tuple[Fraction, ...]
+    jsd: tuple[float, ...]
+
+
+PAIR = (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5)), (Fraction(1, 20), Fraction(1, 5), Fraction(3, 4))
+
+
+def halving(
+    p: Sequence[Fraction] = PAIR[0], start: Sequence[Fraction] = PAIR[1], *, steps: int = 10, digits: int = 30
+) -> Halving:
+    """Iterate Proposition 2's step in function space from q_0 = `start`.
+
+    >>> [str(tv) for tv in halving(steps=2).tv]
+    ['11/20', '11/40', '11/80']
+    """
+    q, tv, divergence = list(start), [], []
+    for _ in range(steps + 1):
+        tv.append(sum((abs(a - b) for a, b in zip(p, q, strict=True)), Fraction(0)) / 2)
+        divergence.append(number(jsd(Discrete(p), Discrete(q), digits)))
+        q = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return Halving(tuple(p), tuple(start), tuple(tv), tuple(divergence))
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """The points z_k = (theta_k, psi_k) of the Dirac-GAN and their distances to the equilibrium 0."""
+
+    points: tuple[Point, ...]
+    radii: tuple[float, ...]
+
+
+def dirac(
+    *, alternating: bool, gamma: Fraction | int = 0, steps: int, rate: Fraction = Fraction(1, 10), digits: int = 300
+) -> Orbit:
+    """Gradient steps on L(theta, psi) = -softplus(-theta psi), from (1, 0): psi ascends, theta descends.
+
+        psi+   = psi   + h (theta f - gamma psi)        f = f'(theta psi) = 1 / (1 + e^(theta psi))
+        theta+ = theta - h psi f                        (alternating: with psi+ in place of psi)
+
+    R1 is gamma > 0.  Balls grow along the orbit, so the precision is far above what is drawn.
+    """
+    points, radii = [], []
+    with precision(digits):
+        theta, psi, h, g = arb(1), arb(0), ball(rate), ball(Fraction(gamma))
+        for _ in range(steps + 1):
+            points.append((number(theta), number(psi)))
+            radii.append(number((theta**2 + psi**2).sqrt()))
+            ahead = psi + h * (theta * _slope(theta * psi) - g * psi)
+            other = ahead if alternating else psi
+            theta, psi = theta - h * other * _slope(theta * other), ahead
+    return Orbit(tuple(points), tuple(radii))
+
+
+def _slope(x: arb) -> arb:
+    return 1 / (1 + x.exp())

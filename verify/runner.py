@@ -1,0 +1,88 @@
+"""Run claims: each one in its own precision, its controls beside it, in one process or in several."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from verify.balls import precision
+from verify.certificate import Certificate, ControlResult, versions
+from verify.decide import Verdict
+from verify.proof import GUARD, PROFILES, Check, Profile, Proof
+from verify.registry import CheckFunction, Claim, load_claims
+
+
+def certificate(claim: Claim, profile: Profile = PROFILES["quick"]) -> Certificate:
+    """Check a claim and its negative controls; return what was found."""
+    start = time.perf_counter()
+    proof = _prove(claim.id, claim.check, profile)
+    controls = tuple(
+        ControlResult(name, _prove(claim.id, control, profile).verdict) for name, control in claim.controls.items()
+    )
+    return Certificate(
+        id=claim.id,
+        statement=claim.statement,
+        latex=claim.latex,
+        assumptions=claim.assumptions,
+        source=claim.source,
+        rigor=claim.rigor,
+        verdict=proof.verdict,
+        profile=profile.name,
+        digits=profile.digits,
+        checks=tuple(proof.checks),
+        enclosures=dict(proof.enclosures),
+        radius=proof.radius,
+        tolerance=next((check.tolerance for check in proof.checks if check.tolerance), None),
+        tail_bound=proof.tail_bound,
+        lemmas=tuple(proof.lemmas),
+        negative_controls=controls,
+        notes=dict(proof.notes),
+        seed=proof.seed,
+        versions=versions(),
+        seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
+    """Run one check.  An error in it decides nothing: it is noted, and the claim is undecided."""
+    proof = Proof(claim_id, profile)
+    try:
+        with precision(profile.digits + GUARD):
+            check(proof)
+    except Exception as error:
+        proof.checks.append(Check(f"{type(error).__name__}: {error}", "holds", Verdict.UNDECIDED))
+    return proof
+
+
+def run(
+    claims: Sequence[Claim],
+    profile: Profile = PROFILES["quick"],
+    *,
+    workers: int = 1,
+    done: Callable[[Certificate], None] = lambda _: None,
+) -> list[Certificate]:
+    """Return a certificate for each claim, in their order; `done` is called as each one is finished.
+
+    With more than one worker, claims are looked up by id in fresh processes: they must be those of `load_claims`.
+    """
+    certificates: Iterable[Certificate]
+    if workers == 1:
+        return [_tell(certificate(claim, profile), done) for claim in claims]
+    # fresh processes: the precision of flint is global to each, and a fork would copy our threads' locks
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            certificates = pool.map(_by_id, [(claim.id, profile) for claim in claims])
+            return [_tell(one, done) for one in certificates]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _by_id(job: tuple[str, Profile]) -> Certificate:
+    claim_id, profile = job
+    return certificate(load_claims()[claim_id], profile)
+
+
+def _tell(one: Certificate, done: Callable[[Certificate], None]) -> Certificate:
+    done(one)
+    return one

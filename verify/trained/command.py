@@ -1,0 +1,45 @@
+"""`verify trained RUN`: certify a run folder, write the figure and the certificate beside it."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from minigan.cli import EXIT_FAILED, EXIT_OK
+from minigan.training import RunError
+from verify import output
+from verify.decide import Undecided
+from verify.trained.run import DIGITS, certify_run
+
+
+def add_trained_command(commands: Any) -> argparse.ArgumentParser:
+    """Add `trained` to the subcommands and return its parser; `run_trained` takes what it parses."""
+    one: argparse.ArgumentParser = commands.add_parser(
+        "trained",
+        help="certify how far from the theory a run of `minigan train gaussian` stopped",
+        description="Enclose JSD(p_data, p_g), C(G), V(D) and V(D*) - V(D) of a run folder, and draw D against D*.",
+    )
+    one.add_argument("run", metavar="RUN", type=Path, help="a run folder of `minigan train gaussian`")
+    one.add_argument("--digits", type=int, default=DIGITS, metavar="N", help="enclose to 10^-N (default: %(default)s)")
+    one.add_argument(
+        "--out", metavar="FOLDER", type=Path,
+        help="where optimality.png, optimality.svg and optimality.json go (default: the run folder)",
+    )  # fmt: skip
+    return one
+
+
+def run_trained(args: argparse.Namespace) -> int:
+    """Certify, print and write; the exit status is 0 only if all is proved and every wrong statement refuted."""
+    try:
+        found = certify_run(args.run, digits=args.digits)
+    except (RunError, Undecided) as error:
+        print(f"verify trained: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    from verify.trained import plot
+
+    folder: Path = args.out or args.run
+    folder.mkdir(parents=True, exist_ok=True)
+    print(found)
+    for path in (*plot.write(found, folder), output.write_json(folder / "optimality.json", [found.certificate])):
+        print(path)
+    return EXIT_OK if found.certificate.passed else EXIT_FAILED

@@ -1,0 +1,254 @@
+"""A network of one input as a `Discriminator`: its logit split exactly where its slope jumps.
+
+The weights are floats, that is rationals.  As long as the layers are piecewise affine (Dense, ReLU, LeakyReLU, Maxout),
+each unit is slope x + offset on a piece, with rational slope and offset, and a ReLU splits the piece at the root
+-offset / slope, a rational again: the breakpoints are finitely many and exact.  After that, layers must be analytic
+(Dense, Tanh, Sigmoid, Softplus); they are evaluated on complex balls.
+
+    ReLU D with H hidden units:    s(x) = sum_h v_h max(w_h x + b_h, 0) + c,    at most H breakpoints -b_h / w_h
+
+What is certified is this function of real numbers; that a computer rounds when it evaluates it is not part of it.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+from flint import acb, arb
+
+import minigan as mg
+from minigan.layers.base import Layer
+from minigan.network import Network
+from verify.balls import ball
+from verify.densities.ends import End, Growth
+from verify.densities.functions import softplus
+from verify.value import Discriminator
+
+Line = tuple[Fraction, Fraction]  # slope, offset
+Units = tuple[Line, ...]
+
+IDENTITY = (mg.Dropout, mg.Flatten)  # at inference, on rows
+KINKED = (mg.ReLU, mg.LeakyReLU, mg.Maxout)
+ANALYTIC = (mg.Dense, mg.Tanh, mg.Sigmoid, mg.Softplus)
+ACCEPTED = "Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten and then Dense, Tanh, Sigmoid, Softplus"
+
+
+class NotCertifiable(ValueError):
+    """A network whose logit cannot be split exactly."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """On (low, high) each unit is slope x + offset; None is infinite."""
+
+    low: Fraction | None
+    high: Fraction | None
+    units: Units
+
+    def inside(self) -> Fraction:
+        """Return a point of the piece."""
+        if self.low is None:
+            return Fraction(0) if self.high is None else self.high - 1
+        return self.low + 1 if self.high is None else (self.low + self.high) / 2
+
+    def split(self, roots: Sequence[Fraction]) -> list["Piece"]:
+        """Cut at the roots that lie inside."""
+        cuts = sorted({r for r in roots if self._holds(r)})
+        bounds = [self.low, *cuts, self.high]
+        return [Piece(a, b, self.units) for a, b in pairwise(bounds)]
+
+    def _holds(self, x: Fraction) -> bool:
+        return (self.low is None or self.low < x) and (self.high is None or x < self.high)
+
+
+def discriminator(D: Network, name: str = "D") -> Discriminator:
+    """Return D = sigma(s) with s the network's logit at inference.
+
+    >>> layers = [mg.Dense(1, 2), mg.ReLU(), mg.Dense(2, 1)]
+    >>> net = mg.Network(layers, rng=np.random.default_rng(0), dtype="float64")
+    >>> net.theta = np.array([1.0, -2.0, 1.0, 3.0, 1.0, 1.0, 0.5])  # max(x + 1, 0) + max(3 - 2x, 0) + 1/2
+    >>> D = discriminator(net)
+    >>> [str(edge) for edge in D.edges], D.logit(arb(2), Fraction(2))
+    (['-1', '3/2'], 3.50000000000000)
+    """
+    layers, weights = list(D.layers), _weights(D)
+    _require_one_logit(D)
+    pieces, analytic_from = split(D)
+    tail = [_analytic(layers[i], weights[i], i) for i in range(analytic_from, len(layers))]
+    edges = tuple(piece.high for piece in pieces if piece.high is not None)
+    lines = [[(_dyadic(slope), _dyadic(offset)) for slope, offset in piece.units] for piece in pieces]
+
+    def logit(x: Any, at: Fraction, analytic: bool = False) -> Any:
+        h = [slope * x + offset for slope, offset in lines[bisect_right(edges, at)]]
+        for step in tail:
+            h = step(h, analytic)
+        return h[0]
+
+    const, linear = _bound(layers, weights)
+
+    def bound(end: End) -> Growth:
+        if end.edge is None:
+            return Growth(const, linear=linear)
+        return Growth((const + linear * (abs(ball(end.edge)) + end.width)).upper())
+
+    return Discriminator(name, logit, bound, edges)
+
+
+def split(D: Network) -> tuple[list[Piece], int]:
+    """Return the pieces on which all layers up to the last with kinks are affine, and the number of those layers."""
+    weights = _weights(D)
+    kinks = [i for i, layer in enumerate(D.layers) if isinstance(layer, KINKED)]
+    layers = D.layers[: kinks[-1] + 1 if kinks else 0]
+    pieces = [Piece(None, None, ((Fraction(1), Fraction(0)),))]
+    for i, layer in enumerate(layers):
+        pieces = [part for piece in pieces for part in _apply(layer, weights[i], piece, i)]
+    return pieces, len(layers)
+
+
+def _require_one_logit(D: Network) -> None:
+    try:
+        y = D(np.zeros((1, 1), dtype=D.dtype))
+    except ValueError as error:
+        raise NotCertifiable(f"D does not read one number an example ({error}); accepted: x of shape (N, 1)") from None
+    if y.shape != (1, 1):
+        raise NotCertifiable(f"D returns {y.shape} for one example; accepted: one logit, (1, 1)")
+
+
+Weights = dict[str, list[Any]]
+
+
+def _weights(D: Network) -> list[Weights]:
+    """Return the parameters of each layer as nested lists of Fractions."""
+    if not np.isfinite(D.theta).all():
+        raise NotCertifiable("D has parameters that are not finite; accepted: finite numbers")
+    rational = D.astype(object, Fraction)
+    named: list[Weights] = [{} for _ in D.layers]
+    for key, view in rational.parameters().items():
+        layer, _, name = key.partition(".")
+        named[int(layer)][name] = view.tolist()
+    return named
+
+
+def _affine(weights: Weights, units: Units) -> Units:
+    """x W + b of lines."""
+    W = weights["W"]
+    b = weights.get("b", [Fraction(0)] * len(W[0]))
+    return tuple(
+        (
+            sum((line[0] * row[o] for line, row in zip(units, W, strict=True)), Fraction(0)),
+            sum((line[1] * row[o] for line, row in zip(units, W, strict=True)), b[o]),
+        )
+        for o in range(len(b))
+    )
+
+
+def _at(line: Line, x: Fraction) -> Fraction:
+    return line[0] * x + line[1]
+
+
+def _highest(lines: Units, x: Fraction) -> Line:
+    return max(lines, key=lambda line: _at(line, x))
+
+
+def _root(a: Line, b: Line) -> list[Fraction]:
+    """Where two lines cross."""
+    return [(b[1] - a[1]) / (a[0] - b[0])] if a[0] != b[0] else []
+
+
+def _apply(layer: Layer, weights: Weights, piece: Piece, i: int) -> list[Piece]:
+    """Return the pieces of a piecewise affine layer on a piece."""
+    units = piece.units
+    if isinstance(layer, IDENTITY):
+        return [piece]
+    if isinstance(layer, mg.Dense):
+        return [Piece(piece.low, piece.high, _affine(weights, units))]
+    if isinstance(layer, mg.Maxout):
+        lines = _affine(weights, units)
+        P = layer.pieces
+        groups = [lines[k : k + P] for k in range(0, len(lines), P)]
+        parts = piece.split([r for group in groups for a, b in combinations(group, 2) for r in _root(a, b)])
+        return [Piece(part.low, part.high, tuple(_highest(group, part.inside()) for group in groups)) for part in parts]
+    if isinstance(layer, mg.ReLU | mg.LeakyReLU):
+        slope = Fraction(layer.slope) if isinstance(layer, mg.LeakyReLU) else Fraction(0)
+        parts = piece.split([r for line in units for r in _root(line, (Fraction(0), Fraction(0)))])
+        return [
+            Piece(part.low, part.high, tuple(
+                line if _at(line, part.inside()) > 0 else (slope * line[0], slope * line[1]) for line in units
+            ))
+            for part in parts
+        ]  # fmt: skip
+    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; accepted: {ACCEPTED}")
+
+
+Step = Callable[[list[Any], bool], list[Any]]
+
+
+def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
+    """Return an analytic layer on a list of balls, complex balls or Taylor series."""
+    if isinstance(layer, IDENTITY):
+        return lambda h, analytic: h
+    if isinstance(layer, mg.Dense):
+        W = [[_dyadic(w) for w in row] for row in weights["W"]]
+        b = [_dyadic(w) for w in weights.get("b", [Fraction(0)] * layer.n_out)]
+        return lambda h, analytic: [sum((x * row[o] for x, row in zip(h, W, strict=True)), b[o]) for o in range(len(b))]
+    if isinstance(layer, mg.Tanh):
+        return lambda h, analytic: [_tanh(x) for x in h]
+    if isinstance(layer, mg.Sigmoid):
+        return lambda h, analytic: [(1 + _tanh(x / 2)) / 2 for x in h]
+    if isinstance(layer, mg.Softplus):
+        return lambda h, analytic: [softplus(x, analytic) for x in h]
+    raise NotCertifiable(f"layer {i} of D is {layer}; accepted: {ACCEPTED}")
+
+
+def _tanh(x: Any) -> Any:
+    """Return tanh x = (1 - e) / (1 + e) with e = e^-2x, or minus that of -x: by the sign of the middle, e stays small.
+
+    On a wide complex ball far from the origin e is a small ball and the quotient is finite; it is not where the ball
+    meets a pole.
+    """
+    if _middle(x) > 0:
+        e = (-2 * x).exp()
+        return (1 - e) / (1 + e)
+    e = (2 * x).exp()
+    return (e - 1) / (1 + e)
+
+
+def _middle(x: Any) -> arb:
+    return x.real.mid() if isinstance(x, acb) else x.mid() if isinstance(x, arb) else x[0].mid()
+
+
+def _dyadic(x: Fraction) -> arb:
+    """Return a binary fraction exactly, at any precision."""
+    return arb((x.numerator, 1 - x.denominator.bit_length()))
+
+
+def _bound(layers: Sequence[Layer], weights: Sequence[Weights]) -> tuple[arb, arb]:
+    """Return const and linear with |s(x)| <= const + linear |x| for all x."""
+    h = [(Fraction(0), Fraction(1))]
+    log2_above = Fraction(7, 10)
+    for layer, w in zip(layers, weights, strict=True):
+        if isinstance(layer, mg.Dense | mg.Maxout):
+            W = w["W"]
+            b = w.get("b", [Fraction(0)] * len(W[0]))
+            h = [
+                (
+                    sum((abs(row[o]) * x[0] for x, row in zip(h, W, strict=True)), abs(b[o])),
+                    sum((abs(row[o]) * x[1] for x, row in zip(h, W, strict=True)), Fraction(0)),
+                )
+                for o in range(len(b))
+            ]
+            if isinstance(layer, mg.Maxout):
+                groups = [h[k : k + layer.pieces] for k in range(0, len(h), layer.pieces)]
+                h = [(max(x[0] for x in group), max(x[1] for x in group)) for group in groups]
+        elif isinstance(layer, mg.Tanh | mg.Sigmoid):
+            h = [(Fraction(1), Fraction(0)) for _ in h]
+        elif isinstance(layer, mg.Softplus):
+            h = [(x[0] + log2_above, x[1]) for x in h]  # log(1 + e^u) <= |u| + log 2
+        elif isinstance(layer, mg.LeakyReLU):
+            factor = max(Fraction(1), abs(Fraction(layer.slope)))
+            h = [(factor * x[0], factor * x[1]) for x in h]
+    return ball(h[0][0]).upper(), ball(h[0][1]).upper()

@@ -1,0 +1,86 @@
+"""D against D*: where a trained discriminator lacks what, on the densities it was trained between."""
+
+from pathlib import Path
+
+import numpy as np
+from flint import arb
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from minigan.plots import save
+from minigan.training.files import PathLike, write_whole
+from verify.balls import exact
+from verify.densities import Density
+from verify.trained.run import Optimality
+
+Floats = NDArray[np.float64]
+TAIL = 1e-5  # of each density beyond the ends of the figure
+
+
+def figure(found: Optimality, *, points: int = 600) -> Figure:
+    """Return D and D* over the densities, and below them the integrand of the gap, (p + q) KL(D* || D)."""
+    x = _window(found, points)
+    p, q = found.p.pdf(x), found.q.pdf(x)
+    s = np.array([float(found.D.logit(arb(v), exact("x", v))) for v in x.tolist()])
+    best = found.p.logpdf(x) - found.q.logpdf(x)
+    lacking = p * (_softplus(-s) - _softplus(-best)) + q * (_softplus(s) - _softplus(best))
+    picture = Figure(figsize=(7, 5.2), layout="constrained")
+    top, bottom = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
+    top.fill_between(x, p, alpha=0.25, color="tab:orange", label="$p_{data}$", linewidth=0)
+    top.fill_between(x, q, alpha=0.25, color="tab:blue", label="$p_g$", linewidth=0)
+    top.set_ylabel("density")
+    top.set_ylim(bottom=0)
+    right = top.twinx()
+    right.plot(x, np.exp(-_softplus(-best)), "k--", linewidth=1, label="$D^*$")
+    right.plot(x, np.exp(-_softplus(-s)), color="tab:green", label="D")
+    inside = [float(e) for e in found.D.edges if x[0] <= e <= x[-1]]
+    right.plot(
+        inside, [0.0] * len(inside), "|", color="tab:green", markersize=9, label="breakpoints" if inside else None
+    )
+    right.set_ylim(-0.03, 1.03)
+    right.set_ylabel("probability of real")
+    handles = [*top.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
+    right.legend(handles=handles, loc="best", fontsize="small", framealpha=0.7)
+    bottom.fill_between(x, np.maximum(lacking, 0), color="tab:red", alpha=0.5, linewidth=0)
+    bottom.set_ylabel("$(p + q)\\,\\mathrm{KL}(D^* \\| D)$")
+    bottom.set_xlabel("x")
+    bottom.set_ylim(bottom=0)
+    bottom.set_title(f"area: V(D*) - V(D) = {found.gap.str(8, radius=False)} nats", fontsize="small")
+    top.set_title(
+        f"JSD {found.jsd.str(8, radius=False)}    C(G) {found.c.str(8, radius=False)}    "
+        f"V(D) {found.value.str(8, radius=False)}    (nats, all digits certified)",
+        fontsize="small",
+    )
+    return picture
+
+
+def write(found: Optimality, folder: PathLike, stem: str = "optimality") -> list[Path]:
+    """Write the figure as PNG and as SVG."""
+    picture = figure(found)
+    written = [save(picture, Path(folder) / f"{stem}.png")]
+    FigureCanvasSVG(picture)
+    svg = Path(folder) / f"{stem}.svg"
+    written.append(write_whole(svg, lambda stream: picture.savefig(stream, format="svg", metadata={"Date": None})))
+    return written
+
+
+def _softplus(s: Floats) -> Floats:
+    return np.maximum(s, 0) + np.log1p(np.exp(-np.abs(s)))
+
+
+def _window(found: Optimality, points: int) -> Floats:
+    """Return points over the middle of both densities."""
+    ends = [_quantile(density, u) for density in (found.p, found.q) for u in (TAIL, 1 - TAIL)]
+    return np.linspace(min(ends), max(ends), points)
+
+
+def _quantile(density: Density, u: float) -> float:
+    """Return x with P(X <= x) = u."""
+    low, high = -1.0, 1.0
+    while density.cdf(low) > u:
+        low *= 2
+    while density.cdf(high) < u:
+        high *= 2
+    return float(brentq(lambda x: float(density.cdf(x)) - u, low, high))
