@@ -93,6 +93,14 @@ class Proof:
         """Random numbers that depend on the claim's id alone."""
         return np.random.default_rng(self.seed)
 
+    @property
+    def reach(self) -> int:
+        """The digits that the profile is named for: how far an iteration is followed.
+
+        A replay carries more digits than these, and must meet the same balls: it goes no further.
+        """
+        return PROFILES[self.profile.name].digits
+
     def scale(self, *, quick: T, full: T, deep: T) -> T:
         """Return the size that belongs to the profile (a number of samples, of steps)."""
         return {"quick": quick, "full": full, "deep": deep}[self.profile.name]

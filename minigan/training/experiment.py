@@ -23,9 +23,9 @@ def random_streams(seed: int) -> dict[str, np.random.Generator]:
     Streams are separate so that, say, another number of evaluation samples leaves the training as it is, and each
     is keyed by its name, so that a new stream leaves the others as they are.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed must be an int >= 0, got {seed!r}")
-    return {name: np.random.default_rng([seed, *name.encode()]) for name in STREAMS}
+    return {name: np.random.default_rng([int(seed), *name.encode()]) for name in STREAMS}
 
 
 @dataclass

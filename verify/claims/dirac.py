@@ -58,7 +58,7 @@ def _outwards(proof: Proof, gamma: Fraction) -> None:
         growth = [after - before for before, after in pairwise(radii)]
         proof.positive("|z_{k+1}|^2 - |z_k|^2, the smallest", least(growth) + 0)
         last = radii[-1].sqrt()
-    proof.at_most("width of the last radius", last.rad(), f"1e-{proof.digits}")
+    proof.at_most("width of the last radius", arb(0, last.rad()), f"1e-{proof.digits}")
     proof.positive("|z_n| - 7/4", proof.enclose(f"radius after {n_steps} steps", last + 0) - ball(Fraction(7, 4)))
 
 
@@ -110,7 +110,7 @@ def _band(proof: Proof, low: Fraction, high: Fraction) -> None:
         squares = [radius_squared(z) for z in orbit(n_steps, h=H, alternating=True)]
         smallest, largest = least(squares).sqrt(), (-least([-r for r in squares])).sqrt()
     proof.note("steps", n_steps)
-    proof.at_most("width of the last radius squared", squares[-1].rad(), f"1e-{proof.digits}")
+    proof.at_most("width of the last radius squared", arb(0, squares[-1].rad()), f"1e-{proof.digits}")
     proof.positive(f"smallest radius - {low}", proof.enclose("smallest radius", smallest + 0) - ball(low))
     proof.positive(f"{high} - largest radius", ball(high) - proof.enclose("largest radius", largest + 0))
 
@@ -234,12 +234,12 @@ def r1_converges(proof: Proof) -> None:
 
 
 def _cured(proof: Proof, gamma: Fraction) -> None:
-    n_steps = 50 * proof.digits + 100
+    n_steps = 50 * proof.reach + 100
     with precision(2 * proof.digits + n_steps // 20 + 40):
         *_, last = orbit(n_steps, h=H, gamma=gamma)
         radius = radius_squared(last).sqrt()
     proof.note("steps", n_steps)
-    proof.at_most("radius of the last state", proof.enclose("last radius", radius + 0), f"1e-{proof.digits}")
+    proof.at_most("radius of the last state", proof.enclose("last radius", radius + 0), f"1e-{proof.reach}")
 
 
 @claim(

@@ -230,7 +230,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
     for eta in ETAS:
         limit = (1 - eta / 2) ** power
         n_steps, size = 20, Fraction(1)  # until (1 - eta/2)^k is far below the tolerance
-        while size > Fraction(1, 10 ** (proof.digits + 3)):
+        while size > Fraction(1, 10 ** (proof.reach + 3)):
             n_steps, size = n_steps + 1, size * (1 - eta / 2)
         with precision(4 * proof.digits + n_steps):
             target, q = [ball(x) for x in p], [ball(x) for x in q0]
@@ -239,7 +239,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
             ratio = gap(target, mirror_step(target, q, ball(eta))) / gap(target, q)
             error = abs(ratio - ball(limit))
         proof.enclose(f"eta = {eta}: gap ratio after {n_steps} steps", ratio + 0)
-        proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.digits}")
+        proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.reach}")
 
 
 @claim(

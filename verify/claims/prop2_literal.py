@@ -28,7 +28,7 @@ def shrinking_orbit(n_steps: int, reach: Fraction = HALF) -> list[Vector]:
 
 
 def _stalls(proof: Proof, reach: Fraction) -> None:
-    n_steps = 2 * proof.digits
+    n_steps = 2 * proof.reach
     *orbit, limit = shrinking_orbit(n_steps, reach)
     values = [c(DATA, q) for q in orbit]
     falls = [before - now for before, now in pairwise(values)]
