@@ -159,6 +159,10 @@ def _play(run: Run, hooks: Sequence[Callback]) -> None:
             if not math.isfinite(value):
                 good.restore()
                 raise Divergence(run.iteration + 1, name, value)
+        for name, net in (("G's parameters", gan.G), ("D's parameters", gan.D)):
+            if not np.isfinite(net.theta).all():  # the losses were taken before the last update
+                good.restore()
+                raise Divergence(run.iteration + 1, name, math.nan)
         good.keep()
         run.iteration += 1
         run.metrics = metrics
