@@ -3,8 +3,8 @@
 From the published configuration (github.com/goodfeli/adversarial, mnist.yaml): prior U(-sqrt 3, sqrt 3)^100;
 weights U(-0.05, 0.05) in G, U(-0.005, 0.005) in D; G's output bias the logit of the mean image;
 dropout in D keeps 0.8 of the pixels and 0.5 of the hidden units, scaled up by 1.25 and 2; one update of both
-players from the same samples; momentum descent, learning rate 0.1 / 1.000004^t, momentum 0.5 -> 0.7 over
-epochs 1 to 250; 50,000 training images.  G is non-saturating.
+players from the same samples; momentum descent, learning rate 0.1 / 1.000004^(t - 1) at update t, momentum 0.5 in
+epoch 1 to 0.7 in epoch 250; 50,000 training images.  G is non-saturating.
 """
 
 import math
@@ -33,11 +33,11 @@ class Config:
     batch_size: int = 100
     latent: int = 100
     lr: float = 0.1
-    lr_decay: float = 1.000004  # divides the rate at every update
+    lr_decay: float = 1.000004  # divides the rate after every update
     lr_min: float = 1e-6
     momentum: float = 0.5
     momentum_final: float = 0.7
-    momentum_epochs: int = 250  # epoch at which it is reached, from epoch 1
+    momentum_epochs: int = 250  # the epoch in which it is reached; epoch 1 has `momentum`
     train_images: int = 50_000
     data: str = "mnist"
     sample_every: int = 1000
@@ -83,11 +83,11 @@ def play(
     G.load_parameters({**G.parameters(), "4.b": np.log(mean) - np.log1p(-mean)})
 
     def lr(t: int) -> float:
-        return max(config.lr * config.lr_decay**-t, config.lr_min)
+        return max(config.lr * config.lr_decay ** (1 - t), config.lr_min)
 
     def momentum(t: int) -> float:
-        epoch = (t - 1) // real.batches_per_epoch
-        share = min(max((epoch - 1) / (config.momentum_epochs - 1), 0.0), 1.0)
+        epoch = 1 + (t - 1) // real.batches_per_epoch
+        share = min((epoch - 1) / (config.momentum_epochs - 1), 1.0)
         return config.momentum + share * (config.momentum_final - config.momentum)
 
     gan = GAN(
