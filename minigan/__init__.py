@@ -10,7 +10,12 @@ Algorithm 1 of Goodfellow et al. 2014.  No tape, no autograd.
 >>> g = D.zeros_like_theta()
 >>> backward(np.ones_like(s), g).shape, g.shape
 ((4, 1), (31,))
+
+The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 2)``, ``minigan.training.train(...)``.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from minigan.gan import (
     GAN,
@@ -56,7 +61,17 @@ from minigan.network import Network, StaleBackwardError
 from minigan.ops import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
 
+if TYPE_CHECKING:
+    from minigan import data as data
+    from minigan import metrics as metrics
+    from minigan import plots as plots
+    from minigan import recipes as recipes
+    from minigan import runs as runs
+    from minigan import training as training
+
 __version__ = "0.1.0"
+
+_LAZY = ("data", "metrics", "plots", "recipes", "runs", "training")
 
 __all__ = [
     "GAN",
@@ -102,3 +117,15 @@ __all__ = [
     "separate",
     "simultaneous",
 ]
+
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        if name in _LAZY:
+            return import_module(f"minigan.{name}")
+        raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -23,10 +23,22 @@ def test_import_loads_nothing_heavy():
     assert not [name for name in loaded if name.split(".")[0] in HEAVY]
 
 
+@pytest.mark.parametrize("code", ["minigan.data.Gaussian(4, 2)", "minigan.training.train", "minigan.recipes.RECIPES"])
+def test_subpackages_are_loaded_when_they_are_used(code):
+    fresh(f"import minigan; {code}")
+
+
+def test_subpackages_are_listed_and_other_names_are_errors():
+    assert {"data", "metrics", "plots", "recipes", "runs", "training", "Network"} <= set(dir(minigan))
+    assert minigan.plots.save.__module__ == "minigan.plots.write"
+    with pytest.raises(AttributeError, match="module 'minigan' has no attribute 'datas'"):
+        minigan.datas  # noqa: B018
+
+
 # Each module may import from those before it only.
 ORDER = [
-    "_names", "initializers", "ops", "layers", "summary", "network", "losses", "optimizers", "gan", "data", "metrics",
-    "training", "plots", "recipes", "runs", "cli", "commands", "__main__",
+    "_arguments", "_names", "initializers", "ops", "_views", "layers", "summary", "network", "losses", "optimizers",
+    "gan", "data", "metrics", "training", "plots", "recipes", "runs", "cli", "commands", "__main__",
 ]  # fmt: skip
 
 
