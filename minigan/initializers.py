@@ -18,7 +18,7 @@ class Initializer:
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:
         """Return an array of `shape`."""
-        raise TypeError(f"{type(self).__name__} does not define draw")
+        raise NotImplementedError(f"{type(self).__name__} does not define draw")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,11 @@ class GlorotNormal(Initializer):
 
 @dataclass(frozen=True)
 class HeNormal(Initializer):
-    """w ~ N(0, 2 / fan_in)   (He et al. 2015, eq. 10: for ReLU)."""
+    """w ~ N(0, 2 / fan_in)   (He et al. 2015, eq. 10: for ReLU).
+
+    The whole normal distribution, as in the paper and in PyTorch (kaiming_normal_); Keras cuts its he_normal at two
+    standard deviations, as it does its glorot_normal.
+    """
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:
         """Return normal draws."""

@@ -4,14 +4,15 @@
 """
 
 import importlib
-from typing import cast
+from typing import Any, cast
 
 from minigan._names import unknown
 from minigan.ops.protocol import Array, Ops
 
-__all__ = ["BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops"]
+__all__ = ["BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops", "ops_of"]
 
 BACKENDS = ("reference", "cpu", "cuda")
+_BACKEND_OF = {"numpy": "reference", "cupy": "cuda"}  # package of the array -> backend
 
 
 class BackendUnavailable(RuntimeError):
@@ -33,6 +34,22 @@ def get_ops(ops: str | Ops) -> Ops:
     if ops == "cuda":
         raise BackendUnavailable(_why_no_cuda())
     return cast(Ops, importlib.import_module(f"minigan.ops.{ops}"))
+
+
+def ops_of(array: Any) -> Ops:
+    """Return the backend of an array that comes without a network: `reference` (every dtype) for NumPy's.
+
+    A network's arrays go through ``net.ops``.
+
+    >>> import numpy as np
+    >>> ops_of(np.zeros(3)).name
+    'reference'
+    """
+    for kind in type(array).__mro__:
+        backend = _BACKEND_OF.get(kind.__module__.partition(".")[0])
+        if backend:
+            return get_ops(backend)
+    raise TypeError(f"{type(array).__name__} given; accepted: an array of {' or '.join(_BACKEND_OF)}")
 
 
 def _why_no_cuda() -> str:

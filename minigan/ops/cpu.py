@@ -53,8 +53,12 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    """dy masked by y > 0."""
-    return np.multiply(dy, y > 0) if dy.dtype.kind == "f" else reference.relu_backward(dy, y)
+    """0 where y <= 0, else dy, on the bits of dy: times 0, a masked infinity would be NaN."""
+    if dy.dtype.kind != "f" or dy.itemsize > 8:
+        return reference.relu_backward(dy, y)
+    bits = f"i{dy.itemsize}"
+    keep = np.subtract(y <= 0, 1, dtype=bits)  # 0 where masked, else all ones
+    return np.bitwise_and(dy.view(bits), keep).view(dy.dtype)
 
 
 def sigmoid(x: Array) -> Array:
@@ -100,11 +104,14 @@ def _sigmoid(x: Array, e: Array) -> Array:
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance, the sums as BLAS calls."""
+    """Mean and biased variance in two passes, the sums as BLAS calls."""
     if x.dtype.kind != "f":
         return reference.moments(x)
     rows = x.reshape(-1, x.shape[-1])
-    mu = sum_rows(rows) / rows.shape[0]
+    n = rows.shape[0]
+    mu = sum_rows(rows) / n
     centred = rows - mu
+    rest = sum_rows(centred) / n  # what rounding left of the mean
+    centred -= rest
     centred *= centred
-    return mu, sum_rows(centred) / rows.shape[0]
+    return mu + rest, sum_rows(centred) / n

@@ -32,7 +32,7 @@ class Ops(Protocol):
         """max(x, 0)."""
 
     def relu_backward(self, dy: Array, y: Array) -> Array:
-        """dy where y > 0, else 0."""
+        """0 where y <= 0, whatever dy is there, else dy."""
 
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + exp(-x))."""
