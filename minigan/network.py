@@ -1,16 +1,15 @@
 """Network: a chain of layers over ONE flat parameter vector theta."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from minigan import _arguments
+from minigan._views import Layout, Named, castable, copy_named, flatten, split, total
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError
 from minigan.ops import Array, Ops, get_ops
 from minigan.summary import Row, Summary
-
-Named = dict[str, Array]
 
 
 class StaleBackwardError(RuntimeError):
@@ -29,6 +28,9 @@ class Network:
         dx = backward(dy)                   # frozen: no parameter gradient is computed
         backward(dy, g, need_dx=False)      # first network of a chain: returns None
         y = net(x)                          # inference: running statistics, no dropout, nothing kept
+
+    The network owns its numbers: ``copy.copy`` and ``copy.deepcopy`` give an independent network.  Nothing is pickled:
+    save `parameters()` and `state`, load them with `load_parameters` and `load_state`.
 
     Arguments: `layers`; `rng`, a numpy.random.Generator for the initial weights; `dtype`; `ops`,
     the backend ("reference", "cpu", "cuda").
@@ -53,13 +55,13 @@ class Network:
         self.version = 0
         """Raised by every change of theta; a pullback of an older version refuses to run."""
 
-        self._theta_layout = [{k: q.shape for k, q in layer.parameters().items()} for layer in self.layers]
-        self._state_layout = [{k: shape for k, (shape, _) in layer.state().items()} for layer in self.layers]
+        self._theta_layout: Layout = [{k: q.shape for k, q in layer.parameters().items()} for layer in self.layers]
+        self._state_layout: Layout = [{k: shape for k, (shape, _) in layer.state().items()} for layer in self.layers]
         xp = self.ops.xp
-        self._theta = xp.zeros(_size(self._theta_layout), dtype=self.dtype)
-        self._state = xp.zeros(_size(self._state_layout), dtype=self.dtype)
-        self._p = _split(self._theta, self._theta_layout)
-        self._s = _split(self._state, self._state_layout)
+        self._theta = xp.zeros(total(self._theta_layout), dtype=self.dtype)
+        self._state = xp.zeros(total(self._state_layout), dtype=self.dtype)
+        self._p = split(self._theta, self._theta_layout)
+        self._s = split(self._state, self._state_layout)
         for layer, p, s in zip(self.layers, self._p, self._s, strict=True):
             for name, q in layer.parameters().items():
                 p[name][...] = xp.asarray(q.init.draw(rng, q.shape, q.fan_in, q.fan_out).astype(self.dtype))
@@ -77,6 +79,10 @@ class Network:
 
         x (N, ...) real is cast to the network's dtype.  `train` chooses batch statistics and dropout
         (which needs `rng`); `update_state=False` leaves the running statistics as they are.
+
+        The pullback keeps x, y and what lies between them, not copies: none of these arrays may be changed in
+        place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference).
+        dy is cast as x is.
         """
         x = self._input(x)
         ops = self.ops
@@ -92,11 +98,12 @@ class Network:
                     f"theta changed after this forward pass (version {version}, now {self.version}): "
                     "its gradient would be wrong; run forward again"
                 )
+            dy = self._cast("dy", dy)
             if dy.shape != shape:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            views = [None] * len(pullbacks) if grads is None else _split(self._vector(grads), self._theta_layout)
+            views = [None] * len(pullbacks) if grads is None else split(self._vector(grads), self._theta_layout)
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 dy = pullbacks[i](dy, views[i], need_dx=need_dx or i > last)
@@ -105,41 +112,52 @@ class Network:
         return x, backward
 
     def __call__(self, x: Array) -> Array:
-        """Return y at inference: running statistics, no dropout, nothing kept for a backward pass."""
+        """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.
+
+        y may be x itself, or a view of it (Flatten, Reshape, Dropout).
+        """
         x = self._input(x)
         for layer, p, s in zip(self.layers, self._p, self._s, strict=True):
             x = layer.forward(p, x, Context(self.ops, state=s, update_state=False))[0]
         return x
 
     def _input(self, x: Array) -> Array:
-        if not isinstance(x, self.ops.xp.ndarray):
-            raise TypeError(f"x must be a {self.ops.xp.__name__} array, got {type(x).__name__}")
+        x = self._cast("x", x)
         if x.ndim < 2 or x.shape[0] == 0:
             raise ShapeError(f"x has shape {x.shape}; accepted: (N, ...) with N >= 1")
-        if x.dtype == self.dtype:
-            return x
-        if x.dtype.kind in "biuf" or self.dtype.kind == "O":
-            return x.astype(self.dtype)
-        raise TypeError(f"x is {x.dtype} but the network is {self.dtype}; accepted: net.astype({str(x.dtype)!r})(x)")
+        return x
+
+    def _cast(self, name: str, array: Array) -> Array:
+        """Return the array in the network's dtype; TypeError where that would lose more than rounding."""
+        if not isinstance(array, self.ops.xp.ndarray):
+            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(array).__name__}")
+        if array.dtype == self.dtype:
+            return array
+        if castable(array.dtype, self.dtype):
+            return array.astype(self.dtype)
+        other = f"net.astype({str(array.dtype)!r})" + ("(x)" if name == "x" else "")
+        raise TypeError(f"{name} is {array.dtype} but the network is {self.dtype}; accepted: {other}, or real numbers")
 
     # --- parameters and state -------------------------------------------------------------------
 
     @property
     def theta(self) -> Array:
-        """The parameter vector (P,).  Write it through `net.theta = vector` or an optimizer; after any other
+        """The parameter vector (P,) itself, not a copy: what is written into it is written into the network.
 
-        in-place change call `net.touch()`, so that older pullbacks refuse to run.
+        Write it through `net.theta = vector` (which copies) or an optimizer: both raise `version`.  After a change
+        in any other way (``net.theta[0] = 1``, or through the views of `parameters`) call `net.touch()`, so that
+        older pullbacks refuse to run; they would give wrong gradients.
         """
         return self._theta
 
     @theta.setter
     def theta(self, value: Array) -> None:
         if value is not self._theta:
-            self._theta[...] = self._vector(self.ops.xp.asarray(value))
+            self._theta[...] = self._cast("theta", self._vector(self.ops.xp.asarray(value)))
         self.touch()
 
     def touch(self) -> None:
-        """Declare that theta has changed."""
+        """Declare that theta has changed: pullbacks of earlier forward passes refuse to run."""
         self.version += 1
 
     def zeros_like_theta(self) -> Array:
@@ -147,17 +165,17 @@ class Network:
         return self.ops.xp.zeros_like(self._theta)
 
     def views(self, vector: Array) -> Named:
-        """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta."""
-        return _flatten(_split(self._vector(vector), self._theta_layout))
+        """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""
+        return flatten(split(self._vector(vector), self._theta_layout))
 
     def parameters(self) -> Named:
-        """Return named views of theta."""
+        """Return named views of theta.  They write through to the network without raising `version`: call `touch`."""
         return self.views(self._theta)
 
     @property
     def state(self) -> Named:
         """Named views of the running statistics ("2.running_mean", "2.running_var", ...)."""
-        return _flatten(self._s)
+        return flatten(self._s)
 
     @property
     def state_size(self) -> int:
@@ -165,13 +183,17 @@ class Network:
         return int(self._state.size)
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Copy named arrays into theta; any mismatch is named, all in one ValueError, and nothing is changed."""
-        _copy_named("parameters", self.parameters(), parameters)
+        """Copy named arrays into theta.
+
+        Names, shapes and kinds of number (complex is not cut to real) must fit: every mismatch is named, all in one
+        ValueError, and nothing is changed.
+        """
+        copy_named("parameters", self.parameters(), parameters, self.ops.xp)
         self.touch()
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Copy named arrays into the running statistics, checked like parameters."""
-        _copy_named("state", self.state, state)
+        copy_named("state", self.state, state, self.ops.xp)
 
     def astype(self, dtype: Any, convert: Callable[[Any], Any] | None = None) -> "Network":
         """Return a copy in another dtype, with the same parameters and state.
@@ -184,6 +206,15 @@ class Network:
             target[...] = values
         return net
 
+    def __copy__(self) -> "Network":
+        return self.astype(self.dtype)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        return self.astype(self.dtype)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Network is not pickled; save net.parameters() and net.state (minigan.training.write_arrays)")
+
     def _vector(self, vector: Array) -> Array:
         if vector.shape != self._theta.shape:
             raise ShapeError(f"vector has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
@@ -191,20 +222,20 @@ class Network:
 
     # --- description ----------------------------------------------------------------------------
 
-    def summary(self, input_shape: Sequence[int]) -> Summary:
+    def summary(self, input_shape: int | Sequence[int]) -> Summary:
         """Print and return the table of layers, output shapes and parameter counts.
 
-        `input_shape` is without the batch axis.  Counted as Keras does: total = trainable
+        `input_shape` is without the batch axis: (28, 28, 1), or 3 for (3,).  Counted as Keras does: total = trainable
         (theta) + non-trainable (running statistics).
         """
-        shape: Shape = tuple(int(n) for n in input_shape)
+        shape: Shape = _arguments.shape("input_shape", input_shape)
         rows = []
         for i, layer in enumerate(self.layers):
             try:
                 shape = layer.output_shape(shape)
             except ShapeError as error:
                 raise ShapeError(f"layer {i}: {error}") from None
-            trainable, fixed = _size([self._theta_layout[i]]), _size([self._state_layout[i]])
+            trainable, fixed = total([self._theta_layout[i]]), total([self._state_layout[i]])
             rows.append(Row(i, type(layer).__name__, shape, trainable, fixed))
         table = Summary(tuple(rows))
         print(table)
@@ -219,47 +250,9 @@ class Network:
         return f"Network([{chain}], dtype={str(self.dtype)!r}, ops={self.ops.name!r})"
 
 
-Layout = list[dict[str, Shape]]
-
-
 def _require_layers(layers: Sequence[Layer]) -> None:
     if not layers:
         raise ValueError("layers is empty; accepted: one layer or more")
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"layers[{i}] must be a minigan Layer, got {layer!r}")
-
-
-def _size(layout: Layout) -> int:
-    return sum(math.prod(shape) for shapes in layout for shape in shapes.values())
-
-
-def _split(vector: Array, layout: Layout) -> list[dict[str, Array]]:
-    """Cut a flat vector into one dict of shaped views a layer."""
-    views, at = [], 0
-    for shapes in layout:
-        named = {}
-        for name, shape in shapes.items():
-            n = math.prod(shape)
-            named[name] = vector[at : at + n].reshape(shape)
-            at += n
-        views.append(named)
-    return views
-
-
-def _flatten(views: list[dict[str, Array]]) -> Named:
-    return {f"{i}.{name}": view for i, named in enumerate(views) for name, view in named.items()}
-
-
-def _copy_named(what: str, targets: Named, given: Mapping[str, Array]) -> None:
-    problems = [f"missing {name!r}" for name in targets if name not in given]
-    problems += [f"unexpected {name!r}" for name in given if name not in targets]
-    for name, target in targets.items():
-        if name in given:
-            shape = np.shape(given[name])
-            if shape != target.shape:
-                problems.append(f"{name!r} has shape {shape}, accepted {target.shape}")
-    if problems:
-        raise ValueError(f"{what} do not fit the network: " + "; ".join(problems))
-    for name, target in targets.items():
-        target[...] = given[name]

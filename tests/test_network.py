@@ -1,5 +1,6 @@
 """Network: one vector, named views, and everything that would make a gradient silently wrong."""
 
+import copy
 from fractions import Fraction
 
 import numpy as np
@@ -126,6 +127,90 @@ def test_load_parameters_names_every_mismatch_and_changes_nothing():
     np.testing.assert_array_equal(net.theta, before)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_load_parameters_cuts_nothing_and_changes_all_or_nothing(dtype):
+    """Numbers that do not convert are found before the first array is copied."""
+    net = make(dtype=dtype)
+    before, version = net.theta.copy(), net.version
+    fine = {name: np.full(view.shape, 7) for name, view in net.parameters().items()}
+    bad = {
+        "0.b": np.ones(4) * 1j,
+        "2.gamma": np.array(["1", "2", "3", "4"]),
+        "2.beta": np.array([Fraction(1)] * 4),
+        "3.W": [[1, 2], [3]],
+        "3.b": np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]"),
+    }
+    with pytest.raises(ValueError, match="parameters do not fit the network") as caught:
+        net.load_parameters(fine | bad)
+    for name, kind in (("0.b", "complex128"), ("2.gamma", "<U1"), ("2.beta", "object"), ("3.b", "datetime64")):
+        assert f"{name!r} is {kind}" in str(caught.value)
+    assert f"accepted {dtype} or real numbers" in str(caught.value)
+    assert "'3.W' is no array" in str(caught.value)
+    np.testing.assert_array_equal(net.theta, before)
+    assert net.version == version
+    net.load_parameters(fine)
+    np.testing.assert_array_equal(net.theta, 7)
+    with pytest.raises(ValueError, match="state do not fit the network: '2.running_var' is complex128"):
+        net.load_state({"2.running_mean": np.ones(4), "2.running_var": np.ones(4) * 1j})
+    np.testing.assert_array_equal(net.state["2.running_mean"], 0)
+
+
+def test_load_parameters_may_be_given_the_networks_own_views():
+    """A permutation of the views must not read what it has already written."""
+    net = mg.Network([mg.Dense(2, 2), mg.Dense(2, 2)], rng=np.random.default_rng(0), dtype="float64")
+    own = net.parameters()
+    first, second = own["0.W"].copy(), own["1.W"].copy()
+    net.load_parameters({**own, "0.W": own["1.W"], "1.W": own["0.W"]})
+    np.testing.assert_array_equal(net.parameters()["0.W"], second)
+    np.testing.assert_array_equal(net.parameters()["1.W"], first)
+
+
+def test_real_numbers_load_into_any_dtype_and_complex_ones_into_complex():
+    net = make()
+    for twin in (net.astype("complex64"), net.astype(object)):
+        twin.load_parameters({name: np.ones(view.shape) for name, view in net.parameters().items()})
+        assert (twin.theta == 1).all()
+        twin.load_parameters({name: np.full(view.shape, 1j) for name, view in net.parameters().items()})
+        assert (twin.theta == 1j).all()
+
+
+def test_theta_is_not_cut_to_its_real_part():
+    net = make()
+    before = net.theta.copy()
+    with pytest.raises(TypeError, match="theta is complex128 but the network is float64"):
+        net.theta = net.theta * 1j
+    np.testing.assert_array_equal(net.theta, before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_is_a_network_of_its_own(duplicate, dtype):
+    net = make().astype(dtype)
+    net.forward(X, train=True)
+    twin = duplicate(net)
+    assert (twin.layers, twin.dtype, twin.ops) == (net.layers, net.dtype, net.ops)
+    np.testing.assert_array_equal(twin(X), net(X))
+    assert not np.shares_memory(twin.theta, net.theta)
+    before, state = net.theta.copy(), net.state["2.running_mean"].copy()
+    y, backward = net.forward(X, train=True, update_state=False)
+    twin.theta += 1
+    twin.forward(X, train=True)
+    np.testing.assert_array_equal(net.theta, before)
+    np.testing.assert_array_equal(net.state["2.running_mean"], state)
+    backward(np.ones_like(y))  # still good: another network's theta has changed
+
+
+def test_a_copy_keeps_exact_numbers():
+    net = mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0)).astype(object, Fraction)
+    assert copy.deepcopy(net).theta.tolist() == net.theta.tolist()
+    assert {type(v) for v in copy.copy(net).theta.tolist()} == {Fraction}
+
+
+def test_a_network_says_that_it_is_not_pickled():
+    with pytest.raises(TypeError, match=r"a Network is not pickled; save net.parameters\(\) and net.state"):
+        make().__reduce_ex__(2)
+
+
 def test_parameters_and_state_round_trip():
     net, other = make(), mg.Network(LAYERS, rng=np.random.default_rng(5), dtype="float64")
     net.forward(X, train=True)
@@ -160,9 +245,58 @@ def test_input_is_cast_to_the_networks_dtype():
         net(X.astype(complex))
 
 
+def test_dy_is_cast_as_x_is():
+    net = make(dtype="float32")
+    y, backward = net.forward(X, train=True)
+    dy = np.random.default_rng(2).standard_normal(y.shape)
+    g, h = net.zeros_like_theta(), net.zeros_like_theta()
+    dx = backward(dy, g)
+    assert dx.dtype == np.float32
+    np.testing.assert_array_equal(dx, backward(dy.astype("float32"), h))
+    np.testing.assert_array_equal(g, h)
+    assert backward(np.ones(y.shape, dtype=int)).dtype == np.float32
+    assert make(dtype="complex64")(X.astype("complex128")).dtype == np.complex64
+    for wrong, message in (
+        (dy * 1j, r"dy is complex128 but the network is float32; accepted: net.astype\('complex128'\), or real"),
+        (dy.astype(object), "dy is object but the network is float32"),
+        (dy.tolist(), "dy must be a numpy array, got list"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            backward(wrong)
+    with pytest.raises(TypeError, match="x is <U1 but the network is object"):
+        make().astype(object)(np.full((5, 3), "1"))
+
+
+def test_the_views_write_through_and_touch_tells_the_pullbacks():
+    """What the docstrings of theta and parameters warn of."""
+    net = make()
+    y, backward = net.forward(X, train=True)
+    net.parameters()["0.W"][0, 0] = 7
+    net.views(net.theta)["0.b"][1] = 8
+    assert (net.theta[0], net.theta[13]) == (7, 8)
+    backward(np.ones_like(y))  # nothing has told it
+    net.touch()
+    with pytest.raises(mg.StaleBackwardError):
+        backward(np.ones_like(y))
+    for warning in (mg.Network.theta, mg.Network.parameters):
+        assert "touch" in warning.__doc__
+
+
+@pytest.mark.parametrize("layer", [mg.Flatten(), mg.Reshape((3,)), mg.Dropout(0.5)], ids=repr)
+def test_some_layers_give_x_itself_or_a_view(layer):
+    """What the docstrings of forward and of these layers warn of."""
+    net, x = mg.Network([layer], rng=np.random.default_rng(0), dtype="float64"), X.copy()
+    assert np.shares_memory(net(x), x)
+    assert np.shares_memory(net.forward(x, train=False)[0], x)
+    assert "view" in mg.Network.forward.__doc__
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: make().summary("3"), ValueError, r"input_shape\[0\] must be an int >= 1, got '3'"),
+        (lambda: make().summary(None), ValueError, "input_shape must be an int >= 1, got None"),
+        (lambda: make().summary((2.5,)), ValueError, r"input_shape\[0\] must be an int >= 1, got 2.5"),
         (lambda: make()(np.ones((5, 4))), mg.ShapeError, r"Dense\(n_in=3.*x has shape \(5, 4\); accepted: \(N, 3\)"),
         (lambda: make()(np.ones((0, 3))), mg.ShapeError, r"x has shape \(0, 3\); accepted: \(N, ...\) with N >= 1"),
         (lambda: make()(np.ones(3)), mg.ShapeError, r"x has shape \(3,\)"),
@@ -196,6 +330,7 @@ def test_summary_prints_and_counts_as_keras(capsys):
     assert [row.output_shape for row in table.rows] == [(4,), (4,), (4,), (2,)]
     printed = capsys.readouterr().out
     assert printed == str(table) + "\n"
+    assert make().summary(3) == make().summary(np.int64(3)) == table
     assert "total 42   trainable 34   non-trainable 8" in printed
 
 
