@@ -113,7 +113,7 @@ def discriminator_gradient(
 ) -> tuple[Array, Outcome]:
     """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
     s_real, s_fake, backward = through(D, x_real, x_fake, rng=rng)
-    value, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
+    value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     g = D.zeros_like_theta()
     backward(ds_real, ds_fake, g)
     return g, Outcome(value, s_real, s_fake)
@@ -131,7 +131,7 @@ def generator_gradient(
     """g = dJ_G / dtheta_G at a batch of noise, through D, which is frozen."""
     x_fake, back_G = G.forward(z, train=True, rng=rng)
     s_fake, back_D = judge(D, x_fake, rng=rng)
-    value, ds_fake = objective.generator(s_fake)
+    value, ds_fake = objective.generator(s_fake, ops=D.ops)
     g = G.zeros_like_theta()
     back_G(back_D(ds_fake), g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds; no g for D: frozen
     return g, Outcome(value, None, s_fake)
@@ -148,6 +148,7 @@ def discriminator_step(
     through: Through = separate,
 ) -> Outcome:
     """Update D once by descending J_D; returns what D saw before the update."""
+    _require_optimizer("optimizer", optimizer, D, "D")
     g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, through=through)
     optimizer.step(g)
     return outcome
@@ -164,6 +165,7 @@ def generator_step(
     judge: Judge = batch_judge,
 ) -> Outcome:
     """Update G once by descending J_G through the frozen D; returns what D saw before the update."""
+    _require_optimizer("optimizer", optimizer, G, "G")
     g, outcome = generator_gradient(G, D, objective, z, rng=rng, judge=judge)
     optimizer.step(g)
     return outcome
@@ -186,6 +188,10 @@ class GAN:
     fakes: Fakes = fresh_fakes
     judge: Judge = batch_judge
 
+    def __post_init__(self) -> None:
+        _require_optimizer("optimizer_G", self.optimizer_G, self.G, "G")
+        _require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
+
     def update_D(self, x_real: Array, x_fake: Array) -> Outcome:
         """Take one discriminator step."""
         return discriminator_step(
@@ -194,15 +200,7 @@ class GAN:
 
     def update_G(self, z: Array) -> Outcome:
         """Take one generator step."""
-        return generator_step(
-            self.G,
-            self.D,
-            self.optimizer_G,
-            self.objective,
-            z,
-            rng=self.rng,
-            judge=self.judge,
-        )
+        return generator_step(self.G, self.D, self.optimizer_G, self.objective, z, rng=self.rng, judge=self.judge)
 
     def fake(self, z: Array) -> Array:
         """Return fakes for D to be trained on."""
@@ -239,14 +237,16 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
     """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
 
     One pass of G and one of D on its samples serve both players: D's pullback is run twice, with
-    parameter gradients for D and frozen for G.
+    parameter gradients for D and frozen for G.  So `gan.through` must be `separate`, `gan.fakes` `fresh_fakes` and
+    `gan.judge` `batch_judge` (D's running statistics follow once, in D's own pass), which are the defaults.
     """
+    _require_one_pass(gan)
     G, D, objective = gan.G, gan.D, gan.objective
     x_fake, back_G = G.forward(noise(), train=True, rng=gan.rng)
     s_real, back_real = D.forward(real(), train=True, rng=gan.rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=gan.rng)
-    value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
-    value_G, ds_for_G = objective.generator(s_fake)
+    value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
+    value_G, ds_for_G = objective.generator(s_fake, ops=D.ops)
     g_D, g_G = D.zeros_like_theta(), G.zeros_like_theta()
     back_real(ds_real, g_D, need_dx=False)
     back_fake(ds_fake, g_D, need_dx=False)
@@ -260,9 +260,13 @@ def pretrain(gan: GAN, x_real: Array, x_fake: Array, *, batch_size: int, epochs:
     """Train D alone on a fixed set of real and fake examples in shuffled batches; returns J_D of each batch.
 
     A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.
-    Batches that hold one kind only are left out (with 32 examples: one in 2^31).
+    Batches that hold one kind only are left out (with 32 examples: one in 2^31); a batch of 1 always would be.
     """
     _require_updates(batch_size=batch_size, epochs=epochs)
+    if batch_size == 1:
+        raise ValueError("batch_size must be >= 2, got 1: a batch must hold real and fake")
+    if not (len(x_real) and len(x_fake)):
+        raise ValueError(f"x_real has {len(x_real)} examples and x_fake {len(x_fake)}; accepted: 1 or more of each")
     n = len(x_real)
     values = []
     for _ in range(epochs):
@@ -280,3 +284,17 @@ def _require_updates(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} must be >= 1, got {count!r}")
+
+
+def _require_optimizer(argument: str, optimizer: Optimizer, net: Network, name: str) -> None:
+    if optimizer.net is not net:
+        kind = type(optimizer).__name__
+        raise ValueError(f"{argument} moves the parameters of another network; accepted: one of {name}, {kind}({name})")
+
+
+def _require_one_pass(gan: GAN) -> None:
+    for name, accepted in (("through", separate), ("fakes", fresh_fakes), ("judge", batch_judge)):
+        given = getattr(gan, name)
+        if given is not accepted:
+            text = getattr(given, "__name__", repr(given))
+            raise ValueError(f"{name} is {text}; simultaneous runs each network once and accepts {accepted.__name__}")

@@ -11,18 +11,19 @@ exactly and without overflow for any s: sigma is never formed before a logarithm
     probability(s) -> D(x)
 
 Two conventions for J_D are in use: ``factor=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
-``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).
+``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` is the
+same for J_G: 1 in Algorithm 1, 1/2 where a document halves both costs.
+
+`ops` is the backend that computes, D's in the steps of Algorithm 1; without it, the reference of the logits' kind.
 """
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
+from minigan._arguments import scalar, set_numbers
 from minigan.layers.base import ShapeError
-from minigan.ops import Array
-from minigan.ops.cpu import sigmoid, softplus_sigmoid
+from minigan.ops import Array, Ops, ops_of
 from minigan.ops.reference import real
 
 Value = Any  # a scalar of the logits' dtype
@@ -31,13 +32,13 @@ Value = Any  # a scalar of the logits' dtype
 class Objective(Protocol):
     """What Algorithm 1 asks of an objective."""
 
-    def discriminator(self, s_real: Array, s_fake: Array) -> tuple[Value, Array, Array]:
+    def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, dJ_D/ds_real and dJ_D/ds_fake."""
 
-    def generator(self, s_fake: Array) -> tuple[Value, Array]:
+    def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G and dJ_G/ds_fake."""
 
-    def probability(self, s: Array) -> Array:
+    def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D(x) (N,)."""
 
 
@@ -51,54 +52,56 @@ class _CrossEntropy:
 
     _: KW_ONLY
     factor: float = 1.0
+    factor_G: float = 1.0
     pooled: bool = False
 
     def __post_init__(self) -> None:
-        if not self.factor > 0:
-            raise ValueError(f"factor must be > 0, got {self.factor!r}")
+        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
 
-    def discriminator(self, s_real: Array, s_fake: Array) -> tuple[Value, Array, Array]:
+    def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, ds_real = -factor sigma(-s_real) / N, ds_fake = factor sigma(s_fake) / M."""
         n_real, n_fake = _size(s_real), _size(s_fake)
-        f_real = f_fake = self.factor
+        ops = ops_of(s_real) if ops is None else ops
+        f_real = f_fake = scalar(self.factor, s_real.dtype)
         if self.pooled:
-            f_real, f_fake = (2 * self.factor * n / (n_real + n_fake) for n in (n_real, n_fake))
-        cost_real, slope_real = softplus_sigmoid(-s_real)
-        cost_fake, slope_fake = softplus_sigmoid(s_fake)
+            f_real, f_fake = (2 * f_real * n / (n_real + n_fake) for n in (n_real, n_fake))
+        cost_real, slope_real = ops.softplus_sigmoid(-s_real)
+        cost_fake, slope_fake = ops.softplus_sigmoid(s_fake)
         value = f_real * _mean(cost_real) + f_fake * _mean(cost_fake)
         return value, -f_real * slope_real / n_real, f_fake * slope_fake / n_fake
 
-    def probability(self, s: Array) -> Array:
+    def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = sigma(s)."""
-        return sigmoid(s).reshape(-1)
+        return (ops_of(s) if ops is None else ops).sigmoid(s).reshape(-1)
 
 
 @dataclass(frozen=True)
 class Minimax(_CrossEntropy):
     """G minimises mean log(1 - D(G(z)))   (Goodfellow et al. 2014, eq. 1 and Algorithm 1).
 
-    J_G = -mean softplus(s_fake), ds = -sigma(s_fake) / M: it vanishes where D is sure, s -> -infinity.
+    J_G = -factor_G mean softplus(s_fake), ds = -factor_G sigma(s_fake) / M: it vanishes where D is sure,
+    s -> -infinity.
     """
 
-    def generator(self, s_fake: Array) -> tuple[Value, Array]:
-        """Return J_G = mean log(1 - D) and its gradient."""
-        n = _size(s_fake)
-        cost, slope = softplus_sigmoid(s_fake)
-        return -_mean(cost), -slope / n
+    def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return J_G = factor_G mean log(1 - D) and its gradient."""
+        n, f = _size(s_fake), scalar(self.factor_G, s_fake.dtype)
+        cost, slope = (ops_of(s_fake) if ops is None else ops).softplus_sigmoid(s_fake)
+        return -f * _mean(cost), -f * slope / n
 
 
 @dataclass(frozen=True)
 class NonSaturating(_CrossEntropy):
     """G minimises -mean log D(G(z))   (Goodfellow et al. 2014, end of section 3).
 
-    J_G = mean softplus(-s_fake), ds = -sigma(-s_fake) / M: it tends to -1 / M where D is sure.
+    J_G = factor_G mean softplus(-s_fake), ds = -factor_G sigma(-s_fake) / M: it tends to -factor_G / M where D is sure.
     """
 
-    def generator(self, s_fake: Array) -> tuple[Value, Array]:
-        """Return J_G = -mean log D and its gradient."""
-        n = _size(s_fake)
-        cost, slope = softplus_sigmoid(-s_fake)
-        return _mean(cost), -slope / n
+    def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return J_G = -factor_G mean log D and its gradient."""
+        n, f = _size(s_fake), scalar(self.factor_G, s_fake.dtype)
+        cost, slope = (ops_of(s_fake) if ops is None else ops).softplus_sigmoid(-s_fake)
+        return f * _mean(cost), -f * slope / n
 
 
 @dataclass(frozen=True)
@@ -106,27 +109,35 @@ class SoftmaxTwoClass:
     """Categorical cross-entropy of a D with two softmax outputs.    s (N, 2): column 0 fake, column 1 real
 
     log softmax(s)_1 = -softplus(s_0 - s_1): it is the cross-entropy of the one logit s_1 - s_0, and
-    ds_0 = -ds_1.  G trains non-saturating, on the labels "real".  `factor` and `pooled` as above.
+    ds_0 = -ds_1.  G trains non-saturating, on the labels "real".  `factor`, `factor_G` and `pooled` as above.
     """
 
     _: KW_ONLY
     factor: float = 0.5
+    factor_G: float = 1.0
     pooled: bool = False
 
-    def discriminator(self, s_real: Array, s_fake: Array) -> tuple[Value, Array, Array]:
+    def __post_init__(self) -> None:
+        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
+
+    def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, ds_real (N, 2), ds_fake (M, 2)."""
-        one_logit = NonSaturating(factor=self.factor, pooled=self.pooled)
-        value, d_real, d_fake = one_logit.discriminator(_difference(s_real), _difference(s_fake))
-        return value, _columns(d_real), _columns(d_fake)
+        ops = ops_of(s_real) if ops is None else ops
+        value, d_real, d_fake = self._one_logit().discriminator(_difference(s_real), _difference(s_fake), ops=ops)
+        return value, _columns(d_real, ops), _columns(d_fake, ops)
 
-    def generator(self, s_fake: Array) -> tuple[Value, Array]:
-        """Return J_G = -mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
-        value, d = NonSaturating().generator(_difference(s_fake))
-        return value, _columns(d)
+    def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return J_G = -factor_G mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
+        ops = ops_of(s_fake) if ops is None else ops
+        value, d = self._one_logit().generator(_difference(s_fake), ops=ops)
+        return value, _columns(d, ops)
 
-    def probability(self, s: Array) -> Array:
+    def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = softmax(s)_1."""
-        return sigmoid(_difference(s))
+        return (ops_of(s) if ops is None else ops).sigmoid(_difference(s))
+
+    def _one_logit(self) -> NonSaturating:
+        return NonSaturating(factor=self.factor, factor_G=self.factor_G, pooled=self.pooled)
 
 
 def _size(s: Array) -> int:
@@ -146,8 +157,8 @@ def _difference(s: Array) -> Array:
     return s[:, 1] - s[:, 0]
 
 
-def _columns(d: Array) -> Array:
-    return np.stack([-d, d], axis=1)
+def _columns(d: Array, ops: Ops) -> Array:
+    return ops.xp.stack([-d, d], axis=1)
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {

@@ -59,6 +59,19 @@ def test_factor_and_pooled_are_the_documents_conventions():
         assert mg.Minimax().discriminator(s_real, s_fake[:3])[0] == pytest.approx(2 * half, rel=1e-14)
 
 
+@pytest.mark.parametrize("kind", [mg.Minimax, mg.NonSaturating, mg.SoftmaxTwoClass])
+def test_factor_G_multiplies_the_generators_cost_alone(kind):
+    whole, half = kind(), kind(factor_G=0.5)
+    rng = np.random.default_rng(0)
+    real, fake = logits(rng, whole, 4), logits(rng, whole, 3)
+    for got, want in zip(half.discriminator(real, fake), whole.discriminator(real, fake), strict=True):
+        np.testing.assert_array_equal(got, want)
+    (value, ds), (value_whole, ds_whole) = half.generator(fake), whole.generator(fake)
+    assert value == value_whole / 2
+    np.testing.assert_array_equal(ds, ds_whole / 2)
+    assert_tensor(ds, complex_step(lambda s: half.generator(s)[0], fake))
+
+
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_softmax_two_class_is_scipys_log_softmax(n, seed):
     rng = np.random.default_rng(seed)
@@ -102,6 +115,9 @@ def test_accuracy():
     ("call", "error", "message"),
     [
         (lambda: mg.Minimax(factor=0), ValueError, "factor must be > 0, got 0"),
+        (lambda: mg.SoftmaxTwoClass(factor=-1), ValueError, "factor must be > 0, got -1"),
+        (lambda: mg.NonSaturating(factor_G=0.0), ValueError, "factor_G must be > 0, got 0.0"),
+        (lambda: mg.SoftmaxTwoClass(factor_G=-0.5), ValueError, "factor_G must be > 0, got -0.5"),
         (
             lambda: mg.Minimax().generator(np.zeros((3, 2))),
             mg.ShapeError,

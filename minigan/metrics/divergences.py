@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigan.data.toy import Density1D
-from minigan.ops.cpu import sigmoid, softplus
+from minigan.ops import ops_of
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
@@ -58,7 +58,7 @@ def kl(p: Density1D, q: Density1D) -> float:
     >>> round(kl(Gaussian(0, 1), Gaussian(1, 1)), 12)
     0.5
     """
-    return integrate(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), p.breakpoints() + q.breakpoints())
+    return integrate(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), _breakpoints(p, q))
 
 
 def jsd(p: Density1D, q: Density1D) -> float:
@@ -82,6 +82,7 @@ def value(p: Density1D, q: Density1D, logit: Function) -> float:
 
     def integrand(x: Floats) -> Floats:
         s = logit(x)
+        softplus = ops_of(s).softplus
         return -p.pdf(x) * softplus(-s) - q.pdf(x) * softplus(s)
 
     return integrate(integrand, _breakpoints(p, q))
@@ -89,8 +90,10 @@ def value(p: Density1D, q: Density1D, logit: Function) -> float:
 
 def value_at_point(p: Density1D, b: float, logit: Function) -> float:
     """V(D) = E_p log D + log(1 - D(b)), where the generator gives b with probability 1."""
+    s = logit(np.array([b]))
+    softplus = ops_of(s).softplus
     real = integrate(lambda x: -p.pdf(x) * softplus(-logit(x)), p.breakpoints())
-    return real - float(softplus(logit(np.array([b])))[0])
+    return real - float(softplus(s)[0])
 
 
 def optimal_discriminator(p: Density1D, q: Density1D, x: ArrayLike) -> Floats:
@@ -100,4 +103,5 @@ def optimal_discriminator(p: Density1D, q: Density1D, x: ArrayLike) -> Floats:
     >>> optimal_discriminator(Gaussian(4, 2), Gaussian(0, 1), [0.0, 2.0, 4.0]).round(6)
     array([0.063379, 0.691438, 0.99933 ])
     """
-    return sigmoid(np.asarray(p.logpdf(x) - q.logpdf(x)))
+    s = np.asarray(p.logpdf(x) - q.logpdf(x))
+    return ops_of(s).sigmoid(s)

@@ -20,7 +20,6 @@ from minigan.losses import NonSaturating
 from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import Array
-from minigan.ops.cpu import sigmoid
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
@@ -194,7 +193,7 @@ class Figures(Callback):
 
         a, b = affine(self.gan.G)
         fake = self.gan.G(self.z).astype(float)[:, 0]
-        d = sigmoid(logit(self.gan.D)(XS))
+        d = self.gan.D.ops.sigmoid(logit(self.gan.D)(XS))
         return self._Snapshot(run.iteration, run.iterations, a, b, self.data, fake, self.real, d)
 
 

@@ -1,0 +1,80 @@
+"""What the steps and the orders of play refuse: another network's optimizer, settings they cannot honour, no batch."""
+
+import copy
+
+import numpy as np
+import pytest
+from cases import dense_gan
+
+import minigan as mg
+from minigan.gan import running_judge, tracking_judge
+
+OBJECTIVE = mg.NonSaturating()
+X, Z = np.random.default_rng(8).standard_normal((6, 4)), np.random.default_rng(9).standard_normal((6, 3))
+
+
+def game(**settings):
+    G, D = dense_gan()
+    return mg.GAN(G, D, mg.Adam(G), mg.Adam(D), OBJECTIVE, rng=np.random.default_rng(7), **settings)
+
+
+def bytes_of(gan):
+    return [v.tobytes() for net in (gan.G, gan.D) for v in (net.theta, *net.state.values())]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"through": mg.joint}, "through is joint; simultaneous .* accepts separate"),
+        ({"fakes": mg.inference_fakes}, "fakes is inference_fakes; simultaneous .* accepts fresh_fakes"),
+        ({"judge": running_judge}, "judge is running_judge; simultaneous .* accepts batch_judge"),
+        ({"judge": tracking_judge}, "judge is tracking_judge; simultaneous .* accepts batch_judge"),
+    ],
+)
+def test_simultaneous_refuses_what_one_pass_cannot_do(setting, message):
+    gan, other = game(**setting), game()
+    before = bytes_of(gan)
+    with pytest.raises(ValueError, match=message):
+        mg.simultaneous(gan, lambda: X, lambda: Z)
+    assert bytes_of(gan) == before
+    mg.simultaneous(other, lambda: X, lambda: Z)
+    assert bytes_of(other) != before
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"batch_size": 1}, "batch_size must be >= 2, got 1: a batch must hold real and fake"),
+        ({"batch_size": 2, "x_real": X[:0]}, "x_real has 0 examples and x_fake 6; accepted: 1 or more of each"),
+        ({"batch_size": 2, "x_fake": X[:0]}, "x_real has 6 examples and x_fake 0"),
+    ],
+)
+def test_pretrain_refuses_to_train_on_nothing(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        mg.pretrain(game(), **{"x_real": X, "x_fake": X, "rng": np.random.default_rng(0), **kwargs})
+
+
+def test_an_optimizer_of_another_network_is_refused():
+    G, D = dense_gan()
+    twin = copy.copy(D)
+    with pytest.raises(ValueError, match=r"optimizer moves the parameters of another network; accepted: .* Adam\(D\)"):
+        mg.discriminator_step(D, mg.Adam(twin), OBJECTIVE, X, X, rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"optimizer moves .*; accepted: one of G, SGD\(G\)"):
+        mg.generator_step(G, D, mg.SGD(D, lr=0.1), OBJECTIVE, Z, rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="optimizer_G moves the parameters of another network"):
+        mg.GAN(G, D, mg.Adam(D), mg.Adam(D), OBJECTIVE)
+    with pytest.raises(ValueError, match="optimizer_D moves the parameters of another network"):
+        mg.GAN(G, D, mg.Adam(G), mg.Adam(G), OBJECTIVE)
+    np.testing.assert_array_equal(D.theta, twin.theta)
+
+
+def test_a_deep_copy_of_a_game_plays_on_its_own():
+    gan = game()
+    mg.alternating(gan, lambda: X, lambda: Z)
+    twin, before = copy.deepcopy(gan), bytes_of(gan)
+    assert twin.optimizer_G.net is twin.G
+    assert twin.optimizer_D.net is twin.D
+    mg.alternating(twin, lambda: X, lambda: Z)
+    assert bytes_of(gan) == before
+    mg.alternating(gan, lambda: X, lambda: Z)
+    assert bytes_of(gan) == bytes_of(twin)
