@@ -1,10 +1,12 @@
 """Optimizers over the flat parameter vector: ``optimizer.step(g)`` moves theta against g and raises net.version.
 
-A learning rate (or momentum) is a number or a schedule, a function of the step t = 1, 2, ...
+A learning rate (or momentum) is a number or a schedule, a function of the step t = 1, 2, ...  Numbers are checked at
+once; what a schedule gives is checked at its step.
 """
 
 from collections.abc import Callable
 
+from minigan._arguments import number, scalar
 from minigan.layers.base import ShapeError
 from minigan.network import Network
 from minigan.ops import Array
@@ -12,22 +14,23 @@ from minigan.ops import Array
 Schedule = float | Callable[[int], float]
 
 
-def _at(schedule: Schedule, t: int) -> float:
-    return schedule(t) if callable(schedule) else schedule
+RATE, SHARE = "[0, inf)", "[0, 1)"  # the intervals of lr and eps, and of the weights of moving averages
 
 
-def _require(name: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, (int, float)) and not low <= value < high:
-        raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value!r}")
+def _constant(net: Network, name: str, value: object, accepted: str) -> float:
+    return scalar(number(name, value, accepted), net.dtype)
+
+
+def _schedule(net: Network, name: str, value: Schedule, accepted: str) -> Schedule:
+    return value if callable(value) else _constant(net, name, value, accepted)
 
 
 class Optimizer:
     """t counts the steps; `state` names the vectors that a checkpoint needs."""
 
     def __init__(self, net: Network, *, lr: Schedule) -> None:
-        _require("lr", lr, 0, float("inf"))
         self.net = net
-        self.lr = lr
+        self.lr = _schedule(net, "lr", lr, RATE)
         self.t = 0
         self.state: dict[str, Array] = {}
 
@@ -35,12 +38,17 @@ class Optimizer:
         """Move theta by one step.    g (P,), dL/dtheta"""
         if g.shape != self.net.theta.shape:
             raise ShapeError(f"g has shape {g.shape}; accepted: {self.net.theta.shape}, the shape of theta")
+        self._update(self.net.theta, g, self.t + 1)
         self.t += 1
-        self._update(self.net.theta, g)
         self.net.touch()
 
-    def _update(self, theta: Array, g: Array) -> None:
-        raise TypeError(f"{type(self).__name__} does not define _update")
+    def _update(self, theta: Array, g: Array, t: int) -> None:
+        """Move theta, and the vectors of `state`, in place; t = 1, 2, ..."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _update")
+
+    def _at(self, t: int, name: str, value: Schedule, accepted: str) -> float:
+        """Return the value at step t; what a schedule gives is checked here, before anything has moved."""
+        return _constant(self.net, f"{name}({t})", value(t), accepted) if callable(value) else value
 
 
 class SGD(Optimizer):
@@ -52,28 +60,32 @@ class SGD(Optimizer):
 
     def __init__(self, net: Network, *, lr: Schedule, momentum: Schedule = 0.0, nesterov: bool = False) -> None:
         super().__init__(net, lr=lr)
-        _require("momentum", momentum, 0, 1)
-        self.momentum = momentum
+        self.momentum = _schedule(net, "momentum", momentum, SHARE)
         self.nesterov = nesterov
         self.state = {"u": net.zeros_like_theta()}
 
-    def _update(self, theta: Array, g: Array) -> None:
-        lr, momentum = _at(self.lr, self.t), _at(self.momentum, self.t)
+    def _update(self, theta: Array, g: Array, t: int) -> None:
+        lr = self._at(t, "lr", self.lr, RATE)
+        momentum = self._at(t, "momentum", self.momentum, SHARE)
         self.net.ops.momentum(theta, g, self.state["u"], lr=lr, momentum=momentum, nesterov=self.nesterov)
 
 
 class RMSProp(Optimizer):
-    """v <- rho v + (1 - rho) g^2, theta <- theta - lr g / (sqrt(v) + eps)   (Tieleman and Hinton 2012, lecture 6.5)."""
+    """v <- rho v + (1 - rho) g^2, theta <- theta - lr g / (sqrt(v) + eps)   (Tieleman and Hinton 2012, lecture 6.5).
+
+    eps is outside the square root and 1e-8, as in PyTorch; Keras has 1e-7, inside: sqrt(v + eps).  rho is 0.9 in the
+    lecture and in Keras; PyTorch calls it alpha, 0.99.  v starts at 0, without a bias correction.
+    """
 
     def __init__(self, net: Network, *, lr: Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8) -> None:
         super().__init__(net, lr=lr)
-        _require("rho", rho, 0, 1)
-        _require("eps", eps, 0, float("inf"))
-        self.rho, self.eps = rho, eps
+        self.rho = _constant(net, "rho", rho, SHARE)
+        self.eps = _constant(net, "eps", eps, RATE)
         self.state = {"v": net.zeros_like_theta()}
 
-    def _update(self, theta: Array, g: Array) -> None:
-        self.net.ops.rmsprop(theta, g, self.state["v"], lr=_at(self.lr, self.t), rho=self.rho, eps=self.eps)
+    def _update(self, theta: Array, g: Array, t: int) -> None:
+        lr = self._at(t, "lr", self.lr, RATE)
+        self.net.ops.rmsprop(theta, g, self.state["v"], lr=lr, rho=self.rho, eps=self.eps)
 
 
 class Adam(Optimizer):
@@ -95,14 +107,13 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(net, lr=lr)
-        _require("beta1", beta1, 0, 1)
-        _require("beta2", beta2, 0, 1)
-        _require("eps", eps, 0, float("inf"))
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1 = _constant(net, "beta1", beta1, SHARE)
+        self.beta2 = _constant(net, "beta2", beta2, SHARE)
+        self.eps = _constant(net, "eps", eps, RATE)
         self.state = {"m": net.zeros_like_theta(), "v": net.zeros_like_theta()}
 
-    def _update(self, theta: Array, g: Array) -> None:
+    def _update(self, theta: Array, g: Array, t: int) -> None:
         self.net.ops.adam(
-            theta, g, self.state["m"], self.state["v"], self.t,
-            lr=_at(self.lr, self.t), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
+            theta, g, self.state["m"], self.state["v"], t,
+            lr=self._at(t, "lr", self.lr, RATE), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
         )  # fmt: skip

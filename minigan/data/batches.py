@@ -1,11 +1,8 @@
 """Batches of an array, drawn from an explicit random stream."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from minigan.ops import Array
 
 
 def _require(data: Array, n: int) -> None:

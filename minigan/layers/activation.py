@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from minigan._arguments import scalar, set_numbers
 from minigan.layers.base import Context, Layer, Pullback, Views
 from minigan.ops import Array
 from minigan.ops.reference import real
@@ -9,7 +10,10 @@ from minigan.ops.reference import real
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """y = max(x, 0);  dx = dy where x > 0, else 0 (at x = 0 the derivative is taken as 0)."""
+    """y = max(x, 0);  dx = 0 where x <= 0 (at x = 0 the derivative is taken as 0), whatever dy is there; else dy.
+
+    NaN is not hidden: neither in x, nor in dy where x > 0.
+    """
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return max(x, 0) and its pullback."""
@@ -24,13 +28,16 @@ class ReLU(Layer):
 
 @dataclass(frozen=True)
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope x;  dx = dy or slope dy."""
+    """y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number."""
 
     slope: float
 
+    def __post_init__(self) -> None:
+        set_numbers(self, slope="(-inf, inf)")
+
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return max(x, slope x) (for slope < 1) and its pullback."""
-        where, positive, slope = ctx.ops.xp.where, real(x) > 0, self.slope
+        where, positive, slope = ctx.ops.xp.where, real(x) > 0, scalar(self.slope, x.dtype)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             return where(positive, dy, slope * dy) if need_dx else None

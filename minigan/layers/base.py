@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minigan.initializers import Initializer
+from minigan.initializers import Shape as Shape  # the layers' word too
 from minigan.ops import Array, Ops
 
-Shape = tuple[int, ...]
 Views = Mapping[str, Array]
 
 Pullback = Callable[..., Any]
@@ -64,7 +64,7 @@ class Layer:
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return y and the pullback."""
-        raise TypeError(f"{type(self).__name__} does not define forward")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def describe(self) -> dict[str, Any]:
         """Return the layer as JSON-able data: its class name and its fields."""
@@ -80,15 +80,3 @@ def require_features(layer: Layer, x: Array, n: int) -> None:
     """Raise ShapeError unless x is (N, n)."""
     if x.ndim != 2 or x.shape[1] != n:
         raise ShapeError(f"{layer}: x has shape {x.shape}; accepted: (N, {n})")
-
-
-def require_size(**sizes: object) -> None:
-    """Raise unless every named size is an int >= 1.
-
-    >>> require_size(n_in=3, n_out=0)
-    Traceback (most recent call last):
-    ValueError: n_out must be an int >= 1, got 0
-    """
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an int >= 1, got {value!r}")

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
+from minigan._arguments import set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
@@ -12,7 +13,6 @@ from minigan.layers.base import (
     ShapeError,
     Views,
     require_features,
-    require_size,
 )
 from minigan.ops import Array
 
@@ -32,7 +32,7 @@ class Dense(Layer):
     bias_init: Initializer = Zeros()
 
     def __post_init__(self) -> None:
-        require_size(n_in=self.n_in, n_out=self.n_out)
+        set_sizes(self, "n_in", "n_out")
 
     def parameters(self) -> dict[str, Parameter]:
         """W (I, O), b (O,)."""

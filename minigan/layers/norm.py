@@ -2,9 +2,10 @@
 
 from dataclasses import KW_ONLY, dataclass
 
+from minigan._arguments import scalar, set_numbers, set_sizes
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
-from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views, require_size
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.ops import Array
 
 
@@ -37,11 +38,8 @@ class BatchNorm(Layer):
         return cls(channels, eps=eps, momentum=momentum, momentum_on="old", unbiased=False)
 
     def __post_init__(self) -> None:
-        require_size(channels=self.channels)
-        if not self.eps > 0:
-            raise ValueError(f"eps must be > 0, got {self.eps!r}")
-        if not 0 <= self.momentum <= 1:
-            raise ValueError(f"momentum must be in [0, 1], got {self.momentum!r}")
+        set_sizes(self, "channels")
+        set_numbers(self, eps="(0, inf)", momentum="[0, 1]")
         if self.momentum_on not in ("old", "new"):
             raise ValueError(unknown("momentum_on", self.momentum_on, ("old", "new")))
 
@@ -75,7 +73,7 @@ class BatchNorm(Layer):
         mu, var = ops.moments(x)
         if ctx.update_state and ctx.state is not None:
             self._update(ctx.state, mu, var, M)
-        inverse = 1 / ops.xp.sqrt(var + self.eps)
+        inverse = 1 / ops.xp.sqrt(var + scalar(self.eps, x.dtype))
         x_hat = (x - mu) * inverse
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
@@ -96,7 +94,8 @@ class BatchNorm(Layer):
         ops, gamma, state = ctx.ops, p["gamma"], ctx.state
         assert state is not None  # noqa: S101  (Network always hands it over)
         # A copy: a later training step writes the running statistics in place.
-        mu, inverse = state["running_mean"].copy(), 1 / ops.xp.sqrt(state["running_var"] + self.eps)
+        mu = state["running_mean"].copy()
+        inverse = 1 / ops.xp.sqrt(state["running_var"] + scalar(self.eps, x.dtype))
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is not None:
@@ -113,7 +112,7 @@ class BatchNorm(Layer):
             if M < 2:
                 raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")
             var = var * M / (M - 1)
-        step = self.momentum if self.momentum_on == "new" else 1 - self.momentum
+        step = scalar(self.momentum if self.momentum_on == "new" else 1 - self.momentum, mu.dtype)
         for name, batch in (("running_mean", mu), ("running_var", var)):
             running = state[name]
             running += step * (batch - running)

@@ -1,9 +1,10 @@
-"""Flatten and Reshape: the same numbers in another shape."""
+"""Flatten and Reshape: the same numbers in another shape.  y is a view of x where memory allows, not a copy."""
 
 import math
 from dataclasses import dataclass
 
-from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views, require_size
+from minigan import _arguments
+from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
 from minigan.ops import Array
 
 
@@ -27,8 +28,7 @@ class Reshape(Layer):
     shape: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
-        require_size(**{f"shape[{i}]": n for i, n in enumerate(self.shape)})
+        object.__setattr__(self, "shape", _arguments.shape("shape", self.shape))
 
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> shape."""
