@@ -5,8 +5,7 @@ Checked numbers are Python's own: NumPy's float64 scalars would make float64 of 
 
 import math
 import operator
-from fractions import Fraction
-from numbers import Real
+from numbers import Integral, Rational, Real
 from typing import Any
 
 import numpy as np
@@ -45,9 +44,9 @@ def number(name: str, value: object, accepted: str = "(-inf, inf)") -> Any:
     below = exact <= high if accepted[-1] == "]" else exact < high
     if not (above and below):
         raise ValueError(f"{name} must be {'> 0' if accepted == '(0, inf)' else f'in {accepted}'}, got {value!r}")
-    if isinstance(value, (int, Fraction)):
-        return value
-    return int(value) if isinstance(value, np.integer) else float(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return value if isinstance(value, Rational) else float(value)
 
 
 def shape(name: str, value: object) -> tuple[int, ...]:

@@ -81,8 +81,8 @@ class Network:
         (which needs `rng`); `update_state=False` leaves the running statistics as they are.
 
         The pullback keeps x, y and what lies between them, not copies: none of these arrays may be changed in
-        place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference).
-        dy is cast as x is.
+        place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
+        dx likewise dy.  dy is cast as x is.
         """
         x = self._input(x)
         ops = self.ops
