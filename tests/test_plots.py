@@ -6,7 +6,7 @@ from PIL import Image
 
 from minigan import plots
 from minigan.data import Gaussian
-from minigan.plots.gaussian import IN_FRAME, XS
+from minigan.plots.gaussian import ARROWS, Axis
 from minigan.plots.write import rasterise
 
 
@@ -28,11 +28,33 @@ def test_the_frame_shows_both_histograms_d_and_d_star():
     assert bars == 2000  # every sample of both kinds
     drawn = curves(figure)
     np.testing.assert_array_equal(drawn["D(x)"].get_ydata(), 0.3)
-    np.testing.assert_allclose(drawn["D(x)"].get_xdata(), np.arange(-8, 8, 0.1))
-    p, q = Gaussian(4, 2).pdf(XS[IN_FRAME]), Gaussian(2, 1.5).pdf(XS[IN_FRAME])
+    np.testing.assert_allclose(drawn["D(x)"].get_xdata(), np.arange(-8, 8, 0.1), atol=1e-12)  # arange misses 0 by 3e-14
+    xs = np.arange(-8, 8, 0.1)
+    p, q = Gaussian(4, 2).pdf(xs), Gaussian(2, 1.5).pdf(xs)
     np.testing.assert_allclose(drawn["D*(x)"].get_ydata(), p / (p + q), rtol=1e-9)
     assert figure.axes[0].get_xlim() == (-9, 9)
     assert figure.get_suptitle() == "Iteration: [3 / 10]"
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(40, 2), (-20, 1), (0, 30)])
+def test_the_figures_show_other_data_whole(mu, sigma):
+    data, rng = Gaussian(mu, sigma), np.random.default_rng(0)
+    fake, real = rng.standard_normal(1000), data.sample(1000, rng)
+    axis = Axis.of(data)
+    assert axis.xs.min() <= min(-3, mu - 3 * sigma)
+    assert axis.xs.max() >= max(3, mu + 3 * sigma)
+    one = plots.Snapshot(3, 10, 1.0, 0.0, data, fake, real, np.full(190, 0.3))
+    frame = plots.training_frame(one)
+    assert sum(patch.get_height() for patch in frame.axes[0].patches) == 2000
+    low, high = frame.axes[0].get_xlim()
+    assert low < min(0, mu) <= max(0, mu) < high
+    assert plots.figure_1([one]).axes[0].get_xlim()[1] > mu
+
+
+def test_the_arrows_of_figure_1_start_at_equally_likely_z():
+    from scipy.stats import norm
+
+    np.testing.assert_allclose(norm.cdf(ARROWS), (2 * np.arange(11) + 1) / 22, rtol=1e-12)
 
 
 def test_a_point_mass_has_no_density_to_draw():
@@ -55,6 +77,17 @@ def test_loss_curves():
     drawn = curves(plots.loss_curves(history))
     np.testing.assert_array_equal(drawn["G loss"].get_ydata(), [0, 2, 4, 6, 8])
     np.testing.assert_array_equal(drawn["G loss"].get_xdata(), [1, 2, 3, 4, 5])
+
+
+def test_the_nearest_neighbours_stand_apart_at_the_right():
+    samples, nearest = np.zeros((6, 4, 5, 1)), np.full((2, 4, 5, 1), 0.4)
+    sheet = np.asarray(plots.neighbour_grid(samples, nearest, rows=2, columns=3, margin=16))
+    grid = np.asarray(plots.image_grid(samples, rows=2, columns=3))
+    np.testing.assert_array_equal(sheet[:, : grid.shape[1]], grid)
+    assert (sheet[:, grid.shape[1] : grid.shape[1] + 16] == 255).all()
+    np.testing.assert_array_equal(
+        sheet[:, grid.shape[1] + 16 :], np.asarray(plots.image_grid(nearest, rows=2, columns=1))
+    )
 
 
 class TestImageGrid:

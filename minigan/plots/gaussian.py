@@ -6,19 +6,50 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
 
 Floats = NDArray[np.float64]
-XS = np.arange(-8, 11, 0.1)
-IN_FRAME = XS < 7.95  # the document draws D on arange(-8, 8, .1)
-BINS = [k / 2 for k in range(-32, 49)]  # the same for both histograms, so that their heights compare
+ARROWS = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: each the median of an eleventh of N(0, 1)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The part of the x axis that the figures show, and its unit, a nineteenth of it.
+
+    For N(0, 1) -> N(4, 2^2) it is (-8, 11), the unit is 1 and the figure S1's: D on arange(-8, 8, .1), limits -9 and 9,
+    bins of 0.5.  For other data it is as wide as they need.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, data: Gaussian) -> "Axis":
+        """Return an axis that holds N(0, 1) and the data."""
+        return cls(min(-8.0, data.mu - 4 * data.sigma), max(11.0, data.mu + 3.5 * data.sigma))
+
+    @property
+    def unit(self) -> float:
+        """The unit of the steps below."""
+        return (self.high - self.low) / 19
+
+    @property
+    def xs(self) -> Floats:
+        """Where D is drawn (190,)."""
+        return np.linspace(self.low, self.high, 190, endpoint=False)
+
+    @property
+    def bins(self) -> list[float]:
+        """Edges, the same for both histograms so that their heights compare."""
+        return [self.low + self.unit / 2 * k for k in range(-16, 65)]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The game at one moment: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, D on XS."""
+    """The game at one moment: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, D on the axis."""
 
     iteration: int
     of: int
@@ -30,31 +61,38 @@ class Snapshot:
     d: Floats
 
     @property
+    def axis(self) -> Axis:
+        """The axis of the data."""
+        return Axis.of(self.data)
+
+    @property
     def generator(self) -> Gaussian | None:
         """p_g = N(b, a^2); None where a = 0 (a point mass has no density)."""
         return Gaussian(self.b, abs(self.a)) if self.a != 0 else None
 
     @property
     def d_star(self) -> Floats | None:
-        """D* = p_data / (p_data + p_g) on XS."""
-        return None if self.generator is None else optimal_discriminator(self.data, self.generator, XS)
+        """D* = p_data / (p_data + p_g) on the axis."""
+        return None if self.generator is None else optimal_discriminator(self.data, self.generator, self.axis.xs)
 
 
 def training_frame(moment: Snapshot) -> Figure:
     """Histograms of 1000 fake and 1000 real samples, D(x), and beside it the analytic D*(x)."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     counts = figure.subplots()
-    counts.hist(moment.fake, bins=BINS, alpha=0.3, label="Fake $p_g$")
-    counts.hist(moment.real, bins=BINS, alpha=0.3, label="Real $p_d$")
+    axis = moment.axis
+    drawn = axis.xs < axis.high - 3.05 * axis.unit  # the document draws D on arange(-8, 8, .1)
+    counts.hist(moment.fake, bins=axis.bins, alpha=0.3, label="Fake $p_g$")
+    counts.hist(moment.real, bins=axis.bins, alpha=0.3, label="Real $p_d$")
     counts.set_ylim(0, 280)
-    counts.set_xlim(-9, 9)
+    counts.set_xlim(axis.low - axis.unit, axis.high - 2 * axis.unit)
     counts.set_ylabel("samples a bin")
     counts.set_xlabel("x")
     probability = counts.twinx()
-    probability.plot(XS[IN_FRAME], moment.d[IN_FRAME], color="tab:green", label="D(x)")
+    probability.plot(axis.xs[drawn], moment.d[drawn], color="tab:green", label="D(x)")
     if moment.d_star is not None:
         probability.plot(
-            XS[IN_FRAME], moment.d_star[IN_FRAME], color="black", linestyle="--", linewidth=1, label="D*(x)"
+            axis.xs[drawn], moment.d_star[drawn], color="black", linestyle="--", linewidth=1, label="D*(x)"
         )
     probability.set_ylim(0, 280 / 250)  # the document draws 250 D(x) on the axis of the counts
     probability.set_yticks([0, 0.5, 1])
@@ -73,22 +111,23 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
     """
     figure = Figure(figsize=(3.1 * len(moments), 3.4), layout="constrained")
     panels = figure.subplots(2, len(moments), height_ratios=[3, 1], squeeze=False)
-    x = np.linspace(-5, 11, 400)
+    axis = moments[0].axis
+    limits = axis.low + 3 * axis.unit, axis.high
+    x = np.linspace(*limits, 400)
     peaks = [float(p.pdf(p.mu)) for m in moments for p in (m.data, m.generator) if p is not None]
     highest = min(1.1 * max(peaks), 1.0)
-    quantiles = np.linspace(-1.75, 1.75, 11)
     for column, moment in enumerate(moments):
         top, bottom = panels[:, column]
         top.plot(x, moment.data.pdf(x), "k:", label="$p_{data}$")
         if moment.generator is not None:
             top.plot(x, moment.generator.pdf(x), color="tab:green", label="$p_g$")
         top.set_ylim(0, highest)
-        top.set_xlim(-5, 11)
+        top.set_xlim(limits)
         top.set_title(f"iteration {moment.iteration}", fontsize="medium")
         right = top.twinx()
-        right.plot(XS, moment.d, color="tab:blue", linestyle="--", label="D")
+        right.plot(axis.xs, moment.d, color="tab:blue", linestyle="--", label="D")
         if moment.d_star is not None:
-            right.plot(XS, moment.d_star, color="tab:blue", linewidth=0.7, label="D*")
+            right.plot(axis.xs, moment.d_star, color="tab:blue", linewidth=0.7, label="D*")
         right.set_ylim(0, 1.05)
         right.set_yticks([0, 0.5, 1])
         if column:
@@ -101,11 +140,11 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
             right.legend(handles=handles, loc="upper right", fontsize="x-small")
         else:
             right.set_yticklabels([])
-        for z in quantiles:
+        for z in ARROWS:
             bottom.annotate(
                 "", xy=(moment.a * z + moment.b, 1), xytext=(z, 0), arrowprops={"arrowstyle": "->", "lw": 0.6}
             )
-        bottom.set_xlim(-5, 11)
+        bottom.set_xlim(limits)
         bottom.set_ylim(-0.05, 1.05)
         bottom.set_yticks([0, 1], ["z", "x"])
         for side in ("left", "right"):

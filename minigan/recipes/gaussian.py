@@ -159,9 +159,9 @@ class Figures(Callback):
 
     def on_start(self, run: Run) -> None:
         """Keep the first moment."""
-        from minigan.plots.gaussian import Snapshot
+        from minigan.plots.gaussian import Axis, Snapshot
 
-        self._Snapshot = Snapshot
+        self._Snapshot, self.axis = Snapshot, Axis.of(self.data)
         self.every = max(1, run.iterations // self.frames)
         self.moments = [self._moment(run)]
 
@@ -189,18 +189,16 @@ class Figures(Callback):
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
 
     def _moment(self, run: Run) -> Any:
-        from minigan.plots.gaussian import XS
-
         a, b = affine(self.gan.G)
         fake = self.gan.G(self.z).astype(float)[:, 0]
-        d = self.gan.D.ops.sigmoid(logit(self.gan.D)(XS))
+        d = self.gan.D.ops.sigmoid(logit(self.gan.D)(self.axis.xs))
         return self._Snapshot(run.iteration, run.iterations, a, b, self.data, fake, self.real, d)
 
 
 RECIPE = Recipe(
     name="gaussian",
     about="N(0, 1) to N(4, 2^2): an affine G, ten hidden units in D",
-    source="S1",
+    source="S1: notebook on GANs",
     Config=Config,
     architecture=architecture,
     prior=prior,
