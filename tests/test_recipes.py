@@ -5,10 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import minigan as mg
-from minigan import data
+from minigan import data, plots
 from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.recipes.images import thinned
 from minigan.training import train
 
 # recipe -> (G trainable, G non-trainable, D trainable, D non-trainable)
@@ -38,6 +40,64 @@ def test_parameter_counts_are_exact(name, capsys):
     assert g.rows[-1].output_shape == chains.data_shape
     assert d.rows[-1].output_shape == (1,)
     assert "total" in capsys.readouterr().out
+
+
+CONFIGS = {
+    "gaussian": {
+        "iterations": 1000, "batch_size": 1000, "d_updates": 10, "g_updates": 10, "hidden": 10, "mu": 4.0, "sigma": 2.0,
+        "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7, "frames": 50, "evaluate_every": 50, "patience": 0,
+    },
+    "mnist-dense": {
+        "iterations": 2000, "batch_size": 32, "d_updates": 10, "g_updates": 10, "latent": 64, "lr": 1e-3, "beta1": 0.9,
+        "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 200,
+    },
+    "mnist-maxout": {
+        "iterations": 30_000, "batch_size": 100, "latent": 100, "lr": 0.1, "lr_decay": 1.000004, "lr_min": 1e-6,
+        "momentum": 0.5, "momentum_final": 0.7, "momentum_epochs": 250, "train_images": 50_000, "data": "mnist",
+        "sample_every": 1000,
+    },
+}  # fmt: skip
+KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "momentum_on": "old", "unbiased": False}
+U05, U005 = mg.Uniform(0.05), mg.Uniform(0.005)
+CHAINS = {
+    "gaussian": (
+        [mg.Dense(1, 1)],
+        [mg.Dense(1, 10), mg.ReLU(), mg.Dense(10, 1)],
+    ),
+    "mnist-dense": (
+        [mg.Dense(64, 128), mg.ReLU(), mg.BatchNorm(128, **KERAS_NORM),
+         mg.Dense(128, 256), mg.ReLU(), mg.BatchNorm(256, **KERAS_NORM), mg.Dense(256, 784), mg.Sigmoid()],
+        [mg.Dense(784, 512), mg.ReLU(), mg.BatchNorm(512, **KERAS_NORM),
+         mg.Dense(512, 256), mg.ReLU(), mg.BatchNorm(256, **KERAS_NORM), mg.Dense(256, 1)],
+    ),
+    "mnist-maxout": (
+        [mg.Dense(100, 1200, weight_init=U05), mg.ReLU(), mg.Dense(1200, 1200, weight_init=U05), mg.ReLU(),
+         mg.Dense(1200, 784, weight_init=U05), mg.Sigmoid()],
+        [mg.Dropout(0.2), mg.Maxout(784, 240, pieces=5, weight_init=U005),
+         mg.Dropout(0.5), mg.Maxout(240, 240, pieces=5, weight_init=U005),
+         mg.Dropout(0.5), mg.Dense(240, 1, weight_init=U005)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_hyper_parameters_and_layers_are_those_written_here(name):
+    recipe = RECIPES[name]
+    assert dataclasses.asdict(recipe.Config()) == CONFIGS[name]
+    chains = recipe.architecture(recipe.Config())
+    assert (list(chains.G), list(chains.D)) == CHAINS[name]
+    if name != "mnist-maxout":  # Keras's defaults
+        dense = [layer for layer in (*chains.G, *chains.D) if isinstance(layer, mg.Dense)]
+        assert {(layer.weight_init, layer.bias_init) for layer in dense} == {(mg.GlorotUniform(), mg.Zeros())}
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mnist-dense"])
+def test_adam_is_keras_default(name, images):
+    experiment = RECIPES[name].build()
+    for adam in (experiment.gan.optimizer_G, experiment.gan.optimizer_D):
+        assert isinstance(adam, mg.Adam)
+        assert (adam.lr, adam.beta1, adam.beta2, adam.eps) == (1e-3, 0.9, 0.999, 1e-7)
+    assert experiment.gan.objective == mg.NonSaturating(factor=0.5)
 
 
 @pytest.fixture
@@ -82,6 +142,66 @@ class TestGaussian:
             thetas.append(experiment.gan.D.theta)
         np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(thetas[1], thetas[2], rtol=1e-10)
+
+    def test_its_figures(self, tmp_path):
+        recipe = get_recipe("gaussian")
+        train(recipe.build(recipe.configure({"iterations": "12", "frames": "4"})), folder=tmp_path)
+        assert {p.name for p in tmp_path.glob("*.[pg][ni][gf]")} == {
+            "gaussian.png", "gaussian.gif", "figure_1.png", "losses.png"
+        }  # fmt: skip
+        with Image.open(tmp_path / "gaussian.gif") as gif:
+            assert gif.n_frames == 5  # iterations 0, 3, 6, 9, 12
+
+    def test_figure_1_shows_four_moments(self, tmp_path, monkeypatch):
+        shown = []
+        draw = plots.figure_1
+        monkeypatch.setattr(plots, "figure_1", lambda moments: shown.extend(moments) or draw(moments))
+        recipe = get_recipe("gaussian")
+        train(recipe.build(recipe.configure({"iterations": "12", "frames": "12"})), folder=tmp_path)
+        assert [moment.iteration for moment in shown] == [0, 3, 6, 12]
+
+
+class TestSamples:
+    def run(self, images, folder, name, **settings):
+        recipe = get_recipe(name)
+        texts = {"batch_size": "20", **{key: str(value) for key, value in settings.items()}}
+        experiment = recipe.build(recipe.configure(texts))
+        train(experiment, folder=folder)
+        return experiment.gan.G
+
+    def test_mnist_dense_shows_one_by_four_and_forty_at_the_end(self, images, tmp_path):
+        self.run(images, tmp_path, "mnist-dense", iterations=3, sample_every=2)
+        grids = sorted(p.name for p in tmp_path.glob("samples_*.png"))
+        assert grids == ["samples_000000.png", "samples_000002.png", "samples_000003.png"]
+        sizes = {}
+        for name in (*grids, "samples.png", "samples.gif"):
+            with Image.open(tmp_path / name) as picture:
+                sizes[name] = picture.size
+        one_by_four, four_by_ten = (2 * (4 * 30 - 2), 2 * 28), (2 * (10 * 30 - 2), 2 * (4 * 30 - 2))
+        assert set(map(sizes.get, grids)) == {one_by_four}
+        assert (sizes["samples.gif"], sizes["samples.png"]) == (one_by_four, four_by_ten)
+        with Image.open(tmp_path / "samples.gif") as gif:
+            assert gif.n_frames == 3
+        assert not (tmp_path / "neighbours.png").exists()
+
+    def test_mnist_maxout_shows_the_nearest_training_image_of_each_rows_last_sample(self, images, tmp_path):
+        self.run(images, tmp_path, "mnist-maxout", iterations=1)
+        with Image.open(tmp_path / "neighbours.png") as picture:
+            sheet = np.asarray(picture)
+        with Image.open(tmp_path / "samples.png") as picture:
+            np.testing.assert_array_equal(sheet[:, : picture.width], np.asarray(picture))
+        training = images.images[..., 0].astype(float)
+        for row in range(4):
+            top = 60 * row
+            sample, neighbour = (sheet[top : top + 56 : 2, left::2][:, :28].astype(float) for left in (540, 612))
+            distances = np.square(training - sample).sum(axis=(1, 2))
+            np.testing.assert_array_equal(neighbour, training[distances.argmin()])
+
+    def test_the_animation_is_thinned_not_cut(self):
+        frames = thinned(range(1000), 60)
+        assert (len(frames), frames[0], frames[-1]) == (60, 0, 999)
+        assert set(np.diff(frames)) == {16, 17}
+        assert thinned(range(60), 60) == list(range(60))
 
 
 class TestMnistDense:

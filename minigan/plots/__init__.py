@@ -2,7 +2,17 @@
 
 from minigan.plots.curves import loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame
-from minigan.plots.images import image_grid
-from minigan.plots.write import save, save_gif
+from minigan.plots.images import image_grid, neighbour_grid
+from minigan.plots.write import save, save_gif, save_picture
 
-__all__ = ["Snapshot", "figure_1", "image_grid", "loss_curves", "save", "save_gif", "training_frame"]
+__all__ = [
+    "Snapshot",
+    "figure_1",
+    "image_grid",
+    "loss_curves",
+    "neighbour_grid",
+    "save",
+    "save_gif",
+    "save_picture",
+    "training_frame",
+]

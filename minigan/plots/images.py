@@ -19,3 +19,18 @@ def image_grid(images: NDArray[np.floating], *, rows: int, columns: int, gap: in
         sheet[top : top + H, left : left + W] = image
     picture = Image.fromarray(sheet[:, :, 0] if C == 1 else sheet)
     return picture.resize((picture.width * enlarge, picture.height * enlarge), Image.Resampling.NEAREST)
+
+
+def neighbour_grid(
+    samples: NDArray[np.floating], nearest: NDArray[np.floating], *, rows: int, columns: int, margin: int = 16
+) -> Image.Image:
+    """Return a grid of samples and, apart at its right, the training image nearest to the last sample of each row.
+
+    As Figure 2 of Goodfellow et al. 2014.    samples (N, H, W, C), N >= rows columns    nearest (rows, H, W, C)
+    """
+    left = image_grid(samples, rows=rows, columns=columns)
+    right = image_grid(nearest, rows=rows, columns=1)
+    sheet = Image.new(left.mode, (left.width + margin + right.width, left.height), "white")
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (left.width + margin, 0))
+    return sheet

@@ -19,6 +19,11 @@ def save(figure: Figure, path: PathLike) -> Path:
     return write_whole(path, lambda stream: figure.savefig(stream, format="png", dpi=DPI))
 
 
+def save_picture(picture: Image.Image, path: PathLike) -> Path:
+    """Write a picture as PNG."""
+    return write_whole(path, lambda stream: picture.save(stream, format="PNG"))
+
+
 def rasterise(figure: Figure) -> Image.Image:
     """Return the figure as an RGB picture."""
     canvas = FigureCanvasAgg(figure)

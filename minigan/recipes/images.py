@@ -1,12 +1,13 @@
 """What the image recipes share: the data, the sample grids, the animation, the sheets at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minigan.data import load, unit_interval
+from minigan.metrics import nearest
 from minigan.network import Network
 from minigan.recipes.base import Setting
 from minigan.training.callbacks import Callback
@@ -22,8 +23,15 @@ def training_pixels(data: str, setting: Setting, dtype: Any, *, stop: int | None
     return unit_interval(load(data, "train", data_dir=setting.data_dir).images[:stop], str(dtype))
 
 
+FRAMES = 60  # at most, of an animation
+
+
 class Samples(Callback):
-    """Sample grids of fixed noise: samples_NNNNNN.png every `every` iterations, then samples.png, samples.gif."""
+    """Sample grids of fixed noise z (N, ...): the first `rows` x `columns` every `every` iterations, all at the end.
+
+    Files: samples_NNNNNN.png, samples.gif (these grids, evenly thinned to 60), samples.png (`sheet`: rows and columns),
+    losses.png, and with `examples`, the training data, neighbours.png: the nearest of them beside the samples.
+    """
 
     def __init__(
         self,
@@ -34,9 +42,11 @@ class Samples(Callback):
         every: int,
         rows: int,
         columns: int,
+        sheet: tuple[int, int] = (4, 10),
+        examples: Array | None = None,
     ) -> None:
-        self.G, self.z, self.to_images = G, z, to_images
-        self.every, self.rows, self.columns = every, rows, columns
+        self.G, self.z, self.to_images, self.examples = G, z, to_images, examples
+        self.every, self.rows, self.columns, self.sheet = every, rows, columns, sheet
         self.frames: list[Any] = []
 
     def on_start(self, run: Run) -> None:
@@ -49,27 +59,45 @@ class Samples(Callback):
             self._draw(run)
 
     def on_end(self, run: Run) -> None:
-        """Draw the last grid, the animation and the loss curves."""
+        """Draw all samples, their nearest neighbours, the animation and the loss curves."""
         from minigan import plots
 
         if run.folder is None:
             return
-        last = self._draw(run, "samples.png")
-        plots.save_gif([*self.frames[-60:], last], run.folder / "samples.gif", milliseconds=200)
+        if run.iteration % self.every:
+            self._draw(run)
+        rows, columns = self.sheet
+        x = self.G(self.z)
+        plots.save_picture(plots.image_grid(self.to_images(x), rows=rows, columns=columns), run.folder / "samples.png")
+        if self.examples is not None:
+            index, _ = nearest(x[columns - 1 : rows * columns : columns], self.examples)
+            picture = plots.neighbour_grid(
+                self.to_images(x), self.to_images(self.examples[index]), rows=rows, columns=columns
+            )
+            plots.save_picture(picture, run.folder / "neighbours.png")
+        plots.save_gif(thinned(self.frames, FRAMES), run.folder / "samples.gif", milliseconds=200)
         if run.history:
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
 
-    def _draw(self, run: Run, name: str | None = None) -> Any:
-        from minigan.plots.images import image_grid
-        from minigan.training.files import write_whole
+    def _draw(self, run: Run) -> None:
+        from minigan.plots import image_grid, save_picture
 
-        picture = image_grid(self.to_images(self.G(self.z)), rows=self.rows, columns=self.columns)
+        x = self.G(self.z[: self.rows * self.columns])
+        picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns)
+        self.frames.append(picture)
         if run.folder is not None:
-            path = run.folder / (name or f"samples_{run.iteration:06d}.png")
-            write_whole(path, lambda stream: picture.save(stream, format="PNG"))
-        if name is None:
-            self.frames.append(picture)
-        return picture
+            save_picture(picture, run.folder / f"samples_{run.iteration:06d}.png")
+
+
+def thinned(frames: Sequence[Any], most: int) -> list[Any]:
+    """Return at most `most` of the frames, evenly spaced, with the first and the last.
+
+    >>> thinned(range(9), 5)
+    [0, 2, 4, 6, 8]
+    """
+    if len(frames) <= most:
+        return list(frames)
+    return [frames[round(k * (len(frames) - 1) / (most - 1))] for k in range(most)]
 
 
 def flat_to_images(x: Array) -> NDArray[np.floating]:

@@ -103,14 +103,14 @@ def play(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10)],
+        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=1, columns=4)],
     )
 
 
 RECIPE = Recipe(
     name="mnist-dense",
     about="U(0, 1)^64 to MNIST: dense networks with batch norm",
-    source="S1",
+    source="S1: notebook on GANs",
     Config=Config,
     architecture=architecture,
     prior=prior,

@@ -113,14 +113,16 @@ def play(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10)],
+        callbacks=[
+            Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10, examples=pixels),
+        ],
     )
 
 
 RECIPE = Recipe(
     name="mnist-maxout",
     about="U(-sqrt 3, sqrt 3)^100 to MNIST: the 2014 paper's ReLU generator and maxout discriminator",
-    source="the 2014 paper (S2, S5)",
+    source="the 2014 paper's code",
     Config=Config,
     architecture=architecture,
     prior=prior,
