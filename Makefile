@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev
 
 # Data files, where the machine keeps them; without them the tests that need them are skipped.
 ifndef MINIGAN_DATA
@@ -14,12 +13,22 @@ endif
 
 .PHONY: demo test test-torch lint format clean
 
-$(BIN)/.installed: pyproject.toml
+# What each command installs: the demo no test tools.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
+$(BIN)/.made:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
 	touch $@
 
-demo: $(BIN)/.installed  ## train the Gaussian GAN and show what it learned; prove the theory to 30 digits
+$(BIN)/.demo: pyproject.toml $(BIN)/.made
+	$(INSTALL) ".[verify]"
+	touch $@
+
+$(BIN)/.installed: pyproject.toml $(BIN)/.made
+	$(INSTALL) ".[dev]"
+	touch $@
+
+demo: $(BIN)/.demo  ## train the Gaussian GAN and show what it learned; prove the theory to 30 digits
 	$(BIN)/minigan train gaussian
 	$(BIN)/minigan verify run --profile quick
 
@@ -27,7 +36,7 @@ test: $(BIN)/.installed  ## all tests and doctests
 	$(BIN)/python -m pytest -n auto
 
 $(BIN)/.torch: $(BIN)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS),torch]"
+	$(INSTALL) ".[dev,torch]"
 	touch $@
 
 test-torch: $(BIN)/.torch  ## the tests that compare with PyTorch
