@@ -3,8 +3,8 @@
     python -m benchmarks.gaussian [--rounds 7] [--iterations 1000]
 
 First the check: from the same weights and data, in float64, both give the same parameters.  Then the
-times, a process each, alternately.  PyTorch runs with one and with two threads, and with its default and its fused
-Adam: the ratio is against the fastest of them and, apart, against the default.
+times, a process each, alternately.  PyTorch runs with its default number of threads and with one, and with its default
+Adam and its fused one: the ratio is against the fastest of them and, apart, against the default.
 """
 
 import argparse
