@@ -1,5 +1,7 @@
 """One list of layers and backends for all tests."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -37,39 +39,126 @@ LAYERS = {
 }
 
 
+# name -> (layers between two Dense ones, their output width) for whole steps: (6,) -> (width,).
+# Every D begins with Flatten and every G ends with Tanh and Reshape besides (`whole_gan`); without the Tanh, a batch
+# norm in D would take out every shift that G makes, and G's last biases would have gradient zero.
+BODIES = {
+    "dense": ([mg.Dense(6, 5)], 5),
+    "dense no bias": ([mg.Dense(6, 5, bias=False)], 5),
+    "maxout": ([mg.Maxout(6, 4, pieces=3)], 4),
+    "batch norm": ([mg.BatchNorm(6)], 6),
+    "batch norm keras": ([mg.BatchNorm.keras(6, momentum=0.8)], 6),
+    "batch norm of maps": ([mg.Reshape((3, 2)), mg.BatchNorm(2), mg.Flatten()], 6),
+    "dropout": ([mg.Dropout(0.3)], 6),
+    "relu": ([mg.ReLU()], 6),
+    "leaky relu": ([mg.LeakyReLU(0.2)], 6),
+    "tanh": ([mg.Tanh()], 6),
+    "sigmoid": ([mg.Sigmoid()], 6),
+    "softplus": ([mg.Softplus()], 6),
+    "softmax": ([mg.Softmax()], 6),
+    "softmax of rows": ([mg.Reshape((2, 3)), mg.Softmax(), mg.Flatten()], 6),
+}
+N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch shows
+
+
+def whole_gan(body, *, outputs, ops="reference", seed=0):
+    """G, D around one of BODIES, and x_real (9, 2, 2), x_fake (8, 2, 2), z (8, 3)."""
+    inner, width = BODIES[body]
+    inner_G, inner_D = ([replace(layer) for layer in inner] for _ in "GD")  # no layer object is in both
+    G = network([mg.Dense(3, 6), *inner_G, mg.Dense(width, 4), mg.Tanh(), mg.Reshape((2, 2))], ops=ops, seed=seed)
+    D = network([mg.Flatten(), mg.Dense(4, 6), *inner_D, mg.Dense(width, outputs)], ops=ops, seed=seed + 1)
+    rng = np.random.default_rng(seed + 2)
+    return G, D, *(rng.standard_normal(shape) for shape in ((N_REAL, 2, 2), (N_FAKE, 2, 2), (N_FAKE, 3)))
+
+
+@st.composite
+def chains(draw, n_in, n_out, *, spread_out=False):
+    """A network's layers (n_in,) -> (n_out,) of hypothesis-drawn kinds and widths.
+
+    Every choice is well conditioned, for the exact gates.  Batch norm sees an affine map of the data, and a nonlinear
+    layer follows it: through linear ones alone it would fix the mean of the logits and with it, to first order, the
+    cost.  `spread_out`, for the G below such a D: no layer that makes its outputs nearly equal, because the mean
+    that D's batch norm subtracts would then take their digits.
+    """
+    width = draw(st.integers(5, 9))
+    eps = draw(st.sampled_from([1e-5, 1e-3, 0.1]))
+    seconds = [
+        [], [mg.BatchNorm(width, eps=eps)], [mg.BatchNorm.keras(width)], [mg.Reshape((width, 1)), mg.Flatten()]
+    ]  # fmt: skip
+    chain = [mg.Dense(n_in, width), *draw(st.sampled_from(seconds))]
+    for _ in range(draw(st.integers(1, 2))):
+        wider = draw(st.integers(5, 9))
+        bias, pieces, rate = draw(st.booleans()), draw(st.integers(2, 4)), draw(st.sampled_from([0.2, 0.5]))
+        activations = [mg.LeakyReLU(0.2), mg.Tanh()]
+        if not spread_out:
+            activations += [mg.ReLU(), mg.Sigmoid(), mg.Softplus(), mg.Softmax()]
+        choices = [
+            [mg.Maxout(width, wider, pieces=pieces)],
+            [mg.Tanh(), mg.Dropout(rate), mg.Dense(width, wider)],
+            *([f, mg.Dense(width, wider, bias=bias)] for f in activations),
+        ]
+        chain += draw(st.sampled_from(choices))
+        width = wider
+    return [*chain, mg.LeakyReLU(0.5), mg.Dense(width, n_out)]
+
+
 @st.composite
 def layers(draw):
-    """A layer with hypothesis-drawn sizes, and its input shape."""
+    """A layer with hypothesis-drawn sizes, its input shape, and an x of it and a dy that the exact gates can judge.
+
+    x has 1 to 4 examples, and more where the layer takes sums out of dy, so that something is left (batch norm,
+    softmax).  Large values only where the derivative keeps its digits there: 1 - y of a saturated y has none.
+    """
     size = st.integers(1, 6)
     lead = tuple(draw(st.lists(size, max_size=2)))
-    n, m = draw(size), draw(size)
-    elementwise = [
-        mg.ReLU(),
-        mg.LeakyReLU(draw(st.sampled_from([0.0, 0.01, 0.2]))),
-        mg.Tanh(),
-        mg.Sigmoid(),
-        mg.Softplus(),
-    ]
-    choices = [
+    n, m, examples = draw(size), draw(size), draw(st.integers(1, 4))
+    eps = draw(st.sampled_from([1e-5, 1e-3, 0.1]))
+    plain = [
         (mg.Dense(n, m, bias=draw(st.booleans())), (n,)),
         (mg.Maxout(n, m, pieces=draw(size)), (n,)),
-        (mg.BatchNorm(n, eps=draw(st.sampled_from([1e-5, 1e-3, 0.1]))), (*lead, n)),
-        (mg.BatchNorm.keras(n), (*lead, n)),
         (mg.Dropout(draw(st.sampled_from([0.0, 0.2, 0.5, 0.9]))), (*lead, n)),
-        (draw(st.sampled_from(elementwise)), (*lead, n)),
-        (mg.Softmax(), (*lead, n)),
+        (mg.ReLU(), (*lead, n)),
+        (mg.LeakyReLU(draw(st.sampled_from([0.0, 0.01, 0.2]))), (*lead, n)),
+        (mg.Softplus(), (*lead, n)),
         (mg.Flatten(), (*lead, n)),
         (mg.Reshape((m, n)), (n * m,)),
     ]
-    return draw(st.sampled_from(choices))
+    norms = [(mg.BatchNorm(n, eps=eps), (*lead, n)), (mg.BatchNorm.keras(n), (*lead, n))]
+    saturating = [(mg.Tanh(), (*lead, n)), (mg.Sigmoid(), (*lead, n)), (mg.Softmax(), (*lead, n + 2))]
+    layer, shape = draw(st.sampled_from(plain + norms + saturating))
+    if isinstance(layer, (mg.BatchNorm, mg.Softmax)):
+        examples += 8
+    scale = draw(st.sampled_from([0.1, 1.0] if (layer, shape) in saturating else [0.1, 1.0, 30.0]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return layer, scale * rng.uniform(-1, 1, (examples, *shape)), rng
 
 
-def network(layer, *, dtype="float64", ops="reference", seed=0):
-    """A network of one layer whose parameters and statistics are all away from their initial values."""
+LAYOUTS = ("C", "F", "strided", "reversed", "inside", "axes", "read-only")
+
+
+def laid_out(a, layout):
+    """The same numbers as `a` in another memory layout."""
+    if layout == "F":
+        return np.asfortranarray(a)
+    if layout == "strided":
+        return np.repeat(a, 2, axis=-1)[..., ::2]
+    if layout == "reversed":
+        return a[::-1, ..., ::-1].copy()[::-1, ..., ::-1]
+    if layout == "inside":  # of a larger array
+        return np.pad(a, 1)[tuple(slice(1, -1) for _ in a.shape)]
+    if layout == "axes":  # the axes rotated in memory
+        return np.moveaxis(np.moveaxis(a, -1, 0).copy(), 0, -1)
+    a = a.copy()
+    a.flags.writeable = layout != "read-only"
+    return a
+
+
+def network(layer, *, dtype="float64", ops="reference", seed=0, spread=0.5):
+    """A network of one layer whose parameters and statistics are all `spread` away from their initial values."""
     chain = layer if isinstance(layer, list) else [layer]
     rng = np.random.default_rng(seed)
     net = mg.Network(chain, rng=rng, dtype="float64", ops=ops)
-    net.theta = net.theta + 0.5 * rng.standard_normal(net.theta.shape)
+    net.theta = net.theta + spread * rng.standard_normal(net.theta.shape)
     for name, value in net.state.items():
         value[...] = (
             rng.uniform(-0.5, 0.5, value.shape) if name.endswith("mean") else rng.uniform(0.5, 1.5, value.shape)
@@ -100,3 +189,26 @@ def dense_gan(*, hidden=5, noise=3, data=4, outputs=1, dtype="float64", ops="ref
 def outputs_of(objective):
     """How many outputs D needs for an objective."""
     return 2 if isinstance(objective, mg.SoftmaxTwoClass) else 1
+
+
+# --- a game for the orders of play ----------------------------------------------------------------
+
+X_REAL, X_FAKE = np.random.default_rng(8).standard_normal((2, 6, 4))
+Z = np.random.default_rng(9).standard_normal((6, 3))
+
+
+def mask(seed=7):
+    """The same dropout masks in every call."""
+    return np.random.default_rng(seed)
+
+
+def gan(objective=None, *, optimizer=mg.Adam, seed=0, **kwargs):
+    """A GAN of `dense_gan`."""
+    objective = objective or mg.NonSaturating()
+    G, D = dense_gan(outputs=outputs_of(objective), seed=seed)
+    return mg.GAN(G, D, optimizer(G, lr=0.01), optimizer(D, lr=0.01), objective, **({"rng": mask()} | kwargs))
+
+
+def snapshot(net):
+    """Every bit of a network's parameters and running statistics."""
+    return net.theta.tobytes() + b"".join(v.tobytes() for v in net.state.values())

@@ -1,9 +1,17 @@
-"""Gradient checks: complex step per parameter and along a direction, and the gates.
+"""Gradient checks: complex step per tensor and along a direction, for one layer, an objective and both GAN steps.
 
 For analytic f, Im f(x + i h v) / h = <grad f, v> + O(h^2), with no subtraction: at h = 1e-30 it is exact to rounding.
+The forward pass alone gives the derivative; the hand-written pullback gives the gradient.  `test_mutations` runs
+these very functions on backwards with a planted error.
 """
 
+from itertools import pairwise
+
 import numpy as np
+from cases import forward, mask
+
+import minigan as mg
+from minigan.gan import discriminator_gradient, generator_gradient
 
 H = 1e-30
 TENSOR_GATE = 1e-13  # |d| / max |g|, per tensor
@@ -28,10 +36,130 @@ def complex_step(f, x):
 def assert_tensor(got, want, scale=None, gate=TENSOR_GATE):
     """|got - want| <= gate max |want|; `scale` replaces the maximum where the gradient is structurally zero."""
     scale = np.abs(want).max() if scale is None else scale
-    error = np.abs(got - want).max() / scale
-    assert error <= gate, f"relative error {error:.3g}, gate {gate:g}"
+    error = np.abs(got - want).max()
+    assert error <= gate * scale, f"relative error {error / max(scale, 1e-300):.3g}, gate {gate:g}"
 
 
-def direction_error(g, v, derivative, at_least=0.0):
-    """|<g, v> - derivative| / (||g|| ||v||), with ||g|| no smaller than `at_least`."""
-    return abs(g.ravel() @ v.ravel() - derivative) / (max(np.linalg.norm(g), at_least) * np.linalg.norm(v))
+def assert_direction(g, v, derivative):
+    """|<g, v> - derivative| <= gate ||g|| ||v||; of a gradient that is zero the derivative is zero."""
+    norms, error = np.linalg.norm(g) * np.linalg.norm(v), abs((g * v).sum() - derivative)
+    assert error <= DIRECTION_GATE * norms, f"relative error {error / max(norms, 1e-300):.3g}, gate {DIRECTION_GATE:g}"
+
+
+def zero_tensors(net):
+    """Names of the tensors whose gradient is zero whatever the data: the bias of a Dense layer before batch norm.
+
+    Batch norm subtracts the mean of the batch, and with it the bias.
+    """
+    return {
+        f"{i}.b"
+        for i, (layer, above) in enumerate(pairwise(net.layers))
+        if isinstance(layer, mg.Dense) and isinstance(above, mg.BatchNorm)
+    }
+
+
+def assert_gradient(net, got, want):
+    """Each tensor by its own maximum; those of `zero_tensors` are zero on the scale of the whole vector."""
+    zeros = zero_tensors(net)
+    for key, tensor in net.views(got).items():
+        if key in zeros:
+            assert_tensor(tensor, np.zeros_like(tensor), scale=np.abs(want).max())
+        else:
+            assert_tensor(tensor, net.views(want)[key])
+
+
+# --- one layer ------------------------------------------------------------------------------------
+
+
+def check_layer(net, x, dy, *, train):
+    """Every entry of dx and of every parameter gradient, of the loss <dy, y>."""
+    twin = net.astype(complex)
+
+    def loss(z, theta):
+        twin.theta = theta
+        return (dy * forward(twin, z.astype(complex), train=train)[0]).sum()
+
+    _, backward = forward(net, x, train=train)
+    g = net.zeros_like_theta()
+    assert_tensor(backward(dy, g), complex_step(lambda z: loss(z, net.theta), x))
+    assert_gradient(net, g, complex_step(lambda theta: loss(x, theta), net.theta))
+
+
+def check_layer_direction(net, x, dy, v, w, *, train):
+    """<dx, v> + <g, w> against the derivative along (v, w); dy may be complex: the pullback is linear in it."""
+    _, backward = forward(net, x, train=train)
+    g = np.zeros(net.theta.shape, dtype=dy.dtype)
+    dx = backward(dy, g)
+    twin = net.astype(complex)
+    twin.theta = net.theta + 1j * H * w
+    dy_along = forward(twin, x + 1j * H * v, train=train)[0].imag / H  # J (v, w)
+    both, along = np.concatenate([dx.ravel(), g]), np.concatenate([v.ravel(), w])
+    assert_direction(both, along, (dy * dy_along).sum())
+
+
+# --- an objective ---------------------------------------------------------------------------------
+
+
+def check_objective(objective, s_real, s_fake):
+    """ds_real and ds_fake of D's cost, ds of G's."""
+    _, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
+    real, fake = s_real.astype(complex), s_fake.astype(complex)
+    assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake)[0], s_real))
+    assert_tensor(ds_fake, complex_step(lambda s: objective.discriminator(real, s)[0], s_fake))
+    assert_tensor(objective.generator(s_fake)[1], complex_step(lambda s: objective.generator(s)[0], s_fake))
+
+
+# --- both steps of Algorithm 1 --------------------------------------------------------------------
+
+
+def cost_of_D(D, objective, x_real, x_fake, through):
+    """theta -> J_D, through both passes of D, in complex numbers."""
+    twin, x_real, x_fake = D.astype(complex), x_real.astype(complex), x_fake.astype(complex)
+
+    def cost(theta):
+        twin.theta = theta
+        s_real, s_fake, _ = through(twin, x_real, x_fake, rng=mask())
+        return objective.discriminator(s_real, s_fake)[0]
+
+    return cost
+
+
+def cost_of_G(G, D, objective, z, judge):
+    """theta -> J_G, through G and the frozen D, in complex numbers."""
+    twin, frozen, z = G.astype(complex), D.astype(complex), z.astype(complex)
+
+    def cost(theta):
+        twin.theta = theta
+        rng = mask()
+        x_fake = twin.forward(z, train=True, rng=rng)[0]
+        return objective.generator(judge(frozen, x_fake, rng=rng)[0])[0]
+
+    return cost
+
+
+def check_discriminator(D, objective, x_real, x_fake, *, through):
+    """Every entry of dJ_D / dtheta_D; the reported cost is J_D."""
+    cost = cost_of_D(D, objective, x_real, x_fake, through)
+    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+    assert_gradient(D, g, complex_step(cost, D.theta))
+    assert_tensor(outcome.value, cost(D.theta).real)
+
+
+def check_generator(G, D, objective, z, *, judge):
+    """Every entry of dJ_G / dtheta_G, through the frozen D; the reported cost is J_G."""
+    cost = cost_of_G(G, D, objective, z, judge)
+    g, outcome = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+    want = complex_step(cost, G.theta)
+    assert np.abs(want).max() > 1e-6  # dJ_G / dtheta_G is there at all
+    assert_gradient(G, g, want)
+    assert_tensor(outcome.value, cost(G.theta).real)
+
+
+def check_steps_along(G, D, objective, x_real, x_fake, z, v, w, *, through, judge):
+    """dJ_D along v and dJ_G along w."""
+    cost = cost_of_D(D, objective, x_real, x_fake, through)
+    g, _ = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+    assert_direction(g, v, np.imag(cost(D.theta + 1j * H * v)) / H)
+    cost = cost_of_G(G, D, objective, z, judge)
+    g, _ = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+    assert_direction(g, w, np.imag(cost(G.theta + 1j * H * w)) / H)

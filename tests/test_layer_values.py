@@ -5,42 +5,78 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.special
-from cases import BACKENDS, forward, network
+from cases import BACKENDS, LAYOUTS, forward, laid_out, network
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import minigan as mg
 
-LINEAR = {
-    "dense": (mg.Dense(3, 5, bias=False), (3,)),
-    "dense 1-O": (mg.Dense(1, 4, bias=False), (1,)),
-    "flatten": (mg.Flatten(), (2, 3)),
-    "reshape": (mg.Reshape((3, 2)), (6,)),
-    "relu": (mg.ReLU(), (6,)),
-    "leaky relu": (mg.LeakyReLU(0.25), (6,)),
-    "dropout": (mg.Dropout(0.5), (2, 6)),
-    "maxout": (mg.Maxout(3, 2, pieces=3), (3,)),
-}
+
+def exact(shape):
+    """Arrays of quarters in [-2, 2]: their products and sums are exact in float32; ties and zeros are frequent."""
+    return arrays(np.int8, shape, elements=st.integers(-8, 8)).map(lambda a: a / 4)
+
+
+def fractions(a):
+    return np.vectorize(Fraction, otypes=[object])(a)
+
+
+@st.composite
+def linear_layers(draw):
+    """A (piecewise) linear layer, its theta, an x of it and the mode."""
+    n, m, pieces, examples = (draw(st.integers(1, 4)) for _ in range(4))
+    lead = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))
+    choices = [
+        (mg.Dense(n, m, bias=draw(st.booleans())), (n,)),
+        (mg.Maxout(n, m, pieces=pieces), (n,)),
+        (mg.Flatten(), (*lead, n)),
+        (mg.Reshape((m, n)), (n * m,)),
+        (mg.ReLU(), (*lead, n)),
+        (mg.LeakyReLU(0.25), (*lead, n)),
+        (mg.Dropout(draw(st.sampled_from([0.0, 0.5, 0.75]))), (*lead, n)),
+    ]
+    layer, shape = draw(st.sampled_from(choices))
+    theta = draw(exact(network(layer).theta.shape))
+    return layer, theta, draw(exact((examples, *shape))), draw(st.booleans())
+
+
+def linear_pass(layer, theta, x, dy, *, ops, train, order_x="C", order_dy="C"):
+    """y, dx, dtheta and <b, db> of the layer in the dtype of x."""
+    net = network(layer, ops=ops).astype(x.dtype, Fraction if x.dtype == object else None)
+    net.theta = fractions(theta) if x.dtype == object else theta
+    y, backward = forward(net, laid_out(x, order_x), train=train)
+    g = net.zeros_like_theta()
+    dx = backward(laid_out(dy, order_dy), g)
+    b_db = sum((b * net.views(g)[key]).sum() for key, b in net.parameters().items() if key.endswith(".b"))
+    return y, dx, g, b_db
 
 
 @pytest.mark.parametrize("ops", BACKENDS)
-@pytest.mark.parametrize("dtype", ["float64", object])
-@pytest.mark.parametrize("name", LINEAR)
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 5))
-def test_adjoint_is_exact_on_integers(name, dtype, ops, seed, n):
-    """<A x, dy> == <x, A^T dy>, for the map A that the layer is around x (piecewise linear ones included)."""
-    layer, shape = LINEAR[name]
-    rng = np.random.default_rng(seed)
-    net = network(layer, ops=ops)
-    net.theta = rng.integers(-9, 10, net.theta.shape).astype(float)
-    if isinstance(layer, mg.Maxout):
-        net.parameters()["0.b"][...] = 0
-    x = rng.integers(-9, 10, (n, *shape)).astype(float)
-    if dtype is object:
-        net, x = net.astype(object, Fraction), np.vectorize(Fraction, otypes=[object])(x)
-    y, backward = forward(net, x)
-    dy = rng.integers(-9, 10, y.shape).astype(dtype)
-    assert (y * dy).sum() == (x * backward(dy)).sum()
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", object])
+@given(linear_layers(), st.data(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
+def test_linear_layers_are_exact_and_their_pullbacks_adjoint(dtype, ops, case, data, order_x, order_dy):
+    """Around x, y = A x + b and y is linear in theta: <A x, dy> == <x, dx> and <y, dy> == <theta, g>, to the last bit.
+
+    In every dtype and memory layout; complex numbers are transposed, not conjugated.  Real ones are those of fractions.
+    """
+    layer, theta, x, train = case
+    dy = data.draw(exact(forward(network(layer), x, train=train)[0].shape))
+    if dtype == "complex128":
+        given_x, given_dy = x + 1j * data.draw(exact(x.shape)), dy + 1j * data.draw(exact(dy.shape))
+    else:
+        given_x, given_dy = ((fractions(a) if dtype is object else a.astype(dtype)) for a in (x, dy))
+    y, dx, g, b_db = linear_pass(
+        layer, theta, given_x, given_dy, ops=ops, train=train, order_x=order_x, order_dy=order_dy
+    )
+    assert y.dtype == dx.dtype == g.dtype == np.dtype(dtype)
+    assert (y * given_dy).sum() == (given_x * dx).sum() + b_db
+    if g.size:
+        assert (y * given_dy).sum() == (g * theta).sum()
+    if dtype != "complex128":
+        want = linear_pass(layer, theta, fractions(x), fractions(dy), ops="reference", train=train)
+        for got, right in zip((y, dx, g), want, strict=False):
+            np.testing.assert_array_equal(got, right)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -48,17 +84,17 @@ def test_dense_parameter_gradient_is_exact_on_fractions(seed):
     """<dW, V> + <db, v> == <dy, x V + v>: the map is linear in W and b."""
     rng = np.random.default_rng(seed)
 
-    def fractions(*shape):
+    def ratios(*shape):
         return np.array(
             [Fraction(int(a), int(b)) for a, b in rng.integers(1, 9, (int(np.prod(shape)), 2))], object
         ).reshape(shape)
 
     net = network(mg.Dense(2, 3)).astype(object, Fraction)
-    x, dy = fractions(4, 2), fractions(4, 3)
+    x, dy = ratios(4, 2), ratios(4, 3)
     _, backward = net.forward(x, train=True)
     g = net.zeros_like_theta()
     backward(dy, g, need_dx=False)
-    v = fractions(g.size)
+    v = ratios(g.size)
     V = net.views(v)
     assert (g * v).sum() == (dy * (x @ V["0.W"] + V["0.b"])).sum()
     assert all(isinstance(value, Fraction) for value in g)

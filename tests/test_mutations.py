@@ -1,75 +1,169 @@
-"""The gradient checks bite: a relative error of 1e-6 planted in any backward is caught.
+"""The gradient checks bite: a relative error of 1e-6 planted inside any backward makes them fail.
 
-Each gradient that a layer returns (dx, and each parameter's) is scaled by 1 + 1e-6 in turn; the checks of
-test_layer_gradients must then fail.  So must those of the objectives' cotangents.
+One at a time, the dx or one parameter gradient of one layer, or one cotangent of an objective, is scaled by 1 + 1e-6
+where it is computed; then the functions that the gradient tests call (tests/gradients.py) must fail, on the
+networks that they are called with.  With the same wrapper and factor 1 they pass.
 """
 
 import numpy as np
 import pytest
-from cases import LAYERS, OBJECTIVES, forward, network, outputs_of
-from gradients import H, assert_tensor, complex_step, cotangent
+from cases import BODIES, LAYERS, OBJECTIVES, forward, network, outputs_of, whole_gan
+from gradients import (
+    H,
+    check_discriminator,
+    check_generator,
+    check_layer,
+    check_layer_direction,
+    check_objective,
+    check_steps_along,
+    cotangent,
+    zero_tensors,
+)
+
+import minigan as mg
+from minigan.gan import batch_judge, running_judge, tracking_judge
 
 WRONG = 1 + 1e-6
+JUDGES = [batch_judge, running_judge, tracking_judge]
 
 
-def targets(name):
-    layer, _ = LAYERS[name]
-    return ["dx", *layer.parameters()]
-
-
-CASES = [(name, target) for name in LAYERS for target in targets(name)]
-
-
-@pytest.mark.parametrize("train", [True, False], ids=["train", "infer"])
-@pytest.mark.parametrize(("name", "target"), CASES)
-def test_a_planted_error_is_caught(name, target, train, monkeypatch):
-    layer, shape = LAYERS[name]
-    rng = np.random.default_rng(0)
-    net, x = network(layer), rng.standard_normal((4, *shape))
+def plant(monkeypatch, layer, target, factor):
+    """Scale one gradient of one layer (that very object, wherever it stands) inside its pullback."""
     right = type(layer).forward
 
-    def mutant(self, p, x, ctx):
+    def forward(self, p, x, ctx):
         y, backward = right(self, p, x, ctx)
+        if self is not layer:
+            return y, backward
 
         def wrong(dy, g=None, *, need_dx=True):
-            dx = backward(dy, g, need_dx=need_dx)
-            if target == "dx":
-                return dx * WRONG
-            g[target][...] *= WRONG
+            if g is None or target == "dx":
+                dx = backward(dy, g, need_dx=need_dx)
+                return dx * factor if need_dx and target == "dx" else dx
+            fresh = {name: np.zeros_like(view) for name, view in g.items()}
+            dx = backward(dy, fresh, need_dx=need_dx)
+            for name, view in g.items():
+                view += fresh[name] * factor if name == target else fresh[name]
             return dx
 
         return y, wrong
 
-    y, backward = forward(net, x, train=train)
-    dy = cotangent(rng, y.shape)
-    monkeypatch.setattr(type(layer), "forward", mutant)
-    _, backward = forward(net, x, train=train)
-    g = net.zeros_like_theta()
-    dx = backward(dy, g)
-    twin = net.astype(complex)
+    monkeypatch.setattr(type(layer), "forward", forward)
 
-    def loss(x, theta):
-        twin.theta = theta
-        return (dy * forward(twin, x.astype(complex), train=train)[0]).sum()
 
-    if target == "dx":
-        got, want = dx, complex_step(lambda z: loss(z, net.theta), x)
+def must_see(monkeypatch, plant_by, *checks):
+    """Every check passes with factor 1 and fails with 1 + 1e-6."""
+    for factor in (1.0, WRONG):
+        with monkeypatch.context() as patch:
+            plant_by(patch, factor)
+            for check in checks:
+                if factor == 1.0:
+                    check()
+                else:
+                    with pytest.raises(AssertionError, match="relative error"):
+                        check()
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+SINGLE = [(name, target) for name, (layer, _) in LAYERS.items() for target in ("dx", *layer.parameters())]
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "infer"])
+@pytest.mark.parametrize(("name", "target"), SINGLE)
+def test_in_one_layer(name, target, train, monkeypatch):
+    layer, shape = LAYERS[name]
+    rng = np.random.default_rng(0)
+    net, x = network(layer), rng.standard_normal((4, *shape))
+    dy = cotangent(rng, forward(net, x)[0].shape)
+    v, w = rng.standard_normal(x.shape), rng.standard_normal(net.theta.shape)
+    must_see(
+        monkeypatch,
+        lambda patch, factor: plant(patch, layer, target, factor),
+        lambda: check_layer(net, x, dy, train=train),
+        lambda: check_layer_direction(net, x, dy, v, w, train=train),
+    )
+
+
+# --- whole steps ----------------------------------------------------------------------------------
+
+
+def parameters(net):
+    """(layer, name) of each parameter gradient that is not zero whatever the data."""
+    keys = [key.split(".") for key in net.parameters() if key not in zero_tensors(net)]
+    return [(int(i), name) for i, name in keys]
+
+
+def inputs(net):
+    """(layer, "dx") of each input gradient that the net's own step needs: above its first parameters."""
+    first = next(i for i, layer in enumerate(net.layers) if layer.parameters())
+    return [(i, "dx") for i in range(first + 1, len(net.layers))]
+
+
+def everywhere(net):
+    return [(i, "dx") for i in range(len(net.layers))]
+
+
+def step_cases():
+    for body in BODIES:
+        G, D, *_ = whole_gan(body, outputs=1)
+        yield from ((body, "D", i, target) for i, target in parameters(D) + inputs(D))
+        yield from ((body, "G", i, target) for i, target in parameters(G) + inputs(G))
+        yield from ((body, "frozen D", i, target) for i, target in everywhere(D))
+
+
+@pytest.mark.parametrize(("body", "player", "i", "target"), list(step_cases()))
+def test_in_a_whole_step(body, player, i, target, monkeypatch):
+    """D's own step through both ways to see the batches; G's step, in G and in the frozen D, by every judge."""
+    objective = mg.NonSaturating()
+    G, D, x_real, x_fake, z = whole_gan(body, outputs=1)
+    if player == "D":
+        checks = [
+            lambda through=through: check_discriminator(D, objective, x_real, x_fake, through=through)
+            for through in (mg.separate, mg.joint)
+        ]
     else:
-        key = f"0.{target}"
-        got, want = net.views(g)[key], net.views(complex_step(lambda t: loss(x, t), net.theta))[key]
-    assert_tensor(got / WRONG, want)  # without the planted error the check passes
-    with pytest.raises(AssertionError, match="relative error"):
-        assert_tensor(got, want)
+        checks = [lambda judge=judge: check_generator(G, D, objective, z, judge=judge) for judge in JUDGES]
+    rng = np.random.default_rng(3)
+    v, w = rng.standard_normal(D.theta.shape), rng.standard_normal(G.theta.shape)
+    checks.append(
+        lambda: check_steps_along(G, D, objective, x_real, x_fake, z, v, w, through=mg.separate, judge=batch_judge)
+    )
+    layer = (G if player == "G" else D).layers[i]
+    must_see(monkeypatch, lambda patch, factor: plant(patch, layer, target, factor), *checks)
 
 
+# --- objectives -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["ds_real", "ds_fake", "ds of G"])
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
-def test_a_planted_error_in_a_cotangent_is_caught(objective):
-    s = np.random.default_rng(0).standard_normal((5, outputs_of(objective)))
-    _, ds = objective.generator(s)
-    want = complex_step(lambda s: objective.generator(s)[0], s)
-    assert_tensor(ds, want)
-    with pytest.raises(AssertionError, match="relative error"):
-        assert_tensor(ds * WRONG, want)
+def test_in_a_cotangent(objective, which, monkeypatch):
+    method, place = {"ds_real": ("discriminator", 1), "ds_fake": ("discriminator", 2), "ds of G": ("generator", 1)}[
+        which
+    ]
+    right = getattr(type(objective), method)
+
+    def plant_by(patch, factor):
+        def wrong(self, *logits):
+            results = right(self, *logits)
+            return tuple(r * factor if i == place and self is objective else r for i, r in enumerate(results))
+
+        patch.setattr(type(objective), method, wrong)
+
+    G, D, x_real, x_fake, z = whole_gan("tanh", outputs=outputs_of(objective))
+    s_real, s_fake = D(x_real), D(x_fake)
+    if method == "generator":
+        steps = [lambda judge=judge: check_generator(G, D, objective, z, judge=judge) for judge in JUDGES]
+    else:
+        steps = [
+            lambda through=through: check_discriminator(D, objective, x_real, x_fake, through=through)
+            for through in (mg.separate, mg.joint)
+        ]
+    must_see(monkeypatch, plant_by, lambda: check_objective(objective, s_real, s_fake), *steps)
+
+
+# --- why the checks are as they are ---------------------------------------------------------------
 
 
 def test_an_all_ones_cotangent_is_blind_behind_batch_norm():

@@ -1,0 +1,68 @@
+"""Spies: an array that counts matrix products, a random stream and an optimizer that keep a log."""
+
+import numpy as np
+
+import minigan as mg
+
+
+class Counted(np.ndarray):
+    """An array that counts the matrix products of everything computed from it."""
+
+    products = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        Counted.products += ufunc is np.matmul
+        if out is not None:
+            kwargs["out"] = tuple(plain(a) for a in out)
+        return counted(getattr(ufunc, method)(*plain(inputs), **kwargs))
+
+    def __array_function__(self, function, types, args, kwargs):
+        return counted(function(*plain(args), **plain(kwargs)))
+
+
+def plain(a):
+    """The same arguments without the spy, in lists and dicts too."""
+    if isinstance(a, Counted):
+        return a.view(np.ndarray)
+    if isinstance(a, (list, tuple)):
+        return type(a)(plain(v) for v in a)
+    return {k: plain(v) for k, v in a.items()} if isinstance(a, dict) else a
+
+
+def counted(a):
+    return a.view(Counted) if isinstance(a, np.ndarray) else a
+
+
+def products(call, *args, **kwargs):
+    """The number of matrix products in a call of the reference backend on Counted arrays."""
+    Counted.products = 0
+    call(*args, **kwargs)
+    return Counted.products
+
+
+class LoggedStream(np.random.Generator):
+    """A stream that keeps the shape of every draw."""
+
+    def __init__(self, seed=7):
+        super().__init__(np.random.PCG64(seed))
+        self.log = []
+
+    def random(self, size=None, **kwargs):
+        self.log.append(size)
+        return super().random(size, **kwargs)
+
+    def permutation(self, x, axis=0):
+        self.log.append(("permutation", x))
+        return super().permutation(x, axis)
+
+
+class LoggedSGD(mg.SGD):
+    """SGD that appends its player's name to a common log."""
+
+    def __init__(self, net, *, name, log, lr=0.01):
+        super().__init__(net, lr=lr)
+        self.name, self.log = name, log
+
+    def step(self, g):
+        self.log.append(self.name)
+        super().step(g)
