@@ -3,19 +3,23 @@
 An optional group (`make test-torch`): skipped where PyTorch is not installed.
 """
 
+import math
+
 import numpy as np
 import pytest
+from cases import BACKENDS, BODIES, LAYERS, OBJECTIVES, forward, mask, network, outputs_of, whole_gan
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.gan import tracking_judge
+from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
 pytestmark = pytest.mark.torch
+torch.set_num_threads(1)  # tensors of a few numbers: threads only wait for each other
 
 RTOL = 1e-12
-nn = torch.nn
+nn, functional = torch.nn, torch.nn.functional
 
 
 def tensor(a, grad=False):
@@ -25,6 +29,137 @@ def tensor(a, grad=False):
 def close(got, want, rtol=RTOL):
     want = want.detach().numpy() if isinstance(want, torch.Tensor) else want
     np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * max(1.0, np.abs(want).max()))
+
+
+def given_mask(rng, shape, rate):
+    """Dropout's mask from the stream that the library draws it from."""
+    return tensor((rng.random(tuple(shape), dtype=np.float32) >= rate) / (1 - rate))
+
+
+def batch_norm(layer, p, s, x, train):
+    rows = x.reshape(-1, layer.channels)
+    statistics = (None, None) if train else (tensor(s["running_mean"]), tensor(s["running_var"]))
+    return functional.batch_norm(rows, *statistics, p["gamma"], p["beta"], training=train, eps=layer.eps).reshape(
+        x.shape
+    )
+
+
+LAYERS_IN_TORCH = {
+    mg.Dense: lambda layer, p, s, x, train, rng: functional.linear(x, p["W"].T, p.get("b")),
+    mg.Maxout: lambda layer, p, s, x, train, rng: (
+        functional.linear(x, p["W"].T, p["b"]).unflatten(-1, (layer.n_out, layer.pieces)).amax(-1)
+    ),
+    mg.BatchNorm: lambda layer, p, s, x, train, rng: batch_norm(layer, p, s, x, train),
+    mg.Dropout: lambda layer, p, s, x, train, rng: x * given_mask(rng, x.shape, layer.rate) if train else x,
+    mg.ReLU: lambda layer, p, s, x, train, rng: functional.relu(x),
+    mg.LeakyReLU: lambda layer, p, s, x, train, rng: functional.leaky_relu(x, layer.slope),
+    mg.Tanh: lambda layer, p, s, x, train, rng: torch.tanh(x),
+    mg.Sigmoid: lambda layer, p, s, x, train, rng: torch.sigmoid(x),
+    mg.Softplus: lambda layer, p, s, x, train, rng: functional.softplus(x),
+    mg.Softmax: lambda layer, p, s, x, train, rng: functional.softmax(x, -1),
+    mg.Flatten: lambda layer, p, s, x, train, rng: x.flatten(1),
+    mg.Reshape: lambda layer, p, s, x, train, rng: x.reshape(len(x), *layer.shape),
+}
+
+
+def run(net, theta, x, *, train, rng=None):
+    """Run `net` at theta, a torch vector, layer by layer in torch."""
+    at = 0
+    for i, layer in enumerate(net.layers):
+        p = {}
+        for name, q in layer.parameters().items():
+            n = math.prod(q.shape)
+            p[name], at = theta[at : at + n].reshape(q.shape), at + n
+        s = {name: net.state[f"{i}.{name}"] for name in layer.state()}
+        x = LAYERS_IN_TORCH[type(layer)](layer, p, s, x, train, rng)
+    return x
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "infer"])
+@pytest.mark.parametrize("ops", BACKENDS)
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer(name, ops, train):
+    """y, dx and the parameter gradients; dropout with the same mask."""
+    layer, shape = LAYERS[name]
+    net, rng = network(layer, ops=ops), np.random.default_rng(0)
+    x = rng.standard_normal((6, *shape))
+    y, backward = forward(net, x, train=train, seed=1)
+    dy, g = rng.standard_normal(y.shape), net.zeros_like_theta()
+    dx = backward(dy, g)
+    theta, x_torch = tensor(net.theta, grad=True), tensor(x, grad=True)
+    y_torch = run(net, theta, x_torch, train=train, rng=np.random.default_rng(1))
+    y_torch.backward(tensor(dy))
+    close(y, y_torch)
+    close(dx, x_torch.grad)
+    if g.size:
+        close(g, theta.grad)
+
+
+def cross_entropy(objective, s, real):
+    """The mean cross-entropy of logits against one label, by torch."""
+    if isinstance(objective, mg.SoftmaxTwoClass):
+        return functional.cross_entropy(s, torch.full((len(s),), int(real)))
+    return functional.binary_cross_entropy_with_logits(s, torch.full_like(s, float(real)))
+
+
+def cost_of_D(objective, s_real, s_fake):
+    n, m = len(s_real), len(s_fake)
+    shares = (2 * n / (n + m), 2 * m / (n + m)) if objective.pooled else (1, 1)
+    costs = cross_entropy(objective, s_real, True), cross_entropy(objective, s_fake, False)
+    return objective.factor * sum(share * cost for share, cost in zip(shares, costs, strict=True))
+
+
+def cost_of_G(objective, s_fake):
+    if isinstance(objective, mg.Minimax):
+        return -cross_entropy(objective, s_fake, False)
+    return cross_entropy(objective, s_fake, True)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([1.0, 100.0, 1e4]))
+def test_every_objective(objective, n, m, seed, scale):
+    """Values and cotangents, from small logits to saturated ones."""
+    rng, k = np.random.default_rng(seed), outputs_of(objective)
+    real, fake = scale * rng.standard_normal((n, k)), scale * rng.standard_normal((m, k))
+    s_real, s_fake = tensor(real, grad=True), tensor(fake, grad=True)
+    loss = cost_of_D(objective, s_real, s_fake)
+    loss.backward()
+    value, ds_real, ds_fake = objective.discriminator(real, fake)
+    for got, want in ((value, loss), (ds_real, s_real.grad), (ds_fake, s_fake.grad)):
+        close(got, want)
+    s_fake = tensor(fake, grad=True)
+    loss = cost_of_G(objective, s_fake)
+    loss.backward()
+    value, ds = objective.generator(fake)
+    close(value, loss)
+    close(ds, s_fake.grad)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+@pytest.mark.parametrize("body", BODIES)
+def test_both_gradients_of_every_layer_and_objective(body, objective):
+    """dJ_D / dtheta_D and dJ_G / dtheta_G by autograd, dropout with the same masks."""
+    G, D, x_real, x_fake, z = whole_gan(body, outputs=outputs_of(objective))
+    for through in (mg.separate, mg.joint):
+        g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+        theta, rng = tensor(D.theta, grad=True), mask()
+        if through is mg.joint:
+            both = run(D, theta, tensor(np.concatenate([x_real, x_fake])), train=True, rng=rng)
+            logits = both[: len(x_real)], both[len(x_real) :]
+        else:
+            logits = [run(D, theta, tensor(x), train=True, rng=rng) for x in (x_real, x_fake)]
+        loss = cost_of_D(objective, *logits)
+        loss.backward()
+        close(outcome.value, loss)
+        close(g, theta.grad)
+    for judge in (batch_judge, running_judge):
+        g, outcome = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+        theta, rng = tensor(G.theta, grad=True), mask()
+        x = run(G, theta, tensor(z), train=True, rng=rng)
+        loss = cost_of_G(objective, run(D, tensor(D.theta), x, train=judge is batch_judge, rng=rng))
+        loss.backward()
+        close(outcome.value, loss)
+        close(g, theta.grad)
 
 
 def twin(layers):
@@ -82,64 +217,54 @@ def test_networks(n, i, h, o, seed, bias):
     close(net(x), module(tensor(x)), rtol=316 * RTOL)
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([1.0, 100.0, 1e4]))
-def test_objectives(n, m, seed, scale):
-    rng = np.random.default_rng(seed)
-    real, fake = scale * rng.standard_normal((n, 1)), scale * rng.standard_normal((m, 1))
-    s_real, s_fake = tensor(real, grad=True), tensor(fake, grad=True)
-    bce = nn.functional.binary_cross_entropy_with_logits
-    loss = bce(s_real, torch.ones_like(s_real)) + bce(s_fake, torch.zeros_like(s_fake))
-    loss.backward()
-    value, ds_real, ds_fake = mg.NonSaturating().discriminator(real, fake)
-    for got, want in ((value, loss), (ds_real, s_real.grad), (ds_fake, s_fake.grad)):
-        close(got, want)
-    s_fake = tensor(fake, grad=True)
-    loss = bce(s_fake, torch.ones_like(s_fake))
-    loss.backward()
-    value, ds = mg.NonSaturating().generator(fake)
-    close(value, loss)
-    close(ds, s_fake.grad)
-    two = rng.standard_normal((n, 2))
-    s = tensor(two, grad=True)
-    loss = nn.functional.cross_entropy(s, torch.ones(n, dtype=torch.int64))
-    loss.backward()
-    value, ds = mg.SoftmaxTwoClass().generator(two)
-    close(value, loss)
-    close(ds, s.grad)
+def decay(base):
+    return lambda t: base * 0.5 ** (t / 40)
 
 
+# name -> (our optimizer, torch's, our rate); with momentum torch's recurrence is another one when the rate changes:
+# v <- momentum v + g, theta <- theta - lr v, so that u = -lr v at a constant rate only.
 OPTIMIZERS = {
-    "adam": (lambda net: mg.Adam(net, lr=2e-4, beta1=0.5), lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999))),
-    "sgd": (lambda net: mg.SGD(net, lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
-    "rmsprop": (lambda net: mg.RMSProp(net, lr=0.01, rho=0.99), lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.99)),
+    "adam": (
+        lambda net, lr: mg.Adam(net, lr=lr, beta1=0.5),
+        lambda p: torch.optim.Adam(p, betas=(0.5, 0.999)),
+        decay(2e-3),
+    ),
+    "adam of keras": (
+        lambda net, lr: mg.Adam(net, lr=lr, eps=1e-7),
+        lambda p: torch.optim.Adam(p, eps=1e-7),
+        decay(0.01),
+    ),
+    "sgd": (lambda net, lr: mg.SGD(net, lr=lr), lambda p: torch.optim.SGD(p, lr=0.1), decay(0.1)),
+    "momentum": (
+        lambda net, lr: mg.SGD(net, lr=lr, momentum=0.9),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+        lambda t: 0.1,
+    ),
+    "nesterov": (
+        lambda net, lr: mg.SGD(net, lr=lr, momentum=0.9, nesterov=True),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+        lambda t: 0.1,
+    ),
+    "rmsprop": (
+        lambda net, lr: mg.RMSProp(net, lr=lr, rho=0.99, eps=1e-6),
+        lambda p: torch.optim.RMSprop(p, alpha=0.99, eps=1e-6),
+        decay(0.01),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_over_fifty_steps(name):
-    ours, theirs = OPTIMIZERS[name]
+def test_optimizers_over_120_steps(name):
+    ours, theirs, lr = OPTIMIZERS[name]
     net = mg.Network([mg.Dense(3, 4)], rng=np.random.default_rng(0), dtype="float64")
     theta = torch.nn.Parameter(tensor(net.theta))
-    a, b = ours(net), theirs([theta])
-    for g in np.random.default_rng(1).standard_normal((50, 16)):
+    a, b = ours(net, lr), theirs([theta])
+    for t, g in enumerate(np.random.default_rng(1).standard_normal((120, 16)), start=1):
         a.step(g)
         theta.grad = tensor(g)
+        b.param_groups[0]["lr"] = lr(t)
         b.step()
     close(net.theta, theta)
-
-
-def test_momentum_is_pytorchs_at_a_constant_rate():
-    """u = -lr v: PyTorch's v <- momentum v + g, theta <- theta - lr v, and its Nesterov."""
-    for nesterov in (False, True):
-        net = mg.Network([mg.Dense(3, 4)], rng=np.random.default_rng(0), dtype="float64")
-        theta = torch.nn.Parameter(tensor(net.theta))
-        a = mg.SGD(net, lr=0.1, momentum=0.9, nesterov=nesterov)
-        b = torch.optim.SGD([theta], lr=0.1, momentum=0.9, nesterov=nesterov)
-        for g in np.random.default_rng(1).standard_normal((50, 16)):
-            a.step(g)
-            theta.grad = tensor(g)
-            b.step()
-        close(net.theta, theta)
 
 
 def test_ten_whole_gan_steps():
