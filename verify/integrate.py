@@ -112,9 +112,8 @@ def outside(p: Density, end: End) -> arb:
 
 def integral(f: Integrand, low: arb, high: arb, digits: int) -> arb:
     """Return an enclosure of the integral of a function that is real on [low, high]."""
-    tolerance = power_of_ten(-digits)
     return acb.integral(
-        f, low, high, abs_tol=tolerance, rel_tol=tolerance, eval_limit=EVALUATIONS, depth_limit=64 * ctx.prec
+        f, low, high, abs_tol=power_of_ten(-digits), eval_limit=EVALUATIONS, depth_limit=64 * ctx.prec
     ).real
 
 

@@ -121,16 +121,15 @@ class Proof:
         """Check x <= gate, for a measured float or a ball."""
         return self._check(name, "<= gate", arb(x), gate)
 
-    def holds(self, name: str, fact: bool) -> Verdict:
-        """Check a fact that was decided exactly: symbolically, in rationals, by exhausting cases."""
-        verdict = Verdict.PROVED if fact else Verdict.REFUTED
+    def holds(self, name: str, fact: bool | None) -> Verdict:
+        """Check a fact that was decided exactly: symbolically, in rationals, by exhausting cases; None is undecided."""
+        verdict = Verdict.UNDECIDED if fact is None else Verdict.PROVED if fact else Verdict.REFUTED
         self.checks.append(Check(name, "holds", verdict))
         return verdict
 
     def undecided(self, name: str) -> Verdict:
         """Say that a fact could not be decided."""
-        self.checks.append(Check(name, "holds", Verdict.UNDECIDED))
-        return Verdict.UNDECIDED
+        return self.holds(name, None)
 
     def enclose(self, name: str, x: arb) -> arb:
         """Keep a ball that the certificate should show, and that a replay must meet again."""

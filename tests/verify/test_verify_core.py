@@ -154,6 +154,7 @@ class TestProof:
         assert proof.verdict is PROVED
         proof.undecided("b")
         assert proof.verdict is UNDECIDED
+        assert proof.holds("d", None) is UNDECIDED
         proof.positive("c", arb(-1))
         assert proof.verdict is REFUTED
 

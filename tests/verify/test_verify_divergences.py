@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from scipy import integrate as quadrature
 
 import verify
+import verify.value as module_of_value
 from minigan.data import Gaussian
 from minigan.metrics import divergences as floats
-from verify import Verdict, certify, prove_positive, prove_zero
+from verify import Verdict, certify, divergences, prove_positive, prove_zero
 from verify.balls import power_of_ten, precision
 from verify.densities import (
     Beta,
@@ -34,7 +35,9 @@ from verify.densities import (
     Uniform,
 )
 from verify.divergences import c, jsd, kl, tv
+from verify.integrate import integral
 from verify.value import gap, polynomial, squashed, value
+from verify.variation import total_variation
 
 PAIRS = {
     "normal": (Normal(4, 2), Normal(0, 1)),
@@ -154,6 +157,35 @@ def test_tight_and_consistent(p, q, digits):
         assert (x is None and y is None) or x.overlaps(y)
 
 
+@pytest.mark.parametrize(
+    ("p", "q"), [(Cauchy(), Cauchy(1, 2)), (StudentT(3), Normal()), (Beta("1/2", 2), Beta(2, 3)), *PAIRS.values()]
+)  # fmt: skip
+def test_what_is_cut_off_is_paid_for(p, q, monkeypatch):
+    """Cut off much (to 0 ... 3 digits) but integrate the rest to 20: without the tail bounds these balls would miss."""
+    fine = certify(p, q, digits=25)
+    parts = {"c": divergences._c_line, "jsd": divergences._jsd_line, "tv": total_variation}
+    if fine.kl is not None:
+        parts["kl"] = divergences._kl_line
+    monkeypatch.setattr(divergences, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
+    with precision(40):
+        for name, enclose in parts.items():
+            for digits in (0, 2):
+                x, y = enclose(p, q, digits), getattr(fine, name)
+                assert x.contains(y) or abs(x.mid() - y) <= x.rad() + y.rad(), (name, digits)
+
+
+def test_what_a_discriminator_is_not_shown_is_paid_for(monkeypatch):
+    p, q, D = Laplace(), Normal(1), polynomial(0, "1/2")
+    fine = {"value": value(p, q, D, digits=25), "gap": gap(p, q, D, digits=25)}
+    monkeypatch.setattr(module_of_value, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
+    monkeypatch.setattr(module_of_value, "tight", lambda compute, digits, name: compute(digits - 1))
+    for name, function in (("value", value), ("gap", gap)):
+        for digits in (1, 2, 3):
+            with precision(40):
+                x = function.__wrapped__(p, q, D, digits=digits)
+                assert abs(x.mid() - fine[name]) <= x.rad() + fine[name].rad()
+
+
 def test_a_hundred_digits():
     for p, q in (
         (Normal(0, 1), Normal(1, 1)),
@@ -166,6 +198,17 @@ def test_a_hundred_digits():
             residual = found.c + arb(4).log() - 2 * found.jsd
             assert prove_zero(residual, power_of_ten(-99)) is Verdict.PROVED
             assert max(float(x.rad()) for x in (found.c, found.jsd, found.tv)) <= 1e-100
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (Beta("1/2", "1/2", 1, 2), Uniform(1, 2)),  # edges that are not 0: 1 + u needs the digits of u
+        (Normal(0, 1), Normal(10**12, 1)),  # KL = 5e23
+    ],
+)
+def test_more_precision_where_it_takes_more(p, q):
+    assert kl(p, q, 30).rad() <= power_of_ten(-30)
 
 
 class TestCertify:

@@ -47,7 +47,7 @@ def _curvature(proof: Proof, at_optimum: sp.Expr = -((a + b) ** 3) / (a * b)) ->
     second = sp.diff(f, y, 2)
     identity(proof, "f''(y*)", second.subs(y, t) - at_optimum, AT)
     identity(proof, "f''(y)", second + a / y**2 + b / (1 - y) ** 2, AT)
-    proof.holds("f'' < 0", bool(sp.factor(second.subs(y, Y)).is_negative))
+    proof.holds("f'' < 0", sp.factor(second.subs(y, Y)).is_negative)
 
 
 claim(
