@@ -19,7 +19,7 @@ from flint import arb, fmpq
 from verify.balls import Exact, ball, between, check_digits, exact, power_of_ten
 from verify.densities import Density
 from verify.densities.ends import End, Growth, expectation
-from verify.densities.functions import softplus
+from verify.densities.functions import softplus, tanh
 from verify.integrate import Integrand, Region, cut, integral, pieces, tight
 
 Logit = Callable[..., Any]  # (x, at, analytic=False) -> s(x), on balls, complex balls and Taylor series
@@ -68,7 +68,7 @@ def squashed(scale: Exact, slope: Exact, shift: Exact = 0) -> Discriminator:
     a, b, c = exact("scale", scale), exact("slope", slope), exact("shift", shift)
 
     def logit(x: Any, at: Fraction, analytic: bool = False) -> Any:
-        return ball(a) * (ball(b) * x + ball(c)).tanh()
+        return ball(a) * tanh(ball(b) * x + ball(c))
 
     return Discriminator(f"sigma({a} tanh({b} x + {c}))", logit, lambda end: Growth(abs(ball(a))))
 

@@ -30,7 +30,7 @@ from verify.densities import (
     Uniform,
 )
 from verify.densities.ends import End, Growth, Moments, expectation
-from verify.densities.functions import log_sum_exp, softplus
+from verify.densities.functions import log_sum_exp, softplus, tanh
 from verify.integrate import pieces
 
 DENSITIES = {
@@ -265,6 +265,21 @@ def test_softplus_and_log_sum_exp(a, b):
             x = log_sum_exp([one, two], True) if isinstance(one, acb) else log_sum_exp([one, two])
             assert float(x.real) == pytest.approx(want, rel=1e-14, abs=1e-24)
         assert float(softplus(arb(a))) == pytest.approx(float(np.logaddexp(0, a)), rel=1e-13, abs=1e-24)
+
+
+@given(st.floats(-700, 700), st.floats(-1, 1))
+def test_tanh(a, b):
+    with precision(30):
+        for x in (acb(a, b), arb(a)):
+            assert tanh(x).overlaps(x.tanh())
+        series = tanh(arb_series([a, 1], 3))
+        assert series[0].overlaps(arb(a).tanh())
+        assert series[1].overlaps(1 - arb(a).tanh() ** 2)
+        for sign in (-1, 1):  # of wide balls far from 0: within 1e-8 of +-1
+            wide = tanh(acb(arb(sign * 20, 10), arb(0, 100)))
+            assert wide.overlaps(acb(sign * 15, 50).tanh())
+            assert abs(wide - sign).abs_upper() < 1e-8
+        assert not tanh(acb(0, arb.pi() / 2)).is_finite()
 
 
 def test_logarithms_say_where_they_are_not_analytic():

@@ -20,7 +20,7 @@ import verify.value as module_of_value
 from minigan.data import Gaussian
 from minigan.metrics import divergences as floats
 from verify import Verdict, certify, divergences, prove_positive, prove_zero
-from verify.balls import power_of_ten, precision
+from verify.balls import ball, between, power_of_ten, precision
 from verify.densities import (
     Beta,
     Cauchy,
@@ -35,9 +35,9 @@ from verify.densities import (
     Uniform,
 )
 from verify.divergences import c, jsd, kl, tv
-from verify.integrate import integral
+from verify.integrate import Region, integral
 from verify.value import gap, polynomial, squashed, value
-from verify.variation import total_variation
+from verify.variation import _inside, total_variation
 
 PAIRS = {
     "normal": (Normal(4, 2), Normal(0, 1)),
@@ -172,6 +172,15 @@ def test_what_is_cut_off_is_paid_for(p, q, monkeypatch):
             for digits in (0, 2):
                 x, y = enclose(p, q, digits), getattr(fine, name)
                 assert x.contains(y) or abs(x.mid() - y) <= x.rad() + y.rad(), (name, digits)
+
+
+def test_an_edge_that_is_a_ball():
+    """TV over [x, 1] for x anywhere in a ball: the masses of p and q are those of every such interval."""
+    p, q = Normal(0, 1), Normal(3, 1)
+    budget = power_of_ten(-20)
+    found = _inside(p, q, Region(between(0, ball(Fraction(1, 1000))), arb(1), Fraction(1, 2), arb(0), ()), budget)
+    for x in (arb(0), ball(Fraction(1, 1000))):
+        assert found.contains((p.mass(x, arb(1)) - q.mass(x, arb(1))) / 2)
 
 
 def test_what_a_discriminator_is_not_shown_is_paid_for(monkeypatch):

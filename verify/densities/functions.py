@@ -32,6 +32,19 @@ def softplus(s: Number, analytic: bool = False) -> Number:
     return s + log(1 + (-s).exp(), analytic) if middle(s) > 0 else log(1 + s.exp(), analytic)
 
 
+def tanh(x: Number) -> Number:
+    """Return tanh x = (1 - e) / (1 + e) with e = e^-2x, or minus that of -x: by the sign of the middle, e stays small.
+
+    On a wide complex ball far from the origin e is a small ball and the quotient is finite; it is not where the ball
+    meets a pole.  Taylor series have no tanh of their own.
+    """
+    if middle(x) > 0:
+        e = (-2 * x).exp()
+        return (1 - e) / (1 + e)
+    e = (2 * x).exp()
+    return (e - 1) / (1 + e)
+
+
 def log_sum_exp(terms: Sequence[Number], analytic: bool = False) -> Number:
     """Return log sum_i e^(t_i) = t_k + log(1 + sum_(i != k) e^(t_i - t_k)), for the largest t_k at the midpoint.
 

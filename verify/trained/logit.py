@@ -18,14 +18,14 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
-from flint import acb, arb
+from flint import arb
 
 import minigan as mg
 from minigan.layers.base import Layer
 from minigan.network import Network
 from verify.balls import ball
 from verify.densities.ends import End, Growth
-from verify.densities.functions import softplus
+from verify.densities.functions import softplus, tanh
 from verify.value import Discriminator
 
 Line = tuple[Fraction, Fraction]  # slope, offset
@@ -196,29 +196,12 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
         b = [_dyadic(w) for w in weights.get("b", [Fraction(0)] * layer.n_out)]
         return lambda h, analytic: [sum((x * row[o] for x, row in zip(h, W, strict=True)), b[o]) for o in range(len(b))]
     if isinstance(layer, mg.Tanh):
-        return lambda h, analytic: [_tanh(x) for x in h]
+        return lambda h, analytic: [tanh(x) for x in h]
     if isinstance(layer, mg.Sigmoid):
-        return lambda h, analytic: [(1 + _tanh(x / 2)) / 2 for x in h]
+        return lambda h, analytic: [(1 + tanh(x / 2)) / 2 for x in h]
     if isinstance(layer, mg.Softplus):
         return lambda h, analytic: [softplus(x, analytic) for x in h]
     raise NotCertifiable(f"layer {i} of D is {layer}; accepted: {ACCEPTED}")
-
-
-def _tanh(x: Any) -> Any:
-    """Return tanh x = (1 - e) / (1 + e) with e = e^-2x, or minus that of -x: by the sign of the middle, e stays small.
-
-    On a wide complex ball far from the origin e is a small ball and the quotient is finite; it is not where the ball
-    meets a pole.
-    """
-    if _middle(x) > 0:
-        e = (-2 * x).exp()
-        return (1 - e) / (1 + e)
-    e = (2 * x).exp()
-    return (e - 1) / (1 + e)
-
-
-def _middle(x: Any) -> arb:
-    return x.real.mid() if isinstance(x, acb) else x.mid() if isinstance(x, arb) else x[0].mid()
 
 
 def _dyadic(x: Fraction) -> arb:
