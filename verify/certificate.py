@@ -11,7 +11,7 @@ from typing import Any
 
 from verify.balls import Enclosure
 from verify.decide import Verdict
-from verify.proof import Check
+from verify.proof import Check, Profile
 from verify.registry import Source
 
 
@@ -70,6 +70,11 @@ class Certificate:
         if seal != digest(record):
             raise ValueError(f"certificate {name}: the digest does not match; the record was changed after it was made")
         try:
+            texts = {key: record[key] for key in ("id", "statement", "latex", "rigor")} | record["notes"]
+            for key, text in texts.items():
+                if not isinstance(text, str):
+                    raise ValueError(f"{key} is {text!r}, not a text")
+            Profile(record["profile"], record["digits"])  # or it says what is wrong with them
             return cls(
                 **record
                 | {

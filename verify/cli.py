@@ -1,6 +1,7 @@
 """The command line: ``python -m verify run | list | explain | replay | trained``."""
 
 import argparse
+import fnmatch
 import inspect
 import os
 import sys
@@ -91,7 +92,7 @@ def build_parser(prog: str) -> Parser:
         description="Check a file of certificates again: its seals, its verdicts, and its balls at higher precision.",
         epilog=EXIT_CODES,
     )  # fmt: skip
-    one.add_argument("file", type=Path, metavar="FILE", help="what `run --json` wrote")
+    one.add_argument("file", type=Path, metavar="FILE", help="what `run --json` or `trained` wrote")
     one.add_argument("--only", default="*", metavar="ID-GLOB", help="these certificates alone")
     add_trained_command(commands)
     for name, sub in commands.choices.items():
@@ -169,17 +170,16 @@ def code(check: Callable[..., Any]) -> str:
 def command_replay(args: Any) -> int:
     """Check the certificates of a file again."""
     records, claims = output.read_json(args.file), load_claims()
-    chosen = {claim.id for claim in claims.select(args.only)}
-    if args.only != "*":
-        records = [record for record in records if record.get("id") in chosen]
-        if not records:
-            raise ValueError(f"--only {args.only!r} matches no certificate of {args.file}")
-    with tqdm(total=len(records), unit="certificate", disable=None, leave=False) as bar:
+    chosen = [record for record in records if fnmatch.fnmatchcase(str(record.get("id")), args.only)]
+    if not chosen:
+        message, _, _ = unknown("certificate", args.only, [str(record.get("id")) for record in records]).partition(";")
+        raise ValueError(f"--only: {message}; accepted: an id in {args.file}, or a pattern that one matches")
+    with tqdm(total=len(chosen), unit="certificate", disable=None, leave=False) as bar:
 
         def done(_: Replayed) -> None:
             bar.update()
 
-        found = replay_all(records, claims, done=done)
+        found = replay_all(chosen, claims, beside=args.file.parent, done=done)
     for one in found:
         print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
     accepted = sum(one.accepted for one in found)

@@ -2,11 +2,14 @@
 
 A record is refused if it was changed after it was sealed, if a verdict does not follow from its own balls, if it
 does not state what the claim of its id states, or if a ball does not meet the one found anew at higher precision.
-Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.
+Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.  The record of a
+trained run names its folder and the checksums of its weights: they must be there, unchanged, and are certified again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from flint import arb
@@ -16,8 +19,9 @@ from verify.balls import Enclosure
 from verify.certificate import Certificate
 from verify.decide import both
 from verify.proof import Profile
-from verify.registry import Registry
+from verify.registry import Claim, Registry
 from verify.runner import certificate
+from verify.trained.run import RUN_ID, claim_again
 
 MORE_DIGITS = 10
 
@@ -42,13 +46,18 @@ class Replayed:
         return f"{self.id:<40}" + (f"accepted{met}" if self.accepted else "REFUSED")
 
 
-def replay(record: Mapping[str, Any], claims: Registry) -> Replayed:
-    """Check one sealed record."""
+def replay(record: Mapping[str, Any], claims: Registry, beside: Path = Path()) -> Replayed:
+    """Check one sealed record; what it names is looked for from the folder `beside`."""
     try:
         one = Certificate.from_json(record)
-        claim = claims[one.id]
-    except ValueError as error:
+        claim = claim_again(one.notes, beside) if one.id == RUN_ID else claims[one.id]
+        return _check(one, claim)
+    except (ValueError, TypeError) as error:
         return Replayed(str(record.get("id")), (str(error),))
+
+
+def _check(one: Certificate, claim: Claim) -> Replayed:
+    """Compare a record with itself, with its claim, and with balls that are found anew."""
     faults = inconsistencies(one)
     for name in ("statement", "latex", "assumptions", "source", "rigor"):
         if getattr(one, name) != getattr(claim, name):
@@ -62,7 +71,7 @@ def replay(record: Mapping[str, Any], claims: Registry) -> Replayed:
 
     named = {name: x for name, x in one.enclosures.items() if checker.knows(name)}
     for name, stored in named.items():
-        faults += meet(name, stored, lambda name=name: checker.enclose(name, one.digits + MORE_DIGITS))  # type: ignore[misc]
+        faults += meet(name, stored, partial(checker.enclose, name, one.digits + MORE_DIGITS))
     again = certificate(claim, Profile(one.profile, one.digits + MORE_DIGITS))
     if not again.passed:
         faults.append(f"at higher precision it is {again.verdict}, or a negative control is not refuted")
@@ -107,11 +116,15 @@ def meet(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
 
 
 def replay_all(
-    records: Sequence[Mapping[str, Any]], claims: Registry, done: Callable[[Replayed], None] = lambda _: None
+    records: Sequence[Mapping[str, Any]],
+    claims: Registry,
+    *,
+    beside: Path = Path(),
+    done: Callable[[Replayed], None] = lambda _: None,
 ) -> list[Replayed]:
-    """Check all records; `done` is called after each."""
+    """Check all records of a file in the folder `beside`; `done` is called after each."""
     found = []
     for record in records:
-        found.append(replay(record, claims))
+        found.append(replay(record, claims, beside))
         done(found[-1])
     return found

@@ -18,12 +18,13 @@ from minigan.runs import train_recipe
 from minigan.training import RunError, read_arrays, write_arrays, write_json
 from verify import Verdict
 from verify.balls import precision
-from verify.certificate import Certificate
+from verify.certificate import Certificate, digest
 from verify.cli import main
 from verify.densities import Laplace, Mixture, Normal
 from verify.specimens import network
 from verify.trained import NotCertifiable, certify_networks, certify_pair, certify_run, discriminator
 from verify.trained.logit import split
+from verify.trained.run import checksum
 
 RNG = np.random.default_rng
 
@@ -314,6 +315,75 @@ def test_command_writes_into_the_run_by_default(run, tmp_path):
     folder = damaged(run, tmp_path)
     assert command(folder, "--digits", 12) == 0
     assert {p.name for p in folder.glob("optimality.*")} == {"optimality.png", "optimality.svg", "optimality.json"}
+
+
+@pytest.fixture
+def certified(run, tmp_path):
+    """A run folder of one's own, and the certificate in another."""
+    folder = tmp_path / "here" / "run"
+    folder.mkdir(parents=True)
+    damaged(run, folder)
+    assert command(folder, "--out", tmp_path / "here" / "out", "--digits", 15) == 0
+    return folder, tmp_path / "here" / "out" / "optimality.json"
+
+
+def replayed(file, capsys):
+    status = main(["replay", str(file)])
+    return status, capsys.readouterr().out
+
+
+def test_a_certificate_of_a_run_is_replayed(certified, capsys, tmp_path):
+    assert replayed(certified[1], capsys)[0] == 0
+    moved = (tmp_path / "here").rename(tmp_path / "there")  # both together: the path is relative
+    file = moved / "out" / "optimality.json"
+    assert "1 of 1 certificates accepted" in replayed(file, capsys)[1]
+    file.write_text(file.read_text().replace('"run folder": "../run"', '"run folder": "../nowhere"'))
+    assert "the digest does not match" in replayed(file, capsys)[1]
+
+
+def test_a_replay_needs_the_weights(certified, capsys):
+    folder, file = certified
+    weights = read_arrays(folder / "discriminator.npz")
+    (folder / "discriminator.npz").unlink()
+    status, out = replayed(file, capsys)
+    assert status == 1
+    assert "its weights are gone: " in out
+    assert "No such file or directory; accepted: the run folder that was certified, at '../run'" in out
+    write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
+    status, out = replayed(file, capsys)
+    assert status == 1
+    assert "discriminator.npz is not the file that was certified: SHA-256 " in out
+
+
+def resealed(file, notes=None, statement=None):
+    """The file with other notes or another statement, under a seal that fits."""
+    report = json.loads(file.read_text())
+    (record,) = report["certificates"]
+    record["notes"] = notes(record["notes"]) if notes else record["notes"]
+    record["statement"] = statement(record["statement"]) if statement else record["statement"]
+    record["digest"] = digest({key: value for key, value in record.items() if key != "digest"})
+    file.write_text(json.dumps(report))
+
+
+def test_a_lie_about_a_run_is_refused(certified, capsys):
+    """Other weights under their own checksum, sealed again: the balls are those of other networks."""
+    folder, file = certified
+    weights = read_arrays(folder / "discriminator.npz")
+    write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
+    resealed(file, notes=lambda notes: {**notes, "discriminator.npz": checksum(folder / "discriminator.npz")})
+    status, out = replayed(file, capsys)
+    assert status == 1
+    assert "V(D) = " in out
+    assert "does not meet" in out
+    resealed(file, statement=lambda text: text.replace("mu=4, sigma=2", "mu=4, sigma=3"))
+    assert "its statement is not that of the claim" in replayed(file, capsys)[1]
+    (folder / "config.json").unlink()
+    assert "not a run folder: it has no config.json" in replayed(file, capsys)[1]
+    resealed(file, notes=lambda notes: {})
+    assert (
+        "it names no run folder with its weights; accepted: what `verify trained RUN` writes"
+        in replayed(file, capsys)[1]
+    )
 
 
 def test_command_says_what_is_wrong(tmp_path, capsys):

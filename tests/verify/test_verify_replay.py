@@ -117,6 +117,12 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("negative_controls", 0, "verdict"), "proved", "a negative control is not refuted"),
         (("digits",), 12, "not to 10^-12"),
         (("radius",), "none", "no ball"),
+        (("digits",), "30", "digits is '30'; accepted"),
+        (("profile",), "quik", "unknown profile 'quik' (did you mean 'quick'?)"),
+        (("id",), ["T1"], "id is ['T1'], not a text"),
+        (("notes",), [1], "accepted: what `verify run --json` writes"),
+        (("checks", 0, "tolerance"), "much", "tolerance is 'much'"),
+        (("checks", 0, "relation"), "!= 0", "unknown relation '!= 0'"),
     ],
 )
 def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
@@ -136,8 +142,9 @@ def test_a_file(tmp_path, capsys, records):
     assert "1 of 2 certificates accepted" in out
     assert main(["replay", str(path), "--only", "CF.*"]) == 0
     assert "1 of 1 certificates accepted" in capsys.readouterr().out
-    assert main(["replay", str(path), "--only", "P1.*"]) == 2
-    assert "matches no certificate" in capsys.readouterr().err
+    assert main(["replay", str(path), "--only", "T1.kl-form.exponential-exponentia"]) == 2
+    err = capsys.readouterr().err
+    assert "did you mean 'T1.identity.exponential-exponential'?); accepted: an id in " in err
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """`verify trained RUN`: certify a run folder, write the figure and the certificate beside it."""
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from minigan.cli import EXIT_FAILED, EXIT_OK
 from minigan.training import RunError
 from verify import output
 from verify.decide import Undecided
-from verify.trained.run import DIGITS, certify_run
+from verify.trained.run import DIGITS, FOLDER, certify_run
 
 
 def add_trained_command(commands: Any) -> argparse.ArgumentParser:
@@ -40,6 +42,8 @@ def run_trained(args: argparse.Namespace) -> int:
     folder: Path = args.out or args.run
     folder.mkdir(parents=True, exist_ok=True)
     print(found)
-    for path in (*plot.write(found, folder), output.write_json(folder / "optimality.json", [found.certificate])):
+    where = Path(os.path.relpath(args.run, folder)).as_posix()
+    sealed = replace(found.certificate, notes={**found.certificate.notes, FOLDER: where})
+    for path in (*plot.write(found, folder), output.write_json(folder / "optimality.json", [sealed])):
         print(path)
     return EXIT_OK if found.certificate.passed else EXIT_FAILED

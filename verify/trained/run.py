@@ -8,9 +8,10 @@ rationals, the model density is p_g = N(b, a^2) and these are enclosed:
 The first three and the last are four separate integrals, so the two identities are checked, not assumed.
 """
 
+import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -74,9 +75,14 @@ class Optimality:
 
 
 def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
-    """Certify a run folder of the `gaussian` recipe; RunError says what is wrong with which file."""
+    """Certify a run folder of the `gaussian` recipe; RunError says what is wrong with which file.
+
+    The certificate notes the checksums of the weights, and is of them alone.
+    """
     p, q, D = load(run)
-    return certify_pair(p, q, discriminator(D), digits=digits)
+    found = certify_pair(p, q, discriminator(D), digits=digits)
+    sums = {name: checksum(Path(run) / name) for name in WEIGHTS}
+    return replace(found, certificate=replace(found.certificate, notes={**found.certificate.notes, **sums}))
 
 
 def certify_networks(p: Density, G: Network, D: Network, *, digits: int = DIGITS) -> Optimality:
@@ -98,6 +104,7 @@ def certify_pair(p: Density, q: Density, D: Discriminator, *, digits: int = DIGI
     return Optimality(p, q, D, digits, jensen, best, reached, lacking, found)
 
 
+RUN_ID = "Trained.run"
 NAMES = ("JSD", "V(D*)", "V(D)", "V(D*) - V(D)")
 
 
@@ -121,7 +128,7 @@ def optimality(
     proof.note("breakpoints of s", ", ".join(map(str, D.edges)) or "none")
 
 
-def claim_about(p: Density, q: Density, D: Discriminator, claim_id: str = "Trained.run") -> Claim:
+def claim_about(p: Density, q: Density, D: Discriminator, claim_id: str = RUN_ID) -> Claim:
     """Return the claim that a certificate of a trained D is of."""
     check = partial(optimality, p=p, q=q, D=D)
     return Claim(
@@ -151,6 +158,43 @@ def swapped(D: Discriminator) -> Discriminator:
 
 
 # --- the run folder -------------------------------------------------------------------------------
+
+
+WEIGHTS = ("generator.npz", "discriminator.npz")
+FOLDER = "run folder"  # the note that says where it is, seen from the file of the certificate
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def claim_again(notes: Mapping[str, str], beside: Path) -> Claim:
+    """Return the claim about the run that a certificate's notes name, seen from the folder of its file.
+
+    ValueError if the run is not there, or its weights are not those that were certified.
+    """
+    if not {FOLDER, *WEIGHTS} <= set(notes):
+        raise ValueError("it names no run folder with its weights; accepted: what `verify trained RUN` writes")
+    run = beside / notes[FOLDER]
+    for name in WEIGHTS:
+        try:
+            found = checksum(run / name)
+        except OSError as error:
+            raise ValueError(
+                f"its weights are gone: {run / name}: {error.strerror}; accepted: the run folder that was certified, "
+                f"at {notes[FOLDER]!r} from the file of the certificate"
+            ) from None
+        if found != notes[name]:
+            raise ValueError(
+                f"{run / name} is not the file that was certified: {found}, not {notes[name]}; "
+                "accepted: the run folder as it was (`verify trained` certifies it anew)"
+            )
+    try:
+        p, q, D = load(run)
+    except RunError as error:
+        raise ValueError(str(error)) from None
+    return claim_about(p, q, discriminator(D))
 
 
 def load(run: PathLike) -> tuple[Normal, Normal, Network]:
