@@ -8,7 +8,7 @@ undecided.  Every claim carries wrong statements that its own check must refute.
 
 try:
     import flint as _flint  # noqa: F401
-except ImportError as error:  # pragma: no cover
+except ImportError as error:
     raise ImportError("verify needs python-flint; install it with: pip install 'minigan[verify]'") from error
 
 from verify.balls import Enclosure, precision

@@ -6,8 +6,12 @@ outcome here is a comparison of its own.  `arb("nan").contains(0)` is True, so w
 
 from collections.abc import Iterable
 from enum import StrEnum
+from fractions import Fraction
+from typing import TypeVar
 
 from flint import arb
+
+T = TypeVar("T")
 
 
 class Verdict(StrEnum):
@@ -61,6 +65,26 @@ def prove_nonnegative(x: arb) -> Verdict:
     if x >= 0:
         return Verdict.PROVED
     return Verdict.REFUTED if x < 0 else Verdict.UNDECIDED
+
+
+def rational(x: T) -> T:
+    """Return a rational number (or rationals in tuples and lists) as it is, to be compared without rounding.
+
+    A float among Fractions makes floats of all it meets, silently, and 0.1 == Fraction(1, 10) decides nothing.
+
+    >>> rational((Fraction(1, 3), 2)) == (Fraction(2, 6), 2)
+    True
+    >>> rational([0.5])
+    Traceback (most recent call last):
+        ...
+    TypeError: 0.5 is a float; accepted in an exact decision: int, Fraction
+    """
+    if isinstance(x, tuple | list):
+        for one in x:
+            rational(one)
+    elif type(x) not in (int, Fraction):
+        raise TypeError(f"{x!r} is a {type(x).__name__}; accepted in an exact decision: int, Fraction")
+    return x
 
 
 def both(verdicts: Iterable[Verdict]) -> Verdict:

@@ -4,6 +4,7 @@ import pytest
 import sympy as sp
 from flint import arb
 
+import minigan as mg
 from verify import fgan, generator, lotus
 from verify.claims import dirac as dirac_claims
 from verify.claims import (
@@ -15,6 +16,7 @@ from verify.claims import (
     metric,
     prop2,
     prop2_literal,
+    trained,
 )
 from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
@@ -113,6 +115,51 @@ def test_a_planted_error_is_refuted(claim_id, module, name, wrong, monkeypatch):
     monkeypatch.setattr(module, name, wrong)
     found = certificate(REGISTRY[claim_id], PROFILES["quick"])
     assert found.verdict is Verdict.REFUTED, found.checks
+
+
+def floating(function):
+    """Return the same numbers as floats: a vector for a vector."""
+
+    def wrong(*args):
+        x = function(*args)
+        return tuple(map(float, x)) if isinstance(x, tuple) else float(x)
+
+    return wrong
+
+
+def quotient(a, b=1):
+    """What a careless Fraction(a, b) would be."""
+    return a / b
+
+
+FLOATS = [
+    ("E5.uniqueness", errata_criterion, "discriminator", floating(errata_criterion.discriminator)),
+    ("E11.mle", errata_training, "Fraction", quotient),
+    ("E13.generator", errata_training, "Fraction", quotient),
+    ("E14.push-forward", errata_game, "Fraction", quotient),
+    ("E20.superset", errata_networks, "transposed", lambda x, w, right=errata_networks.transposed: [
+        float(y) for y in right(x, w)
+    ]),
+    ("E22.dense-share", errata_networks, "dense", floating(errata_networks.dense)),
+    ("E24.channels", errata_networks, "conv", floating(errata_networks.conv)),
+    ("E26.reach", errata_networks, "Fraction", quotient),
+    ("FGan.tv", fgan_claims, "Fraction", quotient),
+    ("Mle.unbiased", likelihood, "Fraction", quotient),
+    ("P2.step.exact", prop2, "mix", floating(prop2.mix)),
+    ("P2.step.exact", prop2, "tv", floating(prop2.tv)),
+    ("Ratio.discriminator", likelihood, "discriminator", floating(likelihood.discriminator)),
+    ("Trained.split.breakpoints", trained, "QUARTER", mg.LeakyReLU(0.25)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim_id", "module", "name", "wrong"), FLOATS, ids=lambda x: x if isinstance(x, str) else "")
+def test_floats_decide_nothing_exactly(claim_id, module, name, wrong, monkeypatch):
+    """Equal or not: what was called exact, and is computed in floats, is undecided."""
+    assert REGISTRY[claim_id].rigor == "exact-rational"
+    monkeypatch.setattr(module, name, wrong)
+    found = certificate(REGISTRY[claim_id], PROFILES["quick"])
+    assert found.verdict is Verdict.UNDECIDED, found.checks
+    assert "float" in found.checks[-1].name
 
 
 def test_an_error_in_a_check_is_undecided_not_proved(monkeypatch):

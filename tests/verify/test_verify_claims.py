@@ -11,6 +11,7 @@ from flint import arb
 from verify import PROFILES, Proof, Verdict, certificate, checker, load_claims
 from verify.balls import power_of_ten, precision
 from verify.boxes import Cover, ball_of, cover, gradient, hessian
+from verify.claims import errata_networks
 from verify.claims.theorem1 import PAIRS
 from verify.densities import Normal
 from verify.divergences import c, jsd
@@ -24,6 +25,15 @@ CLAIMS = {claim.id: claim for claim in load_claims()}
 def test_quick(claim_id):
     one = certificate(CLAIMS[claim_id])
     assert one.passed, reasons(one)
+
+
+def test_every_erratum_that_is_a_formula_has_a_claim():
+    """The others are named, with the reason, where the errata of the networks are."""
+    stated = {claim_id.partition(".")[0] for claim_id in CLAIMS if claim_id.startswith("E")}
+    reasons_for = {f"E{n}" for n in (18, 19, 21, 23, 25)}
+    assert stated | reasons_for == {f"E{n}" for n in range(1, 27)}
+    assert not stated & reasons_for
+    assert all(f"{name} (" in errata_networks.__doc__ for name in reasons_for)
 
 
 @pytest.mark.parametrize("profile", ["full", "deep"])

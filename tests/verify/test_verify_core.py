@@ -1,6 +1,8 @@
 """Balls, decisions, claims, certificates and the runner."""
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -39,6 +41,15 @@ def register(registry, check, claim_id="T1.test", controls=None, **changes):
 
 def true(proof):
     proof.zero("0", arb(0))
+
+
+def test_without_python_flint_the_message_says_what_to_install():
+    code = "import sys; sys.modules['flint'] = None; import verify"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 1
+    assert found.stderr.endswith(
+        "ImportError: verify needs python-flint; install it with: pip install 'minigan[verify]'\n"
+    )
 
 
 class TestPrecision:

@@ -171,7 +171,8 @@ def lyapunov(h: Fraction, gamma: Fraction) -> tuple[Fraction, Fraction, Fraction
     a, b, c = sp.symbols("a b c")
     P = sp.Matrix([[a, b], [b, c]])
     found = sp.solve(list(m.T * P * m - P + sp.eye(2)), [a, b, c])
-    return tuple(Fraction(int(found[x].p), int(found[x].q)) for x in (a, b, c))  # type: ignore[return-value]
+    first, cross, last = (Fraction(int(found[x].p), int(found[x].q)) for x in (a, b, c))
+    return first, cross, last
 
 
 def decrease(J: Matrix, P: tuple[arb, arb, arb]) -> tuple[arb, arb]:

@@ -11,6 +11,7 @@ import sympy as sp
 from flint import arb
 
 from verify import divergences
+from verify.decide import rational
 from verify.densities import Normal
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
@@ -197,7 +198,7 @@ def _gain(p: Vector, q: Vector, d: Vector) -> Fraction:
     n, total = lcm(*(x.denominator for x in p + q)), Fraction(1)
     for a, b, y in zip(p, q, d, strict=True):
         total *= y ** int(n * a) * (1 - y) ** int(n * b)
-    return total
+    return rational(total)
 
 
 def _uniqueness(proof: Proof, everywhere: bool) -> None:

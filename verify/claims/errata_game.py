@@ -15,6 +15,7 @@ from flint import arb
 from minigan.losses import Minimax
 from verify import divergences
 from verify.balls import ball
+from verify.decide import rational
 from verify.densities import Normal
 from verify.generator import sigmoid
 from verify.proof import Proof
@@ -56,7 +57,7 @@ def e12_nonnegative(proof: Proof) -> None:
 def _images(proof: Proof, values: int) -> None:
     proof.holds("one byte has that many values", len({bytes([k]) for k in range(256)}) == values)
     proof.holds("and two bytes its square", len({bytes(pair) for pair in product(range(256), repeat=2)}) == values**2)
-    proof.holds("32 x 32 bytes are 2^(8 1024) strings of bits", values ** (32**2) == 2 ** (8 * 32**2))
+    proof.holds("32 x 32 bytes are 2^(8 1024) strings of bits", rational(values ** (32**2)) == 2 ** (8 * 32**2))
 
 
 @claim(
@@ -80,14 +81,17 @@ def _diagonal(proof: Proof, density: bool) -> None:
     """G(z) = (z, z), z uniform on (0, 1): x = (X, Y) with P(X > s, Y > t) = 1 - max(s, t)."""
     for k in (1, 10, 60):
         cells, side = 2**k, Fraction(1, 2**k)
-        proof.holds(f"2^{k} cells of area 2^-{k} together hold all mass", cells * side == 1 and cells * side**2 == side)
+        proof.holds(
+            f"2^{k} cells of area 2^-{k} together hold all mass",
+            rational(cells * side) == 1 and rational(cells * side**2) == side,
+        )
     exact = True
     for i, j in product(range(1, 6), repeat=2):
         over_noise = Fraction(1, i + j + 1)  # E z^i z^j
         # E h = integral h_xy P(X > s, Y > t) for h = x^i y^j: over s > t and s < t the maximum is s and t
         by_law = 1 - Fraction(i, i + j + 1) - Fraction(j, i + j + 1)
         by_density = Fraction(1, (i + 1) * (j + 1))  # integral of x^i y^j over the unit square
-        exact &= over_noise == (by_density if density else by_law)
+        exact &= rational(over_noise) == rational(by_density if density else by_law)
     proof.holds("E h(G(z)) = E h(x) by the " + ("uniform density on the square" if density else "law of x"), exact)
 
 

@@ -10,6 +10,7 @@ import sympy as sp
 from flint import arb
 
 from verify.balls import ball, between
+from verify.decide import rational
 from verify.divergences import jsd_integrand
 from verify.generator import NormalGame, pathwise
 from verify.integrate import integral, tight
@@ -163,7 +164,7 @@ def _score(proof: Proof, shift: int) -> None:
         mean = sum(x, Fraction(0)) / n
         total = sum(((one - mean) ** 2 for one in x), Fraction(0))
         v = total / (n - shift)
-        exact &= (total / v - n) / (2 * v) == 0
+        exact &= rational((total / v - n) / (2 * v)) == 0
     proof.holds(f"the likelihood is stationary at S/(N - {shift}), exactly", exact)
 
 
@@ -190,7 +191,7 @@ def _optimal_maps(proof: Proof, expected: int) -> None:
     optimal, worse = 0, []
     for g in product(range(4), repeat=4):
         law = tuple(Fraction(g.count(k), 4) for k in range(4))
-        if law == uniform:
+        if rational(law) == uniform:
             optimal += 1
         else:
             worse.append(tuple(sorted(law)))
@@ -199,7 +200,7 @@ def _optimal_maps(proof: Proof, expected: int) -> None:
     proof.positive("C + log 4 at every other p_g, at least", smallest)
     proof.holds(f"{expected} of 256 generators are optimal", optimal == expected)
     mirrored = {a: sorted(a * z for z in (-3, -1, 1, 3)) for a in (2, -2)}
-    proof.holds("symmetric noise: a z + b and -a z + b have one law", mirrored[2] == mirrored[-2])
+    proof.holds("symmetric noise: a z + b and -a z + b have one law", rational(mirrored[2]) == rational(mirrored[-2]))
 
 
 @claim(

@@ -1,12 +1,13 @@
 r"""Adjoints, exactly: <A u, dy> = <u, A^T dy> on whole numbers, where float64 does not round.
 
 A layer that is linear in x (or in its weights) has a pullback that is the transpose; a piecewise linear one, where no
-mask changes between x and x + u.  All numbers here are small multiples of a power of 2, every product and sum is
-exact, and the two sides must be EQUAL, on both backends.
+mask changes between x and x + u.  All numbers here are small multiples of a power of 2, so every product and sum of the
+library is exact in float64, and the two sides, rationals of what it returns, must be EQUAL, on both backends.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -48,7 +49,7 @@ def whole_numbers(rng: np.random.Generator, shape: Shape, size: int) -> Array:
 
 
 def adjoints(proof: Proof, fault: Callable[[Array], Array] = lambda g: g) -> None:
-    """Check <f(x + u) - f(x), dy> = <u, dx>, and the same in the parameters, as an equation of float64 numbers."""
+    """Check <f(x + u) - f(x), dy> = <u, dx>, and the same in the parameters, as an equation of rationals."""
     for name, item in PIECEWISE_LINEAR.items():
         for ops in ("reference", "cpu"):
             for k in range(proof.scale(quick=5, full=20, deep=100)):
@@ -77,8 +78,14 @@ def _adjoint(rng: np.random.Generator, item: Linear, ops: str, fault: Callable[[
     y, backward = f(x, theta)
     dy, g = whole_numbers(rng, y.shape, 9), net.zeros_like_theta()
     dx = fault(backward(dy, g))
-    equal = bool(((y_u - y) * dy).sum() == (u * dx).sum())
-    return equal and (not item.weights or bool(((y_v - y) * dy).sum() == fault(g) @ v))
+    equal = dot(y_u - y, dy) == dot(u, dx)
+    return equal and (not item.weights or dot(y_v - y, dy) == dot(fault(g), v))
+
+
+def dot(a: Array, b: Array) -> Fraction:
+    """Return <a, b> of two arrays of floats, as the rational number it is."""
+    pairs = zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)
+    return sum((Fraction(x) * Fraction(y) for x, y in pairs), Fraction(0))
 
 
 def _one_off(g: Array) -> Array:

@@ -11,6 +11,7 @@ from itertools import product
 import sympy as sp
 
 from verify.balls import ball
+from verify.decide import rational
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
 from verify.simplex import discriminator, least, random_distinct
@@ -31,9 +32,9 @@ def _ratio(proof: Proof, ratio: sp.Expr) -> None:
         p, q = random_distinct(proof.rng, 6, 2)
         h = [Fraction(int(k), 7) for k in proof.rng.integers(-20, 21, 6)]
         weights = [formula(d) for d in discriminator(p, q)]
-        exact &= all(w == a / b for w, a, b in zip(weights, p, q, strict=True))
+        exact &= rational(weights) == [a / b for a, b in zip(p, q, strict=True)]
         by_q = sum((w * b * x for w, b, x in zip(weights, q, h, strict=True)), Fraction(0))
-        reweighed &= by_q == sum((a * x for a, x in zip(p, h, strict=True)), Fraction(0))
+        reweighed &= rational(by_q) == sum((a * x for a, x in zip(p, h, strict=True)), Fraction(0))
     proof.holds("on random rationals, exactly", exact)
     proof.holds("E_q[ratio h] = E_p[h] for random h, exactly", reweighed)
 
@@ -110,7 +111,7 @@ def _bias(proof: Proof, shift: int) -> None:
             for k in draw:
                 weight *= weights[k]
             expected += weight * sum(((one - centre) ** 2 for one in x), Fraction(0))
-        exact &= expected / (n - shift) == variance
+        exact &= rational(expected / (n - shift)) == variance
     proof.holds(f"E[S/(N - {shift})] = sigma^2 for N = 2 ... 5, exactly", exact)
 
 

@@ -19,6 +19,7 @@ from flint import arb
 
 from verify import divergences
 from verify.balls import ball, precision
+from verify.decide import rational
 from verify.densities import Mixture, Normal
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
@@ -129,11 +130,11 @@ def _unit(proof: Proof, weight: Fraction, factor: Fraction) -> None:
             before = c(p, q)
             for k in range(1, n_steps + 1):
                 following = unit_step(p, q)
-                averages &= following == mix(p, q, 1 - weight)
+                averages &= rational(following) == rational(mix(p, q, 1 - weight))
                 if not averages:  # refuted; what follows may have denominators without end
                     break
                 q = following
-                halves &= tv(p, q) == first * factor**k
+                halves &= rational(tv(p, q)) == rational(first * factor**k)
                 now = c(p, q)
                 falls.append(before - now)
                 margins.append(start / k - now - arb(4).log())

@@ -9,6 +9,7 @@ from verify.balls import Exact
 from verify.densities import (
     Beta,
     Cauchy,
+    Density,
     Discrete,
     Exponential,
     IsotropicNormal,
@@ -101,7 +102,7 @@ for _name, _pair in PAIRS.items():
 
 
 def _kl_form(proof: Proof, p: Distribution, q: Distribution, *, swapped: bool = False, halves: int = 1) -> None:
-    m = Mixture(["1/2", "1/2"], [p, q])  # type: ignore[list-item]
+    m = Mixture(["1/2", "1/2"], [x for x in (p, q) if isinstance(x, Density)])  # both are, or the weights do not fit
 
     def to_mean(x: Distribution) -> arb:
         left, right = (m, x) if swapped else (x, m)

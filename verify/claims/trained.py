@@ -13,6 +13,7 @@ import numpy as np
 import minigan as mg
 from minigan.layers.base import Layer
 from minigan.network import Network
+from verify.decide import rational
 from verify.densities import Normal
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
@@ -48,7 +49,8 @@ for _name in WEIGHTS:
     )(_claim.check)  # fmt: skip
 
 
-QUARTER = mg.LeakyReLU(Fraction(1, 4))  # type: ignore[arg-type]  # a float slope would turn Fractions into floats
+# The layer says float, for its users; on Fractions a float slope would make floats of them, and decide nothing.
+QUARTER = mg.LeakyReLU(Fraction(1, 4))  # type: ignore[arg-type]
 
 
 def random_network(rng: np.random.Generator) -> Network:
@@ -91,7 +93,7 @@ def _agree(net: Network, pieces: list[Piece], rng: np.random.Generator) -> bool:
         inside = [low + (high - low) * Fraction(int(k), 1024) for k in rng.integers(0, 1025, 6)]
         for x in [low, high, *inside]:
             y = net(np.array([[x]], dtype=object))[0].tolist()
-            if any(value != slope * x + offset for value, (slope, offset) in zip(y, piece.units, strict=True)):
+            if rational(y) != rational([slope * x + offset for slope, offset in piece.units]):
                 return False
     return True
 

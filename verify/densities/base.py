@@ -113,7 +113,8 @@ class Density(ABC):
         return np.asarray(self._scipy().rvs(size=n, random_state=rng), dtype=float)
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{f.name}={plain(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
+        one: Any = self  # of a subclass: those are dataclasses
+        values = ", ".join(f"{f.name}={plain(getattr(one, f.name))}" for f in fields(one))
         return f"{type(self).__name__}({values})"
 
 
