@@ -169,7 +169,8 @@ def code(check: Callable[..., Any]) -> str:
 
 def command_replay(args: Any) -> int:
     """Check the certificates of a file again."""
-    records, claims = output.read_json(args.file), load_claims()
+    report, claims = output.read_json(args.file), load_claims()
+    records, sealed = report["certificates"], report.get("digest") == output.seal(report)
     chosen = [record for record in records if fnmatch.fnmatchcase(str(record.get("id")), args.only)]
     if not chosen:
         message, _, _ = unknown("certificate", args.only, [str(record.get("id")) for record in records]).partition(";")
@@ -184,7 +185,9 @@ def command_replay(args: Any) -> int:
         print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
     accepted = sum(one.accepted for one in found)
     print(f"\n{accepted} of {len(found)} certificates accepted")
-    return EXIT_OK if accepted == len(found) else EXIT_FAILED
+    if not sealed:
+        print(f"{args.file} REFUSED: the digest does not match; the report was changed after it was made")
+    return EXIT_OK if sealed and accepted == len(found) else EXIT_FAILED
 
 
 COMMANDS = {

@@ -3,12 +3,12 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minigan.training.files import PathLike, write_whole
-from verify.certificate import Certificate, versions
+from verify.certificate import Certificate, digest, versions
 from verify.decide import Verdict
 from verify.registry import RIGOR
 
@@ -79,14 +79,21 @@ def summary(certificates: Sequence[Certificate]) -> str:
 
 
 def as_json(certificates: Sequence[Certificate]) -> dict[str, Any]:
-    """Return the report as plain data."""
-    return {
+    """Return the report as plain data, sealed with the digest of all its other fields."""
+    data = {
         "format": "minigan.verify/1",
         "passed": passed(certificates),
         "summary": summary(certificates),
         "versions": dict(versions()),
         "certificates": [one.as_json() for one in certificates],
     }
+    return {**data, "digest": seal(data)}
+
+
+def seal(report: Mapping[str, Any]) -> str:
+    """Return the digest of a report: of its fields, and of its certificates by their own digests."""
+    own = {key: value for key, value in report.items() if key != "digest"}
+    return digest({**own, "certificates": [one.get("digest") for one in report["certificates"]]})
 
 
 def write_json(path: PathLike, certificates: Sequence[Certificate]) -> Path:
@@ -95,8 +102,8 @@ def write_json(path: PathLike, certificates: Sequence[Certificate]) -> Path:
     return write_whole(path, lambda stream: stream.write(text.encode()))
 
 
-def read_json(path: PathLike) -> list[dict[str, Any]]:
-    """Return the sealed records of a report; ValueError says what is wrong with the file."""
+def read_json(path: PathLike) -> dict[str, Any]:
+    """Return a report, whose certificates are sealed records; ValueError says what is wrong with the file."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -106,4 +113,4 @@ def read_json(path: PathLike) -> list[dict[str, Any]]:
     records = data.get("certificates") if isinstance(data, dict) else None
     if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
         raise ValueError(f"{path} has no certificates; accepted: what `verify run --json` writes")
-    return records
+    return data

@@ -5,7 +5,7 @@ import sympy as sp
 from flint import arb
 
 import minigan as mg
-from verify import fgan, generator, lotus
+from verify import divergences, fgan, generator, lotus
 from verify.claims import dirac as dirac_claims
 from verify.claims import (
     errata_criterion,
@@ -16,18 +16,21 @@ from verify.claims import (
     metric,
     prop2,
     prop2_literal,
+    theorem1,
     trained,
 )
 from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
 from verify.claims import lotus as lotus_claims
 from verify.decide import Verdict
+from verify.densities import IsotropicNormal, Laplace
 from verify.proof import PROFILES
 from verify.registry import REGISTRY
 from verify.runner import certificate
 
 CACHED = (generator.pathwise, generator.jsd_gradient, generator.unfrozen, generator.descent, fgan.bound)
 TINY = 1 + arb(2) ** -40  # exact
+OFF = "2.000000000001"  # a scale off by 1e-12
 NORMALS, CAUCHYS = generator.NormalGame, generator.CauchyGame
 
 
@@ -68,6 +71,16 @@ def reversed_score(self, parameter, z, right=NORMALS.score):
 
 
 PLANTED = [
+    ("T1.identity.normal-wider", theorem1, "_log", lambda n: (arb(n) / 2).log()),
+    ("T1.identity.cauchy-cauchy", theorem1, "jsd", scaled(theorem1.jsd, arb(1) / 2)),
+    ("T1.identity.laplace-laplace", theorem1, "jsd", lambda p, q, digits: divergences.jsd(p, Laplace(1, OFF), digits)),
+    (
+        "T1.identity.normal-784",
+        theorem1,
+        "c",
+        lambda p, q, digits: divergences.c(p, IsotropicNormal(784, "1.100000000001"), digits),
+    ),
+    ("T1.kl-form.normal-normal", theorem1, "kl", swapped(theorem1.kl)),
     ("P2.step.exact", prop2, "discriminator", swapped(prop2.discriminator)),
     ("P2.step.exact", prop2, "tv", lambda p, q: prop2_literal.tv(p, q) ** 2),
     ("P2.convex.random", prop2, "discriminator", swapped(prop2.discriminator)),

@@ -21,6 +21,7 @@ from verify.balls import precision
 from verify.certificate import Certificate, digest
 from verify.cli import main
 from verify.densities import Laplace, Mixture, Normal
+from verify.output import seal
 from verify.specimens import network
 from verify.trained import NotCertifiable, certify_networks, certify_pair, certify_run, discriminator
 from verify.trained.logit import split
@@ -362,7 +363,7 @@ def resealed(file, notes=None, statement=None):
     record["notes"] = notes(record["notes"]) if notes else record["notes"]
     record["statement"] = statement(record["statement"]) if statement else record["statement"]
     record["digest"] = digest({key: value for key, value in record.items() if key != "digest"})
-    file.write_text(json.dumps(report))
+    file.write_text(json.dumps({**report, "digest": seal(report)}))
 
 
 def test_a_lie_about_a_run_is_refused(certified, capsys):

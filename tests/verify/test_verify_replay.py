@@ -10,7 +10,7 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 from verify import load_claims
 from verify.certificate import digest
 from verify.cli import main
-from verify.output import read_json
+from verify.output import read_json, seal
 from verify.replay import replay
 from verify.runner import run
 
@@ -134,7 +134,8 @@ def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
 def test_a_file(tmp_path, capsys, records):
     path = tmp_path / "certificates.json"
     good, bad = records[IDS[2]], changed(records[IDS[0]], ("seconds",), 1e9, seal=False)
-    path.write_text(json.dumps({"certificates": [good, bad]}))
+    report = {"certificates": [good, bad]}
+    path.write_text(json.dumps({**report, "digest": seal(report)}))
     assert main(["replay", str(path)]) == 1
     out = capsys.readouterr().out
     assert "REFUSED" in out
@@ -145,6 +146,32 @@ def test_a_file(tmp_path, capsys, records):
     assert main(["replay", str(path), "--only", "T1.kl-form.exponential-exponentia"]) == 2
     err = capsys.readouterr().err
     assert "did you mean 'T1.identity.exponential-exponential'?); accepted: an id in " in err
+
+
+def test_one_changed_digit_of_a_file(tmp_path, capsys):
+    """Any digit that `run --json` wrote: in a ball, in a text, in a seal, in what the report says of itself."""
+    path = tmp_path / "c.json"
+    assert main(["run", "--only", "P1.pointwise.c*", "--workers", "1", "--json", str(path)]) == 0
+    assert main(["replay", str(path)]) == 0
+    assert "REFUSED" not in capsys.readouterr().out
+    text = path.read_text()
+    places = [k for k, one in enumerate(text) if one.isdigit()]
+    assert len(places) > 200
+    for k in places:
+        other = str((int(text[k]) + 1) % 10) if text[k] != "9" else "1"
+        path.write_text(text[:k] + other + text[k + 1 :])
+        assert main(["replay", str(path)]) == 1, text[k - 20 : k + 20]
+        assert "REFUSED" in capsys.readouterr().out
+
+
+def test_a_certificate_left_out_of_a_file(tmp_path, capsys):
+    path = tmp_path / "c.json"
+    assert main(["run", "--only", "P1.pointwise.[cs]*", "--workers", "1", "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    del report["certificates"][0]
+    path.write_text(json.dumps(report))
+    assert main(["replay", str(path)]) == 1
+    assert f"{path} REFUSED: the digest does not match" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
