@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 from numbers import Rational
 from typing import Any
 
+import numpy as np
 from flint import arb, ctx, fmpq
 
-Exact = int | Fraction | str | float  # what a parameter may be given as
+Exact = int | Fraction | str  # what a parameter may be given as
 
 MAX_DIGITS = 10_000
 
@@ -50,23 +52,24 @@ def check_digits(digits: object) -> int:
 def exact(name: str, value: Any) -> Fraction:
     """Return `value` as the rational number it is.
 
-    Texts are read in decimal or as a quotient ("0.1" and "1/10" are one tenth).  A float is the binary fraction
-    that it stores: 0.1 is 3602879701896397/36028797018963968, and every repr shows it.
+    Texts are read in decimal or as a quotient ("0.1" and "1/10" are one tenth).  A float is refused: 0.1 stores
+    3602879701896397/36028797018963968, and a certificate would be of that.
 
-    >>> exact("sigma", "0.1"), exact("sigma", 0.5)
+    >>> exact("sigma", "0.1"), exact("sigma", Fraction(0.5))
     (Fraction(1, 10), Fraction(1, 2))
     """
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool | np.bool_):
             raise TypeError
-        if isinstance(value, str | float | Rational):
+        if isinstance(value, Rational):  # whole numbers of NumPy among them, which flint does not read
+            return Fraction(int(value.numerator), int(value.denominator))
+        if isinstance(value, str):
             return Fraction(value)
-        if hasattr(value, "item"):  # a NumPy scalar
-            return exact(name, value.item())
         raise TypeError
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+    except (TypeError, ValueError, ZeroDivisionError):
+        meant = f"; Fraction({value!r}) is the float exactly" if isinstance(value, float) and isfinite(value) else ""
         raise ValueError(
-            f"{name} is {value!r}; accepted: a finite number as int, Fraction, float, or text such as '1/2' or '0.1'"
+            f"{name} is {value!r}; accepted: a rational number as int, Fraction or text such as '1/2' or '0.1'{meant}"
         ) from None
 
 

@@ -1,5 +1,7 @@
 """Every claim is proved and every wrong statement refuted; the tools of the claims, against oracles."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -88,7 +90,7 @@ class TestBoxes:
         def value(mu, t):
             with precision(40):
                 sigma = str(arb(t).exp().mid().str(35, radius=False))
-            return c(Normal(0, 1), Normal(mu, sigma), 30)
+            return c(Normal(0, 1), Normal(Fraction(mu), sigma), 30)
 
         with precision(40):
             first = [

@@ -230,7 +230,8 @@ class TestCanonical:
 NONSENSE = {
     "Normal(0, -1)": (lambda: Normal(0, -1), "sigma is -1; accepted: a number > 0"),
     "Normal(0, 0)": (lambda: Normal(0, 0), "sigma is 0"),
-    "Normal('x', 1)": (lambda: Normal("x", 1), "mu is 'x'; accepted: a finite number"),
+    "Normal('x', 1)": (lambda: Normal("x", 1), "mu is 'x'; accepted: a rational number"),
+    "Normal(0.1, 1)": (lambda: Normal(0.1, 1), r"mu is 0.1; accepted: .*text such as '1/2' or '0.1'; Fraction\(0.1\)"),
     "Laplace": (lambda: Laplace(0, "-1/2"), "b is -1/2"),
     "Cauchy": (lambda: Cauchy(float("nan"), 1), "mu is nan"),
     "StudentT": (lambda: StudentT(0), "nu is 0"),
@@ -241,7 +242,10 @@ NONSENSE = {
     "Radial": (lambda: Radial(0), "d is 0; accepted: a whole number >= 1"),
     "Isotropic": (lambda: IsotropicNormal(2.5), "d is 2.5"),
     "weights": (lambda: Mixture(["1/2", "1/3"], [Normal(), Normal(1)]), "with sum 5/6; accepted: .* sum 1 exactly"),
-    "float weights": (lambda: Mixture([0.1, 0.9], [Normal(), Normal(1)]), "sum 1 exactly"),
+    "float weights": (
+        lambda: Mixture([0.1, 0.9], [Normal(), Normal(1)]),
+        "weights is 0.1; accepted: a rational number",
+    ),
     "negative weight": (lambda: Mixture(["3/2", "-1/2"], [Normal(), Normal(1)]), "accepted: numbers >= 0"),
     "lengths": (lambda: Mixture([1], [Normal(), Normal(1)]), "weights has length 1, components 2"),
     "component": (lambda: Mixture([1], [Discrete([1])]), "accepted: densities on the line"),

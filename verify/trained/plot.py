@@ -1,5 +1,6 @@
 """D against D*: where a trained discriminator lacks what, on the densities it was trained between."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from scipy.optimize import brentq
 
 from minigan.plots import save
 from minigan.training.files import PathLike, write_whole
-from verify.balls import exact
 from verify.densities import Density
 from verify.trained.run import Optimality
 
@@ -23,7 +23,7 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     """Return D and D* over the densities, and below them the integrand of the gap, (p + q) KL(D* || D)."""
     x = _window(found, points)
     p, q = found.p.pdf(x), found.q.pdf(x)
-    s = np.array([float(found.D.logit(arb(v), exact("x", v))) for v in x.tolist()])
+    s = np.array([float(found.D.logit(arb(v), Fraction(v))) for v in x.tolist()])
     best = found.p.logpdf(x) - found.q.logpdf(x)
     lacking = p * (_softplus(-s) - _softplus(-best)) + q * (_softplus(s) - _softplus(best))
     picture = Figure(figsize=(7, 5.2), layout="constrained")

@@ -207,9 +207,9 @@ def load(run: PathLike) -> tuple[Normal, Normal, Network]:
             raise RunError(f"{folder}: a run of {name!r}; accepted: a run of 'gaussian'")
         recipe = get_recipe(name)
         config = recipe.configure({key: str(value) for key, value in settings.items()})
-        p = Normal(config.mu, config.sigma)
+        p = Normal(Fraction(config.mu), Fraction(config.sigma))
         G, D = recipe.networks(config, Setting(dtype=dtype))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise RunError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from None
     for net, file in ((G, "generator.npz"), (D, "discriminator.npz")):
         try:
