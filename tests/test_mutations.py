@@ -145,8 +145,8 @@ def test_in_a_cotangent(objective, which, monkeypatch):
     right = getattr(type(objective), method)
 
     def plant_by(patch, factor):
-        def wrong(self, *logits):
-            results = right(self, *logits)
+        def wrong(self, *logits, ops=None):
+            results = right(self, *logits, ops=ops)
             return tuple(r * factor if i == place and self is objective else r for i, r in enumerate(results))
 
         patch.setattr(type(objective), method, wrong)

@@ -90,6 +90,7 @@ def test_same_batch_repeats_both_players_on_one_batch(fakes):
 
 def test_simultaneous_draws_once_and_updates_each_player_once():
     game, real, noise, log = logged(rng=LoggedStream())
+    game.fakes = mg.fresh_fakes  # the only way it accepts: the fakes of G's own pass
     forwards = []
     for name, net in (("G", game.G), ("D", game.D)):
 
