@@ -72,26 +72,20 @@ def whole_gan(body, *, outputs, ops="reference", seed=0):
 
 
 @st.composite
-def chains(draw, n_in, n_out, *, spread_out=False):
+def chains(draw, n_in, n_out):
     """A network's layers (n_in,) -> (n_out,) of hypothesis-drawn kinds and widths.
 
-    Every choice is well conditioned, for the exact gates.  Batch norm sees an affine map of the data, and a nonlinear
-    layer follows it: through linear ones alone it would fix the mean of the logits and with it, to first order, the
-    cost.  `spread_out`, for the G below such a D: no layer that makes its outputs nearly equal, because the mean
-    that D's batch norm subtracts would then take their digits.
+    Every choice is well conditioned, for the exact gates: batch norm sees an affine map of the data, not of values
+    that other layers have made nearly equal, because the mean that it subtracts would take their digits.
     """
     width = draw(st.integers(5, 9))
     eps = draw(st.sampled_from([1e-5, 1e-3, 0.1]))
-    seconds = [
-        [], [mg.BatchNorm(width, eps=eps)], [mg.BatchNorm.keras(width)], [mg.Reshape((width, 1)), mg.Flatten()]
-    ]  # fmt: skip
+    seconds = [[], [mg.BatchNorm(width, eps=eps)], [mg.BatchNorm.keras(width)], [mg.Reshape((width, 1)), mg.Flatten()]]
     chain = [mg.Dense(n_in, width), *draw(st.sampled_from(seconds))]
     for _ in range(draw(st.integers(1, 2))):
         wider = draw(st.integers(5, 9))
         bias, pieces, rate = draw(st.booleans()), draw(st.integers(2, 4)), draw(st.sampled_from([0.2, 0.5]))
-        activations = [mg.LeakyReLU(0.2), mg.Tanh()]
-        if not spread_out:
-            activations += [mg.ReLU(), mg.Sigmoid(), mg.Softplus(), mg.Softmax()]
+        activations = [mg.LeakyReLU(0.2), mg.Tanh(), mg.ReLU(), mg.Sigmoid(), mg.Softplus(), mg.Softmax()]
         choices = [
             [mg.Maxout(width, wider, pieces=pieces)],
             [mg.Tanh(), mg.Dropout(rate), mg.Dense(width, wider)],
@@ -173,7 +167,14 @@ def forward(net, x, *, train=True, seed=1):
 
 def dense_gan(*, hidden=5, noise=3, data=4, outputs=1, dtype="float64", ops="reference", seed=0):
     """G and D with batch norm, dropout and smooth and kinked activations."""
-    G = [mg.Dense(noise, hidden), mg.BatchNorm(hidden), mg.LeakyReLU(0.2), mg.Dense(hidden, data), mg.Tanh()]
+    G = [
+        mg.Dense(noise, hidden),
+        mg.BatchNorm(hidden),
+        mg.LeakyReLU(0.2),
+        mg.Dropout(0.2),
+        mg.Dense(hidden, data),
+        mg.Tanh(),
+    ]
     D = [
         mg.Dense(data, hidden),
         mg.BatchNorm(hidden),

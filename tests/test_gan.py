@@ -5,26 +5,35 @@ import pytest
 from cases import (
     BACKENDS,
     BODIES,
+    LAYOUTS,
     OBJECTIVES,
     X_FAKE,
     X_REAL,
     Z,
     chains,
     gan,
+    laid_out,
     mask,
     network,
     outputs_of,
     snapshot,
     whole_gan,
 )
-from gradients import check_discriminator, check_generator, check_objective, check_steps_along
+from gradients import (
+    TENSOR_GATE,
+    assert_tensor,
+    check_discriminator,
+    check_generator,
+    check_objective,
+    check_steps_along,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from spies import Counted, LoggedStream, products
 
 import minigan as mg
 from minigan import layers, losses
-from minigan.gan import batch_judge, discriminator_gradient, running_judge, tracking_judge
+from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
 
 PASSES = [mg.separate, mg.joint]
 JUDGES = [batch_judge, running_judge, tracking_judge]
@@ -71,24 +80,48 @@ def test_every_layer_and_objective_is_in_a_whole_step():
     assert {type(o) for o in OBJECTIVES} == set(losses.OBJECTIVES.values())
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
-@given(
-    st.data(),
-    st.sampled_from(OBJECTIVES),
-    st.sampled_from(PASSES),
-    st.sampled_from(JUDGES),
-    st.integers(16, 24),
-    st.integers(16, 24),
-    st.integers(0, 2**16),
-)
-def test_both_steps_along_a_direction(ops, data, objective, through, judge, n, m, seed):
-    """Networks of any layers, widths and batch sizes."""
-    D = data.draw(chains(4, outputs_of(objective)))
-    G = data.draw(chains(3, 4, spread_out=any(isinstance(layer, mg.BatchNorm) for layer in D)))
+@st.composite
+def games(draw):
+    """Networks of any layers, widths and batch sizes, objective, data, how they are seen, and the random stream.
+
+    A D with batch norm judges here by its running statistics: batch statistics of what any G makes may be ill
+    conditioned.  That way through D has the gates above, per tensor, on networks that are not.
+    """
+    objective, seed = draw(st.sampled_from(OBJECTIVES)), draw(st.integers(0, 2**16))
+    D, G = draw(chains(4, outputs_of(objective))), draw(chains(3, 4))
+    normed = any(isinstance(layer, mg.BatchNorm) for layer in D)
+    how = {
+        "through": draw(st.sampled_from(PASSES)),
+        "judge": running_judge if normed else draw(st.sampled_from(JUDGES)),
+    }
+    ops, n, m = draw(st.sampled_from(BACKENDS)), draw(st.integers(16, 24)), draw(st.integers(16, 24))
     G, D = network(G, ops=ops, seed=seed, spread=0.2), network(D, ops=ops, seed=seed + 1, spread=0.2)
-    shapes = ((n, 4), (m, 4), (m, 3), D.theta.shape, G.theta.shape)
-    arrays = map(np.random.default_rng(seed + 2).standard_normal, shapes)
-    check_steps_along(G, D, objective, *arrays, through=through, judge=judge)
+    rng = np.random.default_rng(seed + 2)
+    return G, D, objective, [rng.standard_normal(shape) for shape in ((n, 4), (m, 4), (m, 3))], how, rng
+
+
+@given(games(), st.tuples(*3 * [st.sampled_from(LAYOUTS)]))
+def test_both_steps_along_a_direction(game, layouts):
+    G, D, objective, arrays, how, rng = game
+    arrays = [laid_out(a, layout) for a, layout in zip(arrays, layouts, strict=True)]
+    v, w = rng.standard_normal(D.theta.shape), rng.standard_normal(G.theta.shape)
+    check_steps_along(G, D, objective, *arrays, v, w, **how)
+
+
+@given(games())
+def test_both_gradients_in_float32(game):
+    """Those of the same numbers in float64, to 450 units of float32 (the tensor gate in its units), and in float32."""
+    results = {}
+    for dtype in ("float32", "float64"):
+        G, D, objective, arrays, how, _ = game
+        G, D = (net.astype("float32").astype(dtype) for net in (G, D))
+        x_real, x_fake, z = (a.astype("float32").astype(dtype) for a in arrays)
+        g_D, saw_D = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=how["through"])
+        g_G, saw_G = generator_gradient(G, D, objective, z, rng=mask(), judge=how["judge"])
+        results[dtype] = (g_D, g_G, saw_D.s_real, saw_D.s_fake, saw_G.s_fake, saw_D.value, saw_G.value)
+        assert {a.dtype for a in results[dtype]} == {np.dtype(dtype)}
+    for got, want in zip(*results.values(), strict=True):
+        assert_tensor(got, want, gate=TENSOR_GATE * np.finfo("float32").eps / np.finfo("float64").eps)
 
 
 # --- what a step computes -------------------------------------------------------------------------
@@ -123,13 +156,10 @@ class TestMatrixProducts:
 
 
 class TestRandomStreams:
-    """dense_gan's D has one dropout of 5 units, and G here one of 5 too."""
+    """G and D have one dropout of 5 units each."""
 
     def game(self, **kwargs):
-        game = gan(rng=LoggedStream(), **kwargs)
-        game.G = network([mg.Dense(3, 5), mg.Dropout(0.5), mg.Dense(5, 4)])
-        game.optimizer_G = mg.Adam(game.G, lr=0.01)
-        return game
+        return gan(rng=LoggedStream(), **kwargs)
 
     @pytest.mark.parametrize(("through", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.joint, [(10, 5)])])
     def test_discriminator_step_draws_a_mask_a_pass_real_first(self, through, want):
@@ -168,8 +198,8 @@ def test_D_is_bit_identical_after_a_generator_step(judge):
 
 def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_does():
     game, by_hand = gan(judge=tracking_judge), gan()
-    x_fake = by_hand.G.forward(Z, train=True)[0]
-    by_hand.D.forward(x_fake, train=True, rng=mask())
+    x_fake = by_hand.G.forward(Z, train=True, rng=by_hand.rng)[0]
+    by_hand.D.forward(x_fake, train=True, rng=by_hand.rng)
     game.update_G(Z)
     assert snapshot(game.D) == snapshot(by_hand.D)
 

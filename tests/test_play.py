@@ -103,7 +103,7 @@ def test_simultaneous_draws_once_and_updates_each_player_once():
     assert sorted(log[:2]) == ["noise", "real"]
     assert sorted(log[2:]) == ["update D", "update G"]
     assert forwards == ["G", "D", "D"]
-    assert game.rng.log == [(6, 5)] * 2  # D's mask on real, D's mask on fake
+    assert game.rng.log == [(6, 5)] * 3  # a mask of G, of D on real and of D on fake
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
