@@ -5,8 +5,9 @@ import fnmatch
 import inspect
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from tqdm import tqdm
 
 from minigan._names import unknown
 from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
+from minigan.training import RunError
 from minigan.training.files import write_whole
 from verify import output
 from verify.certificate import Certificate
+from verify.decide import Undecided
 from verify.proof import PROFILES, Profile
 from verify.registry import RIGOR, Claim, load_claims
 from verify.replay import Replayed, replay_all
@@ -105,13 +108,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def require_files(files: Mapping[str, Path]) -> None:
+    """Refuse files that could not be written, and one file for two things; what is there is replaced, at the end."""
+    for name, path in files.items():
+        try:
+            if path.is_dir() or not path.parent.is_dir():
+                raise ValueError(f"--{name} {path}; accepted: a file in a folder that exists")
+            handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # as `write_whole` does
+        except OSError as error:
+            raise ValueError(f"--{name} {path}: {error.strerror}; accepted: a file that can be written") from None
+        os.close(handle)
+        os.unlink(probe)
+    by_path = {path.resolve(): name for name, path in files.items()}
+    if len(by_path) < len(files):
+        raise ValueError(f"{', '.join(f'--{name} {path}' for name, path in files.items())}; accepted: different files")
+
+
 def command_run(args: Any) -> int:
     """Check claims, print the table, write the files."""
     claims = load_claims().select(args.only)
     files = {name: path for name in WRITERS if (path := getattr(args, name)) is not None}
-    for name, path in files.items():  # before the work, not after it
-        if path.is_dir() or not path.parent.is_dir():
-            raise ValueError(f"--{name} {path}; accepted: a file in a folder that exists")
+    require_files(files)  # before the work, not after it
     start = time.perf_counter()
     processes = min(args.workers or cores(), len(claims))
     with tqdm(total=len(claims), unit="claim", disable=None, leave=False) as bar:
@@ -207,6 +224,9 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -
     except (ValueError, OSError) as error:
         print(f"{prog} {args.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except (RunError, Undecided) as error:
+        print(f"{prog} {args.command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
-        print(f"{prog} {args.command}: interrupted", file=sys.stderr)
+        print(f"{prog} {args.command}: interrupted; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED

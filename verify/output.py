@@ -108,7 +108,7 @@ def read_json(path: PathLike) -> dict[str, Any]:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     records = data.get("certificates") if isinstance(data, dict) else None
     if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):

@@ -50,6 +50,8 @@ def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
         with precision(profile.digits + GUARD):
             check(proof)
     except Exception as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # Ctrl-C inside of an integrand leaves `acb.integral` as a SystemError
         proof.checks.append(Check(f"{type(error).__name__}: {error}", "holds", Verdict.UNDECIDED))
     return proof
 

@@ -71,11 +71,44 @@ def test_a_false_claim_fails_the_run_and_is_explained(capsys, false_claim):
         (["list", "Z9*"], "unknown claim 'Z9*'"),
         (["run", "--only", SOME, "--json", "/no/such/folder/x.json"], "accepted: a file in a folder that exists"),
         (["run", "--only", SOME, "--html", "/"], "accepted: a file in a folder that exists"),
+        (["run", "--only", SOME, "--json", "x" * 300], "name too long; accepted: a file that can be written"),
+        (["run", "--only", SOME, "--json", "a", "--html", "./a"], "--json a, --html a; accepted: different files"),
     ],
 )
 def test_wrong_usage_is_explained(argv, message, capsys):
     assert main(argv) == 2
-    assert message in capsys.readouterr().err
+    found = capsys.readouterr()
+    assert message in found.err
+    assert not found.out  # no claim was checked first
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert main(["run", "--only", SOME, "--json", str(tmp_path / "x.json")]) == 2
+    found = capsys.readouterr()
+    assert "Permission denied; accepted: a file that can be written" in found.err
+    assert not found.out
+
+
+def test_files_that_exist_are_replaced_at_the_end(tmp_path):
+    files = {name: tmp_path / f"c.{name}" for name in ("json", "html", "markdown")}
+    for file in files.values():
+        file.write_text("old")
+    options = [text for name, file in files.items() for text in (f"--{name}", str(file))]
+    assert main(["run", "--only", "T1.identity.u*", "--workers", "1", *options]) == 0
+    assert all("T1.identity.uniform-uniform" in file.read_text() for file in files.values())
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_interrupted_run(tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("verify.cli.run", interrupt)
+    assert main(["run", "--only", SOME, "--json", str(tmp_path / "c.json")]) == 130
+    assert capsys.readouterr().err == "python -m verify run: interrupted; nothing was written\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
 
-from flint import arb, ctx
+from flint import acb, arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -270,6 +270,18 @@ class TestRunner:
         assert not passed([one])
         assert reason in " ".join(reasons(one))
         assert reason in table([one])
+
+    def test_an_interrupt_in_an_integrand_is_none_of_its_errors(self):
+        """Otherwise Ctrl-C would make one claim undecided, and the run would go on."""
+
+        def integrate(proof):
+            acb.integral(interrupt, 0, 1)
+
+        def interrupt(x, analytic):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            certificate(register(Registry(), integrate))
 
     def test_an_empty_run_does_not_pass(self):
         assert not passed([])

@@ -176,7 +176,9 @@ def test_a_certificate_left_out_of_a_file(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "is no JSON"), ("{", "is no JSON"), ("[]", "has no certificates"),
+    [("", "is no JSON"), ("{", "is no JSON"),
+     ("[" * 100_000, "is no JSON"), ('{"a": ' + "1" * 5000 + "}", "is no JSON"),
+     ("\0", "is no JSON"), ("[]", "has no certificates"),
      ('{"certificates": []}', "has no certificates"),
      ('{"certificates": [3]}', "has no certificates"), ("{}", "has no certificates")],
 )  # fmt: skip
