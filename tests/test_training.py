@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +21,10 @@ from minigan.training import (
     Callback,
     EarlyStop,
     Evaluate,
+    Experiment,
     ProgressBar,
     RunError,
+    claim,
     new_folder,
     random_streams,
     read_arrays,
@@ -69,6 +73,15 @@ def test_a_run_folder_is_complete(in_tmp):
     assert config["recipe"] == "gaussian"
     assert config["settings"]["batch_size"] == 20
     assert set(config["versions"]) == {"minigan", "numpy", "python"}
+    assert [layer["layer"] for layer in config["networks"]["D"]] == ["Dense", "ReLU", "Dense"]
+    assert config["networks"]["G"] == small().gan.G.describe()
+    from threadpoolctl import threadpool_info
+
+    used = [found for found in threadpool_info() if found["user_api"] == "blas"]
+    assert [(b["name"], b["version"], b["threads"]) for b in config["blas"]] == [
+        (found["internal_api"], found["version"], found["num_threads"]) for found in used
+    ]
+    assert all(set(b) == {"name", "version", "architecture", "threads"} for b in config["blas"])
 
 
 def test_the_stored_generator_is_the_trained_one(in_tmp):
@@ -118,8 +131,19 @@ class TestFolders:
     def test_numbers_go_on_and_nothing_is_overwritten(self, in_tmp):
         assert [new_folder("x").name for _ in range(3)] == ["001", "002", "003"]
         (in_tmp / "runs/x/007").mkdir()
-        (in_tmp / "runs/x/notes").mkdir()
+        for name in ("notes", "²", "٩"):  # ² is a digit to Python, and ٩ (9) a decimal: neither is a number of ours
+            (in_tmp / "runs/x" / name).mkdir()
         assert new_folder("x").name == "008"
+
+    def test_a_number_that_another_process_took_is_passed_over(self, in_tmp, monkeypatch):
+        (in_tmp / "runs/x/001").mkdir(parents=True)
+        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # what was there before the other one
+        assert [new_folder("x").name for _ in range(2)] == ["002", "003"]
+
+    def test_many_at_once_get_a_folder_each(self, in_tmp):
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: new_folder("x").name, range(40)))
+        assert sorted(made) == [f"{n:03d}" for n in range(1, 41)]
 
     def test_out_must_be_new_or_empty(self, in_tmp):
         (in_tmp / "empty").mkdir()
@@ -134,6 +158,63 @@ class TestFolders:
         with pytest.raises(RunError, match="--out file/below: Not a directory"):
             new_folder("x", out="file/below")
         assert new_folder("x", out="deep/er").is_dir()
+
+    def test_a_run_folder_may_be_any_path(self, in_tmp):
+        class Named(os.PathLike):
+            def __fspath__(self):
+                return "named"
+
+        for folder in ("text", Path("path"), Named()):
+            assert train(small(), folder=folder)["status"] == "completed"
+        for name in ("text", "path", "named"):
+            assert {p.name for p in (in_tmp / name).iterdir()} == FILES
+
+    def test_a_run_is_not_trained_over(self, in_tmp):
+        train(small(), folder="run")
+        before = {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()}
+        with pytest.raises(RunError, match="run exists and is not empty; accepted: a new or an empty folder"):
+            train(small(iterations="2"), folder="run")
+        assert {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()} == before
+        (in_tmp / "file").write_text("mine")
+        with pytest.raises(RunError, match="file exists and is not empty"):
+            train(small(), folder="file")
+        with pytest.raises(RunError, match="file/below: Not a directory"):
+            train(small(), folder="file/below")
+
+    @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+    def test_of_those_who_claim_one_folder_one_gets_it(self, in_tmp, monkeypatch, links):
+        def no_link(*_):
+            raise PermissionError(1, "Operation not permitted")
+
+        if not links:
+            monkeypatch.setattr(os, "link", no_link)
+        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # each looked before any had written
+
+        def take(number):
+            try:
+                return claim("run", "config.json", {"number": number}) and number
+            except RunError:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            (winner,) = [number for number in pool.map(take, range(40)) if number is not None]
+        assert read_json("run/config.json") == {"number": winner}
+        assert os.listdir("run") == ["config.json"]
+
+    def test_files_are_as_readable_as_any_other(self, in_tmp):
+        for mask, mode in ((0o022, 0o644), (0o027, 0o640)):
+            before = os.umask(mask)
+            try:
+                path = write_json("a.json", {})
+                assert os.umask(mask) == mask
+            finally:
+                os.umask(before)
+            assert path.stat().st_mode & 0o777 == mode
+
+    def test_a_folder_that_is_not_there_is_named(self, in_tmp):
+        with pytest.raises(FileNotFoundError) as caught:
+            write_json("nowhere/a.json", {})
+        assert caught.value.filename == "nowhere/a.json"
 
     def test_a_failed_write_leaves_the_old_file_and_no_litter(self, in_tmp):
         write_json("a.json", {"x": 1})
@@ -170,7 +251,78 @@ class TestFolders:
             load_generator("run")
 
 
+def normalised(*, D_state=1.0, lr=0.01):
+    """An experiment whose players have batch norm; in iteration 3 D's first running variance times `D_state`."""
+    streams = random_streams(0)
+    G = mg.Network([mg.Dense(2, 3), mg.BatchNorm(3), mg.ReLU(), mg.Dense(3, 1)], rng=streams["weights_G"])
+    D = mg.Network([mg.Dense(1, 3), mg.BatchNorm(3), mg.ReLU(), mg.Dense(3, 1)], rng=streams["weights_D"])
+    gan = mg.GAN(G, D, mg.SGD(G, lr=lr), mg.SGD(D, lr=lr), mg.NonSaturating())
+    data, noise, count = streams["data"], streams["noise"], iter(range(1, 100))
+
+    def play():
+        played = mg.alternating(gan, lambda: data.normal(4, 2, (8, 1)), lambda: noise.standard_normal((8, 2)))
+        if next(count) == 3:
+            D.state["1.running_var"][...] *= D_state
+        return played
+
+    return Experiment("normalised", {"seed": 0}, gan, play, 5, streams)
+
+
 class TestDivergence:
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_every_loss_that_is_not_finite_diverges(self, value):
+        experiment = small()
+        play = experiment.play
+
+        def wrong():
+            played = play()
+            return played[0], mg.gan.Outcome(value, None, played[1].s_fake)
+
+        experiment.play = wrong
+        summary = train(experiment)
+        assert (summary["status"], summary["iterations"]) == ("diverged", 0)
+        assert f"g_loss is {value} at iteration 1" in summary["error"]
+
+    def test_parameters_are_looked_at_after_the_last_update(self, in_tmp):
+        """One update, at a rate that float32 does not hold: the losses, taken before it, are fine."""
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        settings = {"data": "digits", "lr": "1e39", "batch_size": "20", "iterations": "1"}
+        summary = train_recipe("mnist-maxout", settings=settings, out="run")
+        assert (summary["status"], summary["iterations"]) == ("diverged", 0)
+        assert summary["divergence"]["quantity"] in ("a parameter of G", "a parameter of D")
+        assert not np.isfinite(float(summary["divergence"]["value"]))
+        for name in ("generator", "discriminator"):
+            assert all(np.isfinite(v).all() for v in read_arrays(in_tmp / f"run/{name}.npz").values())
+
+    def test_running_statistics_are_looked_at_and_come_back(self, in_tmp):
+        same = normalised()
+        train(same, iterations=2)
+        experiment = normalised(D_state=math.inf)
+        summary = train(experiment, folder="run")
+        assert (summary["status"], summary["iterations"]) == ("diverged", 2)
+        assert summary["divergence"] == {"iteration": 3, "quantity": "1.running_var of D", "value": math.inf}
+        for net, name in ((same.gan.G, "generator"), (same.gan.D, "discriminator")):
+            stored = read_arrays(in_tmp / f"run/{name}.npz")
+            assert set(stored) == {*net.parameters(), *net.state}
+            for key, value in {**net.parameters(), **net.state}.items():
+                np.testing.assert_array_equal(stored[key], value)
+
+    def test_an_older_pullback_refuses_after_the_parameters_came_back(self):
+        experiment = normalised(D_state=math.inf)
+        play, pullbacks = experiment.play, {}
+
+        def watched():
+            played = play()
+            for net, width in ((experiment.gan.G, 2), (experiment.gan.D, 1)):
+                pullbacks[width] = net.forward(np.ones((4, width)), train=True)[1]
+            return played
+
+        experiment.play = watched
+        assert train(experiment)["status"] == "diverged"
+        for pullback in pullbacks.values():
+            with pytest.raises(mg.StaleBackwardError):
+                pullback(np.ones((4, 1), dtype="float32"))
+
     def poisoned(self, at=4):
         experiment = small()
         play, count = experiment.play, iter(range(1, 100))
@@ -208,6 +360,11 @@ class TestDivergence:
         assert all(np.isfinite(v).all() for v in stored.values())
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 class TestCallbacks:
     def test_evaluate_adds_to_the_metrics_of_its_iterations(self, in_tmp):
         experiment, folder = small(), new_folder("gaussian")
@@ -220,6 +377,47 @@ class TestCallbacks:
         summary = train(small(), folder=new_folder("gaussian"), callbacks=hooks)
         assert (summary["status"], summary["iterations"]) == ("stopped early", 4)
         assert summary["reason"] == "seen was not below 2 in 2 measurements"
+
+    def test_an_equal_value_is_not_smaller(self):
+        hooks = [Evaluate(lambda: {"seen": 2.0}, every=1), EarlyStop("seen", patience=2)]
+        assert train(small(), callbacks=hooks)["iterations"] == 3
+
+    def test_metrics_may_be_numpys_numbers_or_not_finite(self, in_tmp):
+        numbers = {"a": np.float32(0.5), "b": np.int64(3), "c": math.nan, "d": np.array([1, 2])}
+        summary = train(small(), folder="run", callbacks=[Evaluate(lambda: numbers, every=6)])
+        assert summary["status"] == "completed"
+        want = {"a": 0.5, "b": 3, "c": "nan", "d": [1, 2]}
+        assert lines(in_tmp / "run")[-1].items() >= want.items()
+        assert read_json("run/summary.json")["metrics"].items() >= want.items()
+
+    def test_metrics_are_not_written_over_a_file_that_is_there(self, in_tmp):
+        class Other(Callback):
+            def on_start(self, run):
+                (run.folder / "metrics.jsonl").write_text("another's")
+
+        with pytest.raises(FileExistsError):
+            train(small(), folder="run", callbacks=[Other()])
+        assert (in_tmp / "run/metrics.jsonl").read_text() == "another's"
+
+    def test_warnings_are_off_in_the_game_only(self):
+        seen = {}
+
+        class Watch(Callback):
+            def on_start(self, run):
+                seen["start"] = np.geterr()["over"]
+
+            def on_iteration(self, run):
+                seen["iteration"] = np.geterr()["over"]
+
+            def on_end(self, run):
+                seen["end"] = np.geterr()["over"]
+
+        experiment = small()
+        play = experiment.play
+        experiment.play = lambda: seen.update(play=np.geterr()["over"]) or play()
+        with np.errstate(over="raise"):
+            train(experiment, callbacks=[Watch()])
+        assert seen == {"start": "raise", "play": "ignore", "iteration": "raise", "end": "raise"}
 
     def test_a_recipe_evaluates_and_stops_early(self, in_tmp):
         recipe = get_recipe("gaussian")
@@ -253,11 +451,38 @@ class TestCallbacks:
         assert len(log) == 10
         assert log[0].startswith("2 [D loss: ")
 
-    def test_a_bar_on_a_terminal(self):
-        class Terminal(io.StringIO):
-            def isatty(self):
-                return True
+    def test_a_bar_ends_where_the_training_does(self):
+        stream = Terminal()
+        hooks = [Evaluate(lambda: {"seen": 2.0}, every=1), EarlyStop("seen", patience=4), ProgressBar(stream)]
+        train(small(iterations="1000"), callbacks=hooks)
+        assert "5/1000" in stream.getvalue()
 
+    @pytest.mark.parametrize("kind", [io.StringIO, lambda: Terminal()], ids=["log", "bar"])
+    @pytest.mark.parametrize("good", [0, 1, 3])
+    def test_a_stream_that_breaks_is_given_up(self, kind, good):
+        stream = kind()
+        write, left = stream.write, iter(range(good))
+
+        def broken(text):
+            if next(left, None) is None:
+                raise BrokenPipeError(32, "Broken pipe")
+            return write(text)
+
+        stream.write = broken
+        assert train(small(iterations="20"), callbacks=[ProgressBar(stream)])["status"] == "completed"
+
+    @pytest.mark.parametrize("kind", [io.StringIO, lambda: Terminal()], ids=["log", "bar"])
+    def test_a_closed_stream_is_given_up(self, kind):
+        stream = kind()
+        stream.close()
+        assert train(small(), callbacks=[ProgressBar(stream)])["status"] == "completed"
+
+    def test_no_standard_error(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "stderr", None)
+        assert train(small(), callbacks=[ProgressBar()])["status"] == "completed"
+        assert capsys.readouterr().out == ""
+
+    def test_a_bar_on_a_terminal(self):
         stream = Terminal()
         train(small(), callbacks=[ProgressBar(stream)])
         shown = stream.getvalue()

@@ -1,9 +1,9 @@
 """Training: one loop, callbacks, and a run folder that is never overwritten."""
 
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate, MetricsFile, ProgressBar
-from minigan.training.experiment import Experiment, Run, random_streams
-from minigan.training.files import RunError, new_folder, read_arrays, read_json, write_arrays, write_json
-from minigan.training.loop import Divergence, train
+from minigan.training.experiment import Divergence, Experiment, Run, random_streams
+from minigan.training.files import RunError, claim, new_folder, read_arrays, read_json, write_arrays, write_json
+from minigan.training.loop import train
 
 __all__ = [
     "Callback",
@@ -15,6 +15,7 @@ __all__ = [
     "ProgressBar",
     "Run",
     "RunError",
+    "claim",
     "new_folder",
     "random_streams",
     "read_arrays",

@@ -1,4 +1,7 @@
-"""Callbacks: what happens beside training.  They read the run; none changes the networks."""
+"""Callbacks: what happens beside training.  They read the run; none changes the networks.
+
+What a callback raises ends the training as "failed": weights and summary are written, then it is raised again.
+"""
 
 import json
 import math
@@ -9,10 +12,11 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from minigan.training.experiment import Metrics, Run
+from minigan.training.files import jsonable
 
 
 class Callback:
-    """Three hooks; `on_end` is called however the training ends."""
+    """Three hooks; `on_end` is called however the training ends, if `on_start` went through."""
 
     def on_start(self, run: Run) -> None:
         """Before the first iteration."""
@@ -21,7 +25,7 @@ class Callback:
         """After each iteration: run.iteration, run.metrics."""
 
     def on_end(self, run: Run) -> None:
-        """After the last iteration: run.status."""
+        """After the last iteration: run.status, and run.divergence or run.error."""
 
 
 class Evaluate(Callback):
@@ -60,7 +64,7 @@ class EarlyStop(Callback):
 
 
 class MetricsFile(Callback):
-    """Write metrics.jsonl: one JSON object an iteration, each line whole."""
+    """Write metrics.jsonl: one JSON object an iteration, each line whole; a number that is not finite is a string."""
 
     def on_start(self, run: Run) -> None:
         """Open the file."""
@@ -70,7 +74,8 @@ class MetricsFile(Callback):
 
     def on_iteration(self, run: Run) -> None:
         """Write a line."""
-        self._file.write(json.dumps({"iteration": run.iteration, **run.metrics}, allow_nan=False) + "\n")
+        line = {"iteration": run.iteration, **run.metrics}
+        self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
 
     def on_end(self, run: Run) -> None:
         """Close the file."""
@@ -90,26 +95,50 @@ def log_line(iteration: int, metrics: Metrics) -> str:
 
 
 class ProgressBar(Callback):
-    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy, time left.  Elsewhere ten log lines."""
+    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy, time left.  Elsewhere ten log lines.
+
+    A stream that is missing, closed or no longer read is given up: the training goes on without it.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = sys.stderr if stream is None else stream
+        self.stream: TextIO | None = sys.stderr if stream is None else stream
+        self._bar: Any = None
+        self._drawn = 0.0
 
     def on_start(self, run: Run) -> None:
         """Draw the empty bar."""
-        from tqdm import tqdm
-
-        self._bar: Any = None
-        self._drawn = 0.0
-        if self.stream.isatty():
-            self._bar = tqdm(total=run.iterations, file=self.stream, dynamic_ncols=True, desc=run.experiment.recipe)
+        self._show(self._open, run)
 
     def on_iteration(self, run: Run) -> None:
         """Advance."""
-        if self._bar is None:
-            if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:
-                print(log_line(run.iteration, run.metrics), file=self.stream, flush=True)
+        self._show(self._line if self._bar is None else self._advance, run)
+
+    def on_end(self, run: Run) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._show(self._close, run)
+
+    def _show(self, draw: Callable[[Run, TextIO], None], run: Run) -> None:
+        if self.stream is None:  # Python's own where standard error is closed
             return
+        try:
+            draw(run, self.stream)
+        except (OSError, ValueError):  # ValueError: a closed file
+            self.stream = None
+            if self._bar is not None:
+                self._bar.disable = True  # or it would draw once more when it is collected
+
+    def _open(self, run: Run, stream: TextIO) -> None:
+        from tqdm import tqdm
+
+        if stream.isatty():
+            self._bar = tqdm(total=run.iterations, file=stream, dynamic_ncols=True, desc=run.experiment.recipe)
+
+    def _line(self, run: Run, stream: TextIO) -> None:
+        if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:
+            print(log_line(run.iteration, run.metrics), file=stream, flush=True)
+
+    def _advance(self, run: Run, _stream: TextIO) -> None:
         now = time.monotonic()
         if now - self._drawn > 0.1 or run.is_last:
             m = run.metrics
@@ -121,8 +150,6 @@ class ProgressBar(Callback):
             self._bar.update(run.iteration - self._bar.n)
             self._drawn = now
 
-    def on_end(self, run: Run) -> None:
-        """Close the bar."""
-        if self._bar is not None:
-            self._bar.update(run.iteration - self._bar.n)
-            self._bar.close()
+    def _close(self, run: Run, _stream: TextIO) -> None:
+        self._bar.update(run.iteration - self._bar.n)  # the iterations since it was drawn last
+        self._bar.close()

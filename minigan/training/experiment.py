@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float]
 
+
+class Divergence(ArithmeticError):
+    """A quantity became NaN or infinite."""
+
+    def __init__(self, iteration: int, quantity: str, value: float) -> None:
+        super().__init__(
+            f"diverged: {quantity} is {value} at iteration {iteration}; "
+            f"the parameters of iteration {iteration - 1} are kept. "
+            "Try a smaller learning rate (--set lr=...), or --dtype float64 if the values overflow"
+        )
+        self.iteration, self.quantity, self.value = iteration, quantity, value
+
+
 STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures")
 
 
@@ -40,7 +53,6 @@ class Experiment:
     streams: dict[str, np.random.Generator]
     callbacks: list["Callback"] = field(default_factory=list)
     evaluate: Callable[[], dict[str, Any]] = dict
-    before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
 
 
 @dataclass
@@ -53,8 +65,10 @@ class Run:
     iteration: int = 0  # the last one that was played and is good
     metrics: Metrics = field(default_factory=dict)  # of that iteration
     history: list[Metrics] = field(default_factory=list)
-    status: str = "running"  # then: completed, interrupted, stopped early, diverged
+    status: str = "running"  # then: completed, interrupted, stopped early, diverged, failed
     stop: str | None = None  # set by a callback: the reason to stop
+    divergence: Divergence | None = None
+    error: BaseException | None = None  # what a callback, the evaluation or the game itself raised
 
     @property
     def is_last(self) -> bool:

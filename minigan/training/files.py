@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -22,13 +23,14 @@ class RunError(Exception):
 def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "runs") -> Path:
     """Create and return `out`, or the next free ROOT/RECIPE/NUMBER (001, 002, ...).
 
-    `out` must not exist, or be an empty folder: a run is never overwritten.
+    `out` must not exist, or be an empty folder: a run is never overwritten.  `claim` is what makes the folder a
+    run's: of two that were given the same empty folder one is refused there.
     """
     if out is not None:
         path = Path(out)
-        if path.is_dir() and not any(path.iterdir()):
-            return path
         try:
+            if path.is_dir() and not any(path.iterdir()):
+                return path
             path.mkdir(parents=True)
         except FileExistsError:
             raise RunError(f"--out {path} exists; accepted: a new or an empty folder") from None
@@ -38,7 +40,7 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
     base = Path(root) / recipe
     try:
         base.mkdir(parents=True, exist_ok=True)
-        number = max((int(p.name) for p in base.iterdir() if p.name.isdigit()), default=0)
+        number = max((int(p.name) for p in base.iterdir() if p.name.isascii() and p.name.isdecimal()), default=0)
         while True:
             number += 1
             try:
@@ -51,21 +53,61 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
         raise RunError(f"{base}: {error.strerror}") from None
 
 
-def write_whole(path: PathLike, write: Callable[[BinaryIO], Any]) -> Path:
-    """Write a file through a temporary one beside it, so that it is there whole or not at all."""
+def claim(folder: PathLike, name: str, data: Any) -> Path:
+    """Make `folder` (new or empty) the folder of one run by writing its first file, `name`, as JSON; return `folder`.
+
+    RunError where it holds anything: of two processes that claim one folder, one gets it.
+    """
+    folder = Path(folder)
+    refused = RunError(f"{folder} exists and is not empty; accepted: a new or an empty folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise refused
+        write_json(folder / name, data, new=True)
+    except FileExistsError:
+        raise refused from None
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}") from None
+    return folder
+
+
+def write_whole(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool = False) -> Path:
+    """Write a file through a temporary one beside it, so that it is there whole or not at all.
+
+    With `new` a file of that name is not replaced: FileExistsError, also where another process was first.
+    """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:  # name the file that was asked for, not the temporary one
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        if new:
+            _put_new(temporary, path)
+        else:
+            os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def _put_new(temporary: str, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # refuses a name that is taken
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: take the name, then put the whole file under it
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
 
 
 def _umask() -> int:
@@ -74,20 +116,27 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: PathLike, data: Any) -> Path:
-    """Write JSON (no NaN: a number that is not finite becomes a string)."""
-    text = json.dumps(_jsonable(data), indent=2, allow_nan=False) + "\n"
-    return write_whole(path, lambda stream: stream.write(text.encode()))
+def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
+    """Write JSON (no NaN: a number that is not finite becomes a string); `new` as for `write_whole`."""
+    text = json.dumps(jsonable(data), indent=2, allow_nan=False) + "\n"
+    return write_whole(path, lambda stream: stream.write(text.encode()), new=new)
 
 
-def _jsonable(data: Any) -> Any:
+def jsonable(data: Any) -> Any:
+    """Return `data` as JSON can hold it: NumPy's numbers as Python's, and those that are not finite as texts.
+
+    >>> jsonable({"a": np.float32(0.5), "b": (np.arange(2), math.nan)})
+    {'a': 0.5, 'b': [[0, 1], 'nan']}
+    """
     if isinstance(data, Mapping):
-        return {str(key): _jsonable(value) for key, value in data.items()}
+        return {str(key): jsonable(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [_jsonable(value) for value in data]
-    if isinstance(data, (np.floating, np.integer, np.bool_)):
+        return [jsonable(value) for value in data]
+    if isinstance(data, np.ndarray):
+        return jsonable(data.tolist())
+    if isinstance(data, np.generic):
         data = data.item()
-    if isinstance(data, float) and not np.isfinite(data):
+    if isinstance(data, float) and not math.isfinite(data):
         return str(data)
     return data
 

@@ -1,40 +1,20 @@
-"""The training loop."""
+"""The training loop, and what is kept of a run however it ends."""
 
 import math
-import platform
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-import minigan
 from minigan.gan import GAN, Played
 from minigan.losses import accuracy
+from minigan.ops import Array
 from minigan.training.callbacks import Callback, MetricsFile
-from minigan.training.experiment import Experiment, Metrics, Run
-from minigan.training.files import write_arrays, write_json
-
-
-class Divergence(ArithmeticError):
-    """A quantity became NaN or infinite."""
-
-    def __init__(self, iteration: int, quantity: str, value: float) -> None:
-        super().__init__(
-            f"diverged: {quantity} is {value} at iteration {iteration}; "
-            f"the parameters of iteration {iteration - 1} are kept. "
-            "Try a smaller learning rate (--set lr=...), or --dtype float64 if the values overflow"
-        )
-        self.iteration, self.quantity, self.value = iteration, quantity, value
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a run depends on."""
-    return {"minigan": minigan.__version__, "numpy": np.__version__, "python": platform.python_version()}
+from minigan.training.experiment import Divergence, Experiment, Metrics, Run
+from minigan.training.files import PathLike, claim, write_arrays, write_json
+from minigan.training.interrupts import Interrupts
+from minigan.training.surroundings import blas, versions
 
 
 def measure(gan: GAN, played: Played) -> Metrics:
@@ -52,12 +32,20 @@ def measure(gan: GAN, played: Played) -> Metrics:
     }
 
 
+def vectors(gan: GAN) -> Iterator[tuple[str, Array]]:
+    """Yield every array that training changes, with what each of its numbers is called."""
+    for name, net in (("G", gan.G), ("D", gan.D)):
+        yield f"a parameter of {name}", net.theta
+        for key, statistic in net.state.items():
+            yield f"{key} of {name}", statistic
+
+
 class LastGood:
     """A copy of parameters and running statistics of both players."""
 
     def __init__(self, gan: GAN) -> None:
-        self._vectors = [v for net in (gan.G, gan.D) for v in (net.theta, *net.state.values())]
-        self._copies = [v.copy() for v in self._vectors]
+        self._vectors = [vector for _, vector in vectors(gan)]
+        self._copies = [vector.copy() for vector in self._vectors]
         self._nets = (gan.G, gan.D)
 
     def keep(self) -> None:
@@ -73,109 +61,150 @@ class LastGood:
             net.touch()
 
 
-@contextmanager
-def _graceful(run: Run) -> Iterator[None]:
-    """Turn Ctrl-C (and SIGTERM) into `run.stop`, so that no update is cut in half; a second one raises."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(_number: int, _frame: object) -> None:
-        if run.status == "interrupted":
-            raise KeyboardInterrupt
-        run.status, run.stop = "interrupted", "interrupted"
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
-
-
 def train(
     experiment: Experiment,
     *,
     iterations: int | None = None,
-    folder: Path | None = None,
+    folder: PathLike | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Play `iterations` of the experiment and return the summary.
 
-    With a `folder` (from `new_folder`) it writes config.json, metrics.jsonl, generator.npz and discriminator.npz
-    (named parameters and running statistics), summary.json, and the figures of the experiment's own callbacks.  The
-    folder is complete however the training ends: "completed", "stopped early", "interrupted" (Ctrl-C),
-    "diverged" (with the last good parameters).
+    With a `folder` (new or empty, as from `new_folder`; anything else is a RunError) it writes config.json,
+    metrics.jsonl, generator.npz and discriminator.npz (named parameters and running statistics), summary.json, and the
+    figures of the experiment's own callbacks.
 
-    A divergence is in the summary (`status`, `error`), not raised.
+    The weights and the summary are there however the training ends; its `status` is "completed"; "stopped early" (a
+    callback's reason); "diverged" (with the last good parameters); "interrupted" (Ctrl-C or SIGTERM; a second one
+    leaves out evaluation and figures); "failed" (something raised: `error` names it, and it is raised again
+    here).  A divergence is in the summary (`error`, `divergence`), not raised.
     """
     total = experiment.iterations if iterations is None else iterations
     if total < 1:
         raise ValueError(f"iterations must be >= 1, got {total!r}")
-    run = Run(experiment, total, folder)
+    run = Run(experiment, total)
+    drawing: list[Callback] = []
     hooks = [*callbacks]
     if folder is not None:
-        hooks = [*experiment.callbacks, *hooks, MetricsFile()]
-        write_json(
-            folder / "config.json",
-            {"recipe": experiment.recipe, **experiment.config, "iterations": total, "versions": versions()},
-        )
-    error: Divergence | None = None
-    extra: dict[str, Any] = {}
-    with _graceful(run), ExitStack() as ends:
+        run.folder = claim(folder, "config.json", _config(run))
+        drawing = experiment.callbacks
+        hooks = [*drawing, *hooks, MetricsFile()]
+    started: list[Callback] = []
+    with Interrupts(run) as interrupts:
         start, start_cpu = time.perf_counter(), time.process_time()
-        for hook in hooks:
-            hook.on_start(run)
-            ends.callback(hook.on_end, run)
-        # Overflow is looked for below, once an iteration, in the losses and in D's outputs.
-        with np.errstate(all="ignore"):
-            extra.update(experiment.before())
-            try:
-                _play(run, hooks)
-            except Divergence as caught:
-                error, run.status = caught, "diverged"
-        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
-        if error is None and run.iteration == total:
+        _attempt(run, _play, run, hooks, started, interrupts)
+        if run.iteration == total and run.error is None:
             run.status = "completed"
         elif run.status == "running":
             run.status = "stopped early"
-        extra.update(experiment.evaluate())
-        summary = _summary(run, seconds, cpu_seconds, error, extra)
-        if folder is not None:
-            gan = experiment.gan
-            for name, net in (("generator", gan.G), ("discriminator", gan.D)):
-                write_arrays(folder / f"{name}.npz", {**net.parameters(), **net.state})
-            write_json(folder / "summary.json", summary)
+        summary = _summary(run, time.perf_counter() - start, time.process_time() - start_cpu)
+        _attempt(run, _write_weights, run)
+        if run.error is None and not interrupts.cut:
+            _attempt(run, _evaluate, run, summary, interrupts)
+        _attempt(run, _write_summary, run, summary)
+        for hook in reversed(started):
+            if not (interrupts.cut and hook in drawing):
+                _attempt(run, _end, run, hook, interrupts)
+        if summary["status"] != run.status:  # an end failed or was cut short
+            _attempt(run, _write_summary, run, summary)
+    if run.error is not None:
+        raise run.error
     return summary
 
 
-def _play(run: Run, hooks: Sequence[Callback]) -> None:
+def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
+    """Run a part of the training; what it raises is kept in the run, so that the parts after it are run."""
+    try:
+        part(*args)
+    except Divergence as divergence:
+        run.divergence, run.status = divergence, "diverged"
+    except KeyboardInterrupt:
+        if run.status not in ("diverged", "failed"):
+            run.status = run.stop = "interrupted"
+    except BaseException as error:
+        run.error, run.status = run.error or error, "failed"
+
+
+def _play(run: Run, hooks: Sequence[Callback], started: list[Callback], interrupts: Interrupts) -> None:
+    for hook in hooks:
+        with interrupts.cuttable():
+            hook.on_start(run)
+        started.append(hook)
     gan = run.experiment.gan
     good = LastGood(gan)
     while run.iteration < run.iterations and run.stop is None:
-        metrics = measure(gan, run.experiment.play())
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                good.restore()
-                raise Divergence(run.iteration + 1, name, value)
-        for name, net in (("G's parameters", gan.G), ("D's parameters", gan.D)):
-            if not np.isfinite(net.theta).all():  # the losses were taken before the last update
-                good.restore()
-                raise Divergence(run.iteration + 1, name, math.nan)
+        try:
+            # Overflow is looked for below, once an iteration: in the losses, D's outputs and what training changed.
+            with interrupts.cuttable(), np.errstate(all="ignore"):
+                metrics = measure(gan, run.experiment.play())
+            _require_finite(run, metrics)
+        except BaseException:  # somewhere in an iteration: both players go back to its beginning
+            good.restore()
+            raise
         good.keep()
         run.iteration += 1
         run.metrics = metrics
-        for hook in hooks:
-            hook.on_iteration(run)
+        with interrupts.cuttable():
+            for hook in hooks:
+                hook.on_iteration(run)
         run.history.append(run.metrics)
 
 
-def _summary(
-    run: Run, seconds: float, cpu_seconds: float, error: Divergence | None, extra: dict[str, Any]
-) -> dict[str, Any]:
+def _require_finite(run: Run, metrics: Metrics) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise Divergence(run.iteration + 1, name, value)
+    for name, vector in vectors(run.experiment.gan):  # the losses were taken before the last update
+        finite = np.isfinite(vector)
+        if not finite.all():
+            raise Divergence(run.iteration + 1, name, float(vector[~finite][0]))
+
+
+def _evaluate(run: Run, summary: dict[str, Any], interrupts: Interrupts) -> None:
+    with interrupts.cuttable():
+        summary.update(run.experiment.evaluate())
+
+
+def _end(run: Run, hook: Callback, interrupts: Interrupts) -> None:
+    with interrupts.cuttable():
+        hook.on_end(run)
+
+
+def _config(run: Run) -> dict[str, Any]:
+    gan = run.experiment.gan
+    return {
+        "recipe": run.experiment.recipe,
+        **run.experiment.config,
+        "iterations": run.iterations,
+        "networks": {"G": gan.G.describe(), "D": gan.D.describe()},
+        "versions": versions(),
+        "blas": blas(),
+    }
+
+
+def _write_weights(run: Run) -> None:
+    if run.folder is not None:
+        for name, net in (("generator", run.experiment.gan.G), ("discriminator", run.experiment.gan.D)):
+            write_arrays(run.folder / f"{name}.npz", {**net.parameters(), **net.state})
+
+
+def _write_summary(run: Run, summary: dict[str, Any]) -> None:
+    """Bring the summary up to date with the run's end, and write it."""
+    summary["status"] = run.status
+    if run.stop is not None:
+        summary["reason"] = run.stop
+    if run.divergence is not None:
+        summary["error"] = str(run.divergence)
+        summary["divergence"] = {name: vars(run.divergence)[name] for name in ("iteration", "quantity", "value")}
+    if run.error is not None:
+        summary["error"] = f"{type(run.error).__name__}: {run.error}"
+    if run.folder is not None:
+        write_json(run.folder / "summary.json", summary)
+
+
+def _summary(run: Run, seconds: float, cpu_seconds: float) -> dict[str, Any]:
     experiment = run.experiment
-    summary: dict[str, Any] = {
+    return {
         "recipe": experiment.recipe,
         "seed": experiment.config.get("seed"),
         "status": run.status,
@@ -186,13 +215,3 @@ def _summary(
         "metrics": run.metrics,
         "parameters": {"G": experiment.gan.G.theta.size, "D": experiment.gan.D.theta.size},
     }
-    if run.stop is not None:
-        summary["reason"] = run.stop
-    if error is not None:
-        summary["error"] = str(error)
-        summary["divergence"] = {
-            "iteration": error.iteration,
-            "quantity": error.quantity,
-            "value": error.value,
-        }
-    return {**summary, **extra}

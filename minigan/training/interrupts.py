@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: they end the training and cut short what can be left out, never what must be whole."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from minigan.training.experiment import Run
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """While it is entered, the first signal during the game sets `run.stop`: the iteration is played to its end.
+
+    Every other one sets `cut`, and raises KeyboardInterrupt if it comes inside `cuttable()`.  Signals reach the main
+    thread only: in another one nothing is changed.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.cut = run, False
+        self._raises = False
+        self._before: list[Any] = []
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            self._before = [signal.signal(number, self._handle) for number in SIGNALS]
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, old in zip(SIGNALS, self._before, strict=False):
+            signal.signal(number, old)
+
+    def _handle(self, _number: int, _frame: object) -> None:
+        if self.run.status == "running":
+            self.run.status = self.run.stop = "interrupted"
+            return
+        self.cut = True
+        if self._raises:
+            self._raises = False
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def cuttable(self) -> Iterator[None]:
+        """Let a signal raise KeyboardInterrupt here."""
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
