@@ -1,7 +1,11 @@
-"""Mistyped names: one way to say what is accepted and what was probably meant."""
+"""What a user gave and is not accepted: one error, and one way to say what was probably meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+class SettingError(ValueError):
+    """A setting that was given and is not accepted: its message says what is.  Any other ValueError is a bug."""
 
 
 def unknown(what: str, given: object, accepted: Iterable[str]) -> str:

@@ -110,7 +110,7 @@ def build_parser() -> Parser:
         sub.add_argument(
             "--data-dir",
             metavar="DIR",
-            help="folder with the data files (else $MINIGAN_DATA, else the cache)",
+            help="folder with the data files (searched before $MINIGAN_DATA and the cache)",
         )
         sub.add_argument(
             "--ops",

@@ -156,11 +156,12 @@ def test_typos_are_answered_with_what_is_accepted(in_tmp, capsys, arguments, mes
     ("arguments", "message"),
     [
         (["train", "gaussian", "--ops", "cuda"], "ops='cuda' is not available"),
-        (["train", "mnist-dense", "--data-dir", "nowhere"], "nowhere/mnist/train-images-idx3-ubyte.gz"),
+        (["train", "mnist-dense", "--data-dir", "nowhere"], "nowhere/mnist/"),
         (["sample", "nowhere"], "nowhere: not a run folder"),
     ],
 )
-def test_what_cannot_run_here_says_why(in_tmp, capsys, arguments, message):
+def test_what_cannot_run_here_says_why(in_tmp, capsys, monkeypatch, arguments, message):
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
     status, _, err = run(capsys, *arguments)
     assert status == 1
     assert message in err

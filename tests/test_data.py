@@ -1,7 +1,9 @@
 """Data files are checked before they are used; toy densities against scipy."""
 
 import gzip
+import hashlib
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,17 +72,17 @@ class TestIdx:
             read_idx(path)
 
 
+def published(name, content):
+    """A data file with its checksums, and its bytes, gzipped and raw."""
+    packed = gzip.compress(content, mtime=0)
+    return DataFile(name, hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest()), packed, content
+
+
 @pytest.fixture
 def small_mnist(monkeypatch):
     """A data set of two pictures under the names of MNIST's training files."""
-    import hashlib
-
-    def file(name, content):
-        packed = gzip.compress(content, mtime=0)
-        return DataFile(name, hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest()), packed, content
-
-    pictures = file("train-images-idx3-ubyte.gz", idx(PICTURES))
-    labels = file("train-labels-idx1-ubyte.gz", idx(np.array([5, 0], dtype=np.uint8)))
+    pictures = published("train-images-idx3-ubyte.gz", idx(PICTURES))
+    labels = published("train-labels-idx1-ubyte.gz", idx(np.array([5, 0], dtype=np.uint8)))
     monkeypatch.setitem(image_sets.IDX_FILES, "mnist", {"train": (pictures[0], labels[0])})
     return pictures, labels
 
@@ -103,29 +105,70 @@ class TestSearch:
 
     def test_order_is_data_dir_then_environment_then_cache(self, in_tmp, small_mnist, monkeypatch):
         monkeypatch.setenv("MINIGAN_DATA", str(in_tmp / "env"))
-        assert data.search_folders("x") == [data.cache_folder().__class__("x")]
-        assert data.search_folders() == [in_tmp / "env", in_tmp / "home/.cache/minigan"]
-        place(in_tmp / "home/.cache/minigan/mnist", small_mnist)
-        assert len(data.load("mnist")) == 2
+        cache = in_tmp / "home/.cache/minigan"
+        assert data.search_folders("x") == [Path("x"), in_tmp / "env", cache]
+        assert data.search_folders() == [in_tmp / "env", cache]
+        place(cache / "mnist", small_mnist)
+        assert len(data.load("mnist", data_dir="nowhere")) == 2  # --data-dir does not exclude the others
+        place(in_tmp / "env", small_mnist)
+        (cache / "mnist/train-images-idx3-ubyte.gz").write_bytes(b"never read")
+        assert len(data.load("mnist", data_dir="nowhere")) == 2
+        place(in_tmp / "mine", small_mnist)
+        (in_tmp / "env/train-labels-idx1-ubyte.gz").write_bytes(b"never read")
+        assert len(data.load("mnist", data_dir="mine")) == 2
         monkeypatch.setenv("XDG_CACHE_HOME", str(in_tmp / "xdg"))
         assert data.cache_folder() == in_tmp / "xdg/minigan"
 
-    def test_missing_data_names_file_checksum_and_place(self, in_tmp, monkeypatch):
-        monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    def test_missing_data_names_every_file_checksum_and_folder(self, in_tmp, monkeypatch):
+        monkeypatch.setenv("MINIGAN_DATA", str(in_tmp / "env"))
         with pytest.raises(DataError) as caught:
-            data.load("mnist")
-        for text in ("mnist: train-images-idx3-ubyte.gz", "440fcabf73cc", "home/.cache/minigan/mnist/train-images",
+            data.load("mnist", data_dir="mine")
+        for text in ("train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                     "train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                     "  mine/mnist/", "/env/mnist/", "home/.cache/minigan/mnist/",
                      "--data-dir", "MINIGAN_DATA", "--data digits"):  # fmt: skip
             assert text in str(caught.value)
 
-    def test_a_damaged_file_is_not_used(self, in_tmp, small_mnist):
+    def test_only_what_is_missing_is_named(self, in_tmp, small_mnist, monkeypatch):
+        monkeypatch.delenv("MINIGAN_DATA", raising=False)
+        place(in_tmp, small_mnist[:1])
+        with pytest.raises(DataError) as caught:
+            data.load("mnist", data_dir=in_tmp)
+        assert "train-labels" in str(caught.value)
+        assert "train-images" not in str(caught.value)
+
+    def test_images_and_labels_may_be_in_two_places(self, in_tmp, small_mnist, monkeypatch):
+        monkeypatch.setenv("MINIGAN_DATA", str(in_tmp / "env"))
+        place(in_tmp / "env", small_mnist[:1], raw=True)
+        place(in_tmp / "mine/mnist", small_mnist[1:])
+        assert len(data.load("mnist", data_dir=in_tmp / "mine")) == 2
+
+    def test_an_unreadable_file_is_named(self, in_tmp, small_mnist, monkeypatch):
+        def refuse(_):
+            raise PermissionError(13, "Permission denied")
+
         place(in_tmp, small_mnist)
-        path = in_tmp / "train-images-idx3-ubyte.gz"
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: Permission denied"):
+            data.load("mnist", data_dir=in_tmp)
+
+    def test_as_many_labels_as_images(self, in_tmp, small_mnist, monkeypatch):
+        pictures, _ = small_mnist
+        labels = published("train-labels-idx1-ubyte.gz", idx(np.array([5, 0, 4], dtype=np.uint8)))
+        monkeypatch.setitem(image_sets.IDX_FILES, "mnist", {"train": (pictures[0], labels[0])})
+        place(in_tmp, (pictures, labels))
+        with pytest.raises(DataError, match="mnist train: 2 images but 3 labels"):
+            data.load("mnist", data_dir=in_tmp)
+
+    @pytest.mark.parametrize("raw", [False, True])
+    def test_a_damaged_file_is_not_used(self, in_tmp, small_mnist, raw):
+        place(in_tmp, small_mnist, raw=raw)
+        path = in_tmp / ("train-images-idx3-ubyte" if raw else "train-images-idx3-ubyte.gz")
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
         with pytest.raises(
-            DataError, match=r"train-images-idx3-ubyte.gz: SHA-256 is .*, published .*damaged or another"
+            DataError, match=r"train-images-idx3-ubyte(.gz)?: SHA-256 is .*, published .*damaged or another"
         ):
             data.load("mnist", data_dir=in_tmp)
 
@@ -160,6 +203,11 @@ def test_unit_interval():
     x = data.unit_interval(np.array([[[[0], [255]]]], dtype=np.uint8), "float32")
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, [[0, 1]])
+
+
+def test_pixels_are_flat_row_by_row():
+    image = np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1)  # N 1, H 2, W 3: pixel (h, w) is at 3 h + w
+    np.testing.assert_array_equal(data.unit_interval(image, "float64") * 255, [[0, 1, 2, 3, 4, 5]])
 
 
 class TestBatches:

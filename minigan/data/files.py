@@ -4,9 +4,11 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+PathLike = str | os.PathLike[str]
 
 
 class DataError(Exception):
@@ -27,46 +29,61 @@ class DataFile:
         return self.name.removesuffix(".gz")
 
 
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+def cache_folder() -> Path:
     """Return the user's cache folder for data: $XDG_CACHE_HOME/minigan, else ~/.cache/minigan."""
-    environ = os.environ if environ is None else environ
-    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "minigan"
 
 
-def search_folders(data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
-    """Return the folders to look in: `data_dir`, else $MINIGAN_DATA and the cache folder, in that order."""
-    if data_dir is not None:
-        return [Path(data_dir)]
-    from_environment = os.environ.get("MINIGAN_DATA")
-    return ([Path(from_environment)] if from_environment else []) + [cache_folder()]
+def search_folders(data_dir: PathLike | None = None) -> list[Path]:
+    """Return the folders to look in, in this order: `data_dir`, $MINIGAN_DATA, the cache folder.
+
+    All of them, also with a `data_dir`: wherever a file is found, its checksum says that it is the published one.
+    """
+    given = (data_dir, os.environ.get("MINIGAN_DATA"), cache_folder())
+    return [Path(folder) for folder in given if folder]
 
 
-def read_file(dataset: str, file: DataFile, data_dir: str | os.PathLike[str] | None = None) -> tuple[bytes, Path]:
-    """Return the raw (uncompressed) bytes and the path of `file`, checked against its published SHA-256.
+def read_files(dataset: str, files: Sequence[DataFile], data_dir: PathLike | None = None) -> list[tuple[bytes, Path]]:
+    """Return the raw (uncompressed) bytes and the path of each file, checked against its published SHA-256.
 
-    Looks for FOLDER/DATASET/NAME and FOLDER/NAME, gzipped or raw, in `search_folders(data_dir)`.
+    Looks for FOLDER/DATASET/NAME and FOLDER/NAME, gzipped or raw, in each of `search_folders(data_dir)`.  DataError
+    names all the files that are missing, or the one that is not what was published.
     """
     folders = search_folders(data_dir)
+    found = [_find(dataset, file, folders) for file in files]
+    missing = [file for file, place in zip(files, found, strict=True) if place is None]
+    if missing:
+        raise DataError(_missing(dataset, missing, folders))
+    return [(_checked(*place), place[0]) for place in found if place is not None]
+
+
+def _find(dataset: str, file: DataFile, folders: Sequence[Path]) -> tuple[Path, str] | None:
+    """Return the path of a file and the SHA-256 that it must have."""
     for folder in folders:
         for place in (folder / dataset, folder):
-            for path, digest in (
-                (place / file.name, file.sha256_gz),
-                (place / file.raw_name, file.sha256_raw),
-            ):
-                if path.is_file():
-                    return _checked(path, digest), path
-    raise DataError(_missing(dataset, file, folders))
+            for path, digest in ((place / file.name, file.sha256_gz), (place / file.raw_name, file.sha256_raw)):
+                if os.path.isfile(path):
+                    return path, digest
+    return None
 
 
 def _checked(path: Path, digest: str) -> bytes:
-    data = path.read_bytes()
+    data = read_bytes(path)
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
         raise DataError(
             f"{path}: SHA-256 is {found}, published {digest}: the file ({len(data):,} bytes) is damaged or another one"
         )
     return unzip(path, data) if path.suffix == ".gz" else data
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's bytes; DataError says why it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
 
 
 def unzip(path: Path, data: bytes) -> bytes:
@@ -77,11 +94,12 @@ def unzip(path: Path, data: bytes) -> bytes:
         raise DataError(f"{path}: not a whole gzip file ({error})") from None
 
 
-def _missing(dataset: str, file: DataFile, folders: list[Path]) -> str:
-    places = "\n".join(f"  {folder / dataset / file.name}" for folder in folders)
+def _missing(dataset: str, files: Sequence[DataFile], folders: Sequence[Path]) -> str:
+    names = "\n".join(f"  {file.name}  SHA-256 {file.sha256_gz}" for file in files)
+    places = "\n".join(f"  {folder / dataset}{os.sep}" for folder in folders)
     return (
-        f"{dataset}: {file.name} (SHA-256 {file.sha256_gz}) was not found. "
-        f"Put it, gzipped or unpacked, at one of\n{places}\n"
-        "or name its folder with --data-dir or the environment variable MINIGAN_DATA. "
-        "Without it: --data digits (8x8 digits that scikit-learn ships; pip install 'minigan[digits]')"
+        f"{dataset}: not found:\n{names}\n"
+        f"Put what is missing, gzipped or unpacked, into one of the folders that were searched\n{places}\n"
+        "or name its folder with --data-dir or the environment variable MINIGAN_DATA (searched in this order, then the "
+        "cache). Without it: --data digits (8x8 digits that scikit-learn ships; pip install 'minigan[digits]')"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan.data.files import DataError, unzip
+from minigan.data.files import DataError, read_bytes, unzip
 
 UNSIGNED_BYTE = 0x08
 
@@ -39,8 +39,5 @@ def parse_idx(data: bytes, name: str | os.PathLike[str], *, ndim: int | None = N
 def read_idx(path: str | os.PathLike[str], *, ndim: int | None = None) -> NDArray[np.uint8]:
     """Read an IDX file, gzipped (.gz) or raw."""
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+    data = read_bytes(path)
     return parse_idx(unzip(path, data) if path.suffix == ".gz" else data, path, ndim=ndim)

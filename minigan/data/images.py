@@ -1,16 +1,13 @@
 """Image data sets: uint8 images (N, H, W, C) with labels (N,)."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._names import unknown
-from minigan.data.files import DataError, DataFile, read_file
+from minigan._names import SettingError, unknown
+from minigan.data.files import DataError, DataFile, PathLike, read_files
 from minigan.data.idx import parse_idx
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -55,17 +52,18 @@ DATASETS = (*IDX_FILES, "digits")
 def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -> Images:
     """Return a data set: "mnist", "fashion-mnist" (28x28, 60,000 + 10,000) or "digits" (1,797, one split).
 
-    Raises DataError when a file is missing or damaged, naming the file, its checksum and where it goes.
+    Looks in `data_dir`, $MINIGAN_DATA and the cache folder, in that order.  DataError names every missing file, its
+    checksum and where it goes, or the one that is damaged.
     """
     if name == "digits":
         return load_digits()
     if name not in IDX_FILES:
-        raise ValueError(unknown("data", name, DATASETS))
+        raise SettingError(unknown("data", name, DATASETS))
     if split not in IDX_FILES[name]:
-        raise ValueError(unknown("split", split, IDX_FILES[name]))
-    images_file, labels_file = IDX_FILES[name][split]
-    images = parse_idx(*read_file(name, images_file, data_dir), ndim=3)
-    labels = parse_idx(*read_file(name, labels_file, data_dir), ndim=1)
+        raise SettingError(unknown("split", split, IDX_FILES[name]))
+    images_file, labels_file = read_files(name, IDX_FILES[name][split], data_dir)
+    images = parse_idx(*images_file, ndim=3)
+    labels = parse_idx(*labels_file, ndim=1)
     if len(images) != len(labels):
         raise DataError(f"{name} {split}: {len(images):,} images but {len(labels):,} labels")
     return Images(name, images[..., None], labels)
