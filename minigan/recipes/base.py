@@ -1,15 +1,17 @@
 """What a recipe is: a configuration whose fields are the hyper-parameters, two networks, and a way to play."""
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from minigan._names import unknown
+from minigan._names import SettingError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops import BACKENDS, Array
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -23,6 +25,10 @@ class Architecture:
     data_shape: Shape
 
 
+DTYPES = ("float32", "float64")
+MOST = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
+
+
 @dataclass(frozen=True)
 class Setting:
     """What every run has beside its hyper-parameters."""
@@ -30,7 +36,13 @@ class Setting:
     seed: int = 0
     dtype: str = "float32"
     ops: str = "cpu"
-    data_dir: str | None = None
+    data_dir: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise SettingError(unknown("dtype", self.dtype, DTYPES))
+        if self.ops not in BACKENDS:
+            raise SettingError(unknown("ops", self.ops, BACKENDS))
 
 
 @dataclass(frozen=True)
@@ -46,27 +58,36 @@ class Recipe:
     play: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
 
-    def configure(self, settings: Mapping[str, str] | None = None) -> Any:
-        """Return the configuration with `settings` (texts, as from ``--set key=value``) in place of the defaults.
+    def configure(self, settings: Mapping[str, Any] | None = None) -> Any:
+        """Return the configuration with `settings` in place of the defaults.
 
-        ValueError names an unknown key, or a value of the wrong kind.
+        A setting is a value of its field's kind (an int for a float is one, where it is exact), or a text, as from
+        ``--set key=value``.  SettingError, a ValueError, names an unknown key, or a value that is not accepted.
         """
         config = self.Config()
         kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}
         changes = {}
-        for key, text in (settings or {}).items():
+        for key, given in (settings or {}).items():
             if key not in kinds:
-                raise ValueError(unknown(f"setting of {self.name}", key, kinds))
-            changes[key] = _parse(key, text, kinds[key])
+                raise SettingError(unknown(f"setting of {self.name}", key, kinds))
+            changes[key] = _value(key, given, kinds[key])
         return replace(config, **changes)
 
     def build(self, config: Any = None, setting: Setting | None = None) -> Experiment:
-        """Return the experiment, ready for `minigan.training.train`."""
-        config = self.Config() if config is None else config
+        """Return the experiment, ready for `minigan.training.train`.
+
+        SettingError also where a layer, an optimizer or the data refuse a setting.
+        """
+        config = self.configure(None if config is None else asdict(config))
         setting = Setting() if setting is None else setting
         streams = random_streams(setting.seed)
-        G, D = self.networks(config, setting, streams)
-        experiment = self.play(config, setting, G, D, streams)
+        try:
+            G, D = self.networks(config, setting, streams)
+            experiment = self.play(config, setting, G, D, streams)
+        except ValueError as error:
+            if str(error).split(" ")[0] in vars(config):  # an error begins with the name of what it refuses
+                raise SettingError(str(error)) from error
+            raise
         experiment.config = {
             "seed": setting.seed,
             "dtype": setting.dtype,
@@ -90,26 +111,44 @@ class Recipe:
         return G, D
 
 
-def _parse(key: str, text: str, kind: type) -> Any:
+def _value(key: str, given: Any, kind: type) -> Any:
+    value = _from_text(given, kind) if isinstance(given, str) else _exactly(given, kind)
+    if value is None or (kind is int and abs(value) > MOST) or (kind is float and not math.isfinite(value)):
+        accepted = {
+            bool: "true or false",
+            int: f"a whole number (of at most {MOST:,})",
+            float: "a number (finite)",
+            str: "a text",
+        }.get(kind, kind.__name__)
+        raise SettingError(f"{key}={given!r}; accepted: {accepted}")
+    return value
+
+
+def _from_text(text: str, kind: type) -> Any:
     if kind is bool:
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-    else:
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    accepted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, kind.__name__)
-    raise ValueError(f"{key}={text!r}; accepted: {accepted}")
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        return kind(text)
+    except ValueError:
+        return None
+
+
+def _exactly(given: Any, kind: type) -> Any:
+    """Return `given` as a value of `kind`, or None where it is another kind or would not be the same number."""
+    if isinstance(given, np.generic):
+        given = given.item()
+    if kind is float and type(given) is int and abs(given) <= 2**53:
+        return float(given)
+    return given if type(given) is kind else None
 
 
 def require_at_least(low: float, **values: float) -> None:
-    """Raise ValueError unless every named value is >= low.
+    """Raise SettingError unless every named value is >= low.
 
     >>> require_at_least(1, batch_size=0)
     Traceback (most recent call last):
-    ValueError: batch_size must be >= 1, got 0
+    minigan._names.SettingError: batch_size must be >= 1, got 0
     """
     for name, value in values.items():
         if not value >= low:
-            raise ValueError(f"{name} must be >= {low:g}, got {value!r}")
+            raise SettingError(f"{name} must be >= {low:g}, got {value!r}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigan._names import SettingError
 from minigan.gan import GAN, Played
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def random_streams(seed: int) -> dict[str, np.random.Generator]:
     is keyed by its name, so that a new stream leaves the others as they are.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed must be an int >= 0, got {seed!r}")
+        raise SettingError(f"seed must be an int >= 0, got {seed!r}")
     return {name: np.random.default_rng([int(seed), *name.encode()]) for name in STREAMS}
 
 

@@ -1,0 +1,132 @@
+"""Settings: values and texts, taken exactly or refused with what is accepted."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from minigan._names import SettingError
+from minigan.recipes import Recipe, Setting, get_recipe
+
+GAUSSIAN = get_recipe("gaussian")
+
+
+@dataclass(frozen=True)
+class Flags:
+    fast: bool = False
+
+
+FLAGS = Recipe("flags", "", "", Flags, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "want"),
+    [
+        ("batch_size", 32, 32),
+        ("batch_size", np.int64(32), 32),
+        ("batch_size", "32", 32),
+        ("lr", 0.5, 0.5),
+        ("lr", 1, 1.0),
+        ("lr", "1", 1.0),
+        ("lr", np.float32(0.5), 0.5),
+        ("lr", 2**53, 2.0**53),
+        ("iterations", 10**9, 10**9),
+    ],
+)
+def test_accepted(key, given, want):
+    value = getattr(GAUSSIAN.configure({key: given}), key)
+    assert (value, type(value)) == (want, type(want))
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "message"),
+    [
+        ("batch_size", 3.7, "batch_size=3.7; accepted: a whole number"),
+        ("batch_size", 3.0, "batch_size=3.0; accepted: a whole number"),
+        ("batch_size", "3.7", "batch_size='3.7'; accepted: a whole number"),
+        ("batch_size", True, "batch_size=True; accepted: a whole number"),
+        ("batch_size", np.True_, "accepted: a whole number"),
+        ("batch_size", None, "batch_size=None; accepted: a whole number"),
+        ("batch_size", [3], "accepted: a whole number"),
+        ("iterations", 10**9 + 1, "accepted: a whole number .of at most 1,000,000,000."),
+        ("iterations", "10000000000", "accepted: a whole number .of at most 1,000,000,000."),
+        ("iterations", "9" * 5000, "accepted: a whole number"),
+        ("lr", "nan", r"lr='nan'; accepted: a number \(finite\)"),
+        ("lr", "-inf", "accepted: a number"),
+        ("lr", math.nan, "lr=nan; accepted: a number"),
+        ("lr", math.inf, "accepted: a number"),
+        ("lr", "1e999", "accepted: a number"),
+        ("lr", 2**53 + 1, "accepted: a number"),
+        ("lr", True, "accepted: a number"),
+        ("lr", 1j, "accepted: a number"),
+    ],
+)
+def test_refused(key, given, message):
+    with pytest.raises(SettingError, match=message):
+        GAUSSIAN.configure({key: given})
+
+
+def test_texts_and_truths():
+    recipe = get_recipe("mnist-dense")
+    assert recipe.configure({"data": "digits"}).data == "digits"
+    with pytest.raises(SettingError, match="data=3; accepted: a text"):
+        recipe.configure({"data": 3})
+    for given, want in ((True, True), ("true", True), ("False", False), (np.True_, True)):
+        assert FLAGS.configure({"fast": given}).fast is want
+    for given in (1, 0.0, "yes", None):
+        with pytest.raises(SettingError, match="accepted: true or false"):
+            FLAGS.configure({"fast": given})
+
+
+def test_a_configuration_is_checked_like_settings():
+    with pytest.raises(SettingError, match="batch_size=3.7; accepted: a whole number"):
+        GAUSSIAN.build(replace(GAUSSIAN.Config(), batch_size=3.7))
+    assert GAUSSIAN.build(replace(GAUSSIAN.Config(), lr=1)).config["settings"]["lr"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("gaussian", {"lr": -1}, r"lr must be in \[0, inf\), got -1"),
+        ("gaussian", {"beta1": 1}, r"beta1 must be in \[0, 1\), got 1"),
+        ("gaussian", {"sigma": 0}, "sigma must be > 0"),
+        ("mnist-dense", {"data": "digits", "batch_size": 1798}, "batch_size must be in 1 ... 1797"),
+        ("mnist-dense", {"data": "minst"}, "unknown data 'minst' .did you mean 'mnist'"),
+    ],
+)
+def test_what_a_part_refuses_is_a_setting_too(name, settings, message):
+    if settings.get("data") == "digits":
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    recipe = get_recipe(name)
+    with pytest.raises(SettingError, match=message):
+        recipe.build(recipe.configure(settings))
+
+
+def test_any_other_error_is_not_about_a_setting(monkeypatch):
+    def wrong(*_):
+        raise ValueError("operands could not be broadcast together")
+
+    broken = Recipe("broken", "", "", GAUSSIAN.Config, wrong, GAUSSIAN.prior, None)
+    with pytest.raises(ValueError, match="operands") as caught:
+        broken.build()
+    assert not isinstance(caught.value, SettingError)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dtype": "float46"}, "unknown dtype 'float46' .did you mean 'float64'.*accepted: float32, float64"),
+        ({"dtype": "complex128"}, "unknown dtype 'complex128'"),
+        ({"ops": "cup"}, "unknown ops 'cup' .did you mean 'cpu'"),
+    ],
+)
+def test_wrong_dtype_or_backend(given, message):
+    with pytest.raises(SettingError, match=message):
+        Setting(**given)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
+def test_wrong_seed(seed):
+    with pytest.raises(SettingError, match="seed must be an int >= 0"):
+        GAUSSIAN.build(setting=Setting(seed=seed))
