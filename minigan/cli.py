@@ -4,13 +4,15 @@ Each command is a thin shell around a function that a notebook can call.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from minigan import __version__
-from minigan._names import unknown
+from minigan._names import SettingError, unknown
 
 COMMANDS = {
     "recipes": "list the systems that can be trained",
@@ -75,15 +77,19 @@ def dtype_name(text: str) -> str:
     return text
 
 
-def at_least(low: int) -> Any:
-    """Argument type: a whole number >= low."""
+def at_least(low: int, most: int = 10**9) -> Any:
+    """Argument type: a whole number in low ... most."""
 
     def parse(text: str) -> int:
-        if not text.lstrip("-").isdigit() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= {low}")
-        return int(text)
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdecimal() and len(digits) < 20 and low <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= {low}, at most {most:,}")
 
     return parse
+
+
+SEED = at_least(0, 2**63 - 1)
 
 
 def build_parser() -> Parser:
@@ -124,7 +130,7 @@ def build_parser() -> Parser:
         )
         sub.add_argument("--out", metavar="DIR", help="the folder to write, new or empty (default: runs/RECIPE/NUMBER)")
     made["train"].add_argument(
-        "--seed", type=at_least(0), default=0, metavar="N", help="seed of every random stream (default 0)"
+        "--seed", type=SEED, default=0, metavar="N", help="seed of every random stream (default 0)"
     )
     made["sweep"].add_argument(
         "--seeds", type=at_least(1), default=10, metavar="N", help="train seeds 0 ... N-1 (default 10)"
@@ -133,7 +139,7 @@ def build_parser() -> Parser:
     sample = made["sample"]
     sample.add_argument("run", metavar="RUN", help="a run folder")
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="how many samples (default 40)")
-    sample.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the noise (default 0)")
+    sample.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     sample.add_argument("--out", metavar="FILE", help="where to write them: .npy, or .png for images (must not exist)")
     return parser
 
@@ -157,33 +163,79 @@ def _verify(arguments: Sequence[str]) -> int:
     try:
         run: Callable[..., int] = import_module("verify.cli").main
     except ModuleNotFoundError as error:
-        print(f"minigan verify: needs {error.name}: pip install 'minigan[verify]'", file=sys.stderr)
+        say(f"minigan verify: needs {error.name}: pip install 'minigan[verify]'")
         return EXIT_FAILED
     return run(arguments, prog="minigan verify")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments[:1] == ["verify"]:  # another package's command line, with options of its own
-        return _verify(arguments[1:])
-    args = build_parser().parse_args(arguments)
-    from minigan.data.files import DataError
-    from minigan.ops import BackendUnavailable
-    from minigan.training.files import RunError
+def say(message: str) -> None:
+    """Print to standard error, if there is one that is read."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # ValueError: closed
+            print(message, file=sys.stderr, flush=True)
 
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    What the user gave and what the machine refused is one line and a status; any other exception is a bug and keeps
+    its traceback.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    name = " ".join(["minigan", *arguments[:1]])
+    status = EXIT_OK
     try:
-        status: int = import_module("minigan.commands").COMMANDS[args.command](args)
-    except (DataError, RunError, BackendUnavailable) as error:
-        print(f"minigan {args.command}: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except ValueError as error:
-        print(f"minigan {args.command}: {error}", file=sys.stderr)
+        try:
+            status = _command(name, arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where what goes wrong can be caught
+    except BrokenPipeError:  # the reader of our output left (minigan ... | head)
+        pass
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        say(f"{name}: {place}{error.strerror or error}")
+        status = EXIT_FAILED
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _settle(stream)
+    return status
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    try:
+        if arguments[:1] == ["verify"]:  # another package's command line, with options of its own
+            return _verify(arguments[1:])
+        args = build_parser().parse_args(arguments)
+        from minigan.data.files import DataError
+        from minigan.ops import BackendUnavailable
+        from minigan.training.files import RunError
+
+        try:
+            status: int = import_module("minigan.commands").COMMANDS[args.command](args)
+            return status
+        except (DataError, RunError, BackendUnavailable) as error:
+            say(f"{name}: {error}")
+            return EXIT_FAILED
+    except SettingError as error:
+        say(f"{name}: {error}")
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print(f"minigan {args.command}: interrupted", file=sys.stderr)
+        say(f"{name}: interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output left (minigan ... | head)
-        sys.stderr.close()
-        return EXIT_OK
-    return status
+    except MemoryError as error:
+        say(f"{name}: out of memory: {error}")
+        return EXIT_FAILED
+
+
+def _settle(stream: TextIO | None) -> None:
+    """Flush; what cannot be written goes nowhere, or the interpreter would fail on it once more as it ends."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):  # ValueError: closed
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):  # no file below it
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,16 +1,13 @@
 """What each command does: parse nothing, compute nothing, call the library and print."""
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minigan import runs
-from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_settings
+from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_settings, say
 from minigan.recipes import RECIPES, get_recipe
-from minigan.training import ProgressBar, RunError, new_folder, write_json
+from minigan.training import ProgressBar, RunError
 
 
 def recipes(_args: Any) -> int:
@@ -46,7 +43,7 @@ def train(args: Any) -> int:
     )  # fmt: skip
     print(describe(result))
     if result["status"] == "diverged":
-        print(f"minigan train: {result['error']}", file=sys.stderr)
+        say(f"minigan train: {result['error']}")
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result["status"] == "interrupted" else EXIT_OK
 
@@ -79,37 +76,31 @@ def describe(result: dict[str, Any]) -> str:
 
 def sweep(args: Any) -> int:
     """Train many seeds; print and write the table."""
-    settings = parse_settings(args)
-    get_recipe(args.recipe).configure(settings)  # a wrong setting is said before a folder is made
-    folder = new_folder(f"{args.recipe}-sweep", out=args.out)
-
-    def done(one: dict[str, Any]) -> None:
-        print(f"seed {one['seed']}: {one['status']}", file=sys.stderr, flush=True)
-
     result = runs.sweep(
-        args.recipe, seeds=args.seeds, workers=args.workers, done=done, settings=settings,
-        dtype=args.dtype, ops=args.ops, data_dir=args.data_dir,
+        args.recipe, seeds=args.seeds, workers=args.workers, settings=parse_settings(args), dtype=args.dtype,
+        ops=args.ops, data_dir=args.data_dir, out=args.out, folder=True,
+        done=lambda one: say(f"seed {one['seed']}: {one['status']}"),
     )  # fmt: skip
-    path = write_json(folder / "sweep.json", result.as_dict())
     print(result)
-    print(path)
+    if result.summaries:
+        print(result.path)
+    if result.status == "interrupted":
+        return EXIT_INTERRUPTED
     return EXIT_FAILED if result.failures else EXIT_OK
 
 
 def sample(args: Any) -> int:
     """Draw samples from a run's generator and write them."""
-    G, recipe, config = runs.load_generator(args.run)
-    rng = np.random.default_rng(args.seed)
-    x = G(recipe.prior(config, args.n, rng).astype(G.dtype))
-    if x.shape[1:] == (1,):
-        print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
+    recipe, _, _ = runs.load_config(args.run)
     as_image = recipe.to_images is not None and not str(args.out or "").endswith(".npy")
     path = Path(args.out) if args.out else _free(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; accepted: a name ending in .npy" + (" or .png" if as_image else ""))
-    if path.exists():
-        raise RunError(f"--out {path} exists; accepted: a new file")
-    print(runs.write_samples(path, recipe, x))
+    x = runs.sample(args.run, n=args.n, seed=args.seed)
+    written = runs.write_samples(path, recipe, x)
+    if x.shape[1:] == (1,):
+        print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
+    print(written)
     return EXIT_OK
 
 

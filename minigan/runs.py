@@ -1,27 +1,31 @@
 """Runs by name: train a recipe, sweep its seeds, read a run back, sample from it.
 
-The functions behind the commands, for notebooks:
+The functions behind `minigan train`, `sweep` and `sample`, for notebooks:
 
-    summary = train_recipe("gaussian", seed=1, settings={"iterations": "200"})
+    summary = train_recipe("gaussian", seed=1, settings={"iterations": 200})
     table = sweep("gaussian", seeds=20)
+    x = sample("runs/gaussian/001", n=1000)
     G, recipe, config = load_generator("runs/gaussian/001")
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigan._names import SettingError
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.recipes import Recipe, Setting, get_recipe
-from minigan.training import Callback, RunError, new_folder, read_arrays, read_json, train
+from minigan.training import Callback, RunError, claim, new_folder, read_arrays, read_json, train, write_json
 from minigan.training.files import PathLike, write_whole
+from minigan.training.surroundings import versions
+from minigan.training.workers import StopWhenTold, train_in_workers
 
 Numbers = dict[str, float]
 
@@ -30,17 +34,17 @@ def train_recipe(
     name: str,
     *,
     seed: int = 0,
-    settings: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
-    data_dir: str | None = None,
+    data_dir: PathLike | None = None,
     out: PathLike | None = None,
     folder: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Train a recipe and return its summary, with the run folder under "folder".
 
-    `settings` are texts as for ``--set``; with ``folder=False`` nothing is written.
+    `settings` are values, or texts as for ``--set``; with ``folder=False`` nothing is written.
     """
     recipe = get_recipe(name)
     config = recipe.configure(settings)
@@ -55,19 +59,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_seed(name: str, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+def _one_seed(seed: int, *, name: str, **options: Any) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):  # one run a core: BLAS threads would fight for them
-        return train_recipe(name, seed=seed, folder=False, **options)
+        return train_recipe(name, seed=seed, folder=False, callbacks=[StopWhenTold()], **options)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The summaries of all seeds, and the spread of every number in them."""
+    """The summaries of all seeds that were trained to their end, and the spread of every number in them."""
 
     recipe: str
     summaries: list[dict[str, Any]]  # in the order of the seeds; a run that raised has "status": "failed", "error"
+    seeds: int  # asked for
+    config: dict[str, Any]  # JSON-able: dtype, ops and every hyper-parameter
+    path: Path | None = None  # of sweep.json, with folder=True
+
+    @property
+    def status(self) -> str:
+        """Return "completed", or "interrupted" where seeds are missing."""
+        return "completed" if len(self.summaries) == self.seeds else "interrupted"
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -92,6 +104,10 @@ class Sweep:
         """Return the sweep as JSON-able data."""
         return {
             "recipe": self.recipe,
+            **self.config,
+            "versions": versions(),
+            "status": self.status,
+            "seeds": self.seeds,
             "runs": len(self.summaries),
             "failures": len(self.failures),
             "table": self.table(),
@@ -105,6 +121,8 @@ class Sweep:
             for name, row in self.table().items()
         ]
         lines.append(f"{len(self.summaries)} runs of {self.recipe}, {len(self.failures)} failed")
+        if self.status == "interrupted":
+            lines.append(f"interrupted: {self.seeds - len(self.summaries)} of {self.seeds} seeds are missing")
         lines += [f"  seed {s['seed']}: {s['status']}: {s.get('error', s.get('reason', ''))}" for s in self.failures]
         return "\n".join(lines)
 
@@ -131,30 +149,64 @@ def sweep(
     seeds: int,
     workers: int | None = None,
     done: Callable[[dict[str, Any]], None] | None = None,
-    **options: Any,
+    settings: Mapping[str, Any] | None = None,
+    dtype: str = "float32",
+    ops: str = "cpu",
+    data_dir: PathLike | None = None,
+    out: PathLike | None = None,
+    folder: bool = False,
 ) -> Sweep:
     """Train seeds 0 ... seeds-1 of a recipe, `workers` at a time (default: one a core), each on one BLAS thread.
 
-    `options` are those of `train_recipe`; `done(summary)` is called as each run ends.  A run that raises is a
-    failure in the table, not an exception.
+    `settings`, `dtype`, `ops` and `data_dir` are those of `train_recipe`; `done(summary)` is called as each run ends.
+    A run that raises is a failure in the table, not an exception.  Ctrl-C (and SIGTERM) ends the sweep: what was
+    finished is returned, with the status "interrupted".  With ``folder=True`` sweep.json is written into `out`, or into
+    the next free runs/NAME-sweep/NUMBER; if no seed was finished nothing is left there.
+
+    The workers import the caller's script again: there, call it below ``if __name__ == "__main__":``.
     """
-    get_recipe(name).configure(options.get("settings"))  # a wrong name or setting is an error here, once
-    summaries: dict[int, dict[str, Any]] = {}
-    with ProcessPoolExecutor(min(workers or cores(), seeds), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_one_seed, name, seed, options): seed for seed in range(seeds)}
-        for future in as_completed(futures):
-            seed = futures[future]
-            try:
-                summaries[seed] = future.result()
-            except Exception as error:  # whatever a run raises is that run's failure
-                summaries[seed] = {
-                    "seed": seed,
-                    "status": "failed",
-                    "error": f"{type(error).__name__}: {error}",
-                }
-            if done is not None:
-                done(summaries[seed])
-    return Sweep(name, [summaries[seed] for seed in sorted(summaries)])
+    for what, count in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise SettingError(f"{what} must be an int >= 1, got {count!r}")
+    recipe = get_recipe(name)
+    # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
+    built = recipe.build(recipe.configure(settings), Setting(dtype=dtype, ops=ops, data_dir=data_dir)).config
+    config = {key: value for key, value in built.items() if key != "seed"}
+    made = out is None or not Path(out).exists()
+    path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
+    result = Sweep(name, [], seeds, config, path)
+    if path is not None:
+        claim(path.parent, path.name, result.as_dict())
+
+    def finished(summary: dict[str, Any]) -> None:
+        result.summaries.append(summary)
+        result.summaries.sort(key=itemgetter("seed"))
+        if done is not None:
+            done(summary)
+
+    one = partial(_one_seed, name=name, settings=config["settings"], dtype=dtype, ops=ops, data_dir=data_dir)
+    try:
+        train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
+    finally:
+        if path is not None and result.summaries:
+            write_json(path, result.as_dict())
+        elif path is not None:
+            path.unlink()
+            if made:
+                path.parent.rmdir()
+    return result
+
+
+def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
+    """Return the recipe, the configuration and the dtype of a run; RunError says what is wrong with its config.json."""
+    path = Path(run) / "config.json"
+    stored = read_json(path)
+    try:
+        recipe = get_recipe(stored["recipe"])
+        setting = Setting(dtype=stored["dtype"])
+        return recipe, recipe.configure(stored["settings"]), setting.dtype
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: not the configuration of a run ({error})") from None
 
 
 def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
@@ -162,30 +214,34 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
 
     RunError says what is wrong with which file.
     """
-    folder = Path(run)
-    stored = read_json(folder / "config.json")
-    try:
-        recipe = get_recipe(stored["recipe"])
-        config = recipe.configure({key: str(value) for key, value in stored["settings"].items()})
-        dtype = stored["dtype"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from None
+    recipe, config, dtype = load_config(run)
     G, _ = recipe.networks(config, Setting(dtype=dtype))
-    arrays = read_arrays(folder / "generator.npz")
+    path = Path(run) / "generator.npz"
+    arrays = read_arrays(path)
     state = {key: arrays.pop(key) for key in G.state if key in arrays}
     try:
         G.load_parameters(arrays)
         G.load_state(state)
     except ValueError as error:
-        raise RunError(f"{folder / 'generator.npz'}: {error}") from None
+        raise RunError(f"{path}: {error}") from None
     return G, recipe, config
+
+
+def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
+    """Return n samples (n, ...) of a run's generator, in its dtype; `seed` is the noise's."""
+    if n < 1:
+        raise SettingError(f"n must be >= 1, got {n!r}")
+    G, recipe, config = load_generator(run)
+    return G(recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype))
 
 
 def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     """Write samples of a recipe's generator as .npy, or as a .png sheet of images (ten in a row)."""
     path = Path(path)
+    if path.exists():
+        raise RunError(f"{path} exists; accepted: a new file")
     if path.suffix == ".npy":
-        return write_whole(path, lambda stream: np.save(stream, x, allow_pickle=False))
+        return write_whole(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
     if recipe.to_images is None:
         raise RunError(f"{path}: {recipe.name} does not make images; accepted: a name ending in .npy")
     from minigan.plots.images import image_grid
@@ -195,4 +251,4 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     rows = -(-len(images) // columns)
     blank = np.ones((rows * columns - len(images), *images.shape[1:]))
     picture = image_grid(np.concatenate([images, blank]), rows=rows, columns=columns)
-    return write_whole(path, lambda stream: picture.save(stream, format="PNG"))
+    return write_whole(path, lambda stream: picture.save(stream, format="PNG"), new=True)

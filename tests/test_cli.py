@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from minigan import commands, runs
+from minigan._names import SettingError
 from minigan.cli import main
-from minigan.training import read_json
+from minigan.recipes import Setting, get_recipe
+from minigan.training import read_arrays, read_json, train, write_arrays
 
 SMALL = ["--iterations", "4", "--set", "batch_size=20", "--set", "frames=2"]
 
@@ -135,6 +138,19 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
             "argument --iterations: 'many' given; accepted: a whole number >= 1",
         ),
         (["train", "gaussian", "--seed", "-1"], "'-1' given; accepted: a whole number >= 0"),
+        (["train", "gaussian", "--seed", "²"], "'²' given; accepted: a whole number >= 0"),
+        (["train", "gaussian", "--seed", "٩"], "accepted: a whole number >= 0"),
+        (
+            ["train", "gaussian", "--seed", "9" * 5000],
+            "accepted: a whole number >= 0, at most 9,223,372,036,854,775,807",
+        ),
+        (["train", "gaussian", "--iterations", "10000000000"], "a whole number >= 1, at most 1,000,000,000"),
+        (["train", "gaussian", "--iterations", "--3"], "argument --iterations"),
+        (["train", "gaussian", "--set", "iterations=10000000000"], "a whole number (of at most 1,000,000,000)"),
+        (["train", "gaussian", "--set", "lr=nan"], "lr='nan'; accepted: a number (finite)"),
+        (["train", "gaussian", "--set", "lr=-1"], "lr must be in [0, inf), got -1"),
+        (["train", "mnist-maxout", "--set", "lr_decay=nan"], "lr_decay='nan'; accepted: a number (finite)"),
+        (["train", "mnist-maxout", "--set", "lr_decay=inf"], "lr_decay='inf'; accepted: a number (finite)"),
         (["train", "gaussian", "--set", "lr"], "--set 'lr'; accepted: KEY=VALUE"),
         (["train", "gaussian", "--set", "learning=1"], "unknown setting of gaussian 'learning'"),
         (["train", "gaussian", "--set", "lr=x"], "lr='x'; accepted: a number"),
@@ -179,3 +195,125 @@ def test_version(capsys):
     import minigan
 
     assert run(capsys, "--version")[1] == f"minigan {minigan.__version__}\n"
+
+
+# --- what goes wrong while a command runs -----------------------------------------------------------
+
+
+def a_run(out, name="gaussian", *, settings=None, dtype="float32"):
+    """A run folder without figures, which take longer than a short training."""
+    recipe = get_recipe(name)
+    experiment = recipe.build(recipe.configure(settings or {"iterations": 4, "batch_size": 20}), Setting(dtype=dtype))
+    experiment.callbacks.clear()
+    assert train(experiment, folder=out)["status"] == "completed"
+
+
+def raises(error):
+    def command(_args):
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OSError(13, "Permission denied", "there/x.npy"), 1, "minigan recipes: there/x.npy: Permission denied\n"),
+        (OSError(28, "No space left on device"), 1, "minigan recipes: No space left on device\n"),
+        (MemoryError("Unable to allocate 5 TiB"), 1, "minigan recipes: out of memory: Unable to allocate 5 TiB\n"),
+        (KeyboardInterrupt(), 130, "minigan recipes: interrupted\n"),
+        (SettingError("lr=x; accepted: a number"), 2, "minigan recipes: lr=x; accepted: a number\n"),
+        (BrokenPipeError(32, "Broken pipe"), 0, ""),
+    ],
+)
+def test_what_the_machine_or_the_user_did_is_one_line(capsys, monkeypatch, error, status, message):
+    monkeypatch.setitem(commands.COMMANDS, "recipes", raises(error))
+    assert run(capsys, "recipes") == (status, "", message)
+
+
+@pytest.mark.parametrize("error", [ValueError("operands could not be broadcast"), KeyError("x"), RuntimeError("bug")])
+def test_a_bug_keeps_its_traceback(capsys, monkeypatch, error):
+    monkeypatch.setitem(commands.COMMANDS, "recipes", raises(error))
+    with pytest.raises(type(error)) as caught:
+        main(["recipes"])
+    assert caught.value is error
+
+
+def test_ctrl_c_while_a_command_is_imported(capsys, monkeypatch):
+    def import_module(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minigan.cli.import_module", import_module)
+    assert run(capsys, "recipes") == (130, "", "minigan recipes: interrupted\n")
+
+
+class TestFilesThatCannotBeWritten:
+    @pytest.fixture
+    def read_only(self, in_tmp, capsys, monkeypatch):
+        """A run in a folder that takes no new file."""
+        a_run("run")
+
+        def refuse(**options):
+            raise PermissionError(13, "Permission denied", f"{options['dir']}/{options['prefix']}")
+
+        monkeypatch.setattr("tempfile.mkstemp", refuse)
+
+    def test_sample_into_a_read_only_run(self, read_only, capsys):
+        assert run(capsys, "sample", "run") == (1, "", "minigan sample: run/drawn-001.npy: Permission denied\n")
+
+    def test_train_into_a_read_only_folder(self, read_only, capsys):
+        status, out, err = run(capsys, "train", "gaussian", *SMALL, "--out", "new")
+        assert (status, out) == (1, "")
+        assert err == "minigan train: new: Permission denied\n"
+
+    def test_sample_into_a_folder_that_is_not_there(self, in_tmp, capsys):
+        a_run("run")
+        status, out, err = run(capsys, "sample", "run", "--out", "nowhere/x.npy")
+        assert (status, out, err) == (1, "", "minigan sample: nowhere/x.npy: No such file or directory\n")
+
+    @pytest.mark.parametrize("command", ["train", "sweep"])
+    def test_out_below_a_file(self, in_tmp, capsys, command):
+        (in_tmp / "file").write_text("")
+        status, _, err = run(capsys, command, "gaussian", *SMALL, "--out", "file/below")
+        assert (status, err) == (1, f"minigan {command}: --out file/below: Not a directory\n")
+
+
+class TestSample:
+    def test_the_seed_is_the_noises(self, in_tmp, capsys):
+        a_run("run")
+        for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+            run(capsys, "sample", "run", "--seed", seed, "--out", f"{name}.npy")
+        a, b, c = (np.load(f"{name}.npy") for name in "abc")
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).any()
+        np.testing.assert_array_equal(c, runs.sample("run", n=40, seed=1))
+
+    def test_x_is_g_of_the_priors_noise_in_the_runs_dtype(self, in_tmp, capsys):
+        a_run("run", dtype="float64")
+        p = read_arrays("run/generator.npz")
+        assert p["0.W"].dtype == np.float64
+        z = np.random.default_rng(7).standard_normal((30, 1))
+        x = runs.sample("run", n=30, seed=7)
+        assert x.dtype == np.float64
+        np.testing.assert_array_equal(x, z @ p["0.W"] + p["0.b"])
+
+    def test_running_statistics_are_those_of_the_run(self, in_tmp, capsys):
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        a_run("run", "mnist-dense", settings={"data": "digits", "iterations": 1})
+        before = runs.sample("run", n=5)
+        stored = read_arrays("run/generator.npz")
+        stored["2.running_mean"] = stored["2.running_mean"] + 1
+        write_arrays("run/generator.npz", stored)
+        assert np.abs(runs.sample("run", n=5) - before).max() > 1e-3
+
+    @pytest.mark.parametrize("n", [0, -1])
+    def test_errors(self, in_tmp, n):
+        with pytest.raises(ValueError, match=f"n must be >= 1, got {n}"):
+            runs.sample("run", n=n)
+
+    def test_a_file_that_appears_meanwhile_is_not_overwritten(self, in_tmp, capsys, monkeypatch):
+        a_run("run")
+        (in_tmp / "x.npy").write_text("mine")
+        monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # it was not there when it was looked for
+        assert run(capsys, "sample", "run", "--out", "x.npy") == (1, "", "minigan sample: x.npy: File exists\n")
+        assert (in_tmp / "x.npy").read_text() == "mine"

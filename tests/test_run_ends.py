@@ -11,13 +11,23 @@ from minigan.training import Callback, loop, read_arrays, read_json, train
 
 SMALL = {"iterations": "6", "batch_size": "20", "frames": "3"}
 KEPT = {"config.json", "metrics.jsonl", "generator.npz", "discriminator.npz", "summary.json"}
-FIGURES = {"gaussian.png", "gaussian.gif", "figure_1.png", "losses.png"}
+FIGURES = {"figure.png"}
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+class Figure(Callback):
+    """What an experiment draws at its end (in place of the recipe's, which take seconds)."""
+
+    def on_end(self, run):
+        if run.folder is not None:
+            (run.folder / "figure.png").write_text("drawn")
 
 
 def small():
     recipe = get_recipe("gaussian")
-    return recipe.build(recipe.configure(SMALL), Setting(seed=3))
+    experiment = recipe.build(recipe.configure(SMALL), Setting(seed=3))
+    experiment.callbacks = [Figure()]
+    return experiment
 
 
 def theta_after(iterations):

@@ -165,12 +165,14 @@ class TestFolders:
                 return "named"
 
         for folder in ("text", Path("path"), Named()):
-            assert train(small(), folder=folder)["status"] == "completed"
+            experiment = small()
+            experiment.callbacks.clear()
+            assert train(experiment, folder=folder)["status"] == "completed"
         for name in ("text", "path", "named"):
-            assert {p.name for p in (in_tmp / name).iterdir()} == FILES
+            assert {p.name for p in (in_tmp / name).iterdir()} == {n for n in FILES if not n.endswith(("png", "gif"))}
 
     def test_a_run_is_not_trained_over(self, in_tmp):
-        train(small(), folder="run")
+        train(normalised(), folder="run")
         before = {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()}
         with pytest.raises(RunError, match="run exists and is not empty; accepted: a new or an empty folder"):
             train(small(iterations="2"), folder="run")
@@ -384,7 +386,7 @@ class TestCallbacks:
 
     def test_metrics_may_be_numpys_numbers_or_not_finite(self, in_tmp):
         numbers = {"a": np.float32(0.5), "b": np.int64(3), "c": math.nan, "d": np.array([1, 2])}
-        summary = train(small(), folder="run", callbacks=[Evaluate(lambda: numbers, every=6)])
+        summary = train(normalised(), folder="run", callbacks=[Evaluate(lambda: numbers, every=5)])
         assert summary["status"] == "completed"
         want = {"a": 0.5, "b": 3, "c": "nan", "d": [1, 2]}
         assert lines(in_tmp / "run")[-1].items() >= want.items()

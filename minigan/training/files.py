@@ -101,8 +101,8 @@ def write_whole(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool =
 def _put_new(temporary: str, path: Path) -> None:
     try:
         os.link(temporary, path)  # refuses a name that is taken
-    except FileExistsError:
-        raise
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, error.strerror, str(path)) from None
     except OSError:  # a file system without hard links: take the name, then put the whole file under it
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.replace(temporary, path)

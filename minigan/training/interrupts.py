@@ -10,27 +10,30 @@ from typing import Any
 from minigan.training.experiment import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 class Interrupts:
     """While it is entered, the first signal during the game sets `run.stop`: the iteration is played to its end.
 
     Every other one sets `cut`, and raises KeyboardInterrupt if it comes inside `cuttable()`.  Signals reach the main
-    thread only: in another one nothing is changed.
+    thread only: in another one nothing is changed.  Handlers that a program has set itself stay.
     """
 
     def __init__(self, run: Run) -> None:
         self.run, self.cut = run, False
         self._raises = False
-        self._before: list[Any] = []
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._before = [signal.signal(number, self._handle) for number in SIGNALS]
+            for number in SIGNALS:
+                if signal.getsignal(number) in DEFAULTS:
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, old in zip(SIGNALS, self._before, strict=False):
+        for number, old in self._before.items():
             signal.signal(number, old)
 
     def _handle(self, _number: int, _frame: object) -> None:
