@@ -39,8 +39,8 @@ def train_in_workers(
 ) -> None:
     """Call `one(seed)` for seeds 0 ... seeds-1 and `finished(summary)` for each that came to its end.
 
-    `one` must be importable, use `StopWhenTold`, and train with callbacks of its own.  What it raises becomes a summary
-    with the status "failed".  Ctrl-C and SIGTERM end it: seeds that were not begun are cancelled, those in training
+    `one` must be importable, and train with `StopWhenTold` among its callbacks.  What it raises becomes a summary with
+    the status "failed".  Ctrl-C and SIGTERM end it: seeds that were not begun are cancelled, those in training
     stop after their iteration and are left out.  RunError if the workers died before any seed was done.
     """
     context = get_context("spawn")
