@@ -17,6 +17,7 @@ class Counted(np.ndarray):
         return counted(getattr(ufunc, method)(*plain(inputs), **kwargs))
 
     def __array_function__(self, function, types, args, kwargs):
+        Counted.products += function in (np.dot, np.einsum, np.inner, np.tensordot)
         return counted(function(*plain(args), **plain(kwargs)))
 
 
