@@ -124,6 +124,20 @@ def test_maxout_against_its_definition():
 
 
 @pytest.mark.parametrize("ops", BACKENDS)
+def test_derivatives_at_the_kinks_are_the_documented_ones(ops):
+    """At 0: ReLU 0, LeakyReLU its slope; of tied maxout pieces the first one."""
+    for layer, want in ((mg.ReLU(), 0), (mg.LeakyReLU(0.2), 0.2)):
+        _, backward = forward(network(layer, ops=ops), np.zeros((1, 3)))
+        np.testing.assert_array_equal(backward(np.ones((1, 3))), np.full((1, 3), want))
+    net = network(mg.Maxout(1, 1, pieces=3), ops=ops)
+    net.theta = np.array([1.0, 2.0, 2.0, 0.0, 0.0, 0.0])
+    _, backward = forward(net, np.ones((1, 1)))
+    g = net.zeros_like_theta()
+    backward(np.ones((1, 1)), g)
+    np.testing.assert_array_equal(net.views(g)["0.W"], [[0, 1, 0]])
+
+
+@pytest.mark.parametrize("ops", BACKENDS)
 @pytest.mark.parametrize("x", [np.nan, np.inf])
 def test_relu_hides_no_nan(ops, x):
     net = network(mg.ReLU(), ops=ops)
