@@ -54,6 +54,17 @@ def test_direction_by_complex_step(ops, case, train, complex_dy, order_x, order_
     check_layer_direction(net, laid_out(x, order_x), laid_out(dy, order_dy), v, w, train=train)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("ops", BACKENDS)
+@pytest.mark.parametrize("name", LAYERS)
+def test_memory_layout_does_not_matter(name, ops, layout):
+    net, x, dy, _ = setup(name, ops=ops, n=6)
+    want = gradients(net, x, dy)
+    for got, right in zip(gradients(net, laid_out(x, layout), laid_out(dy, layout)), want, strict=True):
+        if right.size:
+            assert_tensor(got, right)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 @pytest.mark.parametrize("ops", BACKENDS)
 @given(layers(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
