@@ -1,7 +1,6 @@
 """Probability densities as pairs of twins: in float64 (scipy.stats) and in balls (python-flint).
 
-Parameters are exact: an int, a Fraction, a text such as "1/2" or "0.1", or a float, which is the binary fraction
-that it stores (0.1 is not one tenth; the repr shows it).
+Parameters are exact: an int, a Fraction, or a text such as "1/2" or "0.1".  A float is refused: 0.1 is not one tenth.
 
 >>> Normal(0, "1/2"), Mixture(["3/10", "7/10"], [Normal(-2), Laplace(1, 2)])
 (Normal(mu=0, sigma=1/2), Mixture(weights=[3/10, 7/10], components=[Normal(mu=-2, sigma=1), Laplace(mu=1, b=2)]))
