@@ -25,7 +25,7 @@ from verify.proof import PROFILES, Profile
 from verify.registry import RIGOR, Claim, load_claims
 from verify.replay import Replayed, replay_all
 from verify.report import matrix_markdown, write_html
-from verify.runner import run
+from verify.runner import interrupted, run
 from verify.trained.command import add_trained_command, run_trained
 
 Certificates = Sequence[Certificate]
@@ -227,6 +227,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -
     except (RunError, Undecided) as error:
         print(f"{prog} {args.command}: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not interrupted(error):
+            raise
         print(f"{prog} {args.command}: interrupted; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -50,10 +50,15 @@ def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
         with precision(profile.digits + GUARD):
             check(proof)
     except Exception as error:
-        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None  # Ctrl-C inside of an integrand leaves `acb.integral` as a SystemError
+        if interrupted(error):
+            raise KeyboardInterrupt from None
         proof.checks.append(Check(f"{type(error).__name__}: {error}", "holds", Verdict.UNDECIDED))
     return proof
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: inside of an integrand it leaves `acb.integral` as a SystemError."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def run(

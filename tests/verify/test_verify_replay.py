@@ -149,6 +149,16 @@ def test_a_file(tmp_path, capsys, records):
     assert "did you mean 'T1.identity.exponential-exponential'?); accepted: an id in " in err
 
 
+def test_an_interrupted_replay(tmp_path, capsys, monkeypatch, records):
+    def interrupt(*_):
+        raise SystemError("acb.integral returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr("verify.checker.enclose", interrupt)
+    (tmp_path / "c.json").write_text(json.dumps({"certificates": [records[IDS[0]]]}))
+    assert main(["replay", str(tmp_path / "c.json")]) == 130
+    assert capsys.readouterr().err == "python -m verify replay: interrupted; nothing was written\n"
+
+
 def test_one_changed_digit_of_a_file(tmp_path, capsys):
     """Any digit that `run --json` wrote: in a ball, in a text, in a seal, in what the report says of itself."""
     path = tmp_path / "c.json"
