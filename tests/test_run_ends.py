@@ -187,6 +187,18 @@ class TestSignals:
         assert [signal.getsignal(number) for number in SIGNALS] == before
         assert not set(during) & set(before)
 
+    def test_handlers_of_the_program_stay(self):
+        def own(*_):
+            pytest.fail("called")
+
+        during = []
+        before = signal.signal(signal.SIGTERM, own)
+        try:
+            train(small(), callbacks=[At("on_iteration", lambda: during.append(signal.getsignal(signal.SIGTERM)))])
+            assert (during, signal.getsignal(signal.SIGTERM)) == ([own], own)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     def test_a_training_in_another_thread(self):
         found = []
         thread = threading.Thread(target=lambda: found.append(train(small())["status"]))
