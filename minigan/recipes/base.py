@@ -55,7 +55,7 @@ class Recipe:
     Config: type
     architecture: Callable[[Any], Architecture]
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
-    play: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
+    assemble: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
 
     def configure(self, settings: Mapping[str, Any] | None = None) -> Any:
@@ -83,7 +83,7 @@ class Recipe:
         streams = random_streams(setting.seed)
         try:
             G, D = self.networks(config, setting, streams)
-            experiment = self.play(config, setting, G, D, streams)
+            experiment = self.assemble(config, setting, G, D, streams)
         except ValueError as error:
             if str(error).split(" ")[0] in vars(config):  # an error begins with the name of what it refuses
                 raise SettingError(str(error)) from error

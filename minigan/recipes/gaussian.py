@@ -67,7 +67,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
     return rng.standard_normal((n, 1))
 
 
-def play(
+def assemble(
     config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch, ten updates of D on it, ten of G on its noise."""
@@ -202,5 +202,5 @@ RECIPE = Recipe(
     Config=Config,
     architecture=architecture,
     prior=prior,
-    play=play,
+    assemble=assemble,
 )

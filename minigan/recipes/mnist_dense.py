@@ -66,7 +66,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
     return rng.random((n, config.latent))
 
 
-def play(
+def assemble(
     config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch of 32, ten updates of D on it, ten of G on its noise."""
@@ -114,6 +114,6 @@ RECIPE = Recipe(
     Config=Config,
     architecture=architecture,
     prior=prior,
-    play=play,
+    assemble=assemble,
     to_images=flat_to_images,
 )

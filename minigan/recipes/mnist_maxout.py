@@ -72,7 +72,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
     return rng.uniform(-math.sqrt(3), math.sqrt(3), (n, config.latent))
 
 
-def play(
+def assemble(
     config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: one simultaneous update of D and G."""
@@ -126,6 +126,6 @@ RECIPE = Recipe(
     Config=Config,
     architecture=architecture,
     prior=prior,
-    play=play,
+    assemble=assemble,
     to_images=flat_to_images,
 )
