@@ -21,8 +21,8 @@ def measure(gan: GAN, played: Played) -> Metrics:
     """Return d_loss, g_loss, mean D(x), mean D(G(z)) and D's accuracy, from the last outcomes of both players."""
     seen_D, seen_G = played
     assert seen_D.s_real is not None  # noqa: S101  (a discriminator step always has it)
-    real = gan.objective.probability(seen_D.s_real)
-    fake = gan.objective.probability(seen_D.s_fake)
+    real = gan.objective.probability(seen_D.s_real, ops=gan.D.ops)
+    fake = gan.objective.probability(seen_D.s_fake, ops=gan.D.ops)
     return {
         "d_loss": float(seen_D.value),
         "g_loss": float(seen_G.value),
