@@ -87,8 +87,9 @@ def check_layer(net, x, dy, *, train):
 
 def check_layer_direction(net, x, dy, v, w, *, train):
     """<dx, v> + <g, w> against the derivative along (v, w); dy may be complex: the pullback is linear in it."""
-    _, backward = forward(net, x, train=train)
-    g = np.zeros(net.theta.shape, dtype=dy.dtype)
+    of_its_kind = net.astype(dy.dtype)  # a real network refuses a complex dy
+    _, backward = forward(of_its_kind, x.astype(dy.dtype, copy=False), train=train)
+    g = of_its_kind.zeros_like_theta()
     dx = backward(dy, g)
     twin = net.astype(complex)
     twin.theta = net.theta + 1j * H * w
