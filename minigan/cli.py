@@ -183,10 +183,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     name = " ".join(["minigan", *arguments[:1]])
+    return guarded(name, lambda: _command(name, arguments))
+
+
+def guarded(name: str, command: Callable[[], int]) -> int:
+    """Run a command; a reader that leaves ends it in silence, what the machine refuses is one line and status 1."""
     status = EXIT_OK
     try:
         try:
-            status = _command(name, arguments)
+            status = command()
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where what goes wrong can be caught

@@ -45,6 +45,12 @@ class TestPipes:
         assert len(done.stdout.splitlines()) == 1
         assert (done.returncode, done.stderr) == (0, "")
 
+    @pytest.mark.parametrize("line", ["minigan verify list", "minigan verify explain CF.c.uniforms"])
+    def test_a_reader_of_verify_that_leaves(self, line):
+        done = shell(f"{line} | head -1")
+        assert len(done.stdout.splitlines()) == 1
+        assert done.stderr == ""
+
     def test_a_reader_that_was_never_there(self):
         done = shell("minigan recipes | true")
         assert (done.returncode, done.stderr) == (0, "")

@@ -2,7 +2,8 @@
 
 import sys
 
+from minigan.cli import guarded
 from verify.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m verify", main))

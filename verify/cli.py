@@ -61,7 +61,7 @@ def profile(text: str) -> Profile:
 
 def workers(text: str) -> int:
     """Argument type: a number of processes."""
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= 1")
     return int(text)
 
@@ -221,6 +221,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -
     args = build_parser(prog).parse_args(argv)
     try:
         return int(args.act(args))
+    except BrokenPipeError:  # the reader of our output left before the verdict: silence, but not 0
+        return EXIT_FAILED
     except (ValueError, OSError) as error:
         print(f"{prog} {args.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
