@@ -20,15 +20,18 @@ from typing import TYPE_CHECKING
 from minigan.gan import (
     GAN,
     alternating,
+    batch_judge,
     discriminator_step,
     fresh_fakes,
     generator_step,
     inference_fakes,
     joint,
     pretrain,
+    running_judge,
     same_batch,
     separate,
     simultaneous,
+    tracking_judge,
 )
 from minigan.initializers import (
     Constant,
@@ -107,15 +110,18 @@ __all__ = [
     "Uniform",
     "Zeros",
     "alternating",
+    "batch_judge",
     "discriminator_step",
     "fresh_fakes",
     "generator_step",
     "inference_fakes",
     "joint",
     "pretrain",
+    "running_judge",
     "same_batch",
     "separate",
     "simultaneous",
+    "tracking_judge",
 ]
 
 

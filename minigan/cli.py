@@ -47,7 +47,8 @@ class Parser(argparse.ArgumentParser):
         known, rest = self.parse_known_args(args, namespace)
         if rest:
             target = known.parser if hasattr(known, "parser") else self
-            options = [o for action in target._actions for o in action.option_strings if o.startswith("--")]
+            actions = [*target._actions, *self._actions]
+            options = [o for action in actions for o in action.option_strings if o.startswith("--")]
             target.error(unknown("argument", rest[0].split("=")[0], options))
         return known
 

@@ -103,7 +103,9 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            views = [None] * len(pullbacks) if grads is None else split(self._vector(grads), self._theta_layout)
+            views: list[Any] = [None] * len(pullbacks)
+            if grads is not None:
+                views = split(self.like_theta("grads", grads), self._theta_layout)
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 dy = pullbacks[i](dy, views[i], need_dx=need_dx or i > last)
@@ -153,7 +155,7 @@ class Network:
     @theta.setter
     def theta(self, value: Array) -> None:
         if value is not self._theta:
-            self._theta[...] = self._cast("theta", self._vector(self.ops.xp.asarray(value)))
+            self._theta[...] = self._cast("theta", self.like_theta("theta", self.ops.xp.asarray(value)))
         self.touch()
 
     def touch(self) -> None:
@@ -166,7 +168,7 @@ class Network:
 
     def views(self, vector: Array) -> Named:
         """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""
-        return flatten(split(self._vector(vector), self._theta_layout))
+        return flatten(split(self.like_theta("vector", vector), self._theta_layout))
 
     def parameters(self) -> Named:
         """Return named views of theta.  They write through to the network without raising `version`: call `touch`."""
@@ -215,9 +217,12 @@ class Network:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Network is not pickled; save net.parameters() and net.state (minigan.training.write_arrays)")
 
-    def _vector(self, vector: Array) -> Array:
+    def like_theta(self, name: str, vector: Array) -> Array:
+        """Return `vector` if it is an array of theta's shape; TypeError or ShapeError names it if not."""
+        if not isinstance(vector, self.ops.xp.ndarray):
+            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(vector).__name__}")
         if vector.shape != self._theta.shape:
-            raise ShapeError(f"vector has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
+            raise ShapeError(f"{name} has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
         return vector
 
     # --- description ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ once; what a schedule gives is checked at its step.
 from collections.abc import Callable
 
 from minigan._arguments import number, scalar
-from minigan.layers.base import ShapeError
+from minigan._views import castable
 from minigan.network import Network
 from minigan.ops import Array
 
@@ -35,9 +35,10 @@ class Optimizer:
         self.state: dict[str, Array] = {}
 
     def step(self, g: Array) -> None:
-        """Move theta by one step.    g (P,), dL/dtheta"""
-        if g.shape != self.net.theta.shape:
-            raise ShapeError(f"g has shape {g.shape}; accepted: {self.net.theta.shape}, the shape of theta")
+        """Move theta by one step.    g (P,), dL/dtheta.  What does not fit is refused before anything has moved."""
+        self.net.like_theta("g", g)
+        if not castable(g.dtype, self.net.dtype):
+            raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; accepted: {self.net.dtype}")
         self._update(self.net.theta, g, self.t + 1)
         self.t += 1
         self.net.touch()

@@ -148,7 +148,7 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
         (["train", "gaussian", "--iterations", "--3"], "argument --iterations"),
         (["train", "gaussian", "--set", "iterations=10000000000"], "a whole number (of at most 1,000,000,000)"),
         (["train", "gaussian", "--set", "lr=nan"], "lr='nan'; accepted: a number (finite)"),
-        (["train", "gaussian", "--set", "lr=-1"], "lr must be in [0, inf), got -1"),
+        (["train", "gaussian", "--set", "lr=-1"], "lr must be > 0, got -1"),
         (["train", "mnist-maxout", "--set", "lr_decay=nan"], "lr_decay='nan'; accepted: a number (finite)"),
         (["train", "mnist-maxout", "--set", "lr_decay=inf"], "lr_decay='inf'; accepted: a number (finite)"),
         (["train", "gaussian", "--set", "lr"], "--set 'lr'; accepted: KEY=VALUE"),
@@ -204,7 +204,7 @@ def a_run(out, name="gaussian", *, settings=None, dtype="float32"):
     """A run folder without figures, which take longer than a short training."""
     recipe = get_recipe(name)
     experiment = recipe.build(recipe.configure(settings or {"iterations": 4, "batch_size": 20}), Setting(dtype=dtype))
-    experiment.callbacks.clear()
+    experiment.figures.clear()
     assert train(experiment, folder=out)["status"] == "completed"
 
 

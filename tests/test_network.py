@@ -40,6 +40,10 @@ def test_views_of_a_gradient():
     assert (g[:12] == 7).all()
     with pytest.raises(mg.ShapeError, match=r"vector has shape \(3,\); accepted: \(34,\)"):
         net.views(np.zeros(3))
+    with pytest.raises(TypeError, match="vector must be a numpy array, got list"):
+        net.views([0.0] * 34)
+    with pytest.raises(TypeError, match="grads must be a numpy array, got list"):
+        backward(np.ones_like(y), [0.0] * 34)
 
 
 def test_stale_backward_is_an_error_whatever_changed_theta():

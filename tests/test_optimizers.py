@@ -186,3 +186,23 @@ def test_a_step_stays_in_dtype_leaves_g_alone_and_raises_the_version(make):
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call(net_of(np.zeros(4)))
+
+
+@pytest.mark.parametrize("kind", [mg.SGD, mg.RMSProp, mg.Adam])
+@pytest.mark.parametrize(
+    ("g", "error", "message"),
+    [
+        ([0.0] * 6, TypeError, "g must be a numpy array, got list"),
+        (np.zeros(5), mg.ShapeError, r"g has shape \(5,\); accepted: \(6,\)"),
+        (np.full(6, 1j), TypeError, "g is complex128 but the network is float64"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_moves_nothing(kind, g, error, message):
+    net = mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0), dtype="float64")
+    optimizer = kind(net, lr=0.1)
+    theta = net.theta.copy()
+    with pytest.raises(error, match=message):
+        optimizer.step(g)
+    np.testing.assert_array_equal(net.theta, theta)
+    assert optimizer.t == 0
+    assert not any(vector.any() for vector in optimizer.state.values())

@@ -26,7 +26,7 @@ class Figure(Callback):
 def small():
     recipe = get_recipe("gaussian")
     experiment = recipe.build(recipe.configure(SMALL), Setting(seed=3))
-    experiment.callbacks = [Figure()]
+    experiment.figures = [Figure()]
     return experiment
 
 

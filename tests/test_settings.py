@@ -88,7 +88,14 @@ def test_a_configuration_is_checked_like_settings():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("gaussian", {"lr": -1}, r"lr must be in \[0, inf\), got -1"),
+        ("gaussian", {"lr": -1}, "lr must be > 0, got -1"),
+        ("gaussian", {"eps": 0}, "eps must be > 0, got 0"),
+        ("mnist-dense", {"lr": 0}, "lr must be > 0, got 0"),
+        ("mnist-dense", {"beta2": 1}, r"beta2 must be in \[0, 1\), got 1"),
+        ("mnist-maxout", {"lr": -1}, "lr must be > 0, got -1"),
+        ("mnist-maxout", {"lr_min": -1}, "lr_min must be > 0, got -1"),
+        ("mnist-maxout", {"momentum": 1.5}, r"momentum must be in \[0, 1\), got 1.5"),
+        ("mnist-maxout", {"momentum_final": 5}, r"momentum_final must be in \[0, 1\), got 5"),
         ("gaussian", {"beta1": 1}, r"beta1 must be in \[0, 1\), got 1"),
         ("gaussian", {"sigma": 0}, "sigma must be > 0"),
         ("mnist-dense", {"data": "digits", "batch_size": 1798}, "batch_size must be in 1 ... 1797"),

@@ -53,7 +53,7 @@ class TestBeforeItStarts:
             ({"ops": "gpu"}, ValueError, "unknown ops 'gpu'"),
             ({"ops": "cuda"}, minigan.BackendUnavailable, "ops='cuda' is not available"),
             ({"settings": {"lr": "x"}}, ValueError, "lr='x'; accepted: a number"),
-            ({"settings": {"lr": -1}}, ValueError, "lr must be in"),
+            ({"settings": {"lr": -1}}, ValueError, "lr must be > 0"),
             ({"iterations": 5}, TypeError, "unexpected keyword argument 'iterations'"),
         ],
     )
@@ -146,6 +146,20 @@ def test_a_seed_is_trained_as_it_is_alone(in_tmp):
     for seed in range(2):
         alone = runs.train_recipe("gaussian", seed=seed, folder=False, **options)
         assert swept.summaries[seed]["generator"] == alone["generator"]
+
+
+def test_early_stop_does_not_need_a_folder(in_tmp):
+    """Evaluation and early stop are part of the training, figures are not."""
+    settings = {"iterations": 60, "batch_size": 20, "lr": 0.05, "patience": 3, "evaluate_every": 2, "frames": 2}
+    with_folder = runs.train_recipe("gaussian", seed=3, settings=settings, out="run")
+    without = runs.train_recipe("gaussian", seed=3, settings=settings, folder=False)
+    swept = runs.sweep("gaussian", seeds=4, settings=settings).summaries[3]
+    assert with_folder["status"] == "stopped early"
+    assert with_folder["iterations"] < 60
+    for other in (without, swept):
+        assert other["iterations"] == with_folder["iterations"]
+        assert other["metrics"] == with_folder["metrics"]
+        assert "jsd" in other["metrics"]
 
 
 def test_a_training_stops_when_told(monkeypatch):

@@ -78,9 +78,9 @@ def test_a_run_folder_is_complete(in_tmp):
     from threadpoolctl import threadpool_info
 
     used = [found for found in threadpool_info() if found["user_api"] == "blas"]
-    assert [(b["name"], b["version"], b["threads"]) for b in config["blas"]] == [
-        (found["internal_api"], found["version"], found["num_threads"]) for found in used
-    ]
+    named = {(found["internal_api"], found["version"], found["num_threads"]) for found in used}
+    assert config["blas"]  # NumPy's; SciPy's too where it was loaded by then
+    assert {(b["name"], b["version"], b["threads"]) for b in config["blas"]} <= named
     assert all(set(b) == {"name", "version", "architecture", "threads"} for b in config["blas"])
 
 
@@ -166,7 +166,7 @@ class TestFolders:
 
         for folder in ("text", Path("path"), Named()):
             experiment = small()
-            experiment.callbacks.clear()
+            experiment.figures.clear()
             assert train(experiment, folder=folder)["status"] == "completed"
         for name in ("text", "path", "named"):
             assert {p.name for p in (in_tmp / name).iterdir()} == {n for n in FILES if not n.endswith(("png", "gif"))}
@@ -267,7 +267,7 @@ def normalised(*, D_state=1.0, lr=0.01):
             D.state["1.running_var"][...] *= D_state
         return played
 
-    return Experiment("normalised", {"seed": 0}, gan, play, 5, streams)
+    return Experiment("normalised", gan, play, 5, streams, {"seed": 0})
 
 
 class TestDivergence:

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from minigan._names import SettingError
 from minigan.ops import Array
 
 
 def _require(data: Array, n: int) -> None:
     if not 1 <= n <= len(data):
-        raise ValueError(f"batch_size must be in 1 ... {len(data)} (the number of examples), got {n!r}")
+        raise SettingError(f"batch_size must be in 1 ... {len(data)} (the number of examples), got {n!r}")
 
 
 class RandomBatches:

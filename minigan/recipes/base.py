@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan._arguments import number
 from minigan._names import SettingError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
@@ -76,18 +77,13 @@ class Recipe:
     def build(self, config: Any = None, setting: Setting | None = None) -> Experiment:
         """Return the experiment, ready for `minigan.training.train`.
 
-        SettingError also where a layer, an optimizer or the data refuse a setting.
+        SettingError also where the data refuse a setting (a batch larger than the data set).
         """
         config = self.configure(None if config is None else asdict(config))
         setting = Setting() if setting is None else setting
         streams = random_streams(setting.seed)
-        try:
-            G, D = self.networks(config, setting, streams)
-            experiment = self.assemble(config, setting, G, D, streams)
-        except ValueError as error:
-            if str(error).split(" ")[0] in vars(config):  # an error begins with the name of what it refuses
-                raise SettingError(str(error)) from error
-            raise
+        G, D = self.networks(config, setting, streams)
+        experiment = self.assemble(config, setting, G, D, streams)
         experiment.config = {
             "seed": setting.seed,
             "dtype": setting.dtype,
@@ -152,3 +148,17 @@ def require_at_least(low: float, **values: float) -> None:
     for name, value in values.items():
         if not value >= low:
             raise SettingError(f"{name} must be >= {low:g}, got {value!r}")
+
+
+def require_within(interval: str, **values: float) -> None:
+    """Raise SettingError unless every named value is in the interval, "(0, inf)" or "[0, 1)".
+
+    >>> require_within("[0, 1)", momentum=1.5)
+    Traceback (most recent call last):
+    minigan._names.SettingError: momentum must be in [0, 1), got 1.5
+    """
+    for name, value in values.items():
+        try:
+            number(name, value, interval)
+        except ValueError as error:
+            raise SettingError(str(error)) from None

@@ -21,7 +21,7 @@ from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
 from minigan.training.experiment import Experiment, Run
 
@@ -50,6 +50,8 @@ class Config:
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, hidden=self.hidden)
         require_at_least(1, evaluate_every=self.evaluate_every)
         require_at_least(0, patience=self.patience)
+        require_within("(0, inf)", sigma=self.sigma, lr=self.lr, eps=self.eps)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
 
 
 def architecture(config: Config) -> Architecture:
@@ -99,15 +101,14 @@ def assemble(
     callbacks: list[Callback] = [Evaluate(lambda: distances(gan, data), every=config.evaluate_every)]
     if config.patience:
         callbacks.append(EarlyStop("jsd", patience=config.patience))
-    callbacks.append(Figures(gan, data, config, streams["figures"]))
     return Experiment(
         recipe="gaussian",
-        config={},
         gan=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
         callbacks=callbacks,
+        figures=[Figures(gan, data, config, streams["figures"])],
         evaluate=lambda: evaluate(gan, data, streams["evaluation"]),
     )
 

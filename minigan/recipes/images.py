@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from minigan.data import load, unit_interval
 from minigan.metrics import nearest
 from minigan.network import Network
+from minigan.ops import Array
 from minigan.recipes.base import Setting
 from minigan.training.callbacks import Callback
 from minigan.training.experiment import Run
 
-Array = NDArray[Any]
 SIDE = 28
 PIXELS = SIDE * SIDE
 

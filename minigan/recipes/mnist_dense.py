@@ -17,7 +17,7 @@ from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
 
@@ -41,6 +41,8 @@ class Config:
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, latent=self.latent)
+        require_within("(0, inf)", lr=self.lr, eps=self.eps)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
 
 
 def architecture(config: Config) -> Architecture:
@@ -98,12 +100,11 @@ def assemble(
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
         recipe="mnist-dense",
-        config={},
         gan=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        callbacks=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=1, columns=4)],
+        figures=[Samples(G, shown, flat_to_images, every=config.sample_every, rows=1, columns=4)],
     )
 
 

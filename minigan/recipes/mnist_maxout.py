@@ -20,7 +20,7 @@ from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import SGD
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
 
@@ -46,6 +46,8 @@ class Config:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, latent=self.latent, lr_decay=self.lr_decay, train_images=self.train_images)
         require_at_least(2, momentum_epochs=self.momentum_epochs)
+        require_within("(0, inf)", lr=self.lr, lr_min=self.lr_min)
+        require_within("[0, 1)", momentum=self.momentum, momentum_final=self.momentum_final)
 
 
 def architecture(config: Config) -> Architecture:
@@ -108,12 +110,11 @@ def assemble(
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
         recipe="mnist-maxout",
-        config={},
         gan=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        callbacks=[
+        figures=[
             Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10, examples=pixels),
         ],
     )

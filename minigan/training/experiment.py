@@ -47,12 +47,13 @@ class Experiment:
     """A game ready to be played: networks and optimizers (`gan`), and `play`, one iteration of it."""
 
     recipe: str
-    config: dict[str, Any]  # JSON-able: seed, dtype, ops and every hyper-parameter
     gan: GAN
     play: Callable[[], Played]
     iterations: int
     streams: dict[str, np.random.Generator]
-    callbacks: list["Callback"] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)  # JSON-able: seed, dtype, ops and every hyper-parameter
+    callbacks: list["Callback"] = field(default_factory=list)  # part of the training: evaluation, early stop
+    figures: list["Callback"] = field(default_factory=list)  # what is drawn into a run folder, if there is one
     evaluate: Callable[[], dict[str, Any]] = dict
 
 

@@ -72,7 +72,7 @@ def train(
 
     With a `folder` (new or empty, as from `new_folder`; anything else is a RunError) it writes config.json,
     metrics.jsonl, generator.npz and discriminator.npz (named parameters and running statistics), summary.json, and the
-    figures of the experiment's own callbacks.
+    experiment's figures.
 
     The weights and the summary are there however the training ends; its `status` is "completed"; "stopped early" (a
     callback's reason); "diverged" (with the last good parameters); "interrupted" (Ctrl-C or SIGTERM; a second one
@@ -83,12 +83,10 @@ def train(
     if total < 1:
         raise ValueError(f"iterations must be >= 1, got {total!r}")
     run = Run(experiment, total)
-    drawing: list[Callback] = []
-    hooks = [*callbacks]
+    hooks = [*experiment.callbacks, *callbacks]
     if folder is not None:
         run.folder = claim(folder, "config.json", _config(run))
-        drawing = experiment.callbacks
-        hooks = [*drawing, *hooks, MetricsFile()]
+        hooks = [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]  # they end in reverse
     started: list[Callback] = []
     with Interrupts(run) as interrupts:
         start, start_cpu = time.perf_counter(), time.process_time()
@@ -103,7 +101,7 @@ def train(
             _attempt(run, _evaluate, run, summary, interrupts)
         _attempt(run, _write_summary, run, summary)
         for hook in reversed(started):
-            if not (interrupts.cut and hook in drawing):
+            if not (interrupts.cut and hook in experiment.figures):
                 _attempt(run, _end, run, hook, interrupts)
         if summary["status"] != run.status:  # an end failed or was cut short
             _attempt(run, _write_summary, run, summary)
@@ -191,7 +189,7 @@ def _write_weights(run: Run) -> None:
 def _write_summary(run: Run, summary: dict[str, Any]) -> None:
     """Bring the summary up to date with the run's end, and write it."""
     summary["status"] = run.status
-    if run.stop is not None:
+    if run.stop is not None and run.status != "completed":
         summary["reason"] = run.stop
     if run.divergence is not None:
         summary["error"] = str(run.divergence)

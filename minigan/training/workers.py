@@ -22,6 +22,7 @@ ADVICE = (
     "the workers import it"
 )
 
+ENDING = {signal.SIGINT, signal.SIGTERM}
 _stop: Any = None  # in a worker: an event, set when the sweep is to end
 
 
@@ -99,16 +100,16 @@ def _begin_worker(stop: Any) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 @contextmanager
 def _held() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C before `_begin_worker`; here it is heard afterwards."""
+    """Start processes that hear no Ctrl-C or SIGTERM before `_begin_worker`; here they are heard afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
