@@ -17,7 +17,7 @@ from minigan.data import Gaussian
 from minigan.runs import train_recipe
 from minigan.training import RunError, read_arrays, write_arrays, write_json
 from verify import Verdict
-from verify.balls import precision
+from verify.balls import ball, precision
 from verify.certificate import Certificate, digest
 from verify.cli import main
 from verify.densities import Laplace, Mixture, Normal
@@ -105,6 +105,34 @@ def test_relu_breakpoints_are_exact_rationals():
     net = mg.Network([mg.Dense(1, 3), mg.ReLU(), mg.Dense(3, 1)], rng=RNG(0), dtype="float32")
     net.theta = np.array([3, -0.5, 0, 1, 7, 1, 1, 1, 1, 0.1], dtype="float32")  # the third unit is constant
     assert discriminator(net).edges == (Fraction(-1, 3), Fraction(14))
+
+
+@pytest.mark.parametrize("slope", [Fraction(1, 5), Fraction(1, 3), Fraction(7, 5), 0.2])
+def test_the_logit_in_balls_is_the_rational_one(slope):
+    """A slope need not be a binary fraction as the weights are."""
+    net = dense_net(mg.Dense(1, 3), mg.LeakyReLU(slope), mg.Dense(3, 2), mg.LeakyReLU(slope), mg.Dense(2, 1))
+    D, (pieces, count) = discriminator(net), split(net)
+    last = net.astype(object, Fraction).parameters()
+    W, b = (last[f"{count}.{name}"].tolist() for name in ("W", "b"))
+    for piece in pieces:
+        x = piece.inside()
+        units = [a * x + c for a, c in piece.units]
+        exact = sum((u * row[0] for u, row in zip(units, W, strict=True)), b[0])
+        with precision(50):
+            found = D.logit(ball(x), x)
+            assert found.overlaps(ball(exact))
+            assert found.rad() < 1e-45
+
+
+def test_a_slope_that_is_no_binary_fraction():
+    """The gap moves by rounding alone when the slope 1/5 becomes the float 0.2."""
+    found = []
+    for slope in (Fraction(1, 5), 0.2):
+        D = mg.Network([mg.Dense(1, 1), mg.LeakyReLU(slope), mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
+        D.theta = np.array([1.0, 0.0, 1.0, 0.0])
+        found.append(certify_networks(Normal(4, 2), affine_G(1.5, 0.5), D).gap)
+    assert abs(found[0] - found[1]) < 1e-15
+    assert float(found[0]) == pytest.approx(0.65279525022578, abs=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +280,7 @@ def config(recipe="gaussian", dtype="float32", **settings):
         (config("mnist-dense"), "a run of 'mnist-dense'; accepted: a run of 'gaussian'"),
         (config(hiden=3), "unknown setting of gaussian 'hiden'"),
         (config(sigma=-2.0), r"sigma is -2; accepted: a number > 0"),
-        (config(sigma=1e400), r"not the configuration of a run .*Infinity"),
+        (config(sigma=1e400), r"not the configuration of a run .*inf"),
         (config(dtype="float31"), r"config.json: not the configuration of a run"),
     ],
 )

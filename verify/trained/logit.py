@@ -18,7 +18,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, fmpq
 
 import minigan as mg
 from minigan.layers.base import Layer
@@ -80,7 +80,7 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
     pieces, analytic_from = split(D)
     tail = [_analytic(layers[i], weights[i], i) for i in range(analytic_from, len(layers))]
     edges = tuple(piece.high for piece in pieces if piece.high is not None)
-    lines = [[(_dyadic(slope), _dyadic(offset)) for slope, offset in piece.units] for piece in pieces]
+    lines = [[(_constant(slope), _constant(offset)) for slope, offset in piece.units] for piece in pieces]
 
     def logit(x: Any, at: Fraction, analytic: bool = False) -> Any:
         h = [slope * x + offset for slope, offset in lines[bisect_right(edges, at)]]
@@ -192,8 +192,8 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
     if isinstance(layer, IDENTITY):
         return lambda h, analytic: h
     if isinstance(layer, mg.Dense):
-        W = [[_dyadic(w) for w in row] for row in weights["W"]]
-        b = [_dyadic(w) for w in weights.get("b", [Fraction(0)] * layer.n_out)]
+        W = [[_constant(w) for w in row] for row in weights["W"]]
+        b = [_constant(w) for w in weights.get("b", [Fraction(0)] * layer.n_out)]
         return lambda h, analytic: [sum((x * row[o] for x, row in zip(h, W, strict=True)), b[o]) for o in range(len(b))]
     if isinstance(layer, mg.Tanh):
         return lambda h, analytic: [tanh(x) for x in h]
@@ -204,8 +204,13 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
     raise NotCertifiable(f"layer {i} of D is {layer}; accepted: {ACCEPTED}")
 
 
-def _dyadic(x: Fraction) -> arb:
-    """Return a binary fraction exactly, at any precision."""
+def _constant(x: Fraction) -> arb | fmpq:
+    """Return a number that is exact at any precision: a binary fraction as a ball of radius 0.
+
+    The weights are binary fractions; the slope of a LeakyReLU may be 1/5, which no ball is.
+    """
+    if x.denominator & (x.denominator - 1):
+        return fmpq(x.numerator, x.denominator)
     return arb((x.numerator, 1 - x.denominator.bit_length()))
 
 
