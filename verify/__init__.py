@@ -13,7 +13,7 @@ except ImportError as error:
 
 from verify.balls import Enclosure, precision
 from verify.certificate import Certificate, ControlResult
-from verify.decide import Verdict, prove_nonnegative, prove_positive, prove_zero
+from verify.decide import Undecided, Verdict, prove_nonnegative, prove_positive, prove_zero
 from verify.divergences import Divergences, certify
 from verify.proof import PROFILES, Profile, Proof
 from verify.registry import GOODFELLOW, REGISTRY, Claim, Source, claim, load_claims
@@ -31,6 +31,7 @@ __all__ = [
     "Profile",
     "Proof",
     "Source",
+    "Undecided",
     "Verdict",
     "certificate",
     "certify",

@@ -22,8 +22,13 @@ from verify.densities.ends import End
 Integrand = Callable[[Any, bool], Any]  # (x, analytic) -> f(x)
 
 GUARDS = (15, 60, 240)  # digits carried beyond those asked for, until they suffice
+DEEP_GUARDS = (480, 960)  # and these, where a singular edge must be approached closer than those digits can tell
 SLACK = 5  # each part of a result is enclosed to 10^-(digits + SLACK)
 EVALUATIONS = 400_000  # more is hopeless, and would take minutes
+
+
+class Coarse(Undecided):
+    """A cut so close to its edge that the working digits cannot tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def cut(piece: Piece, densities: Sequence[Density], cost: Callable[[End], arb], 
 
 
 def _candidates(piece: Piece, side: int, edge: Fraction | None, densities: Sequence[Density]) -> Iterator[End]:
-    """Yield smaller and smaller ends: |x| > 2^k, or |x - edge| < 2^-k."""
+    """Yield smaller and smaller ends: |x| > 2^k, or |x - edge| < 2^-k, as long as the cut can be told from the edge."""
     if edge is None:
         other = piece.low if side > 0 else piece.high
         start = max([p.reach() for p in densities] + [1 + abs(other or Fraction(0))])
@@ -82,8 +87,10 @@ def _candidates(piece: Piece, side: int, edge: Fraction | None, densities: Seque
     half = Fraction(1, 2) if other is None else min(Fraction(1, 2), abs(other - edge) / 4)
     k = math.ceil(-math.log2(half))
     for power in range(k, k + 64 * ctx.prec, 8):
-        width = arb(2) ** (-power)
-        yield End(side, ball(edge) - side * width, piece.at, edge, width)
+        width, at_edge = arb(2) ** (-power), ball(edge)
+        if not side * (at_edge - (at_edge - side * width)) > 0:
+            raise Coarse(f"2^-{power} beside the edge {edge} is less than the working precision")
+        yield End(side, at_edge - side * width, piece.at, edge, width)
 
 
 def _cheap(ends: Iterable[End], cost: Callable[[End], arb], budget: arb) -> End:
@@ -118,15 +125,24 @@ def integral(f: Integrand, low: arb, high: arb, digits: int) -> arb:
 
 
 def tight(compute: Callable[[int], arb], digits: int, name: str) -> arb:
-    """Return compute(digits + SLACK) with a radius of at most 10^-digits, at as high a precision as that takes."""
-    for guard in GUARDS:
+    """Return compute(digits + SLACK) with a radius of at most 10^-digits, at as high a precision as that takes.
+
+    An edge where p ~ u^(e-1) is cut at u ~ 10^-(digits/e): e >= 1/25 is in reach at 30 digits.
+    """
+    coarse = False
+    for guard in (*GUARDS, *DEEP_GUARDS):
+        if guard in DEEP_GUARDS and not coarse:
+            break
         with precision(digits + guard):
             try:
                 x = compute(digits + SLACK)
             except Unbounded:
                 raise
-            except Undecided:
+            except Undecided as error:
+                coarse = isinstance(error, Coarse)
                 continue
+            coarse = False
             if x.is_finite() and x.rad() <= power_of_ten(-digits):
                 return x
-    raise Undecided(f"{name} could not be enclosed to {digits} digits")
+    why = ": a density has too strong a singularity at an edge" if coarse else ""
+    raise Undecided(f"{name} could not be enclosed to {digits} digits{why}")

@@ -434,3 +434,39 @@ def test_a_discriminator_whose_value_is_infinite():
 def test_coefficients():
     with pytest.raises(ValueError, match="coefficients are 4; accepted: 1 to 3"):
         polynomial(1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("mu", [10**3, 10**4, 10**6])
+def test_jsd_of_normals_far_apart(mu):
+    """Nothing is shared: JSD = log 2, and C = 0 from below."""
+    found = certify(Normal(0, 1), Normal(mu, 1))
+    assert abs(found.jsd - arb(2).log()) < power_of_ten(-15)  # log 2 at the precision of the test
+    assert found.jsd.rad() <= power_of_ten(-30)
+    assert abs(found.c) < power_of_ten(-30)
+
+
+def test_a_singular_right_edge_is_the_mirror_image_of_a_left_one():
+    """There 1 - 2^-k needs k bits, beside 0 it needs none."""
+    for name in ("c", "jsd", "tv", "kl"):
+        f = getattr(divergences, name)
+        left, right = f(Beta("1/10", 1), Uniform(), 30), f(Beta(1, "1/10"), Uniform(), 30)
+        with precision(60):
+            assert abs(left - right) < power_of_ten(-29)
+        assert right.rad() <= power_of_ten(-30)
+
+
+def test_two_singular_edges():
+    """KL(U || Beta(a, a)) = log B(a, a) + 2 (a - 1), since the mean of log u is -1, negated."""
+    p = Beta("1/10", "1/10", 1, 3)
+    with precision(60):
+        a = arb(1) / 10
+        exact = 2 * a.lgamma() - (2 * a).lgamma() + 2 * (a - 1)
+        assert abs(divergences.kl(Uniform(1, 3), p, 30) - exact) < power_of_ten(-29)
+    c = divergences.c(p, Uniform(1, 3), 30)
+    assert c.rad() <= power_of_ten(-30)
+    assert -arb(4).log() < c < 0
+
+
+def test_a_singularity_out_of_reach_is_named():
+    with pytest.raises(verify.Undecided, match="30 digits: a density has too strong a singularity at an edge"):
+        divergences.tv(Beta(1, "1/100"), Uniform(), 30)
