@@ -191,8 +191,11 @@ def _atoms(kind: str, p: Parsed, q: Parsed) -> arb:
     total = arb(0)
     for atom in set(masses[0]) | set(masses[1]):
         a, b = (m.get(atom, Fraction(0)) for m in masses)
-        total += sum((_b(u) * _b(u / (a + b)).log() for u in (a, b) if u), arb(0))
-    return total if kind == "C" else total / 2 + arb(2).log()
+        other, weight = (
+            (a + b, Fraction(1)) if kind == "C" else ((a + b) / 2, Fraction(1, 2))
+        )  # JSD: two KL to the mean
+        total += sum((_b(weight * u) * _b(u / other).log() for u in (a, b) if u), arb(0))
+    return total
 
 
 class Half(NamedTuple):

@@ -66,6 +66,11 @@ def sharpened(channel, p):
     return tuple(x * x / sum(y * y for y in p) for x in p)
 
 
+def stays(d, right=prop2_literal.best_response):
+    """Mass that does not leave the point where the next D finds it."""
+    return right([-x for x in d]) if 1 in d else right(d)
+
+
 def reversed_score(self, parameter, z, right=NORMALS.score):
     return -right(self, parameter, z)
 
@@ -105,6 +110,7 @@ PLANTED = [
     ("FGan.kl", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.js", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.tv", fgan_claims, "EXCESS", [2 * mass for mass in fgan_claims.EXCESS]),
+    ("P2.frozen-d", prop2_literal, "best_response", stays),
     ("Metric.sqrt-jsd", metric, "jsd", lambda p, q: metric.kl(p, metric.mix(p, q)) ** 2),
     ("Metric.jsd-is-none", metric, "jsd", scaled(metric.jsd)),
     ("Metric.data-processing", metric, "apply", sharpened),
@@ -112,6 +118,7 @@ PLANTED = [
     ("E1.equilibrium", errata_criterion.divergences, "c", scaled(errata_criterion.divergences.c)),
     ("E3.direction", errata_criterion.divergences, "kl", swapped(errata_criterion.divergences.kl)),
     ("E4.mass", errata_criterion.divergences, "jsd", scaled(errata_criterion.divergences.jsd)),
+    ("E5.domain", errata_criterion, "RIGHT", errata_criterion.RIGHT + 2 * errata_criterion.Y),
     ("E6.curvature", errata_criterion, "OPTIMUM", errata_criterion.A),
     ("E10.criterion", errata_training, "kl", swapped(lambda p, q: arb(1))),
     ("E12.nonnegative", errata_game, "jsd", errata_game.c),

@@ -15,7 +15,7 @@ from verify.balls import power_of_ten, precision
 from verify.boxes import Cover, ball_of, cover, gradient, hessian
 from verify.claims import errata_networks
 from verify.claims.theorem1 import PAIRS
-from verify.densities import Normal
+from verify.densities import Discrete, Normal
 from verify.divergences import c, jsd
 from verify.output import reasons
 from verify.symbolic import enclose, identity
@@ -156,3 +156,11 @@ class TestChecker:
         with precision(17):
             checker.enclose("C(Uniform(low=0, high=1), Uniform(low=0, high=2))", 12)
             assert np.isclose(float(arb(1).exp().rad().log()), -17 * np.log(10), atol=3)
+
+
+def test_the_checker_has_jsd_of_atoms_from_its_definition():
+    """Two KL to the mean: exactly 0 for p = q, which C / 2 + log 2 is not."""
+    p, q = "Discrete(weights=[1/3, 2/3], atoms=[0, 1])", "Discrete(weights=[1/2, 1/2], atoms=[1, 2])"
+    assert checker.enclose(f"JSD({p}, {p})", 20) == 0
+    ours = jsd(Discrete(["1/3", "2/3"], [0, 1]), Discrete(["1/2", "1/2"], [1, 2]), 20)
+    assert checker.enclose(f"JSD({p}, {q})", 20).overlaps(ours)

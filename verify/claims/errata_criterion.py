@@ -154,7 +154,11 @@ def e4_mass(proof: Proof) -> None:
 def _domain(proof: Proof, sign: int) -> None:
     curvature = sp.diff(RIGHT, Y, 2).subs(Y, OPTIMUM).subs({A: sign * A, B: sign * B}, simultaneous=True)
     positive(proof, "-f''(a/(a + b)) > 0", sp.simplify(-curvature))
-    positive(proof, "a = 0: -f'(y) = b/(1 - y) > 0, so the maximum is y = 0 = a/(a + b)", B / C)
+    at_a, at_b = (sp.diff(RIGHT.subs(gone, 0), Y) for gone in (A, B))
+    at_a = at_a.subs(Y, 1 - C)
+    identity(proof, "a = 0: f'(y) = -b/(1 - y)", at_a + B / C)
+    positive(proof, "a = 0: -f'(y) > 0, so the maximum is y = 0 = a/(a + b)", -at_a)
+    positive(proof, "b = 0: f'(y) = a/y > 0, so the maximum is y = 1 = a/(a + b)", at_b)
     proof.note("c", "1 - y")
 
 

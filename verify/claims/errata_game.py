@@ -5,6 +5,7 @@ E15 has more parts elsewhere: P2.literal (improving steps that stall), P2.frozen
 and Dirac.* (densities are not parameters).
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise, product
 
@@ -77,13 +78,20 @@ def e12_images(proof: Proof) -> None:
 # E14: push-forward, not Radon-Nikodym.
 
 
-def _diagonal(proof: Proof, density: bool) -> None:
+Map = Callable[[Fraction], tuple[Fraction, Fraction]]
+
+
+def _diagonal(proof: Proof, density: bool, G: Map = lambda z: (z, z)) -> None:
     """G(z) = (z, z), z uniform on (0, 1): x = (X, Y) with P(X > s, Y > t) = 1 - max(s, t)."""
-    for k in (1, 10, 60):
-        cells, side = 2**k, Fraction(1, 2**k)
+    for k in (1, 5, 10):
+        side, mass, area = Fraction(1, 2**k), Fraction(0), Fraction(0)
+        for j in range(2**k):  # G is affine: it maps an interval into the cell that holds both ends
+            low, high = j * side, (j + 1) * side
+            inside = all(low <= coordinate <= high for z in (low, high) for coordinate in G(z))
+            mass, area = mass + inside * side, area + side**2
         proof.holds(
-            f"2^{k} cells of area 2^-{k} together hold all mass",
-            rational(cells * side) == 1 and rational(cells * side**2) == side,
+            f"2^{k} cells on the diagonal, of area 2^-{k} together, hold all mass",
+            rational(mass) == 1 and rational(area) == side,
         )
     exact = True
     for i, j in product(range(1, 6), repeat=2):
@@ -101,8 +109,11 @@ def _diagonal(proof: Proof, density: bool) -> None:
     latex=r"\int h(G(z))\, dP_z = \int h\, d(G_\# P_z)",
     source=Source(GOODFELLOW, "proof of Proposition 1", "S5", '"comes from the Radon-Nikodym theorem"'),
     rigor="exact-rational",
-    idea="All mass lies in cells of total area 2^-k, for every k; E x^i y^j from the law alone, in rationals.",
-    controls={"a density, that of the marginals": lambda proof: _diagonal(proof, density=True)},
+    idea="All mass lies in cells of total area 2^-k, for growing k; E x^i y^j from the law alone, in rationals.",
+    controls={
+        "a density, that of the marginals": lambda proof: _diagonal(proof, density=True),
+        "the same cells for G(z) = (z, 1 - z)": lambda proof: _diagonal(proof, False, lambda z: (z, 1 - z)),
+    },
 )
 def e14_push_forward(proof: Proof) -> None:
     """A line in the plane."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 from flint import arb
 
 from verify.balls import ball
+from verify.decide import rational
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
 from verify.simplex import Vector, c, discriminator, least, mix, random_distinct, tv, value
@@ -60,7 +61,7 @@ def best_response(d: Vector) -> Vector:
 
 
 def _frozen(proof: Proof, helps: bool) -> None:
-    optimal, improved, worse, never = [], [], [], []
+    optimal, improved, worse, away, elsewhere = [], [], [], [], True
     for _ in range(proof.scale(quick=100, full=200, deep=400)):
         p, r = random_distinct(proof.rng, 5, 2)
         q = mix(p, r, Fraction(1, 10))
@@ -71,11 +72,14 @@ def _frozen(proof: Proof, helps: bool) -> None:
         change = c(p, collapsed) - c(p, q)
         worse.append(-change if helps else change)
         d = tuple(a / (a + b) for a, b in zip(p, collapsed, strict=True))  # D catches up, G responds again
-        never.append(ball(tv(p, best_response(d))))
+        again = best_response(d)
+        away.append(ball(tv(p, again) - tv(p, q)))
+        elsewhere &= rational(tv(again, collapsed)) == 1
     proof.zero("D is optimal for q: V(q, D) - C(q), the largest", least(optimal))
     proof.positive("V(q, D) - V(best response, D), the smallest", least(improved))
     proof.positive("the change of C by it", least(worse))
-    proof.positive("TV(p, the response to the next D*)", least(never))
+    proof.positive("TV(p, the response to the next D*) - TV(p, q), the smallest", least(away))
+    proof.holds("that response is another point each time: the generator leaps, and does not come back to p", elsewhere)
 
 
 @claim(
