@@ -152,6 +152,17 @@ def test_other_networks_are_refused(layers, message):
         discriminator(mg.Network(layers, rng=RNG(0)))
 
 
+def test_a_discriminator_that_is_optimal_is_enclosed_and_not_strictly_worse():
+    """N(0, 1) against N(1, 1): the logit of D* is 1/2 - x."""
+    D = mg.Network([mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
+    D.theta = np.array([-1.0, 0.5])
+    found = certify_networks(Normal(0, 1), affine_G(1.0, 1.0), D)
+    assert found.gap.contains(0)
+    assert found.gap.rad() <= 1e-30
+    assert found.value.overlaps(found.c)
+    assert found.certificate.verdict is Verdict.UNDECIDED
+
+
 def test_weights_that_are_not_finite_are_refused():
     net = dense_net(mg.Dense(1, 1))
     net.theta = np.array([np.nan, 0])
