@@ -1,6 +1,7 @@
 """What a claim is handed: a place to state what it checks, and to keep the balls that show it."""
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -62,6 +63,17 @@ def decide(relation: str, x: arb, tolerance: str | None = None) -> Verdict:
     if relation == ">= 0":
         return prove_nonnegative(x)
     raise ValueError(unknown("relation", relation, ["= 0", "> 0", ">= 0", "<= gate"]))
+
+
+def widest(checks: Iterable[Check]) -> Enclosure | None:
+    """Return the widest radius among the balls that were checked to be 0, or None."""
+    radii = [check.ball.arb().rad() for check in checks if check.relation == "= 0" and check.ball is not None]
+    return Enclosure.of(max(radii, key=float)) if radii else None
+
+
+def first_tolerance(checks: Iterable[Check]) -> str | None:
+    """Return the first tolerance of the checks, or None."""
+    return next((check.tolerance for check in checks if check.tolerance), None)
 
 
 class Proof:
@@ -161,8 +173,7 @@ class Proof:
     @property
     def radius(self) -> Enclosure | None:
         """The widest radius among the balls that were shown to hold 0."""
-        balls = [check.ball for check in self.checks if check.relation == "= 0" and check.ball is not None]
-        return Enclosure.of(max((b.arb().rad() for b in balls), key=float)) if balls else None
+        return widest(self.checks)
 
     def _check(self, name: str, relation: str, x: arb, tolerance: str | None = None) -> Verdict:
         verdict = decide(relation, x, tolerance)

@@ -15,15 +15,17 @@ from typing import Any
 from flint import arb
 
 from verify import checker
-from verify.balls import Enclosure
+from verify.balls import Enclosure, power_of_ten
 from verify.certificate import Certificate
 from verify.decide import both
-from verify.proof import Profile
+from verify.proof import Profile, first_tolerance, widest
 from verify.registry import Claim, Registry
 from verify.runner import certificate
 from verify.trained.run import RUN_ID, claim_again
 
 MORE_DIGITS = 10
+SPARE = 5  # powers of ten between two balls of different digits, beside those digits
+ROUNDING = 1 + arb(2) ** -20
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,31 @@ def _check(one: Certificate, claim: Claim) -> Replayed:
     else:
         for name, stored in one.enclosures.items():
             faults += meet(name, stored, again.enclosures[name].arb)
+            faults += no_wider(name, stored, again.enclosures[name], one.digits)
         for old, new in zip(one.checks, again.checks, strict=True):
             if old.name != new.name or (old.ball is None) != (new.ball is None):
                 faults.append(f"its check '{old.name}' is not one of the claim")
             elif old.ball is not None and new.ball is not None:
                 faults += meet(old.name, old.ball, new.ball.arb)
+                faults += no_wider(old.name, old.ball, new.ball, one.digits)
+    faults += _beside_the_balls(one, again)
     balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
     return Replayed(one.id, tuple(faults), len(named), balls - len(named))
+
+
+def _beside_the_balls(one: Certificate, again: Certificate) -> list[str]:
+    """Compare the lemmas, the seed and the bound on the tails, which more digits only lower (but for a rounding)."""
+    faults = [
+        f"its {name} is not that of the claim" for name in ("seed",) if getattr(one, name) != getattr(again, name)
+    ]
+    if one.lemmas != again.lemmas:
+        faults.append("its lemmas are not those of the claim")
+    stored, anew = one.tail_bound, again.tail_bound
+    if (stored is None) != (anew is None):
+        faults.append("its tail bound is not that of the claim")
+    elif stored is not None and anew is not None and not anew.arb() <= stored.arb() * ROUNDING:
+        faults.append(f"its tail bound {stored} is below {anew}, found at higher precision")
+    return faults
 
 
 def inconsistencies(one: Certificate) -> list[str]:
@@ -98,6 +118,10 @@ def inconsistencies(one: Certificate) -> list[str]:
     ]
     if both(check.verdict for check in one.checks) is not one.verdict:
         faults.append(f"it is {one.verdict}, but its checks make it {both(check.verdict for check in one.checks)}")
+    if one.radius != widest(one.checks):
+        faults.append("its radius is not the widest of its balls about 0")
+    if one.tolerance != first_tolerance(one.checks):
+        faults.append("its tolerance is not that of its checks")
     if one.rigor == "ball" and any(
         check.tolerance != f"1e-{one.digits}" for check in one.checks if check.relation == "= 0"
     ):
@@ -113,6 +137,15 @@ def meet(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
     return (
         [] if x.overlaps(stored.arb()) else [f"{name} = {stored} does not meet {x.str(20)}, found at higher precision"]
     )
+
+
+def no_wider(name: str, stored: Enclosure, anew: Enclosure, digits: int) -> list[str]:
+    """A ball is as narrow as its digits say, relative to its size, or loses no more than the digits added to it."""
+    x, better = stored.arb(), anew.arb()
+    allowed = (1 + abs(x.mid())) * power_of_ten(-digits)
+    if x.rad() <= allowed or x.rad() <= better.rad() * power_of_ten(MORE_DIGITS + SPARE):
+        return []
+    return [f"{name} has the radius {x.rad().str(3)}: wider than {digits} digits"]
 
 
 def replay_all(

@@ -117,6 +117,11 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("negative_controls",), [], "its negative controls are not those of the claim"),
         (("negative_controls", 0, "verdict"), "proved", "a negative control is not refuted"),
         (("digits",), 12, "not to 10^-12"),
+        (("radius",), {"mid": [1, -1000], "rad": [0, 0]}, "its radius is not the widest"),
+        (("tolerance",), "1e-1000", "its tolerance is not that of its checks"),
+        (("seed",), 5, "its seed is not"),
+        (("lemmas",), ["Riemann hypothesis"], "its lemmas are not those of the claim"),
+        (("tail_bound",), {"mid": [0, 0], "rad": [0, 0]}, "its tail bound"),
         (("radius",), "none", "no ball"),
         (("digits",), "30", "digits is '30'; accepted"),
         (("profile",), "quik", "unknown profile 'quik' (did you mean 'quick'?)"),
@@ -130,6 +135,14 @@ def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
     found = replay(changed(records[IDS[0]], path, value, seal=True), claims)
     assert not found.accepted
     assert reason in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize("claim_id", IDS[:3])
+def test_a_ball_that_was_widened_with_a_new_seal(claim_id, records, claims):
+    """It still meets the number, but no longer says it to its digits."""
+    for key in records[claim_id]["enclosures"]:
+        found = replay(changed(records[claim_id], ("enclosures", key, "rad"), [1, 0], seal=True), claims)
+        assert f"{key} has the radius" in " ".join(found.reasons)
 
 
 def test_a_file(tmp_path, capsys, records):
