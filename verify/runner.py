@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
+from minigan.training.workers import _held
 from verify.balls import precision
 from verify.certificate import Certificate, ControlResult, versions
 from verify.decide import Verdict
-from verify.proof import GUARD, PROFILES, Check, Profile, Proof
+from verify.proof import GUARD, PROFILES, Check, Profile, Proof, first_tolerance
 from verify.registry import CheckFunction, Claim, load_claims
 
 
@@ -32,7 +33,7 @@ def certificate(claim: Claim, profile: Profile = PROFILES["quick"]) -> Certifica
         checks=tuple(proof.checks),
         enclosures=dict(proof.enclosures),
         radius=proof.radius,
-        tolerance=next((check.tolerance for check in proof.checks if check.tolerance), None),
+        tolerance=first_tolerance(proof.checks),
         tail_bound=proof.tail_bound,
         lemmas=tuple(proof.lemmas),
         negative_controls=controls,
@@ -76,12 +77,17 @@ def run(
     if workers == 1:
         return [_tell(certificate(claim, profile), done) for claim in claims]
     # fresh processes: the precision of flint is global to each, and a fork would copy our threads' locks
+    others = multiprocessing.active_children()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            certificates = pool.map(_by_id, [(claim.id, profile) for claim in claims])
+            with _held():  # a terminal sends Ctrl-C to the workers too: they never hear it, and end when terminated
+                certificates = pool.map(_by_id, [(claim.id, profile) for claim in claims])
             return [_tell(one, done) for one in certificates]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
             raise
 
 

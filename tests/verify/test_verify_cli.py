@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +172,23 @@ def test_an_interrupted_file_is_not_written(tmp_path, monkeypatch):
     assert main(["run", "--only", "T1.identity.u*", "--workers", "1", "--json", str(target)]) == 2
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see the workers")
+def test_ctrl_c_while_the_workers_start():
+    """The whole process group gets it, as from a terminal: one line, and no worker is left."""
+    command = [sys.executable, "-m", "verify", "run", "--workers", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(children.read_text().split()) < 3:  # the resource tracker and two workers
+        time.sleep(0.01)
+    time.sleep(0.3)  # they import
+    started = [Path(f"/proc/{child}/cmdline") for child in children.read_text().split()]
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert err == "python -m verify run: interrupted; nothing was written\n"
+    assert process.returncode == 130
+    left = [one.read_bytes() for one in started if one.exists()]  # empty: it ended, and nobody has asked how
+    assert not any(b"spawn_main" in one for one in left)
