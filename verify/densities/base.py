@@ -72,17 +72,26 @@ class Density(ABC):
         return Fraction(1)
 
     def unlikely(self, end: End) -> Growth:
-        """Return a bound on -log p near the end (where p > 0)."""
+        """Return a bound on -log p near the end (where p > 0); at infinity each density has its own."""
+        self._require_an_edge(end, "unlikely")
         return Growth(const=self._log_density_near(end).abs_upper())
 
     def likely(self, end: End) -> Growth:
-        """Return a bound on log p near the end."""
+        """Return a bound on log p near the end; at infinity p decreases beyond the cut."""
         return Growth(const=self._log_density_near(end).abs_upper())
 
     def moments(self, end: End) -> Moments:
-        """Return bounds on the integrals of p against the terms of a Growth, near the end."""
+        """Return bounds on the integrals of p against the terms of a Growth, near the end; at infinity each its own."""
+        self._require_an_edge(end, "moments")
         peak, width = self._log_density_near(end).exp().upper(), end.width
         return Moments(peak * width, peak * width * (1 + abs(width.log())))
+
+    def _require_an_edge(self, end: End, name: str) -> None:
+        """A value at the cut says nothing of an unbounded region."""
+        if end.edge is None:
+            raise NotImplementedError(
+                f"{type(self).__name__}.{name} was asked for a bound at infinity; accepted: a class that defines one"
+            )
 
     def _log_density_near(self, end: End) -> arb:
         if end.edge is None:
