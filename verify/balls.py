@@ -5,7 +5,7 @@ are closed here.  The precision of `flint` is one global of the process, so it i
 `precision`, which restores it.  And a printed ball is rounded, so balls are stored as integers (`Enclosure`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,6 +71,17 @@ def exact(name: str, value: Any) -> Fraction:
         raise ValueError(
             f"{name} is {value!r}; accepted: a rational number as int, Fraction or text such as '1/2' or '0.1'{meant}"
         ) from None
+
+
+def listed(name: str, value: Any, of: str) -> list[Any]:
+    """Return the items of a sequence, or say what is accepted; a text is none.
+
+    >>> listed("weights", ("1/2", "1/2"), "rational numbers")
+    ['1/2', '1/2']
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise ValueError(f"{name} is {value!r}; accepted: a list of {of}")
+    return list(value)
 
 
 def ball(value: int | Fraction) -> arb:

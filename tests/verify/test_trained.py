@@ -20,7 +20,7 @@ from verify import Verdict
 from verify.balls import ball, precision
 from verify.certificate import Certificate, digest
 from verify.cli import main
-from verify.densities import Laplace, Mixture, Normal
+from verify.densities import Discrete, IsotropicNormal, Laplace, Mixture, Normal
 from verify.output import seal
 from verify.specimens import network
 from verify.trained import NotCertifiable, certify_networks, certify_pair, certify_run, discriminator
@@ -161,6 +161,26 @@ def test_a_discriminator_that_is_optimal_is_enclosed_and_not_strictly_worse():
     assert found.gap.rad() <= 1e-30
     assert found.value.overlaps(found.c)
     assert found.certificate.verdict is Verdict.UNDECIDED
+
+
+def test_networks_in_other_numbers_are_refused():
+    with pytest.raises(NotCertifiable, match="D has parameters of dtype object; accepted: float32, float64"):
+        discriminator(dense_net(mg.Dense(1, 1)).astype(object, Fraction))
+
+
+@pytest.mark.parametrize("p", [3, Discrete([1]), IsotropicNormal(2)])
+def test_data_without_a_density_on_the_line_are_refused(p):
+    with pytest.raises(ValueError, match="p is .*; accepted: a density on the line"):
+        certify_networks(p, affine_G(1.0, 0.0), dense_net(mg.Dense(1, 1)))
+
+
+def test_a_folder_that_cannot_be_made(run, capsys):
+    folder, _ = run
+    taken = folder / "config.json" / "x"
+    assert main(["trained", str(folder), "--out", str(taken)]) == 2
+    err = capsys.readouterr().err
+    assert f"--out {taken}: " in err
+    assert "accepted: a folder that can be written" in err
 
 
 def test_weights_that_are_not_finite_are_refused():

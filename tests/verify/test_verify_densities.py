@@ -29,6 +29,7 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
+from verify.densities.base import Density
 from verify.densities.ends import End, Growth, Moments, expectation
 from verify.densities.functions import log_sum_exp, softplus, tanh
 from verify.integrate import pieces
@@ -249,6 +250,14 @@ NONSENSE = {
     "negative weight": (lambda: Mixture(["3/2", "-1/2"], [Normal(), Normal(1)]), "accepted: numbers >= 0"),
     "lengths": (lambda: Mixture([1], [Normal(), Normal(1)]), "weights has length 1, components 2"),
     "component": (lambda: Mixture([1], [Discrete([1])]), "accepted: densities on the line"),
+    "a number of weights": (lambda: Mixture(5, [Normal()]), "weights is 5; accepted: a list of rational numbers"),
+    "one component": (
+        lambda: Mixture([1], Normal()),
+        r"components is Normal\(mu=0, sigma=1\); accepted: a list of densities",
+    ),
+    "a number of masses": (lambda: Discrete(5), "weights is 5; accepted: a list of rational numbers"),
+    "a text of masses": (lambda: Discrete("1"), "weights is '1'; accepted: a list of rational numbers"),
+    "a text of atoms": (lambda: Discrete([1], "1"), "atoms is '1'; accepted: a list of rational numbers"),
     "atoms": (lambda: Discrete(["1/2", "1/2"], [1, 1]), "one distinct atom a weight"),
     "discrete weights": (lambda: Discrete(["1/2", "1/4"]), "with sum 3/4"),
 }
@@ -297,3 +306,25 @@ def test_logarithms_say_where_they_are_not_analytic():
         assert not Logistic().log_density()(acb(0, arb.pi() + arb(0, 1)), Fraction(1), True).is_finite()
         two = Mixture(["1/2", "1/2"], [Normal(-1), Normal(1)])
         assert not two.log_density()(acb(arb(0, 1), arb.pi() / 2 + arb(0, 1)), Fraction(0), True).is_finite()
+
+
+class Triangle(Density):
+    """A density of a user, without bounds of its own."""
+
+    def log_density(self):
+        return lambda x, at, analytic=False: -abs(x)
+
+    def tail(self, x, side):
+        return arb(1)
+
+    def _scipy(self):
+        raise NotImplementedError
+
+
+def test_a_class_without_bounds_at_infinity_is_told_so():
+    """Those of the base hold at an edge alone."""
+    end = End(+1, arb(8), Fraction(9))
+    for name in ("unlikely", "moments"):
+        with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; accepted"):
+            getattr(Triangle(), name)(end)
+    assert Triangle().likely(end).const >= -8

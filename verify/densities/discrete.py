@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike
 
-from verify.balls import Exact, exact
+from verify.balls import Exact, exact, listed
 from verify.densities.base import Density, Floats, assign
 from verify.densities.mixture import simplex
 
@@ -20,8 +20,9 @@ class Discrete:
     atoms: tuple[Fraction, ...]
 
     def __init__(self, weights: Sequence[Exact], atoms: Sequence[Exact] | None = None) -> None:
-        chosen = range(len(weights)) if atoms is None else atoms
-        assign(self, weights=simplex(weights), atoms=tuple(exact("atoms", a) for a in chosen))
+        masses = simplex(weights)
+        chosen = range(len(masses)) if atoms is None else listed("atoms", atoms, "rational numbers")
+        assign(self, weights=masses, atoms=tuple(exact("atoms", a) for a in chosen))
         if len(self.atoms) != len(self.weights) or len(set(self.atoms)) != len(self.atoms):
             raise ValueError(
                 f"atoms are {len(self.atoms)} ({len(set(self.atoms))} distinct), weights {len(self.weights)}; "

@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import ArrayLike
 
-from verify.balls import Exact, ball, exact
+from verify.balls import Exact, ball, exact, listed
 from verify.densities.base import Density, Floats, LogDensity, assign
 from verify.densities.ends import INFINITE, End, Growth, Moments
 from verify.densities.functions import log_sum_exp
@@ -18,7 +18,7 @@ from verify.densities.functions import log_sum_exp
 
 def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
     """Return weights that are >= 0 and sum to 1, exactly."""
-    exactly = tuple(exact("weights", w) for w in weights)
+    exactly = tuple(exact("weights", w) for w in listed("weights", weights, "rational numbers"))
     if any(w < 0 for w in exactly) or sum(exactly) != 1:
         shown = ", ".join(map(str, exactly))
         raise ValueError(f"weights are [{shown}] with sum {sum(exactly)}; accepted: numbers >= 0 with sum 1 exactly")
@@ -33,7 +33,7 @@ class Mixture(Density):
     components: tuple[Density, ...]
 
     def __init__(self, weights: Sequence[Exact], components: Sequence[Density]) -> None:
-        assign(self, weights=simplex(weights), components=tuple(components))
+        assign(self, weights=simplex(weights), components=tuple(listed("components", components, "densities")))
         if len(self.weights) != len(self.components):
             raise ValueError(
                 f"weights has length {len(self.weights)}, components {len(self.components)}; accepted: equal lengths"

@@ -33,7 +33,10 @@ def run_trained(args: argparse.Namespace) -> int:
 
     found = certify_run(args.run, digits=args.digits)
     folder: Path = args.out or args.run
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {folder}: {error.strerror}; accepted: a folder that can be written") from None
     print(found)
     where = Path(os.path.relpath(args.run, folder)).as_posix()
     sealed = replace(found.certificate, notes={**found.certificate.notes, FOLDER: where})

@@ -123,6 +123,8 @@ Weights = dict[str, list[Any]]
 
 def _weights(D: Network) -> list[Weights]:
     """Return the parameters of each layer as nested lists of Fractions."""
+    if D.theta.dtype.kind != "f":
+        raise NotCertifiable(f"D has parameters of dtype {D.theta.dtype}; accepted: float32, float64")
     if not np.isfinite(D.theta).all():
         raise NotCertifiable("D has parameters that are not finite; accepted: finite numbers")
     rational = D.astype(object, Fraction)

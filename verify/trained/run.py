@@ -99,6 +99,9 @@ def certify_pair(p: Density, q: Density, D: Discriminator, *, digits: int = DIGI
     For D = D* the gap is enclosed about 0: the numbers are returned, and the certificate, which says > 0, is undecided.
     """
     check_digits(digits)
+    for name, density in (("p", p), ("q", q)):
+        if not isinstance(density, Density):
+            raise ValueError(f"{name} is {density!r}; accepted: a density on the line, of verify.densities")
     found = certificate(claim_about(p, q, D), Profile("quick", digits))
     if not set(NAMES) <= set(found.enclosures):
         reasons = "; ".join(check.name for check in found.checks if check.verdict is Verdict.UNDECIDED)
