@@ -44,13 +44,17 @@ from minigan.initializers import (
     Zeros,
 )
 from minigan.layers import (
+    AvgPool2D,
     BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
     Dense,
     Dropout,
     Flatten,
     Layer,
     LeakyReLU,
     Maxout,
+    MaxPool2D,
     ReLU,
     Reshape,
     ShapeError,
@@ -58,6 +62,8 @@ from minigan.layers import (
     Softmax,
     Softplus,
     Tanh,
+    UpSample2D,
+    ZeroPad2D,
 )
 from minigan.losses import Minimax, NonSaturating, SoftmaxTwoClass
 from minigan.network import Network, StaleBackwardError
@@ -65,7 +71,9 @@ from minigan.ops import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
 
 if TYPE_CHECKING:
+    from minigan import classifier as classifier
     from minigan import data as data
+    from minigan import evaluation as evaluation
     from minigan import metrics as metrics
     from minigan import plots as plots
     from minigan import recipes as recipes
@@ -74,15 +82,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = ("data", "metrics", "plots", "recipes", "runs", "training")
+_LAZY = ("classifier", "data", "evaluation", "metrics", "plots", "recipes", "runs", "training")
 
 __all__ = [
     "GAN",
     "SGD",
     "Adam",
+    "AvgPool2D",
     "BackendUnavailable",
     "BatchNorm",
     "Constant",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Flatten",
@@ -92,6 +103,7 @@ __all__ = [
     "HeUniform",
     "Layer",
     "LeakyReLU",
+    "MaxPool2D",
     "Maxout",
     "Minimax",
     "Network",
@@ -108,6 +120,8 @@ __all__ = [
     "StaleBackwardError",
     "Tanh",
     "Uniform",
+    "UpSample2D",
+    "ZeroPad2D",
     "Zeros",
     "alternating",
     "batch_judge",

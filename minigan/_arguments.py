@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 
-def size(name: str, value: object) -> int:
-    """Return `value`, a whole number >= 1 (Python's or NumPy's), as an int.
+def size(name: str, value: object, *, low: int = 1) -> int:
+    """Return `value`, a whole number >= low (Python's or NumPy's), as an int.
 
     >>> size("n_out", 0)
     Traceback (most recent call last):
     ValueError: n_out must be an int >= 1, got 0
     """
     try:
-        n = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+        n = low - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        n = 0
-    if n < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+        n = low - 1
+    if n < low:
+        raise ValueError(f"{name} must be an int >= {low}, got {value!r}")
     return n
 
 

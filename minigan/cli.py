@@ -1,4 +1,4 @@
-"""The command line: ``minigan recipes | train | sweep | sample | summary``.
+"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate``.
 
 Each command is a thin shell around a function that a notebook can call.
 """
@@ -18,8 +18,10 @@ COMMANDS = {
     "recipes": "list the systems that can be trained",
     "summary": "print the layers and parameter counts of a recipe",
     "train": "train a recipe into a new run folder",
+    "resume": "go on with a run that was killed or interrupted, from its newest checkpoint",
     "sweep": "train a recipe with many seeds and tabulate the results",
     "sample": "draw samples from a trained generator",
+    "evaluate": "measure a run's samples beside real test images (classifier, features, nearest neighbours)",
     "verify": "prove the theory, the gradients and how far a run is from the theory (minigan verify --help)",
 }
 
@@ -113,7 +115,9 @@ def build_parser() -> Parser:
     for name in ("train", "sweep"):
         sub = made[name]
         sub.add_argument("--iterations", type=at_least(1), metavar="N", help="the same as --set iterations=N")
-        sub.add_argument("--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist or digits")
+        sub.add_argument(
+            "--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist, cifar10 or digits"
+        )
         sub.add_argument(
             "--data-dir",
             metavar="DIR",
@@ -133,6 +137,17 @@ def build_parser() -> Parser:
     made["train"].add_argument(
         "--seed", type=SEED, default=0, metavar="N", help="seed of every random stream (default 0)"
     )
+    made["train"].add_argument(
+        "--checkpoint-every", type=at_least(1), metavar="N",
+        help="keep what `minigan resume` needs, every N iterations (three times the weights, the newest two)",
+    )  # fmt: skip
+    resume = made["resume"]
+    resume.add_argument("run", metavar="RUN", help="a run folder of minigan train ... --checkpoint-every N")
+    resume.add_argument(
+        "--iterations", type=at_least(1), metavar="N", help="how many in all (default: as asked for before)"
+    )
+    resume.add_argument("--checkpoint", metavar="FILE", help="the checkpoint to use (default: the newest)")
+    resume.add_argument("--data-dir", metavar="DIR", help="folder with the data files, as for train")
     made["sweep"].add_argument(
         "--seeds", type=at_least(1), default=10, metavar="N", help="train seeds 0 ... N-1 (default 10)"
     )
@@ -142,6 +157,16 @@ def build_parser() -> Parser:
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="how many samples (default 40)")
     sample.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     sample.add_argument("--out", metavar="FILE", help="where to write them: .npy, or .png for images (must not exist)")
+    evaluate = made["evaluate"]
+    evaluate.add_argument("run", metavar="RUN", help="a run folder of an image recipe")
+    evaluate.add_argument(
+        "--n", type=at_least(4), metavar="N", help="how many samples (default: 10,000 or all there are)"
+    )
+    evaluate.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
+    evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the data files")
+    evaluate.add_argument(
+        "--classifier", metavar="DIR", help="folder to keep the classifier in (default: in the cache)"
+    )
     return parser
 
 

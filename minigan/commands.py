@@ -39,11 +39,24 @@ def train(args: Any) -> int:
     """Train and print the summary."""
     result = runs.train_recipe(
         args.recipe, seed=args.seed, settings=parse_settings(args), dtype=args.dtype, ops=args.ops,
-        data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()],
+        data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()], checkpoint_every=args.checkpoint_every,
     )  # fmt: skip
+    return _ended("train", result)
+
+
+def resume(args: Any) -> int:
+    """Go on with a run and print the summary."""
+    result = runs.resume_run(
+        args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
+        callbacks=[ProgressBar()],
+    )  # fmt: skip
+    return _ended("resume", result)
+
+
+def _ended(command: str, result: dict[str, Any]) -> int:
     print(describe(result))
     if result["status"] == "diverged":
-        say(f"minigan train: {result['error']}")
+        say(f"minigan {command}: {result['error']}")
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result["status"] == "interrupted" else EXIT_OK
 
@@ -54,6 +67,8 @@ def describe(result: dict[str, Any]) -> str:
         f"{result['recipe']}: {result['status']} after {result['iterations']} iterations, {result['seconds']:.1f} s, "
         f"seed {result['seed']}"
     ]
+    if "resumed" in result:
+        lines.append("resumed from   iteration " + ", ".join(str(r["iteration"]) for r in result["resumed"]))
     if "generator" in result:
         g, target = result["generator"], result["target"]
         lines.append(
@@ -104,6 +119,16 @@ def sample(args: Any) -> int:
     return EXIT_OK
 
 
+def evaluate(args: Any) -> int:
+    """Measure a run's samples beside real test images; print the table and write it."""
+    from minigan.evaluation import evaluate as measure
+    from minigan.evaluation import write_evaluation
+
+    found = measure(args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, say=say)
+    print(f"{found}\n\n{write_evaluation(args.run, found)}")
+    return EXIT_OK
+
+
 def _free(folder: Path, suffix: str) -> Path:
     number = 1
     while (path := folder / f"drawn-{number:03d}{suffix}").exists():
@@ -111,4 +136,12 @@ def _free(folder: Path, suffix: str) -> Path:
     return path
 
 
-COMMANDS = {"recipes": recipes, "summary": summary, "train": train, "sweep": sweep, "sample": sample}
+COMMANDS = {
+    "recipes": recipes,
+    "summary": summary,
+    "train": train,
+    "resume": resume,
+    "sweep": sweep,
+    "sample": sample,
+    "evaluate": evaluate,
+}

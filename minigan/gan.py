@@ -198,6 +198,15 @@ class GAN:
             self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, through=self.through
         )
 
+    def update_D_on(self, x: Array, *, real: bool) -> tuple[Any, Array]:
+        """Take one discriminator step on real examples alone or on fakes alone; returns their cost and logits."""
+        s, backward = self.D.forward(x, train=True, rng=self.rng)
+        value, ds = self.objective.one_kind(s, real=real, ops=self.D.ops)
+        g = self.D.zeros_like_theta()
+        backward(ds, g, need_dx=False)
+        self.optimizer_D.step(g)
+        return value, s
+
     def update_G(self, z: Array) -> Outcome:
         """Take one generator step."""
         return generator_step(self.G, self.D, self.optimizer_G, self.objective, z, rng=self.rng, judge=self.judge)
@@ -231,6 +240,18 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     for _ in range(g_updates):
         seen_G = gan.update_G(z)
     return seen_D, seen_G
+
+
+def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
+    """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
+
+    The cost is the mean of both, as of Keras's two ``train_on_batch`` calls; each update descends its own cost whole.
+    """
+    z = noise()
+    x_fake = gan.fake(z)
+    cost_real, s_real = gan.update_D_on(real(), real=True)
+    cost_fake, s_fake = gan.update_D_on(x_fake, real=False)
+    return Outcome((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:

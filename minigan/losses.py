@@ -14,6 +14,8 @@ Two conventions for J_D are in use: ``factor=1`` adds the two means (Goodfellow 
 ``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` is the
 same for J_G: 1 in Algorithm 1, 1/2 where a document halves both costs.
 
+`softmax_cross_entropy` is the cost of a classifier with K classes.
+
 `ops` is the backend that computes, D's in the steps of Algorithm 1; without it, the reference of the logits' kind.
 """
 
@@ -34,6 +36,9 @@ class Objective(Protocol):
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, dJ_D/ds_real and dJ_D/ds_fake."""
+
+    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return the part of J_D that real examples, or fake ones, have, and its gradient."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G and dJ_G/ds_fake."""
@@ -69,6 +74,12 @@ class _CrossEntropy:
         cost_fake, slope_fake = ops.softplus_sigmoid(s_fake)
         value = f_real * _mean(cost_real) + f_fake * _mean(cost_fake)
         return value, -f_real * slope_real / n_real, f_fake * slope_fake / n_fake
+
+    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return factor mean softplus(-s) for real s, factor mean softplus(s) for fake s, and its gradient."""
+        n, sign, f = _size(s), -1 if real else 1, scalar(self.factor, s.dtype)
+        cost, slope = (ops_of(s) if ops is None else ops).softplus_sigmoid(sign * s)
+        return f * _mean(cost), sign * f * slope / n
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = sigma(s)."""
@@ -132,6 +143,12 @@ class SoftmaxTwoClass:
         value, d = self._one_logit().generator(_difference(s_fake), ops=ops)
         return value, _columns(d, ops)
 
+    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+        """Return the cost of the real examples, or of the fake ones, and its gradient (N, 2)."""
+        ops = ops_of(s) if ops is None else ops
+        value, d = self._one_logit().one_kind(_difference(s), real=real, ops=ops)
+        return value, _columns(d, ops)
+
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = softmax(s)_1."""
         return (ops_of(s) if ops is None else ops).sigmoid(_difference(s))
@@ -166,6 +183,38 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "non-saturating": NonSaturating,
     "softmax": SoftmaxTwoClass,
 }
+
+
+def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
+    """L = -mean_n log softmax(s_n)_(y_n) and ds = (softmax(s) - onehot(y)) / N.    s, ds (N, K)   labels y (N,)
+
+    The labels are whole numbers in 0 ... K-1.  With m = max_k s_k,
+
+        -log softmax(s)_y = log sum_k e^(s_k - m) - (s_y - m):
+
+    no exponential overflows, and the sum is at least 1.
+    """
+    xp = (ops_of(s) if ops is None else ops).xp
+    _require_labels(s, labels)
+    n, rows = len(s), xp.arange(len(s))
+    shifted = s - real(s).max(axis=1, keepdims=True)
+    e = xp.exp(shifted)
+    total = e.sum(axis=1, keepdims=True)
+    value = _mean(xp.log(total[:, 0]) - shifted[rows, labels])
+    ds = e / total  # softmax(s)
+    ds[rows, labels] -= 1
+    return value, ds / n
+
+
+def _require_labels(s: Array, labels: Array) -> None:
+    if s.ndim != 2 or 0 in s.shape:
+        raise ShapeError(f"logits have shape {s.shape}; accepted: (N, K) with N, K >= 1")
+    if labels.shape != s.shape[:1]:
+        raise ShapeError(f"labels have shape {labels.shape}; accepted: {s.shape[:1]}, one for each row of logits")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels are {labels.dtype}; accepted: whole numbers")
+    if labels.min() < 0 or labels.max() >= s.shape[1]:
+        raise ValueError(f"labels lie in {labels.min()} ... {labels.max()}; accepted: 0 ... {s.shape[1] - 1}")
 
 
 def accuracy(probability_real: Array, probability_fake: Array) -> float:

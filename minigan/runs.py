@@ -1,8 +1,9 @@
-"""Runs by name: train a recipe, sweep its seeds, read a run back, sample from it.
+"""Runs by name: train a recipe, go on with a run, sweep seeds, read a run back, sample from it.
 
-The functions behind `minigan train`, `sweep` and `sample`, for notebooks:
+The functions behind `minigan train`, `resume`, `sweep` and `sample`, for notebooks:
 
     summary = train_recipe("gaussian", seed=1, settings={"iterations": 200})
+    summary = resume_run("runs/gaussian/001", iterations=400)  # trained with checkpoint_every=...
     table = sweep("gaussian", seeds=20)
     x = sample("runs/gaussian/001", n=1000)
     G, recipe, config = load_generator("runs/gaussian/001")
@@ -22,12 +23,23 @@ from minigan._names import SettingError
 from minigan.network import Network
 from minigan.ops import Array
 from minigan.recipes import Recipe, Setting, get_recipe
-from minigan.training import Callback, RunError, claim, new_folder, read_arrays, read_json, train, write_json
+from minigan.training import (
+    Callback,
+    RunError,
+    claim,
+    new_folder,
+    read_arrays,
+    read_json,
+    resume,
+    train,
+    write_json,
+)
 from minigan.training.files import PathLike, write_whole
 from minigan.training.surroundings import versions
 from minigan.training.workers import StopWhenTold, train_in_workers
 
 Numbers = dict[str, float]
+BLOCK = 256  # samples at a time: convolutions at full size need megabytes for each
 
 
 def train_recipe(
@@ -41,17 +53,44 @@ def train_recipe(
     out: PathLike | None = None,
     folder: bool = True,
     callbacks: Sequence[Callback] = (),
+    checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
     """Train a recipe and return its summary, with the run folder under "folder".
 
-    `settings` are values, or texts as for ``--set``; with ``folder=False`` nothing is written.
+    `settings` are values, or texts as for ``--set``; with ``folder=False`` nothing is written; with `checkpoint_every`
+    there are checkpoints for `resume_run`.
     """
+    if checkpoint_every is not None and not folder:
+        raise SettingError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
     recipe = get_recipe(name)
     config = recipe.configure(settings)
     experiment = recipe.build(config, Setting(seed=seed, dtype=dtype, ops=ops, data_dir=data_dir))
     path = new_folder(name, out=out) if folder else None
-    summary = train(experiment, folder=path, callbacks=callbacks)
+    summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
     return {**summary, "folder": str(path)} if path is not None else summary
+
+
+def resume_run(
+    run: PathLike,
+    *,
+    iterations: int | None = None,
+    checkpoint: PathLike | None = None,
+    data_dir: PathLike | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
+    """Go on with a run of `train_recipe` that was killed or interrupted; return its summary, as `train_recipe` does.
+
+    `iterations` is the new total (default: as asked for before), `checkpoint` a file to use in place of the newest;
+    RunError and the rest are those of `minigan.training.resume`.
+    """
+    stored, recipe, config = _read_config(run)
+    try:
+        setting = Setting(seed=stored["seed"], dtype=stored["dtype"], ops=stored["ops"], data_dir=data_dir)
+        experiment = recipe.build(config, setting)
+    except (KeyError, SettingError) as error:
+        raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
+    summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
+    return {**summary, "folder": str(run)}
 
 
 def cores() -> int:
@@ -199,12 +238,17 @@ def sweep(
 
 def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
     """Return the recipe, the configuration and the dtype of a run; RunError says what is wrong with its config.json."""
+    stored, recipe, config = _read_config(run)
+    return recipe, config, stored["dtype"]
+
+
+def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
     path = Path(run) / "config.json"
     stored = read_json(path)
     try:
         recipe = get_recipe(stored["recipe"])
-        setting = Setting(dtype=stored["dtype"])
-        return recipe, recipe.configure(stored["settings"]), setting.dtype
+        Setting(dtype=stored["dtype"])
+        return stored, recipe, recipe.configure(stored["settings"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: not the configuration of a run ({error})") from None
 
@@ -232,7 +276,8 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
     if n < 1:
         raise SettingError(f"n must be >= 1, got {n!r}")
     G, recipe, config = load_generator(run)
-    return G(recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype))
+    z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
+    return np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])
 
 
 def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:

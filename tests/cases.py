@@ -1,9 +1,11 @@
 """One list of layers and backends for all tests."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
+from images import small_images
 
 import minigan as mg
 
@@ -36,7 +38,28 @@ LAYERS = {
     "softmax": (mg.Softmax(), (2, 5)),
     "flatten": (mg.Flatten(), (2, 3)),
     "reshape": (mg.Reshape((3, 2)), (6,)),
+    "conv": (mg.Conv2D(2, 3, (3, 2)), (4, 3, 2)),
+    "conv same": (mg.Conv2D(2, 3, (3, 4), stride=(2, 3), padding="same"), (4, 5, 2)),
+    "conv sides": (
+        mg.Conv2D(2, 1, (2, 3), stride=(1, 2), padding=((0, 2), (3, 1)), dilation=(3, 2), bias=False),
+        (3, 4, 2),
+    ),
+    "conv 1x1": (mg.Conv2D(3, 2, 1), (2, 3, 3)),
+    "conv transpose": (mg.ConvTranspose2D(2, 3, (3, 2)), (2, 3, 2)),
+    "conv transpose same": (mg.ConvTranspose2D(2, 3, (3, 4), stride=(2, 3), padding="same"), (2, 3, 2)),
+    "conv transpose sides": (
+        mg.ConvTranspose2D(2, 1, (3, 4), stride=(2, 3), padding=((1, 0), (2, 1)), output_padding=(1, 2), bias=False),
+        (2, 3, 2),
+    ),
+    "conv transpose dilated": (mg.ConvTranspose2D(1, 2, (1, 2), dilation=(2, 3), output_padding=(1, 2)), (2, 3, 1)),
+    "zero pad": (mg.ZeroPad2D(((0, 1), (2, 1))), (2, 3, 2)),
+    "upsample": (mg.UpSample2D((2, 3)), (2, 3, 2)),
+    "max pool": (mg.MaxPool2D((2, 3), stride=(1, 2)), (4, 6, 2)),
+    "average pool": (mg.AvgPool2D((3, 2), stride=(2, 1)), (6, 3, 2)),
 }
+
+# those of images (H, W, C)
+IMAGES = {name: entry for name, entry in LAYERS.items() if type(entry[0]).__module__.endswith((".conv", ".pool"))}
 
 
 # name -> (layers between two Dense ones, their output width) for whole steps: (6,) -> (width,).
@@ -57,7 +80,17 @@ BODIES = {
     "softplus": ([mg.Softplus()], 6),
     "softmax": ([mg.Softmax()], 6),
     "softmax of rows": ([mg.Reshape((2, 3)), mg.Softmax(), mg.Flatten()], 6),
-}
+    "conv": (
+        [mg.Reshape((2, 3, 1)), mg.Conv2D(1, 2, 2, stride=(1, 2), padding=((0, 1), (1, 0))), mg.Flatten()], 8
+    ),
+    "conv transpose": (
+        [mg.Reshape((1, 2, 3)), mg.ConvTranspose2D(3, 1, (2, 3), stride=2, padding="same"), mg.Flatten()], 8
+    ),
+    "zero pad": ([mg.Reshape((2, 3, 1)), mg.ZeroPad2D(((0, 1), (1, 0))), mg.Flatten()], 12),
+    "upsample": ([mg.Reshape((2, 3, 1)), mg.UpSample2D((1, 2)), mg.Flatten()], 12),
+    "max pool": ([mg.Reshape((2, 3, 1)), mg.MaxPool2D((1, 2), stride=1), mg.Flatten()], 4),
+    "average pool": ([mg.Reshape((2, 3, 1)), mg.AvgPool2D(2, stride=1), mg.Flatten()], 2),
+}  # fmt: skip
 N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch shows
 
 
@@ -116,6 +149,7 @@ def layers(draw):
         (mg.Softplus(), (*lead, n)),
         (mg.Flatten(), (*lead, n)),
         (mg.Reshape((m, n)), (n * m,)),
+        draw(small_images()),
     ]
     norms = [(mg.BatchNorm(n, eps=eps), (*lead, n)), (mg.BatchNorm.keras(n), (*lead, n))]
     saturating = [(mg.Tanh(), (*lead, n)), (mg.Sigmoid(), (*lead, n)), (mg.Softmax(), (*lead, n + 2))]
@@ -163,6 +197,13 @@ def network(layer, *, dtype="float64", ops="reference", seed=0, spread=0.5):
 def forward(net, x, *, train=True, seed=1):
     """A forward pass whose dropout masks depend on `seed` only; running statistics stay as they are."""
     return net.forward(x, train=train, rng=np.random.default_rng(seed), update_state=False)
+
+
+def everything(net, x, dy):
+    """y, dx and dL/dtheta."""
+    y, backward = net.forward(x, train=True)
+    g = net.zeros_like_theta()
+    return y, backward(dy, g), g
 
 
 def dense_gan(*, hidden=5, noise=3, data=4, outputs=1, dtype="float64", ops="reference", seed=0):
@@ -213,3 +254,29 @@ def gan(objective=None, *, optimizer=mg.Adam, seed=0, **kwargs):
 def snapshot(net):
     """Every bit of a network's parameters and running statistics."""
     return net.theta.tobytes() + b"".join(v.tobytes() for v in net.state.values())
+
+
+@st.composite
+def image_chains(draw):
+    """A chain of layers that PyTorch and Keras have too, images and vectors in turn, and its input shape."""
+    size = st.integers(1, 4)
+    shape = tuple(draw(st.lists(size, min_size=3, max_size=3) | st.lists(size, min_size=1, max_size=1)))
+    input_shape, chain = shape, []
+    free = len(shape) == 1  # a vector that was an image becomes an image again only behind a Dense
+    for _ in range(draw(st.integers(1, 8))):
+        n, m, bias, stride = shape[-1], draw(size), draw(st.booleans()), draw(st.integers(1, 2))
+        choices = [mg.LeakyReLU(0.2), mg.BatchNorm(n), mg.Tanh(), mg.Flatten()]
+        if len(shape) == 1:
+            choices += [mg.Dense(n, math.prod(draw(size) for _ in range(3)), bias=bias)] * 3
+            h, w = (draw(st.sampled_from([k for k in range(1, n + 1) if n % k == 0])) for _ in range(2))
+            if free and n % (h * w) == 0:
+                choices += [mg.Reshape((h, w, n // (h * w)))] * 3
+        else:
+            choices += [mg.Conv2D(n, m, 2, stride=stride, padding=1, bias=bias), mg.Flatten(), mg.Flatten()]
+            if math.prod(shape) < 100:
+                choices += [mg.ConvTranspose2D(n, m, (2, 3), stride=stride, bias=bias), mg.UpSample2D(), mg.ZeroPad2D()]
+        layer = draw(st.sampled_from(choices))
+        free = isinstance(layer, mg.Dense) or (free and not isinstance(layer, mg.Reshape))
+        chain.append(layer)
+        shape = layer.output_shape(shape)
+    return chain, input_shape

@@ -27,7 +27,7 @@ def test_recipes_is_a_table(capsys):
     status, out, _ = run(capsys, "recipes")
     assert status == 0
     assert "mnist-dense          244,368     536,577  S1" in out
-    assert len(out.splitlines()) == 4
+    assert len(out.splitlines()) == 7
 
 
 def test_summary(capsys):
@@ -184,7 +184,7 @@ def test_what_cannot_run_here_says_why(in_tmp, capsys, monkeypatch, arguments, m
     assert not list(in_tmp.glob("runs/*/*"))
 
 
-@pytest.mark.parametrize("command", [[], ["recipes"], ["summary"], ["train"], ["sweep"], ["sample"]])
+@pytest.mark.parametrize("command", [[], ["recipes"], ["summary"], ["train"], ["sweep"], ["sample"], ["evaluate"]])
 def test_help(capsys, command):
     status, out, _ = run(capsys, *command, "--help")
     assert status == 0

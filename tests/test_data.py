@@ -180,6 +180,7 @@ class TestSearch:
 
 
 @pytest.mark.parametrize(("name", "split", "n"), [("mnist", "train", 60_000), ("mnist", "test", 10_000),
+                                                  ("fashion-mnist", "train", 60_000),
                                                   ("fashion-mnist", "test", 10_000)])  # fmt: skip
 def test_the_real_data(data_dir, name, split, n):
     loaded = data.load(name, split, data_dir=data_dir)
@@ -189,6 +190,9 @@ def test_the_real_data(data_dir, name, split, n):
     if (name, split) == ("mnist", "train"):
         assert list(loaded.labels[:5]) == [5, 0, 4, 1, 9]
         assert loaded.images.mean() == pytest.approx(33.318, abs=1e-3)  # the well-known mean, 0.1307 x 255
+    if (name, split) == ("fashion-mnist", "train"):
+        assert list(loaded.labels[:5]) == [9, 0, 0, 3, 0]
+        assert loaded.images.mean() == pytest.approx(72.94, abs=1e-2)  # the well-known mean, 0.2860 x 255
 
 
 def test_digits_are_28_by_28():

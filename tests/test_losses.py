@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.losses import accuracy
+from minigan.losses import accuracy, softmax_cross_entropy
 
 IDS = [repr(o) for o in OBJECTIVES]
 
@@ -107,6 +107,38 @@ def test_saturation():
     assert mg.NonSaturating().generator(s)[1][0] == pytest.approx(-1, rel=1e-12)
 
 
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_softmax_cross_entropy(n, k, seed):
+    """The value is scipy's, the gradient the complex step's; one class costs nothing; each row of ds sums to 0."""
+    rng = np.random.default_rng(seed)
+    s, labels = 2 * rng.standard_normal((n, k)), rng.integers(0, k, n)
+    value, ds = softmax_cross_entropy(s, labels)
+    want = -scipy.special.log_softmax(s, axis=1)[np.arange(n), labels].mean()
+    assert value == pytest.approx(want, rel=1e-13, abs=1e-15)
+    assert_tensor(ds, complex_step(lambda s: softmax_cross_entropy(s, labels)[0], s), scale=1 / n)
+    np.testing.assert_allclose(ds.sum(axis=1), 0, atol=1e-15)
+    assert softmax_cross_entropy(s + 1000, labels)[0] == pytest.approx(value, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_cross_entropy_is_stable_and_keeps_the_dtype(dtype):
+    s, labels = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 0]], dtype=dtype), np.array([1, 1], dtype=np.uint8)
+    before = s.copy()
+    value, ds = softmax_cross_entropy(s, labels)
+    assert value.dtype == ds.dtype == np.dtype(dtype)
+    assert value == 1e4  # (2e4 + 0) / 2
+    np.testing.assert_array_equal(ds, [[0.5, -0.5, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(s, before)
+
+
+def test_softmax_cross_entropy_of_two_classes_is_the_objectives():
+    s = np.random.default_rng(0).standard_normal((7, 2))
+    want = mg.SoftmaxTwoClass(factor=1.0).one_kind(s, real=True)
+    got = softmax_cross_entropy(s, np.ones(7, dtype=int))
+    assert got[0] == pytest.approx(want[0], rel=1e-14)
+    np.testing.assert_allclose(got[1], want[1], rtol=1e-13)
+
+
 def test_accuracy():
     assert accuracy(np.array([0.9, 0.4]), np.array([0.1, 0.5, 0.6])) == pytest.approx(3 / 5)
 
@@ -125,6 +157,23 @@ def test_accuracy():
         ),
         (lambda: mg.NonSaturating().generator(np.zeros(0)), mg.ShapeError, "with N >= 1"),
         (lambda: mg.SoftmaxTwoClass().generator(np.zeros((3, 1))), mg.ShapeError, r"accepted: \(N, 2\)"),
+        (lambda: softmax_cross_entropy(np.zeros(3), np.zeros(3, int)), mg.ShapeError, r"accepted: \(N, K\)"),
+        (
+            lambda: softmax_cross_entropy(np.zeros((3, 2)), np.zeros(2, int)),
+            mg.ShapeError,
+            r"labels have shape \(2,\); accepted: \(3,\)",
+        ),
+        (
+            lambda: softmax_cross_entropy(np.zeros((3, 2)), np.zeros(3)),
+            TypeError,
+            "labels are float64; accepted: whole numbers",
+        ),
+        (
+            lambda: softmax_cross_entropy(np.zeros((2, 2)), np.array([0, 2])),
+            ValueError,
+            "labels lie in 0 ... 2; accepted: 0 ... 1",
+        ),
+        (lambda: softmax_cross_entropy(np.zeros((2, 2)), np.array([-1, 0])), ValueError, "labels lie in -1 ... 0"),
     ],
 )
 def test_errors(call, error, message):

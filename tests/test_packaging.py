@@ -11,25 +11,37 @@ import pytest
 import minigan
 
 ROOT = Path(minigan.__file__).parent
-HEAVY = ("cupy", "matplotlib", "PIL", "scipy", "sklearn", "tqdm")
+HEAVY = ("cupy", "keras", "matplotlib", "PIL", "safetensors", "scipy", "sklearn", "torch", "tqdm")
 
 
 def fresh(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-def test_import_loads_nothing_heavy():
-    loaded = json.loads(fresh("import minigan, sys, json; print(json.dumps(sorted(sys.modules)))"))
+@pytest.mark.parametrize("module", ["minigan", "minigan.interop"])
+def test_import_loads_nothing_heavy(module):
+    loaded = json.loads(fresh(f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"))
     assert not [name for name in loaded if name.split(".")[0] in HEAVY]
 
 
-@pytest.mark.parametrize("code", ["minigan.data.Gaussian(4, 2)", "minigan.training.train", "minigan.recipes.RECIPES"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "minigan.data.Gaussian(4, 2)",
+        "minigan.training.train",
+        "minigan.recipes.RECIPES",
+        "minigan.evaluation.evaluate",
+        "minigan.classifier.read_classifier",
+    ],
+)
 def test_subpackages_are_loaded_when_they_are_used(code):
     fresh(f"import minigan; {code}")
 
 
 def test_subpackages_are_listed_and_other_names_are_errors():
-    assert {"data", "metrics", "plots", "recipes", "runs", "training", "Network"} <= set(dir(minigan))
+    assert {"classifier", "data", "evaluation", "metrics", "plots", "recipes", "runs", "training", "Network"} <= set(
+        dir(minigan)
+    )
     assert minigan.plots.save.__module__ == "minigan.plots.write"
     with pytest.raises(AttributeError, match="module 'minigan' has no attribute 'datas'"):
         minigan.datas  # noqa: B018
@@ -38,7 +50,8 @@ def test_subpackages_are_listed_and_other_names_are_errors():
 # Each module may import from those before it only.
 ORDER = [
     "_arguments", "_names", "initializers", "ops", "_views", "layers", "summary", "network", "losses", "optimizers",
-    "gan", "data", "metrics", "training", "plots", "recipes", "runs", "cli", "commands", "__main__",
+    "gan", "data", "metrics", "training", "interop", "classifier", "plots", "recipes", "runs",
+    "evaluation", "cli", "commands", "__main__",
 ]  # fmt: skip
 
 

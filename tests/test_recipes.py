@@ -10,7 +10,8 @@ from PIL import Image
 import minigan as mg
 from minigan import data, plots
 from minigan.recipes import RECIPES, Setting, get_recipe
-from minigan.recipes.images import thinned
+from minigan.recipes.figures import thinned
+from minigan.recipes.images import training_pixels
 from minigan.training import train
 
 # recipe -> (G trainable, G non-trainable, D trainable, D non-trainable)
@@ -18,8 +19,15 @@ COUNTS = {
     "gaussian": (2, 0, 31, 0),
     "mnist-dense": (243_600, 768, 535_041, 1_536),
     "mnist-maxout": (2_503_984, 0, 1_231_441, 0),
+    "mnist-dcgan": (10_357_889, 384, 392_833, 896),
+    "mnist-softmax": (1_566_401, 19_950, 9_707_266, 0),
+    "dcgan64": (12_672_768, 1_792, 11_036_161, 3_584),
 }
-TOTALS = {"mnist-dense": (244_368, 536_577)}  # as Keras prints them
+TOTALS = {  # as Keras prints them
+    "mnist-dense": (244_368, 536_577),
+    "mnist-dcgan": (10_358_273, 393_729),
+    "mnist-softmax": (1_586_351, 9_707_266),
+}
 
 
 def test_every_recipe_is_counted():
@@ -38,8 +46,25 @@ def test_parameter_counts_are_exact(name, capsys):
     if name in TOTALS:
         assert (g.total, d.total) == TOTALS[name]
     assert g.rows[-1].output_shape == chains.data_shape
-    assert d.rows[-1].output_shape == (1,)
+    assert d.rows[-1].output_shape == ((2,) if name == "mnist-softmax" else (1,))
     assert "total" in capsys.readouterr().out
+
+
+def test_the_printed_rows_of_mnist_dcgan(capsys):
+    """The rows of D's table that the document shows."""
+    recipe = RECIPES["mnist-dcgan"]
+    _, D = recipe.networks(recipe.Config())
+    rows = D.summary((28, 28, 1)).rows[:7]
+    assert [(row.layer, row.output_shape, row.trainable + row.non_trainable) for row in rows] == [
+        ("Conv2D", (14, 14, 32), 320),
+        ("LeakyReLU", (14, 14, 32), 0),
+        ("Dropout", (14, 14, 32), 0),
+        ("Conv2D", (7, 7, 64), 18_496),
+        ("ZeroPad2D", (8, 8, 64), 0),
+        ("BatchNorm", (8, 8, 64), 256),
+        ("LeakyReLU", (8, 8, 64), 0),
+    ]
+    assert "18,496" in capsys.readouterr().out
 
 
 CONFIGS = {
@@ -56,9 +81,26 @@ CONFIGS = {
         "momentum": 0.5, "momentum_final": 0.7, "momentum_epochs": 250, "train_images": 50_000, "data": "mnist",
         "sample_every": 1000,
     },
+    "mnist-dcgan": {
+        "iterations": 1001, "batch_size": 32, "latent": 100, "dropout": 0.25, "bn_momentum": 0.8, "slope": 0.2,
+        "lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 100,
+    },
+    "mnist-softmax": {
+        "iterations": 10_000, "batch_size": 32, "pretrain": 10_000, "latent": 100, "depth": 200, "d_depth": 256,
+        "dropout": 0.3, "bn_momentum": 0.9, "slope": 0.2, "lr_G": 2e-4, "lr_D": 1e-4, "beta1": 0.9, "beta2": 0.999,
+        "eps": 1e-7, "data": "mnist", "sample_every": 250,
+    },
+    "dcgan64": {
+        "iterations": 93_600, "batch_size": 128, "latent": 100, "width": 1, "slope": 0.2, "init_std": 0.02, "lr": 2e-4,
+        "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "data": "mnist", "sample_every": 100,
+    },
 }  # fmt: skip
 KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "momentum_on": "old", "unbiased": False}
 U05, U005 = mg.Uniform(0.05), mg.Uniform(0.005)
+LEAKY = mg.LeakyReLU(0.2)
+NORM8, NORM9 = ({"eps": 1e-3, "momentum": m, "momentum_on": "old", "unbiased": False} for m in (0.8, 0.9))
+N02, GAMMA = {"weight_init": mg.Normal(0.02)}, {"gamma_init": mg.Normal(0.02, mean=1.0)}
+K4 = {"stride": 2, "padding": 1, "bias": False, **N02}
 CHAINS = {
     "gaussian": (
         [mg.Dense(1, 1)],
@@ -77,6 +119,43 @@ CHAINS = {
          mg.Dropout(0.5), mg.Maxout(240, 240, pieces=5, weight_init=U005),
          mg.Dropout(0.5), mg.Dense(240, 1, weight_init=U005)],
     ),
+    "mnist-dcgan": (
+        [mg.Dense(100, 100_352), mg.ReLU(), mg.Reshape((28, 28, 128)),
+         mg.ConvTranspose2D(128, 128, 3, padding="same"), mg.Dropout(0.25), mg.BatchNorm(128, **NORM8), mg.ReLU(),
+         mg.ConvTranspose2D(128, 64, 3, padding="same"), mg.Dropout(0.25), mg.BatchNorm(64, **NORM8), mg.ReLU(),
+         mg.ConvTranspose2D(64, 1, 3, padding="same"), mg.Tanh()],
+        [mg.Conv2D(1, 32, 3, stride=2, padding="same"), LEAKY, mg.Dropout(0.25),
+         mg.Conv2D(32, 64, 3, stride=2, padding="same"), mg.ZeroPad2D(((0, 1), (0, 1))), mg.BatchNorm(64, **NORM8),
+         LEAKY, mg.Dropout(0.25),
+         mg.Conv2D(64, 128, 3, stride=2, padding="same"), mg.BatchNorm(128, **NORM8), LEAKY, mg.Dropout(0.25),
+         mg.Conv2D(128, 256, 3, padding="same"), mg.BatchNorm(256, **NORM8), LEAKY, mg.Dropout(0.25),
+         mg.Flatten(), mg.Dense(4096, 1)],
+    ),
+    "mnist-softmax": (
+        [mg.Dense(100, 9800, weight_init=mg.GlorotNormal()),
+         mg.BatchNorm(9800, **NORM9), mg.ReLU(), mg.Dropout(0.3), mg.Reshape((7, 7, 200)),
+         mg.ConvTranspose2D(200, 100, 5, stride=2, padding="same"), mg.BatchNorm(100, **NORM9), mg.ReLU(),
+         mg.Dropout(0.3),
+         mg.ConvTranspose2D(100, 50, 3, stride=2, padding="same"), mg.BatchNorm(50, **NORM9), mg.ReLU(),
+         mg.Dropout(0.3),
+         mg.ConvTranspose2D(50, 25, 3, padding="same"), mg.BatchNorm(25, **NORM9), mg.ReLU(), mg.Dropout(0.3),
+         mg.ConvTranspose2D(25, 1, 3, padding="same"), mg.Sigmoid()],
+        [mg.Conv2D(1, 256, 5, stride=2, padding="same"), LEAKY, mg.Dropout(0.3),
+         mg.Conv2D(256, 512, 5, stride=2, padding="same"), LEAKY, mg.Dropout(0.3),
+         mg.Flatten(), mg.Dense(25_088, 256), LEAKY, mg.Dropout(0.3), mg.Dense(256, 2)],
+    ),
+    "dcgan64": (
+        [mg.Dense(100, 16_384, weight_init=mg.Uniform(0.1), bias_init=mg.Uniform(0.1)), mg.Reshape((4, 4, 1024)),
+         mg.ConvTranspose2D(1024, 512, 4, **K4), mg.BatchNorm(512, **GAMMA), mg.ReLU(),
+         mg.ConvTranspose2D(512, 256, 4, **K4), mg.BatchNorm(256, **GAMMA), mg.ReLU(),
+         mg.ConvTranspose2D(256, 128, 4, **K4), mg.BatchNorm(128, **GAMMA), mg.ReLU(),
+         mg.ConvTranspose2D(128, 3, 4, **K4), mg.Tanh()],
+        [mg.Conv2D(3, 128, 4, **K4), LEAKY,
+         mg.Conv2D(128, 256, 4, **K4), mg.BatchNorm(256, **GAMMA), LEAKY,
+         mg.Conv2D(256, 512, 4, **K4), mg.BatchNorm(512, **GAMMA), LEAKY,
+         mg.Conv2D(512, 1024, 4, **K4), mg.BatchNorm(1024, **GAMMA), LEAKY,
+         mg.Flatten(), mg.Dense(16_384, 1, weight_init=mg.Uniform(1 / 128), bias_init=mg.Uniform(1 / 128))],
+    ),
 }  # fmt: skip
 
 
@@ -86,9 +165,11 @@ def test_hyper_parameters_and_layers_are_those_written_here(name):
     assert dataclasses.asdict(recipe.Config()) == CONFIGS[name]
     chains = recipe.architecture(recipe.Config())
     assert (list(chains.G), list(chains.D)) == CHAINS[name]
-    if name != "mnist-maxout":  # Keras's defaults
-        dense = [layer for layer in (*chains.G, *chains.D) if isinstance(layer, mg.Dense)]
-        assert {(layer.weight_init, layer.bias_init) for layer in dense} == {(mg.GlorotUniform(), mg.Zeros())}
+    if name in ("gaussian", "mnist-dense", "mnist-dcgan"):  # Keras's defaults
+        affine = (
+            layer for layer in (*chains.G, *chains.D) if isinstance(layer, (mg.Dense, mg.Conv2D, mg.ConvTranspose2D))
+        )
+        assert {(layer.weight_init, layer.bias_init) for layer in affine} == {(mg.GlorotUniform(), mg.Zeros())}
 
 
 @pytest.mark.parametrize("name", ["gaussian", "mnist-dense"])
@@ -273,3 +354,10 @@ def test_wrong_settings(settings, message):
 def test_unknown_recipe():
     with pytest.raises(ValueError, match="unknown recipe 'gausian' .did you mean 'gaussian'"):
         get_recipe("gausian")
+
+
+def test_images_of_another_size_are_refused(monkeypatch):
+    colour = data.Images("cifar10", np.zeros((2, 32, 32, 3), dtype=np.uint8), np.zeros(2, dtype=np.uint8))
+    monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: colour)
+    with pytest.raises(ValueError, match=r"data='cifar10' has images \(32, 32, 3\); accepted here: \(28, 28, 1\)"):
+        training_pixels("cifar10", Setting(), "float32")

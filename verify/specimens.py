@@ -20,10 +20,21 @@ from verify.differentiable import Differentiable, layout
 from verify.dual import Array, balls
 
 LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer, shape of x without N)
+    "AvgPool2D": {"3x2": (mg.AvgPool2D((3, 2), stride=(2, 1)), (5, 4, 2))},
     "BatchNorm": {
         "rows": (mg.BatchNorm(3), (3,)),
         "images": (mg.BatchNorm(3), (2, 2, 3)),
         "keras": (mg.BatchNorm.keras(3, momentum=0.8), (2, 3)),
+    },
+    "Conv2D": {
+        "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
+        "k2x3, dilated, sides": (
+            mg.Conv2D(2, 1, (2, 3), stride=(1, 2), dilation=(2, 1), padding=((0, 1), (2, 0)), bias=False), (4, 3, 2)
+        ),
+    },
+    "ConvTranspose2D": {
+        "k3 s2 same": (mg.ConvTranspose2D(2, 3, 3, stride=2, padding="same"), (2, 3, 2)),
+        "k4 s2 p1": (mg.ConvTranspose2D(2, 1, 4, stride=2, padding=1, output_padding=(1, 0), bias=False), (2, 3, 2)),
     },
     "Dense": {
         "3-5": (mg.Dense(3, 5), (3,)),
@@ -33,6 +44,7 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "Dropout": {"rate 0.3": (mg.Dropout(0.3), (7,)), "rate 0.5": (mg.Dropout(0.5), (2, 3))},
     "Flatten": {"2x3": (mg.Flatten(), (2, 3))},
     "LeakyReLU": {"slope 0.2": (mg.LeakyReLU(0.2), (2, 5))},
+    "MaxPool2D": {"2x2": (mg.MaxPool2D(2, stride=(1, 2)), (3, 5, 2))},
     "Maxout": {"3-4, 5 pieces": (mg.Maxout(3, 4, pieces=5), (3,))},
     "ReLU": {"5": (mg.ReLU(), (5,))},
     "Reshape": {"6 to 3x2": (mg.Reshape((3, 2)), (6,))},
@@ -40,6 +52,8 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "Softmax": {"2x5": (mg.Softmax(), (2, 5))},
     "Softplus": {"5": (mg.Softplus(), (5,))},
     "Tanh": {"5": (mg.Tanh(), (5,))},
+    "UpSample2D": {"2x3": (mg.UpSample2D((2, 3)), (2, 2, 2))},
+    "ZeroPad2D": {"0, 1, 2, 0": (mg.ZeroPad2D(((0, 1), (2, 0))), (2, 3, 2))},
 }  # fmt: skip
 
 OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJECTIVES -> conventions

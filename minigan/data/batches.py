@@ -1,5 +1,7 @@
 """Batches of an array, drawn from an explicit random stream."""
 
+from typing import Any
+
 import numpy as np
 
 from minigan._names import SettingError
@@ -12,15 +14,15 @@ def _require(data: Array, n: int) -> None:
 
 
 class RandomBatches:
-    """Each batch: n distinct examples of all, independently of the batches before."""
+    """Each batch: n examples of all, independently of the batches before; distinct ones unless `replace`."""
 
-    def __init__(self, data: Array, n: int, rng: np.random.Generator) -> None:
+    def __init__(self, data: Array, n: int, rng: np.random.Generator, *, replace: bool = False) -> None:
         _require(data, n)
-        self.data, self.n, self.rng = data, n, rng
+        self.data, self.n, self.rng, self.replace = data, n, rng, replace
 
     def __call__(self) -> Array:
         """Return the next batch (n, ...)."""
-        return self.data[self.rng.choice(len(self.data), self.n, replace=False, shuffle=False)]
+        return self.data[self.rng.choice(len(self.data), self.n, replace=self.replace, shuffle=False)]
 
 
 class EpochBatches:
@@ -36,6 +38,16 @@ class EpochBatches:
     def batches_per_epoch(self) -> int:
         """The number of whole batches in an epoch."""
         return len(self.data) // self.n
+
+    def state(self) -> dict[str, Any]:
+        """Return the order of this epoch and the position in it, for a checkpoint (the stream has its own state)."""
+        return {"order": self.order, "position": self.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to the position that `state` returned; ValueError where that was another data set's."""
+        if len(state["order"]) not in (0, len(self.data)):
+            raise ValueError(f"the order is of {len(state['order'])} examples; accepted: {len(self.data)}")
+        self.order, self.position = state["order"], state["position"]
 
     def __call__(self) -> Array:
         """Return the next batch (n, ...)."""

@@ -6,17 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._names import SettingError, unknown
+from minigan.data.cifar import read_cifar10
 from minigan.data.files import DataError, DataFile, PathLike, read_files
 from minigan.data.idx import parse_idx
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, H, W, C) as uint8 and labels (N,) as uint8."""
+    """Images (N, H, W, C) as uint8 and labels (N,) as uint8; `note` says so where they are a part of the published set."""
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,17 +48,22 @@ IDX_FILES = {
     },
 }  # fmt: skip
 
-DATASETS = (*IDX_FILES, "digits")
+DATASETS = (*IDX_FILES, "cifar10", "digits")
 
 
 def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -> Images:
-    """Return a data set: "mnist", "fashion-mnist" (28x28, 60,000 + 10,000) or "digits" (1,797, one split).
+    """Return a data set: "mnist", "fashion-mnist" (28x28x1, 60,000 + 10,000), "cifar10" (32x32x3, 50,000 + 10,000) or
+    "digits" (28x28x1, 1,797, one split).
+
+    Of CIFAR-10's five training batches those at hand are returned; `note` says how many images of the 50,000 these are.
 
     Looks in `data_dir`, $MINIGAN_DATA and the cache folder, in that order.  DataError names every missing file, its
     checksum and where it goes, or the one that is damaged.
     """
     if name == "digits":
         return load_digits()
+    if name == "cifar10":
+        return Images(name, *read_cifar10(split, data_dir))
     if name not in IDX_FILES:
         raise SettingError(unknown("data", name, DATASETS))
     if split not in IDX_FILES[name]:

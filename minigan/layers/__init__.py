@@ -2,20 +2,26 @@
 
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.base import Context, Layer, Parameter, ShapeError
+from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.maxout import Maxout
 from minigan.layers.norm import BatchNorm
+from minigan.layers.pool import AvgPool2D, MaxPool2D, UpSample2D, ZeroPad2D
 from minigan.layers.shape import Flatten, Reshape
 
 __all__ = [
+    "AvgPool2D",
     "BatchNorm",
     "Context",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Flatten",
     "Layer",
     "LeakyReLU",
+    "MaxPool2D",
     "Maxout",
     "Parameter",
     "ReLU",
@@ -25,4 +31,6 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "UpSample2D",
+    "ZeroPad2D",
 ]

@@ -7,12 +7,13 @@ every other dtype back to it.
 import numpy as np
 
 from minigan.ops import reference
+from minigan.ops.cpu_conv import correlate, correlate_adjoint, correlate_weights
 from minigan.ops.protocol import Array
 from minigan.ops.reference import adam, dropout_mask, momentum, rmsprop
 
 __all__ = [
-    "adam", "affine", "dropout_mask", "moments", "momentum", "name", "relu", "relu_backward",
-    "rmsprop", "sigmoid", "softplus", "softplus_sigmoid", "sum_rows", "xp",
+    "adam", "affine", "correlate", "correlate_adjoint", "correlate_weights", "dropout_mask", "moments", "momentum",
+    "name", "relu", "relu_backward", "rmsprop", "sigmoid", "softplus", "softplus_sigmoid", "sum_rows", "xp",
 ]  # fmt: skip
 
 name = "cpu"

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan.ops.geometry import Geometry
+
 Array = NDArray[Any]
 
 
@@ -27,6 +29,15 @@ class Ops(Protocol):
 
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""
+
+    def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """The correlation of large images x with W, + b: small images."""
+
+    def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """Its adjoint in x: from small images y to large ones, + b."""
+
+    def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
+        """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

@@ -8,6 +8,7 @@ balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs
 
 import numpy as np
 
+from minigan.ops.geometry import Geometry
 from minigan.ops.objects import zero_like
 from minigan.ops.protocol import Array
 
@@ -29,6 +30,47 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
 def sum_rows(x: Array) -> Array:
     """s_c = sum over all axes but the last.    x (..., C)   s (C,)"""
     return x.reshape(-1, x.shape[-1]).sum(axis=0)
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the kind of `like`: among balls and Fractions the zero is one of them (an int has no exp)."""
+    y = np.zeros(shape, dtype=like.dtype)
+    if like.dtype.kind == "O" and like.size:
+        y[...] = zero_like(like.reshape(-1)[:1])
+    return y
+
+
+def _padded(x: Array, geometry: Geometry) -> Array:
+    padded = zeros((len(x), *geometry.padded, x.shape[3]), x)
+    rows, columns = geometry.inside
+    padded[:, rows, columns] = x
+    return padded
+
+
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.    x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)"""
+    padded = _padded(x, geometry)
+    y = sum(padded[:, rows, columns] @ W[i, j] for i, j, rows, columns in geometry.taps)
+    return y if b is None else y + b
+
+
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+    """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco; the padding is cut off; + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
+    padded = zeros((len(y), *geometry.padded, W.shape[2]), y[:1, 0, 0] @ W[0, 0].T)  # of the products' kind
+    for i, j, rows, columns in geometry.taps:
+        padded[:, rows, columns] += y @ W[i, j].T
+    rows, columns = geometry.inside
+    x = padded[:, rows, columns]
+    return x.copy() if b is None else x + b
+
+
+def correlate_weights(x: Array, y: Array, geometry: Geometry) -> Array:
+    """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)"""
+    padded, C, O = _padded(x, geometry), x.shape[3], y.shape[3]
+    dW = np.empty((*geometry.kernel, C, O), dtype=np.result_type(x, y))
+    for i, j, rows, columns in geometry.taps:
+        dW[i, j] = padded[:, rows, columns].reshape(-1, C).T @ y.reshape(-1, O)
+    return dW
 
 
 def relu(x: Array) -> Array:

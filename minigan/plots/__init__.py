@@ -1,16 +1,18 @@
 """Figures.  Each function returns a matplotlib Figure; `save` and `save_gif` write it, whole or not at all."""
 
-from minigan.plots.curves import loss_curves
+from minigan.plots.curves import judgement_histograms, loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame
 from minigan.plots.images import image_grid, neighbour_grid
-from minigan.plots.write import save, save_gif, save_picture
+from minigan.plots.write import read_picture, save, save_gif, save_picture
 
 __all__ = [
     "Snapshot",
     "figure_1",
     "image_grid",
+    "judgement_histograms",
     "loss_curves",
     "neighbour_grid",
+    "read_picture",
     "save",
     "save_gif",
     "save_picture",

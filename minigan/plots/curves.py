@@ -1,4 +1,4 @@
-"""Curves over the iterations."""
+"""Curves over the iterations, and what D thinks at their end."""
 
 from collections.abc import Sequence
 
@@ -44,4 +44,19 @@ def loss_curves(history: Sequence[Metrics]) -> Figure:
     outputs.set_ylabel("probability, share")
     outputs.set_ylim(0, 1)
     outputs.set_xlabel("iteration")
+    return figure
+
+
+def judgement_histograms(real: Floats, fake: Floats) -> Figure:
+    """Return the histograms of D(x) for real examples and for samples of G.    real (N,), fake (M,) in [0, 1]"""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    bins = [k / 25 for k in range(26)]
+    for values, label in ((real, "real"), (fake, "fake")):
+        axes.hist(values, bins=bins, weights=np.full(len(values), 1 / len(values)), alpha=0.5, label=label)
+    axes.axvline(0.5, color="black", linestyle=":", linewidth=1)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("D(x)")
+    axes.set_ylabel("share of examples")
+    axes.legend(frameon=False)
     return figure

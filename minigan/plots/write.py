@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from minigan.training.files import PathLike, write_whole
+from minigan.training.files import PathLike, RunError, write_whole
 
 DPI = 100
 
@@ -22,6 +22,15 @@ def save(figure: Figure, path: PathLike) -> Path:
 def save_picture(picture: Image.Image, path: PathLike) -> Path:
     """Write a picture as PNG."""
     return write_whole(path, lambda stream: picture.save(stream, format="PNG"))
+
+
+def read_picture(path: PathLike) -> Image.Image:
+    """Return a picture that `save_picture` wrote; RunError where it is damaged."""
+    try:
+        with Image.open(path) as picture:
+            return picture.copy()
+    except (OSError, SyntaxError) as error:  # Pillow's errors for a damaged PNG
+        raise RunError(f"{path}: not a whole picture ({error})") from None
 
 
 def rasterise(figure: Figure) -> Image.Image:

@@ -2,13 +2,18 @@
 
 from minigan._names import unknown
 from minigan.recipes.base import Architecture, Recipe, Setting
+from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
+from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
+from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "Setting", "get_recipe"]
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT, MNIST_DCGAN, MNIST_SOFTMAX, DCGAN64)
+}
 
 
 def get_recipe(name: str) -> Recipe:

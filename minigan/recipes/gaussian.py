@@ -150,6 +150,9 @@ def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int
     }
 
 
+CHANGING = ("iteration", "of", "a", "b", "fake", "d")  # the fields of a Snapshot that are not the data's
+
+
 class Figures(Callback):
     """gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's), losses.png."""
 
@@ -158,13 +161,28 @@ class Figures(Callback):
         self.z = rng.standard_normal((1000, 1))
         self.real = data.sample(1000, rng)
 
+    def state(self) -> dict[str, Any]:
+        """Return what changes from moment to moment, an array each."""
+        return {name: np.array([getattr(moment, name) for moment in self.moments]) for name in CHANGING}
+
+    def restore(self, run: Run, state: dict[str, Any]) -> None:
+        """Take the moments back."""
+        from minigan.plots.gaussian import Snapshot
+
+        rows = zip(*(state[name] for name in CHANGING), strict=True)
+        self.moments = [
+            Snapshot(int(iteration), int(of), float(a), float(b), self.data, fake, self.real, d)
+            for iteration, of, a, b, fake, d in rows
+        ]
+
     def on_start(self, run: Run) -> None:
         """Keep the first moment."""
         from minigan.plots.gaussian import Axis, Snapshot
 
         self._Snapshot, self.axis = Snapshot, Axis.of(self.data)
         self.every = max(1, run.iterations // self.frames)
-        self.moments = [self._moment(run)]
+        if not run.resumed:
+            self.moments = [self._moment(run)]
 
     def on_iteration(self, run: Run) -> None:
         """Keep a moment for the animation."""

@@ -18,7 +18,8 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
-from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
+from minigan.recipes.figures import Samples
+from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
 
 

@@ -21,7 +21,8 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import SGD
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
-from minigan.recipes.images import PIXELS, Samples, flat_to_images, training_pixels
+from minigan.recipes.figures import Samples
+from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
 
 
@@ -114,6 +115,7 @@ def assemble(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
+        sources={"pixels": real},
         figures=[
             Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10, examples=pixels),
         ],

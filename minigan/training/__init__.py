@@ -4,6 +4,7 @@ from minigan.training.callbacks import Callback, EarlyStop, Evaluate, MetricsFil
 from minigan.training.experiment import Divergence, Experiment, Run, random_streams
 from minigan.training.files import RunError, claim, new_folder, read_arrays, read_json, write_arrays, write_json
 from minigan.training.loop import train
+from minigan.training.resuming import resume
 
 __all__ = [
     "Callback",
@@ -20,6 +21,7 @@ __all__ = [
     "random_streams",
     "read_arrays",
     "read_json",
+    "resume",
     "train",
     "write_arrays",
     "write_json",

@@ -16,10 +16,20 @@ from minigan.training.files import jsonable
 
 
 class Callback:
-    """Three hooks; `on_end` is called however the training ends, if `on_start` went through."""
+    """Three hooks; `on_end` is called however the training ends, if `on_start` went through.
+
+    One that remembers something from iteration to iteration gives it to checkpoints, `state`, and takes it back.
+    """
+
+    def state(self) -> dict[str, Any]:
+        """After an iteration: what a resumed run needs, as arrays and JSON-able values; {} for nothing."""
+        return {}
+
+    def restore(self, run: Run, state: dict[str, Any]) -> None:
+        """In a resumed run, before `on_start`: take back what `state` returned."""
 
     def on_start(self, run: Run) -> None:
-        """Before the first iteration."""
+        """Before the first iteration; in a resumed run (`run.resumed` is not empty) after `run.iteration` of them."""
 
     def on_iteration(self, run: Run) -> None:
         """After each iteration: run.iteration, run.metrics."""
@@ -51,6 +61,14 @@ class EarlyStop(Callback):
         self.metric, self.patience = metric, patience
         self.best, self.waited = math.inf, 0
 
+    def state(self) -> dict[str, Any]:
+        """Return the best so far, and for how long it has been."""
+        return {"best": float(self.best), "waited": self.waited}
+
+    def restore(self, run: Run, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self.waited = state["best"], state["waited"]
+
     def on_iteration(self, run: Run) -> None:
         """Compare with the best so far."""
         if self.metric not in run.metrics:
@@ -67,10 +85,11 @@ class MetricsFile(Callback):
     """Write metrics.jsonl: one JSON object an iteration, each line whole; a number that is not finite is a string."""
 
     def on_start(self, run: Run) -> None:
-        """Open the file."""
+        """Open the file; a resumed run goes on at its end."""
         if run.folder is None:
             raise ValueError("MetricsFile needs a run folder, got folder=None")
-        self._file: TextIOWrapper = open(run.folder / "metrics.jsonl", "x", buffering=1)  # noqa: SIM115
+        path = run.folder / "metrics.jsonl"
+        self._file: TextIOWrapper = open(path, "a" if run.resumed else "x", buffering=1)  # noqa: SIM115
 
     def on_iteration(self, run: Run) -> None:
         """Write a line."""
@@ -132,7 +151,13 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         if stream.isatty():
-            self._bar = tqdm(total=run.iterations, file=stream, dynamic_ncols=True, desc=run.experiment.recipe)
+            self._bar = tqdm(
+                total=run.iterations,
+                initial=run.iteration,
+                file=stream,
+                dynamic_ncols=True,
+                desc=run.experiment.recipe,
+            )
 
     def _line(self, run: Run, stream: TextIO) -> None:
         if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:

@@ -1,9 +1,10 @@
 """An experiment (what a recipe builds) and a run (one experiment being trained)."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Divergence(ArithmeticError):
         self.iteration, self.quantity, self.value = iteration, quantity, value
 
 
-STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures")
+STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures", "pretraining")
 
 
 def random_streams(seed: int) -> dict[str, np.random.Generator]:
@@ -40,6 +41,16 @@ def random_streams(seed: int) -> dict[str, np.random.Generator]:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SettingError(f"seed must be an int >= 0, got {seed!r}")
     return {name: np.random.default_rng([int(seed), *name.encode()]) for name in STREAMS}
+
+
+class Source(Protocol):
+    """Data with a position (minigan.data.EpochBatches): a checkpoint keeps what `state` returns."""
+
+    def state(self) -> dict[str, Any]:
+        """Return arrays and JSON-able values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to the position that `state` returned."""
 
 
 @dataclass
@@ -55,6 +66,27 @@ class Experiment:
     callbacks: list["Callback"] = field(default_factory=list)  # part of the training: evaluation, early stop
     figures: list["Callback"] = field(default_factory=list)  # what is drawn into a run folder, if there is one
     evaluate: Callable[[], dict[str, Any]] = dict
+    before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
+    sources: dict[str, Source] = field(default_factory=dict)  # the data that have a position beside their stream
+
+
+class Clock:
+    """The seconds that a run has taken: wall clock, and processor time of all threads."""
+
+    def __init__(self) -> None:
+        self._start, self._start_cpu = time.perf_counter(), time.process_time()
+
+    def add(self, earlier: dict[str, float]) -> None:
+        """Count what an earlier process read from its clock."""
+        self._start -= earlier["seconds"]
+        self._start_cpu -= earlier["cpu_seconds"]
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds until now."""
+        return {
+            "seconds": round(time.perf_counter() - self._start, 3),
+            "cpu_seconds": round(time.process_time() - self._start_cpu, 3),
+        }
 
 
 @dataclass
@@ -67,6 +99,10 @@ class Run:
     iteration: int = 0  # the last one that was played and is good
     metrics: Metrics = field(default_factory=dict)  # of that iteration
     history: list[Metrics] = field(default_factory=list)
+    hooks: list["Callback"] = field(default_factory=list)  # the experiment's own (with a folder), then those given
+    before: dict[str, Any] = field(default_factory=dict)  # what the experiment's `before` returned
+    resumed: list[dict[str, Any]] = field(default_factory=list)  # where it was resumed: iteration, checkpoint
+    clock: Clock = field(default_factory=Clock)
     status: str = "running"  # then: completed, interrupted, stopped early, diverged, failed
     stop: str | None = None  # set by a callback: the reason to stop
     divergence: Divergence | None = None

@@ -116,6 +116,15 @@ def _umask() -> int:
     return mask
 
 
+def sync(path: PathLike) -> None:
+    """Have what was written into a file on the disk."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
     """Write JSON (no NaN: a number that is not finite becomes a string); `new` as for `write_whole`."""
     text = json.dumps(jsonable(data), indent=2, allow_nan=False) + "\n"

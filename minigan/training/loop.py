@@ -1,19 +1,21 @@
 """The training loop, and what is kept of a run however it ends."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigan._arguments import size
 from minigan.gan import GAN, Played
 from minigan.losses import accuracy
 from minigan.ops import Array
 from minigan.training.callbacks import Callback, MetricsFile
+from minigan.training.checkpoint import Checkpoints
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
+from minigan.training.state import Saver
 from minigan.training.surroundings import blas, versions
 
 
@@ -67,12 +69,16 @@ def train(
     iterations: int | None = None,
     folder: PathLike | None = None,
     callbacks: Sequence[Callback] = (),
+    checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
     """Play `iterations` of the experiment and return the summary.
 
     With a `folder` (new or empty, as from `new_folder`; anything else is a RunError) it writes config.json,
     metrics.jsonl, generator.npz and discriminator.npz (named parameters and running statistics), summary.json, and the
     experiment's figures.
+
+    With `checkpoint_every` it writes FOLDER/checkpoints too, from which `resume` goes on: one before the first
+    iteration, one every so many, one where the game ends; the newest two are kept.
 
     The weights and the summary are there however the training ends; its `status` is "completed"; "stopped early" (a
     callback's reason); "diverged" (with the last good parameters); "interrupted" (Ctrl-C or SIGTERM; a second one
@@ -82,26 +88,43 @@ def train(
     total = experiment.iterations if iterations is None else iterations
     if total < 1:
         raise ValueError(f"iterations must be >= 1, got {total!r}")
-    run = Run(experiment, total)
-    hooks = [*experiment.callbacks, *callbacks]
+    if checkpoint_every is not None:
+        size("checkpoint_every", checkpoint_every)
+        if folder is None:
+            raise ValueError(f"checkpoint_every={checkpoint_every} needs a run folder, got folder=None")
+    run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks])
     if folder is not None:
         run.folder = claim(folder, "config.json", _config(run))
-        hooks = [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]  # they end in reverse
+        run.hooks = with_files(experiment, callbacks)
+    if folder is None or checkpoint_every is None:
+        return carry_out(run)
+    checkpoints = Checkpoints(folder)
+    checkpoints.folder.mkdir()
+    with checkpoints.held():
+        return carry_out(run, Saver(run, checkpoints, every=checkpoint_every))
+
+
+def with_files(experiment: Experiment, callbacks: Sequence[Callback]) -> list[Callback]:
+    """Return the hooks of a run in a folder; they end in reverse order."""
+    return [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]
+
+
+def carry_out(run: Run, saver: Saver | None = None) -> dict[str, Any]:
+    """Play a run, a new or a restored one, to its end, and return the summary."""
     started: list[Callback] = []
     with Interrupts(run) as interrupts:
-        start, start_cpu = time.perf_counter(), time.process_time()
-        _attempt(run, _play, run, hooks, started, interrupts)
-        if run.iteration == total and run.error is None:
+        _attempt(run, _play, run, started, interrupts, saver)
+        if run.iteration == run.iterations and run.error is None:
             run.status = "completed"
         elif run.status == "running":
             run.status = "stopped early"
-        summary = _summary(run, time.perf_counter() - start, time.process_time() - start_cpu)
+        summary = _summary(run)
         _attempt(run, _write_weights, run)
         if run.error is None and not interrupts.cut:
             _attempt(run, _evaluate, run, summary, interrupts)
         _attempt(run, _write_summary, run, summary)
         for hook in reversed(started):
-            if not (interrupts.cut and hook in experiment.figures):
+            if not (interrupts.cut and hook in run.experiment.figures):
                 _attempt(run, _end, run, hook, interrupts)
         if summary["status"] != run.status:  # an end failed or was cut short
             _attempt(run, _write_summary, run, summary)
@@ -123,12 +146,16 @@ def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
         run.error, run.status = run.error or error, "failed"
 
 
-def _play(run: Run, hooks: Sequence[Callback], started: list[Callback], interrupts: Interrupts) -> None:
-    for hook in hooks:
+def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Saver | None) -> None:
+    for hook in run.hooks:
         with interrupts.cuttable():
             hook.on_start(run)
         started.append(hook)
     gan = run.experiment.gan
+    if not run.resumed:
+        with interrupts.cuttable(), np.errstate(all="ignore"):
+            run.before = run.experiment.before()
+    _save(saver, interrupts)
     good = LastGood(gan)
     while run.iteration < run.iterations and run.stop is None:
         try:
@@ -143,9 +170,18 @@ def _play(run: Run, hooks: Sequence[Callback], started: list[Callback], interrup
         run.iteration += 1
         run.metrics = metrics
         with interrupts.cuttable():
-            for hook in hooks:
+            for hook in run.hooks:
                 hook.on_iteration(run)
         run.history.append(run.metrics)
+        if saver is not None and run.iteration % saver.every == 0:
+            _save(saver, interrupts)
+    _save(saver, interrupts)
+
+
+def _save(saver: Saver | None, interrupts: Interrupts) -> None:
+    if saver is not None:
+        with interrupts.cuttable():
+            saver.save()
 
 
 def _require_finite(run: Run, metrics: Metrics) -> None:
@@ -200,16 +236,17 @@ def _write_summary(run: Run, summary: dict[str, Any]) -> None:
         write_json(run.folder / "summary.json", summary)
 
 
-def _summary(run: Run, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+def _summary(run: Run) -> dict[str, Any]:
     experiment = run.experiment
     return {
         "recipe": experiment.recipe,
         "seed": experiment.config.get("seed"),
         "status": run.status,
         "iterations": run.iteration,
-        "seconds": round(seconds, 3),
-        "cpu_seconds": round(cpu_seconds, 3),  # of all threads
+        **run.clock.read(),
         "losses": {name: run.metrics.get(name) for name in ("d_loss", "g_loss")},
         "metrics": run.metrics,
         "parameters": {"G": experiment.gan.G.theta.size, "D": experiment.gan.D.theta.size},
+        **run.before,
+        **({"resumed": run.resumed} if run.resumed else {}),
     }

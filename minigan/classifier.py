@@ -1,0 +1,179 @@
+"""A small classifier of 28x28 grey images, built from this library's layers: the judge of `minigan evaluate`.
+
+    x (N, 28, 28, 1) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
+
+ReLU after each pooling (the same as before it, on a quarter of the numbers) and on the features; cross-entropy; Adam,
+its rate falling to zero along half a cosine.
+The features and the head are two networks, so that h can be asked for.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan._arguments import set_numbers, set_sizes
+from minigan.data import EpochBatches, Images
+from minigan.initializers import HeNormal
+from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from minigan.layers.base import ShapeError
+from minigan.losses import softmax_cross_entropy
+from minigan.network import Network
+from minigan.optimizers import Adam
+from minigan.training import RunError, read_arrays, write_arrays
+from minigan.training.files import PathLike, jsonable
+
+Floats = NDArray[np.floating]
+Say = Callable[[str], None]
+
+SIDE, CLASSES, FEATURES = 28, 10, 128
+SHAPE = (SIDE, SIDE, 1)
+BLOCK = 500  # images at a time, at inference
+ABOUT = "about"  # the name of the JSON text among the arrays of the file
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    epochs: int = 5
+    batch_size: int = 128
+    lr: float = 2e-3
+    dropout: float = 0.4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        set_sizes(self, "epochs", "batch_size")
+        set_numbers(self, lr="(0, inf)", dropout="[0, 1)")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The networks x -> h and h -> s, and what is known of them."""
+
+    body: Network
+    head: Network
+    config: Config
+    data: str = ""
+    accuracy: float = math.nan  # on test images
+    seconds: float = math.nan  # of training
+
+    def judge(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, 28, 28, 1)
+
+        Images are bytes, or floating numbers in [0, 1].
+        """
+        _require(images)
+        features, logits = [], []
+        for start in range(0, len(images), BLOCK):
+            h = self.body(unit(images[start : start + BLOCK]))
+            features.append(h)
+            logits.append(self.head(h))
+        s = np.concatenate(logits).astype(float)
+        e = np.exp(s - s.max(axis=1, keepdims=True))
+        return np.concatenate(features).astype(float), e / e.sum(axis=1, keepdims=True)
+
+    def accuracy_on(self, images: NDArray[Any], labels: NDArray[Any]) -> float:
+        """Return the share of images whose most probable class is their label."""
+        return float((self.judge(images)[1].argmax(axis=1) == labels).mean())
+
+    def about(self) -> dict[str, Any]:
+        """Return what is known of it, JSON-able."""
+        known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
+        known["layers"] = self.body.describe() + self.head.describe()
+        return dict(jsonable(known))
+
+
+def untrained(config: Config, rng: np.random.Generator) -> Classifier:
+    """Return the two networks with initial weights: 13,248 + 200,832 and 1,290 parameters."""
+    he, pixels = HeNormal(), (SIDE // 4) ** 2
+    body = [
+        Conv2D(1, 16, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
+        Conv2D(16, 32, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
+        Flatten(), Dense(32 * pixels, FEATURES, weight_init=he), ReLU(),
+    ]  # fmt: skip
+    head = [Dropout(config.dropout), Dense(FEATURES, CLASSES)]
+    return Classifier(Network(body, rng=rng), Network(head, rng=rng), config)
+
+
+def train_classifier(
+    train: Images, test: Images, *, config: Config | None = None, say: Say | None = None
+) -> Classifier:
+    """Train on `train`, count the right ones of `test`; `say` is told the cost and the time of each epoch."""
+    config = Config() if config is None else config
+    for images in (train, test):
+        _require(images.images)
+    started = time.perf_counter()
+    rng = np.random.default_rng(config.seed)
+    net = untrained(config, rng)
+    batches = EpochBatches(np.arange(len(train)), config.batch_size, rng)
+    steps = config.epochs * batches.batches_per_epoch
+
+    def lr(t: int) -> float:
+        return config.lr * (1 + math.cos(math.pi * t / steps)) / 2
+
+    adams = [Adam(net.body, lr=lr), Adam(net.head, lr=lr)]
+    for epoch in range(config.epochs):
+        costs = []
+        for _ in range(batches.batches_per_epoch):
+            chosen = batches()
+            costs.append(_step(net, adams, unit(train.images[chosen]), train.labels[chosen], rng))
+        if say is not None:
+            done, passed = f"epoch {epoch + 1} of {config.epochs}", time.perf_counter() - started
+            say(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
+    seconds = time.perf_counter() - started
+    return replace(net, data=train.name, accuracy=net.accuracy_on(test.images, test.labels), seconds=seconds)
+
+
+def _step(net: Classifier, adams: list[Adam], x: Floats, labels: NDArray[Any], rng: np.random.Generator) -> float:
+    h, back_body = net.body.forward(x, train=True, rng=rng)
+    s, back_head = net.head.forward(h, train=True, rng=rng)
+    cost, ds = softmax_cross_entropy(s, labels)
+    g_body, g_head = net.body.zeros_like_theta(), net.head.zeros_like_theta()
+    back_body(back_head(ds, g_head), g_body, need_dx=False)
+    adams[0].step(g_body)
+    adams[1].step(g_head)
+    return float(cost)
+
+
+def unit(images: NDArray[Any]) -> Floats:
+    """Bytes as x / 255, floating numbers as they are, in float32."""
+    return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
+
+
+def _require(images: NDArray[Any]) -> None:
+    if images.shape[1:] != SHAPE or len(images) == 0:
+        raise ShapeError(f"images have shape {images.shape}; accepted: (N, {SIDE}, {SIDE}, 1) with N >= 1")
+
+
+def write_classifier(path: PathLike, net: Classifier) -> Path:
+    """Write parameters, configuration and accuracy into one .npz file, without pickle."""
+    return write_arrays(path, {**dict(_parameters(net)), ABOUT: np.array(json.dumps(net.about()))})
+
+
+def read_classifier(path: PathLike) -> Classifier:
+    """Read what `write_classifier` wrote; RunError says what is wrong with the file."""
+    arrays = read_arrays(path)
+    try:
+        about = json.loads(str(arrays.pop(ABOUT)))
+        net = untrained(Config(**about["config"]), np.random.default_rng(0))
+        if net.about()["layers"] != about["layers"]:
+            raise ValueError("its layers are not those of this version")
+        for part in ("body", "head"):
+            own = {k.removeprefix(f"{part}."): v for k, v in arrays.items() if k.startswith(f"{part}.")}
+            getattr(net, part).load_parameters(own)
+        return replace(net, data=str(about["data"]), accuracy=float(about["accuracy"]), seconds=float(about["seconds"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a classifier of minigan ({error}); without the file it is trained again") from None
+
+
+def _parameters(net: Classifier) -> Iterator[tuple[str, Any]]:
+    for part, network in (("body", net.body), ("head", net.head)):
+        for name, value in network.parameters().items():
+            yield f"{part}.{name}", value

@@ -1,0 +1,144 @@
+"""CIFAR-10 (Krizhevsky 2009), the binary version: read, and checked.
+
+The Python version of the same images is made of pickles, which can run any code when they are read: it is refused.
+"""
+
+import hashlib
+import os
+import tarfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan._names import unknown
+from minigan.data.files import DataError, search_folders, unzip
+
+Bytes = NDArray[np.uint8]
+
+NAME = "cifar10"
+ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # published beside it, at www.cs.toronto.edu/~kriz/cifar.html
+PYTHON_VERSION = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1", "test_batch")
+
+# SHA-256 of the unpacked files, as the Ruby port of torchvision lists them (the data set's own page gives none).
+FILES = {
+    "train": {
+        "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    },
+    "test": {"test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
+}
+
+SIDE, CHANNELS, CLASSES = 32, 3, 10
+RECORD = 1 + CHANNELS * SIDE * SIDE
+
+
+def parse_cifar10(data: bytes, name: str | os.PathLike[str]) -> tuple[Bytes, Bytes]:
+    """Return the images (N, 32, 32, 3) and the labels (N,) that the bytes of a .bin file hold.
+
+    Layout: N records of 3073 bytes: the label, then 1024 bytes each of red, green and blue, row by row.
+    `name` is used in errors.
+    """
+    if data[:1] == b"\x80":
+        raise DataError(
+            f"{name}: begins with 80, as a pickle does; accepted: the binary version ({ARCHIVE}), no pickle"
+        )
+    if not data or len(data) % RECORD:
+        raise DataError(f"{name}: {len(data):,} bytes; accepted: a multiple of {RECORD:,}, the length of a record")
+    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, RECORD)
+    labels = records[:, 0].copy()
+    if (labels >= CLASSES).any():
+        bad = int(np.argmax(labels >= CLASSES))
+        raise DataError(f"{name}: label {labels[bad]} in record {bad}; accepted: 0 to {CLASSES - 1}")
+    planes = records[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
+
+
+def read_cifar10(split: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Bytes, Bytes, str]:
+    """Return images, labels and a note of `split`: "train" (data_batch_1 ... 5) or "test" (test_batch).
+
+    Looks in `search_folders(data_dir)` and below for cifar-10-binary.tar.gz and for its .bin files, gzipped or raw.
+    Where only some of the training batches are at hand these are returned, in order, and the note says how
+    many images of how many that is; otherwise the note is empty.
+    """
+    if split not in FILES:
+        raise ValueError(unknown("split", split, FILES))
+    digests = FILES[split]
+    folders = search_folders(data_dir)
+    places = [place for folder in folders for place in _places(folder)]
+    found = max((_find(place, digests) for place in places), key=len)  # the first place with the most batches
+    if not found:
+        raise DataError(_missing(split, folders, places))
+    archives = {path: _members(path, digests) for path in set(found.values()) if path.name == ARCHIVE}
+    images, labels = [], []
+    for name, path in found.items():
+        in_archive = path in archives
+        data = archives[path][name] if in_archive else path.read_bytes()
+        if path.suffix == ".gz" and not in_archive:
+            data = unzip(path, data)
+        where = f"{path}: {name}" if in_archive else str(path)
+        pixels, classes = parse_cifar10(data, where)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != digests[name]:
+            raise DataError(
+                f"{where}: SHA-256 of its bytes is {digest}, known {digests[name]}: damaged or another file"
+            )
+        images.append(pixels)
+        labels.append(classes)
+    x, y = np.concatenate(images), np.concatenate(labels)
+    whole = len(x) * len(digests) // len(found)
+    note = "" if len(found) == len(digests) else f"{len(x):,} of {whole:,} images: {', '.join(found)}"
+    return x, y, note
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folder of the data set, as the other sets have one, the one the archive unpacks to, and `folder` itself."""
+    unpacked = "cifar-10-batches-bin"
+    return [folder / "cifar-10", folder / "cifar-10" / unpacked, folder / unpacked, folder]
+
+
+def _find(place: Path, names: Collection[str]) -> dict[str, Path]:
+    """Return the file of `place` that holds each batch: its own, or else the archive for all of them."""
+    files: dict[str, Path] = {}
+    for name in names:
+        for path in (place / name, place / f"{name}.gz"):
+            if path.is_file():
+                files.setdefault(name, path)
+    archive = place / ARCHIVE
+    return dict.fromkeys(names, archive) if len(files) < len(names) and archive.is_file() else files
+
+
+def _members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Return the bytes of the members called `names`, in whatever folder; nothing is written to the disk."""
+    contents = {}
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                name = member.name.rpartition("/")[2]
+                stream = tar.extractfile(member) if name in names and member.isfile() else None
+                if stream is not None:
+                    contents[name] = stream.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{archive}: not a whole .tar.gz archive ({error})") from None
+    absent = [name for name in names if name not in contents]
+    if absent:
+        raise DataError(f"{archive}: it does not hold {', '.join(absent)}; accepted: {ARCHIVE} (MD5 {ARCHIVE_MD5})")
+    return contents
+
+
+def _missing(split: str, folders: list[Path], places: list[Path]) -> str:
+    pickled = [place / name for place in places for name in PYTHON_VERSION if (place / name).exists()]
+    refused = f"{pickled[0]} is the Python version, made of pickles, and is not read. " if pickled else ""
+    wanted = "\n".join(f"  {folder / 'cifar-10' / ARCHIVE}" for folder in folders)
+    return (
+        f"{NAME} {split}: not found. {refused}Put the binary version, {ARCHIVE} (MD5 {ARCHIVE_MD5}), "
+        f"at one of\n{wanted}\n"
+        f"or there its files {', '.join(FILES[split])}, gzipped or not, "
+        "or name the folder with --data-dir or the environment variable MINIGAN_DATA"
+    )

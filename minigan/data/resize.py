@@ -1,0 +1,80 @@
+"""Enlarging and shrinking images: bilinear interpolation, and means over areas, as two small matrices."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan._arguments import size as checked
+
+BLOCK = 256  # images at a time: what is in float64 stays small
+
+
+def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
+    """y_npqc = sum_ij A_pi B_qj x_nijc, bilinear.    x (N, H, W, C)   A (size, H)   B (size, W)   y (N, size, size, C)
+
+    Pixels are squares with their value at the centre: row p of y lies at u = (p + 1/2) H / size - 1/2 in the rows of x,
+    at the edge rows where that is outside, and with i = floor(u), t = u - i
+
+        y_p = (1 - t) x_i + t x_(i+1),   so   A_pi = 1 - t,  A_p(i+1) = t,
+
+    B likewise for columns.  Bytes are rounded to the nearest (halves to even) and stay bytes; floating x keeps its
+    dtype.  Only enlarging: smaller than H or W would leave pixels out.
+    """
+    size, (H, W) = _checked(images, size)
+    if size < max(H, W):
+        raise ValueError(f"size={size} is smaller than the images ({H} x {W}); accepted: {max(H, W)} or more")
+    return _between(_weights(H, size), _weights(W, size), images)
+
+
+def shrink(images: NDArray[Any], size: int) -> NDArray[Any]:
+    """y_npqc = sum_ij A_pi B_qj x_nijc, the mean over each new pixel's area.    x (N, H, W, C)   y (N, size, size, C)
+
+    Row p of y covers the rows from p r to (p + 1) r of x, r = H / size >= 1, the ends in part:
+
+        A_pi = |[p r, (p + 1) r] and [i, i + 1]| / r,
+
+    B likewise for columns; where size divides H and W these are block means.  Bytes and dtypes as for `resize`.
+    """
+    size, (H, W) = _checked(images, size)
+    if size > min(H, W):
+        raise ValueError(f"size={size} is larger than the images ({H} x {W}); accepted: {min(H, W)} or less")
+    return _between(_areas(H, size), _areas(W, size), images)
+
+
+def _checked(images: NDArray[Any], size: int) -> tuple[int, tuple[int, int]]:
+    size = checked("size", size)
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(f"images have shape {images.shape}; accepted: (N, H, W, C)")
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise TypeError(f"images are {images.dtype}; accepted: uint8 or floating")
+    return size, images.shape[1:3]
+
+
+def _between(A: NDArray[np.float64], B: NDArray[np.float64], images: NDArray[Any]) -> NDArray[Any]:
+    """y = A x B^T for each image and channel, computed in float64."""
+    N, H, W, C = images.shape
+    y = np.empty((N, len(A), len(B), C), dtype=images.dtype)
+    for start in range(0, N, BLOCK):
+        x = images[start : start + BLOCK].astype(np.float64)
+        rows = (A @ x.reshape(-1, H, W * C)).reshape(-1, len(A), W, C)
+        block = B @ rows
+        y[start : start + BLOCK] = np.rint(block) if images.dtype == np.uint8 else block
+    return y
+
+
+def _areas(n: int, size: int) -> NDArray[np.float64]:
+    """Return A (size, n) of `shrink`."""
+    edges = np.arange(size + 1)[:, None] * n / size
+    covered = np.clip(edges - np.arange(n), 0, 1)  # of pixel i, the part before each edge
+    return np.diff(covered, axis=0) * size / n
+
+
+def _weights(n: int, size: int) -> NDArray[np.float64]:
+    """Return A (size, n) of `resize`."""
+    u = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
+    i = np.minimum(u.astype(int), max(n - 2, 0))
+    A, p, t = np.zeros((size, n)), np.arange(size), u - i
+    A[p, i] += 1 - t
+    A[p, np.minimum(i + 1, n - 1)] += t
+    return A

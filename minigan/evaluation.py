@@ -1,0 +1,281 @@
+"""How good are a run's samples?  Numbers from a classifier and nearest neighbours, beside those of real test images.
+
+    found = evaluate("runs/mnist-dense/001")
+    print(found)
+
+Every set of images - first the control: real test images - is measured against the same training images:
+
+    total variation   of the class histogram from the uniform one          (0: all classes equally often)
+    confidence        mean_n max_k p(k | x_n)
+    score             exp(E KL(p(y | x) || p(y)))                          (Salimans et al. 2016, our own classifier)
+    Frechet           between the classifier's 128 features, not FID       (Heusel et al. 2017, our own classifier)
+    precision, recall of the manifolds of features, k = 3                  (Kynkaanniemi et al. 2019)
+    nearest           Euclidean distances of pixels in [0, 1] to the nearest training image
+
+A generator that copies its training images has distances far below the control's.  All sets are of one size, because
+Frechet distance, precision and recall depend on it.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan._names import SettingError
+from minigan.classifier import SIDE, Classifier, Config, Say, read_classifier, train_classifier, unit, write_classifier
+from minigan.data import Images, cache_folder, load, resize, shrink
+from minigan.metrics import (
+    class_histogram,
+    classifier_score,
+    frechet_distance,
+    mean_confidence,
+    nearest,
+    precision_recall,
+    total_variation,
+)
+from minigan.recipes import Recipe
+from minigan.runs import load_config, sample
+from minigan.training import RunError, write_json
+from minigan.training.files import PathLike
+from minigan.training.surroundings import versions
+
+Floats = NDArray[np.floating]
+
+K = 3  # neighbours in precision and recall
+MOST = 10_000  # samples by default
+CONTROL = "real test images"
+HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
+CLASSIFIERS = {"mnist": Config(), "fashion-mnist": Config(), "digits": Config(epochs=8, batch_size=32)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The numbers of one set of images."""
+
+    name: str
+    histogram: list[int]
+    total_variation: float
+    confidence: float
+    score: float
+    classifier_frechet_distance: float
+    precision: float
+    recall: float
+    nearest_least: float
+    nearest_1_percent: float
+    nearest_median: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<18}{self.total_variation:>9.4f}{self.confidence:>12.4f}{self.score:>8.3f}"
+            f"{self.classifier_frechet_distance:>20.3f}{self.precision:>11.3f}{self.recall:>8.3f}"
+            f"{self.nearest_least:>9.2f}{self.nearest_1_percent:>7.2f}{self.nearest_median:>8.2f}"
+        )
+
+
+HEAD = (
+    f"{'':<18}{'total':>9}{'':>12}{'':>8}{'classifier':>20}{'':>11}{'':>8}{'nearest training image':>24}\n"
+    f"{'':<18}{'variation':>9}{'confidence':>12}{'score':>8}{'Frechet distance':>20}{'precision':>11}{'recall':>8}"
+    f"{'least':>9}{'1 %':>7}{'median':>8}"
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The rows, the control first, and what they were measured with."""
+
+    run: str
+    recipe: str
+    data: str
+    n: int  # images in each row, and real ones that their features are compared with
+    seed: int  # of the noise
+    generator: str  # SHA-256 of generator.npz
+    classifier: Classifier
+    accuracy: float  # of the classifier on the control
+    rows: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        about = self.classifier.about()
+        return {
+            "run": self.run, "recipe": self.recipe, "data": self.data, "n": self.n, "seed": self.seed, "k": K,
+            "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
+            "versions": versions(), "rows": [asdict(row) for row in self.rows],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.run} ({self.recipe}): {self.n:,} samples, noise seed {self.seed}",
+            f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
+            f" (on the first row {self.accuracy:.2%})",
+            "", HEAD, *map(str, self.rows), "",
+            f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
+        ]  # fmt: skip
+        lines += [f"{row.name:<18}" + "".join(f"{c / self.n:>7.1%}" for c in row.histogram) for row in self.rows]
+        return "\n".join(lines)
+
+
+class Reference:
+    """What sets of images (n, 28, 28, 1) are measured against: training images, and the features of n of them."""
+
+    def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
+        self.net, self.examples = net, examples
+        self.features, _ = net.judge(examples[spread(len(examples), n)])
+
+    def row(self, name: str, images: Floats) -> Row:
+        """Return the numbers of `images`."""
+        features, p = self.net.judge(images)
+        histogram = class_histogram(p)
+        manifolds = precision_recall(self.features, features, k=K)
+        _, distance = nearest(images, self.examples)
+        return Row(
+            name=name,
+            histogram=histogram.tolist(),
+            total_variation=total_variation(histogram),
+            confidence=mean_confidence(p),
+            score=classifier_score(p),
+            classifier_frechet_distance=frechet_distance(self.features, features),
+            precision=manifolds.precision,
+            recall=manifolds.recall,
+            nearest_least=float(distance.min()),
+            nearest_1_percent=float(np.quantile(distance, 0.01)),
+            nearest_median=float(np.median(distance)),
+        )
+
+
+def evaluate(
+    run: PathLike,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    data_dir: PathLike | None = None,
+    classifier: PathLike | None = None,
+    say: Say | None = None,
+) -> Evaluation:
+    """Measure n samples of a run (default: as many as there are test images, at most 10,000) beside n real test images.
+
+    `classifier` is the folder with the classifiers (default: in the cache folder of the data); one is trained, and kept
+    there, where there is none: `say` is told how that goes.  RunError, DataError or SettingError say what is missing.
+    """
+    recipe, config, _ = load_config(run)
+    data = _data(recipe, config)
+    train, test = splits(data, data_dir=data_dir)
+    most = min(len(train), len(test))
+    n = min(MOST, most) if n is None else n
+    if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
+        raise SettingError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
+    x = sample(run, n=n, seed=seed)
+    if not np.isfinite(x).all():
+        raise RunError(f"{run}: its generator gives values that are not finite; nothing to evaluate")
+    images = recipe.to_images(x) if recipe.to_images is not None else x
+    fakes, size = as_judged(images), images.shape[1]
+    chosen = spread(len(test), n)
+    real, labels = seen_at(test.images[chosen], size), test.labels[chosen]
+    net = classifier_of(train, test, folder=classifier, say=say)
+    reference = Reference(net, seen_at(train.images, size), n)
+    return Evaluation(
+        run=str(run),
+        recipe=recipe.name,
+        data=data,
+        n=n,
+        seed=seed,
+        generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
+        classifier=net,
+        accuracy=net.accuracy_on(real, labels),
+        rows=(reference.row(CONTROL, real), reference.row("samples", fakes)),
+    )
+
+
+def _data(recipe: Recipe, config: Any) -> str:
+    """Return the name of the data set of a run; RunError where there is no classifier for it."""
+    if recipe.to_images is None:
+        raise RunError(f"{recipe.name} does not make images; accepted: a run of an image recipe, such as mnist-dense")
+    data = str(config.data)
+    if data not in CLASSIFIERS:
+        raise RunError(f"data={data}: there is no classifier of it; accepted: a run on {', '.join(CLASSIFIERS)}")
+    return data
+
+
+def splits(data: str, *, data_dir: PathLike | None = None) -> tuple[Images, Images]:
+    """Return the training and the test images.
+
+    The digits have one split: every sixth is a test image here, though a generator has been trained on all of them.
+    """
+    train = load(data, "train", data_dir=data_dir)
+    if data != "digits":
+        return train, load(data, "test", data_dir=data_dir)
+    held = np.arange(len(train)) % HELD_OUT == HELD_OUT - 1
+    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (held, ~held))
+    return rest, apart
+
+
+def spread(length: int, n: int) -> NDArray[np.intp]:
+    """Return n indices evenly spread over 0 ... length - 1.
+
+    >>> spread(10, 4).tolist()
+    [0, 2, 5, 7]
+    """
+    return np.arange(n) * length // n
+
+
+def as_judged(images: NDArray[Any]) -> Floats:
+    """(N, H, W, C) in [0, 1], H = W >= 28 -> (N, 28, 28, 1) in float32.
+
+    The mean of the colours, then the mean over the area of each new pixel (`shrink`).
+    """
+    grey = np.asarray(images, dtype=np.float32).mean(axis=3, keepdims=True)
+    return grey if grey.shape[1:3] == (SIDE, SIDE) else shrink(grey, SIDE)
+
+
+def seen_at(images: NDArray[np.uint8], size: int) -> Floats:
+    """Return grey bytes (N, 28, 28, 1) as a recipe of `size` x `size` images sees them, brought back to 28 x 28.
+
+    Enlarging (`resize`) and shrinking blurs a little, and real images must be blurred as the samples are.
+    """
+    if size == SIDE:
+        return unit(images)
+    y = np.empty(images.shape, dtype=np.float32)
+    for start in range(0, len(images), 1000):
+        y[start : start + 1000] = as_judged(resize(unit(images[start : start + 1000]), size))
+    return y
+
+
+def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, say: Say | None = None) -> Classifier:
+    """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
+
+    One that is there is used as it is.
+    """
+    folder = cache_folder() / "classifiers" if folder is None else Path(folder)
+    path = folder / f"{train.name}.npz"
+    if path.exists():
+        net = read_classifier(path)
+        if net.data != train.name:
+            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+        return net
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
+            pass
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}; accepted: a folder to keep the classifier in") from None
+    if say is not None:
+        say(f"no {path}: training it, once")
+    net = train_classifier(train, test, config=CLASSIFIERS[train.name], say=say)
+    write_classifier(path, net)
+    if say is not None:
+        say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+    return net
+
+
+def write_evaluation(folder: PathLike, found: Evaluation) -> Path:
+    """Write evaluation.json, or the next free evaluation-002.json, -003 ..., into a run folder."""
+    number = 1
+    while True:
+        path = Path(folder) / ("evaluation.json" if number == 1 else f"evaluation-{number:03d}.json")
+        try:
+            return write_json(path, found.as_dict(), new=True)
+        except FileExistsError:
+            number += 1

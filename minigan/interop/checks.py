@@ -1,0 +1,57 @@
+"""What both frameworks share: which layers they know, and numbers that are checked before any of them is written."""
+
+from typing import Any
+
+import numpy as np
+
+from minigan.layers import (
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+    UpSample2D,
+    ZeroPad2D,
+)
+from minigan.layers.base import Shape
+from minigan.network import Network
+from minigan.ops import Array
+
+KNOWN = (
+    AvgPool2D, BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, ReLU, Reshape,
+    Sigmoid, Softmax, Softplus, Tanh, UpSample2D, ZeroPad2D,
+)  # fmt: skip
+
+
+def require_known(net: Network, framework: str) -> None:
+    """Raise ValueError naming every layer that the framework has not."""
+    strange = [f"layer {i} ({type(f).__name__})" for i, f in enumerate(net.layers) if not isinstance(f, KNOWN)]
+    if strange:
+        accepted = ", ".join(layer.__name__ for layer in KNOWN)
+        raise ValueError(f"{framework} has no layer for {', '.join(strange)}; accepted: {accepted}")
+
+
+def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str]) -> Array | None:
+    """Return `value` as an array of the network's dtype; None, and a line in `problems`, where it does not fit."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, in bfloat16, that requires a gradient
+        problems.append(f"{label} is no array: {error}")
+        return None
+    if array.shape != shape:
+        problems.append(f"{label} has shape {array.shape}, accepted {shape}")
+    elif array.dtype.kind not in {"f": "biuf", "c": "biufc", "O": "biufcO"}[dtype.kind]:
+        problems.append(f"{label} is {array.dtype}, accepted numbers that {dtype} can hold")
+    else:
+        return array.astype(dtype)
+    return None

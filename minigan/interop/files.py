@@ -1,0 +1,64 @@
+"""Named arrays in a safetensors file (no pickle): the format that model hubs exchange."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.ops import Array
+from minigan.training.files import write_whole
+
+PathLike = str | os.PathLike[str]
+
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "complex64",
+)  # fmt: skip
+
+
+def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
+    """Write named arrays to a new file, whole or not at all, and return its path.
+
+    Each array is copied to rows first when it is a strided or reversed view or in Fortran order: safetensors 0.8
+    writes the memory from the first element on as it lies there, and says nothing.
+    """
+    package = _package()
+    path = Path(path)
+    rows, problems = {}, []
+    for name, value in arrays.items():
+        array = np.asarray(value)
+        dtype = array.dtype.newbyteorder("=")
+        if not isinstance(name, str) or name == "__metadata__":  # the format's own word
+            problems.append(f"the name {name!r}, accepted another text")
+        elif dtype not in DTYPES:
+            problems.append(f"{name!r} is {dtype}, accepted {', '.join(DTYPES)}")
+        else:
+            rows[name] = array.astype(dtype, order="C", copy=False)
+    if problems:
+        raise ValueError("arrays do not fit a safetensors file: " + "; ".join(problems))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: its folder does not exist")
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} exists; accepted: a new name")
+    content = package.save(rows)
+    return write_whole(path, lambda stream: stream.write(content))
+
+
+def load_safetensors(path: PathLike) -> dict[str, Array]:
+    """Read the named arrays of a file, by name; ValueError says what is wrong with which file."""
+    package = _package()
+    content = Path(path).read_bytes()
+    try:
+        return dict(sorted(package.load(content).items()))
+    except Exception as error:  # the package has its own, and a KeyError for a dtype that NumPy has not
+        raise ValueError(f"{path}: not a safetensors file that NumPy can hold ({error})") from None
+
+
+def _package() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("safetensors files need the package safetensors: pip install 'minigan[interop]'") from None
+    return safetensors.numpy

@@ -1,0 +1,65 @@
+"""Keras' layout: the list that get_weights() of a Sequential with one layer for each layer returns.
+
+| layer               | layer there                  | arrays, in this order                                        |
+|---------------------|------------------------------|--------------------------------------------------------------|
+| Dense               | Dense                        | kernel (I, O), bias (O,)                                     |
+| Conv2D              | Conv2D                       | kernel (kh, kw, C, O), bias (O,)                             |
+| ConvTranspose2D     | Conv2DTranspose              | kernel (kh, kw, O, C), bias (O,)                             |
+| BatchNorm           | BatchNormalization           | gamma, beta, moving_mean, moving_variance, each (C,)         |
+
+Images are (H, W, C) there too, so that nothing changes places.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.interop.checks import numbers, require_known
+from minigan.network import Network
+from minigan.ops import Array
+
+NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_var": "moving_variance"}
+
+
+def to_keras(net: Network) -> list[Array]:
+    """Return the parameters and running statistics of `net` in the order of Keras' get_weights() (copies)."""
+    here = {**net.parameters(), **net.state}
+    return [np.array(here[name]) for name in _names(net)]
+
+
+def from_keras(net: Network, weights: Sequence[Any]) -> None:
+    """Set parameters and running statistics of `net` from Keras' get_weights().
+
+    Every mismatch is named, all in one ValueError, and then nothing is changed.
+    """
+    here = {**net.parameters(), **net.state}
+    names = _names(net)
+    problems: list[str] = []
+    values: dict[str, Array] = {}
+    if len(weights) != len(names):
+        problems.append(f"{len(weights)} arrays, accepted {len(names)}: " + ", ".join(map(_label, names)))
+    for i, (name, weight) in enumerate(zip(names, weights, strict=False)):
+        value = numbers(f"weights[{i}] ({_label(name)})", weight, here[name].shape, net.dtype, problems)
+        if value is not None:
+            values[name] = value
+    if problems:
+        raise ValueError("weights do not fit the network: " + "; ".join(problems))
+    net.load_parameters({name: values[name] for name in net.parameters()})
+    net.load_state({name: values[name] for name in net.state})
+
+
+def _names(net: Network) -> list[str]:
+    """Our names, layer by layer: the parameters, then the running statistics."""
+    require_known(net, "Keras")
+    return [f"{i}.{name}" for i, layer in enumerate(net.layers) for name in (*layer.parameters(), *layer.state())]
+
+
+def _label(name: str) -> str:
+    """Return where an array belongs and Keras' name of it.
+
+    >>> _label("3.W")
+    'layer 3 kernel'
+    """
+    i, _, own = name.partition(".")
+    return f"layer {i} {NAMES.get(own, own)}"

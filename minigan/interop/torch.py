@@ -1,0 +1,115 @@
+"""PyTorch's layout: the state_dict of a torch.nn.Sequential with one module for each layer.
+
+| layer i             | module             | key               | shape there          | here                  |
+|---------------------|--------------------|-------------------|----------------------|-----------------------|
+| Dense               | Linear             | i.weight, i.bias  | (O, I), (O,)         | W (I, O), b (O,)      |
+| Conv2D              | Conv2d             | i.weight, i.bias  | (O, C, kh, kw), (O,) | W (kh, kw, C, O), b   |
+| ConvTranspose2D     | ConvTranspose2d    | i.weight, i.bias  | (C, O, kh, kw), (O,) | W (kh, kw, O, C), b   |
+| BatchNorm           | BatchNorm1d, 2d    | i.weight, i.bias  | (C,), (C,)           | gamma, beta           |
+|                     |                    | i.running_mean, i.running_var | (C,), (C,)| running_mean, running_var |
+|                     |                    | i.num_batches_tracked | ()               | not counted: 0        |
+| Flatten, Reshape    | Flatten, Unflatten |                   | images (C, H, W)     | images (H, W, C)      |
+
+No kernel is flipped: both frameworks correlate.  The rows of a Dense that reads a flattened image, the columns and bias
+of one whose result becomes an image, and a BatchNorm between them, change places (`minigan.interop.order`).  A flat
+input that becomes an image without a Dense, and a flat output that was one, stand in the order of (C, H, W) there.
+Softmax is over the channels, dim=1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan.interop.checks import numbers, require_known
+from minigan.interop.order import Run, runs
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
+from minigan.layers.base import Layer
+from minigan.network import Network
+from minigan.ops import Array
+
+COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One array there: there_k = here_index(k), with `here` flat."""
+
+    key: str
+    here: str
+    index: NDArray[np.intp]
+
+
+def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[str, Array]:
+    """Return the parameters and running statistics of `net` as a PyTorch state_dict of NumPy arrays (copies).
+
+    `input_shape` (H, W, C) or (I,), without N, is needed where images reach Flatten before a layer that names their
+    channels; when given, the chain is checked with it.
+    """
+    here = {**net.parameters(), **net.state}
+    slots = _slots(net, input_shape)
+    state = {slot.key: np.asarray(here[slot.here]).ravel()[slot.index] for slot in slots}
+    # PyTorch counts batches for BatchNorm(momentum=None) alone.
+    return state | {key: np.array(0) for key in _counters(net)}
+
+
+def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequence[int] | None = None) -> None:
+    """Set parameters and running statistics of `net` from a PyTorch state_dict of tensors or arrays.
+
+    Every mismatch is named, all in one ValueError, and then nothing is changed.  num_batches_tracked is not read
+    and may be missing.  `input_shape` as for `to_torch`.
+    """
+    slots = _slots(net, input_shape)
+    here = {**net.parameters(), **net.state}
+    accepted = {slot.key for slot in slots} | set(_counters(net))
+    problems = [f"unexpected {key!r}" for key in state_dict if key not in accepted]
+    values: dict[str, Array] = {}
+    for slot in slots:
+        if slot.key not in state_dict:
+            problems.append(f"missing {slot.key!r}")
+            continue
+        value = numbers(repr(slot.key), state_dict[slot.key], slot.index.shape, net.dtype, problems)
+        if value is not None:
+            flat = np.empty(slot.index.size, dtype=net.dtype)
+            flat[slot.index] = value
+            values[slot.here] = flat.reshape(here[slot.here].shape)
+    if problems:
+        raise ValueError("state_dict does not fit the network: " + "; ".join(problems))
+    net.load_parameters({name: values[name] for name in net.parameters()})
+    net.load_state({name: values[name] for name in net.state})
+
+
+def _counters(net: Network) -> list[str]:
+    return [f"{i}.{COUNTER}" for i, layer in enumerate(net.layers) if isinstance(layer, BatchNorm)]
+
+
+def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
+    require_known(net, "PyTorch")
+    slots = []
+    for i, (layer, (reads, writes)) in enumerate(zip(net.layers, runs(net.layers, input_shape), strict=True)):
+        try:
+            arrays = _layout(layer, reads, writes)
+        except ValueError as error:
+            raise type(error)(f"layer {i}: {error}") from None
+        # In rows, because what is indexed with it lies in memory as the index does.
+        slots += [Slot(f"{i}.{there}", f"{i}.{here}", np.ascontiguousarray(index)) for there, here, index in arrays]
+    return slots
+
+
+def _layout(layer: Layer, reads: Run | None, writes: Run | None) -> list[tuple[str, str, NDArray[np.intp]]]:
+    """Return key there, name here and index for each array of a layer."""
+    if isinstance(layer, Dense):
+        rows, columns = (reads or Run()).order(layer.n_in), (writes or Run()).order(layer.n_out)
+        weight = np.arange(layer.n_in * layer.n_out).reshape(layer.n_in, layer.n_out)[rows][:, columns].T
+        return [("weight", "W", weight), ("bias", "b", columns)][: 1 + layer.bias]
+    if isinstance(layer, (Conv2D, ConvTranspose2D)):
+        shape = layer.parameters()["W"].shape
+        weight = np.arange(np.prod(shape)).reshape(shape).transpose(3, 2, 0, 1)
+        return [("weight", "W", weight), ("bias", "b", np.arange(layer.c_out))][: 1 + layer.bias]
+    if isinstance(layer, BatchNorm):
+        order = (writes or Run()).order(layer.channels)
+        names = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+        return [(there, here, order) for there, here in names.items()]
+    return []

@@ -1,0 +1,193 @@
+"""Conv2D and ConvTranspose2D: one correlation, forwards and backwards.
+
+Images are NHWC.  With x~ for x with its padding, s the stride, d the dilation and (i, j) the tap of the kernel,
+
+    correlation        y_npqo  = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco          large (N, H, W, C) -> small (N, h, w, O)
+    its adjoint in x   dx~     over the same pairs of pixels, from y to x       small -> large
+    its gradient in W  dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c dy_npqo
+
+Conv2D goes from large to small with the first, and back with the other two.  ConvTranspose2D's forward pass is the
+adjoint, and its backward pass the correlation: the same three functions of `ops`, the two ends exchanged.
+"""
+
+from dataclasses import KW_ONLY, dataclass
+
+from minigan._arguments import set_sizes
+from minigan.initializers import GlorotUniform, Initializer, Zeros
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
+from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
+from minigan.ops import Array
+from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
+
+
+@dataclass(frozen=True)
+class _Convolution(Layer):
+    """What both layers are described by.  Sizes are an int or one a axis, (vertical, horizontal)."""
+
+    c_in: int
+    c_out: int
+    kernel_size: Size
+    _: KW_ONLY
+    stride: Size = 1
+    padding: Padding = 0
+    dilation: Size = 1
+    bias: bool = True
+    weight_init: Initializer = GlorotUniform()
+    bias_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        set_sizes(self, "c_in", "c_out")
+        for name in ("kernel_size", "stride", "dilation"):
+            object.__setattr__(self, name, pair(name, getattr(self, name)))
+        object.__setattr__(self, "padding", padding_of(self.padding))
+
+    def _parameters(self, ends: Pair) -> dict[str, Parameter]:
+        """W (kh, kw, *ends), b (O,); fans kh kw C and kh kw O.
+
+        For the transpose Keras and PyTorch exchange the fans, which Glorot's weights do not notice and He's do.
+        """
+        kh, kw = pair("kernel_size", self.kernel_size)
+        fans = kh * kw * self.c_in, kh * kw * self.c_out
+        W = Parameter((kh, kw, *ends), self.weight_init, *fans)
+        return {"W": W, "b": Parameter((self.c_out,), self.bias_init, *fans)} if self.bias else {"W": W}
+
+    def _geometry(self, large: Pair, small: Pair, padding: Sides) -> Geometry:
+        k, s, d = (pair(name, getattr(self, name)) for name in ("kernel_size", "stride", "dilation"))
+        return Geometry(large, small, k, s, d, padding)
+
+    def _axes(self) -> list[dict[str, int]]:
+        """Return kernel, stride and dilation of each axis."""
+        k, s, d = (pair(name, getattr(self, name)) for name in ("kernel_size", "stride", "dilation"))
+        return [{"k": k[axis], "stride": s[axis], "dilation": d[axis]} for axis in (0, 1)]
+
+
+@dataclass(frozen=True)
+class Conv2D(_Convolution):
+    """y = W * x + b.    x (N, H, W, C)   W (kh, kw, C, O)   b (O,)   y (N, h, w, O)
+
+    `padding`: an int, ((top, bottom), (left, right)), "valid" (none), or "same": ceil(H / stride) rows, the odd row
+    of padding at the bottom and the odd column at the right, as TensorFlow has it (PyTorch pads both sides alike).
+    """
+
+    def parameters(self) -> dict[str, Parameter]:
+        """W (kh, kw, C, O), b (O,)."""
+        return self._parameters((self.c_in, self.c_out))
+
+    def geometry(self, size: Pair) -> Geometry:
+        """Return the geometry for images of `size` (H, W)."""
+        axes = self._axes()
+        if self.padding == "same":
+            (top, bottom), (left, right) = (same_padding(n, **axis) for n, axis in zip(size, axes, strict=True))
+            padding = ((top, bottom), (left, right))
+        else:
+            padding = _explicit(self.padding)
+        h, w = (small_size(n, padding=p, **axis) for n, p, axis in zip(size, padding, axes, strict=True))
+        if h < 1 or w < 1:
+            rows, columns = (_reach(**axis) - sum(p) for axis, p in zip(axes, padding, strict=True))
+            raise ShapeError(_too_small(self, size, (rows, columns)))
+        return self._geometry(size, (h, w), padding)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(H, W, C) -> (h, w, O)."""
+        return (*self.geometry(require_image(self, shape, self.c_in)).small, self.c_out)
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return W * x + b and its pullback."""
+        geometry = self.geometry(require_image(self, x.shape[1:], self.c_in))
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is not None:
+                dW, db = g["W"], g.get("b")
+                dW += ops.correlate_weights(x, dy, geometry)  # dL/dW_ijco = sum_npq x~ dy
+                if db is not None:
+                    db += ops.sum_rows(dy)  # dL/db_o = sum_npq dy_npqo
+            return ops.correlate_adjoint(dy, W, geometry) if need_dx else None
+
+        return ops.correlate(x, W, geometry, b), backward
+
+
+@dataclass(frozen=True)
+class ConvTranspose2D(_Convolution):
+    """y = W^T * x + b, the input gradient of a Conv2D.    x (N, h, w, C)   W (kh, kw, O, C)   b (O,)   y (N, H, W, O)
+
+    H = (h - 1) stride + dilation (kh - 1) + 1 - top - bottom + output_padding: of the sizes that the convolution takes
+    to h, `output_padding` chooses one.  "same" makes H = h stride and "valid" H = h stride + max(reach - stride, 0) for
+    a kernel that reaches over dilation (kh - 1) + 1 rows, both as TensorFlow has them.
+    """
+
+    _: KW_ONLY
+    output_padding: Size = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "output_padding", pair("output_padding", self.output_padding, low=0))
+        if isinstance(self.padding, str) and self.output_padding != (0, 0):
+            raise ValueError(
+                f"output_padding={self.output_padding} given with padding={self.padding!r}, which says the size; "
+                "accepted: output_padding with a padding in numbers"
+            )
+        extra, stride, dilation = (pair(n, getattr(self, n), low=0) for n in ("output_padding", "stride", "dilation"))
+        if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+            raise ValueError(
+                f"output_padding={extra} given; accepted: less than stride={stride} or dilation={dilation} on each axis"
+            )
+
+    def parameters(self) -> dict[str, Parameter]:
+        """W (kh, kw, O, C), b (O,)."""
+        return self._parameters((self.c_out, self.c_in))
+
+    def geometry(self, size: Pair) -> Geometry:
+        """Return the geometry of the convolution whose small image is x, of `size` (h, w)."""
+        large, padding, least = [], [], []
+        for n, axis, side, extra in zip(
+            size, self._axes(), _explicit(self.padding), pair("output_padding", self.output_padding, low=0), strict=True
+        ):
+            reach = _reach(**axis)
+            least.append(1 - (reach - sum(side) + extra - 1) // axis["stride"])  # the smallest n that leaves a pixel
+            if self.padding == "same":
+                large.append(n * axis["stride"])
+                padding.append(same_padding(large[-1], **axis))
+            elif self.padding == "valid":
+                large.append(n * axis["stride"] + max(reach - axis["stride"], 0))
+                padding.append((0, 0))
+            else:
+                large.append((n - 1) * axis["stride"] + reach - sum(side) + extra)
+                padding.append(side)
+        if min(large) < 1:
+            raise ShapeError(_too_small(self, size, (least[0], least[1])))
+        return self._geometry((large[0], large[1]), size, (padding[0], padding[1]))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(h, w, C) -> (H, W, O)."""
+        return (*self.geometry(require_image(self, shape, self.c_in)).large, self.c_out)
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return W^T * x + b and its pullback."""
+        geometry = self.geometry(require_image(self, x.shape[1:], self.c_in))
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is not None:
+                dW, db = g["W"], g.get("b")
+                dW += ops.correlate_weights(dy, x, geometry)  # dL/dW_ijoc = sum_npq dy~ x
+                if db is not None:
+                    db += ops.sum_rows(dy)  # dL/db_o = sum_npq dy_npqo
+            return ops.correlate(dy, W, geometry) if need_dx else None
+
+        return ops.correlate_adjoint(x, W, geometry, b), backward
+
+
+def _explicit(padding: Padding) -> Sides:
+    """Return the padding of each side; none for "valid"."""
+    return sides(0 if isinstance(padding, str) else padding)
+
+
+def _reach(k: int, stride: int, dilation: int) -> int:
+    """Return how many rows the kernel spans."""
+    return dilation * (k - 1) + 1
+
+
+def _too_small(layer: Layer, size: Pair, least: Pair) -> str:
+    rows, columns = (max(1, n) for n in least)
+    return f"{layer}: images of {size[0]} x {size[1]} given; accepted: at least {rows} x {columns}"

@@ -1,0 +1,134 @@
+"""Padding, upsampling and pooling of images (N, H, W, C)."""
+
+from dataclasses import KW_ONLY, dataclass
+
+from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
+from minigan.layers.sizes import Size, pair, require_image, sides
+from minigan.ops import Array
+from minigan.ops.geometry import Geometry, Pair, Sides, small_size
+from minigan.ops.reference import real, zeros
+
+
+@dataclass(frozen=True)
+class ZeroPad2D(Layer):
+    """y = x with zeros around it.    x (N, H, W, C)   y (N, H + top + bottom, W + left + right, C)"""
+
+    padding: int | Sides = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", sides(self.padding))
+
+    def _geometry(self, size: Pair) -> Geometry:
+        return Geometry(size, size, (1, 1), (1, 1), (1, 1), sides(self.padding))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(H, W, C) -> (H + top + bottom, W + left + right, C)."""
+        return (*self._geometry(require_image(self, shape)).padded, shape[2])
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return x~; the pullback cuts dy to x."""
+        geometry = self._geometry(require_image(self, x.shape[1:]))
+        rows, columns = geometry.inside
+        y = zeros((len(x), *geometry.padded, x.shape[3]), x)
+        y[:, rows, columns] = x
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return dy[:, rows, columns].copy() if need_dx else None
+
+        return y, backward
+
+
+@dataclass(frozen=True)
+class UpSample2D(Layer):
+    """y_npqc = x_n,floor(p / f),floor(q / f),c: nearest neighbour.    x (N, H, W, C)   y (N, H f, W f, C)"""
+
+    factor: Size = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", pair("factor", self.factor))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(H, W, C) -> (H f, W f, C)."""
+        (H, W), (fh, fw) = require_image(self, shape), pair("factor", self.factor)
+        return (H * fh, W * fw, shape[2])
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return x repeated; the pullback adds up what each pixel was repeated to."""
+        (H, W), (fh, fw) = require_image(self, x.shape[1:]), pair("factor", self.factor)
+        N, C = len(x), x.shape[3]
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return dy.reshape(N, H, fh, W, fw, C).sum(axis=(2, 4)) if need_dx else None
+
+        return x.repeat(fh, axis=1).repeat(fw, axis=2), backward
+
+
+@dataclass(frozen=True)
+class _Pool2D(Layer):
+    """Windows of `pool_size`, `stride` apart (default: side by side); what does not fill a window is left out."""
+
+    pool_size: Size = 2
+    _: KW_ONLY
+    stride: Size | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pool_size", pair("pool_size", self.pool_size))
+        stride = self.pool_size if self.stride is None else self.stride
+        object.__setattr__(self, "stride", pair("stride", stride))
+
+    def _geometry(self, size: Pair) -> Geometry:
+        k, s = pair("pool_size", self.pool_size), pair("stride", self.stride)
+        h, w = (small_size(n, k[a], stride=s[a], dilation=1, padding=(0, 0)) for a, n in enumerate(size))
+        if h < 1 or w < 1:
+            raise ShapeError(f"{self}: images of {size[0]} x {size[1]} given; accepted: at least {k[0]} x {k[1]}")
+        return Geometry(size, (h, w), k, s, (1, 1), ((0, 0), (0, 0)))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(H, W, C) -> (h, w, C)."""
+        return (*self._geometry(require_image(self, shape)).small, shape[2])
+
+
+@dataclass(frozen=True)
+class AvgPool2D(_Pool2D):
+    """y_npqc = mean_ij x_n,(sp+i),(sq+j),c.    x (N, H, W, C)   y (N, h, w, C)"""
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return the mean of each window; the pullback shares dy out among its pixels."""
+        geometry = self._geometry(require_image(self, x.shape[1:]))
+        taps = geometry.taps
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if not need_dx:
+                return None
+            dx, share = zeros(x.shape, dy), dy / len(taps)
+            for _, _, rows, columns in taps:
+                dx[:, rows, columns] += share
+            return dx
+
+        y: Array = sum((x[:, rows, columns] for _, _, rows, columns in taps), start=zeros((), x)) / len(taps)
+        return y, backward
+
+
+@dataclass(frozen=True)
+class MaxPool2D(_Pool2D):
+    """y_npqc = max_ij x_n,(sp+i),(sq+j),c.    x (N, H, W, C)   y (N, h, w, C)
+
+    Where pixels tie, the first in reading order is taken.  Complex x is compared by its real part.
+    """
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return the greatest pixel of each window; the pullback gives dy to it alone."""
+        xp = ctx.ops.xp
+        taps = self._geometry(require_image(self, x.shape[1:])).taps
+        windows = xp.stack([x[:, rows, columns] for _, _, rows, columns in taps])  # (kh kw, N, h, w, C)
+        winner = real(windows).argmax(axis=0)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if not need_dx:
+                return None
+            dx = zeros(x.shape, dy)
+            for n, (_, _, rows, columns) in enumerate(taps):
+                dx[:, rows, columns] += xp.where(winner == n, dy, 0)
+            return dx
+
+        return xp.take_along_axis(windows, winner[None], axis=0)[0], backward

@@ -1,0 +1,55 @@
+"""What a classifier's probabilities p (N, K) of N images say: which classes there are, and how sure it is."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def class_histogram(p: ArrayLike) -> NDArray[np.intp]:
+    """How many of the images have class k as their most probable one   (K,)."""
+    p = _probabilities(p)
+    return np.bincount(p.argmax(axis=1), minlength=p.shape[1])
+
+
+def total_variation(counts: ArrayLike) -> float:
+    """1/2 sum_k |c_k / n - 1/K|, n = sum_k c_k.    counts c (K,)
+
+    0 where all classes are equally frequent, 1 - 1/K where only one occurs.
+
+    >>> total_variation([5, 5, 0, 0])
+    0.5
+    """
+    c = np.asarray(counts, dtype=float)
+    if c.ndim != 1 or c.size == 0 or (c < 0).any() or not 0 < c.sum() < np.inf:
+        raise ValueError(f"counts are {c.tolist()}; accepted: (K,), >= 0 and not all 0")
+    return float(np.abs(c / c.sum() - 1 / len(c)).sum() / 2)
+
+
+def mean_confidence(p: ArrayLike) -> float:
+    """mean_n max_k p_nk, in [1/K, 1]."""
+    return float(_probabilities(p).max(axis=1).mean())
+
+
+def classifier_score(p: ArrayLike) -> float:
+    """exp(mean_n KL(p_n || q)), q = mean_n p_n: in [1, K].    p (N, K)
+
+    K where the classifier is sure of every image and the classes are equally frequent.  The formula of the Inception
+    score (Salimans et al. 2016), with another classifier: the numbers are not comparable.
+
+    >>> round(classifier_score([[1, 0], [0, 1]]), 12), classifier_score([[0.5, 0.5], [0.5, 0.5]])
+    (2.0, 1.0)
+    """
+    from scipy.special import rel_entr
+
+    p = _probabilities(p)
+    return float(np.exp(rel_entr(p, p.mean(axis=0)).sum(axis=1).mean()))  # rel_entr: a log(a / b), 0 where a = 0
+
+
+def _probabilities(p: ArrayLike) -> Floats:
+    p = np.asarray(p, dtype=float)
+    if p.ndim != 2 or 0 in p.shape:
+        raise ValueError(f"p has shape {p.shape}; accepted: (N, K) with N, K >= 1")
+    if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-6)):
+        raise ValueError("p has rows that are not probabilities; accepted: >= 0, with sum 1")
+    return p

@@ -1,0 +1,174 @@
+"""`dcgan64`: N(0, 1)^100 -> 64x64 colour images with the DCGAN of Radford et al. 2016 (S4, PyTorch).
+
+As PyTorch has it: batch norm eps 1e-5, momentum 0.1 on the new value, unbiased running variance; linear layers start
+U(-1/sqrt(fan_in), 1/sqrt(fan_in)); Adam with eps 1e-8.  Convolutions start N(0, 0.02^2), batch norm's gamma
+N(1, 0.02^2) (the document's N(0, 0.02^2) is an error).  D sees real and fake apart and adds the two costs; the fakes
+for D come from G in training mode; G's step has fresh noise, and D's running statistics follow in it.  No batch norm
+after the projection, as the document has it.
+
+What the document leaves open: images are enlarged to 64x64 (bilinear, half-pixel centres) and grey ones repeated in
+three channels; the batch of 128 is the DCGAN paper's.  `width` divides every number of channels: 1 is the document's
+network.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan._names import SettingError
+from minigan.data import EpochBatches, resize
+from minigan.gan import GAN, Played, alternating, fresh_fakes, separate, tracking_judge
+from minigan.initializers import Normal, Uniform
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
+from minigan.losses import NonSaturating
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Adam
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.figures import Interpolation, Judgements, Samples
+from minigan.recipes.images import signed, signed_to_images, training_images
+from minigan.training.experiment import Experiment
+
+CHANNELS = (128, 256, 512, 1024)
+COLOURS = 3
+SIZE = 64
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 93_600  # 200 epochs of 60,000 images
+    batch_size: int = 128
+    latent: int = 100
+    width: int = 1  # 1/width of the channels
+    slope: float = 0.2
+    init_std: float = 0.02
+    lr: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    eps: float = 1e-8
+    data: str = "mnist"  # or fashion-mnist, cifar10
+    sample_every: int = 100
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
+        require_at_least(1, latent=self.latent, width=self.width)
+        require_within("(0, inf)", lr=self.lr, eps=self.eps, init_std=self.init_std)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_within("[0, inf)", slope=self.slope)
+        if CHANNELS[0] % self.width:
+            raise SettingError(f"width must divide {CHANNELS[0]}, got {self.width!r}")
+
+
+def architecture(config: Config) -> Architecture:
+    """G: 4x4x1024, then four transposed convolutions k4 s2 p1 to 64x64x3.  D: the mirror image."""
+    w = Normal(config.init_std)
+    c = [n // config.width for n in CHANNELS]
+
+    def norm(channels: int) -> BatchNorm:
+        return BatchNorm(channels, gamma_init=Normal(config.init_std, mean=1.0))
+
+    def linear(n_in: int, n_out: int) -> Dense:
+        limit = Uniform(1 / math.sqrt(n_in))
+        return Dense(n_in, n_out, weight_init=limit, bias_init=limit)
+
+    def down(c_in: int, c_out: int) -> Conv2D:
+        return Conv2D(c_in, c_out, 4, stride=2, padding=1, bias=False, weight_init=w)
+
+    def up(c_in: int, c_out: int) -> ConvTranspose2D:
+        return ConvTranspose2D(c_in, c_out, 4, stride=2, padding=1, bias=False, weight_init=w)
+
+    G: list[Layer] = [linear(config.latent, 16 * c[3]), Reshape((4, 4, c[3]))]
+    for c_in, c_out in ((c[3], c[2]), (c[2], c[1]), (c[1], c[0])):
+        G += [up(c_in, c_out), norm(c_out), ReLU()]
+    D: list[Layer] = [down(COLOURS, c[0]), LeakyReLU(config.slope)]
+    for c_in, c_out in ((c[0], c[1]), (c[1], c[2]), (c[2], c[3])):
+        D += [down(c_in, c_out), norm(c_out), LeakyReLU(config.slope)]
+    return Architecture(
+        G=[*G, up(c[0], COLOURS), Tanh()],
+        D=[*D, Flatten(), linear(16 * c[3], 1)],
+        noise_shape=(config.latent,),
+        data_shape=(SIZE, SIZE, COLOURS),
+    )
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ N(0, 1)^100   (n, latent)."""
+    return rng.standard_normal((n, config.latent))
+
+
+def assemble(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: D on a batch of real and one of fake images, then G on fresh noise."""
+    dtype = G.dtype
+
+    def adam(net: Network) -> Adam:
+        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+
+    gan = GAN(
+        G,
+        D,
+        adam(G),
+        adam(D),
+        NonSaturating(),
+        through=separate,
+        fakes=fresh_fakes,
+        judge=tracking_judge,
+    )
+    images = training_images(config.data, setting)
+    batches = EpochBatches(images, config.batch_size, streams["data"])
+
+    def prepare(x: Array) -> Array:
+        x = signed(resize(x.astype(dtype), SIZE), dtype)  # not rounded to bytes
+        return x if x.shape[3] == COLOURS else x.repeat(COLOURS, axis=3)
+
+    def real() -> Array:
+        return prepare(batches())
+
+    def noise() -> Array:
+        return prior(config, config.batch_size, streams["noise"]).astype(dtype)
+
+    def iteration() -> Played:
+        return alternating(gan, real, noise)
+
+    def drawn(n: int) -> Array:
+        return prior(config, n, streams["figures"]).astype(dtype)
+
+    return Experiment(
+        recipe="dcgan64",
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        sources={"images": batches},
+        figures=[
+            Samples(  # the document's fixed noise: 20
+                G,
+                drawn(20),
+                signed_to_images,
+                every=config.sample_every,
+                rows=2,
+                columns=10,
+                sheet=(2, 10),
+                examples=images,
+                prepare=prepare,
+            ),
+            Interpolation(G, drawn(8), signed_to_images),
+            Judgements(gan, prepare(images[:200]), drawn(200)),
+        ],
+    )
+
+
+RECIPE = Recipe(
+    name="dcgan64",
+    about="N(0, 1)^100 to 64x64 colour images: the DCGAN of Radford et al. 2016",
+    source="S4: PyTorch notebook",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    assemble=assemble,
+    to_images=signed_to_images,
+)

@@ -1,0 +1,175 @@
+"""`mnist-dcgan`: N(0, 1)^100 -> MNIST with convolutions at full size (S3, a Keras notebook).
+
+As the document's Keras (2.1, before TensorFlow 2) has it: "same" padding with the odd pixel at the bottom right; batch
+norm eps 1e-3, momentum 0.8 on the old value, biased variance; Glorot-uniform weights; Adam with eps 1e-7.  A step is
+two updates of D, one on real images and one on fake ones, each with its own batch statistics, then one of G on the same
+noise.  The fakes for D come from ``predict`` (running statistics, no dropout); the frozen D in G's step runs in
+training mode (batch statistics, dropout), and its running statistics stay.  The document's one Adam for two models is
+two here.  D ends in a logit; the printed D loss is the mean of the two.  1,001 steps are half an epoch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.data import RandomBatches
+from minigan.gan import GAN, Played, batch_judge, inference_fakes, split_batch
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Tanh,
+    ZeroPad2D,
+)
+from minigan.losses import NonSaturating
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Adam
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.figures import Interpolation, Judgements, Samples
+from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
+from minigan.training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 1001
+    batch_size: int = 32
+    latent: int = 100
+    dropout: float = 0.25
+    bn_momentum: float = 0.8  # on the old value
+    slope: float = 0.2
+    lr: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    eps: float = 1e-7
+    data: str = "mnist"
+    sample_every: int = 100
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
+        require_at_least(1, latent=self.latent)
+        require_within("(0, inf)", lr=self.lr, eps=self.eps)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
+        require_within("[0, 1]", bn_momentum=self.bn_momentum)
+        require_within("[0, inf)", slope=self.slope)
+
+
+def architecture(config: Config) -> Architecture:
+    """G: a dense layer to 28x28x128, then three transposed convolutions of stride 1.  D: four convolutions."""
+
+    def norm(channels: int) -> BatchNorm:
+        return BatchNorm.keras(channels, momentum=config.bn_momentum)
+
+    def up(c_in: int, c_out: int) -> ConvTranspose2D:
+        return ConvTranspose2D(c_in, c_out, 3, padding="same")
+
+    def down(c_in: int, c_out: int, *, stride: int = 2) -> Conv2D:
+        return Conv2D(c_in, c_out, 3, stride=stride, padding="same")
+
+    def act(*before: Layer) -> list[Layer]:
+        return [*before, LeakyReLU(config.slope), Dropout(config.dropout)]
+
+    return Architecture(
+        G=[
+            Dense(config.latent, SIDE * SIDE * 128), ReLU(), Reshape((SIDE, SIDE, 128)),
+            up(128, 128), Dropout(config.dropout), norm(128), ReLU(),
+            up(128, 64), Dropout(config.dropout), norm(64), ReLU(),
+            up(64, 1), Tanh(),
+        ],
+        D=[
+            *act(down(1, 32)),
+            *act(down(32, 64), ZeroPad2D(((0, 1), (0, 1))), norm(64)),
+            *act(down(64, 128), norm(128)),
+            *act(down(128, 256, stride=1), norm(256)),
+            Flatten(), Dense(4 * 4 * 256, 1),
+        ],
+        noise_shape=(config.latent,),
+        data_shape=(SIDE, SIDE, 1),
+    )  # fmt: skip
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ N(0, 1)^100   (n, latent)."""
+    return rng.standard_normal((n, config.latent))
+
+
+def assemble(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: D on 32 real images, D on 32 fakes, G on the same noise."""
+    dtype = G.dtype
+
+    def adam(net: Network) -> Adam:
+        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+
+    gan = GAN(
+        G,
+        D,
+        adam(G),
+        adam(D),
+        NonSaturating(),
+        rng=streams["dropout"],
+        fakes=inference_fakes,
+        judge=batch_judge,
+    )
+    images = training_images(config.data, setting)
+    batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
+
+    def real() -> Array:
+        return signed(batches(), dtype)
+
+    def noise() -> Array:
+        return prior(config, config.batch_size, streams["noise"]).astype(dtype)
+
+    def iteration() -> Played:
+        return split_batch(gan, real, noise)
+
+    def drawn(n: int) -> Array:
+        return prior(config, n, streams["figures"]).astype(dtype)
+
+    def prepare(x: Array) -> Array:
+        return signed(x, dtype)
+
+    return Experiment(
+        recipe="mnist-dcgan",
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        figures=[
+            Samples(
+                G,
+                drawn(40),
+                signed_to_images,
+                every=config.sample_every,
+                rows=5,
+                columns=5,
+                examples=images,
+                prepare=prepare,
+            ),
+            Interpolation(G, drawn(8), signed_to_images),
+            Judgements(gan, prepare(images[:500]), drawn(500)),
+        ],
+    )
+
+
+RECIPE = Recipe(
+    name="mnist-dcgan",
+    about="N(0, 1)^100 to MNIST: convolutions at full size, batch norm, dropout",
+    source="S3: Keras notebook",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    assemble=assemble,
+    to_images=signed_to_images,
+)

@@ -1,0 +1,192 @@
+"""`mnist-softmax`: U(-1, 1)^100 -> MNIST with a two-class softmax discriminator, pretrained (S5, Keras).
+
+As the document's Keras has it: "same" padding; batch norm eps 1e-3, momentum 0.9 on the old value, biased variance;
+Glorot weights (normal in G's dense layer, else uniform); Adam with eps 1e-7, 2e-4 for G and 1e-4 for D.  First D is
+trained for one epoch on 10,000 real and 10,000 fake images in shuffled batches of 32; then in each step D on one batch,
+half real and half fake, and G on a whole batch of noise through the frozen D, with the labels "real".  The fakes for D
+come from ``predict`` (running statistics, no dropout); G trains with dropout, and D's dropout is on in G's step.
+
+What the document leaves open: its mini_batch_size is 32 here, as in its pretraining.  Its depth/2 is 200 // 2.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.data import RandomBatches
+from minigan.gan import GAN, Played, batch_judge, inference_fakes, joint, pretrain
+from minigan.initializers import GlorotNormal
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sigmoid,
+)
+from minigan.losses import SoftmaxTwoClass
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Adam
+from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.figures import BeforeAndAfter, Interpolation, Judgements, Samples
+from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
+from minigan.training.experiment import Experiment
+
+QUARTER = SIDE // 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters."""
+
+    iterations: int = 10_000
+    batch_size: int = 32  # half real and half fake for D, all noise for G
+    pretrain: int = 10_000  # images of each kind
+    latent: int = 100
+    depth: int = 200
+    d_depth: int = 256
+    dropout: float = 0.3
+    bn_momentum: float = 0.9  # on the old value
+    slope: float = 0.2
+    lr_G: float = 2e-4
+    lr_D: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-7
+    data: str = "mnist"
+    sample_every: int = 250
+
+    def __post_init__(self) -> None:
+        require_at_least(1, iterations=self.iterations, sample_every=self.sample_every, latent=self.latent)
+        require_at_least(2, batch_size=self.batch_size)
+        require_at_least(8, depth=self.depth)
+        require_at_least(1, d_depth=self.d_depth)
+        require_at_least(0, pretrain=self.pretrain)
+        require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
+        require_within("[0, 1]", bn_momentum=self.bn_momentum)
+        require_within("[0, inf)", slope=self.slope)
+
+
+def architecture(config: Config) -> Architecture:
+    """G: 7x7x200, then transposed convolutions to 14x14x100, 28x28x50, x25, x1.  D: two convolutions, two dense."""
+    depth, d_depth = config.depth, config.d_depth
+
+    def act(channels: int) -> list[Layer]:
+        return [BatchNorm.keras(channels, momentum=config.bn_momentum), ReLU(), Dropout(config.dropout)]
+
+    def leaky() -> list[Layer]:
+        return [LeakyReLU(config.slope), Dropout(config.dropout)]
+
+    flat = QUARTER * QUARTER * depth
+    return Architecture(
+        G=[
+            Dense(config.latent, flat, weight_init=GlorotNormal()), *act(flat), Reshape((QUARTER, QUARTER, depth)),
+            ConvTranspose2D(depth, depth // 2, 5, stride=2, padding="same"), *act(depth // 2),
+            ConvTranspose2D(depth // 2, depth // 4, 3, stride=2, padding="same"), *act(depth // 4),
+            ConvTranspose2D(depth // 4, depth // 8, 3, padding="same"), *act(depth // 8),
+            ConvTranspose2D(depth // 8, 1, 3, padding="same"), Sigmoid(),
+        ],
+        D=[
+            Conv2D(1, d_depth, 5, stride=2, padding="same"), *leaky(),
+            Conv2D(d_depth, 2 * d_depth, 5, stride=2, padding="same"), *leaky(),
+            Flatten(), Dense(QUARTER * QUARTER * 2 * d_depth, 256), *leaky(),
+            Dense(256, 2),
+        ],
+        noise_shape=(config.latent,),
+        data_shape=(SIDE, SIDE, 1),
+    )  # fmt: skip
+
+
+def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
+    """z ~ U(-1, 1)^100   (n, latent)."""
+    return rng.uniform(-1, 1, (n, config.latent))
+
+
+def assemble(
+    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+) -> Experiment:
+    """One iteration: D on half real, half fake; G on a batch of noise.  Before the first: D alone on 20,000 images."""
+    dtype, half = G.dtype, config.batch_size // 2
+
+    def adam(net: Network, lr: float) -> Adam:
+        return Adam(net, lr=lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+
+    gan = GAN(
+        G,
+        D,
+        adam(G, config.lr_G),
+        adam(D, config.lr_D),
+        SoftmaxTwoClass(factor=0.5, pooled=True),
+        rng=streams["dropout"],
+        through=joint,
+        fakes=inference_fakes,
+        judge=batch_judge,
+    )
+    images = training_images(config.data, setting)
+    batches = RandomBatches(images, half, streams["data"], replace=True)
+
+    def noise(n: int) -> Array:
+        return prior(config, n, streams["noise"]).astype(dtype)
+
+    def before() -> dict[str, Any]:
+        n = min(config.pretrain, len(images))
+        if n == 0:
+            return {}
+        chosen = images[streams["pretraining"].choice(len(images), n)]
+        x_fake = np.concatenate([gan.fake(noise(len(part))) for part in np.array_split(np.empty(n), -(-n // 500))])
+        costs = pretrain(gan, unit(chosen, dtype), x_fake, batch_size=config.batch_size, rng=streams["pretraining"])
+        return {"pretraining": {"images": 2 * n, "first_d_loss": costs[0], "last_d_loss": costs[-1]}}
+
+    def iteration() -> Played:
+        seen_D = gan.update_D(unit(batches(), dtype), gan.fake(noise(half)))
+        return seen_D, gan.update_G(noise(config.batch_size))
+
+    def drawn(n: int) -> Array:
+        return prior(config, n, streams["figures"]).astype(dtype)
+
+    def prepare(x: Array) -> Array:
+        return unit(x, dtype)
+
+    return Experiment(
+        recipe="mnist-softmax",
+        gan=gan,
+        play=iteration,
+        iterations=config.iterations,
+        streams=streams,
+        before=before,
+        figures=[
+            BeforeAndAfter(G, prepare(images[1:2]), drawn(1), unit_to_images),
+            Samples(
+                G,
+                drawn(40),
+                unit_to_images,
+                every=config.sample_every,
+                rows=3,
+                columns=8,
+                examples=images,
+                prepare=prepare,
+            ),
+            Interpolation(G, drawn(8), unit_to_images),
+            Judgements(gan, prepare(images[:500]), drawn(500)),
+        ],
+    )
+
+
+RECIPE = Recipe(
+    name="mnist-softmax",
+    about="U(-1, 1)^100 to MNIST: a two-class softmax D, pretrained",
+    source="S5: annotated proof",
+    Config=Config,
+    architecture=architecture,
+    prior=prior,
+    assemble=assemble,
+    to_images=unit_to_images,
+)

@@ -1,0 +1,167 @@
+"""The file of a checkpoint, and the folder of a run's checkpoints.
+
+A file is one line, ``minigan checkpoint FORMAT SHA256 BYTES``, then an .npz archive (no pickle) of so many bytes with
+that checksum: the arrays, and the tree that they hang in as a JSON text.  It is written whole or not at all.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.ops import Array
+from minigan.training.files import PathLike, RunError, write_whole
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there two processes in one folder are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT = 1
+KEPT = 2
+SUFFIX = ".checkpoint"
+ARRAY = "__array__"
+
+Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and what JSON has
+
+
+def write_checkpoint(path: PathLike, tree: Tree) -> Path:
+    """Write a tree."""
+    arrays: list[Array] = []
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        arrays.append(np.asarray(value))
+        return {ARRAY: len(arrays) - 1}
+
+    text = json.dumps(tree, default=leaf)
+    body = io.BytesIO()
+    np.savez(body, allow_pickle=False, tree=np.array(text), **{str(n): array for n, array in enumerate(arrays)})
+
+    def write(stream: Any) -> None:
+        stream.write(_first_line(FORMAT, body.getbuffer()))
+        stream.write(body.getbuffer())
+
+    return write_whole(path, write)
+
+
+def read_checkpoint(path: PathLike) -> Tree:
+    """Read a tree; RunError says what is wrong with a file that is not what `write_checkpoint` wrote."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            line, body = stream.readline(200), stream.read()
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+    found = re.fullmatch(rb"minigan checkpoint ([0-9]{1,9}) ([0-9a-f]{64}) ([0-9]{1,18})\n", line)
+    if found is None:
+        raise RunError(f"{path}: not a checkpoint, or its first line was altered")
+    version, size = int(found[1]), int(found[3])
+    if version != FORMAT:
+        raise RunError(f"{path}: a checkpoint of format {version}; this version of minigan reads format {FORMAT}")
+    if len(body) < size:
+        raise RunError(f"{path}: truncated: {len(body)} of its {size} bytes are there")
+    if line != _first_line(version, memoryview(body)):
+        raise RunError(f"{path}: altered: it is not what its checksum was taken of")
+    with np.load(io.BytesIO(body), allow_pickle=False) as stored:
+
+        def branch(value: Tree) -> Any:
+            return stored[str(value[ARRAY])] if value.keys() == {ARRAY} else value
+
+        return json.loads(str(stored["tree"]), object_hook=branch)
+
+
+def _first_line(version: int, body: memoryview) -> bytes:
+    return f"minigan checkpoint {version} {hashlib.sha256(body).hexdigest()} {len(body)}\n".encode()
+
+
+class Checkpoints:
+    """RUN/checkpoints: one file a checkpoint, NNNNNN.checkpoint, the newest two kept."""
+
+    def __init__(self, run: PathLike) -> None:
+        self.run, self.folder = Path(run), Path(run) / "checkpoints"
+        self._handle: int | None = None
+
+    def path(self, iteration: int) -> Path:
+        """Return the file for an iteration."""
+        return self.folder / f"{iteration:06d}{SUFFIX}"
+
+    def numbers(self) -> list[int]:
+        """Return the iterations that have a file, the newest first."""
+        names = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
+        return sorted((int(name) for name in names if name.isascii() and name.isdecimal()), reverse=True)
+
+    def write(self, iteration: int, tree: Tree) -> Path:
+        """Write the newest; then all are removed but that and the one before it."""
+        path = write_checkpoint(self.path(iteration), tree)
+        if self._handle is not None:
+            os.fsync(self._handle)  # the new name is on the disk before an old one leaves it
+        for number in self.numbers()[KEPT:]:
+            self.path(number).unlink()
+        return path
+
+    def read(self, path: PathLike | None = None) -> tuple[Path, Tree]:
+        """Return a checkpoint, by default the newest; RunError where it is damaged names another that is whole."""
+        files = [self.path(number) for number in self.numbers()]
+        if path is None and not files:
+            raise self._none()
+        chosen = files[0] if path is None else Path(path)
+        try:
+            return chosen, read_checkpoint(chosen)
+        except RunError as error:
+            raise RunError(f"{error}; {_advice([file for file in files if file != chosen])}") from None
+
+    def _none(self) -> RunError:
+        return RunError(f"{self.run}: it has no checkpoints; accepted: a run of train ... --checkpoint-every N")
+
+    def forget_after(self, iteration: int) -> None:
+        """Remove the newer ones: the run goes on from here and will write them again."""
+        for number in self.numbers():
+            if number > iteration:
+                self.path(number).unlink()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the run; RunError where one is in it.  However this one ends, it lets go.
+
+        What a process that was killed had begun to write is removed.
+        """
+        if not self.folder.is_dir():
+            raise self._none()
+        if fcntl is not None:
+            self._handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            if self._handle is not None:
+                _lock(self._handle, self.run)
+            for begun in self.folder.glob(f".*{SUFFIX}.*"):
+                begun.unlink()
+            yield
+        finally:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
+
+
+def _advice(files: list[Path]) -> str:
+    for file in files:
+        with suppress(RunError):
+            read_checkpoint(file)
+            return f"accepted: another one, --checkpoint {file}"
+    return "no other one is whole: train anew"
+
+
+def _lock(handle: int, run: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{run}: another process is training this run") from None
+    except OSError:  # a file system without locks
+        pass

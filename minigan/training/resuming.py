@@ -1,0 +1,80 @@
+"""Going on with a run that was killed or interrupted, from one of its checkpoints."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minigan._arguments import size
+from minigan._names import SettingError
+from minigan.training.callbacks import Callback
+from minigan.training.checkpoint import Checkpoints
+from minigan.training.experiment import Experiment, Run
+from minigan.training.files import PathLike, RunError, read_json, write_json
+from minigan.training.loop import carry_out, with_files
+from minigan.training.state import Saver, read_metrics, restore
+from minigan.training.surroundings import versions
+
+
+def resume(
+    experiment: Experiment,
+    folder: PathLike,
+    *,
+    iterations: int | None = None,
+    checkpoint: PathLike | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
+    """Go on with the run in `folder` and return its summary, as of `train`, with `resumed`: from which iterations.
+
+    `experiment` is built as for `train`, and `callbacks` are the same ones.  `iterations` is the total (default: as
+    asked for before), `checkpoint` a file to use in place of the newest.  With the same versions, processor and number
+    of BLAS threads the run ends bit-identical to one that was never interrupted.
+
+    RunError where the run is complete or diverged, another process is training it, it has no checkpoint, or a file is
+    damaged or another run's.
+    """
+    folder = Path(folder)
+    config = _read(folder / "config.json", "iterations", "versions")
+    total = config["iterations"] if iterations is None else size("iterations", iterations)
+    checkpoints = Checkpoints(folder)
+    _require_unfinished(folder, iterations)
+    with checkpoints.held():
+        path, tree = checkpoints.read(checkpoint)
+        done = tree["iteration"]
+        if total <= done:
+            raise SettingError(f"iterations must be > {done}, those of {path}, got {total}")
+        run = Run(experiment, total, folder=folder, hooks=with_files(experiment, callbacks))
+        run.history, end = read_metrics(folder / "metrics.jsonl", done)
+        run.metrics = run.history[-1] if run.history else {}
+        restore(run, tree, path=path)
+        if versions() != config["versions"]:
+            run.resumed[-1]["versions"] = versions()
+        # From here on files change; a process that is killed at any line leaves a run that can be resumed.
+        (folder / "summary.json").unlink(missing_ok=True)
+        write_json(folder / "config.json", {**config, "iterations": total})
+        checkpoints.forget_after(done)
+        os.truncate(folder / "metrics.jsonl", end)  # one system call: the lines before are never touched
+        saver = Saver(run, checkpoints, every=tree["every"])
+        if path.resolve() == checkpoints.path(done).resolve():
+            saver.saved = done
+        return carry_out(run, saver)
+
+
+def _require_unfinished(folder: Path, iterations: int | None) -> None:
+    if not (folder / "summary.json").exists():  # it was killed
+        return
+    summary = _read(folder / "summary.json", "status", "iterations")
+    if summary["status"] == "diverged":
+        raise RunError(f"{folder}: {summary.get('error', 'diverged')}; it would diverge again: train anew")
+    done = summary["iterations"]
+    if summary["status"] in ("completed", "stopped early") and (iterations is None or iterations <= done):
+        raise RunError(f"{folder}: {summary['status']} after {done} iterations; accepted: --iterations N, N > {done}")
+
+
+def _read(path: Path, *names: str) -> dict[str, Any]:
+    """Read a JSON file of a run that must have these names."""
+    data = read_json(path)
+    for name in names:
+        if not isinstance(data, dict) or name not in data:
+            raise RunError(f"{path}: it has no {name!r}")
+    return data

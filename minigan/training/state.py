@@ -1,0 +1,133 @@
+"""What a run consists of between two iterations: everything that decides how it goes on, and nothing else."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minigan._views import copy_named
+from minigan.network import Network
+from minigan.optimizers import Optimizer
+from minigan.training.callbacks import Callback
+from minigan.training.checkpoint import Checkpoints, Tree
+from minigan.training.experiment import Experiment, Metrics, Run
+from minigan.training.files import RunError, jsonable, sync
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """Return what makes an experiment this one: recipe, seed, dtype, backend, hyper-parameters, layers (JSON-able)."""
+    gan = experiment.gan
+    networks = {"G": gan.G.describe(), "D": gan.D.describe()}
+    return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": networks})
+
+
+def state_of(run: Run) -> Tree:
+    """Return the state after `run.iteration`; its arrays are the run's own, not copies."""
+    experiment = run.experiment
+    gan = experiment.gan
+    return {
+        "identity": identity(experiment),
+        "iteration": run.iteration,
+        "G": {"theta": gan.G.theta, "state": gan.G.state},
+        "D": {"theta": gan.D.theta, "state": gan.D.state},
+        "optimizer_G": {"t": gan.optimizer_G.t, "state": gan.optimizer_G.state},
+        "optimizer_D": {"t": gan.optimizer_D.t, "state": gan.optimizer_D.state},
+        "streams": {name: rng.bit_generator.state for name, rng in experiment.streams.items()},
+        "sources": {name: source.state() for name, source in experiment.sources.items()},
+        "callbacks": {name: state for name, hook in _named(run.hooks).items() if (state := hook.state())},
+        "before": jsonable(run.before),
+        "clock": run.clock.read(),
+        "resumed": run.resumed,
+    }
+
+
+def restore(run: Run, tree: Tree, *, path: Path) -> None:
+    """Bring a fresh run to the state in `tree`, read from `path`; RunError where it is another run's."""
+    experiment = run.experiment
+    gan = experiment.gan
+    theirs, ours = tree["identity"], identity(experiment)
+    differ = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
+    if differ:
+        raise RunError(f"{path}: a checkpoint of another run: it differs in {', '.join(differ)}")
+    named = _named(run.hooks)
+    missing = [name for name in tree["callbacks"] if name not in named]
+    if missing:
+        raise RunError(f"{path}: the run was begun with {', '.join(missing)}; accepted: the same callbacks again")
+    try:
+        for name, net in (("G", gan.G), ("D", gan.D)):
+            _restore_network(net, tree[name])
+        for name, optimizer in (("optimizer_G", gan.optimizer_G), ("optimizer_D", gan.optimizer_D)):
+            _restore_optimizer(name, optimizer, tree[name])
+        for name, rng in experiment.streams.items():
+            rng.bit_generator.state = tree["streams"][name]
+        for name, source in experiment.sources.items():
+            source.restore(tree["sources"][name])
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{path}: it does not fit the run: {error}") from None
+    run.iteration, run.before = tree["iteration"], tree["before"]
+    run.resumed = [*tree["resumed"], {"iteration": run.iteration, "checkpoint": path.name}]
+    run.clock.add(tree["clock"])
+    for name, state in tree["callbacks"].items():
+        named[name].restore(run, state)
+
+
+def _named(hooks: Sequence[Callback]) -> dict[str, Callback]:
+    """Return the callbacks by their class: EarlyStop, EarlyStop 2, ..."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for hook in hooks:
+        kind = type(hook).__name__
+        seen[kind] += 1
+        named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = hook
+    return named
+
+
+def _restore_network(net: Network, tree: Tree) -> None:
+    net.theta = tree["theta"]
+    net.load_state(tree["state"])
+
+
+def _restore_optimizer(name: str, optimizer: Optimizer, tree: Tree) -> None:
+    copy_named(name, optimizer.state, tree["state"], optimizer.net.ops.xp)
+    optimizer.t = tree["t"]
+
+
+def read_metrics(path: Path, iterations: int) -> tuple[list[Metrics], int]:
+    """Return the metrics of iterations 1 ... `iterations` from metrics.jsonl, and where they end in it (bytes)."""
+    history, end = [], 0
+    try:
+        with path.open("rb") as stream:
+            for iteration in range(1, iterations + 1):
+                line = stream.readline()
+                metrics = json.loads(line)
+                if metrics.pop("iteration") != iteration or not line.endswith(b"\n"):
+                    raise ValueError(f"{line[:40]!r}...")
+                history.append({k: float(v) if isinstance(v, str) else v for k, v in metrics.items()})
+                end += len(line)
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: line {len(history) + 1} is not iteration {len(history) + 1} of the {iterations} before the "
+            f"checkpoint ({error}); an older checkpoint needs fewer"
+        ) from None
+    return history, end
+
+
+class Saver:
+    """Writes the checkpoints of a run."""
+
+    def __init__(self, run: Run, checkpoints: Checkpoints, *, every: int) -> None:
+        self.run, self.checkpoints, self.every = run, checkpoints, every
+        self.saved: int | None = None
+
+    def save(self) -> None:
+        """Write a checkpoint, unless there is one of this iteration."""
+        run = self.run
+        if run.iteration != self.saved:
+            sync(
+                self.checkpoints.run / "metrics.jsonl"
+            )  # its lines are on the disk before a checkpoint that needs them
+            self.checkpoints.write(run.iteration, {"every": self.every, **state_of(run)})
+            self.saved = run.iteration

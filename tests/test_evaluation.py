@@ -1,0 +1,286 @@
+"""`minigan evaluate`: the control first, what each number shows, the files, and what is refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from minigan import classifier, evaluation
+from minigan._names import SettingError
+from minigan.classifier import Config, untrained, write_classifier
+from minigan.cli import main
+from minigan.data import resize
+from minigan.evaluation import Reference, as_judged, evaluate, seen_at, splits, spread, write_evaluation
+from minigan.metrics import nearest
+from minigan.runs import load_generator, sample, train_recipe
+from minigan.training import RunError, read_arrays, read_json, write_arrays, write_json
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return splits("digits")
+
+
+@pytest.fixture(scope="module")
+def judge(digits):
+    """A classifier that knows a little."""
+    train, test = digits
+    return classifier.train_classifier(train, test, config=Config(epochs=1, batch_size=50))
+
+
+@pytest.fixture
+def kept(judge, tmp_path):
+    """A folder with that classifier."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    write_classifier(folder / "digits.npz", judge)
+    return folder
+
+
+@pytest.fixture
+def dense(in_tmp):
+    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="run")
+    return "run"
+
+
+def run(capsys, *arguments):
+    try:
+        status = main(list(arguments))
+    except SystemExit as left:
+        status = left.code
+    return (status, *capsys.readouterr())
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, capsys, monkeypatch):
+    monkeypatch.setitem(evaluation.CLASSIFIERS, "digits", Config(epochs=1, batch_size=150))
+    status, out, err = run(capsys, "evaluate", dense, "--n", "40", "--seed", "3")
+    assert status == 0
+    assert "run (mnist-dense): 40 samples, noise seed 3" in out
+    lines = out.splitlines()
+    head = next(k for k, line in enumerate(lines) if "Frechet distance" in line)
+    assert "classifier" in lines[head - 1]
+    assert lines[head + 1].startswith("real test images")  # the control, always first
+    assert lines[head + 2].startswith("samples")
+    assert lines[-1] == "run/evaluation.json"
+    path = in_tmp / "home/.cache/minigan/classifiers/digits.npz"
+    assert f"no {path}: training it, once" in err
+    assert "of 299 test images right, kept in" in err
+    first = path.read_bytes()
+    stored = read_json("run/evaluation.json")
+    assert [row["name"] for row in stored["rows"]] == ["real test images", "samples"]
+    assert (stored["n"], stored["seed"], stored["data"], stored["k"]) == (40, 3, "digits", 3)
+    assert stored["classifier"]["config"]["epochs"] == 1
+    assert f"test accuracy {stored['classifier']['accuracy']:.2%}" in out
+    for row in stored["rows"]:
+        assert sum(row["histogram"]) == 40
+        assert all(math.isfinite(v) for v in row.values() if isinstance(v, float))
+    before = (in_tmp / "run/evaluation.json").read_bytes()
+    status, out, err = run(capsys, "evaluate", dense, "--n", "40", "--seed", "3")
+    assert (status, err) == (0, "")  # nothing is trained again
+    assert out.splitlines()[-1] == "run/evaluation-002.json"  # nothing is overwritten
+    assert path.read_bytes() == first
+    assert (in_tmp / "run/evaluation.json").read_bytes() == before
+    assert (in_tmp / "run/evaluation-002.json").read_bytes() == before  # the same command, the same numbers
+
+
+def gaussian(kept):
+    train_recipe("gaussian", settings={"iterations": 1, "frames": 1}, out="g")
+    return ["g"]
+
+
+def on_cifar(kept):
+    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="c")
+    stored = read_json("c/config.json")
+    stored["settings"]["data"] = "cifar10"
+    write_json("c/config.json", stored)
+    return ["c"]
+
+
+def on_mnist(kept):
+    on_cifar(kept)
+    stored = read_json("c/config.json")
+    stored["settings"]["data"] = "mnist"
+    write_json("c/config.json", stored)
+    return ["c", "--data-dir", "nowhere"]
+
+
+def not_finite(kept):
+    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="n")
+    arrays = read_arrays("n/generator.npz")
+    arrays["0.W"][0, 0] = np.nan
+    write_arrays("n/generator.npz", arrays)
+    return ["n"]
+
+
+def without_generator(kept):
+    on_cifar(kept)
+    stored = read_json("c/config.json")
+    stored["settings"]["data"] = "digits"
+    write_json("c/config.json", stored)
+    (kept.parent / "c/generator.npz").unlink()
+    return ["c"]
+
+
+def of_other_data(kept):
+    (kept / "digits.npz").unlink()
+    write_classifier(kept / "digits.npz", untrained(Config(), np.random.default_rng(0)))
+    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="r")
+    return ["r"]
+
+
+def no_folder(kept):
+    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="r")
+    return ["r", "--classifier", "r/config.json"]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (lambda kept: ["nowhere"], "nowhere: not a run folder: it has no config.json"),
+        (gaussian, "gaussian does not make images; accepted: a run of an image recipe"),
+        (on_cifar, "data=cifar10: there is no classifier of it; accepted: a run on mnist, fashion-mnist, digits"),
+        (on_mnist, "mnist: not found:"),
+        (not_finite, "n: its generator gives values that are not finite; nothing to evaluate"),
+        (without_generator, "c/generator.npz: No such file or directory"),
+        (of_other_data, "digits.npz: a classifier of ; accepted: one of digits"),
+        (no_folder, "r/config.json: File exists; accepted: a folder to keep the classifier in"),
+    ],
+    ids=lambda c: getattr(c, "__name__", ""),
+)
+def test_what_cannot_be_evaluated_says_why(in_tmp, kept, capsys, monkeypatch, case, message):
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    arguments = case(kept)
+    capsys.readouterr()
+    status, out, err = run(capsys, "evaluate", "--classifier", str(kept), *arguments)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(in_tmp.rglob("evaluation*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n", "300"], "n must be an int in 4 ... 299 (the test images of digits), got 300"),
+        (["--n", "3"], "argument --n: '3' given; accepted: a whole number >= 4"),
+        (["--clasifier", "x"], "unknown argument '--clasifier' (did you mean '--classifier'?)"),
+    ],
+)
+def test_arguments_that_are_not_accepted(dense, kept, capsys, arguments, message):
+    status, out, err = run(capsys, "evaluate", dense, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize("n", [True, 40.0, "40", 0, -5])
+def test_n_is_a_whole_number(dense, kept, n):
+    with pytest.raises(SettingError, match="n must be an int in 4 ... 299"):
+        evaluate(dense, n=n, classifier=kept)
+
+
+# --- the numbers ------------------------------------------------------------------------------------
+
+
+def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, judge, digits):
+    found = evaluate(dense, classifier=kept)
+    train, test = digits
+    assert found.n == len(test) == 299
+    real = seen_at(test.images, 28)
+    assert found.accuracy == judge.accuracy == judge.accuracy_on(real, test.labels)
+    control, samples = found.rows
+    reference = Reference(judge, seen_at(train.images, 28), 299)
+    assert control == reference.row("real test images", real)
+    _, recipe, _ = load_generator(dense)
+    assert samples == reference.row("samples", as_judged(recipe.to_images(sample(dense, n=299))))
+    _, distance = nearest(real, seen_at(train.images, 28))
+    assert control.nearest_median == pytest.approx(np.median(distance))
+    assert control.nearest_least == pytest.approx(distance.min())
+    assert control.nearest_least <= control.nearest_1_percent <= control.nearest_median
+    assert json.loads(json.dumps(found.as_dict()))["accuracy_on_control"] == judge.accuracy
+    assert write_evaluation(dense, found).name == "evaluation.json"
+    assert write_evaluation(dense, found).name == "evaluation-002.json"
+
+
+def test_the_control_is_near_and_what_is_wrong_is_seen(judge, digits):
+    """Noise, one class, and copies of the training images: each shows in the number that is there for it."""
+    train, test = digits
+    n = 200
+    examples, real = seen_at(train.images, 28), seen_at(test.images, 28)[:n]
+    reference = Reference(judge, examples, n)
+    control = reference.row("real", real)
+    noise = reference.row("noise", np.random.default_rng(0).random((n, 28, 28, 1), dtype=np.float32))
+    ones = reference.row("ones", examples[train.labels == 1][np.arange(n) % 100])
+    copies = reference.row("copies", examples[:n])
+    assert control.precision > 0.7
+    assert control.recall > 0.7
+    assert control.total_variation < 0.15
+    for bad in (noise, ones):
+        assert bad.classifier_frechet_distance > 3 * control.classifier_frechet_distance
+        assert bad.recall < 0.2
+        assert bad.score < control.score
+        assert bad.total_variation > 0.5
+    assert noise.precision < 0.1
+    assert noise.nearest_least > 2 * control.nearest_median
+    assert ones.precision > 0.7
+    assert copies.nearest_median == copies.nearest_least == 0  # memorisation, far below the control
+    assert control.nearest_least > 0.5
+    assert copies.precision > 0.7
+
+
+def test_the_digits_are_split_without_a_remainder(digits):
+    train, test = digits
+    assert (len(train), len(test)) == (1498, 299)
+    counts = np.bincount(test.labels, minlength=10)
+    assert counts.min() > 20
+    assert not {image.tobytes() for image in test.images} & {image.tobytes() for image in train.images}
+
+
+def test_spread_is_even():
+    for length, n in ((299, 299), (60_000, 10_000), (7, 3)):
+        index = spread(length, n)
+        assert len(set(index.tolist())) == n
+        assert set(np.diff(index).tolist()) <= {length // n, -(-length // n)}
+        assert 0 <= index.min() <= index.max() < length
+
+
+def test_other_sizes_are_brought_to_28(digits):
+    rng = np.random.default_rng(0)
+    x = rng.random((3, 56, 56, 3))
+    want = x.reshape(3, 28, 2, 28, 2, 3).mean(axis=(2, 4, 5))
+    np.testing.assert_allclose(as_judged(x)[..., 0], want, rtol=1e-5)
+    assert as_judged(x).dtype == np.float32
+    train, _ = digits
+    real = train.images[:1003]  # more than a block
+    np.testing.assert_array_equal(seen_at(real, 28), (real / 255).astype(np.float32))
+    seen = seen_at(real, 64)
+    colour = resize((real / 255).astype(np.float32), 64).repeat(3, axis=3)
+    np.testing.assert_allclose(seen, as_judged(colour), atol=1e-6)  # real images as a perfect dcgan64 would give them
+    np.testing.assert_allclose(seen.mean(axis=(1, 2)), seen_at(real, 28).mean(axis=(1, 2)), atol=0.02)
+    assert np.abs(seen - seen_at(real, 28)).max() > 0.05  # the blur
+
+
+def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
+    train_recipe("dcgan64", settings={"data": "digits", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
+    found = evaluate("d", n=30, classifier=kept)
+    train, test = digits
+    reference = Reference(judge, seen_at(train.images, 64), 30)
+    assert found.rows[0] == reference.row("real test images", seen_at(test.images[spread(299, 30)], 64))
+    assert found.rows[1].name == "samples"
+
+
+def test_samples_come_in_blocks(dense, monkeypatch):
+    want = sample(dense, n=40)
+    monkeypatch.setattr("minigan.runs.BLOCK", 7)
+    np.testing.assert_allclose(sample(dense, n=40), want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_damaged_classifier_is_named(dense, kept):
+    (kept / "digits.npz").write_bytes(b"PK")
+    with pytest.raises(RunError, match="digits.npz: not a whole .npz file"):
+        evaluate(dense, n=30, classifier=kept)

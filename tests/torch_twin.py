@@ -1,0 +1,115 @@
+"""A chain of minigan layers run by PyTorch: its convolutions, its batch norm, its autograd and its Adam.
+
+The oracle for whole training steps: same weights, batches and dropout masks, nothing else shared.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import minigan as mg
+from minigan.ops import get_ops
+
+
+class Twin(nn.Module):
+    """The network's layers on NCHW tensors.    x NHWC or (N, I) in and out"""
+
+    def __init__(self, net, **adam):
+        super().__init__()
+        self.layers = net.layers
+        self.names = [k.replace(".", "_") for k in net.parameters()]  # a ParameterDict sorts its keys
+        self.tensors = nn.ParameterDict({k.replace(".", "_"): torch.tensor(v) for k, v in net.parameters().items()})
+        self.running = {key: torch.tensor(value) for key, value in net.state.items()}
+        self.optimizer = torch.optim.Adam(self.parameters(), **adam)
+
+    def theta(self):
+        return np.concatenate([self.tensors[name].detach().numpy().ravel() for name in self.names])
+
+    def state(self):
+        return {key: value.numpy() for key, value in self.running.items()}
+
+    def forward(self, x, *, train, rng=None, update=True):
+        for i, layer in enumerate(self.layers):
+            x = getattr(self, type(layer).__name__)(layer, i, x, train, rng, update)
+        return x
+
+    def p(self, i, name):
+        return self.tensors.get(f"{i}_{name}")
+
+    def Dense(self, layer, i, x, *_):
+        return F.linear(x, self.p(i, "W").T, self.p(i, "b"))
+
+    def ReLU(self, layer, i, x, *_):
+        return F.relu(x)
+
+    def LeakyReLU(self, layer, i, x, *_):
+        return F.leaky_relu(x, layer.slope)
+
+    def Tanh(self, layer, i, x, *_):
+        return torch.tanh(x)
+
+    def Sigmoid(self, layer, i, x, *_):
+        return torch.sigmoid(x)
+
+    def Reshape(self, layer, i, x, *_):
+        return x.reshape(len(x), *layer.shape)
+
+    def Flatten(self, layer, i, x, *_):
+        return x.reshape(len(x), -1)
+
+    def Dropout(self, layer, i, x, train, rng, _):
+        if not train:
+            return x
+        mask = get_ops("reference").dropout_mask(rng, np.empty(tuple(x.shape)), layer.rate)
+        return x * torch.tensor(mask)
+
+    def ZeroPad2D(self, layer, i, x, *_):
+        (top, bottom), (left, right) = layer.padding
+        return F.pad(x, (0, 0, left, right, top, bottom))
+
+    def MaxPool2D(self, layer, i, x, *_):
+        return F.max_pool2d(x.permute(0, 3, 1, 2), layer.pool_size, layer.stride).permute(0, 2, 3, 1)
+
+    def Conv2D(self, layer, i, x, *_):
+        geometry = layer.geometry(tuple(x.shape[1:3]))
+        (top, bottom), (left, right) = geometry.padding
+        x = F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
+        W = self.p(i, "W").permute(3, 2, 0, 1)
+        y = F.conv2d(x, W, self.p(i, "b"), stride=layer.stride, dilation=layer.dilation)
+        return y.permute(0, 2, 3, 1)
+
+    def ConvTranspose2D(self, layer, i, x, *_):
+        geometry = layer.geometry(tuple(x.shape[1:3]))
+        W = self.p(i, "W").permute(3, 2, 0, 1)
+        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), W, stride=layer.stride, dilation=layer.dilation)
+        missing = [n - m for n, m in zip(geometry.padded, y.shape[2:], strict=True)]
+        y = F.pad(y, (0, missing[1], 0, missing[0]))[:, :, *geometry.inside].permute(0, 2, 3, 1)
+        return y if self.p(i, "b") is None else y + self.p(i, "b")
+
+    def BatchNorm(self, layer, i, x, train, _rng, update):
+        mean, var = self.running[f"{i}.running_mean"], self.running[f"{i}.running_var"]
+        channels_first = x.movedim(-1, 1)
+        if train and update:
+            rows = x.detach().reshape(-1, layer.channels)
+            share = 1 - layer.momentum if layer.momentum_on == "old" else layer.momentum
+            mean += share * (rows.mean(0) - mean)
+            var += share * (rows.var(0, unbiased=layer.unbiased) - var)
+        y = F.batch_norm(
+            channels_first, None if train else mean, None if train else var, self.p(i, "gamma"), self.p(i, "beta"),
+            training=train, eps=layer.eps,
+        )  # fmt: skip
+        return y.movedim(1, -1)
+
+
+def twins(experiment):
+    """Return the PyTorch twins of G and D with Adam as the experiment has it."""
+    made = []
+    for net, optimizer in (
+        (experiment.gan.G, experiment.gan.optimizer_G),
+        (experiment.gan.D, experiment.gan.optimizer_D),
+    ):
+        assert isinstance(optimizer, mg.Adam)
+        adam = {"lr": optimizer.lr, "betas": (optimizer.beta1, optimizer.beta2), "eps": optimizer.eps}
+        made.append(Twin(net, **adam))
+    return made
