@@ -24,6 +24,7 @@ def gaussian(result: dict[str, Any]) -> str:
     """Return the section on the whole `gaussian` run."""
     machine, check = result["machine"], result["check"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    blas = ", ".join(f"{b['internal_api']} {b['version']} ({b['architecture']})" for b in machine["blas"])
     lines = [
         "## The whole `gaussian` run",
         "",
@@ -40,7 +41,8 @@ def gaussian(result: dict[str, Any]) -> str:
         lines.append(f"| {name} | {row['median']:.3f} ({row['min']:.3f} ... {row['max']:.3f}) | {ratio or ''} |")
     lines += [
         "",
-        f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}.",
+        f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {blas}, "
+        f"Python {machine['python']}, {versions}.",
     ]
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ def test_every_result_names_machine_versions_and_check():
     assert results
     for path in results:
         result = json.loads(path.read_text())
-        assert {"cpu", "cores", "system", "python", "versions"} <= set(result["machine"])
+        assert {"cpu", "cores", "memory_gib", "system", "python", "versions", "blas"} <= set(result["machine"])
         assert "check" in result
 
 
