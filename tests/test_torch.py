@@ -15,6 +15,8 @@ import minigan as mg
 from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+import torch_twin  # noqa: E402
+
 pytestmark = pytest.mark.torch
 torch.set_num_threads(1)  # tensors of a few numbers: threads only wait for each other
 
@@ -59,6 +61,14 @@ LAYERS_IN_TORCH = {
     mg.Softmax: lambda layer, p, s, x, train, rng: functional.softmax(x, -1),
     mg.Flatten: lambda layer, p, s, x, train, rng: x.flatten(1),
     mg.Reshape: lambda layer, p, s, x, train, rng: x.reshape(len(x), *layer.shape),
+    mg.Conv2D: lambda layer, p, s, x, train, rng: torch_twin.conv(layer, p["W"], p.get("b"), x),
+    mg.ConvTranspose2D: lambda layer, p, s, x, train, rng: torch_twin.conv_transpose(layer, p["W"], p.get("b"), x),
+    mg.ZeroPad2D: lambda layer, p, s, x, train, rng: torch_twin.zero_pad(layer, x),
+    mg.UpSample2D: lambda layer, p, s, x, train, rng: x.repeat_interleave(layer.factor[0], 1).repeat_interleave(
+        layer.factor[1], 2
+    ),
+    mg.MaxPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.max_pool2d, layer, x),
+    mg.AvgPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.avg_pool2d, layer, x),
 }
 
 

@@ -12,6 +12,35 @@ import minigan as mg
 from minigan.ops import get_ops
 
 
+def zero_pad(layer, x):
+    (top, bottom), (left, right) = layer.padding
+    return F.pad(x, (0, 0, left, right, top, bottom))
+
+
+def conv(layer, W, b, x):
+    """Padded by hand (PyTorch's own padding has no odd pixel).    x (N, H, W, C)   W (kh, kw, C, O)"""
+    (top, bottom), (left, right) = layer.geometry(tuple(x.shape[1:3])).padding
+    x = F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
+    y = F.conv2d(x, W.permute(3, 2, 0, 1), b, stride=layer.stride, dilation=layer.dilation)
+    return y.permute(0, 2, 3, 1)
+
+
+def conv_transpose(layer, W, b, x):
+    """Unpadded, then cut by hand.    x (N, h, w, C)   W (kh, kw, O, C)"""
+    geometry = layer.geometry(tuple(x.shape[1:3]))
+    y = F.conv_transpose2d(
+        x.permute(0, 3, 1, 2), W.permute(3, 2, 0, 1).contiguous(), stride=layer.stride, dilation=layer.dilation
+    )
+    missing = [n - m for n, m in zip(geometry.padded, y.shape[2:], strict=True)]
+    y = F.pad(y, (0, missing[1], 0, missing[0]))[:, :, *geometry.inside].permute(0, 2, 3, 1)
+    return y if b is None else y + b
+
+
+def pool(kind, layer, x):
+    """kind: F.max_pool2d or F.avg_pool2d."""
+    return kind(x.permute(0, 3, 1, 2), layer.pool_size, layer.stride).permute(0, 2, 3, 1)
+
+
 class Twin(nn.Module):
     """The network's layers on NCHW tensors.    x NHWC or (N, I) in and out"""
 
@@ -65,27 +94,16 @@ class Twin(nn.Module):
         return x * torch.tensor(mask)
 
     def ZeroPad2D(self, layer, i, x, *_):
-        (top, bottom), (left, right) = layer.padding
-        return F.pad(x, (0, 0, left, right, top, bottom))
+        return zero_pad(layer, x)
 
     def MaxPool2D(self, layer, i, x, *_):
-        return F.max_pool2d(x.permute(0, 3, 1, 2), layer.pool_size, layer.stride).permute(0, 2, 3, 1)
+        return pool(F.max_pool2d, layer, x)
 
     def Conv2D(self, layer, i, x, *_):
-        geometry = layer.geometry(tuple(x.shape[1:3]))
-        (top, bottom), (left, right) = geometry.padding
-        x = F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
-        W = self.p(i, "W").permute(3, 2, 0, 1)
-        y = F.conv2d(x, W, self.p(i, "b"), stride=layer.stride, dilation=layer.dilation)
-        return y.permute(0, 2, 3, 1)
+        return conv(layer, self.p(i, "W"), self.p(i, "b"), x)
 
     def ConvTranspose2D(self, layer, i, x, *_):
-        geometry = layer.geometry(tuple(x.shape[1:3]))
-        W = self.p(i, "W").permute(3, 2, 0, 1)
-        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), W, stride=layer.stride, dilation=layer.dilation)
-        missing = [n - m for n, m in zip(geometry.padded, y.shape[2:], strict=True)]
-        y = F.pad(y, (0, missing[1], 0, missing[0]))[:, :, *geometry.inside].permute(0, 2, 3, 1)
-        return y if self.p(i, "b") is None else y + self.p(i, "b")
+        return conv_transpose(layer, self.p(i, "W"), self.p(i, "b"), x)
 
     def BatchNorm(self, layer, i, x, train, _rng, update):
         mean, var = self.running[f"{i}.running_mean"], self.running[f"{i}.running_var"]
