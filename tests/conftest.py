@@ -1,6 +1,7 @@
 """One configuration for all tests: deterministic hypothesis, a scratch home."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -10,6 +11,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("default"), max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("MINIGAN_HYPOTHESIS", "default"))
+
+
+# Started in the background of a shell, Python and all it starts would ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -310,7 +310,7 @@ def config(recipe="gaussian", dtype="float32", **settings):
         (b'{"recipe": "gaussian", "settings": {}}', "config.json: not the configuration of a run .'dtype'"),
         (config("mnist-dense"), "a run of 'mnist-dense'; accepted: a run of 'gaussian'"),
         (config(hiden=3), "unknown setting of gaussian 'hiden'"),
-        (config(sigma=-2.0), r"sigma is -2; accepted: a number > 0"),
+        (config(sigma=-2.0), r"sigma must be > 0, got -2.0"),
         (config(sigma=1e400), r"not the configuration of a run .*inf"),
         (config(dtype="float31"), r"config.json: not the configuration of a run"),
     ],
