@@ -34,7 +34,8 @@ class Geometry:
     @property
     def inside(self) -> tuple[slice, slice]:
         """Where the large image lies in the padded one."""
-        return tuple(slice(before, before + n) for n, (before, _) in zip(self.large, self.padding, strict=True))  # type: ignore[return-value]
+        (H, W), ((top, _), (left, _)) = self.large, self.padding
+        return slice(top, top + H), slice(left, left + W)
 
     @property
     def taps(self) -> list[tuple[int, int, slice, slice]]:

@@ -26,7 +26,7 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
-from minigan.recipes.figures import Interpolation, Judgements, Samples
+from minigan.recipes.figures import of_images
 from minigan.recipes.images import signed, signed_to_images, training_images
 from minigan.training.experiment import Experiment
 
@@ -144,21 +144,18 @@ def assemble(
         iterations=config.iterations,
         streams=streams,
         sources={"images": batches},
-        figures=[
-            Samples(  # the document's fixed noise: 20
-                G,
-                drawn(20),
-                signed_to_images,
-                every=config.sample_every,
-                rows=2,
-                columns=10,
-                sheet=(2, 10),
-                examples=images,
-                prepare=prepare,
-            ),
-            Interpolation(G, drawn(8), signed_to_images),
-            Judgements(gan, prepare(images[:200]), drawn(200)),
-        ],
+        figures=of_images(  # the document's fixed noise: 20
+            gan,
+            drawn,
+            images,
+            prepare,
+            signed_to_images,
+            every=config.sample_every,
+            rows=2,
+            columns=10,
+            sheet=(2, 10),
+            judged=200,
+        ),
     )
 
 

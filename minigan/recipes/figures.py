@@ -182,3 +182,31 @@ class BeforeAndAfter(Callback):
         if run.folder is not None:
             both = self.to_images(np.concatenate([self.x_real, self.G(self.z)]))
             plots.save_picture(plots.image_grid(both, rows=1, columns=2, enlarge=4), run.folder / name)
+
+
+def of_images(
+    gan: GAN,
+    drawn: Callable[[int], Array],
+    images: Array,
+    prepare: Prepare,
+    to_images: Prepare,
+    *,
+    every: int,
+    rows: int,
+    columns: int,
+    sheet: tuple[int, int] = (4, 10),
+    judged: int = 500,
+) -> list[Callback]:
+    """Return the figures of a convolutional recipe: samples with their neighbours, interpolation, judgements.
+
+    `drawn(n)` gives n noise vectors; `prepare` makes G's kind of images of the training images, which are bytes.
+    """
+    shown = drawn(sheet[0] * sheet[1])
+    return [
+        Samples(
+            gan.G, shown, to_images, every=every, rows=rows, columns=columns, sheet=sheet,
+            examples=images, prepare=prepare,
+        ),
+        Interpolation(gan.G, drawn(8), to_images),
+        Judgements(gan, prepare(images[:judged]), drawn(judged)),
+    ]  # fmt: skip

@@ -33,7 +33,7 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
-from minigan.recipes.figures import Interpolation, Judgements, Samples
+from minigan.recipes.figures import of_images
 from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
 from minigan.training.experiment import Experiment
 
@@ -125,8 +125,11 @@ def assemble(
     images = training_images(config.data, setting)
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
 
+    def prepare(x: Array) -> Array:
+        return signed(x, dtype)
+
     def real() -> Array:
-        return signed(batches(), dtype)
+        return prepare(batches())
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)
@@ -137,29 +140,13 @@ def assemble(
     def drawn(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)
 
-    def prepare(x: Array) -> Array:
-        return signed(x, dtype)
-
     return Experiment(
         recipe="mnist-dcgan",
         gan=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        figures=[
-            Samples(
-                G,
-                drawn(40),
-                signed_to_images,
-                every=config.sample_every,
-                rows=5,
-                columns=5,
-                examples=images,
-                prepare=prepare,
-            ),
-            Interpolation(G, drawn(8), signed_to_images),
-            Judgements(gan, prepare(images[:500]), drawn(500)),
-        ],
+        figures=of_images(gan, drawn, images, prepare, signed_to_images, every=config.sample_every, rows=5, columns=5),
     )
 
 

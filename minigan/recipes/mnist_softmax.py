@@ -35,7 +35,7 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
-from minigan.recipes.figures import BeforeAndAfter, Interpolation, Judgements, Samples
+from minigan.recipes.figures import BeforeAndAfter, of_images
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
 from minigan.training.experiment import Experiment
 
@@ -164,18 +164,7 @@ def assemble(
         before=before,
         figures=[
             BeforeAndAfter(G, prepare(images[1:2]), drawn(1), unit_to_images),
-            Samples(
-                G,
-                drawn(40),
-                unit_to_images,
-                every=config.sample_every,
-                rows=3,
-                columns=8,
-                examples=images,
-                prepare=prepare,
-            ),
-            Interpolation(G, drawn(8), unit_to_images),
-            Judgements(gan, prepare(images[:500]), drawn(500)),
+            *of_images(gan, drawn, images, prepare, unit_to_images, every=config.sample_every, rows=3, columns=8),
         ],
     )
 
