@@ -1,15 +1,36 @@
 """Network: a chain of layers over ONE flat parameter vector theta."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from minigan import _arguments
 from minigan._views import Layout, Named, castable, copy_named, flatten, split, total
+from minigan.fusion import Fused, fused
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError
+from minigan.layers.dropout import Dropout
 from minigan.ops import Array, Ops, get_ops
 from minigan.summary import Row, Summary
+
+
+@dataclass(slots=True)
+class _Stage:
+    """What the forward pass runs: one layer, or several as one (`minigan.fusion`)."""
+
+    layer: Layer
+    p: Any
+    state: MutableMapping[str, Array]
+    low: int
+    high: int
+
+    def views(self, vector: Array) -> Any:
+        """Return the stage's part of a vector shaped like theta, as its layer takes it."""
+        part = vector[self.low : self.high]
+        if isinstance(self.layer, Fused):
+            return self.layer.views(part)
+        return split(part, [{name: view.shape for name, view in self.p.items()}])[0]
 
 
 class StaleBackwardError(RuntimeError):
@@ -67,15 +88,33 @@ class Network:
                 p[name][...] = xp.asarray(q.init.draw(rng, q.shape, q.fan_in, q.fan_out).astype(self.dtype))
             for name, (_, value) in layer.state().items():
                 s[name][...] = value
-        # The input gradient is not needed below the first layer that has parameters.
-        self._first = next((i for i, p in enumerate(self._p) if p), len(self.layers))
+        self._stages = [self._stage(*stage) for stage in fused(self.layers, self.ops, self.dtype)]
+        # The input gradient is not needed below the first stage that has parameters.
+        self._first = next((i for i, stage in enumerate(self._stages) if len(stage.p)), len(self._stages))
+        self._drops = sum(isinstance(layer, Dropout) and layer.rate > 0 for layer in self.layers)
+
+    def _stage(self, layer: Layer, first: int, last: int) -> "_Stage":
+        """A layer, or one that does the work of several: its views of theta and state, and its part of theta."""
+        low, high = (total(self._theta_layout[:i]) for i in (first, last))
+        if isinstance(layer, Fused):
+            return _Stage(layer, layer.views(self._theta[low:high]), layer.join(self._s[first:last]), low, high)
+        return _Stage(layer, self._p[first], self._s[first], low, high)
 
     # --- forward and backward -------------------------------------------------------------------
 
     def forward(
-        self, x: Array, *, train: bool, rng: np.random.Generator | None = None, update_state: bool = True
+        self,
+        x: Array,
+        *,
+        train: bool,
+        rng: np.random.Generator | None = None,
+        update_state: bool = True,
+        groups: int = 1,
     ) -> tuple[Array, Pullback]:
         """Return y and the pullback of dL/dy.
+
+        `groups`: x is that many batches of equal size, one after the other, and y and the gradients are what a forward
+        pass of each in turn would give: batch statistics and dropout are each's own.
 
         x (N, ...) real is cast to the network's dtype.  `train` chooses batch statistics and dropout
         (which needs `rng`); `update_state=False` leaves the running statistics as they are.
@@ -87,8 +126,11 @@ class Network:
         x = self._input(x)
         ops = self.ops
         pullbacks = []
-        for layer, p, s in zip(self.layers, self._p, self._s, strict=True):
-            x, pullback = layer.forward(p, x, Context(ops, train, rng, s, update_state))
+        drawn = self._draw(len(x), groups, rng if train else None)
+        for stage in self._stages:
+            x, pullback = stage.layer.forward(
+                stage.p, x, Context(ops, train, rng, stage.state, update_state, groups, drawn)
+            )
             pullbacks.append(pullback)
         shape, version = x.shape, self.version
 
@@ -103,12 +145,12 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            views: list[Any] = [None] * len(pullbacks)
             if grads is not None:
-                views = split(self.like_theta("grads", grads), self._theta_layout)
+                self.like_theta("grads", grads)
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
-                dy = pullbacks[i](dy, views[i], need_dx=need_dx or i > last)
+                g = None if grads is None else self._stages[i].views(grads)
+                dy = pullbacks[i](dy, g, need_dx=need_dx or i > last)
             return dy if need_dx else None
 
         return x, backward
@@ -119,9 +161,25 @@ class Network:
         y may be x itself, or a view of it (Flatten, Reshape, Dropout).
         """
         x = self._input(x)
-        for layer, p, s in zip(self.layers, self._p, self._s, strict=True):
-            x = layer.forward(p, x, Context(self.ops, state=s, update_state=False))[0]
+        for stage in self._stages:
+            x = stage.layer.forward(stage.p, x, Context(self.ops, state=stage.state, update_state=False))[0]
         return x
+
+    @property
+    def by_example(self) -> bool:
+        """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `by_example`."""
+        return all(layer.by_example for layer in self.layers)
+
+    def _draw(self, n: int, groups: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
+        """Draw the keys of dropout as passes of one group after the other would."""
+        if groups == 1:
+            return None
+        if n % groups or not self.by_example:
+            raise ValueError(f"groups={groups} with {n} examples; accepted: a divisor, and layers that are by_example")
+        if rng is None:
+            return None
+        keys = rng.integers(2**64, size=(groups, self._drops), dtype=np.uint64)
+        return iter(keys.T.tolist())
 
     def _input(self, x: Array) -> Array:
         x = self._cast("x", x)

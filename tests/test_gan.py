@@ -287,3 +287,37 @@ def test_real_and_fake_are_not_swapped(through):
     assert seen.s_real.shape == (3, 1)
     assert (seen.s_real > 1).all()
     assert (seen.s_fake < -1).all()
+
+
+@pytest.mark.parametrize("ops", BACKENDS)
+@pytest.mark.parametrize("update_state", [True, False])
+def test_two_batches_as_one_are_two_passes(ops, update_state):
+    """Outputs, gradients, running statistics and the random stream of real and fake in one pass, and one by one."""
+    layers = [mg.Conv2D(1, 3, 3), mg.Dropout(0.3), mg.BatchNorm(3), mg.LeakyReLU(0.2), mg.Dropout(0.5), mg.Dropout(0)]
+    layers += [mg.Flatten(), mg.Dense(48, 2)]
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((10, 6, 6, 1)), rng.standard_normal((10, 2))
+    nets = [mg.Network(layers, rng=np.random.default_rng(1), dtype="float64", ops=ops) for _ in range(2)]
+    g, streams = [net.zeros_like_theta() for net in nets], [np.random.default_rng(2) for _ in nets]
+    y, back = nets[0].forward(x, train=True, rng=streams[0], update_state=update_state, groups=2)
+    dx = back(dy, g[0])
+    for half in (slice(0, 5), slice(5, 10)):
+        part, back_part = nets[1].forward(x[half], train=True, rng=streams[1], update_state=update_state)
+        np.testing.assert_allclose(part, y[half], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(back_part(dy[half], g[1]), dx[half], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(g[0], g[1], rtol=1e-12, atol=1e-13)
+    for name, value in nets[0].state.items():
+        np.testing.assert_allclose(value, nets[1].state[name], rtol=1e-13)
+    assert streams[0].bit_generator.state == streams[1].bit_generator.state
+
+
+def test_batches_that_cannot_run_as_one_are_refused():
+    class Mine(mg.Layer):
+        def forward(self, p, x, ctx):
+            return x, lambda dy, g=None, *, need_dx=True: dy
+
+    x = np.ones((6, 2))
+    for chain, groups in (([mg.Dense(2, 1)], 4), ([Mine()], 2)):
+        net = mg.Network(chain, rng=np.random.default_rng(0))
+        with pytest.raises(ValueError, match=f"groups={groups} with 6 examples; accepted: a divisor"):
+            net.forward(x, train=True, groups=groups)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
+from minigan.ops import get_ops
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
 import torch_twin  # noqa: E402
@@ -34,8 +35,8 @@ def close(got, want, rtol=RTOL):
 
 
 def given_mask(rng, shape, rate):
-    """Dropout's mask from the stream that the library draws it from."""
-    return tensor((rng.random(tuple(shape), dtype=np.float32) >= rate) / (1 - rate))
+    """Dropout's mask of the key that the library draws from the stream."""
+    return tensor(get_ops("reference").dropout(np.ones(tuple(shape)), rate, int(rng.integers(2**64, dtype=np.uint64))))
 
 
 def batch_norm(layer, p, s, x, train):

@@ -90,7 +90,8 @@ class Twin(nn.Module):
     def Dropout(self, layer, i, x, train, rng, _):
         if not train:
             return x
-        mask = get_ops("reference").dropout_mask(rng, np.empty(tuple(x.shape)), layer.rate)
+        key = int(rng.integers(2**64, dtype=np.uint64))
+        mask = get_ops("reference").dropout(np.ones(tuple(x.shape)), layer.rate, key)
         return x * torch.tensor(mask)
 
     def ZeroPad2D(self, layer, i, x, *_):

@@ -15,6 +15,8 @@ class ReLU(Layer):
     NaN is not hidden: neither in x, nor in dy where x > 0.
     """
 
+    by_example = True
+
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return max(x, 0) and its pullback."""
         ops = ctx.ops
@@ -29,6 +31,8 @@ class ReLU(Layer):
 @dataclass(frozen=True)
 class LeakyReLU(Layer):
     """y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number."""
+
+    by_example = True
 
     slope: float
 
@@ -49,6 +53,8 @@ class LeakyReLU(Layer):
 class Tanh(Layer):
     """y = tanh x;  dx = dy (1 - y^2)."""
 
+    by_example = True
+
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return tanh x and its pullback."""
         y = ctx.ops.xp.tanh(x)
@@ -67,6 +73,8 @@ class Sigmoid(Layer):
     so that log D is never the logarithm of a rounded number.
     """
 
+    by_example = True
+
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return sigma(x) and its pullback."""
         y = ctx.ops.sigmoid(x)
@@ -81,6 +89,8 @@ class Sigmoid(Layer):
 class Softplus(Layer):
     """y = log(1 + e^x);  dx = dy / (1 + e^-x)."""
 
+    by_example = True
+
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return log(1 + e^x) and its pullback."""
         ops = ctx.ops
@@ -94,6 +104,8 @@ class Softplus(Layer):
 @dataclass(frozen=True)
 class Softmax(Layer):
     """y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k)."""
+
+    by_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return the softmax and its pullback."""

@@ -1,8 +1,8 @@
 """What a layer is: a description, a forward pass, and the pullback that the forward pass returns."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,16 @@ class Context:
     rng: np.random.Generator | None = None
     state: MutableMapping[str, Array] | None = None  # running statistics, written in place
     update_state: bool = True
+    groups: int = 1
+    """The batch is this many of equal size, one after the other: batch statistics and dropout are each's own."""
+    drawn: Iterator[list[int]] | None = None  # keys that were drawn before the first layer ran
+
+    def keys(self) -> list[int]:
+        """Draw a key of 64 bits for each group."""
+        if self.drawn is not None:
+            return next(self.drawn)
+        assert self.rng is not None  # noqa: S101  (a layer asks when it has one)
+        return [int(self.rng.integers(2**64, dtype=np.uint64))]
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,9 @@ class Parameter:
 @dataclass(frozen=True)
 class Layer:
     """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able."""
+
+    by_example: ClassVar[bool] = False
+    """Whether y_n depends on x_n alone, or the layer heeds ``ctx.groups``: then several batches can run as one."""
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name, in the order of theta."""

@@ -24,6 +24,8 @@ from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
 class _Convolution(Layer):
     """What both layers are described by.  Sizes are an int or one a axis, (vertical, horizontal)."""
 
+    by_example = True
+
     c_in: int
     c_out: int
     kernel_size: Size

@@ -24,6 +24,8 @@ class Dense(Layer):
     Without `bias`, y = x W.  W starts Glorot-uniform and b at zero, as in Keras.
     """
 
+    by_example = True
+
     n_in: int
     n_out: int
     _: KW_ONLY

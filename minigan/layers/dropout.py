@@ -15,6 +15,8 @@ class Dropout(Layer):
     inference, or with rate 0), y is x itself, not a copy.
     """
 
+    by_example = True
+
     rate: float
 
     def __post_init__(self) -> None:
@@ -26,9 +28,13 @@ class Dropout(Layer):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
         if ctx.rng is None:
             raise ValueError(f"{self}: training needs forward(..., rng=np.random.Generator), got rng=None")
-        mask = ctx.ops.dropout_mask(ctx.rng, x, scalar(self.rate, x.dtype))
+        ops, rate, keys = ctx.ops, scalar(self.rate, x.dtype), ctx.keys()
+
+        def masked(v: Array) -> Array:
+            parts = [ops.dropout(part, rate, key) for part, key in zip(ops.xp.split(v, len(keys)), keys, strict=True)]
+            return parts[0] if len(parts) == 1 else ops.xp.concatenate(parts)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            return dy * mask if need_dx else None  # dL/dx = mask dy
+            return masked(dy) if need_dx else None  # dL/dx = mask dy: the same keys, the same mask
 
-        return x * mask, backward
+        return masked(x), backward

@@ -23,6 +23,8 @@ class BatchNorm(Layer):
     ``BatchNorm.keras(channels)`` has the four defaults of Keras: eps 1e-3, momentum 0.99 on the old value, biased.
     """
 
+    by_example = True
+
     channels: int
     _: KW_ONLY
     eps: float = 1e-5
@@ -65,7 +67,9 @@ class BatchNorm(Layer):
         """Normalise with the batch (train) or with the running statistics."""
         if x.shape[-1] != self.channels or x.ndim < 2:
             raise ShapeError(f"{self}: x has shape {x.shape}; accepted: (N, ..., {self.channels})")
-        return self._train(p, x, ctx) if ctx.train else self._infer(p, x, ctx)
+        if not ctx.train:
+            return self._infer(p, x, ctx)
+        return self._train(p, x, ctx) if ctx.groups == 1 else self._train_groups(p, x, ctx)
 
     def _train(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma = ctx.ops, p["gamma"]
@@ -89,6 +93,18 @@ class BatchNorm(Layer):
             return (gamma * inverse) * (dy - sum_dy / M - x_hat * (sum_dy_x / M))
 
         return gamma * x_hat + p["beta"], backward
+
+    def _train_groups(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Each group with its own statistics, which go into the running ones in turn."""
+        xp = ctx.ops.xp
+        passes = [self._train(p, part, ctx) for part in xp.split(x, ctx.groups)]
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            parts = zip(passes, xp.split(dy, len(passes)), strict=True)
+            dx = [back(part, g, need_dx=need_dx) for (_, back), part in parts]
+            return xp.concatenate(dx) if need_dx else None
+
+        return xp.concatenate([y for y, _ in passes]), backward
 
     def _infer(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma, state = ctx.ops, p["gamma"], ctx.state

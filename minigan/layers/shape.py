@@ -12,6 +12,8 @@ from minigan.ops import Array
 class Flatten(Layer):
     """y = x as (N, -1).    x (N, ...)"""
 
+    by_example = True
+
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> (product,)."""
         return (math.prod(shape),)
@@ -24,6 +26,8 @@ class Flatten(Layer):
 @dataclass(frozen=True)
 class Reshape(Layer):
     """y = x as (N, *shape).    x (N, ...)"""
+
+    by_example = True
 
     shape: Shape
 

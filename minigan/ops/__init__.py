@@ -3,6 +3,7 @@
 ``reference`` (the definition of correct, every dtype), ``cpu``, ``cuda``.
 """
 
+import functools
 import importlib
 from typing import Any, cast
 
@@ -19,20 +20,25 @@ class BackendUnavailable(RuntimeError):
     """A backend that exists but cannot run here."""
 
 
-def get_ops(ops: str | Ops) -> Ops:
+def get_ops(ops: str | Ops, **options: Any) -> Ops:
     """Return the backend called `ops` ("reference", "cpu" or "cuda"); a backend is returned as it is.
 
+    `options` are the backend's own: ``get_ops("cpu", threads=1, accuracy="exact")`` (`minigan.ops.cpu.CPU`).
     Raises ValueError for an unknown name and BackendUnavailable for one that cannot run here.
 
     >>> get_ops("reference").name
     'reference'
     """
     if not isinstance(ops, str):
+        _require_no_options(options, "a backend")
         return ops
     if ops not in BACKENDS:
         raise ValueError(unknown("ops", ops, BACKENDS))
     if ops == "cuda":
         raise BackendUnavailable(_why_no_cuda())
+    if ops == "cpu":
+        return _default_cpu() if not options else _cpu(**options)
+    _require_no_options(options, f"ops={ops!r}")
     return cast(Ops, importlib.import_module(f"minigan.ops.{ops}"))
 
 
@@ -50,6 +56,22 @@ def ops_of(array: Any) -> Ops:
         if backend:
             return get_ops(backend)
     raise TypeError(f"{type(array).__name__} given; accepted: an array of {' or '.join(_BACKEND_OF)}")
+
+
+def _cpu(**options: Any) -> Ops:
+    from minigan.ops.cpu import CPU
+
+    return CPU(**options)
+
+
+@functools.cache
+def _default_cpu() -> Ops:
+    return _cpu()
+
+
+def _require_no_options(options: dict[str, Any], what: str) -> None:
+    if options:
+        raise TypeError(f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu'")
 
 
 def _why_no_cuda() -> str:

@@ -1,8 +1,8 @@
 """The signatures that every backend has."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from minigan.ops.geometry import Geometry
@@ -19,10 +19,15 @@ class Ops(Protocol):
     """
 
     name: str
+    fused: bool
+    """Whether networks hand it runs of layers as one (`minigan.fusion`), and real and fake as one batch."""
 
     @property
     def xp(self) -> Any:
         """The array module: numpy or cupy."""
+
+    def session(self) -> AbstractContextManager[None]:
+        """A block around many operations, which spares each of them what they would set up alike."""
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """x W + b."""
@@ -57,8 +62,8 @@ class Ops(Protocol):
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Mean and biased variance over all axes but the last."""
 
-    def dropout_mask(self, rng: np.random.Generator, x: Array, rate: float) -> Array:
-        """0 with probability rate, else 1 / (1 - rate)."""
+    def dropout(self, x: Array, rate: float, key: int) -> Array:
+        """x times a mask that the key decides: 0 with probability rate, else 1 / (1 - rate)."""
 
     def adam(
         self,

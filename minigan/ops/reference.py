@@ -6,6 +6,8 @@ balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs
 (``float32 * np.float64`` would be float64).
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 
 from minigan.ops.geometry import Geometry
@@ -13,7 +15,13 @@ from minigan.ops.objects import zero_like
 from minigan.ops.protocol import Array
 
 name = "reference"
+fused = False
 xp = np
+
+
+def session() -> AbstractContextManager[None]:
+    """Nothing to set up."""
+    return nullcontext()
 
 
 def real(x: Array) -> Array:
@@ -113,13 +121,33 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mu, (centred * centred).sum(axis=0) / n
 
 
-def dropout_mask(rng: np.random.Generator, x: Array, rate: float) -> Array:
-    """mask = 1/(1 - rate) with probability 1 - rate, else 0; like x in shape and dtype.
+def dropout(x: Array, rate: float, key: int) -> Array:
+    """y_i = x_i / (1 - rate) where keep_i, else 0 x_i;  keep_i = (hash(i, key) >= rate 2^32), i = 0, 1, ... in C order.
 
-    The uniform numbers are float32 whatever the dtype of x, so one seed gives one mask.
+    One key of 64 bits gives one mask, whatever the dtype, backend and number of threads, forwards and backwards: no
+    mask is stored.
     """
-    keep = rng.random(x.shape, dtype=np.float32) >= rate
-    return keep.astype(x.dtype) / (1 - rate)
+    i = np.arange(x.size, dtype=np.uint64).astype(np.uint32).reshape(x.shape)
+    keep = dropout_hash(i, key) >= dropout_threshold(rate)
+    return x * (keep.astype(x.dtype) / (1 - rate))
+
+
+def dropout_threshold(rate: float) -> np.uint32:
+    """The least hash that is kept: rate 2^32, rounded."""
+    return np.uint32(min(round(rate * 2**32), 2**32 - 1))
+
+
+def dropout_hash(i: Array, key: int) -> Array:
+    """A hash of 32 bits of the counter i (uint32, modulo 2^32) and the key (64 bits).
+
+    Multiplications by odd numbers and shifts downwards, in the manner of MurmurHash3's finaliser (Appleby 2011) with
+    the constants that Wellons 2018 found by search ("Prospecting for hash functions"); the key enters twice.
+    """
+    h = i * np.uint32(0x9E3779B1) ^ np.uint32(key & 0xFFFFFFFF)
+    h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D)
+    h = (h ^ h >> np.uint32(15)) * np.uint32(0x846CA68B)
+    h = (h ^ h >> np.uint32(16) ^ np.uint32(key >> 32 & 0xFFFFFFFF)) * np.uint32(0x85EBCA6B)
+    return h ^ h >> np.uint32(13)
 
 
 def adam(

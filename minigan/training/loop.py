@@ -160,7 +160,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
     while run.iteration < run.iterations and run.stop is None:
         try:
             # Overflow is looked for below, once an iteration: in the losses, D's outputs and what training changed.
-            with interrupts.cuttable(), np.errstate(all="ignore"):
+            with interrupts.cuttable(), np.errstate(all="ignore"), gan.D.ops.session():
                 metrics = measure(gan, run.experiment.play())
             _require_finite(run, metrics)
         except BaseException:  # somewhere in an iteration: both players go back to its beginning

@@ -1,0 +1,98 @@
+"""The CPU backend: the reference's results, faster.
+
+Each function replaces one of ``minigan.ops.reference`` for real floating arrays (float32, float64) and hands every
+other dtype back to it.  Work is cut into parts that a pool of threads runs (`minigan.ops.cpu.pool`).  Where numba is
+installed (the extra ``fast``), compiled bodies replace the NumPy ones.
+"""
+
+import importlib.util
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from minigan._names import unknown
+from minigan.ops import reference
+from minigan.ops.cpu import direct, elementwise
+from minigan.ops.cpu.blas import one_thread
+from minigan.ops.cpu.pool import Job, default_threads, pool
+from minigan.ops.geometry import Geometry
+from minigan.ops.protocol import Array
+
+__all__ = ["ACCURACIES", "CPU"]
+
+ACCURACIES = ("exact", "balanced", "fast")
+
+
+class CPU:
+    """``get_ops("cpu", threads=..., accuracy=..., compiled=...)``.
+
+    threads   how many threads work on one array operation; default: MINIGAN_THREADS, else the cores.  The result does
+              not depend on it.
+    accuracy  of float32 convolutions: "exact" (direct sums only), "balanced" (the default: also F(2) of Winograd's
+              family, as accurate as direct sums to a small factor), "fast" (also F(4), about ten times less accurate)
+    compiled  True: numba's bodies; False: NumPy's; None (the default): numba's where it is installed
+    """
+
+    name = "cpu"
+    fused = True
+    xp = np
+
+    def __init__(self, *, threads: int | None = None, accuracy: str = "balanced", compiled: bool | None = None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads must be a whole number >= 1, got {threads!r}")
+        if accuracy not in ACCURACIES:
+            raise ValueError(unknown("accuracy", accuracy, ACCURACIES))
+        numba = importlib.util.find_spec("numba") is not None
+        if compiled and not numba:
+            raise ValueError("compiled=True needs numba, which is not installed: pip install 'minigan[fast]'")
+        self.threads = default_threads() if threads is None else threads
+        self.accuracy = accuracy
+        self.compiled = numba if compiled is None else compiled
+
+    def each(self, job: Job, n: int) -> None:
+        """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
+        pool.each(job, n, self.threads)
+
+    def session(self) -> AbstractContextManager[None]:
+        """BLAS on one thread for as long as the block lasts, so that each operation in it need not ask for it."""
+        return one_thread
+
+    def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
+        """y = x W + b."""
+        with one_thread:
+            return elementwise.affine(x, W, b)
+
+    def sum_rows(self, x: Array) -> Array:
+        """Sum over all axes but the last."""
+        with one_thread:
+            return elementwise.sum_rows(x)
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Mean and biased variance over all axes but the last."""
+        with one_thread:
+            return elementwise.moments(x)
+
+    def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """The correlation of large images x with W, + b: small images."""
+        with one_thread:
+            return direct.correlate(x, W, geometry, b)
+
+    def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """Its adjoint in x: from small images y to large ones, + b."""
+        with one_thread:
+            return direct.correlate_adjoint(y, W, geometry, b)
+
+    def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
+        """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
+        with one_thread:
+            return direct.correlate_weights(x, y, geometry)
+
+    relu = staticmethod(elementwise.relu)
+    relu_backward = staticmethod(elementwise.relu_backward)
+    sigmoid = staticmethod(elementwise.sigmoid)
+    softplus = staticmethod(elementwise.softplus)
+    softplus_sigmoid = staticmethod(elementwise.softplus_sigmoid)
+    dropout = staticmethod(reference.dropout)
+    adam = staticmethod(reference.adam)
+    rmsprop = staticmethod(reference.rmsprop)
+    momentum = staticmethod(reference.momentum)

@@ -1,0 +1,46 @@
+"""BLAS on one thread: while the pool's workers run, and so that a result does not depend on the number of cores."""
+
+import threading
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _OneThread:
+    """``with one_thread:`` BLAS uses one thread until the outermost block ends; then as many as before.
+
+    Entering again inside is free.  The setting is the process's: a product that another thread of the caller starts
+    meanwhile runs on one thread too.
+    """
+
+    def __init__(self) -> None:
+        self._libraries: list[Any] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock, self._depth = threading.Lock(), 0
+        self._before: list[int | None] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth > 1:
+                return
+            if self._libraries is None:
+                self._libraries = list(ThreadpoolController().select(user_api="blas").lib_controllers)
+            self._before = [library.get_num_threads() for library in self._libraries]
+            self._set([1] * len(self._libraries))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._set(self._before)
+
+    def _set(self, numbers: list[Any]) -> None:
+        for library, before, number in zip(self._libraries or [], self._before, numbers, strict=True):
+            if before not in (None, 1):
+                library.set_num_threads(number)
+
+
+one_thread = _OneThread()
