@@ -1,0 +1,11 @@
+"""How the compiled bodies are compiled.  Only modules that are imported where numba is there import this one.
+
+Compiled once for each dtype, kept on disk beside the module (or in NUMBA_CACHE_DIR); without the interpreter's lock, so
+that the pool's threads run them at the same time.  Of the "fast" rules of arithmetic only contraction is allowed (a
+multiplication and an addition may round once): infinities and NaN stay what they are, and sums keep their order.
+"""
+
+import numba
+
+kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath={"contract"})
