@@ -4,7 +4,7 @@ Layers are defined one at a time; a fused stage computes what its members would,
 implementation detail of ``Network.forward``: descriptions, parameters and state are the members'.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,24 @@ class Fused(Layer):
         return next((state for state in states if state), {})
 
 
-RULES: tuple[Any, ...] = ()
-"""Functions (layers, ops) -> (fused layer, how many of the layers it takes), or None."""
+Rule = Callable[[Sequence[Layer], Ops], tuple[Fused, int] | None]
+"""(layers, ops) -> the fused layer, and how many of the layers it takes from the front; or None."""
+
+
+def rules() -> tuple[Rule, ...]:
+    """Return the rules; the first that fits is taken.  They build on this module, and so are imported late."""
+    from minigan.fused_small import small_chain
+
+    return (small_chain,)
 
 
 def fused(layers: Sequence[Layer], ops: Ops, dtype: np.dtype[Any]) -> list[tuple[Layer, int, int]]:
     """Cut the layers into stages (layer, first, last + 1)."""
-    stages, at = [], 0
-    rules = RULES if ops.fused and dtype in (np.float32, np.float64) else ()
+    stages: list[tuple[Layer, int, int]] = []
+    at = 0
+    usable = rules() if ops.fused and dtype in (np.float32, np.float64) else ()
     while at < len(layers):
-        found = next(filter(None, (rule(layers[at:], ops) for rule in rules)), None)
+        found = next(filter(None, (rule(layers[at:], ops) for rule in usable)), None)
         layer, n = found or (layers[at], 1)
         stages.append((layer, at, at + n))
         at += n

@@ -70,16 +70,15 @@ class _CrossEntropy:
         f_real = f_fake = scalar(self.factor, s_real.dtype)
         if self.pooled:
             f_real, f_fake = (2 * f_real * n / (n_real + n_fake) for n in (n_real, n_fake))
-        cost_real, slope_real = ops.softplus_sigmoid(-s_real)
-        cost_fake, slope_fake = ops.softplus_sigmoid(s_fake)
-        value = f_real * _mean(cost_real) + f_fake * _mean(cost_fake)
-        return value, -f_real * slope_real / n_real, f_fake * slope_fake / n_fake
+        cost_real, ds_real = ops.mean_softplus(s_real, -1, f_real)
+        cost_fake, ds_fake = ops.mean_softplus(s_fake, 1, f_fake)
+        return cost_real + cost_fake, ds_real, ds_fake
 
     def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return factor mean softplus(-s) for real s, factor mean softplus(s) for fake s, and its gradient."""
-        n, sign, f = _size(s), -1 if real else 1, scalar(self.factor, s.dtype)
-        cost, slope = (ops_of(s) if ops is None else ops).softplus_sigmoid(sign * s)
-        return f * _mean(cost), sign * f * slope / n
+        _size(s)
+        ops = ops_of(s) if ops is None else ops
+        return ops.mean_softplus(s, -1 if real else 1, scalar(self.factor, s.dtype))
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = sigma(s)."""
@@ -96,9 +95,9 @@ class Minimax(_CrossEntropy):
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G = factor_G mean log(1 - D) and its gradient."""
-        n, f = _size(s_fake), scalar(self.factor_G, s_fake.dtype)
-        cost, slope = (ops_of(s_fake) if ops is None else ops).softplus_sigmoid(s_fake)
-        return -f * _mean(cost), -f * slope / n
+        _size(s_fake)
+        ops = ops_of(s_fake) if ops is None else ops
+        return ops.mean_softplus(s_fake, 1, -scalar(self.factor_G, s_fake.dtype))
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,9 @@ class NonSaturating(_CrossEntropy):
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G = -factor_G mean log D and its gradient."""
-        n, f = _size(s_fake), scalar(self.factor_G, s_fake.dtype)
-        cost, slope = (ops_of(s_fake) if ops is None else ops).softplus_sigmoid(-s_fake)
-        return f * _mean(cost), -f * slope / n
+        _size(s_fake)
+        ops = ops_of(s_fake) if ops is None else ops
+        return ops.mean_softplus(s_fake, -1, scalar(self.factor_G, s_fake.dtype))
 
 
 @dataclass(frozen=True)
@@ -164,10 +163,6 @@ def _size(s: Array) -> int:
     return len(s)
 
 
-def _mean(x: Array) -> Value:
-    return x.sum() / len(x)
-
-
 def _difference(s: Array) -> Array:
     if s.ndim != 2 or s.shape[1] != 2 or len(s) == 0:
         raise ShapeError(f"logits have shape {s.shape}; accepted: (N, 2) with N >= 1")
@@ -200,7 +195,7 @@ def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) ->
     shifted = s - real(s).max(axis=1, keepdims=True)
     e = xp.exp(shifted)
     total = e.sum(axis=1, keepdims=True)
-    value = _mean(xp.log(total[:, 0]) - shifted[rows, labels])
+    value = (xp.log(total[:, 0]) - shifted[rows, labels]).sum() / n
     ds = e / total  # softmax(s)
     ds[rows, labels] -= 1
     return value, ds / n

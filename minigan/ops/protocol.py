@@ -59,6 +59,9 @@ class Ops(Protocol):
     def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
         """log(1 + exp(x)) and its derivative 1 / (1 + exp(-x)), which share an exponential."""
 
+    def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
+        """weight mean softplus(sign s) and its gradient."""
+
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Mean and biased variance over all axes but the last."""
 

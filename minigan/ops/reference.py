@@ -7,6 +7,7 @@ balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +108,13 @@ def softplus(x: Array) -> Array:
 def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
     """log(1 + e^x) and its derivative sigma(x)."""
     return softplus(x), sigmoid(x)
+
+
+def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
+    """weight / N sum_n log(1 + e^(sign s_n)) and its gradient, sign weight sigma(sign s_n) / N.    s (N,) or (N, 1)"""
+    n = len(s)
+    cost, slope = softplus_sigmoid(sign * s)
+    return weight * (cost.sum() / n), sign * weight * slope / n
 
 
 def moments(x: Array) -> tuple[Array, Array]:

@@ -7,12 +7,13 @@ installed (the extra ``fast``), compiled bodies replace the NumPy ones.
 
 import importlib.util
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
 from minigan._names import unknown
 from minigan.ops import reference
-from minigan.ops.cpu import direct, elementwise
+from minigan.ops.cpu import direct, elementwise, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.pool import Job, default_threads, pool
 from minigan.ops.geometry import Geometry
@@ -72,6 +73,22 @@ class CPU:
         with one_thread:
             return elementwise.moments(x)
 
+    def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
+        """weight mean softplus(sign s) and its gradient."""
+        if self.compiled and s.dtype in small.REAL:
+            return small.mean_softplus(s, sign, weight)
+        n = len(s)
+        cost, slope = self.softplus_sigmoid(sign * s)
+        return weight * (cost.sum() / n), sign * weight * slope / n
+
+    def adam(
+        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
+    ) -> None:
+        """One update of Adam, in place."""
+        alone = self.compiled and theta.size <= small.ALONE and theta.dtype in small.REAL and g.dtype == theta.dtype
+        update = small.adam if alone else reference.adam
+        update(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """The correlation of large images x with W, + b: small images."""
         with one_thread:
@@ -93,6 +110,5 @@ class CPU:
     softplus = staticmethod(elementwise.softplus)
     softplus_sigmoid = staticmethod(elementwise.softplus_sigmoid)
     dropout = staticmethod(reference.dropout)
-    adam = staticmethod(reference.adam)
     rmsprop = staticmethod(reference.rmsprop)
     momentum = staticmethod(reference.momentum)
