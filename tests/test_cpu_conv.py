@@ -1,6 +1,6 @@
-"""The CPU's bodies of the three correlations: chunks, shortcuts, the turned kernel, and what goes to the reference."""
+"""The CPU's bodies of the three correlations: parts, shortcuts, the turned kernel, and what goes to the reference."""
 
-import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,16 +11,21 @@ from images import convolutions, pools, resizings, transposes
 
 import minigan as mg
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import direct as cpu_conv
+from minigan.ops.cpu import direct
+from minigan.ops.geometry import Geometry
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def agree(layer, shape, n, seed):
+COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
+
+
+def agree(layer, shape, n, seed, *, compiled=None, **options):
     """Both backends in both floating types."""
+    cpu = get_ops("cpu", compiled=compiled, **options)
     for dtype, rtol in (("float64", 1e-13), ("float32", 3e-5)):
         runs = []
-        for ops in ("cpu", "reference"):
+        for ops in (cpu, "reference"):
             net, rng = network(layer, ops=ops, seed=seed).astype(dtype), np.random.default_rng(seed)
             x = rng.standard_normal((n, *shape)).astype(dtype)
             runs.append(everything(net, x, rng.standard_normal((n, *layer.output_shape(shape))).astype(dtype)))
@@ -31,30 +36,58 @@ def agree(layer, shape, n, seed):
             np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * max(1, np.abs(want).max(initial=0)))
 
 
+@pytest.mark.parametrize("compiled", COMPILED)
 @given(st.one_of(convolutions(), transposes(), pools(), resizings()), st.integers(1, 4), SEEDS)
-def test_backends_agree(layer_and_shape, n, seed):
-    agree(*layer_and_shape, n, seed)
+def test_backends_agree(compiled, layer_and_shape, n, seed):
+    agree(*layer_and_shape, n, seed, compiled=compiled)
 
 
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_no_images(compiled):
+    """A network refuses an empty batch; the functions give empty images, and dW = 0."""
+    cpu = get_ops("cpu", compiled=compiled)
+    geometry, W = mg.Conv2D(2, 3, 2).geometry((4, 3)), np.ones((2, 2, 2, 3))
+    x, y = np.ones((0, 4, 3, 2)), np.ones((0, 3, 2, 3))
+    assert cpu.correlate(x, W, geometry).shape == y.shape
+    assert cpu.correlate_adjoint(y, W, geometry).shape == x.shape
+    np.testing.assert_array_equal(cpu.correlate_weights(x, y, geometry), 0 * W)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("images", [1, 2, 3])
-def test_chunks_of_images(name, images, monkeypatch):
-    """7 images at 1, 2 or 3 a chunk, so that the last chunk is smaller."""
-    (layer, shape), at_a_time = IMAGES[name], []
-    chunks = cpu_conv._chunks
+def test_parts_of_images(name, images, compiled, monkeypatch):
+    """7 images in parts of 1, 2 or 3, so that the last part is smaller; several partial sums of dW."""
+    (layer, shape), seen = IMAGES[name], []
 
-    def some(n, geometry, C, itemsize):
-        patches = itemsize * C * math.prod(geometry.kernel) * math.prod(geometry.small)
-        monkeypatch.setattr(cpu_conv, "CHUNK", images * patches)
-        found = list(chunks(n, geometry, C, itemsize))
-        at_a_time.append([s.indices(n) for s in found])
-        return found
+    def some(n, *rest):
+        seen.append(n)
+        return direct.pieces(n, images)
 
-    monkeypatch.setattr(cpu_conv, "_chunks", some)
-    agree(layer, shape, 7, 0)
-    want = [(i, min(i + images, 7), 1) for i in range(0, 7, images)]
-    assert all(found == want for found in at_a_time)
-    assert bool(at_a_time) == (layer.parameters() != {} and name != "conv 1x1")
+    monkeypatch.setattr(direct, "_parts", some)
+    agree(layer, shape, 7, 0, compiled=compiled)
+    assert set(seen) == ({7} if layer.parameters() else set())
+
+
+@given(st.integers(1, 70), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(1, 40))
+def test_parts_cover_all_images_once_and_are_large_enough(n, h, w, C, O):
+    geometry = Geometry((h + 2, w + 2), (h, w), (3, 3), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    parts = direct._parts(n, geometry, C, O, 4)
+    assert [i for part in parts for i in range(n)[part]] == list(range(n))
+    sizes = [part.stop - part.start for part in parts]
+    assert sizes[0] == max(sizes)
+    assert len(sizes) == 1 or sizes[0] * h * w >= direct.ROWS / 2  # equal parts of a number that ROWS allows
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("group", [1, 1 << 11, 1 << 20])
+@pytest.mark.parametrize("name", IMAGES)
+def test_large_weight_gradients_by_rows(name, group, compiled, monkeypatch):
+    """One image, a few, or all of their patches at a time."""
+    (layer, shape) = IMAGES[name]
+    monkeypatch.setattr(direct, "PARTIAL", 1)
+    monkeypatch.setattr(direct, "GROUP", group)
+    agree(layer, shape, 7, 0, compiled=compiled)
 
 
 def refuse(*args, **kwargs):
@@ -62,7 +95,7 @@ def refuse(*args, **kwargs):
 
 
 def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
-    monkeypatch.setattr(cpu_conv, "as_strided", refuse)
+    monkeypatch.setattr(direct.patches, "gather", refuse)
     agree(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
     agree(mg.ConvTranspose2D(3, 4, 1), (4, 5, 3), 3, 0)
     for layer in (mg.Conv2D(3, 4, 1, padding=1), mg.Conv2D(3, 4, 1, stride=2), mg.Conv2D(3, 4, (2, 1))):
@@ -88,7 +121,7 @@ def test_one_by_one_with_output_padding_is_no_shortcut():
 )
 def test_at_stride_one_the_adjoint_is_a_correlation_with_the_turned_kernel(turns, layer):
     agree(layer, (6, 5, 2), 2, 0)
-    assert (cpu_conv._turned(layer.geometry((6, 5))) is not None) == turns
+    assert (direct.turned_geometry(layer.geometry((6, 5))) is not None) == turns
 
 
 @given(st.one_of(convolutions(), transposes()))
@@ -97,7 +130,7 @@ def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
     """Patches are strided views, which know no bounds: of the layer's geometry and of its turned one."""
     layer, shape = layer_and_shape
     geometry = layer.geometry(shape[:2])
-    turned = cpu_conv._turned(geometry)
+    turned = direct.turned_geometry(geometry)
     for g in (geometry, turned) if turned else (geometry,):
         assert g.small[0] >= 1 <= g.small[1]
         for _, _, rows, columns in g.taps:

@@ -32,6 +32,9 @@ class Ops(Protocol):
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """x W + b."""
 
+    def product(self, x: Array, y: Array) -> Array:
+        """x^T y: the weight gradient of an affine map."""
+
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""
 

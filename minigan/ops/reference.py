@@ -36,6 +36,11 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
     return y if b is None else y + b
 
 
+def product(x: Array, y: Array) -> Array:
+    """x^T y.    x (N, I)   y (N, O)   (I, O)"""
+    return x.T @ y
+
+
 def sum_rows(x: Array) -> Array:
     """s_c = sum over all axes but the last.    x (..., C)   s (C,)"""
     return x.reshape(-1, x.shape[-1]).sum(axis=0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan._names import unknown
 from minigan.ops import reference
-from minigan.ops.cpu import direct, elementwise, small
+from minigan.ops.cpu import convolution, elementwise, gemm, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.pool import Job, default_threads, pool
 from minigan.ops.geometry import Geometry
@@ -61,7 +61,12 @@ class CPU:
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b."""
         with one_thread:
-            return elementwise.affine(x, W, b)
+            return gemm.affine(x, W, b, self)
+
+    def product(self, x: Array, y: Array) -> Array:
+        """x^T y."""
+        with one_thread:
+            return gemm.product(x, y, self)
 
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""
@@ -91,18 +96,15 @@ class CPU:
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """The correlation of large images x with W, + b: small images."""
-        with one_thread:
-            return direct.correlate(x, W, geometry, b)
+        return convolution.correlate(x, W, geometry, b, self)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """Its adjoint in x: from small images y to large ones, + b."""
-        with one_thread:
-            return direct.correlate_adjoint(y, W, geometry, b)
+        return convolution.correlate_adjoint(y, W, geometry, b, self)
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
         """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
-        with one_thread:
-            return direct.correlate_weights(x, y, geometry)
+        return convolution.correlate_weights(x, y, geometry, self)
 
     relu = staticmethod(elementwise.relu)
     relu_backward = staticmethod(elementwise.relu_backward)

@@ -1,103 +1,152 @@
 """Correlations as matrix products over patches, a few images at a time.
 
-A patch is a row of kh kw C numbers, and NHWC keeps kw C of them together in memory: gathering patches copies runs, and
-the product is one GEMM of the pixels by O.  Chunks of images keep the patches in the cache and the memory small.
+Parts of whole images keep the patches in the cache and the memory small; a part has at least ROWS rows of patches, so
+that the product is worth its name.
 """
 
-from collections.abc import Iterator
+import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from minigan.ops import reference
+from minigan.ops.cpu import gemm, patches
+from minigan.ops.cpu.scratch import scratch
+from minigan.ops.cpu.team import Team, pieces
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Bytes of patches at a time."""
+ROWS = 200
+"""Rows of patches at a time, at least."""
+WORK = 1 << 21
+"""Multiplications of a part, about: enough for a thread, and few enough for several parts in a small layer."""
+PARTIAL = 1 << 20
+"""Entries of a weight gradient of which several partial sums may be kept; a larger one is cut by rows instead."""
+GROUP = 1 << 25
+"""Bytes of patches at a time of such a larger one."""
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-    """y = patches(x) W + b."""
-    if x.dtype.kind != "f" or x.dtype != W.dtype:
-        return reference.correlate(x, W, geometry, b)
-    y = np.empty((len(x), *geometry.small, W.shape[3]), dtype=x.dtype)
-    matrix = W.reshape(-1, W.shape[3])
-    for some, patches in _patches(x, geometry):
-        np.matmul(patches, matrix, out=y[some].reshape(-1, W.shape[3]))
-    if b is not None:
-        y += b
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+    """y = patches(x) W + b, the bias added to each part while it is in the cache."""
+    O = W.shape[3]
+    y = np.empty((len(x), *geometry.small, O), dtype=x.dtype)
+    matrix = W.reshape(-1, O)
+    parts = _parts(len(x), geometry, x.shape[3], O, x.itemsize)
+
+    def job(i: int) -> None:
+        out = y[parts[i]].reshape(-1, O)
+        np.matmul(_patches(x[parts[i]], geometry, team), matrix, out=out)
+        if b is not None:
+            out += b
+
+    team.each(job, len(parts))
     return y
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
     """x = the sum of y W^T over the patches that a pixel lies in, + b.
 
-    At stride 1 this gathers: it is a correlation of y with the kernel turned by half a turn.  Otherwise patches are
-    added into place.
+    At stride 1 it may gather instead: it is the correlation of y with the kernel turned by half a turn, whose patches
+    have O channels and not C.  The smaller ones are taken.
     """
-    if y.dtype.kind != "f" or y.dtype != W.dtype:
-        return reference.correlate_adjoint(y, W, geometry, b)
-    turned = _turned(geometry)
-    if turned is not None:
-        return correlate(y, np.ascontiguousarray(W[::-1, ::-1].swapaxes(2, 3)), turned, b)
     (kh, kw), C, O = geometry.kernel, W.shape[2], W.shape[3]
-    inside, matrix = geometry.inside, W.reshape(-1, O).T
+    turned = turned_geometry(geometry)
+    if turned is not None and O <= C:
+        return correlate(y, turned_weights(W), turned, b, team)
     x = np.empty((len(y), *geometry.large, C), dtype=y.dtype)
-    for some in _chunks(len(y), geometry, C, y.itemsize):
-        patches = (y[some].reshape(-1, O) @ matrix).reshape(-1, *geometry.small, kh, kw, C)
-        padded = np.zeros((len(patches), *geometry.padded, C), dtype=y.dtype)
-        for i, j, rows, columns in geometry.taps:
-            padded[:, rows, columns] += patches[:, :, :, i, j]
-        x[some] = padded[:, *inside]
-    if b is not None:
-        x += b
+    matrix, bias = W.reshape(-1, O).T, np.zeros(C, x.dtype) if b is None else b
+    parts = _parts(len(y), geometry, C, O, y.itemsize)
+
+    def job(i: int) -> None:
+        some = y[parts[i]].reshape(-1, O)
+        taken = scratch.array("patches", (len(some), kh * kw * C), y.dtype)
+        np.matmul(some, matrix, out=taken)
+        patches.scatter(taken, x[parts[i]], geometry, bias, compiled=team.compiled)
+
+    team.each(job, len(parts))
     return x
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry) -> Array:
-    """dW = patches(x)^T y."""
-    if x.dtype.kind != "f" or x.dtype != y.dtype:
-        return reference.correlate_weights(x, y, geometry)
-    O = y.shape[3]
-    dW = np.zeros((*geometry.kernel, x.shape[3], O), dtype=x.dtype)
-    matrix = dW.reshape(-1, O)
-    for some, patches in _patches(x, geometry):
-        matrix += patches.T @ y[some].reshape(-1, O)
+def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Array:
+    """dW = patches(x)^T y.
+
+    The parts' sums are added in the order of the parts: the same on any number of threads.
+    """
+    (kh, kw), C, O = geometry.kernel, x.shape[3], y.shape[3]
+    dW = np.empty((kh, kw, C, O), dtype=x.dtype)
+    if dW.size > PARTIAL and len(x):
+        _large_weights(x, y, geometry, dW.reshape(-1, O), team)
+        return dW
+    parts = _parts(len(x), geometry, C, O, x.itemsize)
+    sums = max(1, min(len(parts), 8, 4 * PARTIAL // max(1, dW.size)))
+    partial = scratch.array("partial", (sums, kh * kw * C, O), x.dtype)
+
+    def job(s: int) -> None:
+        total = partial[s]
+        total[...] = 0
+        for i in range(s, len(parts), sums):
+            total += _patches(x[parts[i]], geometry, team).T @ y[parts[i]].reshape(-1, O)
+
+    team.each(job, sums)
+    partial.sum(axis=0, out=dW.reshape(-1, O))
     return dW
 
 
-def _patches(x: Array, geometry: Geometry) -> Iterator[tuple[slice, Array]]:
-    """For a few images at a time: which, and their patches (n h w, kh kw C)."""
-    (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
-    (h, w), C = geometry.small, x.shape[3]
+def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Team) -> None:
+    """For a dW too large for partial sums: the patches of many images, then blocks of rows of dW."""
+    O = y.shape[3]
+    per = math.prod(geometry.small) * len(dW)  # of an image's patches
+    groups = pieces(len(x), max(1, GROUP // (per * x.itemsize)))
+    held = np.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
+    for number, group in enumerate(groups):
+        some = x[group]
+        rows = held[: len(some) * math.prod(geometry.small)]
+        parts = pieces(len(some), max(1, CHUNK // (per * x.itemsize)))
+        by_image = rows.reshape(len(some), -1, len(dW))
+
+        def take(i: int, some: Array = some, by_image: Array = by_image, parts: list[slice] = parts) -> None:
+            part = by_image[parts[i]]
+            patches.gather(some[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=team.compiled)
+
+        team.each(take, len(parts))
+        cotangent = y[group].reshape(-1, O)
+        blocks = pieces(len(dW), gemm.block(len(dW), 2 * len(rows) * dW.size))
+
+        def multiply(
+            i: int,
+            rows: Array = rows,
+            cotangent: Array = cotangent,
+            blocks: list[slice] = blocks,
+            first: bool = not number,
+        ) -> None:
+            left = rows[:, blocks[i]].T
+            if first:
+                np.matmul(left, cotangent, out=dW[blocks[i]])
+            else:
+                dW[blocks[i]] += left @ cotangent
+
+        team.each(multiply, len(blocks))
+
+
+def _patches(x: Array, geometry: Geometry, team: Team) -> Array:
+    """Return the patches (N h w, kh kw C) of a few images, in scratch."""
+    C = x.shape[3]
     if geometry.kernel == geometry.stride == (1, 1) and geometry.padded == geometry.large == geometry.small:
-        yield slice(len(x)), x.reshape(-1, C)
-        return
-    rows, columns = geometry.inside
-    for some in _chunks(len(x), geometry, C, x.itemsize):
-        part = x[some]
-        n = len(part)
-        padded = np.zeros((n, *geometry.padded, C), dtype=x.dtype)
-        padded[:, rows, columns] = part
-        image, row, column, item = padded.strides
-        if dw == 1:  # the taps of one row lie together: runs of kw C numbers
-            shape: tuple[int, ...] = (n, h, w, kh, kw * C)
-            strides: tuple[int, ...] = (image, sh * row, sw * column, dh * row, item)
-        else:
-            shape = (n, h, w, kh, kw, C)
-            strides = (image, sh * row, sw * column, dh * row, dw * column, item)
-        yield some, as_strided(padded, shape, strides, writeable=False).reshape(n * h * w, kh * kw * C)
+        return x.reshape(-1, C)
+    taken = scratch.array("patches", (len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
+    patches.gather(x, taken, geometry, compiled=team.compiled)
+    return taken
 
 
-def _chunks(images: int, geometry: Geometry, C: int, itemsize: int) -> Iterator[slice]:
-    size = itemsize * C * geometry.kernel[0] * geometry.kernel[1] * geometry.small[0] * geometry.small[1]
-    step = max(1, CHUNK // size)
-    for start in range(0, images, step):
-        yield slice(start, start + step)
+def _parts(images: int, geometry: Geometry, C: int, O: int, itemsize: int) -> list[slice]:
+    """Cut the images into equal parts of at most CHUNK bytes of patches and WORK operations, but at least ROWS rows."""
+    rows = math.prod(geometry.small)
+    taken = rows * C * math.prod(geometry.kernel)
+    step = max(1, min(CHUNK // (taken * itemsize), WORK // (taken * (O + 16))), -(-ROWS // rows))
+    return pieces(images, -(-images // -(-images // step)) if images else 1)
 
 
-def _turned(geometry: Geometry) -> Geometry | None:
+def turned_geometry(geometry: Geometry) -> Geometry | None:
     """Return the geometry of the adjoint as a correlation; None where it is not one (a stride, much padding).
 
     The padding after y is what the windows of all large pixels need: output_padding makes it more than before y.
@@ -113,3 +162,8 @@ def _turned(geometry: Geometry) -> Geometry | None:
         return None
     sides = padding[0], padding[1]
     return Geometry(geometry.small, geometry.large, geometry.kernel, (1, 1), geometry.dilation, sides)
+
+
+def turned_weights(W: Array) -> Array:
+    """Return the kernel turned by half a turn, its ends exchanged.    (kh, kw, C, O) -> (kh, kw, O, C)"""
+    return np.ascontiguousarray(W[::-1, ::-1].swapaxes(2, 3))

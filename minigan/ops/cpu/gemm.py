@@ -1,0 +1,93 @@
+"""Matrix products, cut into blocks of rows or columns of the result that the threads share.
+
+The blocks depend on the sizes alone, so the result does not depend on the number of threads.
+"""
+
+import math
+
+import numpy as np
+
+from minigan.ops.cpu import elementwise
+from minigan.ops.cpu.scratch import scratch
+from minigan.ops.cpu.team import Team, are_floats, pieces
+from minigan.ops.protocol import Array
+
+WORTH = 6e6
+"""Floating-point operations below which a product is not worth a second thread."""
+BLOCK = 4096
+"""Most columns of a block: what a product has written is still in the cache when the bias is added."""
+
+
+def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
+    """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
+    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(len(x), *W.shape):
+        return elementwise.affine(x, W, b)
+    y = np.empty((len(x), W.shape[1]), dtype=x.dtype)
+    _into(x, W, y, team, b)
+    return y
+
+
+def product(x: Array, y: Array, team: Team) -> Array:
+    """x^T y.    x (N, I)   y (N, O)   (I, O)"""
+    if not are_floats(x, y) or not _worth(len(x), x.shape[1], y.shape[1]):
+        return x.T @ y
+    out = np.empty((x.shape[1], y.shape[1]), dtype=x.dtype)
+    _into(x.T, y, out, team)
+    return out
+
+
+def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None) -> None:
+    """Out = a b + bias, the longer side of `out` cut into blocks."""
+    rows, columns = out.shape
+    by_rows = rows >= columns
+    blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
+
+    def job(i: int) -> None:
+        some = blocks[i]
+        part = out[some] if by_rows else out[:, some]
+        np.matmul(a[some] if by_rows else a, b if by_rows else b[:, some], out=part)
+        if bias is not None:
+            part += bias if by_rows else bias[some]
+
+    team.each(job, len(blocks))
+
+
+def batched(a: Array, b: Array, out: Array, team: Team, *, add: bool = False) -> None:
+    """Out_f = a_f b_f for each f, or with `add` out_f += a_f b_f.    a (F, T, K)   b (F, K, O)   out (F, T, O)
+
+    Few or large products are cut by rows, and those of few rows by columns, so that the threads end together; many
+    small ones are put together.
+    """
+    F, T, O = out.shape
+    flops = 2 * T * O * a.shape[2]
+    cuts = max(1, min(-(-32 // F), int(flops / WORTH)))
+    by_rows = T >= 384 or T >= O
+    size = _multiple(max(192 if by_rows else 128, -(-(T if by_rows else O) // cuts)))
+    blocks = pieces(T if by_rows else O, size)
+    parts = [(f, some) for f in range(F) for some in blocks]
+    together = max(1, int(WORTH / 2 * len(blocks) / max(1, flops)))
+
+    def job(i: int) -> None:
+        for f, some in parts[i * together : (i + 1) * together]:
+            left, right, into = (a[f, some], b[f], out[f, some]) if by_rows else (a[f], b[f][:, some], out[f][:, some])
+            if add:
+                into += np.matmul(left, right, out=scratch.array("product", into.shape, into.dtype))
+            else:
+                np.matmul(left, right, out=into)
+
+    team.each(job, -(-len(parts) // together))
+
+
+def block(length: int, flops: float) -> int:
+    """Return how many rows or columns a block has: about 8 blocks of a large product, at least 64 wide."""
+    cuts = max(1, min(8, length // 64, int(2 * flops / WORTH)))
+    return min(BLOCK, _multiple(-(-length // cuts)))
+
+
+def _multiple(n: int) -> int:
+    """Round up to a multiple of 16, the width of the processor's vectors."""
+    return -(-n // 16) * 16
+
+
+def _worth(*sizes: int) -> bool:
+    return 2.0 * math.prod(sizes) >= WORTH and min(sizes) > 1

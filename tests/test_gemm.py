@@ -1,0 +1,90 @@
+"""Products cut into blocks: the reference's results, the same bits on any number of threads, and what is not cut."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan.ops import get_ops, reference
+from minigan.ops.cpu import gemm
+
+SIZES = st.one_of(st.integers(1, 20), st.sampled_from([64, 130, 1000, 4500]))
+CPUS = [get_ops("cpu", threads=threads) for threads in (1, 2, 3)]
+
+
+def rounded(dtype, K):
+    return 20 * np.finfo(dtype).eps * K
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(SIZES, st.integers(1, 20), SIZES, st.booleans(), st.integers(0, 2**32 - 1))
+def test_products_of_all_sizes(dtype, n, middle, o, bias, seed):
+    """The threshold is low, so that small products are cut too."""
+    rng = np.random.default_rng(seed)
+    x, W, b = (rng.uniform(-1, 1, shape).astype(dtype) for shape in ((n, middle), (middle, o), (o,)))
+    y = rng.uniform(-1, 1, (n, o)).astype(dtype)
+    b = b if bias else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gemm, "WORTH", 1e3)
+        forwards = [cpu.affine(x, W, b) for cpu in CPUS]
+        backwards = [cpu.affine(y, W.T) for cpu in CPUS]  # as Dense's pullback has it
+        weights = [cpu.product(x, y) for cpu in CPUS]
+    for runs, want, K in (
+        (forwards, reference.affine(x, W, b), middle),
+        (backwards, reference.affine(y, W.T), o),
+        (weights, reference.product(x, y), n),
+    ):
+        assert runs[0].dtype == np.dtype(dtype)
+        np.testing.assert_allclose(runs[0], want, rtol=0, atol=rounded(dtype, K + 1))
+        for run in runs[1:]:
+            np.testing.assert_array_equal(run, runs[0])
+
+
+def test_a_wide_layer_is_cut(monkeypatch):
+    """mnist-dcgan's first layer: 100 -> 100352, in slices of at most 4096 columns."""
+    jobs = []
+
+    class Team:
+        accuracy, compiled = "balanced", False
+
+        def each(self, job, n):
+            jobs.append(n)
+            for i in reversed(range(n)):  # in any order
+                job(i)
+
+    rng = np.random.default_rng(0)
+    x, W, b = (rng.standard_normal(shape, dtype="float32") for shape in ((32, 100), (100, 100_352), (100_352,)))
+    y = gemm.affine(x, W, b, Team())
+    assert jobs == [25]
+    np.testing.assert_allclose(y, x @ W + b, rtol=0, atol=1e-4)
+    dW = gemm.product(x, y, Team())
+    assert jobs == [25, 25]
+    np.testing.assert_allclose(dW, x.T @ y, rtol=0, atol=1e-2)
+    gemm.affine(x[:, :10], W[:10, :50], None, Team())
+    assert jobs == [25, 25]  # too small
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 300, 7, 5), (9, 450, 64, 48), (36, 20, 16, 300), (4, 1, 1, 1), (16, 200, 8, 1000)]
+)
+@pytest.mark.parametrize("worth", [1e3, 6e6])
+def test_batches_of_products(shape, worth, monkeypatch):
+    monkeypatch.setattr(gemm, "WORTH", worth)
+    F, T, K, O = shape
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((F, T, K)), rng.standard_normal((F, K, O))
+    for left in (a, np.ascontiguousarray(a.swapaxes(1, 2)).swapaxes(1, 2)):
+        runs = [np.full((F, T, O), np.nan) for _ in CPUS]
+        for cpu, run in zip(CPUS, runs, strict=True):
+            gemm.batched(left, b, run, cpu)
+            gemm.batched(left, b, run, cpu, add=True)
+            np.testing.assert_array_equal(run, runs[0])
+        np.testing.assert_allclose(runs[0], 2 * (a @ b), rtol=0, atol=1e-12 * K)
+
+
+def test_complex_and_mixed_types_as_the_reference():
+    x, W = np.ones((600, 200), "float32"), np.ones((200, 300))
+    for a, b in ((x, W), (x.astype(complex), W)):
+        for cpu in CPUS:
+            assert cpu.affine(a, b).dtype == np.result_type(a, b)
+            assert cpu.product(a, np.ones((600, 2))).dtype == np.result_type(a, W)
