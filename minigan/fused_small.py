@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from minigan.fusion import Fused
 from minigan.layers import Dense, LeakyReLU, ReLU, Sigmoid, Tanh
-from minigan.layers.base import Context, Layer, Pullback, require_features
+from minigan.layers.base import Context, Fused, Layer, Pullback, require_features
 from minigan.ops import Array, Ops
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.small import WIDEST, Chain

@@ -1,6 +1,6 @@
 """What a layer is: a description, a forward pass, and the pullback that the forward pass returns."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -87,6 +87,24 @@ class Layer:
             if isinstance(value, Initializer):
                 fields[key] = {"initializer": type(value).__name__, **asdict(value)}
         return {"layer": type(self).__name__, **fields}
+
+
+@dataclass(frozen=True)
+class Fused(Layer):
+    """Several layers as one: ``forward(p, x, ctx)`` returns their y and pullback.
+
+    `views` says what p and g are, `join` what ``ctx.state`` is.
+    """
+
+    members: tuple[Layer, ...]
+
+    def views(self, vector: Array) -> Any:
+        """Return the members' part of a vector shaped like theta as `forward` and the pullback take it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define views")
+
+    def join(self, states: Sequence[MutableMapping[str, Array]]) -> MutableMapping[str, Array]:
+        """Return the running statistics of all members (at most one has any)."""
+        return next((state for state in states if state), {})
 
 
 def require_features(layer: Layer, x: Array, n: int) -> None:

@@ -24,11 +24,10 @@ class Dropout(Layer):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return mask x and its pullback; the same mask in both directions."""
-        if not ctx.train or self.rate == 0:
+        keys = self.keys(ctx)
+        if keys is None:
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
-        if ctx.rng is None:
-            raise ValueError(f"{self}: training needs forward(..., rng=np.random.Generator), got rng=None")
-        ops, rate, keys = ctx.ops, scalar(self.rate, x.dtype), ctx.keys()
+        ops, rate = ctx.ops, scalar(self.rate, x.dtype)
 
         def masked(v: Array) -> Array:
             parts = [ops.dropout(part, rate, key) for part, key in zip(ops.xp.split(v, len(keys)), keys, strict=True)]
@@ -38,3 +37,11 @@ class Dropout(Layer):
             return masked(dy) if need_dx else None  # dL/dx = mask dy: the same keys, the same mask
 
         return masked(x), backward
+
+    def keys(self, ctx: Context) -> list[int] | None:
+        """Draw a key for each group; None where y = x."""
+        if not ctx.train or self.rate == 0:
+            return None
+        if ctx.rng is None:
+            raise ValueError(f"{self}: training needs forward(..., rng=np.random.Generator), got rng=None")
+        return ctx.keys()

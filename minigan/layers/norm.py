@@ -65,18 +65,22 @@ class BatchNorm(Layer):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Normalise with the batch (train) or with the running statistics."""
-        if x.shape[-1] != self.channels or x.ndim < 2:
-            raise ShapeError(f"{self}: x has shape {x.shape}; accepted: (N, ..., {self.channels})")
+        self.require_channels(x)
         if not ctx.train:
             return self._infer(p, x, ctx)
         return self._train(p, x, ctx) if ctx.groups == 1 else self._train_groups(p, x, ctx)
+
+    def require_channels(self, x: Array) -> None:
+        """Raise ShapeError unless x is (N, ..., C)."""
+        if x.shape[-1] != self.channels or x.ndim < 2:
+            raise ShapeError(f"{self}: x has shape {x.shape}; accepted: (N, ..., {self.channels})")
 
     def _train(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma = ctx.ops, p["gamma"]
         M = x.size // self.channels
         mu, var = ops.moments(x)
         if ctx.update_state and ctx.state is not None:
-            self._update(ctx.state, mu, var, M)
+            self.update(ctx.state, mu, var, M)
         inverse = 1 / ops.xp.sqrt(var + scalar(self.eps, x.dtype))
         x_hat = (x - mu) * inverse
 
@@ -122,8 +126,8 @@ class BatchNorm(Layer):
 
         return (x - mu) * (gamma * inverse) + p["beta"], backward
 
-    def _update(self, state: Views, mu: Array, var: Array, M: int) -> None:
-        """Move the running statistics towards the batch."""
+    def update(self, state: Views, mu: Array, var: Array, M: int) -> None:
+        """Move the running statistics towards those of a batch of M values a channel."""
         if self.unbiased:
             if M < 2:
                 raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
-from minigan.ops import reference
 from minigan.ops.cpu import convolution, elementwise, gemm, small
 from minigan.ops.cpu.blas import one_thread
+from minigan.ops.cpu.flat import Flat
 from minigan.ops.cpu.pool import Job, default_threads, pool
+from minigan.ops.cpu.rows import Rows
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -49,6 +50,7 @@ class CPU:
         self.threads = default_threads() if threads is None else threads
         self.accuracy = accuracy
         self.compiled = numba if compiled is None else compiled
+        self.rows, self.flat = Rows(self), Flat(self)
 
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
@@ -68,16 +70,6 @@ class CPU:
         with one_thread:
             return gemm.product(x, y, self)
 
-    def sum_rows(self, x: Array) -> Array:
-        """Sum over all axes but the last."""
-        with one_thread:
-            return elementwise.sum_rows(x)
-
-    def moments(self, x: Array) -> tuple[Array, Array]:
-        """Mean and biased variance over all axes but the last."""
-        with one_thread:
-            return elementwise.moments(x)
-
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """weight mean softplus(sign s) and its gradient."""
         if self.compiled and s.dtype in small.REAL:
@@ -85,14 +77,6 @@ class CPU:
         n = len(s)
         cost, slope = self.softplus_sigmoid(sign * s)
         return weight * (cost.sum() / n), sign * weight * slope / n
-
-    def adam(
-        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-    ) -> None:
-        """One update of Adam, in place."""
-        alone = self.compiled and theta.size <= small.ALONE and theta.dtype in small.REAL and g.dtype == theta.dtype
-        update = small.adam if alone else reference.adam
-        update(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """The correlation of large images x with W, + b: small images."""
@@ -106,11 +90,34 @@ class CPU:
         """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
         return convolution.correlate_weights(x, y, geometry, self)
 
+    def sum_rows(self, x: Array) -> Array:
+        """Sum over all axes but the last."""
+        return self.rows.sum_rows(x)
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Mean and biased variance over all axes but the last."""
+        return self.rows.moments(x)
+
+    def dropout(self, x: Array, rate: float, key: int) -> Array:
+        """x times a mask that the key decides."""
+        return self.rows.dropout(x, rate, key)
+
+    def adam(
+        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
+    ) -> None:
+        """One update of Adam, in place."""
+        self.flat.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
+    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+        """One update of RMSProp, in place."""
+        self.flat.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
+
+    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+        """One update of gradient descent with momentum, in place."""
+        self.flat.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
+
     relu = staticmethod(elementwise.relu)
     relu_backward = staticmethod(elementwise.relu_backward)
     sigmoid = staticmethod(elementwise.sigmoid)
     softplus = staticmethod(elementwise.softplus)
     softplus_sigmoid = staticmethod(elementwise.softplus_sigmoid)
-    dropout = staticmethod(reference.dropout)
-    rmsprop = staticmethod(reference.rmsprop)
-    momentum = staticmethod(reference.momentum)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""One compiled call for a whole chain of small dense layers, for the cost on its logits, for Adam on its parameters.
+"""One compiled call for a whole chain of small dense layers and for the cost on its logits.
 
 Samples go through the chain in blocks: a block's activations lie feature by feature, (width, COLUMNS), in a core's
 first cache, and the inner loops run over samples.  The backward pass runs the block forward again, which costs less
@@ -195,12 +195,3 @@ def mean_softplus(s, sign, weight, ds):
         total += cost
         ds[j] = sign * weight * slope / len(s)
     return weight * total / len(s)
-
-
-@kernel
-def adam(theta, g, m, v, rate, beta1, beta2, correction, eps):
-    """theta <- theta - rate m / (sqrt(v / correction) + eps), rate = lr / (1 - beta1^t), correction = 1 - beta2^t."""
-    for i in range(len(theta)):
-        m[i] = beta1 * m[i] + (1 - beta1) * g[i]
-        v[i] = beta2 * v[i] + (1 - beta2) * (g[i] * g[i])
-        theta[i] -= rate * m[i] / (np.sqrt(v[i] / correction) + eps)

@@ -26,14 +26,6 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
     return y
 
 
-def sum_rows(x: Array) -> Array:
-    """Sum over all axes but the last, as the product of a row of ones with x (a BLAS call)."""
-    if x.dtype.kind != "f":
-        return reference.sum_rows(x)
-    rows = x.reshape(-1, x.shape[-1])
-    return np.ones(rows.shape[0], dtype=x.dtype) @ rows
-
-
 def relu(x: Array) -> Array:
     """max(x, 0) in one pass."""
     return np.maximum(x, 0) if x.dtype.kind == "f" else reference.relu(x)
@@ -88,17 +80,3 @@ def _sigmoid(x: Array, e: Array) -> Array:
     e += 1
     y /= e
     return y
-
-
-def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance in two passes, the sums as BLAS calls."""
-    if x.dtype.kind != "f":
-        return reference.moments(x)
-    rows = x.reshape(-1, x.shape[-1])
-    n = rows.shape[0]
-    mu = sum_rows(rows) / n
-    centred = rows - mu
-    rest = sum_rows(centred) / n  # what rounding left of the mean
-    centred -= rest
-    centred *= centred
-    return mu + rest, sum_rows(centred) / n

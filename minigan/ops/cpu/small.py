@@ -13,7 +13,6 @@ import numpy as np
 from minigan.ops.protocol import Array
 
 WIDEST = 32  # features; wider layers are left to BLAS
-ALONE = 4096  # parameters that one thread updates before it could have told others to help
 REAL = frozenset({np.dtype("float32"), np.dtype("float64")})
 
 
@@ -61,13 +60,6 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
     ds = np.empty(s.shape, s.dtype)
     value = _compiled().mean_softplus(s.reshape(-1), sign, weight, ds.reshape(-1))
     return s.dtype.type(value), ds
-
-
-def adam(
-    theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-) -> None:
-    """One update of Adam, in place."""
-    _compiled().adam(theta, _plain(g), m, v, lr / (1 - beta1**t), beta1, beta2, 1 - beta2**t, eps)
 
 
 def _plain(x: Array) -> Array:

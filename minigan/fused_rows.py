@@ -1,0 +1,145 @@
+"""[Dropout] [activation] [BatchNorm] [activation] [Dropout], whichever are there, as one stage over rows (M, C).
+
+    u = f0(mask0 x)    v = (u - mu) / sqrt(var + eps) gamma + beta    y = mask1 f1(v)
+
+The definition is the layers'; the passes over memory are `minigan.ops.cpu.rows`.  The pullback keeps x alone (masks are
+made again from their keys), or without batch norm y, which the layer above keeps as its x anyway.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from minigan._arguments import scalar
+from minigan.layers.activation import LeakyReLU, ReLU
+from minigan.layers.base import Context, Fused, Layer, Pullback, Views
+from minigan.layers.dropout import Dropout
+from minigan.layers.norm import BatchNorm
+from minigan.ops import Array, Ops
+from minigan.ops.cpu.rows import Gate, Norm, Rows, plain_memory
+
+
+@dataclass(frozen=True)
+class FusedRows(Fused):
+    """The members in their order: `drop0`, `f0`, `norm`, `f1`, `drop1`; None where there is none."""
+
+    drop0: Dropout | None
+    f0: Layer | None
+    norm: BatchNorm | None
+    f1: Layer | None
+    drop1: Dropout | None
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """gamma and beta of the norm."""
+        if self.norm is None:
+            return {}
+        C = self.norm.channels
+        return {"gamma": vector[:C], "beta": vector[C:]}
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Run each group of the batch with its own statistics and masks."""
+        if self.norm is not None:
+            self.norm.require_channels(x)
+        gates = list(zip(_gates(self.drop0, self.f0, ctx), _gates(self.drop1, self.f1, ctx), strict=True))
+        if self.norm is None and all(gate.idle for pair in gates for gate in pair):
+            return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
+        rows: Rows = cast(Any, ctx.ops).rows
+        y = np.empty(x.shape, x.dtype)
+        x_groups, y_groups, passes = self._split(x, ctx.groups), self._split(y, ctx.groups), []
+        for x_part, y_part, (before, after) in zip(x_groups, y_groups, gates, strict=True):
+            norm = self._normalise(rows, p, x_part, before, ctx)
+            rows.apply(x_part, y_part, before, norm, after)
+            passes.append(_Pass(rows, before, norm, after, ctx.train))
+        kept: list[Array] | None = x_groups
+        if self.norm is None:
+            before, after = gates[0]
+            if before.slope >= 0 and after.slope >= 0:
+                kept = y_groups  # y > 0 where mask0 x > 0 and v > 0, but for what is masked
+            if not (self.f0 or self.f1):
+                kept = None
+        shape, groups = x.shape, ctx.groups
+        del x, y_part, x_part, x_groups, y_groups
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is None and not need_dx:
+                return None
+            dx = np.empty(shape, dy.dtype) if need_dx else None
+            dy_groups = self._split(dy, groups)
+            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(dx, groups)
+            for i, one in enumerate(passes):
+                one.back((kept or dy_groups)[i], dy_groups[i], dx_groups[i], g)
+            return dx
+
+        return y, backward
+
+    def _split(self, x: Array, groups: int) -> list[Array]:
+        """Return the groups in plain, contiguous memory, as matrices (M, C); flat without batch norm."""
+        plain = plain_memory(x)
+        return np.split(plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels), groups)
+
+    def _normalise(self, rows: Rows, p: Views, x: Array, before: Gate, ctx: Context) -> Norm | None:
+        """With the batch's statistics, which move the running ones (train), or with the running ones."""
+        if self.norm is None:
+            return None
+        state = ctx.state
+        if ctx.train:
+            mu, var = rows.statistics(x, before)
+            if ctx.update_state and state is not None:
+                self.norm.update(state, mu, var, len(x))
+        else:
+            assert state is not None  # noqa: S101  (Network always hands it over)
+            mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
+        inverse = 1 / np.sqrt(var + scalar(self.norm.eps, x.dtype))
+        return Norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What the pullback of one group needs beside x."""
+
+    rows: Rows
+    before: Gate
+    norm: Norm | None
+    after: Gate
+    of_batch: bool
+
+    def back(self, x: Array, dy: Array, dx: Array | None, g: Views | None) -> None:
+        """Write dx, and add the gradients of gamma and beta to g."""
+        sums = None
+        if self.norm is not None and (g is not None or self.of_batch):
+            sums = self.rows.sums(x, dy, self.before, self.norm, self.after)
+            if g is not None:
+                dgamma, dbeta = g["gamma"], g["beta"]
+                dgamma += sums[1].astype(x.dtype)  # dL/dgamma = sum_m dv_m x_hat_m
+                dbeta += sums[0].astype(x.dtype)  # dL/dbeta = sum_m dv_m
+        if dx is not None:
+            self.rows.pull(x, dy, dx, self.before, self.norm, self.after, sums if self.of_batch else None)
+
+
+def _gates(drop: Dropout | None, f: Layer | None, ctx: Context) -> list[Gate]:
+    """Return each group's gate; dropout draws its keys."""
+    gate = Gate(relu=isinstance(f, ReLU), slope=float(f.slope) if isinstance(f, LeakyReLU) else 1.0)
+    keys = None if drop is None else drop.keys(ctx)
+    if drop is None or keys is None:
+        return [gate] * ctx.groups
+    return [replace(gate, rate=float(drop.rate), key=key) for key in keys]
+
+
+def run_of_rows(layers: Sequence[Layer], ops: Ops) -> tuple[FusedRows, int] | None:
+    """The rule: as many of the five as come first, in their order; without batch norm one activation."""
+    if not hasattr(ops, "rows"):
+        return None
+    rest = list(layers)
+
+    def take(*kinds: type[Layer]) -> Any:  # a class of one's own that inherits from them is another layer
+        return rest.pop(0) if rest and type(rest[0]) in kinds else None
+
+    drop0, f0, norm = take(Dropout), take(ReLU, LeakyReLU), take(BatchNorm)
+    f1 = take(ReLU, LeakyReLU) if norm or not f0 else None
+    if norm is None:
+        f0, f1 = None, f0 or f1
+    drop1 = take(Dropout) if norm or f1 else None
+    members = tuple(layers[: len(layers) - len(rest)])
+    return (FusedRows(members, drop0, f0, norm, f1, drop1), len(members)) if members else None

@@ -1,0 +1,100 @@
+"""The flat parameter vector: optimizer updates, and whether it is finite, in blocks that the pool's threads share.
+
+Each block is read once, while all of it is in a core's cache; no number depends on another, so nor on the blocks.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigan.ops import reference
+from minigan.ops.protocol import Array
+
+if TYPE_CHECKING:
+    from minigan.ops.cpu import CPU
+
+BLOCK = 1 << 16
+"""Numbers at a time."""
+ALONE = 1 << 17
+"""Fewer than this are worked on without the pool."""
+
+
+class Flat:
+    """The updates of `minigan.ops.reference`, as the CPU backend `cpu` runs them."""
+
+    def __init__(self, cpu: "CPU") -> None:
+        self._cpu = cpu
+        self._loaded: Any = None
+
+    @property
+    def _bodies(self) -> Any:
+        if self._loaded is None:
+            name = "compiled_flat" if self._cpu.compiled else "numpy_flat"
+            self._loaded = importlib.import_module(f"minigan.ops.cpu.{name}")
+        return self._loaded
+
+    def adam(
+        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
+    ) -> None:
+        """`reference.adam`."""
+        if not _plain(theta, g, m, v):
+            reference.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+            return
+        numbers = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 - beta2**t, eps)
+        self._update(self._bodies.adam, (theta, g, m, v), numbers)
+
+    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+        """`reference.rmsprop`."""
+        if not _plain(theta, g, v):
+            reference.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
+            return
+        self._update(self._bodies.rmsprop, (theta, g, v), (lr, rho, 1 - rho, eps))
+
+    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+        """`reference.momentum`."""
+        if not _plain(theta, g, u):
+            reference.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
+            return
+        self._update(self._bodies.momentum, (theta, g, u), (lr, momentum), nesterov)
+
+    def finite(self, x: Array) -> bool:
+        """Whether all numbers of x (P,) are finite."""
+        if not _plain(x):
+            return bool(np.isfinite(x).all())
+        found: list[slice] = []
+
+        def job(block: slice) -> None:
+            if not found and not self._bodies.finite(x[block]):
+                found.append(block)
+
+        self._each(job, x.size)
+        return not found
+
+    def copy(self, target: Array, source: Array) -> None:
+        """target = source.    (P,)"""
+        self._each(lambda block: np.copyto(target[block], source[block]), source.size)
+
+    def _update(self, body: Any, vectors: tuple[Array, ...], numbers: tuple[float, ...], *flags: bool) -> None:
+        own = [vectors[0].dtype.type(number) for number in numbers]
+        if vectors[0].size <= BLOCK:
+            body(*vectors, *own, *flags)
+            return
+        self._each(lambda block: body(*(vector[block] for vector in vectors), *own, *flags), vectors[0].size)
+
+    def _each(self, job: Any, size: int) -> None:
+        blocks = [slice(start, start + BLOCK) for start in range(0, size, BLOCK)]
+        if size < ALONE:
+            for block in blocks:
+                job(block)
+        else:
+            self._cpu.each(lambda i: job(blocks[i]), len(blocks))
+
+
+def _plain(*vectors: Array) -> bool:
+    """Whether the bodies take these: all of one kind, float32 or float64, and contiguous."""
+    kind = vectors[0].dtype
+    return kind in (np.float32, np.float64) and all(
+        vector.dtype == kind and vector.ndim == 1 and vector.flags.c_contiguous and vector.flags.aligned
+        for vector in vectors
+    )
