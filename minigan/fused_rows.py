@@ -55,8 +55,8 @@ class FusedRows(Fused):
         kept: list[Array] | None = x_groups
         if self.norm is None:
             before, after = gates[0]
-            if before.slope >= 0 and after.slope >= 0:
-                kept = y_groups  # y > 0 where mask0 x > 0 and v > 0, but for what is masked
+            if after.slope >= 0 and not (after.relu and after.rate):
+                kept = y_groups  # y > 0 where v > 0, but for what is dropped (there ReLU would hide an infinite dy)
             if not (self.f0 or self.f1):
                 kept = None
         shape, groups = x.shape, ctx.groups

@@ -42,15 +42,21 @@ def products(call, *args, **kwargs):
 
 
 class LoggedStream(np.random.Generator):
-    """A stream that keeps the shape of every draw."""
+    """A stream that keeps the shape of every draw (None: one number), and what it gave for keys."""
 
     def __init__(self, seed=7):
         super().__init__(np.random.PCG64(seed))
-        self.log = []
+        self.log, self.keys = [], []
 
     def random(self, size=None, **kwargs):
         self.log.append(size)
         return super().random(size, **kwargs)
+
+    def integers(self, low, high=None, size=None, **kwargs):
+        self.log.append(size)
+        drawn = super().integers(low, high, size, **kwargs)
+        self.keys += np.ravel(drawn).tolist()
+        return drawn
 
     def permutation(self, x, axis=0):
         self.log.append(("permutation", x))

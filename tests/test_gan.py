@@ -34,6 +34,7 @@ from spies import Counted, LoggedStream, products
 import minigan as mg
 from minigan import layers, losses
 from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
+from minigan.ops import reference
 
 PASSES = [mg.separate, mg.joint]
 JUDGES = [batch_judge, running_judge, tracking_judge]
@@ -156,28 +157,56 @@ class TestMatrixProducts:
 
 
 class TestRandomStreams:
-    """G and D have one dropout of 5 units each."""
+    """G and D have one dropout of 5 units each: one key a pass, drawn as the pass begins."""
+
+    @pytest.fixture
+    def masked(self, monkeypatch):
+        """The shapes and keys of all masks, in order."""
+        masks, dropout = [], reference.dropout
+
+        def spy(x, rate, key):
+            masks.append((x.shape, key))
+            return dropout(x, rate, key)
+
+        monkeypatch.setattr(reference, "dropout", spy)
+        return masks
 
     def game(self, **kwargs):
         return gan(rng=LoggedStream(), **kwargs)
 
     @pytest.mark.parametrize(("through", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.joint, [(10, 5)])])
-    def test_discriminator_step_draws_a_mask_a_pass_real_first(self, through, want):
+    def test_discriminator_step_draws_a_key_a_pass_real_first(self, through, want, masked):
         game = self.game(through=through)
         game.update_D(X_REAL, X_FAKE[:4])
-        assert game.rng.log == want
+        assert game.rng.log == [None] * len(want)
+        forwards = list(zip(want, game.rng.keys, strict=True))
+        assert masked == forwards + forwards  # the pullbacks, real first too, make the same masks again
 
     @pytest.mark.parametrize(("judge", "want"), [(batch_judge, 2), (tracking_judge, 2), (running_judge, 1)])
-    def test_generator_step_draws_one_mask_for_G_and_one_for_a_D_in_training_mode(self, judge, want):
+    def test_generator_step_draws_one_key_for_G_and_one_for_a_D_in_training_mode(self, judge, want, masked):
         game = self.game(judge=judge)
         game.update_G(Z)
-        assert game.rng.log == [(6, 5)] * want
+        assert game.rng.log == [None] * want
+        forwards = [((6, 5), key) for key in game.rng.keys]
+        assert masked == forwards + forwards[::-1]
 
     @pytest.mark.parametrize(("fakes", "want"), [(mg.fresh_fakes, [(6, 5)]), (mg.inference_fakes, [])])
-    def test_fakes(self, fakes, want):
+    def test_fakes(self, fakes, want, masked):
         game = self.game(fakes=fakes)
         game.fake(Z)
-        assert game.rng.log == want
+        assert masked == list(zip(want, game.rng.keys, strict=True))
+
+    def test_two_batches_as_one_have_the_keys_of_real_first(self, masked):
+        D = network([mg.Dropout(0.3), mg.Dense(4, 5), mg.Dropout(0), mg.Dropout(0.5)])
+        stream, twin = LoggedStream(), LoggedStream()
+        D.forward(np.concatenate([X_REAL, X_FAKE]), train=True, rng=stream, groups=2)
+        assert stream.log == [(2, 2)]
+        (first_real, second_real), (first_fake, second_fake) = stream.keys[:2], stream.keys[2:]
+        want = [((6, 4), first_real), ((6, 4), first_fake), ((6, 5), second_real), ((6, 5), second_fake)]
+        assert masked == want
+        for x in (X_REAL, X_FAKE):
+            D.forward(x, train=True, rng=twin)
+        assert twin.keys == stream.keys
 
 
 # --- what a step leaves alone ---------------------------------------------------------------------
