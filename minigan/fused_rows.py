@@ -8,7 +8,7 @@ made again from their keys), or without batch norm y, which the layer above keep
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from minigan.layers.base import Context, Fused, Layer, Pullback, Views
 from minigan.layers.dropout import Dropout
 from minigan.layers.norm import BatchNorm
 from minigan.ops import Array, Ops
-from minigan.ops.cpu.rows import Gate, Norm, Rows, plain_memory
+
+if TYPE_CHECKING:  # the engine is loaded when a network first asks for it
+    from minigan.ops.cpu.rows import Gate, Norm, Rows
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,20 @@ class FusedRows(Fused):
         """Run each group of the batch with its own statistics and masks."""
         if self.norm is not None:
             self.norm.require_channels(x)
-        gates = list(zip(_gates(self.drop0, self.f0, ctx), _gates(self.drop1, self.f1, ctx), strict=True))
+        rows: Rows = cast(Any, ctx.ops).rows
+        before, after = (_gates(rows, *ends, ctx) for ends in ((self.drop0, self.f0), (self.drop1, self.f1)))
+        gates = list(zip(before, after, strict=True))
         if self.norm is None and all(gate.idle for pair in gates for gate in pair):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
-        rows: Rows = cast(Any, ctx.ops).rows
         y = np.empty(x.shape, x.dtype)
-        x_groups, y_groups, passes = self._split(x, ctx.groups), self._split(y, ctx.groups), []
-        for x_part, y_part, (before, after) in zip(x_groups, y_groups, gates, strict=True):
-            norm = self._normalise(rows, p, x_part, before, ctx)
-            rows.apply(x_part, y_part, before, norm, after)
-            passes.append(_Pass(rows, before, norm, after, ctx.train))
+        x_groups, y_groups, passes = self._split(rows, x, ctx.groups), self._split(rows, y, ctx.groups), []
+        for x_part, y_part, (first, last) in zip(x_groups, y_groups, gates, strict=True):
+            norm = self._normalise(rows, p, x_part, first, ctx)
+            rows.apply(x_part, y_part, first, norm, last)
+            passes.append(_Pass(rows, first, norm, last, ctx.train))
         kept: list[Array] | None = x_groups
         if self.norm is None:
-            before, after = gates[0]
-            if after.slope >= 0 and not (after.relu and after.rate):
+            if last.slope >= 0 and not (last.relu and last.rate):
                 kept = y_groups  # y > 0 where v > 0, but for what is dropped (there ReLU would hide an infinite dy)
             if not (self.f0 or self.f1):
                 kept = None
@@ -66,20 +68,20 @@ class FusedRows(Fused):
             if g is None and not need_dx:
                 return None
             dx = np.empty(shape, dy.dtype) if need_dx else None
-            dy_groups = self._split(dy, groups)
-            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(dx, groups)
+            dy_groups = self._split(rows, dy, groups)
+            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(rows, dx, groups)
             for i, one in enumerate(passes):
                 one.back((kept or dy_groups)[i], dy_groups[i], dx_groups[i], g)
             return dx
 
         return y, backward
 
-    def _split(self, x: Array, groups: int) -> list[Array]:
+    def _split(self, rows: "Rows", x: Array, groups: int) -> list[Array]:
         """Return the groups in plain, contiguous memory, as matrices (M, C); flat without batch norm."""
-        plain = plain_memory(x)
+        plain = rows.plain(x)
         return np.split(plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels), groups)
 
-    def _normalise(self, rows: Rows, p: Views, x: Array, before: Gate, ctx: Context) -> Norm | None:
+    def _normalise(self, rows: "Rows", p: Views, x: Array, before: "Gate", ctx: Context) -> "Norm | None":
         """With the batch's statistics, which move the running ones (train), or with the running ones."""
         if self.norm is None:
             return None
@@ -92,17 +94,17 @@ class FusedRows(Fused):
             assert state is not None  # noqa: S101  (Network always hands it over)
             mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
         inverse = 1 / np.sqrt(var + scalar(self.norm.eps, x.dtype))
-        return Norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
+        return rows.norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """What the pullback of one group needs beside x."""
 
-    rows: Rows
-    before: Gate
-    norm: Norm | None
-    after: Gate
+    rows: "Rows"
+    before: "Gate"
+    norm: "Norm | None"
+    after: "Gate"
     of_batch: bool
 
     def back(self, x: Array, dy: Array, dx: Array | None, g: Views | None) -> None:
@@ -118,9 +120,9 @@ class _Pass:
             self.rows.pull(x, dy, dx, self.before, self.norm, self.after, sums if self.of_batch else None)
 
 
-def _gates(drop: Dropout | None, f: Layer | None, ctx: Context) -> list[Gate]:
+def _gates(rows: "Rows", drop: Dropout | None, f: Layer | None, ctx: Context) -> "list[Gate]":
     """Return each group's gate; dropout draws its keys."""
-    gate = Gate(relu=isinstance(f, ReLU), slope=float(f.slope) if isinstance(f, LeakyReLU) else 1.0)
+    gate = rows.gate(relu=isinstance(f, ReLU), slope=float(f.slope) if isinstance(f, LeakyReLU) else 1.0)
     keys = None if drop is None else drop.keys(ctx)
     if drop is None or keys is None:
         return [gate] * ctx.groups

@@ -1,5 +1,6 @@
 """The loop, its callbacks and the run folder."""
 
+import importlib
 import io
 import json
 import math
@@ -10,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -483,6 +485,30 @@ class TestCallbacks:
         monkeypatch.setattr(sys, "stderr", None)
         assert train(small(), callbacks=[ProgressBar()])["status"] == "completed"
         assert capsys.readouterr().out == ""
+
+    def test_the_bar_says_that_a_kernel_is_compiled_and_nothing_else_does(self, capsys):
+        """By a fake event of numba's; compilations of other packages are not ours."""
+        event = pytest.importorskip("numba.core.event")
+        importlib.import_module("minigan.ops.cpu.jit")
+        bar, log = Terminal(), io.StringIO()
+
+        class Compiles(Callback):
+            def on_iteration(self, run):
+                for module, name in (("minigan.ops.cpu.compiled_rows", "apply"), ("other.package", "theirs")):
+                    function = SimpleNamespace(__module__=module, __name__=name)
+                    data = {"dispatcher": SimpleNamespace(py_func=function)}
+                    with event.trigger_event("numba:compile", data=data):
+                        pass
+
+        for stream in (bar, log):
+            train(small(), callbacks=[ProgressBar(stream), Compiles()])
+        before = bar.getvalue()
+        assert "compiling apply (once; kept on disk)" in before
+        assert "theirs" not in before
+        assert "compiling" not in log.getvalue()
+        Compiles().on_iteration(None)  # the training is over
+        assert bar.getvalue() == before
+        assert capsys.readouterr() == ("", "")
 
     def test_a_bar_on_a_terminal(self):
         stream = Terminal()

@@ -71,6 +71,12 @@ class Ops(Protocol):
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """x times a mask that the key decides: 0 with probability rate, else 1 / (1 - rate)."""
 
+    def finite(self, x: Array) -> bool:
+        """Whether no number of x is infinite or NaN."""
+
+    def copy(self, target: Array, source: Array) -> None:
+        """target = source, in place."""
+
     def adam(
         self,
         theta: Array,

@@ -163,6 +163,16 @@ def dropout_hash(i: Array, key: int) -> Array:
     return h ^ h >> np.uint32(13)
 
 
+def finite(x: Array) -> bool:
+    """Whether no number of x is infinite or NaN."""
+    return bool(np.isfinite(x).all())
+
+
+def copy(target: Array, source: Array) -> None:
+    """target = source, in place."""
+    target[...] = source
+
+
 def adam(
     theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
 ) -> None:

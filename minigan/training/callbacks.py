@@ -11,6 +11,7 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Any, TextIO
 
+from minigan.ops.compiling import watch
 from minigan.training.experiment import Metrics, Run
 from minigan.training.files import jsonable
 
@@ -123,10 +124,13 @@ class ProgressBar(Callback):
         self.stream: TextIO | None = sys.stderr if stream is None else stream
         self._bar: Any = None
         self._drawn = 0.0
+        self._unwatch: Callable[[], None] | None = None
 
     def on_start(self, run: Run) -> None:
-        """Draw the empty bar."""
+        """Draw the empty bar; it says so when a kernel is compiled."""
         self._show(self._open, run)
+        if self._bar is not None:
+            self._unwatch = watch(lambda name: self._show(lambda *_: self._compiling(name), run))
 
     def on_iteration(self, run: Run) -> None:
         """Advance."""
@@ -134,6 +138,8 @@ class ProgressBar(Callback):
 
     def on_end(self, run: Run) -> None:
         """Close the bar."""
+        if self._unwatch is not None:
+            self._unwatch()
         if self._bar is not None:
             self._show(self._close, run)
 
@@ -174,6 +180,9 @@ class ProgressBar(Callback):
             )
             self._bar.update(run.iteration - self._bar.n)
             self._drawn = now
+
+    def _compiling(self, name: str) -> None:
+        self._bar.set_postfix_str(f"compiling {name} (once; kept on disk)")
 
     def _close(self, run: Run, _stream: TextIO) -> None:
         self._bar.update(run.iteration - self._bar.n)  # the iterations since it was drawn last

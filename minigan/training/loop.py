@@ -49,16 +49,17 @@ class LastGood:
         self._vectors = [vector for _, vector in vectors(gan)]
         self._copies = [vector.copy() for vector in self._vectors]
         self._nets = (gan.G, gan.D)
+        self._copy = gan.D.ops.copy
 
     def keep(self) -> None:
         """Copy."""
         for copy, vector in zip(self._copies, self._vectors, strict=True):
-            copy[...] = vector
+            self._copy(copy, vector)
 
     def restore(self) -> None:
         """Copy back."""
         for copy, vector in zip(self._copies, self._vectors, strict=True):
-            vector[...] = copy
+            self._copy(vector, copy)
         for net in self._nets:
             net.touch()
 
@@ -189,9 +190,8 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
     for name, vector in vectors(run.experiment.gan):  # the losses were taken before the last update
-        finite = np.isfinite(vector)
-        if not finite.all():
-            raise Divergence(run.iteration + 1, name, float(vector[~finite][0]))
+        if not run.experiment.gan.D.ops.finite(vector):
+            raise Divergence(run.iteration + 1, name, float(vector[~np.isfinite(vector)][0]))
 
 
 def _evaluate(run: Run, summary: dict[str, Any], interrupts: Interrupts) -> None:

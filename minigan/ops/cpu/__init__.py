@@ -102,6 +102,14 @@ class CPU:
         """x times a mask that the key decides."""
         return self.rows.dropout(x, rate, key)
 
+    def finite(self, x: Array) -> bool:
+        """Whether no number of x is infinite or NaN."""
+        return self.flat.finite(x)
+
+    def copy(self, target: Array, source: Array) -> None:
+        """target = source, in place."""
+        self.flat.copy(target, source)
+
     def adam(
         self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
     ) -> None:

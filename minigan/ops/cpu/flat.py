@@ -59,9 +59,9 @@ class Flat:
         self._update(self._bodies.momentum, (theta, g, u), (lr, momentum), nesterov)
 
     def finite(self, x: Array) -> bool:
-        """Whether all numbers of x (P,) are finite."""
+        """`reference.finite`; the blocks after one that is not are left out."""
         if not _plain(x):
-            return bool(np.isfinite(x).all())
+            return reference.finite(x)
         found: list[slice] = []
 
         def job(block: slice) -> None:
@@ -72,7 +72,10 @@ class Flat:
         return not found
 
     def copy(self, target: Array, source: Array) -> None:
-        """target = source.    (P,)"""
+        """`reference.copy`."""
+        if not _plain(target, source):
+            reference.copy(target, source)
+            return
         self._each(lambda block: np.copyto(target[block], source[block]), source.size)
 
     def _update(self, body: Any, vectors: tuple[Array, ...], numbers: tuple[float, ...], *flags: bool) -> None:

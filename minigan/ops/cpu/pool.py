@@ -4,6 +4,7 @@ The parts of a job are cut by the sizes of the arrays alone, never by the number
 in the order of the parts: so the result is the same, bit for bit, on any number of threads.
 """
 
+import contextvars
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from queue import SimpleQueue
 from minigan.ops.cpu.blas import one_thread
 
 Job = Callable[[int], object]
-Order = tuple[Job, Iterator[int], "SimpleQueue[BaseException | None]"]
+Order = tuple[contextvars.Context, Job, Iterator[int], "SimpleQueue[BaseException | None]"]
 _RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 
 
@@ -57,7 +58,7 @@ class _Pool:
         parts, done = iter(range(n)), SimpleQueue[BaseException | None]()
         with one_thread:
             for queue in self._workers(helpers):
-                queue.put((job, parts, done))
+                queue.put((contextvars.copy_context(), job, parts, done))
             errors = [self._work(job, parts), *(done.get() for _ in range(helpers))]
         for error in errors:
             if error is not None:
@@ -75,9 +76,9 @@ class _Pool:
 
     def _serve(self, queue: "SimpleQueue[Order]") -> None:
         while True:
-            job, parts, done = queue.get()
-            error = self._work(job, parts)
-            del job, parts  # what they hold is not kept until the next job
+            context, job, parts, done = queue.get()
+            error = context.run(self._work, job, parts)  # the caller's np.errstate holds here too
+            del context, job, parts  # what they hold is not kept until the next job
             done.put(error)
             del error, done
 

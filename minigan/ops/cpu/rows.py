@@ -73,7 +73,9 @@ class Norm:
 
 
 class Rows:
-    """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are C-contiguous, float32 or float64."""
+    """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `plain`, float32 or float64."""
+
+    gate, norm = Gate, Norm
 
     def __init__(self, cpu: "CPU") -> None:
         self._cpu = cpu
@@ -164,7 +166,7 @@ class Rows:
         """`reference.moments`."""
         if not _plain(x):
             return reference.moments(x)
-        return self.statistics(plain_memory(x).reshape(-1, x.shape[-1]))
+        return self.statistics(self.plain(x).reshape(-1, x.shape[-1]))
 
     def sum_rows(self, x: Array) -> Array:
         """`reference.sum_rows`, each part as the product of a row of ones with it (a BLAS call)."""
@@ -189,8 +191,13 @@ class Rows:
         if not _plain(x):
             return reference.dropout(x, rate, key)
         y = np.empty(x.shape, x.dtype)
-        self.apply(plain_memory(x).reshape(-1), y, OPEN, None, Gate(rate=rate, key=key))
+        self.apply(self.plain(x).reshape(-1), y, OPEN, None, Gate(rate=rate, key=key))
         return y
+
+    @staticmethod
+    def plain(x: Array) -> Array:
+        """Return x, or a copy of it, as the bodies take it: contiguous, aligned, writable, no subclass."""
+        return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
     def _u(self, x: Array, part: slice, first: int, before: Gate) -> Array:
         """u of a part: x itself, or in the thread's workspace."""
@@ -215,11 +222,6 @@ class Rows:
         with one_thread:
             for i in range(n):
                 job(i)
-
-
-def plain_memory(x: Array) -> Array:
-    """Return x, or a copy of it, as the bodies take it: contiguous, aligned, writable, no subclass."""
-    return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
 
 def _plain(x: Array) -> bool:
