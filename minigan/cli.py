@@ -80,6 +80,14 @@ def dtype_name(text: str) -> str:
     return text
 
 
+def accuracy_name(text: str) -> str:
+    """Argument type: an accuracy of the CPU backend."""
+    accepted = ("exact", "balanced", "fast")
+    if text not in accepted:
+        raise argparse.ArgumentTypeError(unknown("accuracy", text, accepted))
+    return text
+
+
 def at_least(low: int, most: int = 10**9) -> Any:
     """Argument type: a whole number in low ... most."""
 
@@ -130,6 +138,15 @@ def build_parser() -> Parser:
             metavar="NAME",
             help="backend: reference, cpu (default), cuda",
         )
+        sub.add_argument(
+            "--threads", type=at_least(1, 1024), metavar="N",
+            help="threads of --ops cpu; the result does not depend on them (default: MINIGAN_THREADS, else the cores; "
+            "in a sweep 1 a run)",
+        )  # fmt: skip
+        sub.add_argument(
+            "--accuracy", type=accuracy_name, metavar="NAME",
+            help="float32 convolutions of --ops cpu: exact (direct sums), balanced (default), fast",
+        )  # fmt: skip
         sub.add_argument(
             "--dtype", type=dtype_name, default="float32", metavar="NAME", help="float32 (default) or float64"
         )
@@ -183,6 +200,12 @@ def parse_settings(args: Any) -> dict[str, str]:
         if value is not None:
             settings[key] = str(value)
     return settings
+
+
+def parse_options(args: Any) -> dict[str, Any]:
+    """Return --threads and --accuracy, where they were given."""
+    given = {"threads": args.threads, "accuracy": args.accuracy}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _verify(arguments: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan import runs
-from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_settings, say
+from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_settings, say
 from minigan.recipes import RECIPES, get_recipe
 from minigan.training import ProgressBar, RunError
 
@@ -39,7 +39,8 @@ def train(args: Any) -> int:
     """Train and print the summary."""
     result = runs.train_recipe(
         args.recipe, seed=args.seed, settings=parse_settings(args), dtype=args.dtype, ops=args.ops,
-        data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()], checkpoint_every=args.checkpoint_every,
+        options=parse_options(args), data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()],
+        checkpoint_every=args.checkpoint_every,
     )  # fmt: skip
     return _ended("train", result)
 
@@ -93,7 +94,7 @@ def sweep(args: Any) -> int:
     """Train many seeds; print and write the table."""
     result = runs.sweep(
         args.recipe, seeds=args.seeds, workers=args.workers, settings=parse_settings(args), dtype=args.dtype,
-        ops=args.ops, data_dir=args.data_dir, out=args.out, folder=True,
+        ops=args.ops, options=parse_options(args), data_dir=args.data_dir, out=args.out, folder=True,
         done=lambda one: say(f"seed {one['seed']}: {one['status']}"),
     )  # fmt: skip
     print(result)

@@ -49,6 +49,7 @@ def train_recipe(
     settings: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
+    options: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
     out: PathLike | None = None,
     folder: bool = True,
@@ -57,14 +58,16 @@ def train_recipe(
 ) -> dict[str, Any]:
     """Train a recipe and return its summary, with the run folder under "folder".
 
-    `settings` are values, or texts as for ``--set``; with ``folder=False`` nothing is written; with `checkpoint_every`
-    there are checkpoints for `resume_run`.
+    `options` are those of ``ops="cpu"``: threads, accuracy, compiled (`minigan.ops.cpu.CPU`).  `settings` are values,
+    or texts as for ``--set``; with ``folder=False`` nothing is written; with `checkpoint_every` there are checkpoints
+    for `resume_run`.
     """
     if checkpoint_every is not None and not folder:
         raise SettingError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
     recipe = get_recipe(name)
     config = recipe.configure(settings)
-    experiment = recipe.build(config, Setting(seed=seed, dtype=dtype, ops=ops, data_dir=data_dir))
+    setting = Setting(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    experiment = recipe.build(config, setting)
     path = new_folder(name, out=out) if folder else None
     summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
     return {**summary, "folder": str(path)} if path is not None else summary
@@ -84,10 +87,18 @@ def resume_run(
     RunError and the rest are those of `minigan.training.resume`.
     """
     stored, recipe, config = _read_config(run)
+    if "images" in stored:
+        raise RunError(f"{run}: trained on images of your own; build the experiment and use minigan.training.resume")
     try:
-        setting = Setting(seed=stored["seed"], dtype=stored["dtype"], ops=stored["ops"], data_dir=data_dir)
+        setting = Setting(
+            seed=stored["seed"],
+            dtype=stored["dtype"],
+            ops=stored["ops"],
+            options=stored.get("options", {}),
+            data_dir=data_dir,
+        )
         experiment = recipe.build(config, setting)
-    except (KeyError, SettingError) as error:
+    except (KeyError, TypeError, SettingError) as error:
         raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
     summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
     return {**summary, "folder": str(run)}
@@ -98,11 +109,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _one_seed(seed: int, *, name: str, **options: Any) -> dict[str, Any]:
+def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):  # one run a core: BLAS threads would fight for them
-        return train_recipe(name, seed=seed, folder=False, callbacks=[StopWhenTold()], **options)
+    with threadpool_limits(limits=1):  # one run a core: threads would fight for them
+        if ops == "cpu":
+            options = {"threads": 1, **options}
+        return train_recipe(
+            name, seed=seed, ops=ops, options=options, folder=False, callbacks=[StopWhenTold()], **rest
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,16 +206,18 @@ def sweep(
     settings: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
+    options: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
     out: PathLike | None = None,
     folder: bool = False,
 ) -> Sweep:
-    """Train seeds 0 ... seeds-1 of a recipe, `workers` at a time (default: one a core), each on one BLAS thread.
+    """Train seeds 0 ... seeds-1 of a recipe, `workers` at a time (default: one a core), each on one thread
+    (unless `options` has threads).
 
-    `settings`, `dtype`, `ops` and `data_dir` are those of `train_recipe`; `done(summary)` is called as each run ends.
-    A run that raises is a failure in the table, not an exception.  Ctrl-C (and SIGTERM) ends the sweep: what was
-    finished is returned, with the status "interrupted".  With ``folder=True`` sweep.json is written into `out`, or into
-    the next free runs/NAME-sweep/NUMBER; if no seed was finished nothing is left there.
+    `settings`, `dtype`, `ops`, `options` and `data_dir` are those of `train_recipe`; `done(summary)` is called as each
+    run ends.  A run that raises is a failure in the table, not an exception.  Ctrl-C (and SIGTERM) ends the sweep: what
+    was finished is returned, with the status "interrupted".  With ``folder=True`` sweep.json is written into `out`, or
+    into the next free runs/NAME-sweep/NUMBER; if no seed was finished nothing is left there.
 
     The workers import the caller's script again: there, call it below ``if __name__ == "__main__":``.
     """
@@ -209,7 +226,8 @@ def sweep(
             raise SettingError(f"{what} must be an int >= 1, got {count!r}")
     recipe = get_recipe(name)
     # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
-    built = recipe.build(recipe.configure(settings), Setting(dtype=dtype, ops=ops, data_dir=data_dir)).config
+    setting = Setting(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    built = recipe.build(recipe.configure(settings), setting).config
     config = {key: value for key, value in built.items() if key != "seed"}
     made = out is None or not Path(out).exists()
     path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
@@ -223,7 +241,15 @@ def sweep(
         if done is not None:
             done(summary)
 
-    one = partial(_one_seed, name=name, settings=config["settings"], dtype=dtype, ops=ops, data_dir=data_dir)
+    one = partial(
+        _one_seed,
+        name=name,
+        settings=config["settings"],
+        dtype=dtype,
+        ops=ops,
+        options=config["options"],
+        data_dir=data_dir,
+    )
     try:
         train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
     finally:

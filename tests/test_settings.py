@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from minigan import runs
 from minigan._names import SettingError
 from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.training import RunError, read_json, train
 
 GAUSSIAN = get_recipe("gaussian")
 
@@ -137,3 +139,55 @@ def test_wrong_dtype_or_backend(given, message):
 def test_wrong_seed(seed):
     with pytest.raises(SettingError, match="seed must be an int >= 0"):
         GAUSSIAN.build(setting=Setting(seed=seed))
+
+
+# --- the backend's options, and images of one's own -----------------------------------------------
+
+
+def test_options_reach_both_networks():
+    experiment = GAUSSIAN.build(None, Setting(options={"threads": 3, "accuracy": "exact", "compiled": False}))
+    for net in (experiment.gan.G, experiment.gan.D):
+        assert (net.ops.threads, net.ops.accuracy, net.ops.compiled) == (3, "exact", False)
+    assert experiment.config["options"] == {"threads": 3, "accuracy": "exact", "compiled": False}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"options": {"thread": 2}}, "unknown option 'thread' .did you mean 'threads'"),
+        ({"options": {"threads": 0}}, "threads must be a whole number >= 1, got 0"),
+        ({"options": {"accuracy": "exakt"}}, "unknown accuracy 'exakt' .did you mean 'exact'"),
+        ({"options": {"threads": 1}, "ops": "reference"}, "ops='reference' takes no threads; accepted with ops='cpu'"),
+    ],
+)
+def test_options_that_are_refused(setting, message):
+    with pytest.raises(SettingError, match=message):
+        Setting(**setting)
+
+
+def test_a_run_says_what_its_engine_was_and_goes_on_with_it(tmp_path, monkeypatch):
+    options = {"threads": 1, "accuracy": "fast", "compiled": False}
+    small = {"iterations": 2, "batch_size": 20}
+    folder = runs.train_recipe("gaussian", settings=small, options=options, out=tmp_path / "r", checkpoint_every=1)
+    config = read_json(tmp_path / "r" / "config.json")
+    assert config["options"] == options
+    assert config["engine"] == options
+    built = []
+    monkeypatch.setattr(runs, "Setting", lambda **given: built.append(Setting(**given)) or built[-1])
+    runs.resume_run(folder["folder"], iterations=3)
+    assert built[-1].options == options
+
+
+def test_a_run_of_the_reference_has_no_engine(tmp_path):
+    runs.train_recipe("gaussian", settings={"iterations": 1, "batch_size": 20}, ops="reference", out=tmp_path / "r")
+    assert read_json(tmp_path / "r" / "config.json")["engine"] == {}
+
+
+def test_images_of_ones_own(tmp_path):
+    recipe = get_recipe("mnist-dense")
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1)).astype(np.uint8)
+    experiment = recipe.build(recipe.configure({"batch_size": 4}), Setting(images=images))
+    train(experiment, iterations=1, folder=tmp_path / "r", checkpoint_every=1)
+    assert read_json(tmp_path / "r" / "config.json")["images"] == [40, 28, 28, 1]
+    with pytest.raises(RunError, match="trained on images of your own"):
+        runs.resume_run(tmp_path / "r", iterations=2)

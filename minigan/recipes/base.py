@@ -3,16 +3,17 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigan._arguments import number
 from minigan._names import SettingError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.ops import BACKENDS, Array
+from minigan.ops import BACKENDS, Array, Ops, get_ops
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -27,6 +28,7 @@ class Architecture:
 
 
 DTYPES = ("float32", "float64")
+OPTIONS = ("threads", "accuracy", "compiled")  # of the backend "cpu" (`minigan.ops.cpu.CPU`)
 MOST = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
 
 
@@ -38,12 +40,28 @@ class Setting:
     dtype: str = "float32"
     ops: str = "cpu"
     data_dir: str | os.PathLike[str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the backend: threads, accuracy, compiled
+    images: NDArray[np.uint8] | None = field(default=None, compare=False)  # (N, H, W, C) in place of the data set's
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise SettingError(unknown("dtype", self.dtype, DTYPES))
         if self.ops not in BACKENDS:
             raise SettingError(unknown("ops", self.ops, BACKENDS))
+        for name in self.options:
+            if name not in OPTIONS:
+                raise SettingError(unknown("option", name, OPTIONS))
+        if self.options:
+            if self.ops != "cpu":
+                raise SettingError(f"ops={self.ops!r} takes no {', '.join(self.options)}; accepted with ops='cpu'")
+            try:
+                self.backend()
+            except ValueError as error:
+                raise SettingError(str(error)) from None
+
+    def backend(self) -> Ops:
+        """Return the backend with its options."""
+        return get_ops(self.ops, **self.options)
 
 
 @dataclass(frozen=True)
@@ -88,7 +106,9 @@ class Recipe:
             "seed": setting.seed,
             "dtype": setting.dtype,
             "ops": setting.ops,
+            "options": dict(setting.options),
             "settings": asdict(config),
+            **({} if setting.images is None else {"images": setting.images.shape}),
         }
         return experiment
 
@@ -101,9 +121,9 @@ class Recipe:
         """Return G and D with initial parameters."""
         setting = Setting() if setting is None else setting
         streams = random_streams(setting.seed) if streams is None else streams
-        chains = self.architecture(config)
-        G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=setting.ops)
-        D = Network(chains.D, rng=streams["weights_D"], dtype=setting.dtype, ops=setting.ops)
+        chains, ops = self.architecture(config), setting.backend()
+        G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=ops)
+        D = Network(chains.D, rng=streams["weights_D"], dtype=setting.dtype, ops=ops)
         return G, D
 
 

@@ -15,7 +15,7 @@ PIXELS = SIDE * SIDE
 
 def training_pixels(data: str, setting: Setting, dtype: Any, *, stop: int | None = None) -> Array:
     """Return the training images (the first `stop` of them) as x / 255, (N, 784)."""
-    images = load(data, "train", data_dir=setting.data_dir).images
+    images = training_images(data, setting)
     if images.shape[1:] != (SIDE, SIDE, 1):
         raise ValueError(
             f"data={data!r} has images {images.shape[1:]}; accepted here: ({SIDE}, {SIDE}, 1), such as mnist"
@@ -24,7 +24,9 @@ def training_pixels(data: str, setting: Setting, dtype: Any, *, stop: int | None
 
 
 def training_images(data: str, setting: Setting) -> NDArray[np.uint8]:
-    """Return the training images as they are stored, (N, H, W, C) bytes."""
+    """Return the training images as they are stored, (N, H, W, C) bytes; those of the setting go before."""
+    if setting.images is not None:
+        return setting.images
     return load(data, "train", data_dir=setting.data_dir).images
 
 
