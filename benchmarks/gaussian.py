@@ -1,6 +1,6 @@
 """The whole `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) beside PyTorch eager.
 
-    python -m benchmarks.gaussian [--rounds 7] [--iterations 1000]
+    python -m benchmarks gaussian
 
 First the check: from the same weights and data, in float64, both give the same parameters.  Then the
 times, a process each, alternately.  PyTorch runs with its default number of threads and with one, and with its default
@@ -9,7 +9,6 @@ Adam and its fused one: the ratio is against the fastest of them and, apart, aga
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from typing import Any
@@ -120,46 +119,46 @@ def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
     return {"seconds": seconds, "mean": float(b), "std": abs(float(a))}
 
 
-def main() -> None:
-    """Check, time, write benchmarks/results/gaussian.json, print the ratios."""
-    parser = argparse.ArgumentParser(description="The gaussian run beside PyTorch eager.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--iterations", type=int, default=1000)
-    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.contestant:
-        json.dump(contestant(args.contestant, args.iterations, args.seed), sys.stdout)
-        return
-    difference = check()
-    print(f"check: parameters agree to {difference:.1e} in float64", file=sys.stderr)
+def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
+    """Check, time, return the result."""
+    if not measure.installed("torch"):
+        raise measure.Absent("PyTorch is not installed, and this benchmark is the comparison with it")
+    iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
+    difference = check(2 if options.quick else 20)
+    measure.say(f"check: parameters agree to {difference:.1e} in float64")
     runs = measure.alternate(
-        "benchmarks.gaussian", CONTESTANTS, rounds=args.rounds, arguments=["--iterations", str(args.iterations)]
+        "benchmarks.gaussian",
+        CONTESTANTS,
+        rounds=rounds,
+        arguments=["--iterations", str(iterations)],
+        env=measure.MALLOC if options.malloc else None,
     )
     times = {name: measure.spread([run["seconds"] for run in results]) for name, results in runs.items()}
-    fastest = min((name for name in CONTESTANTS if name != "minigan"), key=lambda name: times[name]["median"])
+    others = [name for name in CONTESTANTS if name != "minigan"]
 
     def ratio(name: str) -> float:
-        """The median over rounds of the ratio within a round."""
-        pairs = zip(runs[name], runs["minigan"], strict=True)
-        return round(statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs), 3)
+        return measure.ratio([r["seconds"] for r in runs[name]], [r["seconds"] for r in runs["minigan"]])
 
-    result = {
+    return {
         "benchmark": "gaussian",
-        "iterations": args.iterations,
-        "updates_each": 10 * args.iterations,
-        "rounds": args.rounds,
+        "iterations": iterations,
+        "updates_each": 10 * iterations,
+        "rounds": rounds,
         "check": {"iterations": 20, "dtype": "float64", "greatest_difference": difference},
         "seconds": times,
         "generators": {name: {k: round(rs[0][k], 4) for k in ("mean", "std")} for name, rs in runs.items()},
-        "ratio": {name: ratio(name) for name in CONTESTANTS if name != "minigan"},
-        "fastest_torch": fastest,
+        "ratio": {name: ratio(name) for name in others},
+        "fastest_torch": min(others, key=lambda name: times[name]["median"]),
     }
-    path = measure.write("gaussian", result)
-    for name, row in times.items():
-        print(f"{name:<24}{row['median']:>8.3f} s   ({row['min']:.3f} ... {row['max']:.3f})")
-    print(f"PyTorch default / minigan {ratio('torch-default')}, fastest ({fastest}) / minigan {ratio(fastest)}")
-    print(path)
+
+
+def main() -> None:
+    """Run one contestant and print what it found."""
+    parser = argparse.ArgumentParser(description="One contestant of `python -m benchmarks gaussian`.")
+    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    args = parser.parse_args()
+    json.dump(contestant(args.contestant, args.iterations, 0), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,30 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import gaussian, measure, table
+from benchmarks import __main__ as command
+from benchmarks import checks, contest, gaussian, layers, measure, plots, scaling, steps, table
+from benchmarks.games import CASES
+
+
+def no_torch(monkeypatch):
+    installed = measure.installed
+
+    def without(package):
+        return package != "torch" and installed(package)
+
+    for module in (measure, contest, checks):
+        monkeypatch.setattr(module, "installed", without)
+    checks.check.cache_clear()
+
+
+def quick(monkeypatch, tmp_path, name, cases=("gaussian",)):
+    """A smoke run of one benchmark, on few recipes, without PyTorch; its result and the page."""
+    no_torch(monkeypatch)
+    for key in set(CASES) - set(cases):
+        monkeypatch.delitem(CASES, key)
+    status = command.main([name, "--quick", "--out", str(tmp_path)])
+    page = (tmp_path / "benchmarks.md").read_text()
+    return status, json.loads((tmp_path / f"{name}.json").read_text()), page
 
 
 def test_the_page_is_generated_from_the_results():
@@ -19,10 +42,123 @@ def test_every_result_names_machine_versions_and_check():
         result = json.loads(path.read_text())
         assert {"cpu", "cores", "memory_gib", "system", "python", "versions", "blas"} <= set(result["machine"])
         assert "check" in result
+        assert result.get("settings") != "small", "a quick run is no result"
+
+
+def test_every_plot_of_the_page_is_there():
+    for name in table.read():
+        assert name not in plots.PLOTS or (table.PICTURES / f"{name}.png").exists()
 
 
 def test_spread():
     assert measure.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0, "all": [3.0, 1.0, 2.0]}
+
+
+def test_ratio_is_within_a_round():
+    assert measure.ratio([2.0, 30.0, 4.0], [1.0, 10.0, 1.0]) == 3.0
+
+
+# --- smoke runs, without PyTorch ------------------------------------------------------------------
+
+
+def test_steps(monkeypatch, tmp_path):
+    status, result, page = quick(monkeypatch, tmp_path, "steps")
+    found = result["cases"]["gaussian"]
+    assert status == 0
+    assert set(found["seconds"]) >= {"minigan"}
+    assert found["absent"]["torch"] == "torch is not installed"
+    assert found["ratio"] == {}
+    assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
+    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contest.GATE
+    assert "| torch | absent: torch is not installed | | |" in page
+    assert "the numbers mean nothing" in page
+    assert (tmp_path / "steps.png").exists()
+
+
+def test_memory(monkeypatch, tmp_path):
+    status, result, page = quick(monkeypatch, tmp_path, "memory")
+    assert status == 0
+    assert 10 < result["cases"]["gaussian"]["mib"]["minigan"]["median"] < 4000
+    assert "torch is not installed" in page
+
+
+def test_imports(monkeypatch, tmp_path):
+    status, result, page = quick(monkeypatch, tmp_path, "imports")
+    assert status == 0
+    assert set(result["seconds"]) == {"minigan", "numpy"}
+    assert result["modules"]["minigan"] > result["modules"]["numpy"] > 10
+    assert "| torch | absent: torch is not installed | |" in page
+
+
+def test_layers(monkeypatch, tmp_path):
+    status, result, page = quick(monkeypatch, tmp_path, "layers", cases=("mnist-softmax",))
+    assert status == 0
+    assert result["check"]["relative"] <= layers.GATE
+    kinds = {row["layers"] for row in result["pieces"]}
+    assert kinds >= {"Conv2D", "ConvTranspose2D", "Dense", "BatchNorm, ReLU, Dropout", "LeakyReLU, Dropout"}
+    assert all(rate["per_second"] > 0 for row in result["pieces"] for rate in row["rate"].values())
+    assert "torch: torch is not installed" in page
+
+
+def test_scaling(monkeypatch, tmp_path):
+    monkeypatch.setattr(scaling, "AXES", {"image": scaling.AXES["image"]})
+    monkeypatch.setattr(scaling, "CHECKED", ())
+    status, result, page = quick(monkeypatch, tmp_path, "scaling")
+    assert status == 0
+    assert list(result["axes"]["image"]["seconds"]) == ["minigan"]
+    assert isinstance(result["axes"]["image"]["exponent"]["minigan"], float)
+    assert "torch-channels-last: torch is not installed" in page
+
+
+def test_without_pytorch_the_comparison_of_whole_runs_is_left_out(monkeypatch, capsys):
+    no_torch(monkeypatch)
+    assert command.main(["gaussian", "--quick"]) == 1
+    assert "gaussian: left out: PyTorch is not installed" in capsys.readouterr().err
+
+
+def test_an_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["stepps"])
+    assert "invalid choice: 'stepps'" in capsys.readouterr().err
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+
+def test_the_work_of_a_convolution_is_that_of_the_direct_sums():
+    by_key = {piece.key: piece for piece in layers.pieces()}
+    conv = by_key["mnist-dcgan G 3"]  # 28x28, 3x3, 128 to 128 channels, batch 32
+    assert (conv.work, conv.unit) == (2 * 32 * 28 * 28 * 9 * 128 * 128, "flop")
+    dense = by_key["mnist-dcgan G 0"]
+    assert dense.work == 2 * 32 * 100 * 28 * 28 * 128
+    between = by_key["mnist-dcgan G 4"]  # dropout, batch norm, ReLU: read once, written once
+    assert (between.work, between.unit) == (2 * 4 * 32 * 28 * 28 * 128, "byte")
+
+
+def test_a_wrong_engine_is_not_timed(monkeypatch):
+    no_torch(monkeypatch)
+    monkeypatch.setattr(checks, "difference", lambda ours, theirs: 1e-8)
+    with pytest.raises(SystemExit, match="gaussian: numpy and reference differ by 1e-08, accepted: 1e-09"):
+        checks.check("gaussian", 1)
+
+
+def test_a_contestant_that_takes_too_long_is_absent():
+    with pytest.raises(measure.Absent, match="not done after 0.05 s"):
+        measure.run("benchmarks.contest", "minigan", ["--case", "gaussian"], timeout=0.05)
+
+
+def test_equal_malloc_settings_are_for_all_contestants():
+    assert measure.Options(malloc=True).environment().items() >= measure.MALLOC.items()
+    assert not measure.MALLOC.keys() & measure.Options().environment().keys()
+    assert measure.Options(threads=3).environment()["OPENBLAS_NUM_THREADS"] == "3"
+
+
+def test_a_contestant_that_fails_says_why(monkeypatch):
+    with pytest.raises(RuntimeError, match="invalid choice: 'nowhere'"):
+        steps._play("nowhere", "minigan", measure.Options(), 0.1, {})
+
+
+# --- with PyTorch ---------------------------------------------------------------------------------
 
 
 @pytest.mark.torch
@@ -33,3 +169,34 @@ def test_the_check_passes_and_can_fail(monkeypatch):
     monkeypatch.setattr(gaussian.Torch, "theta", lambda self: theta(self) * (1 + np.float64(1e-6)))
     with pytest.raises(SystemExit, match="nothing to time"):
         gaussian.check(3)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("case", CASES)
+def test_pytorch_plays_the_same_game(case):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+    found = checks.check(case)
+    layouts = {"nchw", "channels_last"} if CASES[case].convolutional else {"dense"}
+    assert set(found["against_torch"]) == layouts
+
+
+@pytest.mark.torch
+def test_another_game_is_seen(monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+    from benchmarks.torch_games import Game
+
+    checks.check.cache_clear()
+    monkeypatch.setattr(Game, "inference_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
+    with pytest.raises(SystemExit, match="mnist-dense: minigan and PyTorch, dense differ"):
+        checks.check("mnist-dense", 1)
+
+
+@pytest.mark.torch
+def test_steps_beside_pytorch(monkeypatch, tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+    for key in set(CASES) - {"gaussian"}:
+        monkeypatch.delitem(CASES, key)
+    assert command.main(["steps", "--quick", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "steps.json").read_text())["cases"]["gaussian"]
+    assert found["best_torch"] == "torch-fused"
+    assert found["ratio"]["minigan"] > 0

@@ -1,0 +1,74 @@
+"""``python -m benchmarks NAME``, or ``all``: measure, write benchmarks/results/NAME.json, the page and its plots."""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import measure, table
+
+NAMES = ("imports", "gaussian", "memory", "layers", "scaling", "steps")
+THREADS = min(2, os.cpu_count() or 1)
+ABOUT = {
+    "steps": "a whole iteration of each recipe beside PyTorch",
+    "layers": "each layer of the recipes: time, rate, share of the machine's ceilings",
+    "scaling": "how the cost grows with batch, width, image size; what threads save",
+    "memory": "peak resident memory of each recipe",
+    "imports": "import minigan",
+    "gaussian": "the whole gaussian run",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run benchmarks by name; 0 if one of them could be run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure minigan beside PyTorch; what is not installed is left out, with the reason.",
+        epilog="; ".join(f"{name}: {about}" for name, about in ABOUT.items()),
+    )
+    parser.add_argument("names", nargs="+", choices=[*NAMES, "all"], metavar="NAME", help=", ".join([*NAMES, "all"]))
+    parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
+    parser.add_argument(
+        "--threads", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="of all contestants"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each contestant runs (default: 1 to 9)")
+    parser.add_argument(
+        "--malloc", action="store_true",
+        help="equal malloc settings for all contestants (glibc's heap, never given back); writes NAME-malloc.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="where results are written (default: benchmarks/results; of a quick run: a new folder)",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    out = args.out or (Path(tempfile.mkdtemp(prefix="minigan-benchmarks-")) if args.quick else measure.RESULTS)
+    options = measure.Options(quick=args.quick, threads=args.threads, rounds=args.rounds, malloc=args.malloc, out=out)
+    names = NAMES if "all" in args.names else tuple(dict.fromkeys(args.names))
+    start, done = time.perf_counter(), 0
+    for name in names:
+        measure.say(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
+        try:
+            result = importlib.import_module(f"benchmarks.{name}").run(options)
+        except measure.Absent as why:
+            measure.say(f"{name}: left out: {why}")
+            continue
+        file = f"{name}-malloc" if args.malloc else name
+        print(measure.write(file, result, out), flush=True)
+        if file in table.SECTIONS:
+            print(table.SECTIONS[file](json.loads((out / f"{file}.json").read_text())), flush=True)
+        done += 1
+    measure.say(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
+    if out != measure.RESULTS:
+        print(table.write(out, out / "benchmarks.md", out))
+    elif done:
+        print(table.write())
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Who plays the games: minigan with options of its engine, PyTorch in several ways.  One contestant a process.
+
+python -m benchmarks.contest --contestant minigan --case mnist-dcgan
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.games import CASES, build
+from benchmarks.measure import installed
+
+GATE = 1e-9
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to play: the package and how it is told to."""
+
+    package: str
+    about: str
+    how: dict[str, Any] = field(default_factory=dict)
+    convolutional: bool = False  # for convolutional games only
+    once: bool = False  # in the first round only
+    threads: int | None = None  # None: as many as asked for
+
+
+CONTESTANTS = {
+    "minigan": Contestant("minigan", "as installed: numba's bodies where numba is there"),
+    "minigan-numpy": Contestant("minigan", "NumPy alone", {"compiled": False}),
+    "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True, once=True),
+    "minigan-fast": Contestant("minigan", "F(4) too", {"accuracy": "fast"}, convolutional=True, once=True),
+    "torch": Contestant("torch", "eager, NCHW, Adam as it is", once=True),
+    "torch-fused": Contestant("torch", "eager, fused Adam"),
+    "torch-1-thread": Contestant("torch", "eager, fused Adam, one thread", threads=1),
+    "torch-channels-last": Contestant(
+        "torch", "eager, channels_last, fused Adam", {"channels_last": True}, convolutional=True
+    ),
+    "torch-compile": Contestant(
+        "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}, once=True
+    ),
+}
+DENSE_ONLY = ("torch-fused", "torch-1-thread")
+FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
+
+
+def of(case: str) -> list[str]:
+    """Return the contestants of a game, whether they are installed or not."""
+    convolutional = CASES[case].convolutional
+    return [
+        name
+        for name, contestant in CONTESTANTS.items()
+        if (name not in DENSE_ONLY if convolutional else not contestant.convolutional)
+    ]
+
+
+def absent(name: str) -> str | None:
+    """Return why a contestant cannot play here, or None."""
+    contestant = CONTESTANTS[name]
+    if not installed(contestant.package):
+        return f"{contestant.package} is not installed"
+    if name == "minigan-numpy" and not installed("numba"):
+        return "the same as minigan: numba is not installed"
+    return None
+
+
+def player(
+    case: str,
+    name: str,
+    *,
+    threads: int,
+    small: bool = False,
+    settings: dict[str, Any] | None = None,
+) -> Callable[[], Any]:
+    """Return what plays one iteration of the game."""
+    contestant = CONTESTANTS[name]
+    threads = contestant.threads or threads
+    if contestant.package == "minigan":
+        options = {"threads": threads, **contestant.how}
+        _, _, experiment = build(CASES[case], small=small, options=options, settings=settings)
+
+        def play() -> None:
+            with experiment.gan.D.ops.session():  # as the training loop has it
+                experiment.play()
+
+        return play
+    import torch
+
+    from benchmarks.torch_games import Game
+
+    torch.set_num_threads(threads)
+    return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED, **contestant.how).play
+
+
+def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int = 2) -> dict[str, Any]:
+    """Play for about so many seconds; return the median time of an iteration.
+
+    Apart, the time of the first one (in which numba and torch.compile compile), and the peak memory after three.
+    """
+    times = [_time(play) for _ in range(1 + warm)]
+    peak = peak_mib()
+    first, times = times[0], []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        times.append(_time(play))
+    times.sort()
+    return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
+
+
+def _time(play: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    play()
+    return time.perf_counter() - start
+
+
+def peak_mib() -> float:
+    """Return the greatest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Play, and print the times as JSON."""
+    parser = argparse.ArgumentParser(description="One contestant of a benchmark of steps, memory or scaling.")
+    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--settings", type=json.loads, default={})
+    args = parser.parse_args(argv)
+    play = player(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
+    print(json.dumps(timed(play, seconds=args.seconds)))
+
+
+if __name__ == "__main__":
+    main()

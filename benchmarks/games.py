@@ -1,0 +1,90 @@
+"""The games that are timed: recipes on made-up images, built for minigan and, as a twin, for PyTorch.
+
+What an iteration costs does not depend on what the images show, so no data set is needed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.training import Experiment
+
+IMAGES = 256
+"""Made-up images; batches are drawn from them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe with the settings that are timed, and smaller ones to check with and for a smoke run."""
+
+    recipe: str
+    about: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    small: dict[str, Any] = field(default_factory=dict)  # the check's, in place of `settings`
+    convolutional: bool = True
+    shape: tuple[int, int, int] = (28, 28, 1)  # of the images
+
+
+CASES = {
+    "mnist-dcgan": Case(
+        "mnist-dcgan",
+        "batch 32; two updates of D, each on one kind",
+        {"batch_size": 32},
+        {"batch_size": 2, "latent": 4},
+    ),
+    "mnist-dcgan-without-dropout": Case(
+        "mnist-dcgan",
+        "the same with dropout=0",
+        {"batch_size": 32, "dropout": 0.0},
+        {"batch_size": 2, "latent": 4, "dropout": 0.0},
+    ),
+    "dcgan64": Case(
+        "dcgan64",
+        "batch 16, full width",
+        {"batch_size": 16},
+        {"batch_size": 2, "width": 16, "latent": 4},
+        shape=(32, 32, 3),
+    ),
+    "mnist-softmax": Case(
+        "mnist-softmax",
+        "batch 32: D on 16 + 16, without pretraining",
+        {"batch_size": 32, "pretrain": 0},
+        {"batch_size": 4, "depth": 16, "d_depth": 8, "latent": 4, "pretrain": 0},
+    ),
+    "mnist-dense": Case(
+        "mnist-dense",
+        "batch 32; 10 + 10 updates",
+        {"batch_size": 32},
+        {"batch_size": 4, "d_updates": 2, "g_updates": 2},
+        convolutional=False,
+    ),
+    "mnist-maxout": Case(
+        "mnist-maxout", "batch 100; one simultaneous update", {}, {"batch_size": 4, "latent": 4}, False
+    ),
+    "gaussian": Case("gaussian", "batch 1000; 10 + 10 updates", {}, {"batch_size": 20}, convolutional=False),
+}  # fmt: skip
+
+
+def images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return IMAGES random images (N, H, W, C)."""
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, *shape)).astype(np.uint8)
+
+
+def build(
+    case: Case,
+    *,
+    small: bool = False,
+    dtype: str = "float32",
+    options: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    ops: str = "cpu",
+) -> tuple[Recipe, Any, Experiment]:
+    """Return the recipe, its configuration and the experiment; `settings` replace the case's."""
+    recipe = get_recipe(case.recipe)
+    chosen = case.small if small else case.settings
+    config = recipe.configure({**chosen, **(settings or {})})
+    setting = Setting(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
+    return recipe, config, recipe.build(config, setting)

@@ -1,0 +1,185 @@
+"""A network of minigan as the torch.nn modules that people write for it, and its weights as their state_dict.
+
+`channels_last` is PyTorch's faster layout on a CPU: images stay (N, C, H, W) tensors, but lie in memory as NHWC.
+A vector becomes an image, and an image a vector, without a copy in both layouts; the dense layers' weights are in the
+order that this asks for.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import minigan as mg
+from minigan.interop import to_torch
+from minigan.interop.order import runs
+from minigan.ops import get_ops
+
+
+class Conv(nn.Conv2d):
+    """A convolution with any padding: PyTorch's own knows the same number on both sides."""
+
+    def __init__(self, layer: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        geometry = layer.geometry(shape[:2])
+        (top, bottom), (left, right) = geometry.padding
+        even = (top, left) == (bottom, right)
+        super().__init__(
+            layer.c_in, layer.c_out, geometry.kernel, stride=geometry.stride, dilation=geometry.dilation,
+            bias=layer.bias, padding=(top, left) if even else 0, dtype=dtype,
+        )  # fmt: skip
+        self.around = None if even else (left, right, top, bottom)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, C, H, W)."""
+        return super().forward(x if self.around is None else F.pad(x, self.around))
+
+
+class ConvTranspose(nn.ConvTranspose2d):
+    """A transposed convolution; where more is cut off at the end than at the beginning, by a slice."""
+
+    def __init__(self, layer: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        geometry = layer.geometry(shape[:2])
+        before = [sides[0] for sides in geometry.padding]
+        sizes = zip(shape[:2], geometry.stride, geometry.dilation, geometry.kernel, strict=True)
+        reach = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in sizes]
+        more = [n - (r - 2 * b) for n, r, b in zip(geometry.large, reach, before, strict=True)]
+        super().__init__(
+            layer.c_in, layer.c_out, geometry.kernel, stride=geometry.stride, dilation=geometry.dilation,
+            bias=layer.bias, padding=tuple(before), output_padding=tuple(max(0, m) for m in more), dtype=dtype,
+        )  # fmt: skip
+        self.cut = min(more) < 0
+        self.large = geometry.large
+
+    def forward(self, x: torch.Tensor, output_size: Any = None) -> torch.Tensor:
+        """x (N, C, h, w)."""
+        y = super().forward(x, output_size)
+        return y[:, :, : self.large[0], : self.large[1]] if self.cut else y
+
+
+class ToImage(nn.Module):
+    """(N, H W C) -> (N, C, H, W)."""
+
+    def __init__(self, shape: tuple[int, ...], channels_last: bool) -> None:
+        super().__init__()
+        self.shape, self.channels_last = shape, channels_last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, features)."""
+        H, W, C = self.shape
+        return x.view(-1, H, W, C).permute(0, 3, 1, 2) if self.channels_last else x.view(-1, C, H, W)
+
+
+class ToVector(nn.Module):
+    """(N, C, H, W) -> (N, H W C)."""
+
+    def __init__(self, channels_last: bool) -> None:
+        super().__init__()
+        self.channels_last = channels_last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, C, H, W)."""
+        return (x.permute(0, 2, 3, 1) if self.channels_last else x).flatten(1)
+
+
+class Dropout(nn.Dropout):
+    """PyTorch's dropout; with `rng` (for the check) minigan's masks, from the keys that minigan draws."""
+
+    def __init__(self, rate: float, order: Any = None) -> None:
+        super().__init__(rate)
+        self.order, self.rng = order, None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, C, H, W) or (N, I)."""
+        if self.rng is None or not self.training or self.p == 0:
+            return super().forward(x)
+        key = int(self.rng.integers(2**64, dtype=np.uint64))
+        shape = (x.shape[0], *x.shape[2:], x.shape[1])
+        mask = get_ops("reference").dropout(np.ones(shape, str(x.dtype).removeprefix("torch.")), self.p, key)
+        mask = np.moveaxis(mask, -1, 1)
+        return x * torch.tensor(mask if self.order is None else mask[:, self.order])
+
+
+class Maxout(nn.Linear):
+    """The maximum of P affine maps."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        super().__init__(layer.n_in, layer.n_out * layer.pieces, dtype=dtype)
+        self.pieces = layer.pieces
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (N, I) -> (N, O)."""
+        return super().forward(x).view(len(x), -1, self.pieces).max(dim=2).values
+
+
+def modules(net: Any, shape: tuple[int, ...], *, channels_last: bool = False) -> nn.Sequential:
+    """Return the network with its parameters and running statistics; `shape` is the input's, without N."""
+    dtype = getattr(torch, str(net.dtype))
+    made, first, at = [], tuple(shape), tuple(shape)
+    orders = _orders(net, first, channels_last)
+    for i, layer in enumerate(net.layers):
+        made.append(_module(layer, at, dtype, channels_last, orders[i]))
+        at = layer.output_shape(at)
+    chain = nn.Sequential(*made)
+    chain.load_state_dict({key: torch.tensor(value) for key, value in state(net, first, channels_last).items()})
+    return chain.to(memory_format=torch.channels_last) if channels_last else chain
+
+
+def _module(layer: Any, shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool, order: Any) -> nn.Module:
+    kind = type(layer).__name__
+    if kind == "Conv2D":
+        return Conv(layer, shape, dtype)
+    if kind == "ConvTranspose2D":
+        return ConvTranspose(layer, shape, dtype)
+    if kind == "Dense":
+        return nn.Linear(layer.n_in, layer.n_out, bias=layer.bias, dtype=dtype)
+    if kind == "Maxout":
+        return Maxout(layer, dtype)
+    if kind == "BatchNorm":
+        norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+        share = layer.momentum if layer.momentum_on == "new" else 1 - layer.momentum
+        return norm(layer.channels, eps=layer.eps, momentum=share, dtype=dtype)
+    if kind == "Dropout":
+        return Dropout(layer.rate, order)
+    if kind == "Reshape":
+        return ToImage(layer.shape, channels_last)
+    if kind == "Flatten":
+        return ToVector(channels_last)
+    if kind == "ZeroPad2D":
+        (top, bottom), (left, right) = layer.padding
+        return nn.ZeroPad2d((left, right, top, bottom))
+    if kind == "LeakyReLU":
+        return nn.LeakyReLU(layer.slope)
+    return {"ReLU": nn.ReLU, "Tanh": nn.Tanh, "Sigmoid": nn.Sigmoid}[kind]()
+
+
+def _orders(net: Any, shape: tuple[int, ...], channels_last: bool) -> list[Any]:
+    """Return for each layer the order of the features of its vector there; None: the same, or an image."""
+    if channels_last or not _has_images(net):
+        return [None] * len(net.layers)
+    found, at = [], shape
+    for layer, (_, writes) in zip(net.layers, runs(net.layers, shape), strict=True):
+        at = layer.output_shape(at)
+        found.append(None if writes is None or len(at) != 1 else writes.order(at[0]))
+    return found
+
+
+def _has_images(net: Any) -> bool:
+    return any(isinstance(layer, (mg.Conv2D, mg.ConvTranspose2D)) for layer in net.layers)
+
+
+def state(net: Any, shape: tuple[int, ...], channels_last: bool) -> dict[str, Any]:
+    """Return parameters and running statistics under the names and in the layout of `modules`."""
+    if not channels_last and _has_images(net):
+        return to_torch(net, input_shape=shape)
+    found = {}
+    for name, value in {**net.parameters(), **net.state}.items():
+        i, _, what = name.partition(".")
+        there = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}.get(what, what)
+        if what == "W":
+            value = value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
+        found[f"{i}.{there}"] = np.ascontiguousarray(value)
+        if what == "running_mean":
+            found[f"{i}.num_batches_tracked"] = np.array(0)
+    return found
