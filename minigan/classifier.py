@@ -1,6 +1,8 @@
-"""A small classifier of 28x28 grey images, built from this library's layers: the judge of `minigan evaluate`.
+"""A small classifier of images, built from this library's layers: the judge of `minigan evaluate`.
 
-    x (N, 28, 28, 1) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
+    x (N, H, H, C) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
+
+for 28x28 grey images; `Config` says what is else for colours.
 
 ReLU after each pooling (the same as before it, on a quarter of the numbers) and on the features; cross-entropy; Adam,
 its rate falling to zero along half a cosine.
@@ -32,8 +34,7 @@ from minigan.training.files import PathLike, jsonable
 Floats = NDArray[np.floating]
 Say = Callable[[str], None]
 
-SIDE, CLASSES, FEATURES = 28, 10, 128
-SHAPE = (SIDE, SIDE, 1)
+CLASSES, FEATURES = 10, 128
 BLOCK = 500  # images at a time, at inference
 ABOUT = "about"  # the name of the JSON text among the arrays of the file
 
@@ -47,10 +48,21 @@ class Config:
     lr: float = 2e-3
     dropout: float = 0.4
     seed: int = 0
+    side: int = 28  # of the images, a multiple of 4
+    colours: int = 1
+    channels: int = 16  # of the first convolution; the second has twice as many
+    mirrored: bool = False  # half of the training images, at random, left to right
 
     def __post_init__(self) -> None:
-        set_sizes(self, "epochs", "batch_size")
+        set_sizes(self, "epochs", "batch_size", "side", "colours", "channels")
         set_numbers(self, lr="(0, inf)", dropout="[0, 1)")
+        if self.side % 4:
+            raise ValueError(f"side must be a multiple of 4, got {self.side}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images."""
+        return self.side, self.side, self.colours
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,11 @@ class Classifier:
     seconds: float = math.nan  # of training
 
     def judge(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, 28, 28, 1)
+        """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, H, W, C)
 
         Images are bytes, or floating numbers in [0, 1].
         """
-        _require(images)
+        _require(images, self.config)
         features, logits = [], []
         for start in range(0, len(images), BLOCK):
             h = self.body(unit(images[start : start + BLOCK]))
@@ -91,12 +103,12 @@ class Classifier:
 
 
 def untrained(config: Config, rng: np.random.Generator) -> Classifier:
-    """Return the two networks with initial weights: 13,248 + 200,832 and 1,290 parameters."""
-    he, pixels = HeNormal(), (SIDE // 4) ** 2
+    """Return the two networks with initial weights: by default 13,248 + 200,832 and 1,290 parameters."""
+    he, pixels, c = HeNormal(), (config.side // 4) ** 2, config.channels
     body = [
-        Conv2D(1, 16, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
-        Conv2D(16, 32, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
-        Flatten(), Dense(32 * pixels, FEATURES, weight_init=he), ReLU(),
+        Conv2D(config.colours, c, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
+        Conv2D(c, 2 * c, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
+        Flatten(), Dense(2 * c * pixels, FEATURES, weight_init=he), ReLU(),
     ]  # fmt: skip
     head = [Dropout(config.dropout), Dense(FEATURES, CLASSES)]
     return Classifier(Network(body, rng=rng), Network(head, rng=rng), config)
@@ -108,7 +120,7 @@ def train_classifier(
     """Train on `train`, count the right ones of `test`; `say` is told the cost and the time of each epoch."""
     config = Config() if config is None else config
     for images in (train, test):
-        _require(images.images)
+        _require(images.images, config)
     started = time.perf_counter()
     rng = np.random.default_rng(config.seed)
     net = untrained(config, rng)
@@ -123,7 +135,10 @@ def train_classifier(
         costs = []
         for _ in range(batches.batches_per_epoch):
             chosen = batches()
-            costs.append(_step(net, adams, unit(train.images[chosen]), train.labels[chosen], rng))
+            x = unit(train.images[chosen])
+            if config.mirrored:
+                x = mirrored(x, rng)
+            costs.append(_step(net, adams, x, train.labels[chosen], rng))
         if say is not None:
             done, passed = f"epoch {epoch + 1} of {config.epochs}", time.perf_counter() - started
             say(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
@@ -147,9 +162,16 @@ def unit(images: NDArray[Any]) -> Floats:
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 
-def _require(images: NDArray[Any]) -> None:
-    if images.shape[1:] != SHAPE or len(images) == 0:
-        raise ShapeError(f"images have shape {images.shape}; accepted: (N, {SIDE}, {SIDE}, 1) with N >= 1")
+def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
+    """Return x (N, H, W, C) with half of the images, chosen at random, turned left to right."""
+    turned = rng.random(len(x)) < 0.5
+    return np.where(turned[:, None, None, None], x[:, :, ::-1], x)
+
+
+def _require(images: NDArray[Any], config: Config) -> None:
+    if images.shape[1:] != config.shape or len(images) == 0:
+        sizes = ", ".join(map(str, config.shape))
+        raise ShapeError(f"images have shape {images.shape}; accepted: (N, {sizes}) with N >= 1")
 
 
 def write_classifier(path: PathLike, net: Classifier) -> Path:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._names import SettingError
-from minigan.classifier import SIDE, Classifier, Config, Say, read_classifier, train_classifier, unit, write_classifier
+from minigan.classifier import Classifier, Config, Say, read_classifier, train_classifier, unit, write_classifier
 from minigan.data import Images, cache_folder, load, resize, shrink
 from minigan.metrics import (
     class_histogram,
@@ -49,7 +49,13 @@ K = 3  # neighbours in precision and recall
 MOST = 10_000  # samples by default
 CONTROL = "real test images"
 HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
-CLASSIFIERS = {"mnist": Config(), "fashion-mnist": Config(), "digits": Config(epochs=8, batch_size=32)}
+Shape = tuple[int, int, int]
+CLASSIFIERS = {
+    "mnist": Config(),
+    "fashion-mnist": Config(),
+    "cifar10": Config(side=32, colours=3, channels=32, epochs=10, mirrored=True),
+    "digits": Config(epochs=8, batch_size=32),
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Evaluation:
     run: str
     recipe: str
     data: str
+    note: str  # where the training images are a part of the published ones: which
     n: int  # images in each row, and real ones that their features are compared with
     seed: int  # of the noise
     generator: str  # SHA-256 of generator.npz
@@ -101,7 +108,8 @@ class Evaluation:
         """Return it as JSON-able data."""
         about = self.classifier.about()
         return {
-            "run": self.run, "recipe": self.recipe, "data": self.data, "n": self.n, "seed": self.seed, "k": K,
+            "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
+            "seed": self.seed, "k": K,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
             "versions": versions(), "rows": [asdict(row) for row in self.rows],
         }  # fmt: skip
@@ -111,6 +119,7 @@ class Evaluation:
             f"{self.run} ({self.recipe}): {self.n:,} samples, noise seed {self.seed}",
             f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
             f" (on the first row {self.accuracy:.2%})",
+            *([f"{self.data}: {self.note}"] if self.note else []),
             "", HEAD, *map(str, self.rows), "",
             f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
         ]  # fmt: skip
@@ -119,7 +128,7 @@ class Evaluation:
 
 
 class Reference:
-    """What sets of images (n, 28, 28, 1) are measured against: training images, and the features of n of them."""
+    """What sets of images (n, H, W, C) are measured against: training images, and the features of n of them."""
 
     def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
         self.net, self.examples = net, examples
@@ -163,7 +172,7 @@ def evaluate(
     recipe, config, _ = load_config(run)
     data = _data(recipe, config)
     train, test = splits(data, data_dir=data_dir)
-    most = min(len(train), len(test))
+    most, shape = min(len(train), len(test)), train.images.shape[1:]
     n = min(MOST, most) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
         raise SettingError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
@@ -171,15 +180,20 @@ def evaluate(
     if not np.isfinite(x).all():
         raise RunError(f"{run}: its generator gives values that are not finite; nothing to evaluate")
     images = recipe.to_images(x) if recipe.to_images is not None else x
-    fakes, size = as_judged(images), images.shape[1]
-    chosen = spread(len(test), n)
-    real, labels = seen_at(test.images[chosen], size), test.labels[chosen]
+    _, size, _, colours = images.shape
+    if size < shape[0] or colours < shape[2]:
+        raise RunError(
+            f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; accepted: as large or larger"
+        )
     net = classifier_of(train, test, folder=classifier, say=say)
+    fakes, chosen = as_judged(images, shape), spread(len(test), n)
+    real, labels = seen_at(test.images[chosen], size), test.labels[chosen]
     reference = Reference(net, seen_at(train.images, size), n)
     return Evaluation(
         run=str(run),
         recipe=recipe.name,
         data=data,
+        note=train.note,
         n=n,
         seed=seed,
         generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
@@ -221,25 +235,27 @@ def spread(length: int, n: int) -> NDArray[np.intp]:
     return np.arange(n) * length // n
 
 
-def as_judged(images: NDArray[Any]) -> Floats:
-    """(N, H, W, C) in [0, 1], H = W >= 28 -> (N, 28, 28, 1) in float32.
+def as_judged(images: NDArray[Any], shape: Shape) -> Floats:
+    """(N, H, W, C) in [0, 1], H = W -> (N, *shape) in float32, smaller or as large.
 
-    The mean of the colours, then the mean over the area of each new pixel (`shrink`).
+    The mean of the colours where `shape` is grey, then the mean over the area of each new pixel (`shrink`).
     """
-    grey = np.asarray(images, dtype=np.float32).mean(axis=3, keepdims=True)
-    return grey if grey.shape[1:3] == (SIDE, SIDE) else shrink(grey, SIDE)
+    side, _, colours = shape
+    x = np.asarray(images, dtype=np.float32)
+    x = x if colours == x.shape[3] else x.mean(axis=3, keepdims=True)
+    return x if x.shape[1:3] == (side, side) else shrink(x, side)
 
 
 def seen_at(images: NDArray[np.uint8], size: int) -> Floats:
-    """Return grey bytes (N, 28, 28, 1) as a recipe of `size` x `size` images sees them, brought back to 28 x 28.
+    """Return bytes (N, H, H, C) as a recipe of `size` x `size` images sees them, brought back to H x H.
 
     Enlarging (`resize`) and shrinking blurs a little, and real images must be blurred as the samples are.
     """
-    if size == SIDE:
+    if size == images.shape[1]:
         return unit(images)
     y = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(images), 1000):
-        y[start : start + 1000] = as_judged(resize(unit(images[start : start + 1000]), size))
+        y[start : start + 1000] = as_judged(resize(unit(images[start : start + 1000]), size), images.shape[1:])
     return y
 
 
@@ -254,6 +270,8 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
         net = read_classifier(path)
         if net.data != train.name:
             raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+        if net.config.shape != train.images.shape[1:]:
+            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
         return net
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,36 @@ def test_sizes(small):
     assert small.body.dtype == small.head.dtype == np.float32
 
 
+def test_images_in_colour_and_mirrored():
+    config = Config(side=8, colours=3, channels=2, epochs=1, batch_size=4, mirrored=True)
+    net = untrained(config, np.random.default_rng(0))
+    assert net.body.theta.size == (75 * 2 + 2) + (50 * 4 + 4) + (16 * 128 + 128)
+    x = np.random.default_rng(1).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8)
+    features, p = net.judge(x)
+    assert (features.shape, p.shape) == ((8, 128), (8, 10))
+    with pytest.raises(ShapeError, match=r"images have shape \(2, 28, 28, 1\); accepted: \(N, 8, 8, 3\)"):
+        net.judge(drawn(2))
+    seen = []
+    step = classifier._step
+
+    def watched(net, adams, x, labels, rng):
+        seen.append((x, labels))
+        return step(net, adams, x, labels, rng)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "_step", watched)
+        images = Images("a", x, np.arange(8, dtype=np.uint8))
+        train_classifier(images, images, config=config)
+    turned = []
+    for batch, labels in seen:
+        for image, label in zip(batch, labels, strict=True):
+            plain = classifier.unit(x[label])
+            turned.append(not np.array_equal(image, plain))
+            np.testing.assert_array_equal(image, plain[:, ::-1] if turned[-1] else plain)
+    assert len(turned) == 8
+    assert 0 < sum(turned) < 8
+
+
 def test_judging(small, monkeypatch):
     """Bytes are x / 255; the features come before dropout; blocks of images change nothing."""
     x = drawn(9)
@@ -147,6 +177,7 @@ def test_a_damaged_or_missing_file_is_refused(small, tmp_path):
         ),
         (lambda net: net.judge(drawn(0)), r"images have shape \(0, 28, 28, 1\)"),
         (lambda net: Config(epochs=0), "epochs must be an int >= 1, got 0"),
+        (lambda net: Config(side=30), "side must be a multiple of 4, got 30"),
         (lambda net: Config(lr=0.0), "lr must be > 0, got 0.0"),
         (lambda net: Config(dropout=1.0), r"dropout must be in \[0, 1\), got 1.0"),
         (

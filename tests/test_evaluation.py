@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from minigan import classifier, evaluation
 from minigan._names import SettingError
 from minigan.classifier import Config, untrained, write_classifier
 from minigan.cli import main
-from minigan.data import resize
+from minigan.data import Images, load, resize
 from minigan.evaluation import Reference, as_judged, evaluate, seen_at, splits, spread, write_evaluation
 from minigan.metrics import nearest
 from minigan.runs import load_generator, sample, train_recipe
@@ -38,6 +39,23 @@ def kept(judge, tmp_path):
     folder.mkdir()
     write_classifier(folder / "digits.npz", judge)
     return folder
+
+
+@pytest.fixture
+def coloured(monkeypatch):
+    """A little CIFAR-10: 60 images, of which 10 classes are 10 colours."""
+
+    def loaded(name, split="train", *, data_dir=None):
+        if name != "cifar10":
+            return load(name, split, data_dir=data_dir)
+        rng, labels = np.random.default_rng(split == "test"), np.arange(60) % 10
+        shades = np.stack([25 * labels, 255 - 25 * labels, 100 + 0 * labels], axis=1)[:, None, None]
+        images = np.clip(shades + rng.normal(0, 5, (60, 32, 32, 3)), 0, 255).astype(np.uint8)
+        note = "60 of 50,000 images: data_batch_1.bin" if split == "train" else ""
+        return Images(name, images, labels.astype(np.uint8), note)
+
+    for place in ("minigan.evaluation.load", "minigan.recipes.images.load"):
+        monkeypatch.setattr(place, loaded)
 
 
 @pytest.fixture
@@ -94,20 +112,24 @@ def gaussian(kept):
     return ["g"]
 
 
-def on_cifar(kept):
+def on(data):
     train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="c")
     stored = read_json("c/config.json")
-    stored["settings"]["data"] = "cifar10"
+    stored["settings"]["data"] = data
     write_json("c/config.json", stored)
-    return ["c"]
+    return ["c", "--data-dir", "."]
+
+
+def on_gone_data(kept):
+    return on("stl10")
+
+
+def on_cifar(kept):
+    return on("cifar10")
 
 
 def on_mnist(kept):
-    on_cifar(kept)
-    stored = read_json("c/config.json")
-    stored["settings"]["data"] = "mnist"
-    write_json("c/config.json", stored)
-    return ["c", "--data-dir", "nowhere"]
+    return on("mnist")
 
 
 def not_finite(kept):
@@ -119,12 +141,9 @@ def not_finite(kept):
 
 
 def without_generator(kept):
-    on_cifar(kept)
-    stored = read_json("c/config.json")
-    stored["settings"]["data"] = "digits"
-    write_json("c/config.json", stored)
+    arguments = on("digits")
     (kept.parent / "c/generator.npz").unlink()
-    return ["c"]
+    return arguments
 
 
 def of_other_data(kept):
@@ -132,6 +151,12 @@ def of_other_data(kept):
     write_classifier(kept / "digits.npz", untrained(Config(), np.random.default_rng(0)))
     train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="r")
     return ["r"]
+
+
+def of_other_images(kept):
+    net = replace(untrained(Config(side=32, colours=3), np.random.default_rng(0)), data="digits")
+    write_classifier(kept / "digits.npz", net)
+    return on("digits")
 
 
 def no_folder(kept):
@@ -144,16 +169,18 @@ def no_folder(kept):
     [
         (lambda kept: ["nowhere"], "nowhere: not a run folder: it has no config.json"),
         (gaussian, "gaussian does not make images; accepted: a run of an image recipe"),
-        (on_cifar, "data=cifar10: there is no classifier of it; accepted: a run on mnist, fashion-mnist, digits"),
+        (on_gone_data, "data=stl10: there is no classifier of it; accepted: a run on mnist, fashion-mnist, cifar10, d"),
+        (on_cifar, "c: its images are (28, 28, 1), those of cifar10 (32, 32, 3); accepted: as large or larger"),
         (on_mnist, "mnist: not found:"),
         (not_finite, "n: its generator gives values that are not finite; nothing to evaluate"),
         (without_generator, "c/generator.npz: No such file or directory"),
         (of_other_data, "digits.npz: a classifier of ; accepted: one of digits"),
+        (of_other_images, "digits.npz: a classifier of images (32, 32, 3); accepted: (28, 28, 1)"),
         (no_folder, "r/config.json: File exists; accepted: a folder to keep the classifier in"),
     ],
     ids=lambda c: getattr(c, "__name__", ""),
 )
-def test_what_cannot_be_evaluated_says_why(in_tmp, kept, capsys, monkeypatch, case, message):
+def test_what_cannot_be_evaluated_says_why(in_tmp, kept, coloured, capsys, monkeypatch, case, message):
     monkeypatch.delenv("MINIGAN_DATA", raising=False)
     arguments = case(kept)
     capsys.readouterr()
@@ -197,7 +224,7 @@ def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, j
     reference = Reference(judge, seen_at(train.images, 28), 299)
     assert control == reference.row("real test images", real)
     _, recipe, _ = load_generator(dense)
-    assert samples == reference.row("samples", as_judged(recipe.to_images(sample(dense, n=299))))
+    assert samples == reference.row("samples", as_judged(recipe.to_images(sample(dense, n=299)), (28, 28, 1)))
     _, distance = nearest(real, seen_at(train.images, 28))
     assert control.nearest_median == pytest.approx(np.median(distance))
     assert control.nearest_least == pytest.approx(distance.min())
@@ -253,14 +280,17 @@ def test_other_sizes_are_brought_to_28(digits):
     rng = np.random.default_rng(0)
     x = rng.random((3, 56, 56, 3))
     want = x.reshape(3, 28, 2, 28, 2, 3).mean(axis=(2, 4, 5))
-    np.testing.assert_allclose(as_judged(x)[..., 0], want, rtol=1e-5)
-    assert as_judged(x).dtype == np.float32
+    grey = (28, 28, 1)
+    np.testing.assert_allclose(as_judged(x, grey)[..., 0], want, rtol=1e-5)
+    assert as_judged(x, grey).dtype == np.float32
     train, _ = digits
     real = train.images[:1003]  # more than a block
     np.testing.assert_array_equal(seen_at(real, 28), (real / 255).astype(np.float32))
     seen = seen_at(real, 64)
     colour = resize((real / 255).astype(np.float32), 64).repeat(3, axis=3)
-    np.testing.assert_allclose(seen, as_judged(colour), atol=1e-6)  # real images as a perfect dcgan64 would give them
+    np.testing.assert_allclose(
+        seen, as_judged(colour, grey), atol=1e-6
+    )  # real images as a perfect dcgan64 would give them
     np.testing.assert_allclose(seen.mean(axis=(1, 2)), seen_at(real, 28).mean(axis=(1, 2)), atol=0.02)
     assert np.abs(seen - seen_at(real, 28)).max() > 0.05  # the blur
 
@@ -272,6 +302,37 @@ def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
     reference = Reference(judge, seen_at(train.images, 64), 30)
     assert found.rows[0] == reference.row("real test images", seen_at(test.images[spread(299, 30)], 64))
     assert found.rows[1].name == "samples"
+
+
+def test_a_run_on_cifar10_is_judged_in_colour(in_tmp, coloured, capsys, monkeypatch):
+    own = evaluation.CLASSIFIERS["cifar10"]
+    assert own.shape == (32, 32, 3)
+    quick = replace(own, channels=4, batch_size=20, epochs=12, dropout=0.0)
+    monkeypatch.setitem(evaluation.CLASSIFIERS, "cifar10", quick)
+    train_recipe("dcgan64", settings={"data": "cifar10", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
+    status, out, _err = run(capsys, "evaluate", "d", "--classifier", "kept")
+    assert status == 0
+    assert "cifar10: 60 of 50,000 images: data_batch_1.bin" in out
+    stored = read_json("d/evaluation.json")
+    assert (stored["n"], stored["note"]) == (60, "60 of 50,000 images: data_batch_1.bin")
+    assert stored["classifier"]["accuracy"] > 0.4  # their greys are all alike: 0.1 without colours
+    train, test = splits("cifar10")
+    net = classifier.read_classifier("kept/cifar10.npz")
+    assert net.config == quick
+    found = evaluate("d", classifier="kept")
+    assert found.rows[0] == Reference(net, seen_at(train.images, 64), 60).row(
+        "real test images", seen_at(test.images, 64)
+    )
+    assert found.rows[0].nearest_median < found.rows[1].nearest_least
+
+
+def test_colours_are_seen_as_samples_are(coloured):
+    real = splits("cifar10")[0].images
+    seen = seen_at(real, 64)
+    blocks = resize(real / 255, 64).reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(seen, blocks, atol=1e-6)
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(as_judged(real / 255, (32, 32, 3)), (real / 255).astype(np.float32))
 
 
 def test_samples_come_in_blocks(dense, monkeypatch):
