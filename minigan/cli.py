@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             target = known.parser if hasattr(known, "parser") else self
             actions = [*target._actions, *self._actions]
             options = [o for action in actions for o in action.option_strings if o.startswith("--")]
-            target.error(unknown("argument", rest[0].split("=")[0], options))
+            target.error(unknown("argument", rest[0].split("=")[0], dict.fromkeys(options)))
         return known
 
 
@@ -127,6 +127,9 @@ def build_parser() -> Parser:
             "--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist, cifar10 or digits"
         )
         sub.add_argument(
+            "--width", metavar="N", help="the same as --set width=N: dcgan64 with 1/N of its channels, for a CPU"
+        )
+        sub.add_argument(
             "--data-dir",
             metavar="DIR",
             help="folder with the data files (searched before $MINIGAN_DATA and the cache)",
@@ -188,14 +191,14 @@ def build_parser() -> Parser:
 
 
 def parse_settings(args: Any) -> dict[str, str]:
-    """Return --set, --iterations and --data as one dict of texts."""
+    """Return --set, --iterations, --data and --width as one dict of texts."""
     settings = {}
     for item in args.settings:
         key, equals, text = item.partition("=")
         if not equals or not key:
             args.parser.error(f"--set {item!r}; accepted: KEY=VALUE")
         settings[key] = text
-    for key in ("iterations", "data"):
+    for key in ("iterations", "data", "width"):
         value = getattr(args, key, None)
         if value is not None:
             settings[key] = str(value)

@@ -156,6 +156,12 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
         (["train", "gaussian", "--set", "lr=x"], "lr='x'; accepted: a number"),
         (["train", "gaussian", "--data", "digits"], "unknown setting of gaussian 'data'"),
         (["train", "mnist-dense", "--data", "minst"], "unknown data 'minst' (did you mean 'mnist'?)"),
+        (["train", "gaussian", "--width", "4"], "unknown setting of gaussian 'width'"),
+        (["train", "dcgan64", "--width", "3"], "width must divide 128, got 3"),
+        (
+            ["train", "dcgan64", "--wdith", "3"],
+            "unknown argument '--wdith' (did you mean '--width'?); accepted: --help, --set",
+        ),
         (["train", "gaussian", "--dtype", "float46"], "unknown dtype 'float46' (did you mean 'float64'?)"),
         (["train", "gaussian", "--ops", "gpu"], "unknown ops 'gpu'"),
         (["sweep", "gaussian", "--set", "lr=x"], "lr='x'; accepted: a number"),
@@ -165,6 +171,7 @@ def test_typos_are_answered_with_what_is_accepted(in_tmp, capsys, arguments, mes
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert message in err
+    assert err.count("--help,") <= 1
     assert not list(in_tmp.glob("runs/*/*"))  # nothing is made for a run that cannot start
 
 
