@@ -53,7 +53,7 @@ Shape = tuple[int, int, int]
 CLASSIFIERS = {
     "mnist": Config(),
     "fashion-mnist": Config(),
-    "cifar10": Config(side=32, colours=3, channels=32, epochs=10, mirrored=True),
+    "cifar10": Config(side=32, colours=3, epochs=8, mirrored=True),
     "digits": Config(epochs=8, batch_size=32),
 }
 

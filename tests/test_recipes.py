@@ -9,10 +9,10 @@ from PIL import Image
 
 import minigan as mg
 from minigan import data, plots
+from minigan.cli import main
 from minigan.recipes import RECIPES, Setting, get_recipe
 from minigan.recipes.figures import thinned
-from minigan.recipes.images import training_pixels
-from minigan.training import train
+from minigan.training import read_json, train
 
 # recipe -> (G trainable, G non-trainable, D trainable, D non-trainable)
 COUNTS = {
@@ -356,8 +356,44 @@ def test_unknown_recipe():
         get_recipe("gausian")
 
 
-def test_images_of_another_size_are_refused(monkeypatch):
-    colour = data.Images("cifar10", np.zeros((2, 32, 32, 3), dtype=np.uint8), np.zeros(2, dtype=np.uint8))
-    monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: colour)
-    with pytest.raises(ValueError, match=r"data='cifar10' has images \(32, 32, 3\); accepted here: \(28, 28, 1\)"):
-        training_pixels("cifar10", Setting(), "float32")
+@pytest.fixture
+def colour(monkeypatch):
+    """A part of a little CIFAR-10."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+    found = data.Images("cifar10", images, np.zeros(6, dtype=np.uint8), "6 of 50,000 images: data_batch_1.bin")
+    monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["mnist-dense", "mnist-maxout", "mnist-dcgan", "mnist-softmax"])
+def test_images_of_another_size_are_refused_before_a_folder_is_made(name, colour, in_tmp, capsys):
+    assert main(["train", name, "--data", "cifar10"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    want = "data='cifar10' has images (32, 32, 3); accepted here: (28, 28, 1), such as mnist"
+    assert err == f"minigan train: {want}\n"
+    assert not list(in_tmp.iterdir())
+
+
+def test_a_part_of_a_data_set_is_said_first_and_kept(colour, in_tmp, capsys):
+    """Where a run starts, where it is resumed, and in config.json; of whole data sets nothing is said."""
+    note = "cifar10: 6 of 50,000 images: data_batch_1.bin"
+    small = ["--data", "cifar10", "--width", "128", "--set", "batch_size=2", "--iterations", "1"]
+    assert main(["train", "dcgan64", *small, "--out", "run", "--checkpoint-every", "1"]) == 0
+    assert capsys.readouterr().err.startswith(f"{note}\n1 [D loss")
+    assert read_json("run/config.json")["note"] == note
+    assert main(["resume", "run", "--iterations", "2"]) == 0
+    assert capsys.readouterr().err.startswith(f"{note}\n2 [D loss")
+    assert read_json("run/config.json")["note"] == note
+    assert main(["train", "gaussian", "--iterations", "1", "--set", "frames=1", "--out", "other"]) == 0
+    assert capsys.readouterr().err.startswith("1 [D loss")
+    assert "note" not in read_json("other/config.json")
+
+
+def test_width_is_an_option(colour, in_tmp, capsys):
+    for option in (["--width", "64"], ["--set", "width=64"]):
+        small = ["--data", "cifar10", "--set", "batch_size=2", "--iterations", "1", "--out", option[0][2:]]
+        assert main(["train", "dcgan64", *option, *small]) == 0
+    stored, same = (read_json(f"{name}/config.json") for name in ("width", "set"))
+    assert stored == same
+    assert stored["settings"]["width"] == 64

@@ -118,7 +118,8 @@ def assemble(
         fakes=fresh_fakes,
         judge=tracking_judge,
     )
-    images = training_images(config.data, setting)
+    data = training_images(config.data, setting)
+    images = data.images
     batches = EpochBatches(images, config.batch_size, streams["data"])
 
     def prepare(x: Array) -> Array:
@@ -144,6 +145,7 @@ def assemble(
         iterations=config.iterations,
         streams=streams,
         sources={"images": batches},
+        note=f"{data.name}: {data.note}" if data.note else "",
         figures=of_images(  # the document's fixed noise: 20
             gan,
             drawn,

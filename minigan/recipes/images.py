@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan.data import load, unit_interval
+from minigan._names import SettingError
+from minigan.data import Images, load, unit_interval
+from minigan.layers.base import Shape
 from minigan.ops import Array
 from minigan.recipes.base import Setting
 
@@ -15,19 +17,18 @@ PIXELS = SIDE * SIDE
 
 def training_pixels(data: str, setting: Setting, dtype: Any, *, stop: int | None = None) -> Array:
     """Return the training images (the first `stop` of them) as x / 255, (N, 784)."""
-    images = training_images(data, setting)
-    if images.shape[1:] != (SIDE, SIDE, 1):
-        raise ValueError(
-            f"data={data!r} has images {images.shape[1:]}; accepted here: ({SIDE}, {SIDE}, 1), such as mnist"
-        )
-    return unit_interval(images[:stop], str(dtype))
+    return unit_interval(training_images(data, setting, shape=(SIDE, SIDE, 1)).images[:stop], str(dtype))
 
 
-def training_images(data: str, setting: Setting) -> NDArray[np.uint8]:
-    """Return the training images as they are stored, (N, H, W, C) bytes; those of the setting go before."""
-    if setting.images is not None:
-        return setting.images
-    return load(data, "train", data_dir=setting.data_dir).images
+def training_images(data: str, setting: Setting, *, shape: Shape | None = None) -> Images:
+    """Return the training images as they are stored, (N, H, W, C) bytes; SettingError unless (H, W, C) is `shape`."""
+    if setting.images is not None:  # those of the setting go before
+        found = Images(data, setting.images, np.zeros(len(setting.images), np.uint8))
+    else:
+        found = load(data, "train", data_dir=setting.data_dir)
+    if shape is not None and found.images.shape[1:] != shape:
+        raise SettingError(f"data={data!r} has images {found.images.shape[1:]}; accepted here: {shape}, such as mnist")
+    return found
 
 
 def unit(x: Array, dtype: Any) -> Array:

@@ -122,7 +122,7 @@ def assemble(
         fakes=inference_fakes,
         judge=batch_judge,
     )
-    images = training_images(config.data, setting)
+    images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
 
     def prepare(x: Array) -> Array:

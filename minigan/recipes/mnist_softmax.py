@@ -130,7 +130,7 @@ def assemble(
         fakes=inference_fakes,
         judge=batch_judge,
     )
-    images = training_images(config.data, setting)
+    images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, half, streams["data"], replace=True)
 
     def noise(n: int) -> Array:

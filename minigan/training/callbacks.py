@@ -117,6 +117,7 @@ def log_line(iteration: int, metrics: Metrics) -> str:
 class ProgressBar(Callback):
     """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy, time left.  Elsewhere ten log lines.
 
+    Before them the experiment's note, if it has one.
     A stream that is missing, closed or no longer read is given up: the training goes on without it.
     """
 
@@ -127,7 +128,7 @@ class ProgressBar(Callback):
         self._unwatch: Callable[[], None] | None = None
 
     def on_start(self, run: Run) -> None:
-        """Draw the empty bar; it says so when a kernel is compiled."""
+        """Print the note, draw the empty bar; it says so when a kernel is compiled."""
         self._show(self._open, run)
         if self._bar is not None:
             self._unwatch = watch(lambda name: self._show(lambda *_: self._compiling(name), run))
@@ -156,6 +157,8 @@ class ProgressBar(Callback):
     def _open(self, run: Run, stream: TextIO) -> None:
         from tqdm import tqdm
 
+        if run.experiment.note:
+            print(run.experiment.note, file=stream, flush=True)
         if stream.isatty():
             self._bar = tqdm(
                 total=run.iterations,

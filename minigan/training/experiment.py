@@ -68,6 +68,7 @@ class Experiment:
     evaluate: Callable[[], dict[str, Any]] = dict
     before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
     sources: dict[str, Source] = field(default_factory=dict)  # the data that have a position beside their stream
+    note: str = ""  # what is to be known of the data, said where a run starts and kept in its config.json
 
 
 class Clock:

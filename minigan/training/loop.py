@@ -210,6 +210,7 @@ def _config(run: Run) -> dict[str, Any]:
         "recipe": run.experiment.recipe,
         **run.experiment.config,
         "iterations": run.iterations,
+        **({"note": run.experiment.note} if run.experiment.note else {}),
         "networks": {"G": gan.G.describe(), "D": gan.D.describe()},
         "versions": versions(),
         "engine": engine(gan.D.ops),
