@@ -244,6 +244,9 @@ class TestFolders:
         weights.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(RunError, match=r"generator.npz: not a whole .npz file"):
             load_generator("run")
+        weights.write_text("no archive")
+        with pytest.raises(RunError, match=r"generator.npz: not a whole .npz file \(it does not begin as one\)"):
+            load_generator("run")
         write_arrays(weights, {"0.W": np.zeros((1, 1)), "1.W": np.zeros(2)})
         with pytest.raises(RunError, match=r"generator.npz: parameters do not fit.*missing '0.b'.*unexpected '1.W'"):
             load_generator("run")

@@ -12,6 +12,7 @@ from minigan.network import Network
 from minigan.ops import Array
 from minigan.training.callbacks import Callback
 from minigan.training.experiment import Run
+from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]
 FRAMES = 60  # at most, of an animation
@@ -63,7 +64,10 @@ class Samples(Callback):
         for iteration in state["drawn"]:
             path = self._path(run.folder, iteration)
             if path.exists():
-                self.frames.append(plots.read_picture(path))
+                try:
+                    self.frames.append(plots.read_picture(path))
+                except RunError as error:
+                    raise RunError(f"{error}; without the file the animation does without it") from None
                 self.drawn.append(iteration)
 
     def on_start(self, run: Run) -> None:

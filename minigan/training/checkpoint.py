@@ -120,6 +120,8 @@ class Checkpoints:
             raise RunError(f"{error}; {_advice([file for file in files if file != chosen])}") from None
 
     def _none(self) -> RunError:
+        if self.folder.is_dir():
+            return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; train anew")
         return RunError(f"{self.run}: it has no checkpoints; accepted: a run of train ... --checkpoint-every N")
 
     def forget_after(self, iteration: int) -> None:

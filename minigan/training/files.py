@@ -173,7 +173,10 @@ def read_arrays(path: PathLike) -> dict[str, Array]:
     """Read named arrays from .npz (no pickle); RunError says what is wrong with which file."""
     path = Path(path)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        content = path.read_bytes()
+        if not content.startswith(b"PK"):  # NumPy would take it for a pickle, and say how to run it
+            raise ValueError("it does not begin as one")
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
