@@ -192,7 +192,7 @@ def read_classifier(path: PathLike) -> Classifier:
             getattr(net, part).load_parameters(own)
         return replace(net, data=str(about["data"]), accuracy=float(about["accuracy"]), seconds=float(about["seconds"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not a classifier of minigan ({error}); without the file it is trained again") from None
+        raise RunError(f"{path}: not a classifier of minigan ({error})") from None
 
 
 def _parameters(net: Classifier) -> Iterator[tuple[str, Any]]:

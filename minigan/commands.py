@@ -11,11 +11,16 @@ from minigan.training import ProgressBar, RunError
 
 
 def recipes(_args: Any) -> int:
-    """Print the table of recipes."""
+    """Print the table of recipes, and what the classifiers of `minigan evaluate` are trained with."""
+    from minigan.evaluation import CLASSIFIERS
+
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
     for recipe in RECIPES.values():
         G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
         print(f"{recipe.name:<16}{G:>12,}{D:>12,}  {recipe.source:<26}{recipe.about}")
+    print("\nclassifiers that `minigan evaluate` trains and judges with")
+    for data, config in CLASSIFIERS.items():
+        print(f"{data:<16}" + ", ".join(f"{key} = {value}" for key, value in vars(config).items()))
     return EXIT_OK
 
 

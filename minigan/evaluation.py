@@ -267,12 +267,7 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     folder = cache_folder() / "classifiers" if folder is None else Path(folder)
     path = folder / f"{train.name}.npz"
     if path.exists():
-        net = read_classifier(path)
-        if net.data != train.name:
-            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
-        if net.config.shape != train.images.shape[1:]:
-            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
-        return net
+        return _kept(path, train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
@@ -285,6 +280,18 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     write_classifier(path, net)
     if say is not None:
         say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+    return net
+
+
+def _kept(path: Path, train: Images) -> Classifier:
+    try:
+        net = read_classifier(path)
+        if net.data != train.name:
+            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+        if net.config.shape != train.images.shape[1:]:
+            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
+    except RunError as error:
+        raise RunError(f"{error}; without the file it is trained again") from None
     return net
 
 

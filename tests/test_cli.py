@@ -8,6 +8,7 @@ import pytest
 from minigan import commands, runs
 from minigan._names import SettingError
 from minigan.cli import main
+from minigan.evaluation import CLASSIFIERS
 from minigan.recipes import Setting, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
@@ -27,7 +28,11 @@ def test_recipes_is_a_table(capsys):
     status, out, _ = run(capsys, "recipes")
     assert status == 0
     assert "mnist-dense          244,368     536,577  S1" in out
-    assert len(out.splitlines()) == 7
+    table, _, classifiers = out.partition("\n\n")
+    assert len(table.splitlines()) == 7
+    assert classifiers.startswith("classifiers that `minigan evaluate` trains and judges with\n")
+    assert "mnist           epochs = 5, batch_size = 128, lr = 0.002, dropout = 0.4, seed = 0, side = 28" in classifiers
+    assert [line.split()[0] for line in classifiers.splitlines()[1:]] == list(CLASSIFIERS)
 
 
 def test_summary(capsys):
@@ -196,6 +201,13 @@ def test_help(capsys, command):
     status, out, _ = run(capsys, *command, "--help")
     assert status == 0
     assert "exit status" in out
+
+
+def test_the_help_of_evaluate_says_what_judges(capsys):
+    words = " ".join(run(capsys, "evaluate", "--help")[1].split())
+    for text in ("a classifier made of this library's layers", "trained with Adam", "~/.cache", "--classifier",
+                 "Its test accuracy is printed"):  # fmt: skip
+        assert text in words
 
 
 def test_version(capsys):

@@ -174,7 +174,7 @@ def no_folder(kept):
         (on_mnist, "mnist: not found:"),
         (not_finite, "n: its generator gives values that are not finite; nothing to evaluate"),
         (without_generator, "c/generator.npz: No such file or directory"),
-        (of_other_data, "digits.npz: a classifier of ; accepted: one of digits"),
+        (of_other_data, "digits.npz: a classifier of ; accepted: one of digits; without the file it is trained again"),
         (of_other_images, "digits.npz: a classifier of images (32, 32, 3); accepted: (28, 28, 1)"),
         (no_folder, "r/config.json: File exists; accepted: a folder to keep the classifier in"),
     ],
@@ -343,5 +343,5 @@ def test_samples_come_in_blocks(dense, monkeypatch):
 
 def test_a_damaged_classifier_is_named(dense, kept):
     (kept / "digits.npz").write_bytes(b"PK")
-    with pytest.raises(RunError, match="digits.npz: not a whole .npz file"):
+    with pytest.raises(RunError, match=r"digits.npz: not a whole .npz file.*; without the file it is trained again"):
         evaluate(dense, n=30, classifier=kept)
