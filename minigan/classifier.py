@@ -11,6 +11,7 @@ The features and the head are two networks, so that h can be asked for.
 
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._arguments import set_numbers, set_sizes
-from minigan.data import EpochBatches, Images
+from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
 from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from minigan.layers.base import ShapeError
@@ -63,6 +64,14 @@ class Config:
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C) of the images."""
         return self.side, self.side, self.colours
+
+
+CLASSIFIERS = {
+    "mnist": Config(),
+    "fashion-mnist": Config(),
+    "cifar10": Config(side=32, colours=3, epochs=8, mirrored=True),
+    "digits": Config(epochs=8, batch_size=32),
+}
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,42 @@ def read_classifier(path: PathLike) -> Classifier:
         return replace(net, data=str(about["data"]), accuracy=float(about["accuracy"]), seconds=float(about["seconds"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a classifier of minigan ({error})") from None
+
+
+def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, say: Say | None = None) -> Classifier:
+    """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
+
+    One that is there is used as it is.
+    """
+    folder = cache_folder() / "classifiers" if folder is None else Path(folder)
+    path = folder / f"{train.name}.npz"
+    if path.exists():
+        return _kept(path, train)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
+            pass
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}; accepted: a folder to keep the classifier in") from None
+    if say is not None:
+        say(f"no {path}: training it, once")
+    net = train_classifier(train, test, config=CLASSIFIERS[train.name], say=say)
+    write_classifier(path, net)
+    if say is not None:
+        say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+    return net
+
+
+def _kept(path: Path, train: Images) -> Classifier:
+    try:
+        net = read_classifier(path)
+        if net.data != train.name:
+            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+        if net.config.shape != train.images.shape[1:]:
+            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
+    except RunError as error:
+        raise RunError(f"{error}; without the file it is trained again") from None
+    return net
 
 
 def _parameters(net: Classifier) -> Iterator[tuple[str, Any]]:

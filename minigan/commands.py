@@ -12,7 +12,7 @@ from minigan.training import ProgressBar, RunError
 
 def recipes(_args: Any) -> int:
     """Print the table of recipes, and what the classifiers of `minigan evaluate` are trained with."""
-    from minigan.evaluation import CLASSIFIERS
+    from minigan.classifier import CLASSIFIERS
 
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
     for recipe in RECIPES.values():

@@ -17,7 +17,6 @@ Frechet distance, precision and recall depend on it.
 """
 
 import hashlib
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._names import SettingError
-from minigan.classifier import Classifier, Config, Say, read_classifier, train_classifier, unit, write_classifier
-from minigan.data import Images, cache_folder, load, resize, shrink
+from minigan.classifier import CLASSIFIERS, Classifier, Say, classifier_of, unit
+from minigan.data import Images, load, resize, shrink
 from minigan.metrics import (
     class_histogram,
     classifier_score,
@@ -50,12 +49,6 @@ MOST = 10_000  # samples by default
 CONTROL = "real test images"
 HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
 Shape = tuple[int, int, int]
-CLASSIFIERS = {
-    "mnist": Config(),
-    "fashion-mnist": Config(),
-    "cifar10": Config(side=32, colours=3, epochs=8, mirrored=True),
-    "digits": Config(epochs=8, batch_size=32),
-}
 
 
 @dataclass(frozen=True)
@@ -257,42 +250,6 @@ def seen_at(images: NDArray[np.uint8], size: int) -> Floats:
     for start in range(0, len(images), 1000):
         y[start : start + 1000] = as_judged(resize(unit(images[start : start + 1000]), size), images.shape[1:])
     return y
-
-
-def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, say: Say | None = None) -> Classifier:
-    """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
-
-    One that is there is used as it is.
-    """
-    folder = cache_folder() / "classifiers" if folder is None else Path(folder)
-    path = folder / f"{train.name}.npz"
-    if path.exists():
-        return _kept(path, train)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
-            pass
-    except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}; accepted: a folder to keep the classifier in") from None
-    if say is not None:
-        say(f"no {path}: training it, once")
-    net = train_classifier(train, test, config=CLASSIFIERS[train.name], say=say)
-    write_classifier(path, net)
-    if say is not None:
-        say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
-    return net
-
-
-def _kept(path: Path, train: Images) -> Classifier:
-    try:
-        net = read_classifier(path)
-        if net.data != train.name:
-            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
-        if net.config.shape != train.images.shape[1:]:
-            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
-    except RunError as error:
-        raise RunError(f"{error}; without the file it is trained again") from None
-    return net
 
 
 def write_evaluation(folder: PathLike, found: Evaluation) -> Path:

@@ -7,8 +7,8 @@ import pytest
 
 from minigan import commands, runs
 from minigan._names import SettingError
+from minigan.classifier import CLASSIFIERS
 from minigan.cli import main
-from minigan.evaluation import CLASSIFIERS
 from minigan.recipes import Setting, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 

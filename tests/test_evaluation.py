@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minigan import classifier, evaluation
+from minigan import classifier
 from minigan._names import SettingError
 from minigan.classifier import Config, untrained, write_classifier
 from minigan.cli import main
@@ -76,7 +76,7 @@ def run(capsys, *arguments):
 
 
 def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, capsys, monkeypatch):
-    monkeypatch.setitem(evaluation.CLASSIFIERS, "digits", Config(epochs=1, batch_size=150))
+    monkeypatch.setitem(classifier.CLASSIFIERS, "digits", Config(epochs=1, batch_size=150))
     status, out, err = run(capsys, "evaluate", dense, "--n", "40", "--seed", "3")
     assert status == 0
     assert "run (mnist-dense): 40 samples, noise seed 3" in out
@@ -305,10 +305,10 @@ def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
 
 
 def test_a_run_on_cifar10_is_judged_in_colour(in_tmp, coloured, capsys, monkeypatch):
-    own = evaluation.CLASSIFIERS["cifar10"]
+    own = classifier.CLASSIFIERS["cifar10"]
     assert own.shape == (32, 32, 3)
     quick = replace(own, channels=4, batch_size=20, epochs=12, dropout=0.0)
-    monkeypatch.setitem(evaluation.CLASSIFIERS, "cifar10", quick)
+    monkeypatch.setitem(classifier.CLASSIFIERS, "cifar10", quick)
     train_recipe("dcgan64", settings={"data": "cifar10", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
     status, out, _err = run(capsys, "evaluate", "d", "--classifier", "kept")
     assert status == 0
