@@ -74,6 +74,15 @@ def set_numbers(description: object, **accepted: str) -> None:
         object.__setattr__(description, name, number(name, getattr(description, name), interval))
 
 
+def set_truths(description: object, *names: str) -> None:
+    """Check the named fields of a frozen dataclass: True or False, nothing that stands for them."""
+    for name in names:
+        value = getattr(description, name)
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+        object.__setattr__(description, name, bool(value))
+
+
 def scalar(value: Any, dtype: np.dtype[Any]) -> Any:
     """Return a number for use with arrays of `dtype`: a float, but as it is (exact, perhaps) among objects."""
     return value if dtype.kind == "O" else float(value)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._arguments import set_numbers, set_sizes
+from minigan._arguments import set_numbers, set_sizes, set_truths
 from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
 from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
@@ -57,6 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         set_sizes(self, "epochs", "batch_size", "side", "colours", "channels")
         set_numbers(self, lr="(0, inf)", dropout="[0, 1)")
+        set_truths(self, "mirrored")
         if self.side % 4:
             raise ValueError(f"side must be a multiple of 4, got {self.side}")
 

@@ -129,14 +129,14 @@ def build_parser() -> Parser:
                 "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
                 help="replace a hyper-parameter of the recipe (may be given several times)",
             )  # fmt: skip
+            sub.add_argument(
+                "--width", metavar="N", help="the same as --set width=N: dcgan64 with 1/N of its channels, for a CPU"
+            )
     for name in ("train", "sweep"):
         sub = made[name]
         sub.add_argument("--iterations", type=at_least(1), metavar="N", help="the same as --set iterations=N")
         sub.add_argument(
             "--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist, cifar10 or digits"
-        )
-        sub.add_argument(
-            "--width", metavar="N", help="the same as --set width=N: dcgan64 with 1/N of its channels, for a CPU"
         )
         sub.add_argument(
             "--data-dir",

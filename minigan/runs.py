@@ -287,6 +287,8 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
     recipe, config, dtype = load_config(run)
     G, _ = recipe.networks(config, Setting(dtype=dtype))
     path = Path(run) / "generator.npz"
+    if not path.exists():
+        raise RunError(f"{path}: No such file or directory: the weights are written where a run ends (minigan resume)")
     arrays = read_arrays(path)
     state = {key: arrays.pop(key) for key in G.state if key in arrays}
     try:

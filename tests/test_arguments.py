@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -125,6 +126,22 @@ def test_what_is_not_a_finite_number_is_refused_by_name(name, make, bad):
 def test_numbers_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("wrong", ["no", None, 0, 1.0, []], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("bias", lambda v: mg.Dense(1, 1, bias=v)),
+        ("bias", lambda v: mg.Conv2D(1, 1, 1, bias=v)),
+        ("bias", lambda v: mg.ConvTranspose2D(1, 1, 1, bias=v)),
+        ("unbiased", lambda v: mg.BatchNorm(1, unbiased=v)),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_refused(name, make, wrong):
+    with pytest.raises(ValueError, match=re.escape(f"{name} must be True or False, got {wrong!r}")):
+        make(wrong)
+    assert vars(make(np.bool_(False)))[name] is False
 
 
 def test_a_schedule_is_checked_at_its_step_before_anything_moves():

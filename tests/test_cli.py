@@ -45,6 +45,8 @@ def test_summary(capsys):
 def test_summary_with_a_setting(capsys):
     _, out, _ = run(capsys, "summary", "gaussian", "--set", "hidden=20")
     assert "total 61" in out
+    _, out, _ = run(capsys, "summary", "dcgan64", "--width", "16")
+    assert "1 Reshape             (N, 4, 4, 64)" in out
 
 
 def test_train_prints_the_result_and_the_paths(in_tmp, capsys):

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import set_sizes
+from minigan._arguments import set_sizes, set_truths
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
@@ -35,6 +35,7 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "n_in", "n_out")
+        set_truths(self, "bias")
 
     def parameters(self) -> dict[str, Parameter]:
         """W (I, O), b (O,)."""

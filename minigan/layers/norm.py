@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import scalar, set_numbers, set_sizes
+from minigan._arguments import scalar, set_numbers, set_sizes, set_truths
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
@@ -41,6 +41,7 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "channels")
+        set_truths(self, "unbiased")
         set_numbers(self, eps="(0, inf)", momentum="[0, 1]")
         if self.momentum_on not in ("old", "new"):
             raise ValueError(unknown("momentum_on", self.momentum_on, ("old", "new")))
