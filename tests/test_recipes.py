@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import minigan as mg
 from minigan import data, plots
 from minigan.cli import main
 from minigan.recipes import RECIPES, Setting, get_recipe
-from minigan.recipes.figures import thinned
+from minigan.recipes.figures import Samples, thinned
 from minigan.training import read_json, train
 
 # recipe -> (G trainable, G non-trainable, D trainable, D non-trainable)
@@ -277,6 +278,30 @@ class TestSamples:
             sample, neighbour = (sheet[top : top + 56 : 2, left::2][:, :28].astype(float) for left in (540, 612))
             distances = np.square(training - sample).sum(axis=(1, 2))
             np.testing.assert_array_equal(neighbour, training[distances.argmin()])
+
+    def test_the_animation_is_made_of_the_pictures_in_the_folder_in_their_colours(self, tmp_path):
+        """None is kept in memory, of which a long run would need a gigabyte."""
+        rng = np.random.default_rng(0)
+        x = rng.random((6, 16, 16, 3))
+        x = np.round(x * 5) / 5  # 216 colours at most
+        samples = Samples(lambda z: x, np.zeros((6, 1)), np.asarray, every=1, rows=2, columns=3, sheet=(2, 3))
+        run = SimpleNamespace(folder=tmp_path, iteration=0, history=[], resumed=[])
+        samples.on_start(run)
+        run.iteration = 1
+        samples.on_iteration(run)
+        with Image.open(tmp_path / "samples_000001.png") as picture:
+            shown = picture.copy()
+        assert len(shown.getcolors()) > 150
+        plots.save_picture(plots.image_grid(1 - x, rows=2, columns=3), tmp_path / "samples_000000.png")
+        samples.on_end(run)
+        with Image.open(tmp_path / "samples.gif") as gif:
+            assert gif.n_frames == 2
+            first = np.asarray(gif.convert("RGB"), dtype=int)
+            gif.seek(1)
+            last = np.asarray(gif.convert("RGB"), dtype=int)
+        want = np.asarray(shown, dtype=int)
+        assert np.abs(last - want).mean() < 1  # about 25 with 64 colours
+        assert np.abs(first - last).mean() > 50
 
     def test_the_animation_is_thinned_not_cut(self):
         frames = thinned(range(1000), 60)

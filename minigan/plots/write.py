@@ -41,9 +41,11 @@ def rasterise(figure: Figure) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def save_gif(frames: Iterable[Image.Image], path: PathLike, *, milliseconds: int = 100, hold: int = 2000) -> Path:
-    """Write an animated GIF that repeats; the last frame stays for `hold` milliseconds."""
-    pictures = [frame.quantize(64) for frame in frames]
+def save_gif(
+    frames: Iterable[Image.Image], path: PathLike, *, milliseconds: int = 100, hold: int = 2000, colours: int = 64
+) -> Path:
+    """Write an animated GIF that repeats, each frame in so many colours; the last one stays for `hold` milliseconds."""
+    pictures = [frame.quantize(colours) for frame in frames]
     if not pictures:
         raise ValueError("frames is empty; accepted: one picture or more")
     durations = [milliseconds] * (len(pictures) - 1) + [hold]

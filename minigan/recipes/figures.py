@@ -41,17 +41,16 @@ class Samples(Callback):
     ) -> None:
         self.G, self.z, self.to_images, self.examples, self.prepare = G, z, to_images, examples, prepare
         self.every, self.rows, self.columns, self.sheet = every, rows, columns, sheet
-        self.frames: list[Any] = []
-        self.drawn: list[int] = []  # the iterations of the frames
+        self.drawn: list[int] = []  # the iterations with a picture; the pictures themselves are in the run folder
 
     def state(self) -> dict[str, Any]:
-        """Return the iterations of the frames: the frames themselves are in the run folder."""
+        """Return the iterations with a picture."""
         return {"drawn": self.drawn}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Read the frames back; pictures of later iterations, and of where the run was interrupted, are removed.
+        """Check the pictures; those of later iterations, and of where the run was interrupted, are removed.
 
-        A frame whose file was removed is missing from the animation.
+        One whose file was removed is missing from the animation.
         """
         from minigan import plots
 
@@ -65,7 +64,7 @@ class Samples(Callback):
             path = self._path(run.folder, iteration)
             if path.exists():
                 try:
-                    self.frames.append(plots.read_picture(path))
+                    plots.read_picture(path)
                 except RunError as error:
                     raise RunError(f"{error}; without the file the animation does without it") from None
                 self.drawn.append(iteration)
@@ -96,19 +95,22 @@ class Samples(Callback):
             found = self.to_images(self.prepare(self.examples[index]))
             picture = plots.neighbour_grid(self.to_images(x), found, rows=rows, columns=columns)
             plots.save_picture(picture, run.folder / "neighbours.png")
-        plots.save_gif(thinned(self.frames, FRAMES), run.folder / "samples.gif", milliseconds=200)
+        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], FRAMES)
+        frames = [plots.read_picture(path) for path in shown]
+        colours = 256 if frames[0].mode == "RGB" else 64  # photographs in 64 colours have others than their own
+        plots.save_gif(frames, run.folder / "samples.gif", milliseconds=200, colours=colours)
         if run.history:
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
 
     def _draw(self, run: Run) -> None:
         from minigan.plots import image_grid, save_picture
 
+        if run.folder is None:
+            return
         x = self.G(self.z[: self.rows * self.columns])
         picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns)
-        self.frames.append(picture)
+        save_picture(picture, self._path(run.folder, run.iteration))
         self.drawn.append(run.iteration)
-        if run.folder is not None:
-            save_picture(picture, self._path(run.folder, run.iteration))
 
     def _path(self, folder: Path, iteration: int) -> Path:
         return folder / f"samples_{iteration:06d}.png"
