@@ -143,7 +143,8 @@ def assemble(
         chosen = images[streams["pretraining"].choice(len(images), n)]
         x_fake = np.concatenate([gan.fake(noise(len(part))) for part in np.array_split(np.empty(n), -(-n // 500))])
         costs = pretrain(gan, unit(chosen, dtype), x_fake, batch_size=config.batch_size, rng=streams["pretraining"])
-        return {"pretraining": {"images": 2 * n, "first_d_loss": costs[0], "last_d_loss": costs[-1]}}
+        ends = {"first_d_loss": costs[0], "last_d_loss": costs[-1]} if costs else {}  # none: no batch held both kinds
+        return {"pretraining": {"images": 2 * n, **ends}}
 
     def iteration() -> Played:
         seen_D = gan.update_D(unit(batches(), dtype), gan.fake(noise(half)))
