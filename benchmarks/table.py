@@ -127,7 +127,8 @@ def layers(result: Result) -> str:
         f"`python -m benchmarks layers`: {result['threads']} threads, {result['rounds']} rounds. This machine's "
         f"ceilings: float32 matrix product {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s. Rates "
         "count the direct sums' operations (an algorithm that needs fewer may pass the ceiling), or, for what stands "
-        "between two layers with matrices, x read and y written once; backwards twice as many. PyTorch in channels_last.",
+        "between two layers with matrices, x read and y written once; backwards twice as many. PyTorch in "
+        "channels_last.",
         f"Check: {result['check']['pieces']} pieces, y, dx and parameter gradients in float32 against the reference in "
         f"float64: relative error {result['check']['relative']:.1e} at most.",
         *(f"Absent: {name}: {why}." for name, why in result["absent"].items()),
