@@ -13,6 +13,7 @@ import numpy as np
 from minigan.ops.protocol import Array
 
 WIDEST = 32  # features; wider layers are left to BLAS
+CACHED = 6144  # numbers of a block, twice: what a first cache holds
 REAL = frozenset({np.dtype("float32"), np.dtype("float64")})
 
 
@@ -33,35 +34,36 @@ class Chain:
 
     def __init__(self, layers: Sequence[tuple[int, int, bool, str, float]]) -> None:
         kinds = {"": 0, "ReLU": 1, "LeakyReLU": 2, "Tanh": 3, "Sigmoid": 4}
-        self._plan = np.array([(n_in, n_out, bias, kinds[name]) for n_in, n_out, bias, name, _ in layers])
-        self._slopes = np.array([float(slope) for *_, slope in layers])
-        self._rows = int(self._plan[0, 0] + self._plan[:, 1].sum())
-        self._n_out = int(self._plan[-1, 1])
+        plan = np.array([(n_in, n_out, bias, kinds[name]) for n_in, n_out, bias, name, _ in layers])
+        slopes = np.array([float(slope) for *_, slope in layers])
+        rows = int(plan[0, 0] + plan[:, 1].sum())
+        columns = min(1024, max(256, CACHED // rows // 64 * 64))
+        self._block = plan, slopes, rows, columns
+        self._n_out = int(plan[-1, 1])
 
     def forward(self, theta: Array, x: Array) -> Array:
         """Return y."""
-        y = np.empty((len(x), self._n_out), x.dtype)
-        _compiled().chain(theta, _plain(x), self._plan, self._slopes, self._rows, y)
-        return y
+        y = np.empty(len(x) * self._n_out, x.dtype)
+        _compiled().chain(theta, _numbers(x), *self._block, y)
+        return y.reshape(len(x), self._n_out)
 
     def backward(self, theta: Array, x: Array, dy: Array, g: Array | None, *, need_dx: bool) -> Array | None:
         """Add dL/dtheta to g (None: frozen) and return dL/dx, if needed."""
         dtheta = np.zeros(0 if g is None else len(theta), x.dtype)
-        dx = np.empty((len(x) if need_dx else 0, x.shape[1]), x.dtype)
-        _compiled().chain_backward(theta, _plain(x), _plain(dy), self._plan, self._slopes, self._rows, dtheta, dx)
+        dx = np.empty(x.size if need_dx else 0, x.dtype)
+        _compiled().chain_backward(theta, _numbers(x), _numbers(dy), *self._block, dtheta, dx)
         if g is not None:
             g += dtheta
-        return dx if need_dx else None
+        return dx.reshape(x.shape) if need_dx else None
 
 
 def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
     """weight mean softplus(sign s) and its gradient."""
-    s = _plain(s)
-    ds = np.empty(s.shape, s.dtype)
-    value = _compiled().mean_softplus(s.reshape(-1), sign, weight, ds.reshape(-1))
-    return s.dtype.type(value), ds
+    ds = np.empty(s.size, s.dtype)
+    value = _compiled().mean_softplus(_numbers(s), sign, weight, ds)
+    return s.dtype.type(value), ds.reshape(s.shape)
 
 
-def _plain(x: Array) -> Array:
-    """C-contiguous, aligned and writable, as the kernels are compiled for."""
-    return x if x.flags.carray else x.copy()
+def _numbers(x: Array) -> Array:
+    """x in C order as a vector, aligned and writable, as the kernels are compiled for."""
+    return (x if x.flags.carray else x.copy()).reshape(-1)
