@@ -22,6 +22,7 @@ class _Stage:
     layer: Layer
     p: Any
     state: MutableMapping[str, Array]
+    shapes: Layout
     low: int
     high: int
 
@@ -30,7 +31,7 @@ class _Stage:
         part = vector[self.low : self.high]
         if isinstance(self.layer, Fused):
             return self.layer.views(part)
-        return split(part, [{name: view.shape for name, view in self.p.items()}])[0]
+        return split(part, self.shapes)[0]
 
 
 class StaleBackwardError(RuntimeError):
@@ -96,9 +97,10 @@ class Network:
     def _stage(self, layer: Layer, first: int, last: int) -> "_Stage":
         """A layer, or one that does the work of several: its views of theta and state, and its part of theta."""
         low, high = (total(self._theta_layout[:i]) for i in (first, last))
+        shapes = self._theta_layout[first:last]
         if isinstance(layer, Fused):
-            return _Stage(layer, layer.views(self._theta[low:high]), layer.join(self._s[first:last]), low, high)
-        return _Stage(layer, self._p[first], self._s[first], low, high)
+            return _Stage(layer, layer.views(self._theta[low:high]), layer.join(self._s[first:last]), shapes, low, high)
+        return _Stage(layer, self._p[first], self._s[first], shapes, low, high)
 
     # --- forward and backward -------------------------------------------------------------------
 
@@ -222,7 +224,7 @@ class Network:
 
     def zeros_like_theta(self) -> Array:
         """Return zeros (P,): the gradient vector that backward adds to."""
-        return self.ops.xp.zeros_like(self._theta)
+        return self.ops.xp.zeros(self._theta.shape, self.dtype)
 
     def views(self, vector: Array) -> Named:
         """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""

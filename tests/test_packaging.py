@@ -11,7 +11,19 @@ import pytest
 import minigan
 
 ROOT = Path(minigan.__file__).parent
-HEAVY = ("cupy", "keras", "matplotlib", "numba", "PIL", "safetensors", "scipy", "sklearn", "torch", "tqdm")
+HEAVY = (
+    "cupy",
+    "keras",
+    "matplotlib",
+    "numba",
+    "PIL",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "threadpoolctl",
+    "torch",
+    "tqdm",
+)
 
 
 def fresh(code):

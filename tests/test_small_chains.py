@@ -84,6 +84,17 @@ def test_exact_on_small_whole_numbers(dtype, case, seed, layout_x, layout_dy):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 511, 512, 513, 1023, 1024, 1025, 2500])
+@pytest.mark.parametrize("widths", [(1, 1), (1, 10, 1), (3, 5, 2), (2, 32, 32, 1)], ids=str)
+def test_exact_where_blocks_begin_and_end(widths, n):
+    chain = [layer for i, o in pairwise(widths) for layer in (mg.Dense(i, o), mg.ReLU())]
+    rng = np.random.default_rng(n)
+    theta = rng.integers(-1, 2, size(chain)).astype("float64")
+    x, dy = (rng.integers(-3, 4, (n, k)).astype("float64") for k in ends(chain))
+    for got, want in zip(*(results(on(ops, chain, theta), x, dy) for ops in (CPU, "reference")), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(chains(SMOOTH), st.integers(0, 2**32 - 1))
 def test_smooth_chains_to_the_tensor_gate(dtype, case, seed):
@@ -179,6 +190,24 @@ def test_mean_softplus(sign, dtype):
     assert np.isnan(CPU.mean_softplus(s, sign, 0.25)[0])
     assert CPU.mean_softplus(np.array([sign * INF, 0], dtype), sign, 1.0)[0] == INF
     assert CPU.mean_softplus(np.array([sign * -INF], dtype), sign, 1.0)[0] == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 31, small.ALONE, small.ALONE + 1])
+def test_adam_is_the_references(n, dtype):
+    """Ten steps, with a gradient that is not contiguous too."""
+    rng = np.random.default_rng(n)
+    start, gradients = rng.standard_normal(n).astype(dtype), rng.standard_normal((10, 2 * n))
+    settings = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7}
+    for step in (1, 2):
+        ends = []
+        for ops in (CPU, reference):
+            theta, m, v = start.copy(), np.zeros(n, dtype), np.zeros(n, dtype)
+            for t, g in enumerate(gradients, 1):
+                ops.adam(theta, g.astype(dtype)[: step * n : step], m, v, t, **settings)
+            ends.append((theta, m, v))
+        for got, want in zip(*ends, strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=16 * np.finfo(dtype).eps * np.abs(want).max())
 
 
 def run(monkeypatch, iterations, dtype, **options):
