@@ -122,6 +122,13 @@ def test_an_unknown_name_is_refused(capsys):
     assert "invalid choice: 'stepps'" in capsys.readouterr().err
 
 
+def test_the_peak_is_the_process_s_own():
+    big = np.ones(60_000_000)  # 458 MiB, resident here and not in the process that is started
+    found = measure.run("benchmarks.contest", "minigan", ["--case", "gaussian", "--seconds", "0"])
+    assert found["peak_mib"] < 400 < contest.peak_mib()
+    assert big[-1] == 1
+
+
 # --- what is counted ------------------------------------------------------------------------------
 
 
