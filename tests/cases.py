@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from images import small_images
 
 import minigan as mg
+from minigan.ops import get_ops
 
-BACKENDS = ("reference", "cpu")
+BACKENDS = ("reference", "cpu", get_ops("cpu", compiled=False, threads=1))
+"""The definition; what a user gets (compiled, where numba is installed); NumPy's bodies on one thread."""
 OBJECTIVES = (
     mg.Minimax(),
     mg.Minimax(factor=0.5),

@@ -52,6 +52,9 @@ class CPU:
         self.compiled = numba if compiled is None else compiled
         self.rows, self.flat = Rows(self), Flat(self)
 
+    def __repr__(self) -> str:
+        return f"CPU(threads={self.threads}, accuracy={self.accuracy!r}, compiled={self.compiled})"
+
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
         pool.each(job, n, self.threads)
