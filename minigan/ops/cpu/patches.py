@@ -17,7 +17,7 @@ def gather(x: Array, patches: Array, geometry: Geometry, *, compiled: bool) -> N
     if compiled:
         from minigan.ops.cpu import compiled_patches
 
-        compiled_patches.gather(_rows(x), patches, _sizes(geometry))
+        compiled_patches.gather(x.reshape(-1), patches.reshape(-1), _sizes(x, geometry))
         return
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
     (h, w), (n, C) = geometry.small, (len(x), x.shape[3])
@@ -40,7 +40,7 @@ def scatter(patches: Array, x: Array, geometry: Geometry, bias: Array, *, compil
     if compiled:
         from minigan.ops.cpu import compiled_patches
 
-        compiled_patches.scatter(patches, _rows(x), _sizes(geometry), bias)
+        compiled_patches.scatter(patches.reshape(-1), x.reshape(-1), _sizes(x, geometry), bias)
         return
     n, C = len(x), x.shape[3]
     padded = scratch.array("padded", (n, *geometry.padded, C), x.dtype)
@@ -51,10 +51,6 @@ def scatter(patches: Array, x: Array, geometry: Geometry, bias: Array, *, compil
     np.add(padded[:, *geometry.inside], bias, out=x)
 
 
-def _rows(x: Array) -> Array:
-    return x.reshape(len(x), x.shape[1], -1)
-
-
-def _sizes(geometry: Geometry) -> tuple[int, ...]:
+def _sizes(x: Array, geometry: Geometry) -> tuple[int, ...]:
     (top, _), (left, _) = geometry.padding
-    return (*geometry.kernel, *geometry.stride, *geometry.dilation, top, left, *geometry.small)
+    return (*x.shape, *geometry.kernel, *geometry.stride, *geometry.dilation, top, left, *geometry.small)
