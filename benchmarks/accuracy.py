@@ -10,15 +10,15 @@ the difference over that of the result; the greatest one over the greatest entry
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks import measure
 from minigan.layers import Conv2D, ConvTranspose2D
-from minigan.ops import get_ops, reference
-from minigan.ops.cpu import direct, winograd
+from minigan.ops import reference
+from minigan.ops.cpu import CPU, direct, winograd
 from minigan.ops.cpu.plan import LEAST, ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
@@ -44,10 +44,10 @@ def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
             shape = out
 
 
-def three(data: tuple[Array, Array, Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
+def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
     """The correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does them."""
     x, y, W = data
-    cpu = get_ops("cpu")
+    cpu = CPU()
     if plan is None:
         return (
             direct.correlate(x, W, geometry, None, cpu),
@@ -71,15 +71,15 @@ def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> di
     """Return way -> pass -> rms and greatest error."""
     rng = np.random.default_rng(seed)
     shapes = ((images, *geometry.large, C), (images, *geometry.small, O), (*geometry.kernel, C, O))
-    singles = tuple(rng.standard_normal(shape, dtype="float32") for shape in shapes)
-    exact = three(tuple(a.astype("float64") for a in singles), geometry, None)  # type: ignore[arg-type]
+    singles = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
+    exact = three([a.astype("float64") for a in singles], geometry, None)
     r = taps(geometry)
     plans: dict[str, Plan | None] = {"direct": None}
     plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
     found: dict[str, dict[str, dict[str, float]]] = {}
     for way, plan in plans.items():
         found[way] = {}
-        for name, got, want in zip(PASSES, three(singles, geometry, plan), exact, strict=True):  # type: ignore[arg-type]
+        for name, got, want in zip(PASSES, three(singles, geometry, plan), exact, strict=True):
             wrong = got - want
             found[way][name] = {
                 "rms": _short(np.sqrt((wrong**2).mean() / (want**2).mean())),

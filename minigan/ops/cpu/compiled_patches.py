@@ -1,8 +1,8 @@
 """Patches of images and back, compiled (`minigan.ops.cpu.patches` has the definitions).
 
 Arrays come as vectors of their memory.  `sizes` is (N, H, W, C, kh, kw, sh, sw, dh, dw, top, left, h, w): images,
-kernel, stride, dilation, padding and small size of the geometry.  A pixel's C numbers lie together, and without dilation so do
-the pixels of a kernel's row: they are copied as one run.  Offsets are unsigned, as in `compiled_tiles`.
+kernel, stride, dilation, padding and small size of the geometry.  A pixel's C numbers lie together, and without
+dilation so do the pixels of a kernel's row: they are copied as one run.  Offsets are unsigned, as in `compiled_tiles`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
