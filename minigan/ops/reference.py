@@ -154,12 +154,13 @@ def dropout_hash(i: Array, key: int) -> Array:
     """A hash of 32 bits of the counter i (uint32, modulo 2^32) and the key (64 bits).
 
     Multiplications by odd numbers and shifts downwards, in the manner of MurmurHash3's finaliser (Appleby 2011) with
-    the constants that Wellons 2018 found by search ("Prospecting for hash functions"); the key enters twice.
+    the constants that Wellons 2018 found by search ("Prospecting for hash functions"); the key enters in two places,
+    each with two rounds of mixing after it.
     """
     h = i * np.uint32(0x9E3779B1) ^ np.uint32(key & 0xFFFFFFFF)
-    h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D)
+    h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D) ^ np.uint32(key >> 32 & 0xFFFFFFFF)
     h = (h ^ h >> np.uint32(15)) * np.uint32(0x846CA68B)
-    h = (h ^ h >> np.uint32(16) ^ np.uint32(key >> 32 & 0xFFFFFFFF)) * np.uint32(0x85EBCA6B)
+    h = (h ^ h >> np.uint32(16)) * np.uint32(0x85EBCA6B)
     return h ^ h >> np.uint32(13)
 
 

@@ -17,9 +17,9 @@ ROWS = 64
 def _hash(i, low, high):
     """`reference.dropout_hash`."""
     h = np.uint32(np.uint32(i * np.uint32(0x9E3779B1)) ^ low)
-    h = np.uint32(np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D))
+    h = np.uint32(np.uint32(np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ high)
     h = np.uint32(np.uint32(h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B))
-    h = np.uint32(np.uint32(h ^ (h >> np.uint32(16)) ^ high) * np.uint32(0x85EBCA6B))
+    h = np.uint32(np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
     return np.uint32(h ^ (h >> np.uint32(13)))
 
 
