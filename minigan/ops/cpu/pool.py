@@ -57,9 +57,10 @@ class _Pool:
             return
         parts, done = iter(range(n)), SimpleQueue[BaseException | None]()
         with one_thread:
-            for queue in self._workers(helpers):
+            workers = self._workers(helpers)
+            for queue in workers:
                 queue.put((contextvars.copy_context(), job, parts, done))
-            errors = [self._work(job, parts), *(done.get() for _ in range(helpers))]
+            errors = [self._work(job, parts), *(done.get() for _ in workers)]
         for error in errors:
             if error is not None:
                 raise error
@@ -70,7 +71,10 @@ class _Pool:
                 while len(self._queues) < n:
                     queue: SimpleQueue[Order] = SimpleQueue()
                     name = f"minigan-{len(self._queues) + 1}"
-                    threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
+                    try:
+                        threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
+                    except RuntimeError:  # the system gives no more: those that are there do the work
+                        break
                     self._queues.append(queue)
         return self._queues[:n]
 
