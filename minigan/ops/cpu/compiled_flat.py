@@ -34,7 +34,7 @@ def momentum(theta, g, u, lr, momentum, nesterov):
 @kernel
 def finite(x):
     """Whether no number is infinite or NaN: 0 x is 0 for all others."""
-    wrong = 0
+    wrong, zero = 0, x.dtype.type(0)
     for i in range(x.size):
-        wrong |= x[i] * 0 != 0
+        wrong |= x[i] * zero != zero
     return wrong == 0

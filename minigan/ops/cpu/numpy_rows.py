@@ -12,7 +12,7 @@ import numpy as np
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.protocol import Array
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 _STEPS = np.arange(BLOCK, dtype=np.uint32) * np.uint32(0x9E3779B1)
 
 
@@ -117,7 +117,16 @@ def _activate(v: Array, gate: Any) -> None:
     if relu:
         np.maximum(v, 0, out=v)
     elif slope != 1:
-        np.multiply(v, np.where(v > 0, v.dtype.type(1), slope), out=v)
+        np.multiply(v, _derivative(v, slope), out=v)
+
+
+def _derivative(v: Array, slope: Any) -> Array:
+    """1 where v > 0, else slope, in a workspace: as a sum of products (np.where takes ten times as long)."""
+    positive = v > 0
+    f, rest = _like("rows.f", v), _like("rows.rest", v)
+    np.multiply(positive, v.dtype.type(1), out=f)
+    np.multiply(np.logical_not(positive, out=positive), slope, out=rest)
+    return np.add(f, rest, out=f)
 
 
 def _activate_back(v: Array, d: Array, gate: Any) -> None:
@@ -128,7 +137,7 @@ def _activate_back(v: Array, d: Array, gate: Any) -> None:
         keep = np.subtract(v <= 0, 1, dtype=bits)
         np.bitwise_and(d.view(bits), keep, out=d.view(bits))
     elif slope != 1:
-        np.multiply(d, np.where(v > 0, v.dtype.type(1), slope), out=d)
+        np.multiply(d, _derivative(v, slope), out=d)
 
 
 def _drop(v: Array, gate: Any) -> None:
