@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigan.recipes import Setting, get_recipe
-from minigan.training import Callback, loop, read_arrays, read_json, train
+from minigan.training import Callback, RunError, loop, read_arrays, read_json, resume, train
 
 SMALL = {"iterations": "6", "batch_size": "20", "frames": "3"}
 KEPT = {"config.json", "metrics.jsonl", "generator.npz", "discriminator.npz", "summary.json"}
@@ -144,6 +144,17 @@ class TestSignals:
         assert read_json("run/summary.json")["status"] == "interrupted"
         assert files(in_tmp / "run") == KEPT
         np.testing.assert_array_equal(stored_theta(in_tmp / "run"), theta_after(3))
+
+    @pytest.mark.parametrize("number", SIGNALS)
+    def test_the_first_one_ends_what_comes_before_the_game(self, in_tmp, number):
+        """Pretraining takes minutes, and there is no iteration to be played to its end."""
+        experiment = small()
+        experiment.before = lambda: signal.raise_signal(number) or pytest.fail("went on")
+        summary = train(experiment, folder="run", checkpoint_every=2)
+        assert (summary["status"], summary["iterations"]) == ("interrupted", 0)
+        assert files(in_tmp / "run") == KEPT | FIGURES | {"checkpoints"}
+        with pytest.raises(RunError, match="it ended before the first one; train anew"):
+            resume(small(), "run")
 
     def test_two_in_one_iteration(self, in_tmp):
         """The second one cuts the iteration: the parameters are those before it."""

@@ -16,13 +16,14 @@ DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 class Interrupts:
     """While it is entered, the first signal during the game sets `run.stop`: the iteration is played to its end.
 
-    Every other one sets `cut`, and raises KeyboardInterrupt if it comes inside `cuttable()`.  Signals reach the main
-    thread only: in another one nothing is changed.  Handlers that a program has set itself stay.
+    In what comes before the first iteration there is none to play: inside `cuttable(at_once=True)` the first one raises
+    KeyboardInterrupt too.  Every other one sets `cut`, and raises KeyboardInterrupt if it comes inside `cuttable()`.
+    Signals reach the main thread only: in another one nothing is changed.  Handlers that a program has set itself stay.
     """
 
     def __init__(self, run: Run) -> None:
         self.run, self.cut = run, False
-        self._raises = False
+        self._raises = self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -39,6 +40,9 @@ class Interrupts:
     def _handle(self, _number: int, _frame: object) -> None:
         if self.run.status == "running":
             self.run.status = self.run.stop = "interrupted"
+            if self._at_once:
+                self._at_once = False
+                raise KeyboardInterrupt
             return
         self.cut = True
         if self._raises:
@@ -46,10 +50,10 @@ class Interrupts:
             raise KeyboardInterrupt
 
     @contextmanager
-    def cuttable(self) -> Iterator[None]:
-        """Let a signal raise KeyboardInterrupt here."""
-        self._raises = True
+    def cuttable(self, *, at_once: bool = False) -> Iterator[None]:
+        """Let a signal raise KeyboardInterrupt here, with `at_once` the first one too."""
+        self._raises, self._at_once = True, at_once
         try:
             yield
         finally:
-            self._raises = False
+            self._raises = self._at_once = False

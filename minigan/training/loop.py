@@ -154,7 +154,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
         started.append(hook)
     gan = run.experiment.gan
     if not run.resumed:
-        with interrupts.cuttable(), np.errstate(all="ignore"):
+        with interrupts.cuttable(at_once=True), np.errstate(all="ignore"):
             run.before = run.experiment.before()
     _save(saver, interrupts)
     good = LastGood(gan)
