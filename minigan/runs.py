@@ -287,7 +287,7 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
     recipe, config, dtype = load_config(run)
     G, _ = recipe.networks(config, Setting(dtype=dtype))
     path = Path(run) / "generator.npz"
-    if not path.exists():
+    if not path.is_file():
         raise RunError(f"{path}: No such file or directory: the weights are written where a run ends (minigan resume)")
     arrays = read_arrays(path)
     state = {key: arrays.pop(key) for key in G.state if key in arrays}
