@@ -316,7 +316,7 @@ class TestSample:
         z = np.random.default_rng(7).standard_normal((30, 1))
         x = runs.sample("run", n=30, seed=7)
         assert x.dtype == np.float64
-        np.testing.assert_array_equal(x, z @ p["0.W"] + p["0.b"])
+        np.testing.assert_allclose(x, z @ p["0.W"] + p["0.b"], rtol=1e-14)
 
     def test_running_statistics_are_those_of_the_run(self, in_tmp, capsys):
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")

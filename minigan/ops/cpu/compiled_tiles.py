@@ -40,15 +40,15 @@ def _apply(counts, columns, factors, x, start, step, y, first, gap, width):
 
 
 @kernel
-def gather(counts, columns, factors, x, image, points, strides, tiles):
-    """Points = M tile M^t for every tile, zero outside the image."""
-    N, H, W, C, of_image, of_row, of_column = image
+def gather(counts, columns, factors, x, image, points, strides, tiles, first, last):
+    """Points = M tile M^t for every tile of the images first ... last - 1, zero outside the image."""
+    _, H, W, C, of_image, of_row, of_column = image
     of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
     n, q = columns.shape
     tile, half = np.empty(q * q * C, x.dtype), np.empty(n * q * C, x.dtype)
     width, zero = np.uint64(C), x.dtype.type(0)
-    for t in range(N * TH * TW):
+    for t in range(first * TH * TW, last * TH * TW):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
             for i in range(q):
@@ -70,20 +70,20 @@ def gather(counts, columns, factors, x, image, points, strides, tiles):
 
 
 @kernel
-def scatter(counts, columns, factors, points, strides, x, image, bias, tiles, overlap):
+def scatter(counts, columns, factors, points, strides, x, image, bias, tiles, overlap, first, last):
     """Tile = M points M^t for every tile: x = tile + bias, or where they overlap x = bias and the sum of the tiles."""
-    N, H, W, C, of_image, of_row, of_column = image
+    _, H, W, C, of_image, of_row, of_column = image
     of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
     q, n = columns.shape
     tile, half = np.empty(q * q * C, x.dtype), np.empty(q * n * C, x.dtype)
     width = np.uint64(C)
     if overlap:
-        for p in range(N * H * W):
+        for p in range(first * H * W, last * H * W):
             pixel = np.uint64(p // (H * W) * of_image + p // W % H * of_row + p % W * of_column)
             for c in range(width):
                 x[pixel + c] = bias[c]
-    for t in range(N * TH * TW):
+    for t in range(first * TH * TW, last * TH * TW):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
             at = t * of_tile + phase * of_phase

@@ -39,14 +39,24 @@ class Tiles:
         """How many numbers of a channel lie beside each other: sh sw."""
         return self.stride[0] * self.stride[1]
 
+    def of(self, images: slice) -> slice:
+        """Return which tiles are those of some images."""
+        each = self.counts[0] * self.counts[1]
+        return slice(images.start * each, images.stop * each)
 
-def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, *, compiled: bool) -> None:
-    """Points = M tile M^t, M = B^t, A or G of F(m, r).    x (N, H, W, C)   points (n n, N TH TW, sh sw, C)"""
+
+def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images: slice, *, compiled: bool) -> None:
+    """Points = M tile M^t, M = B^t, A or G of F(m, r).    x (N, H, W, C)   points (n n, N TH TW, sh sw, C)
+
+    Of the `images` only.
+    """
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        compiled_tiles.gather(*_terms(name, order, x.dtype), *_image(x), *_points(points), _sizes(tiles))
+        terms = _terms(name, order, x.dtype)
+        compiled_tiles.gather(*terms, *_image(x), *_points(points), _sizes(tiles), images.start, images.stop)
         return
+    x, points = x[images], points[:, tiles.of(images)]
     matrix = matrices(order)[name]
     q = matrix.shape[1]
     padded = _padded(x, tiles, q)
@@ -58,14 +68,18 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, *, com
     _both(matrix, taken.reshape(q * q, -1), points)
 
 
-def scatter(name: str, order: Pair, points: Array, x: Array, bias: Array, tiles: Tiles, *, compiled: bool) -> None:
+def scatter(
+    name: str, order: Pair, points: Array, x: Array, bias: Array, tiles: Tiles, images: slice, *, compiled: bool
+) -> None:
     """Tile = M points M^t + bias, M = A^t or G^t; for M = B the tiles overlap, and add up.    Shapes as in `gather`."""
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        terms = _terms(f"{name}^t", order, x.dtype)
-        compiled_tiles.scatter(*terms, *_points(points), *_image(x), bias, _sizes(tiles), name == "B")
+        terms, overlap = _terms(f"{name}^t", order, x.dtype), name == "B"
+        arrays = *_points(points), *_image(x), bias, _sizes(tiles)
+        compiled_tiles.scatter(*terms, *arrays, overlap, images.start, images.stop)
         return
+    x, points = x[images], points[:, tiles.of(images)]
     matrix = matrices(order)[f"{name}^t"]
     q, n = matrix.shape
     made = scratch.array("tiles", (q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
@@ -140,6 +154,8 @@ def _windows(padded: Array, tiles: Tiles, q: int) -> Array:
 def _flat(a: Array) -> tuple[Array, list[int]]:
     """Return the memory of an array, from its first entry to its last, as a vector, and its strides in entries."""
     strides = [stride // a.itemsize for stride in a.strides]
+    if a.flags.c_contiguous:
+        return a.reshape(-1), strides
     length = 1 + sum((size - 1) * stride for size, stride in zip(a.shape, strides, strict=True))
     return as_strided(a, (length,), (a.itemsize,)), strides
 

@@ -89,24 +89,23 @@ def _weights(W: Array, geometry: Geometry, plan: Plan, team: Team) -> Array:
 
 
 def _to_points(name: str, plan: Plan, x: Array, points: Array, tiles: Tiles, team: Team) -> None:
-    def job(images: slice, some: slice) -> None:
-        gather(name, plan, x[images], points[:, some], tiles, compiled=team.compiled)
+    def job(images: slice) -> None:
+        gather(name, plan, x, points, tiles, images, compiled=team.compiled)
 
-    _each(job, len(x), points, tiles, team)
+    _each(job, len(x), points, team)
 
 
 def _from_points(name: str, plan: Plan, points: Array, x: Array, bias: Array, tiles: Tiles, team: Team) -> None:
-    def job(images: slice, some: slice) -> None:
-        scatter(name, plan, points[:, some], x[images], bias, tiles, compiled=team.compiled)
+    def job(images: slice) -> None:
+        scatter(name, plan, points, x, bias, tiles, images, compiled=team.compiled)
 
-    _each(job, len(x), points, tiles, team)
+    _each(job, len(x), points, team)
 
 
-def _each(job: Callable[[slice, slice], None], images: int, points: Array, tiles: Tiles, team: Team) -> None:
-    """Run job(images, their tiles) for parts of whole images, so that no two threads add to one pixel."""
-    per = math.prod(tiles.counts)
+def _each(job: Callable[[slice], None], images: int, points: Array, team: Team) -> None:
+    """Run job(images) for parts of whole images, so that no two threads add to one pixel."""
     parts = pieces(images, max(1, PART * images // max(1, points.size)))
-    team.each(lambda i: job(parts[i], slice(parts[i].start * per, parts[i].stop * per)), len(parts))
+    team.each(lambda i: job(parts[i]), len(parts))
 
 
 def _tiles(geometry: Geometry, plan: Plan) -> tuple[Tiles, Tiles]:
