@@ -10,11 +10,24 @@ from hypothesis import strategies as st
 
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import convolution, direct, winograd
+from minigan.ops.cpu import plan as costs
 from minigan.ops.cpu.plan import ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry, small_size
 
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(autouse=True)
+def transforms_cost_little(monkeypatch):
+    """So that the cost model takes Winograd's way for small layers too."""
+    monkeypatch.setattr(costs, "TRANSFORMED", 12)
+    monkeypatch.setattr(costs, "VECTOR", 0)
+    choose.cache_clear()
+    yield
+    choose.cache_clear()
+
+
 # n = m + r - 1 -> the greatest error of float32, in eps times the number of terms times the greatest term
 ROUNDING = {3: 2, 4: 4, 5: 20, 6: 40}
 

@@ -4,8 +4,6 @@ import os
 import threading
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
-
 
 class _OneThread:
     """``with one_thread:`` BLAS uses one thread until the outermost block ends; then as many as before.
@@ -30,7 +28,7 @@ class _OneThread:
         with self._lock:
             if self._depth == 0:
                 if self._libraries is None:
-                    self._libraries = list(ThreadpoolController().select(user_api="blas").lib_controllers)
+                    self._libraries = _libraries()
                 if not self._forked:
                     self._before = [library.get_num_threads() for library in self._libraries]
                 self._set([1] * len(self._libraries))
@@ -49,6 +47,13 @@ class _OneThread:
         for library, before, number in zip(self._libraries or [], self._before, numbers, strict=True):
             if before not in (None, 1):
                 library.set_num_threads(number)
+
+
+def _libraries() -> list[Any]:
+    """Return the BLAS libraries that are loaded when one is first used."""
+    from threadpoolctl import ThreadpoolController
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 one_thread = _OneThread()

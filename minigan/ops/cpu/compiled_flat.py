@@ -7,12 +7,12 @@ from minigan.ops.cpu.jit import kernel
 
 
 @kernel
-def adam(theta, g, m, v, rate, beta1, rest1, beta2, rest2, bias2, eps):
-    """rate = lr / (1 - beta1^t),  bias2 = 1 - beta2^t,  rest = 1 - beta."""
+def adam(theta, g, m, v, rate, beta1, rest1, beta2, rest2, root, eps):
+    """rate = lr / (1 - beta1^t),  root = 1 / sqrt(1 - beta2^t),  rest = 1 - beta."""
     for i in range(theta.size):
         m[i] = beta1 * m[i] + rest1 * g[i]
         v[i] = beta2 * v[i] + rest2 * (g[i] * g[i])
-        theta[i] -= rate * (m[i] / (np.sqrt(v[i] / bias2) + eps))
+        theta[i] -= rate * (m[i] / (np.sqrt(v[i]) * root + eps))
 
 
 @kernel

@@ -4,6 +4,7 @@ Each block is read once, while all of it is in a core's cache; no number depends
 """
 
 import importlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Flat:
         if not _plain(theta, g, m, v):
             reference.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
             return
-        numbers = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 - beta2**t, eps)
+        numbers = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**t), eps)
         self._update(self._bodies.adam, (theta, g, m, v), numbers)
 
     def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:

@@ -12,8 +12,9 @@ from minigan.ops.cpu.scratch import scratch
 from minigan.ops.cpu.team import Team, are_floats, pieces
 from minigan.ops.protocol import Array
 
-WORTH = 6e6
-"""Floating-point operations below which a product is not worth a second thread."""
+WORTH = 2.4e7
+"""Floating-point operations below which a product is not worth a second thread: what one does in a tenth of a
+millisecond, which it takes to wake another."""
 BLOCK = 4096
 """Most columns of a block: what a product has written is still in the cache when the bias is added."""
 

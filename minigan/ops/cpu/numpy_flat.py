@@ -12,17 +12,17 @@ from minigan.ops.protocol import Array
 
 
 def adam(
-    theta: Array, g: Array, m: Array, v: Array, rate: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, bias2: Any,
+    theta: Array, g: Array, m: Array, v: Array, rate: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, root: Any,
     eps: Any,
 ) -> None:  # fmt: skip
-    """rate = lr / (1 - beta1^t),  bias2 = 1 - beta2^t,  rest = 1 - beta."""
+    """rate = lr / (1 - beta1^t),  root = 1 / sqrt(1 - beta2^t),  rest = 1 - beta."""
     t = scratch.array("flat", g.shape, g.dtype)
     np.multiply(m, beta1, out=m)
     np.add(m, np.multiply(g, rest1, out=t), out=m)
     np.multiply(v, beta2, out=v)
     np.multiply(g, g, out=t)
     np.add(v, np.multiply(t, rest2, out=t), out=v)
-    np.sqrt(np.divide(v, bias2, out=t), out=t)
+    np.multiply(np.sqrt(v, out=t), root, out=t)
     np.add(t, eps, out=t)
     np.divide(m, t, out=t)
     np.subtract(theta, np.multiply(t, rate, out=t), out=theta)
