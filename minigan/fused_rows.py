@@ -79,7 +79,8 @@ class FusedRows(Fused):
     def _split(self, rows: "Rows", x: Array, groups: int) -> list[Array]:
         """Return the groups in plain, contiguous memory, as matrices (M, C); flat without batch norm."""
         plain = rows.plain(x)
-        return np.split(plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels), groups)
+        matrix = plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels)
+        return [matrix] if groups == 1 else np.split(matrix, groups)
 
     def _normalise(self, rows: "Rows", p: Views, x: Array, before: "Gate", ctx: Context) -> "Norm | None":
         """With the batch's statistics, which move the running ones (train), or with the running ones."""

@@ -57,7 +57,7 @@ class Dense(Layer):
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is not None:  # None: frozen
                 dW, db = g["W"], g.get("b")
-                dW += ops.product(x, dy)  # dL/dW = x^T dy
+                ops.add_product(x, dy, dW)  # dL/dW = x^T dy
                 if db is not None:
                     db += ops.sum_rows(dy)  # dL/db = sum_n dy_n
             return ops.affine(dy, W.T) if need_dx else None  # dL/dx = dy W^T

@@ -64,7 +64,7 @@ class Maxout(Layer):
             da = xp.where(one_hot, dy[:, :, None], 0).reshape(len(x), -1)
             if g is not None:
                 dW, db = g["W"], g["b"]
-                dW += ops.product(x, da)
+                ops.add_product(x, da, dW)
                 db += ops.sum_rows(da)
             return ops.affine(da, W.T) if need_dx else None
 

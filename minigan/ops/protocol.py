@@ -32,8 +32,8 @@ class Ops(Protocol):
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """x W + b."""
 
-    def product(self, x: Array, y: Array) -> Array:
-        """x^T y: the weight gradient of an affine map."""
+    def add_product(self, x: Array, y: Array, out: Array) -> None:
+        """Out <- out + x^T y: the weight gradient of an affine map, added in place."""
 
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""

@@ -36,9 +36,9 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
     return y if b is None else y + b
 
 
-def product(x: Array, y: Array) -> Array:
-    """x^T y.    x (N, I)   y (N, O)   (I, O)"""
-    return x.T @ y
+def add_product(x: Array, y: Array, out: Array) -> None:
+    """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
+    out += x.T @ y
 
 
 def sum_rows(x: Array) -> Array:

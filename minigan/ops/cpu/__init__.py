@@ -68,10 +68,10 @@ class CPU:
         with one_thread:
             return gemm.affine(x, W, b, self)
 
-    def product(self, x: Array, y: Array) -> Array:
-        """x^T y."""
+    def add_product(self, x: Array, y: Array, out: Array) -> None:
+        """Out <- out + x^T y."""
         with one_thread:
-            return gemm.product(x, y, self)
+            gemm.add_product(x, y, out, self)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """weight mean softplus(sign s) and its gradient."""

@@ -28,17 +28,16 @@ def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
     return y
 
 
-def product(x: Array, y: Array, team: Team) -> Array:
-    """x^T y.    x (N, I)   y (N, O)   (I, O)"""
-    if not are_floats(x, y) or not _worth(len(x), x.shape[1], y.shape[1]):
-        return x.T @ y
-    out = np.empty((x.shape[1], y.shape[1]), dtype=x.dtype)
-    _into(x.T, y, out, team)
-    return out
+def add_product(x: Array, y: Array, out: Array, team: Team) -> None:
+    """Out <- out + x^T y, a block at a time.    x (N, I)   y (N, O)   out (I, O)"""
+    if are_floats(x, y) and out.dtype == x.dtype and _worth(len(x), x.shape[1], y.shape[1]):
+        _into(x.T, y, out, team, add=True)
+    else:
+        out += x.T @ y
 
 
-def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None) -> None:
-    """Out = a b + bias, the longer side of `out` cut into blocks."""
+def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None, *, add: bool = False) -> None:
+    """Out = a b + bias, or with `add` out + a b, the longer side of `out` cut into blocks."""
     rows, columns = out.shape
     by_rows = rows >= columns
     blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
@@ -46,7 +45,11 @@ def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None)
     def job(i: int) -> None:
         some = blocks[i]
         part = out[some] if by_rows else out[:, some]
-        np.matmul(a[some] if by_rows else a, b if by_rows else b[:, some], out=part)
+        left, right = (a[some], b) if by_rows else (a, b[:, some])
+        if add:
+            part += np.matmul(left, right, out=scratch.array("product", part.shape, part.dtype))
+            return
+        np.matmul(left, right, out=part)
         if bias is not None:
             part += bias if by_rows else bias[some]
 

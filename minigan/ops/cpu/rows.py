@@ -6,6 +6,7 @@ A matrix is cut into parts of rows that a core's cache holds; what is between x 
 every pass, and never stored.  Without statistics a row has no meaning, and the matrix is cut as if it were flat.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,11 +48,16 @@ class Gate:
 
     def at(self, first: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
         """Return what the bodies take, for a part that begins with the number `first` of its array."""
-        real = dtype.type
-        low, high = np.uint32(self.key & 0xFFFFFFFF), np.uint32(self.key >> 32)
-        start, threshold = np.uint32(first & 0xFFFFFFFF), reference.dropout_threshold(self.rate)
-        kept = real(1) / real(1 - self.rate)
-        return self.relu, real(self.slope), self.rate > 0, start, threshold, low, high, kept
+        slope, threshold, low, high, kept = _constants(self, dtype)
+        return self.relu, slope, self.rate > 0, np.uint32(first & 0xFFFFFFFF), threshold, low, high, kept
+
+
+@functools.lru_cache(maxsize=256)
+def _constants(gate: Gate, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return slope, threshold, the two words of the key, and 1 / (1 - rate)."""
+    real = dtype.type
+    low, high = np.uint32(gate.key & 0xFFFFFFFF), np.uint32(gate.key >> 32)
+    return real(gate.slope), reference.dropout_threshold(gate.rate), low, high, real(1) / real(1 - gate.rate)
 
 
 OPEN = Gate()
@@ -197,6 +203,8 @@ class Rows:
     @staticmethod
     def plain(x: Array) -> Array:
         """Return x, or a copy of it, as the bodies take it: contiguous, aligned, writable, no subclass."""
+        if type(x) is np.ndarray and x.flags.carray:
+            return x
         return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
     def _u(self, x: Array, part: slice, first: int, before: Gate) -> Array:
