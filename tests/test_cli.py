@@ -338,3 +338,13 @@ class TestSample:
         monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # it was not there when it was looked for
         assert run(capsys, "sample", "run", "--out", "x.npy") == (1, "", "minigan sample: x.npy: File exists\n")
         assert (in_tmp / "x.npy").read_text() == "mine"
+
+
+def test_a_wrong_number_of_threads_in_the_environment_is_wrong_usage(in_tmp, capsys, monkeypatch):
+    from minigan.ops import _default_cpu
+
+    monkeypatch.setenv("MINIGAN_THREADS", "two")
+    _default_cpu.cache_clear()
+    message = "MINIGAN_THREADS='two' in the environment; accepted: a whole number >= 1"
+    assert run(capsys, "train", "gaussian", "--out", "run") == (2, "", f"minigan train: {message}\n")
+    assert not (in_tmp / "run").exists()

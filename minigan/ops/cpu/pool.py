@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
+from minigan._names import SettingError
 from minigan.ops.cpu.blas import one_thread
 
 Job = Callable[[int], object]
@@ -20,12 +21,12 @@ _RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL
 def default_threads() -> int:
     """Return MINIGAN_THREADS, or the cores that this process may use, shared among the MPI ranks of the machine.
 
-    Raises ValueError where MINIGAN_THREADS is no whole number >= 1.
+    Raises SettingError (a ValueError) where MINIGAN_THREADS is no whole number >= 1.
     """
     given = os.environ.get("MINIGAN_THREADS", "")
     if given:
         if not given.isdecimal() or int(given) < 1:
-            raise ValueError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
+            raise SettingError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
         return int(given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < (os.cpu_count() or 1):
