@@ -100,7 +100,7 @@ def check() -> float:
         reference.correlate_weights(x, y, geometry),
     )
     pairs = zip(three((x, y, W), geometry, None), want, strict=True)
-    difference = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+    difference = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))
     if not difference <= 1e-13:
         raise SystemExit(f"{name}: float64 differs from the reference by {difference:.3g}: no yardstick")
     return difference

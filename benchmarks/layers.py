@@ -176,7 +176,7 @@ def check(every: Sequence[Piece]) -> float:
                 error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
                 if not error <= GATE:
                     raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
-                worst = max(worst, error)
+                worst = float(np.maximum(worst, error))
     return worst
 
 

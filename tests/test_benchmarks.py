@@ -207,3 +207,19 @@ def test_steps_beside_pytorch(monkeypatch, tmp_path):
     found = json.loads((tmp_path / "steps.json").read_text())["cases"]["gaussian"]
     assert found["best_torch"] == "torch-fused"
     assert found["ratio"]["minigan"] > 0
+
+
+def test_a_check_does_not_pass_over_nan():
+    """A parameter that is not a number in one of both differs, and nothing is timed."""
+    from benchmarks.checks import _require, difference
+    from minigan.recipes import Setting, get_recipe
+
+    recipe = get_recipe("gaussian")
+    ours, theirs = (recipe.build(recipe.configure({}), Setting()) for _ in range(2))
+    assert difference(ours, theirs) == 0
+    for gan in (ours.gan, theirs.gan):
+        kept = gan.G.theta.copy()
+        gan.G.theta = kept * np.nan
+        with pytest.raises(SystemExit, match="gaussian differ by nan, accepted: 1e-09: nothing to time"):
+            _require("gaussian", difference(ours, theirs))
+        gan.G.theta = kept
