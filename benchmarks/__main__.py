@@ -16,7 +16,6 @@ for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library takes t
 from benchmarks import measure, table  # noqa: E402  (they load BLAS)
 
 NAMES = ("imports", "gaussian", "memory", "layers", "scaling", "steps")
-THREADS = min(2, os.cpu_count() or 1)
 ABOUT = {
     "steps": "a whole iteration of each recipe beside PyTorch",
     "layers": "each layer of the recipes: time, rate, share of the machine's ceilings",

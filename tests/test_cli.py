@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from command import run
 
 from minigan import commands, runs
 from minigan._names import SettingError
@@ -13,15 +14,6 @@ from minigan.recipes import Setting, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
 SMALL = ["--iterations", "4", "--set", "batch_size=20", "--set", "frames=2"]
-
-
-def run(capsys, *arguments):
-    """Exit status, standard output, standard error."""
-    try:
-        status = main(list(arguments))
-    except SystemExit as left:
-        status = left.code
-    return (status, *capsys.readouterr())
 
 
 def test_recipes_is_a_table(capsys):

@@ -18,7 +18,7 @@ correlate, convolve = partial(signal.correlate, method="direct"), partial(signal
 RTOL = 1e-13
 
 
-def close(got, want):
+def assert_close(got, want):
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=RTOL, atol=RTOL * max(1.0, np.abs(want).max()))
 
@@ -125,11 +125,11 @@ def test_convolution_against_scipy(ops, layer_and_shape, n, seed):
     want = oracle.gather(pad(x, sides), W) + bias(net)
     dy = rng.standard_normal(want.shape)
     y, dx, g = both_ways(net, x, dy)
-    close(y, want)
-    close(dx, cut(oracle.scatter(dy, W), sides, shape))
-    close(g["0.W"], oracle.taps(pad(x, sides), dy))
+    assert_close(y, want)
+    assert_close(dx, cut(oracle.scatter(dy, W), sides, shape))
+    assert_close(g["0.W"], oracle.taps(pad(x, sides), dy))
     if layer.bias:
-        close(g["0.b"], dy.sum((0, 1, 2)))
+        assert_close(g["0.b"], dy.sum((0, 1, 2)))
 
 
 @pytest.mark.parametrize("ops", BACKENDS)
@@ -143,11 +143,11 @@ def test_transposed_convolution_against_scipy(ops, layer_and_shape, n, seed):
     want = cut(oracle.scatter(x, W), sides, size) + bias(net)
     dy = rng.standard_normal(want.shape)
     y, dx, g = both_ways(net, x, dy)
-    close(y, want)
-    close(dx, oracle.gather(pad(dy, sides), W)[:, : shape[0], : shape[1]])
-    close(g["0.W"], oracle.taps(pad(dy, sides), x))
+    assert_close(y, want)
+    assert_close(dx, oracle.gather(pad(dy, sides), W)[:, : shape[0], : shape[1]])
+    assert_close(g["0.W"], oracle.taps(pad(dy, sides), x))
     if layer.bias:
-        close(g["0.b"], dy.sum((0, 1, 2)))
+        assert_close(g["0.b"], dy.sum((0, 1, 2)))
 
 
 # --- exactly ----------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def weights(W):
     return torch.tensor(np.ascontiguousarray(W.transpose(3, 2, 0, 1)), requires_grad=True)
 
 
-def close(got, want):
+def assert_close(got, want):
     """To 1e-12 of the largest number."""
     want = want.detach().numpy()
     if want.ndim == 4:
@@ -55,7 +55,7 @@ def around(x, sides):
     return F.pad(x, (left, right, top, bottom))
 
 
-def compare(layer, shape, theirs, ops, n, seed):
+def assert_same_as_torch(layer, shape, theirs, ops, n, seed):
     """Our y, dx, dW, db and those of `theirs(x, W, b)`."""
     rng, net = np.random.default_rng(seed), network(layer, ops=ops, seed=seed)
     x, p = rng.standard_normal((n, *shape)), net.parameters()
@@ -64,16 +64,16 @@ def compare(layer, shape, theirs, ops, n, seed):
     b = torch.tensor(p["0.b"], requires_grad=True) if "0.b" in p else None
     want = theirs(X, W, b)
     y, backward = net.forward(x, train=True)
-    close(y, want)
+    assert_close(y, want)
     dy, g = rng.standard_normal(y.shape), net.zeros_like_theta()
     dx, g = backward(dy, g), net.views(g)
     want.backward(image(dy).detach())
-    close(dx, X.grad)
+    assert_close(dx, X.grad)
     if W is not None:
         dW = g["0.W"].transpose(3, 2, 0, 1)
         assert np.abs(dW - W.grad.numpy()).max() <= RTOL * W.grad.abs().max()
     if b is not None:
-        close(g["0.b"], b.grad)
+        assert_close(g["0.b"], b.grad)
 
 
 @HUNDREDS
@@ -85,7 +85,7 @@ def test_convolution(ops, layer_and_shape, n, seed):
     def theirs(x, W, b):
         return F.conv2d(around(x, layer.padding), W, b, stride=layer.stride, dilation=layer.dilation)
 
-    compare(layer, shape, theirs, ops, n, seed)
+    assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
 @HUNDREDS
@@ -102,7 +102,7 @@ def test_transposed_convolution(ops, layer_and_shape, n, seed):
         (top, bottom), (left, right) = layer.padding
         return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
 
-    compare(layer, shape, theirs, ops, n, seed)
+    assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
 @st.composite
@@ -122,7 +122,7 @@ def test_transposed_convolution_with_pytorchs_own_padding(ops, layer_and_shape, 
             output_padding=layer.output_padding,
         )  # fmt: skip
 
-    compare(layer, shape, theirs, ops, n, seed)
+    assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
 @pytest.mark.parametrize("ops", BACKENDS)
@@ -148,7 +148,7 @@ def test_words_by_padding_by_hand(ops, layer_and_shape, n, seed):
         y = around(y, [(0, max(s - r, 0)) for s, r in zip(layer.stride, spans, strict=True)])  # gaps at the end
         return y if b is None else y + b[:, None, None]
 
-    compare(layer, shape, theirs, ops, n, seed)
+    assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
 @HUNDREDS
@@ -157,7 +157,7 @@ def test_words_by_padding_by_hand(ops, layer_and_shape, n, seed):
 def test_pooling(ops, layer_and_shape, n, seed, ties):
     layer, shape = layer_and_shape
     pool = F.max_pool2d if isinstance(layer, mg.MaxPool2D) else F.avg_pool2d
-    compare(layer, shape, lambda x, W, b: pool(x, layer.pool_size, layer.stride), ops, n, seed)
+    assert_same_as_torch(layer, shape, lambda x, W, b: pool(x, layer.pool_size, layer.stride), ops, n, seed)
     if ties:  # among equal pixels both take the first
         rng, net = np.random.default_rng(seed), network(layer, ops=ops)
         x = rng.integers(0, 2, (n, *shape)).astype(float)
@@ -166,8 +166,8 @@ def test_pooling(ops, layer_and_shape, n, seed, ties):
         y, backward = net.forward(x, train=True)
         dy = rng.integers(1, 9, y.shape).astype(float)
         want.backward(image(dy).detach())
-        close(y, want)
-        close(backward(dy), X.grad)
+        assert_close(y, want)
+        assert_close(backward(dy), X.grad)
 
 
 @pytest.mark.parametrize("ops", BACKENDS)
@@ -180,7 +180,7 @@ def test_padding_and_upsampling(ops, layer_and_shape, n, seed):
             return around(x, explicit(layer.padding))
         return F.interpolate(x, scale_factor=tuple(map(float, layer.factor)), mode="nearest")
 
-    compare(layer, shape, theirs, ops, n, seed)
+    assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
 def test_a_dcgan_discriminator_and_generator():
@@ -210,7 +210,7 @@ def test_a_dcgan_discriminator_and_generator():
     back_G(back_D(ds, dtheta_D), dtheta_G, need_dx=False)
     images = g(image(z))
     d(images).backward(image(ds).detach())
-    close(x, images)
+    assert_close(x, images)
     for net, module, dtheta in ((ours[0], g, dtheta_G), (ours[1], d, dtheta_D)):
         for name, value in net.views(dtheta).items():
             i, kind = name.split(".")
@@ -218,4 +218,4 @@ def test_a_dcgan_discriminator_and_generator():
                 want = module[int(i)].weight.grad.numpy().transpose(2, 3, 1, 0)
                 assert np.abs(value - want).max() <= RTOL * np.abs(want).max()
             else:
-                close(value, module[int(i)].bias.grad)
+                assert_close(value, module[int(i)].bias.grad)

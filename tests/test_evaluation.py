@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command import run
 
 from minigan import classifier
 from minigan._names import SettingError
 from minigan.classifier import Config, untrained, write_classifier
-from minigan.cli import main
 from minigan.data import Images, load, resize
 from minigan.evaluation import Reference, as_judged, evaluate, seen_at, splits, spread, write_evaluation
 from minigan.metrics import nearest
@@ -62,14 +62,6 @@ def coloured(monkeypatch):
 def dense(in_tmp):
     train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="run")
     return "run"
-
-
-def run(capsys, *arguments):
-    try:
-        status = main(list(arguments))
-    except SystemExit as left:
-        status = left.code
-    return (status, *capsys.readouterr())
 
 
 # --- the command ------------------------------------------------------------------------------------

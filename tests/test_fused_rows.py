@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fused_rows import FusedRows
+from minigan.fusion.rows import FusedRows
 from minigan.layers.base import ShapeError
 from minigan.ops import get_ops
 from minigan.ops.cpu import rows

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fused_small import SmallChain
+from minigan.fusion.small import SmallChain
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import small
 from minigan.recipes import Setting, get_recipe

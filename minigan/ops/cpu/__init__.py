@@ -17,6 +17,7 @@ from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.flat import Flat
 from minigan.ops.cpu.pool import Job, default_threads, pool
 from minigan.ops.cpu.rows import Rows
+from minigan.ops.cpu.team import FLOATS
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -75,7 +76,7 @@ class CPU:
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """weight mean softplus(sign s) and its gradient."""
-        if self.compiled and s.dtype in small.REAL:
+        if self.compiled and s.dtype in FLOATS:
             return small.mean_softplus(s, sign, weight)
         n = len(s)
         cost, slope = self.softplus_sigmoid(sign * s)

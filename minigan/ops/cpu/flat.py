@@ -3,17 +3,14 @@
 Each block is read once, while all of it is in a core's cache; no number depends on another, so nor on the blocks.
 """
 
-import importlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigan.ops import reference
+from minigan.ops.cpu.team import Bodies, are_floats
 from minigan.ops.protocol import Array
-
-if TYPE_CHECKING:
-    from minigan.ops.cpu import CPU
 
 BLOCK = 1 << 16
 """Numbers at a time."""
@@ -21,19 +18,10 @@ ALONE = 1 << 17
 """Fewer than this are worked on without the pool."""
 
 
-class Flat:
+class Flat(Bodies):
     """The updates of `minigan.ops.reference`, as the CPU backend `cpu` runs them."""
 
-    def __init__(self, cpu: "CPU") -> None:
-        self._cpu = cpu
-        self._loaded: Any = None
-
-    @property
-    def _bodies(self) -> Any:
-        if self._loaded is None:
-            name = "compiled_flat" if self._cpu.compiled else "numpy_flat"
-            self._loaded = importlib.import_module(f"minigan.ops.cpu.{name}")
-        return self._loaded
+    name = "flat"
 
     def adam(
         self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
@@ -92,13 +80,9 @@ class Flat:
             for block in blocks:
                 job(block)
         else:
-            self._cpu.each(lambda i: job(blocks[i]), len(blocks))
+            self._team.each(lambda i: job(blocks[i]), len(blocks))
 
 
 def _plain(*vectors: Array) -> bool:
     """Whether the bodies take these: all of one kind, float32 or float64, and contiguous."""
-    kind = vectors[0].dtype
-    return kind in (np.float32, np.float64) and all(
-        vector.dtype == kind and vector.ndim == 1 and vector.flags.c_contiguous and vector.flags.aligned
-        for vector in vectors
-    )
+    return are_floats(*vectors) and all(v.ndim == 1 and v.flags.c_contiguous and v.flags.aligned for v in vectors)

@@ -7,20 +7,17 @@ every pass, and never stored.  Without statistics a row has no meaning, and the 
 """
 
 import functools
-import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigan.ops import reference
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.scratch import scratch
+from minigan.ops.cpu.team import FLOATS, Bodies
 from minigan.ops.protocol import Array
-
-if TYPE_CHECKING:
-    from minigan.ops.cpu import CPU
 
 PART = 1 << 18
 """Bytes of a part."""
@@ -78,21 +75,12 @@ class Norm:
         return self.mu, self.scale, self.beta
 
 
-class Rows:
+class Rows(Bodies):
     """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `plain`, float32 or float64."""
 
     gate, norm = Gate, Norm
 
-    def __init__(self, cpu: "CPU") -> None:
-        self._cpu = cpu
-        self._loaded: Any = None
-
-    @property
-    def _bodies(self) -> Any:
-        if self._loaded is None:
-            name = "compiled_rows" if self._cpu.compiled else "numpy_rows"
-            self._loaded = importlib.import_module(f"minigan.ops.cpu.{name}")
-        return self._loaded
+    name = "rows"
 
     def statistics(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array]:
         """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
@@ -225,7 +213,7 @@ class Rows:
 
     def _each(self, job: Callable[[int], object], n: int) -> None:
         if n >= FEW:
-            self._cpu.each(job, n)
+            self._team.each(job, n)
             return
         with one_thread:
             for i in range(n):
@@ -233,7 +221,7 @@ class Rows:
 
 
 def _plain(x: Array) -> bool:
-    return x.dtype in (np.float32, np.float64) and x.size > 0
+    return x.dtype in FLOATS and x.size > 0
 
 
 def _parts(rows: int, C: int, itemsize: int) -> list[slice]:

@@ -14,7 +14,6 @@ from minigan.ops.protocol import Array
 
 WIDEST = 32  # features; wider layers are left to BLAS
 CACHED = 6144  # numbers of a block, twice: what a first cache holds
-REAL = frozenset({np.dtype("float32"), np.dtype("float64")})
 
 
 @functools.cache

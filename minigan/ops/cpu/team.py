@@ -1,6 +1,8 @@
 """What the bodies of the CPU backend are told about how they run: a narrow view of `minigan.ops.cpu.CPU`."""
 
-from typing import Protocol
+import functools
+import importlib
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -8,6 +10,19 @@ from minigan.ops.cpu.pool import Job
 from minigan.ops.protocol import Array
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
+
+
+class Bodies:
+    """What runs the functions of `minigan.ops.cpu.numpy_NAME`, or of `compiled_NAME`: imported when first needed."""
+
+    name: ClassVar[str]
+
+    def __init__(self, team: "Team") -> None:
+        self._team = team
+
+    @functools.cached_property
+    def _bodies(self) -> Any:
+        return importlib.import_module(f"minigan.ops.cpu.{'compiled' if self._team.compiled else 'numpy'}_{self.name}")
 
 
 class Team(Protocol):

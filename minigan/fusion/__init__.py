@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.fused_rows import run_of_rows
-from minigan.fused_small import small_chain
+from minigan.fusion.rows import run_of_rows
+from minigan.fusion.small import small_chain
 from minigan.layers.base import Fused as Fused
 from minigan.layers.base import Layer
 from minigan.ops import Ops
