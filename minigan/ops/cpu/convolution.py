@@ -1,12 +1,10 @@
 """The three correlations of the CPU backend: directly or by Winograd's family, as the plan says."""
 
-import numpy as np
-
 from minigan.ops import reference
 from minigan.ops.cpu import direct, winograd
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.plan import choose
-from minigan.ops.cpu.team import Team, are_floats
+from minigan.ops.cpu.team import Team, are_floats, plain
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -15,7 +13,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Tea
     """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o."""
     if not are_floats(x, W, *([] if b is None else [b])):
         return reference.correlate(x, W, geometry, b)
-    x, W, b = _plain(x), _plain(W), None if b is None else _plain(b)
+    x, W, b = plain(x), plain(W), None if b is None else plain(b)
     plan = choose(geometry, len(x), *W.shape[2:], team.accuracy)
     with one_thread:
         if plan is None:
@@ -31,7 +29,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     """
     if not are_floats(y, W, *([] if b is None else [b])):
         return reference.correlate_adjoint(y, W, geometry, b)
-    y, W, b = _plain(y), _plain(W), None if b is None else _plain(b)
+    y, W, b = plain(y), plain(W), None if b is None else plain(b)
     C, O = W.shape[2:]
     turned = direct.turned_geometry(geometry)
     with one_thread:
@@ -50,14 +48,9 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Arr
     """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo."""
     if not are_floats(x, y):
         return reference.correlate_weights(x, y, geometry)
-    x, y = _plain(x), _plain(y)
+    x, y = plain(x), plain(y)
     plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy)
     with one_thread:
         if plan is None:
             return direct.correlate_weights(x, y, geometry, team)
         return winograd.correlate_weights(x, y, geometry, plan, team)
-
-
-def _plain(x: Array) -> Array:
-    """Return x in C order, copied where it must be; writable, because the compiled bodies would be compiled again."""
-    return np.require(x, requirements=("C", "A", "W"))

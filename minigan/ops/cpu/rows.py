@@ -16,7 +16,7 @@ import numpy as np
 from minigan.ops import reference
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.scratch import scratch
-from minigan.ops.cpu.team import FLOATS, Bodies
+from minigan.ops.cpu.team import FLOATS, Bodies, plain
 from minigan.ops.protocol import Array
 
 PART = 1 << 18
@@ -78,7 +78,7 @@ class Norm:
 class Rows(Bodies):
     """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `plain`, float32 or float64."""
 
-    gate, norm = Gate, Norm
+    gate, norm, plain = Gate, Norm, staticmethod(plain)
 
     name = "rows"
 
@@ -187,13 +187,6 @@ class Rows(Bodies):
         y = np.empty(x.shape, x.dtype)
         self.apply(self.plain(x).reshape(-1), y, OPEN, None, Gate(rate=rate, key=key))
         return y
-
-    @staticmethod
-    def plain(x: Array) -> Array:
-        """Return x, or a copy of it, as the bodies take it: contiguous, aligned, writable, no subclass."""
-        if type(x) is np.ndarray and x.flags.carray:
-            return x
-        return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
     def _u(self, x: Array, part: slice, first: int, before: Gate) -> Array:
         """u of a part: x itself, or in the thread's workspace."""

@@ -40,6 +40,13 @@ def are_floats(*arrays: Array) -> bool:
     return arrays[0].dtype in FLOATS and all(a.dtype == arrays[0].dtype for a in arrays)
 
 
+def plain(x: Array) -> Array:
+    """Return x, or a copy of it, in the memory for which the compiled bodies are compiled: C order, writable."""
+    if type(x) is np.ndarray and x.flags.carray:
+        return x
+    return np.require(np.asarray(x), requirements=("C", "A", "W"))
+
+
 def pieces(n: int, size: int) -> list[slice]:
     """Cut n things into slices of `size`, the last one smaller."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
