@@ -224,7 +224,7 @@ class Network:
 
     def zeros_like_theta(self) -> Array:
         """Return zeros (P,): the gradient vector that backward adds to."""
-        return self.ops.xp.zeros(self._theta.shape, self.dtype)
+        return self.ops.zero_vector(self._theta.size, self.dtype)
 
     def views(self, vector: Array) -> Named:
         """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""

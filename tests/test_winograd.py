@@ -22,7 +22,6 @@ SEEDS = st.integers(0, 2**32 - 1)
 def transforms_cost_little(monkeypatch):
     """So that the cost model takes Winograd's way for small layers too."""
     monkeypatch.setattr(costs, "TRANSFORMED", 12)
-    monkeypatch.setattr(costs, "VECTOR", 0)
     choose.cache_clear()
     yield
     choose.cache_clear()

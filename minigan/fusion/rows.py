@@ -49,7 +49,7 @@ class FusedRows(Fused):
         gates = list(zip(before, after, strict=True))
         if self.norm is None and all(gate.idle for pair in gates for gate in pair):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
-        y = np.empty(x.shape, x.dtype)
+        y = rows.empty(x.shape, x.dtype)
         x_groups, y_groups, passes = self._split(rows, x, ctx.groups), self._split(rows, y, ctx.groups), []
         for x_part, y_part, (first, last) in zip(x_groups, y_groups, gates, strict=True):
             norm = self._normalise(rows, p, x_part, first, ctx)
@@ -67,7 +67,7 @@ class FusedRows(Fused):
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is None and not need_dx:
                 return None
-            dx = np.empty(shape, dy.dtype) if need_dx else None
+            dx = rows.empty(shape, dy.dtype) if need_dx else None
             dy_groups = self._split(rows, dy, groups)
             dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(rows, dx, groups)
             for i, one in enumerate(passes):

@@ -71,6 +71,9 @@ class Ops(Protocol):
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """x times a mask that the key decides: 0 with probability rate, else 1 / (1 - rate)."""
 
+    def zero_vector(self, size: int, dtype: Any) -> Array:
+        """A vector of zeros."""
+
     def finite(self, x: Array) -> bool:
         """Whether no number of x is infinite or NaN."""
 

@@ -164,6 +164,11 @@ def dropout_hash(i: Array, key: int) -> Array:
     return h ^ h >> np.uint32(13)
 
 
+def zero_vector(size: int, dtype: Any) -> Array:
+    """Return a vector of zeros.    (size,)"""
+    return np.zeros(size, dtype)
+
+
 def finite(x: Array) -> bool:
     """Whether no number of x is infinite or NaN."""
     return bool(np.isfinite(x).all())

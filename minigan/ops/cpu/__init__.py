@@ -106,6 +106,10 @@ class CPU:
         """x times a mask that the key decides."""
         return self.rows.dropout(x, rate, key)
 
+    def zero_vector(self, size: int, dtype: Any) -> Array:
+        """A vector of zeros."""
+        return self.flat.zero_vector(size, np.dtype(dtype))
+
     def finite(self, x: Array) -> bool:
         """Whether no number of x is infinite or NaN."""
         return self.flat.finite(x)

@@ -1,105 +1,186 @@
 """Tiles of images to points and back, compiled (`minigan.ops.cpu.tiles` has the definitions).
 
-Arrays come as vectors of their memory, with strides in entries.  `image` is (N, H, W, C, image, row, column strides),
-`strides` those of the points (point, tile, phase), `tiles` is (step, TH, TW, sh, sw, top, left).  A matrix comes as the
-nonzero terms of its rows: how many, in which columns, and their factors.
+M tile M^t, first along the columns and then along the rows, for as many channels at a time as one of the processor's
+vectors holds.  Each matrix is compiled for itself, its sums written out as machine instructions (`vectors`): nothing is
+multiplied by 0 or by 1, and a tile stays in registers from its first load to its last store.  So the matrix is part of
+an argument's type, by which numba compiles and keeps on disk.
 
-The innermost loops run over channels, in the processor's vectors.  Their offsets are unsigned: a signed index may count
-from the end, and then each access would be a choice.
+Arrays come as vectors of their memory, with strides in entries.  `image` is (N, H, W, C, image, row, column strides),
+`strides` those of the points (point, tile, phase), `tiles` is (step, TH, TW, sh, sw, top, left).
 """
 
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
-import numpy as np
+import functools
+from dataclasses import dataclass
 
+from numba.core import types
+from numba.core.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
+
+from minigan.ops.cpu.cook_toom import Matrix
 from minigan.ops.cpu.jit import kernel
+from minigan.ops.cpu.vectors import Vectors, lanes
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The exact matrix M of M tile M^t, and whether the tiles overlap where they are put."""
+
+    matrix: Matrix
+    overlap: bool = False
+
+
+class _Type(types.Type):
+    """The type of one transform."""
+
+    def __init__(self, transform):
+        self.matrix, self.overlap = transform.matrix, transform.overlap
+        rows = "; ".join(" ".join(map(str, row)) for row in self.matrix)
+        super().__init__(name=f"Transform({rows}{', overlap' * self.overlap})")
+
+
+register_model(_Type)(models.OpaqueModel)
+typeof_impl.register(Transform)(lambda transform, _: _Type(transform))
+unbox(_Type)(lambda ty, value, c: NativeValue(c.context.get_dummy_value()))
 
 
 @kernel
-def _apply(counts, columns, factors, x, start, step, y, first, gap, width):
-    """y_k = sum_l M_kl x_l for vectors of `width` numbers: x_l at start + l step, y_k at first + k gap."""
-    w = np.uint64(width)
-    for k in range(len(counts)):
-        at, column, f, terms = np.uint64(first + k * gap), columns[k], factors[k], counts[k]
-        a = np.uint64(start + column[0] * step)
-        b = np.uint64(start + column[1] * step)
-        if terms == 1:
-            for c in range(w):
-                y[at + c] = f[0] * x[a + c]
-        elif terms == 2:
-            for c in range(w):
-                y[at + c] = f[0] * x[a + c] + f[1] * x[b + c]
-        else:
-            d = np.uint64(start + column[2] * step)
-            for c in range(w):
-                y[at + c] = f[0] * x[a + c] + f[1] * x[b + c] + f[2] * x[d + c]
-            for more in range(3, terms):
-                e, g = np.uint64(start + column[more] * step), f[more]
-                for c in range(w):
-                    y[at + c] += g * x[e + c]
-
-
-@kernel
-def gather(counts, columns, factors, x, image, points, strides, tiles, first, last):
+def gather(M, x, image, points, strides, tiles, first, last):
     """Points = M tile M^t for every tile of the images first ... last - 1, zero outside the image."""
     _, H, W, C, of_image, of_row, of_column = image
     of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
-    n, q = columns.shape
-    tile, half = np.empty(q * q * C, x.dtype), np.empty(n * q * C, x.dtype)
-    width, zero = np.uint64(C), x.dtype.type(0)
+    size = lanes(x)
     for t in range(first * TH * TW, last * TH * TW):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
-            for i in range(q):
-                y = sh * (a * step + i) + phase // sw - top
-                for j in range(q):
-                    z = sw * (b * step + j) + phase % sw - left
-                    into = np.uint64((i * q + j) * C)
-                    if 0 <= y < H and 0 <= z < W:
-                        pixel = np.uint64(image_at + y * of_row + z * of_column)
-                        for c in range(width):
-                            tile[into + c] = x[pixel + c]
-                    else:
-                        for c in range(width):
-                            tile[into + c] = zero
-            _apply(counts, columns, factors, tile, 0, q * C, half, 0, q * C, q * C)
-            for i in range(n):
-                at = i * n * of_point + t * of_tile + phase * of_phase
-                _apply(counts, columns, factors, half, i * q * C, C, points, at, of_point, C)
+            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
+            at = t * of_tile + phase * of_phase
+            for c in range(0, C, size):
+                _to_points(
+                    M, x, image_at + c, (y, sh, H, of_row), (z, sw, W, of_column), points, at + c, of_point, C - c
+                )
 
 
 @kernel
-def scatter(counts, columns, factors, points, strides, x, image, bias, tiles, overlap, first, last):
-    """Tile = M points M^t for every tile: x = tile + bias, or where they overlap x = bias and the sum of the tiles."""
+def scatter(M, points, strides, x, image, bias, tiles, first, last):
+    """Tile = M points M^t for every tile: x = tile + bias, or where they overlap, x = x + tile."""
     _, H, W, C, of_image, of_row, of_column = image
     of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
-    q, n = columns.shape
-    tile, half = np.empty(q * q * C, x.dtype), np.empty(q * n * C, x.dtype)
-    width = np.uint64(C)
-    if overlap:
-        for p in range(first * H * W, last * H * W):
-            pixel = np.uint64(p // (H * W) * of_image + p // W % H * of_row + p % W * of_column)
-            for c in range(width):
-                x[pixel + c] = bias[c]
+    size = lanes(x)
     for t in range(first * TH * TW, last * TH * TW):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
+            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
             at = t * of_tile + phase * of_phase
-            for j in range(n):
-                _apply(counts, columns, factors, points, at + j * of_point, n * of_point, half, j * C, n * C, C)
+            for c in range(0, C, size):
+                rows, columns = (y, sh, H, of_row), (z, sw, W, of_column)
+                _from_points(M, points, at + c, of_point, x, image_at + c, rows, columns, bias, c, C - c)
+
+
+@kernel
+def fill(x, image, bias, first, last):
+    """x = bias, of the images first ... last - 1."""
+    _, H, W, C, of_image, of_row, of_column = image
+    for n in range(first, last):
+        for y in range(H):
+            for z in range(W):
+                for c in range(C):
+                    x[n * of_image + y * of_row + z * of_column + c] = bias[c]
+
+
+@intrinsic
+def _to_points(typingctx, M, x, at, rows, columns, points, to, apart, left):
+    """Points[to + f apart] = the f-th entry of M tile M^t, for `left` channels or as many as a vector has.
+
+    `rows` is (that of the tile's first pixel, how far apart they are, rows of the image, their stride); so `columns`.
+    """
+
+    def build(context, builder, signature, arguments):
+        _, x_, at_, rows_, columns_, points_, to_, apart_, left_ = arguments
+        on = Vectors(context, builder, x.dtype)
+        n, q = len(M.matrix), len(M.matrix[0])
+
+        def write(places, some):
+            half = []  # [column][k]
+            for j in range(q):
+                column = [on.load(x_, x, *places[i][j]) for i in range(q)]
+                half.append([on.combination(row, column) for row in M.matrix])
+            for k in range(n):
+                for l in range(n):
+                    value = on.combination(M.matrix[l], [half[j][k] for j in range(q)])
+                    on.store(points_, points, _nth(builder, to_, k * n + l, apart_), value, some)
+
+        _either(builder, on, write, q, at_, rows_, columns_, left_)
+        return context.get_dummy_value()
+
+    return types.void(M, x, at, rows, columns, points, to, apart, left), build
+
+
+@intrinsic
+def _from_points(typingctx, M, points, to, apart, x, at, rows, columns, bias, c, left):
+    """Tile = M points M^t + bias, or where tiles overlap, + what is there.  Arguments as those of `_to_points`."""
+
+    def build(context, builder, signature, arguments):
+        _, points_, to_, apart_, x_, at_, rows_, columns_, bias_, c_, left_ = arguments
+        on = Vectors(context, builder, x.dtype)
+        q, n = len(M.matrix), len(M.matrix[0])
+
+        def write(places, some):
+            added = None if M.overlap else on.load(bias_, bias, c_, some)
+            half = []  # [column][i]
+            for l in range(n):
+                column = [on.load(points_, points, _nth(builder, to_, k * n + l, apart_), some) for k in range(n)]
+                half.append([on.combination(row, column) for row in M.matrix])
             for i in range(q):
-                _apply(counts, columns, factors, half, i * n * C, C, tile, i * q * C, C, C)
-            for i in range(q):
-                y = sh * (a * step + i) + phase // sw - top
                 for j in range(q):
-                    z = sw * (b * step + j) + phase % sw - left
-                    if 0 <= y < H and 0 <= z < W:
-                        pixel, made = np.uint64(image_at + y * of_row + z * of_column), np.uint64((i * q + j) * C)
-                        if overlap:
-                            for c in range(width):
-                                x[pixel + c] += tile[made + c]
-                        else:
-                            for c in range(width):
-                                x[pixel + c] = tile[made + c] + bias[c]
+                    value = on.combination(M.matrix[j], [half[l][i] for l in range(n)])
+                    on.store(
+                        x_, x, places[i][j][0], on.add(value, added or on.load(x_, x, *places[i][j])), places[i][j][1]
+                    )
+
+        _either(builder, on, write, q, at_, rows_, columns_, left_)
+        return context.get_dummy_value()
+
+    return types.void(M, points, to, apart, x, at, rows, columns, bias, c, left), build
+
+
+def _either(builder, on, write, q, at, rows, columns, left):
+    """write(places, mask of the channels) twice: for whole tiles of whole vectors without masks, and for the others.
+
+    places[i][j] says where pixel (i, j) of a tile lies, and the mask of its channels: nothing outside the image.
+    """
+
+    def along(axis):
+        first, step, size, stride = (builder.extract_value(axis, k) for k in range(4))
+        found = []
+        for i in range(q):
+            place = _nth(builder, first, i, step)
+            found.append((builder.mul(place, stride), builder.icmp_unsigned("<", place, size)))  # so is 0 <= place
+        return found
+
+    over_rows, over_columns = along(rows), along(columns)
+    inside = functools.reduce(builder.and_, [within for _, within in over_rows + over_columns], on.full(left))
+
+    def places(some):
+        return [[pixel(*row, *column, some) for column in over_columns] for row in over_rows]
+
+    def pixel(down, within, right, also_within, some):
+        place = builder.add(at, builder.add(down, right))
+        if some is None:
+            return place, None
+        inside = builder.and_(within, also_within)
+        return builder.select(inside, place, at), on.where(inside, some)
+
+    with builder.if_else(inside, likely=True) as (then, otherwise):
+        with then:
+            write(places(None), None)
+        with otherwise:
+            some = on.first(left)
+            write(places(some), some)
+
+
+def _nth(builder, first, i, step):
+    """First + i step."""
+    return builder.add(first, builder.mul(step, step.type(i)))

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minigan.ops.cpu import gemm, patches
+from minigan.ops.cpu import gemm, memory, patches
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.cpu.team import Team, pieces
 from minigan.ops.geometry import Geometry
@@ -29,7 +29,7 @@ GROUP = 1 << 25
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
     """y = patches(x) W + b, the bias added to each part while it is in the cache."""
     O = W.shape[3]
-    y = np.empty((len(x), *geometry.small, O), dtype=x.dtype)
+    y = memory.empty((len(x), *geometry.small, O), x.dtype)
     matrix = W.reshape(-1, O)
     parts = _parts(len(x), geometry, x.shape[3], O, x.itemsize)
 
@@ -53,7 +53,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     turned = turned_geometry(geometry)
     if turned is not None and O <= C:
         return correlate(y, turned_weights(W), turned, b, team)
-    x = np.empty((len(y), *geometry.large, C), dtype=y.dtype)
+    x = memory.empty((len(y), *geometry.large, C), y.dtype)
     matrix, bias = W.reshape(-1, O).T, np.zeros(C, x.dtype) if b is None else b
     parts = _parts(len(y), geometry, C, O, y.itemsize)
 
@@ -73,7 +73,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Arr
     The parts' sums are added in the order of the parts: the same on any number of threads.
     """
     (kh, kw), C, O = geometry.kernel, x.shape[3], y.shape[3]
-    dW = np.empty((kh, kw, C, O), dtype=x.dtype)
+    dW = memory.empty((kh, kw, C, O), x.dtype)
     if dW.size > PARTIAL and len(x):
         _large_weights(x, y, geometry, dW.reshape(-1, O), team)
         return dW
@@ -97,7 +97,7 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Team
     O = y.shape[3]
     per = math.prod(geometry.small) * len(dW)  # of an image's patches
     groups = pieces(len(x), max(1, GROUP // (per * x.itemsize)))
-    held = np.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
+    held = memory.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
     for number, group in enumerate(groups):
         some = x[group]
         rows = held[: len(some) * math.prod(geometry.small)]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigan.ops import reference
-from minigan.ops.cpu.team import Bodies, are_floats
+from minigan.ops.cpu import memory
+from minigan.ops.cpu.team import FLOATS, Bodies, are_floats
 from minigan.ops.protocol import Array
 
 BLOCK = 1 << 16
@@ -59,6 +60,14 @@ class Flat(Bodies):
 
         self._each(job, x.size)
         return not found
+
+    def zero_vector(self, size: int, dtype: np.dtype[Any]) -> Array:
+        """`reference.zero_vector`."""
+        if dtype not in FLOATS:
+            return reference.zero_vector(size, dtype)
+        found = memory.empty((size,), dtype)
+        self._each(lambda block: found[block].fill(0), size)
+        return found
 
     def copy(self, target: Array, source: Array) -> None:
         """`reference.copy`."""

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from minigan.ops.cpu import elementwise
+from minigan.ops.cpu import elementwise, memory
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.cpu.team import Team, are_floats, pieces
 from minigan.ops.protocol import Array
@@ -23,7 +23,7 @@ def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
     """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
     if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(len(x), *W.shape):
         return elementwise.affine(x, W, b)
-    y = np.empty((len(x), W.shape[1]), dtype=x.dtype)
+    y = memory.empty((len(x), W.shape[1]), x.dtype)
     _into(x, W, y, team, b)
     return y
 

@@ -25,8 +25,7 @@ LEAST = 16
 # recipes' layers on a processor with 512-bit vectors (docs/decisions/winograd.md); where products are slower,
 # transforms are cheaper in these units.
 PATCH = 8  # copied into a patch and read again
-TRANSFORMED = 50  # transformed to the points, or back
-VECTOR = 4000  # the channels of a pixel transformed, however many they are
+TRANSFORMED = 26  # transformed to the points, or back
 WEIGHT = 32  # a weight read by the product
 TRANSFORMED_WEIGHT = 96  # a weight transformed, written and read by the product
 BATCHED = 1.2  # one multiply-add of the n^2 smaller products
@@ -50,7 +49,7 @@ def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str) -> Pl
 
     >>> g = Geometry((28, 28), (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
     >>> [choose(g, 32, 128, 128, accuracy) for accuracy in ("exact", "balanced", "fast")]
-    [None, None, Plan(m=4, r=3)]
+    [None, Plan(m=2, r=3), Plan(m=4, r=3)]
     """
     if min(C, O) <= LEAST or geometry.dilation != (1, 1):
         return None
@@ -78,6 +77,5 @@ def cost_of(plan: Plan, geometry: Geometry, images: int, C: int, O: int) -> floa
     """Transforms of x and y, n^2 products, the transform of the weights."""
     channels, points = C * math.prod(geometry.stride), plan.n**2
     tiles = images * math.prod(-(-size // plan.m) for size in geometry.small)
-    vectors = math.prod(geometry.stride) + 1
-    transforms = points * tiles * ((channels + O) * TRANSFORMED + vectors * VECTOR)
-    return transforms + points * channels * O * (BATCHED * tiles + TRANSFORMED_WEIGHT)
+    products = points * channels * O * (BATCHED * tiles + TRANSFORMED_WEIGHT)
+    return points * tiles * (channels + O) * TRANSFORMED + products

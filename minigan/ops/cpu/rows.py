@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops import reference
+from minigan.ops.cpu import memory
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.cpu.team import FLOATS, Bodies, plain
@@ -78,7 +79,7 @@ class Norm:
 class Rows(Bodies):
     """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `plain`, float32 or float64."""
 
-    gate, norm, plain = Gate, Norm, staticmethod(plain)
+    gate, norm, plain, empty = Gate, Norm, staticmethod(plain), staticmethod(memory.empty)
 
     name = "rows"
 
@@ -184,7 +185,7 @@ class Rows(Bodies):
         """`reference.dropout`."""
         if not _plain(x):
             return reference.dropout(x, rate, key)
-        y = np.empty(x.shape, x.dtype)
+        y = memory.empty(x.shape, x.dtype)
         self.apply(self.plain(x).reshape(-1), y, OPEN, None, Gate(rate=rate, key=key))
         return y
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.ops.cpu.memory import aligned
 from minigan.ops.protocol import Array
 
 LIMIT = 1 << 26
@@ -31,7 +32,7 @@ class _Scratch(threading.local):
         size = math.prod(shape) * dtype.itemsize
         kept = self._kept.get(name)
         if kept is None or kept.size < size:
-            kept = np.empty(size, np.uint8)
+            kept = np.frombuffer(aligned(size), np.uint8)
             others = sum(block.size for key, block in self._kept.items() if key != name)
             self._kept.pop(name, None)
             if others + size <= LIMIT:

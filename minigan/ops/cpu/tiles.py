@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minigan.ops.cpu.cook_toom import cook_toom
+from minigan.ops.cpu.cook_toom import Matrix, cook_toom
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.geometry import Pair
 from minigan.ops.protocol import Array
@@ -53,11 +53,11 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        terms = _terms(name, order, x.dtype)
-        compiled_tiles.gather(*terms, *_image(x), *_points(points), _sizes(tiles), images.start, images.stop)
+        M = compiled_tiles.Transform(exact(name, order))
+        compiled_tiles.gather(M, *_image(x), *_points(points), _sizes(tiles), images.start, images.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
-    matrix = matrices(order)[name]
+    matrix = _matrix(name, order)
     q = matrix.shape[1]
     padded = _padded(x, tiles, q)
     padded[...] = 0
@@ -75,12 +75,14 @@ def scatter(
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        terms, overlap = _terms(f"{name}^t", order, x.dtype), name == "B"
+        M = compiled_tiles.Transform(exact(f"{name}^t", order), overlap=name == "B")
+        if M.overlap:
+            compiled_tiles.fill(*_image(x), bias, images.start, images.stop)
         arrays = *_points(points), *_image(x), bias, _sizes(tiles)
-        compiled_tiles.scatter(*terms, *arrays, overlap, images.start, images.stop)
+        compiled_tiles.scatter(M, *arrays, images.start, images.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
-    matrix = matrices(order)[f"{name}^t"]
+    matrix = _matrix(f"{name}^t", order)
     q, n = matrix.shape
     made = scratch.array("tiles", (q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
     _both(matrix, points.reshape(n * n, -1), made.reshape(q * q, *points.shape[1:]))
@@ -100,20 +102,20 @@ def scatter(
 
 
 @functools.cache
-def matrices(order: Pair) -> dict[str, Array]:
-    """Return what `gather` calls B (B^t), A and G, a point a row, and what `scatter` does: their transposes."""
-    exact = cook_toom(*order)
-    A = tuple(zip(*exact.At, strict=True))
-    found = {name: np.array(rows, dtype=float) for name, rows in (("B", exact.Bt), ("A", A), ("G", exact.G))}
-    return found | {f"{name}^t": matrix.T for name, matrix in found.items()}
+def exact(name: str, order: Pair) -> Matrix:
+    """Return what `gather` calls B (B^t), A or G, a point a row, or its transpose for `scatter`: "B^t" and so on.
+
+    >>> [[int(b) for b in row] for row in exact("A", (2, 3))]
+    [[1, 0], [1, 1], [1, -1], [0, 1]]
+    """
+    found = cook_toom(*order)
+    matrix = {"B": found.Bt, "A": tuple(zip(*found.At, strict=True)), "G": found.G}[name.removesuffix("^t")]
+    return tuple(zip(*matrix, strict=True)) if name.endswith("^t") else matrix
 
 
 @functools.cache
-def _terms(name: str, order: Pair, dtype: np.dtype) -> tuple[Array, Array, Array]:
-    """Return how many nonzero terms each row has, their columns and factors, the rest of each row after them."""
-    matrix = matrices(order)[name]
-    columns = np.argsort(matrix == 0, axis=1, kind="stable")
-    return (matrix != 0).sum(axis=1), columns, np.take_along_axis(matrix, columns, axis=1).astype(dtype)
+def _matrix(name: str, order: Pair) -> Array:
+    return np.array(exact(name, order), dtype=float)
 
 
 def _both(matrix: Array, tiles: Array, out: Array) -> None:

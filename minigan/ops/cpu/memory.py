@@ -1,0 +1,108 @@
+"""Memory of large arrays, used again when nothing refers to them any more.
+
+A training step makes the same large arrays each time.  The system takes such memory back at once and hands it over anew
+page by page, each filled with zeros: for an array that is written once, as much work again.  So the memory of an array
+that is gone is kept for the next of its size, up to KEPT bytes in all.
+
+Arrays begin at a multiple of 64 bytes, so that no vector of the processor lies in two lines of the cache.
+"""
+
+import contextlib
+import itertools
+import math
+import mmap
+import threading
+from typing import Any
+
+import numpy as np
+
+from minigan.ops.protocol import Array
+
+LEAST = 1 << 20
+"""Bytes below which an array is NumPy's own."""
+KEPT = 1 << 29
+STEP, ROOM = 619 * 64, 1024 * 64
+"""Arrays begin at different multiples of 64 bytes."""
+HUGE = 1 << 22
+"""Bytes from which huge pages are asked for, as NumPy does."""
+
+_places = itertools.count()
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array with undefined content, as numpy.empty does."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < LEAST:
+        return np.empty(shape, dtype)
+    block = _blocks.take(size)
+    owner = _Owner((size,), np.uint8, block)
+    owner.block = block
+    # An ndarray with the owner as its base, and so has every view of it: NumPy shortens a chain of bases where the base
+    # of a base is an ndarray like the view, and here it is a map of memory.
+    return owner.view(np.ndarray).view(dtype).reshape(shape)
+
+
+def aligned(size: int) -> memoryview:
+    """Return fresh memory, straight from the system, for an array that is used for long.
+
+    Each begins at another place of its page: where the ends of addresses are equal, a load waits for an earlier store
+    to another array, and lines of several arrays share few places in the cache.
+    """
+    start = next(_places) * STEP % ROOM
+    pages = mmap.mmap(-1, ROOM + size)
+    if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system that has none
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(pages)[start : start + size]
+
+
+class _Owner(np.ndarray):
+    """The memory of an array: gives it back when the last view of it is gone."""
+
+    block: memoryview | None = None  # a view of an owner, of this class too, has none
+
+    def __del__(self) -> None:
+        if self.block is not None:
+            _blocks.give(self.block)
+
+
+class _Blocks:
+    """What is kept, the oldest first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[memoryview] = []
+        self._total = 0
+
+    def take(self, size: int) -> memoryview:
+        """Return memory of that size: what was given back last, or fresh."""
+        with self._lock:
+            for i in range(len(self._kept) - 1, -1, -1):
+                if self._kept[i].nbytes == size:
+                    self._total -= size
+                    return self._kept.pop(i)
+        return aligned(size)
+
+    def give(self, block: memoryview) -> None:
+        """Keep memory, and let go of the oldest where it is too much.
+
+        The collector may run this anywhere, also within `take`: then the block is let go of.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._kept.append(block)
+            self._total += block.nbytes
+            while self._total > KEPT:
+                self._total -= self._kept.pop(0).nbytes
+        finally:
+            self._lock.release()
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._kept, self._total = [], 0
+
+
+_blocks = _Blocks()
