@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import measure
 from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
-from minigan.ops.cpu import CPU, direct, winograd
+from minigan.ops.cpu import CPU, direct, winograd, winograd_weights
 from minigan.ops.cpu.plan import LEAST, ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
@@ -63,7 +63,7 @@ def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple
     return (
         winograd.correlate(x, W, geometry, None, plan, cpu),
         back,
-        winograd.correlate_weights(x, y, geometry, plan, cpu),
+        winograd_weights.correlate_weights(x, y, geometry, plan, cpu),
     )
 
 

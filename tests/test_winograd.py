@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import convolution, direct, winograd
+from minigan.ops.cpu import direct, winograd, winograd_weights
 from minigan.ops.cpu import plan as costs
 from minigan.ops.cpu.plan import ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry, small_size
@@ -70,7 +70,7 @@ def three(plan, geometry, data, cpu):
     return (
         winograd.correlate(x, W, geometry, b, plan, cpu),
         winograd.correlate_adjoint(y, W, geometry, c, plan, cpu),
-        winograd.correlate_weights(x, y, geometry, plan, cpu),
+        winograd_weights.correlate_weights(x, y, geometry, plan, cpu),
     )
 
 
@@ -149,8 +149,7 @@ LAYERS = {  # geometry, C, O of layers that Winograd takes: stride 1, and 2 with
 def test_the_same_bits_on_any_number_of_threads(name, compiled, accuracy, monkeypatch):
     """With several chunks of images and several parts of each."""
     geometry, C, O = LAYERS[name]
-    monkeypatch.setattr(winograd, "WORKSPACE", 1 << 20)
-    monkeypatch.setattr(winograd, "PART", 1 << 12)
+    monkeypatch.setattr(winograd, "ROWS", 32)
     data = [a.astype("float32") for a in arrays((None, geometry, C, O, 21), 0, normal)]
     x, y, W, b, c = data
     plan = choose(geometry, 21, C, O, accuracy)
@@ -182,8 +181,10 @@ def refuse(*args, **kwargs):
 def test_exact_is_direct(name, monkeypatch):
     geometry, C, O = LAYERS[name]
     x, y, W, b, c = arrays((None, geometry, C, O, 21), 0, normal)
-    for body in ("correlate", "correlate_adjoint", "correlate_weights"):
-        monkeypatch.setattr(convolution.winograd, body, refuse)
+    for module, body in (
+        (winograd, "correlate"), (winograd, "correlate_adjoint"), (winograd_weights, "correlate_weights")
+    ):  # fmt: skip
+        monkeypatch.setattr(module, body, refuse)
     cpu, fast = get_ops("cpu", accuracy="exact"), get_ops("cpu", accuracy="fast")
     for method, args in (
         ("correlate", (x, W, geometry, b)), ("correlate_adjoint", (y, W, geometry, c)),

@@ -6,7 +6,8 @@ multiplied by 0 or by 1, and a tile stays in registers from its first load to it
 an argument's type, by which numba compiles and keeps on disk.
 
 Arrays come as vectors of their memory, with strides in entries.  `image` is (N, H, W, C, image, row, column strides),
-`strides` those of the points (point, tile, phase), `tiles` is (step, TH, TW, sh, sw, top, left).
+`strides` says where the points of the first tile begin and has the strides (point, tile, phase), `tiles` is
+(step, TH, TW, sh, sw, top, left).  Tiles are counted through the images, row by row.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
@@ -46,16 +47,16 @@ unbox(_Type)(lambda ty, value, c: NativeValue(c.context.get_dummy_value()))
 
 @kernel
 def gather(M, x, image, points, strides, tiles, first, last):
-    """Points = M tile M^t for every tile of the images first ... last - 1, zero outside the image."""
+    """Points = M tile M^t for the tiles first ... last - 1, zero outside the image."""
     _, H, W, C, of_image, of_row, of_column = image
-    of_point, of_tile, of_phase = strides
+    begin, of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
     size = lanes(x)
-    for t in range(first * TH * TW, last * TH * TW):
+    for t in range(first, last):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
             y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
-            at = t * of_tile + phase * of_phase
+            at = begin + (t - first) * of_tile + phase * of_phase
             for c in range(0, C, size):
                 _to_points(
                     M, x, image_at + c, (y, sh, H, of_row), (z, sw, W, of_column), points, at + c, of_point, C - c
@@ -64,16 +65,16 @@ def gather(M, x, image, points, strides, tiles, first, last):
 
 @kernel
 def scatter(M, points, strides, x, image, bias, tiles, first, last):
-    """Tile = M points M^t for every tile: x = tile + bias, or where they overlap, x = x + tile."""
+    """Tile = M points M^t for the tiles first ... last - 1: x = tile + bias, or where they overlap, x = x + tile."""
     _, H, W, C, of_image, of_row, of_column = image
-    of_point, of_tile, of_phase = strides
+    begin, of_point, of_tile, of_phase = strides
     step, TH, TW, sh, sw, top, left = tiles
     size = lanes(x)
-    for t in range(first * TH * TW, last * TH * TW):
+    for t in range(first, last):
         image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
         for phase in range(sh * sw):
             y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
-            at = t * of_tile + phase * of_phase
+            at = begin + (t - first) * of_tile + phase * of_phase
             for c in range(0, C, size):
                 rows, columns = (y, sh, H, of_row), (z, sw, W, of_column)
                 _from_points(M, points, at + c, of_point, x, image_at + c, rows, columns, bias, c, C - c)

@@ -1,7 +1,7 @@
 """The three correlations of the CPU backend: directly or by Winograd's family, as the plan says."""
 
 from minigan.ops import reference
-from minigan.ops.cpu import direct, winograd
+from minigan.ops.cpu import direct, winograd, winograd_weights
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.plan import choose
 from minigan.ops.cpu.team import Team, are_floats, plain
@@ -53,4 +53,4 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Arr
     with one_thread:
         if plan is None:
             return direct.correlate_weights(x, y, geometry, team)
-        return winograd.correlate_weights(x, y, geometry, plan, team)
+        return winograd_weights.correlate_weights(x, y, geometry, plan, team)

@@ -25,10 +25,10 @@ LEAST = 16
 # recipes' layers on a processor with 512-bit vectors (docs/decisions/winograd.md); where products are slower,
 # transforms are cheaper in these units.
 PATCH = 8  # copied into a patch and read again
-TRANSFORMED = 26  # transformed to the points, or back
+TRANSFORMED = 24  # transformed to the points, or back
 WEIGHT = 32  # a weight read by the product
 TRANSFORMED_WEIGHT = 96  # a weight transformed, written and read by the product
-BATCHED = 1.2  # one multiply-add of the n^2 smaller products
+BATCHED = 1.1  # one multiply-add of the n^2 smaller products
 
 
 class Plan(NamedTuple):

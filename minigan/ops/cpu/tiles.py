@@ -11,6 +11,7 @@ With a matrix M from q numbers to n,
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -39,6 +40,11 @@ class Tiles:
         """How many numbers of a channel lie beside each other: sh sw."""
         return self.stride[0] * self.stride[1]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What the compiled bodies take."""
+        return (self.step, *self.counts, *self.stride, *self.before)
+
     def of(self, images: slice) -> slice:
         """Return which tiles are those of some images."""
         each = self.counts[0] * self.counts[1]
@@ -53,8 +59,9 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        M = compiled_tiles.Transform(exact(name, order))
-        compiled_tiles.gather(M, *_image(x), *_points(points), _sizes(tiles), images.start, images.stop)
+        some = tiles.of(images)
+        arrays = *of_image(x), *_points(points, some.start), tiles.sizes
+        compiled_tiles.gather(transform(name, order), *arrays, some.start, some.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
     matrix = _matrix(name, order)
@@ -75,11 +82,11 @@ def scatter(
     if compiled:
         from minigan.ops.cpu import compiled_tiles
 
-        M = compiled_tiles.Transform(exact(f"{name}^t", order), overlap=name == "B")
+        M, some = transform(f"{name}^t", order), tiles.of(images)
         if M.overlap:
-            compiled_tiles.fill(*_image(x), bias, images.start, images.stop)
-        arrays = *_points(points), *_image(x), bias, _sizes(tiles)
-        compiled_tiles.scatter(M, *arrays, images.start, images.stop)
+            compiled_tiles.fill(*of_image(x), bias, images.start, images.stop)
+        arrays = *_points(points, some.start), *of_image(x), bias, tiles.sizes
+        compiled_tiles.scatter(M, *arrays, some.start, some.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
     matrix = _matrix(f"{name}^t", order)
@@ -111,6 +118,14 @@ def exact(name: str, order: Pair) -> Matrix:
     found = cook_toom(*order)
     matrix = {"B": found.Bt, "A": tuple(zip(*found.At, strict=True)), "G": found.G}[name.removesuffix("^t")]
     return tuple(zip(*matrix, strict=True)) if name.endswith("^t") else matrix
+
+
+@functools.cache
+def transform(name: str, order: Pair) -> Any:
+    """Return `exact` as the compiled bodies take it; only the tiles of B^t, transposed, overlap."""
+    from minigan.ops.cpu import compiled_tiles
+
+    return compiled_tiles.Transform(exact(name, order), overlap=name == "B^t")
 
 
 @functools.cache
@@ -162,17 +177,13 @@ def _flat(a: Array) -> tuple[Array, list[int]]:
     return as_strided(a, (length,), (a.itemsize,)), strides
 
 
-def _image(x: Array) -> tuple[Array, tuple[int, ...]]:
+def of_image(x: Array) -> tuple[Array, tuple[int, ...]]:
     """Return the memory of x and N, H, W, C, and how far apart images, rows and columns are."""
     memory, strides = _flat(x)
     return memory, (*x.shape, *strides[:3])
 
 
-def _points(points: Array) -> tuple[Array, tuple[int, ...]]:
-    """Return the memory of the points and how far apart points, tiles and phases are."""
+def _points(points: Array, first: int) -> tuple[Array, tuple[int, ...]]:
+    """Return the memory of the points, where tile `first` begins, and how far apart points, tiles and phases are."""
     memory, strides = _flat(points)
-    return memory, (strides[0], strides[1], strides[2])
-
-
-def _sizes(tiles: Tiles) -> tuple[int, ...]:
-    return (tiles.step, *tiles.counts, *tiles.stride, *tiles.before)
+    return memory, (first * strides[1], *strides[:3])

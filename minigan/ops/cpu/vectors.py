@@ -51,9 +51,22 @@ class Vectors:
         """The mask, or where the condition does not hold, nothing."""
         return self.builder.select(condition, mask, ir.Constant(mask.type, None))
 
-    def full(self, count):
-        """Whether `count` numbers fill a vector."""
-        return self.builder.icmp_signed(">=", count, count.type(self._count))
+    def full(self, count, vectors=1):
+        """Whether `count` numbers fill so many vectors."""
+        return self.builder.icmp_signed(">=", count, count.type(vectors * self._count))
+
+    def after(self, at, vectors):
+        """The place so many vectors after `at`."""
+        return self.builder.add(at, at.type(vectors * self._count))
+
+    @property
+    def zero(self):
+        """A vector of zeros."""
+        return ir.Constant(self._vector, None)
+
+    def spread(self, array, ty, at):
+        """A vector of x[at]."""
+        return self._all(self.builder.load(self._place(array, ty, at)))
 
     def load(self, array, ty, at, mask=None):
         """x[at], x[at + 1], ...; with a mask zeros for those that it has not, and their memory is not touched."""
@@ -62,7 +75,7 @@ class Vectors:
             return self.builder.load(self.builder.bitcast(place, self._vector.as_pointer()), align=self._bytes.constant)
         of = ir.FunctionType(self._vector, [place.type, _I32, mask.type, self._vector])
         load = self.builder.module.declare_intrinsic(f"llvm.masked.load.{self._kind}", fnty=of)
-        return self.builder.call(load, [place, self._bytes, mask, ir.Constant(self._vector, None)])
+        return self.builder.call(load, [place, self._bytes, mask, self.zero])
 
     def store(self, array, ty, at, value, mask=None):
         """x[at], x[at + 1], ... = value, or those of them that the mask has."""
@@ -78,6 +91,10 @@ class Vectors:
         """Left + right."""
         return self.builder.fadd(left, right, flags=("contract",))
 
+    def times(self, left, right):
+        """Left times right."""
+        return self.builder.fmul(left, right, flags=("contract",))
+
     def combination(self, factors: Sequence[Fraction], vectors):
         """f_1 v_1 + f_2 v_2 + ... without those that are multiplied by 0; one at least is not."""
         terms = [(f, v) for f, v in zip(factors, vectors, strict=True) if f != 0]
@@ -88,7 +105,7 @@ class Vectors:
                 total = self.builder.fsub(total, v, flags=("contract",))
                 continue
             if f != 1:
-                v = self.builder.fmul(self._all(ir.Constant(self._number, float(f))), v, flags=("contract",))
+                v = self.times(self._all(ir.Constant(self._number, float(f))), v)
             total = v if total is None else self.add(total, v)
         return total
 
