@@ -1,15 +1,22 @@
 """Products cut into blocks: the reference's results, the same bits on any number of threads, and what is not cut."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
 
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import gemm
 
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([64, 130, 1000, 4500]))
-CPUS = [get_ops("cpu", threads=threads) for threads in (1, 2, 3)]
+BODIES = {
+    compiled: [get_ops("cpu", threads=threads, compiled=compiled) for threads in (1, 2, 3)]
+    for compiled in (False, *([True] if find_spec("numba") else []))
+}
+CPUS = [cpu for cpus in BODIES.values() for cpu in cpus]
 
 
 def rounded(dtype, K):
@@ -23,19 +30,22 @@ def added(ops, x, y):
     return out
 
 
+@pytest.mark.parametrize("compiled", BODIES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@given(SIZES, st.integers(1, 20), SIZES, st.booleans(), st.integers(0, 2**32 - 1))
-def test_products_of_all_sizes(dtype, n, middle, o, bias, seed):
-    """The threshold is low, so that small products are cut too."""
+@given(SIZES, st.one_of(st.integers(1, 20), st.just(700)), SIZES, st.booleans(), st.integers(0, 2**32 - 1))
+def test_products_of_all_sizes(compiled, dtype, n, middle, o, bias, seed):
+    """The thresholds are low, so that small products are cut too."""
+    cpus = BODIES[compiled]
     rng = np.random.default_rng(seed)
     x, W, b = (rng.uniform(-1, 1, shape).astype(dtype) for shape in ((n, middle), (middle, o), (o,)))
     y = rng.uniform(-1, 1, (n, o)).astype(dtype)
     b = b if bias else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gemm, "WORTH", 1e3)
-        forwards = [cpu.affine(x, W, b) for cpu in CPUS]
-        backwards = [cpu.affine(y, W.T) for cpu in CPUS]  # as Dense's pullback has it
-        weights = [added(cpu, x, y) for cpu in CPUS]
+        patch.setattr(gemm, "CALL", 1)
+        forwards = [cpu.affine(x, W, b) for cpu in cpus]
+        backwards = [cpu.affine(y, W.T) for cpu in cpus]  # as Dense's pullback has it
+        weights = [added(cpu, x, y) for cpu in cpus]
     for runs, want, K in (
         (forwards, reference.affine(x, W, b), middle),
         (backwards, reference.affine(y, W.T), o),
@@ -96,3 +106,30 @@ def test_complex_and_mixed_types_as_the_reference():
         for cpu in CPUS:
             assert cpu.affine(a, b).dtype == np.result_type(a, b)
             np.testing.assert_array_equal(added(cpu, a, np.ones((600, 2))), 602)
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(
+    T=st.integers(0, 40), N=st.integers(1, 70), K=st.one_of(st.integers(1, 9), st.sampled_from([256, 257, 600])),
+    gaps=st.tuples(*[st.integers(0, 3)] * 4), turned=st.booleans(), add=st.booleans(), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
+    """Rows anywhere in memory; nothing is read or written beside them."""
+    from minigan.ops.cpu.compiled_product import multiply
+
+    rng = np.random.default_rng(seed)
+    first, of_a, of_b, of_c = gaps
+    a, b, c = (np.full(200_000, np.nan, dtype) for _ in range(3))
+    rows, columns = (1, T + of_a) if turned else (K + of_a, 1)
+    A = as_strided(a[first:], (T, K), (a.itemsize * rows, a.itemsize * columns))
+    B = as_strided(b[first:], (K, N), (b.itemsize * (N + of_b), b.itemsize))
+    C = as_strided(c[first:], (T, N), (c.itemsize * (N + of_c), c.itemsize))
+    A[...], B[...] = rng.uniform(-1, 1, A.shape), rng.uniform(-1, 1, B.shape)
+    if add:
+        C[...] = rng.uniform(-1, 1, C.shape)
+    want = A.astype(float) @ B.astype(float) + (C if add else 0)
+    multiply(a, (first, rows, columns), b, (first, N + of_b), c, (first, N + of_c), (T, N, K), add)
+    np.testing.assert_allclose(C, want, rtol=0, atol=rounded(dtype, K + 1))
+    C[...] = np.nan
+    assert np.isnan(c).all()

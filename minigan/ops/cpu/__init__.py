@@ -5,9 +5,10 @@ other dtype back to it.  Work is cut into parts that a pool of threads runs (`mi
 installed (the extra ``fast``), compiled bodies replace the NumPy ones.
 """
 
+import functools
 import importlib.util
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from minigan._names import unknown
 from minigan.ops.cpu import convolution, elementwise, gemm, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.flat import Flat
-from minigan.ops.cpu.pool import Job, default_threads, pool
+from minigan.ops.cpu.pool import Job, Wait, asleep, cores, default_threads, pool
 from minigan.ops.cpu.rows import Rows
 from minigan.ops.cpu.team import FLOATS
 from minigan.ops.geometry import Geometry
@@ -58,7 +59,19 @@ class CPU:
 
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
+        if self.threads > 1:
+            pool.wait = self._wait
         pool.each(job, n, self.threads)
+
+    @functools.cached_property
+    def _wait(self) -> Wait:
+        """Threads that look for work before they sleep, where each has a core of its own."""
+        if not self.compiled or self.threads > cores():
+            return asleep
+        from minigan.ops.cpu.compiled_waiting import changed
+
+        changed(np.zeros(1, np.int64), 0, 0, 1)  # compiled here, not while a worker waits
+        return cast(Wait, changed)
 
     def session(self) -> AbstractContextManager[None]:
         """BLAS on one thread for as long as the block lasts, so that each operation in it need not ask for it."""

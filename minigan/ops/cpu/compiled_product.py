@@ -14,9 +14,8 @@ from numba.core.extending import intrinsic
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.vectors import Vectors, lanes
 
-ROWS, WIDE = (12, 2) if binding.get_host_cpu_features().get("avx512f") else (6, 1)
+ROWS, MORE, SOME, WIDE = (12, 8, 4, 2) if binding.get_host_cpu_features().get("avx512f") else (6, 4, 2, 1)
 """24 of 32 registers of 64 bytes hold sums, or 12 of 16 of 32 bytes; the others what is multiplied."""
-HALF, QUARTER = ROWS // 2, ROWS // 4
 DEPTH = 256
 """Terms of the sum before the next rows: so many of ROWS rows of `a` and of a panel of `b` stay in the first cache."""
 
@@ -42,16 +41,16 @@ def multiply(a, of_a, b, of_b, c, of_c, sizes, add):
                     ROWS, a, (from_a + t * a_row, a_row, a_next), b, (from_b, b_row), c, (to, c_row), depth, N - n, more
                 )
                 t += ROWS
-            while t + HALF <= T:
+            while t + MORE <= T:
                 to = c_at + t * c_row + n
                 _block(
-                    HALF, a, (from_a + t * a_row, a_row, a_next), b, (from_b, b_row), c, (to, c_row), depth, N - n, more
+                    MORE, a, (from_a + t * a_row, a_row, a_next), b, (from_b, b_row), c, (to, c_row), depth, N - n, more
                 )
-                t += HALF
-            while t + QUARTER <= T:
+                t += MORE
+            while t + SOME <= T:
                 to = c_at + t * c_row + n
                 _block(
-                    QUARTER,
+                    SOME,
                     a,
                     (from_a + t * a_row, a_row, a_next),
                     b,
@@ -62,7 +61,7 @@ def multiply(a, of_a, b, of_b, c, of_c, sizes, add):
                     N - n,
                     more,
                 )
-                t += QUARTER
+                t += SOME
             while t < T:
                 to = c_at + t * c_row + n
                 _block(

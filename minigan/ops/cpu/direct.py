@@ -18,6 +18,8 @@ CHUNK = 1 << 20
 """Bytes of patches at a time."""
 ROWS = 200
 """Rows of patches at a time, at least."""
+HEAVY = 1 << 21
+"""With so many weights a product reads more of them than of patches: twice the rows at a time, but in two parts."""
 WORK = 1 << 21
 """Multiplications of a part, about: enough for a thread, and few enough for several parts in a small layer."""
 PARTIAL = 1 << 20
@@ -142,7 +144,10 @@ def _parts(images: int, geometry: Geometry, C: int, O: int, itemsize: int) -> li
     """Cut the images into equal parts of at most CHUNK bytes of patches and WORK operations, but at least ROWS rows."""
     rows = math.prod(geometry.small)
     taken = rows * C * math.prod(geometry.kernel)
-    step = max(1, min(CHUNK // (taken * itemsize), WORK // (taken * (O + 16))), -(-ROWS // rows))
+    least = -(-ROWS // rows)
+    if C * math.prod(geometry.kernel) * O >= HEAVY:
+        least = max(least, min(2 * least, images // 2))
+    step = max(1, min(CHUNK // (taken * itemsize), WORK // (taken * (O + 16))), least)
     return pieces(images, -(-images // -(-images // step)) if images else 1)
 
 

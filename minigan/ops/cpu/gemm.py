@@ -4,6 +4,7 @@ The blocks depend on the sizes alone, so the result does not depend on the numbe
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from minigan.ops.protocol import Array
 WORTH = 2.4e7
 """Floating-point operations below which a product is not worth a second thread: what one does in a tenth of a
 millisecond, which it takes to wake another."""
+CALL = 2e5
+"""Below which it is not worth a compiled call."""
 BLOCK = 4096
 """Most columns of a block: what a product has written is still in the cache when the bias is added."""
 
 
 def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
     """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
-    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(len(x), *W.shape):
+    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(team, len(x), *W.shape):
         return elementwise.affine(x, W, b)
     y = memory.empty((len(x), W.shape[1]), x.dtype)
     _into(x, W, y, team, b)
@@ -30,7 +33,7 @@ def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
 
 def add_product(x: Array, y: Array, out: Array, team: Team) -> None:
     """Out <- out + x^T y, a block at a time.    x (N, I)   y (N, O)   out (I, O)"""
-    if are_floats(x, y) and out.dtype == x.dtype and _worth(len(x), x.shape[1], y.shape[1]):
+    if are_floats(x, y) and out.dtype == x.dtype and _worth(team, len(x), x.shape[1], y.shape[1]):
         _into(x.T, y, out, team, add=True)
     else:
         out += x.T @ y
@@ -41,19 +44,76 @@ def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None,
     rows, columns = out.shape
     by_rows = rows >= columns
     blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
+    product = (_in_registers(a, b, out, add=add) if team.compiled else None) or _by_blas(a, b, out, add=add)
 
     def job(i: int) -> None:
-        some = blocks[i]
-        part = out[some] if by_rows else out[:, some]
-        left, right = (a[some], b) if by_rows else (a, b[:, some])
-        if add:
-            part += np.matmul(left, right, out=scratch.array("product", part.shape, part.dtype))
-            return
-        np.matmul(left, right, out=part)
+        some, every = blocks[i], slice(0, columns if by_rows else rows)
+        cut = (some, every) if by_rows else (every, some)
+        product(*cut)
         if bias is not None:
-            part += bias if by_rows else bias[some]
+            out[cut] += bias[cut[1]]
 
     team.each(job, len(blocks))
+
+
+Product = Callable[[slice, slice], None]
+"""Some rows and some columns of a result."""
+
+
+def _by_blas(a: Array, b: Array, out: Array, *, add: bool) -> Product:
+    def product(rows: slice, columns: slice) -> None:
+        part = out[rows, columns]
+        if add:
+            part += np.matmul(a[rows], b[:, columns], out=scratch.array("product", part.shape, part.dtype))
+        else:
+            np.matmul(a[rows], b[:, columns], out=part)
+
+    return product
+
+
+def _in_registers(a: Array, b: Array, out: Array, *, add: bool) -> Product | None:
+    """`compiled_product`, where the arrays lie as it takes them: b a matrix as made, or the transpose of one.
+
+    Then out^t = b^t a^t, a few rows at a time.
+    """
+    from minigan.ops.cpu.compiled_product import multiply
+
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        return None
+    (left, of_left), (right, of_right), into = _memory(a), _memory(b), out.reshape(-1)
+    K, width = b.shape
+    if left is None or right is None:
+        return None
+
+    def product(rows: slice, columns: slice) -> None:
+        of_a = (rows.start * of_left[0], *of_left)
+        sizes = rows.stop - rows.start, columns.stop - columns.start, K
+        multiply(
+            left, of_a, right, (columns.start, width), into, (rows.start * width + columns.start, width), sizes, add
+        )
+
+    def transposed(rows: slice, columns: slice) -> None:
+        T, N = rows.stop - rows.start, columns.stop - columns.start
+        factor = scratch.array("product.a", (K, T), a.dtype)
+        np.copyto(factor, a[rows].T)
+        made = scratch.array("product", (N, T), a.dtype)
+        of_b = columns.start * of_right[1], of_right[1], of_right[0]
+        multiply(right, of_b, factor.reshape(-1), (0, T), made.reshape(-1), (0, T), (N, T, K), False)
+        if add:
+            out[rows, columns] += made.T
+        else:
+            out[rows, columns] = made.T
+
+    return product if of_right[1] == 1 else transposed
+
+
+def _memory(x: Array) -> tuple[Array | None, tuple[int, int]]:
+    """Return the memory of a matrix and how far apart rows and columns are; None where it is a part of another."""
+    if x.flags.c_contiguous and x.flags.aligned:
+        return x.reshape(-1), (x.shape[1], 1)
+    if x.flags.f_contiguous and x.flags.aligned:
+        return x.T.reshape(-1), (1, x.shape[0])
+    return None, (0, 0)
 
 
 def batched(a: Array, b: Array, out: Array, team: Team, *, add: bool = False) -> None:
@@ -93,5 +153,5 @@ def _multiple(n: int) -> int:
     return -(-n // 16) * 16
 
 
-def _worth(*sizes: int) -> bool:
-    return 2.0 * math.prod(sizes) >= WORTH and min(sizes) > 1
+def _worth(team: Team, *sizes: int) -> bool:
+    return 2.0 * math.prod(sizes) >= (CALL if team.compiled else WORTH) and min(sizes) > 1

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import math
 import mmap
+import os
 import threading
 from typing import Any
 
@@ -35,7 +36,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     size = math.prod(shape) * dtype.itemsize
     if size < LEAST:
         return np.empty(shape, dtype)
-    block = _blocks.take(size)
+    block = blocks.take(size)
     owner = _Owner((size,), np.uint8, block)
     owner.block = block
     # An ndarray with the owner as its base, and so has every view of it: NumPy shortens a chain of bases where the base
@@ -64,13 +65,19 @@ class _Owner(np.ndarray):
 
     def __del__(self) -> None:
         if self.block is not None:
-            _blocks.give(self.block)
+            blocks.give(self.block)
 
 
 class _Blocks:
     """What is kept, the oldest first."""
 
     def __init__(self) -> None:
+        self.forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)  # another thread may have held the lock
+
+    def forget(self) -> None:
+        """Begin anew."""
         self._lock = threading.Lock()
         self._kept: list[memoryview] = []
         self._total = 0
@@ -99,10 +106,5 @@ class _Blocks:
         finally:
             self._lock.release()
 
-    def clear(self) -> None:
-        """Let go of everything."""
-        with self._lock:
-            self._kept, self._total = [], 0
 
-
-_blocks = _Blocks()
+blocks = _Blocks()

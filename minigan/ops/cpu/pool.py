@@ -10,11 +10,19 @@ import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
+import numpy as np
+from numpy.typing import NDArray
+
 from minigan._names import SettingError
 from minigan.ops.cpu.blas import one_thread
 
 Job = Callable[[int], object]
 Order = tuple[contextvars.Context, Job, Iterator[int], "SimpleQueue[BaseException | None]"]
+Wait = Callable[[NDArray[np.int64], int, int, int], bool]
+TURNS = 300_000
+"""How often a thread looks for work, or for the end of it, before it sleeps: two tenths of a millisecond."""
+ORDERED, DONE = 0, 8
+"""Where a worker's counts lie, in two lines of the cache."""
 _RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 
 
@@ -28,11 +36,53 @@ def default_threads() -> int:
         if not given.isdecimal() or int(given) < 1:
             raise SettingError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
         return int(given)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if cores < (os.cpu_count() or 1):
-        return cores  # the launcher has bound the rank to its share already
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use, its share of those of the machine."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if found < (os.cpu_count() or 1):
+        return found  # the launcher has bound the rank to its share already
     ranks = next((int(os.environ[name]) for name in _RANKS if os.environ.get(name, "").isdecimal()), 1)
-    return max(1, cores // max(1, ranks))
+    return max(1, found // max(1, ranks))
+
+
+class _Worker:
+    """A thread and its orders: how many it has been given and how many it has carried out are read without a lock."""
+
+    def __init__(self, pool: "_Pool") -> None:
+        self.orders: SimpleQueue[Order] = SimpleQueue()
+        self.counts = np.zeros(16, np.int64)
+        self._pool = pool
+
+    def serve(self) -> None:
+        """Carry orders out, for ever."""
+        served = 0
+        while True:
+            self._pool.wait(self.counts, ORDERED, served, TURNS)
+            context, job, parts, done = self.orders.get()
+            served += 1
+            error = context.run(self._pool.work, job, parts)  # the caller's np.errstate holds here too
+            del context, job, parts  # what they hold is not kept until the next job
+            done.put(error)
+            self.counts[DONE] = served
+            del error, done
+
+    def give(self, order: Order) -> None:
+        """Give an order."""
+        self.orders.put(order)
+        self.counts[ORDERED] += 1
+
+    def end(self, done: "SimpleQueue[BaseException | None]") -> BaseException | None:
+        """Return what became of the last order."""
+        self._pool.wait(self.counts, DONE, int(self.counts[ORDERED]) - 1, TURNS)
+        return done.get()
+
+
+def asleep(_counts: NDArray[np.int64], _i: int, _seen: int, _turns: int) -> bool:
+    """Look for nothing: sleep at once."""
+    return False
 
 
 class _Pool:
@@ -40,13 +90,14 @@ class _Pool:
 
     def __init__(self) -> None:
         self._local = threading.local()
+        self.wait: Wait = asleep
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)  # threads do not live on in the child
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._queues: list[SimpleQueue[Order]] = []
+        self._all: list[_Worker] = []
 
     def each(self, job: Job, n: int, threads: int) -> None:
         """Run the n parts; the first exception of any part is raised here, after all threads have stopped."""
@@ -56,38 +107,31 @@ class _Pool:
                 for i in range(n):
                     job(i)
             return
-        parts, done = iter(range(n)), SimpleQueue[BaseException | None]()
+        parts, done = iter(range(n)), [SimpleQueue[BaseException | None]() for _ in range(helpers)]
         with one_thread:
-            workers = self._workers(helpers)
-            for queue in workers:
-                queue.put((contextvars.copy_context(), job, parts, done))
-            errors = [self._work(job, parts), *(done.get() for _ in workers)]
+            workers = list(zip(self._workers(helpers), done, strict=False))
+            for worker, queue in workers:
+                worker.give((contextvars.copy_context(), job, parts, queue))
+            errors = [self.work(job, parts), *(worker.end(queue) for worker, queue in workers)]
         for error in errors:
             if error is not None:
                 raise error
 
-    def _workers(self, n: int) -> list["SimpleQueue[Order]"]:
-        if len(self._queues) < n:
+    def _workers(self, n: int) -> list[_Worker]:
+        if len(self._all) < n:
             with self._lock:
-                while len(self._queues) < n:
-                    queue: SimpleQueue[Order] = SimpleQueue()
-                    name = f"minigan-{len(self._queues) + 1}"
+                while len(self._all) < n:
+                    worker = _Worker(self)
+                    name = f"minigan-{len(self._all) + 1}"
                     try:
-                        threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
+                        threading.Thread(target=worker.serve, name=name, daemon=True).start()
                     except RuntimeError:  # the system gives no more: those that are there do the work
                         break
-                    self._queues.append(queue)
-        return self._queues[:n]
+                    self._all.append(worker)
+        return self._all[:n]
 
-    def _serve(self, queue: "SimpleQueue[Order]") -> None:
-        while True:
-            context, job, parts, done = queue.get()
-            error = context.run(self._work, job, parts)  # the caller's np.errstate holds here too
-            del context, job, parts  # what they hold is not kept until the next job
-            done.put(error)
-            del error, done
-
-    def _work(self, job: Job, parts: Iterator[int]) -> BaseException | None:
+    def work(self, job: Job, parts: Iterator[int]) -> BaseException | None:
+        """Run parts until there are none; return the exception that ended it."""
         self._local.busy = True
         try:
             for i in parts:
