@@ -27,27 +27,34 @@ class Contestant:
     about: str
     how: dict[str, Any] = field(default_factory=dict)
     convolutional: bool = False  # for convolutional games only
-    once: bool = False  # in the first round only
     threads: int | None = None  # None: as many as asked for
 
 
 CONTESTANTS = {
     "minigan": Contestant("minigan", "as installed: numba's bodies where numba is there"),
     "minigan-numpy": Contestant("minigan", "NumPy alone", {"compiled": False}),
-    "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True, once=True),
-    "minigan-fast": Contestant("minigan", "F(4) too", {"accuracy": "fast"}, convolutional=True, once=True),
-    "torch": Contestant("torch", "eager, NCHW, Adam as it is", once=True),
+    "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True),
+    "minigan-fast": Contestant("minigan", "F(4) too", {"accuracy": "fast"}, convolutional=True),
+    "torch": Contestant("torch", "eager, NCHW, Adam as it is"),
     "torch-fused": Contestant("torch", "eager, fused Adam"),
     "torch-1-thread": Contestant("torch", "eager, fused Adam, one thread", threads=1),
+    "torch-channels-last-adam": Contestant(
+        "torch", "eager, channels_last, Adam as it is", {"channels_last": True}, convolutional=True
+    ),
     "torch-channels-last": Contestant(
         "torch", "eager, channels_last, fused Adam", {"channels_last": True}, convolutional=True
     ),
     "torch-compile": Contestant(
-        "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}, once=True
+        "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}
     ),
 }
 DENSE_ONLY = ("torch-fused", "torch-1-thread")
 FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
+
+
+def usual(case: str) -> str:
+    """Return PyTorch as most people write it: eager, Adam as it is, convolutions in channels_last."""
+    return "torch-channels-last-adam" if CASES[case].convolutional else "torch"
 
 
 def of(case: str) -> list[str]:
@@ -113,6 +120,21 @@ def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int 
     return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
 
 
+def serve(play: Callable[[], Any], *, least: int = 2, warm: int = 2) -> None:
+    """Say when it is warm, and then play for so many seconds as each line of the input says.
+
+    The first iteration of a turn is not counted: the caches are full of what others did.
+    """
+    times = [_time(play) for _ in range(1 + warm)]
+    print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
+    for line in sys.stdin:
+        play()
+        times, end = [], time.perf_counter() + float(line)
+        while len(times) < least or time.perf_counter() < end:
+            times.append(_time(play))
+        print(json.dumps({"seconds": sorted(times)[len(times) // 2], "iterations": len(times)}), flush=True)
+
+
 def _time(play: Callable[[], Any]) -> float:
     start = time.perf_counter()
     play()
@@ -133,17 +155,21 @@ def peak_mib() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Play, and print the times as JSON."""
+    """Play, and print the times as JSON, a line each."""
     parser = argparse.ArgumentParser(description="One contestant of a benchmark of steps, memory or scaling.")
     parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--serve", action="store_true", help="play when told, as often as told")
     parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args(argv)
     play = player(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
-    print(json.dumps(timed(play, seconds=args.seconds)))
+    if args.serve:
+        serve(play)
+    else:
+        print(json.dumps(timed(play, seconds=args.seconds)))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """A whole iteration of each recipe, beside PyTorch: eager, channels_last, compiled.
 
-First the check (`benchmarks.checks`), then the times, a process each, alternately.  All contestants have the same
-number of threads (but PyTorch with one thread plays the dense games too, where that is its best).
+First the check (`benchmarks.checks`), then the times, a process each, in turns (`benchmarks.players`).  All contestants
+have the same number of threads (but PyTorch with one thread plays the dense games too, where that is its best).
 """
 
+from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import contest, measure
 from benchmarks.checks import check
 from benchmarks.games import CASES
+from benchmarks.players import Player, turns
 
 PATIENCE = 100
 """Seconds that a contestant may take, torch.compile's compilation among them."""
@@ -23,7 +25,7 @@ NOT_WRITTEN = {"jax": "JAX", "numpy_ml": "numpy-ml"}
 
 def run(options: measure.Options) -> dict[str, Any]:
     """Check, time, return the result."""
-    rounds, seconds = options.rounds_or(3), 0.05 if options.quick else 1.0
+    rounds, seconds = options.rounds_or(7), 0.05 if options.quick else 0.7
     checks, cases = {}, {}
     for name, case in CASES.items():
         measure.say(f"{name}: {case.about}")
@@ -50,56 +52,59 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 def time_case(case: str, options: measure.Options, rounds: int, seconds: float) -> dict[str, Any]:
     """Return the times of all contestants of a game, and the ratios."""
-    runs: dict[str, list[dict[str, Any]]] = {}
     absent: dict[str, str] = {}
-    names = contest.of(case)
-    for k in range(rounds):
-        for name in names if k % 2 == 0 else reversed(names):
-            why = absent.get(name) or contest.absent(name)
+    players: dict[str, Player] = {}
+    with ExitStack() as stack:
+        for name in contest.of(case):
+            why = contest.absent(name)
             if why is None and options.quick and name not in QUICK:
                 why = "left out of a quick run"
             elif why is None and name == "torch-compile" and case not in COMPILED:
                 why = "left out: a minute to compile"
-            if why is None and not (k > 0 and contest.CONTESTANTS[name].once):
-                why = _play(case, name, options, seconds, runs)
-            if why is not None:
-                if name not in absent:
-                    measure.say(f"  {name}: absent: {why}")
+            if why is None:
+                try:
+                    players[name] = stack.enter_context(_player(case, name, options))
+                except measure.Absent as reason:
+                    why = str(reason)
+                except RuntimeError as error:
+                    if name != "torch-compile":  # which needs a C++ compiler
+                        raise
+                    why = str(error).strip().splitlines()[-1][:200]
+            if why is None:
+                measure.say(f"  {name}: ready after a first iteration of {players[name].ready['first']:.3g} s")
+            else:
                 absent[name] = why
-    times = {name: measure.spread([r["seconds"] for r in rs]) for name, rs in runs.items()}
-    found: dict[str, Any] = {
-        "seconds": times,
-        "first": {name: measure.digits(rs[0]["first"]) for name, rs in runs.items()},
-        "peak_mib": {name: rs[0]["peak_mib"] for name, rs in runs.items()},
+                measure.say(f"  {name}: absent: {why}")
+        ready = {name: player.ready for name, player in players.items()}
+        found = list(turns(players, rounds=rounds, seconds=seconds))
+    seconds_of = {name: [turn[name]["seconds"] for turn in found] for name in players}
+    for name, times in seconds_of.items():
+        measure.say(f"  {name}: {1e3 * measure.spread(times)['median']:.4g} ms")
+    return {
+        "seconds": {name: measure.spread(times) for name, times in seconds_of.items()},
+        "first": {name: measure.digits(of["first"]) for name, of in ready.items()},
+        "peak_mib": {name: of["peak_mib"] for name, of in ready.items()},
         "absent": absent,
+        **ratios(case, seconds_of),
     }
-    eager = [n for n in times if n.startswith("torch") and n != "torch-compile"]
-    best = min(eager, key=lambda n: times[n]["median"], default=None)
-    found["best_torch"] = best
-    found["ratio"] = {}
-    for ours in (n for n in times if n.startswith("minigan")):
+
+
+def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the fastest eager PyTorch, and the ratios of its times and of the usual PyTorch's to ours."""
+    eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
+    best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
+    usual = contest.usual(case)
+    found: dict[str, Any] = {"best_torch": best, "ratio": {}, "usual_torch": usual, "ratio_to_usual": {}}
+    for ours in (n for n in seconds if n.startswith("minigan")):
         if best is not None:
-            pairs = list(zip(runs[best], runs[ours], strict=False))
-            found["ratio"][ours] = measure.ratio([t["seconds"] for t, _ in pairs], [o["seconds"] for _, o in pairs])
+            found["ratio"][ours] = measure.ratio(seconds[best], seconds[ours])
+        if usual in seconds:
+            found["ratio_to_usual"][ours] = measure.ratio(seconds[usual], seconds[ours])
     return found
 
 
-def _play(
-    case: str, name: str, options: measure.Options, seconds: float, runs: dict[str, list[dict[str, Any]]]
-) -> str | None:
-    """Run a contestant once; return why it is absent, or None."""
-    arguments = ["--case", case, "--threads", str(options.threads), "--seconds", str(seconds)]
-    threads = contest.CONTESTANTS[name].threads
-    if options.quick:
-        arguments.append("--small")
-    try:
-        result = measure.run("benchmarks.contest", name, arguments, env=options.environment(threads), timeout=PATIENCE)
-    except measure.Absent as reason:
-        return str(reason)
-    except RuntimeError as error:
-        if name != "torch-compile":  # which needs a C++ compiler
-            raise
-        return str(error).strip().splitlines()[-1][:200]
-    runs.setdefault(name, []).append(result)
-    measure.say(f"  {name}: {1e3 * result['seconds']:.4g} ms (the first {result['first']:.3g} s)")
-    return None
+def _player(case: str, name: str, options: measure.Options) -> Player:
+    """Start a contestant."""
+    arguments = ["--case", case, "--threads", str(options.threads), *(["--small"] if options.quick else [])]
+    env = options.environment(contest.CONTESTANTS[name].threads)
+    return Player("benchmarks.contest", name, arguments, env=env, timeout=PATIENCE)

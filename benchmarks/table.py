@@ -92,11 +92,13 @@ def steps(result: Result) -> str:
         "## A whole iteration of each recipe" + (", equal malloc settings" if equal else ""),
         "",
         f"`python -m benchmarks steps{' --malloc' if equal else ''}`: {result['threads']} threads on each side, "
-        f"{result['rounds']} rounds, medians over {result['seconds_each']:g} s each, after three iterations that are "
+        f"{result['rounds']} rounds in turns of {result['seconds_each']:g} s, after three iterations that are "
         'not counted (compilation: the column "first"). Both sides draw the same batches with NumPy.',
-        "The ratio's numerator is the fastest eager PyTorch of the recipe. Real and fake pass D apart in `mnist-dcgan` "
-        "(two updates) and `mnist-maxout`; as one batch in `mnist-softmax`, `mnist-dense` and `gaussian` (the recipes' "
-        "own); in `dcgan64` apart in PyTorch, as one batch with statistics of each half in minigan: the same sums.",
+        "The ratios' numerators are the fastest eager PyTorch of the recipe, and PyTorch as most write it: eager, "
+        "`torch.optim.Adam` without options, convolutions in channels_last.",
+        "Real and fake pass D apart in `mnist-dcgan` (two updates) and `mnist-maxout`, and as one batch in the recipes "
+        "`mnist-softmax`, `mnist-dense` and `gaussian`. In `dcgan64` they do apart in PyTorch, and as one batch with "
+        "statistics of each half in minigan: the same sums.",
         checked(result["check"]),
         "While timed, PyTorch draws dropout masks of its own and keeps its unbiased running variance.",
         "Not compared: " + ", ".join(f"{name} ({why})" for name, why in result["not_compared"].items()) + ".",
@@ -110,11 +112,13 @@ def steps(result: Result) -> str:
     lines += ["", *([] if equal else picture(result, "steps", "Times of an iteration beside PyTorch's"))]
     for case, found in result["cases"].items():
         lines += [f"### {case}: {found['about']}", ""]
-        lines += ["| contestant | ms | first, s | PyTorch / minigan |", "|---|---|---|---|"]
+        lines += ["| contestant | ms | first, s | fastest PyTorch / minigan | usual PyTorch / minigan |"]
+        lines += ["|---|---|---|---|---|"]
         for name, row in found["seconds"].items():
-            ratio = found["ratio"].get(name, "best of PyTorch" if name == found["best_torch"] else "")
-            lines.append(f"| {name} | {span(row, 1e3)} | {found['first'][name]:.3g} | {ratio} |")
-        lines += [f"| {name} | absent: {why} | | |" for name, why in found["absent"].items()] + [""]
+            ratio = found["ratio"].get(name, "the fastest" if name == found["best_torch"] else "")
+            usual = found["ratio_to_usual"].get(name, "the usual" if name == found["usual_torch"] else "")
+            lines.append(f"| {name} | {span(row, 1e3)} | {found['first'][name]:.3g} | {ratio} | {usual} |")
+        lines += [f"| {name} | absent: {why} | | | |" for name, why in found["absent"].items()] + [""]
     return "\n".join([*lines, where(result)])
 
 

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import checks, contest, gaussian, layers, measure, plots, scaling, steps, table
 from benchmarks.games import CASES
+from benchmarks.players import Player, turns
 
 
 def no_torch(monkeypatch):
@@ -70,7 +71,7 @@ def test_steps(monkeypatch, tmp_path):
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert max(result["check"]["gaussian"]["against_reference"].values()) <= contest.GATE
-    assert "| torch | absent: torch is not installed | | |" in page
+    assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
 
@@ -160,9 +161,39 @@ def test_equal_malloc_settings_are_for_all_contestants():
     assert measure.Options(threads=3).environment()["OPENBLAS_NUM_THREADS"] == "3"
 
 
-def test_a_contestant_that_fails_says_why(monkeypatch):
+def test_a_contestant_that_fails_says_why():
     with pytest.raises(RuntimeError, match="invalid choice: 'nowhere'"):
-        steps._play("nowhere", "minigan", measure.Options(), 0.1, {})
+        Player("benchmarks.contest", "minigan", ["--case", "nowhere"], env={})
+
+
+def test_contestants_take_turns():
+    arguments = ["--case", "gaussian", "--small"]
+    with (
+        Player("benchmarks.contest", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
+        Player("benchmarks.contest", "minigan-numpy", arguments, env={}) as other,
+    ):
+        assert one.ready["first"] > 0
+        found = list(turns({"one": one, "other": other}, rounds=3, seconds=0.01))
+        assert [list(turn) for turn in found] == [["one", "other"]] * 3
+        assert all(turn[name]["seconds"] > 0 and turn[name]["iterations"] >= 2 for turn in found for name in turn)
+        one._process.kill()
+        with pytest.raises(RuntimeError, match="--serve failed"):
+            one.play(0.01)
+    assert other._process.returncode is not None
+
+
+def test_a_player_that_is_not_ready_in_time_is_absent():
+    with pytest.raises(measure.Absent, match="not done after 0.05 s"):
+        Player("benchmarks.contest", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
+
+
+def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
+    seconds = {"minigan": [1.0, 2.0, 1.0], "torch": [9.0, 9.0, 9.0], "torch-channels-last-adam": [4.0, 4.0, 4.0],
+               "torch-channels-last": [2.0, 6.0, 2.0], "torch-compile": [0.1, 0.1, 0.1]}  # fmt: skip
+    found = steps.ratios("mnist-dcgan", seconds)
+    assert (found["best_torch"], found["ratio"]) == ("torch-channels-last", {"minigan": 2.0})
+    assert (found["usual_torch"], found["ratio_to_usual"]) == ("torch-channels-last-adam", {"minigan": 4.0})
+    assert steps.ratios("gaussian", {"minigan": [1.0]})["ratio"] == {}
 
 
 # --- with PyTorch ---------------------------------------------------------------------------------
