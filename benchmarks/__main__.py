@@ -15,9 +15,10 @@ for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library takes t
 
 from benchmarks import measure, table  # noqa: E402  (they load BLAS)
 
-NAMES = ("imports", "gaussian", "memory", "layers", "scaling", "steps")
+NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
 ABOUT = {
     "steps": "a whole iteration of each recipe beside PyTorch",
+    "breakdown": "where the time of an iteration goes, and what the machine's ceilings allow",
     "layers": "each layer of the recipes: time, rate, share of the machine's ceilings",
     "scaling": "how the cost grows with batch, width, image size; what threads save",
     "memory": "peak resident memory of each recipe",

@@ -45,6 +45,29 @@ def steps(result: Result) -> Figure:
     return figure
 
 
+def breakdown(result: Result) -> Figure:
+    """Return the parts of each recipe's iteration and, below, what the ceilings allow, as shares of the iteration."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    ticks = []
+    for i, (case, found) in enumerate(result["cases"].items()):
+        ticks.append(case)
+        for k, key in enumerate(("seconds", "limit")):
+            left = 0.0
+            for colour, (group, row) in enumerate(found["groups"].items()):
+                share = row[key] / found["seconds"]
+                label = group if i == k == 0 else None
+                axes.barh(
+                    i + 0.38 * k, share, left=left, height=0.36, color=f"C{colour}", alpha=1 - 0.5 * k, label=label
+                )
+                left += share
+    axes.set_yticks([i + 0.19 for i in range(len(ticks))], ticks)
+    axes.invert_yaxis()
+    axes.set_xlabel("share of the iteration; below, paler: what the machine's ceilings allow")
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3)
+    return figure
+
+
 def memory(result: Result) -> Figure:
     """Return the peak memory of each recipe."""
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -90,6 +113,7 @@ def layers(result: Result) -> Figure:
 PLOTS: dict[str, Callable[[Result], Figure]] = {
     "steps": steps,
     "memory": memory,
+    "breakdown": breakdown,
     "scaling": scaling,
     "layers": layers,
 }

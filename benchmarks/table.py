@@ -122,6 +122,30 @@ def steps(result: Result) -> str:
     return "\n".join([*lines, where(result)])
 
 
+def breakdown(result: Result) -> str:
+    """Return the section on where the time goes."""
+    top = result["ceilings"]
+    lines = [
+        "## Where the time goes",
+        "",
+        f"`python -m benchmarks breakdown`: {result['threads']} threads, the middle one of {result['rounds']} runs of "
+        f"{result['iterations']} iterations. The limit is what the operations that are made (Winograd's where the plan "
+        f"takes them) would take at {top['sgemm'] / 1e9:.0f} GFLOP/s, or the arrays that must be read and written at "
+        f"{top['copy'] / 1e9:.0f} GB/s, whichever is longer; the ceilings are of the same run. The rest is Python, "
+        "losses, batches, and layers that no operation of the backend has (in `gaussian` all of them).",
+        "",
+    ]
+    groups = list(next(iter(result["cases"].values()))["groups"])
+    lines += ["| ms (limit) | " + " | ".join(groups) + " | all |", "|---|" + "---|" * (len(groups) + 1)]
+    for case, found in result["cases"].items():
+        rows = found["groups"].values()
+        cells = [f"{1e3 * r['seconds']:.3g} ({1e3 * r['limit']:.3g})" if r["seconds"] > 0 else "" for r in rows]
+        limit = sum(r["limit"] for r in rows)
+        lines.append(f"| {case} | " + " | ".join(cells) + f" | {1e3 * found['seconds']:.4g} ({1e3 * limit:.3g}) |")
+    lines += ["", *picture(result, "breakdown", "Parts of an iteration, and what the ceilings allow")]
+    return "\n".join([*lines, where(result)])
+
+
 def layers(result: Result) -> str:
     """Return the section on single layers."""
     top, names = result["ceilings"], [n for n in ("minigan", "minigan-numpy", "torch") if n not in result["absent"]]
@@ -222,6 +246,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "steps-malloc": steps,
     "gaussian": gaussian,
     "memory": memory,
+    "breakdown": breakdown,
     "imports": imports,
     "scaling": scaling,
     "layers": layers,

@@ -4,14 +4,21 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from images import small_images
 
 import minigan as mg
 from minigan.ops import get_ops
 
-BACKENDS = ("reference", "cpu", get_ops("cpu", compiled=False, threads=1))
-"""The definition; what a user gets (compiled, where numba is installed); NumPy's bodies on one thread."""
+ENGINES = {
+    f"{'compiled' if cpu.compiled else 'numpy'}-{cpu.threads}": cpu
+    for compiled in (None, False)
+    for cpu in (get_ops("cpu", threads=2, compiled=compiled), get_ops("cpu", threads=1, compiled=compiled))
+}
+"""The CPU backend as a user gets it (compiled, where numba is installed), and NumPy's bodies; on 2 threads and 1."""
+BACKENDS = {"reference": "reference", **ENGINES}
+ON_EACH_BACKEND = pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
 OBJECTIVES = (
     mg.Minimax(),
     mg.Minimax(factor=0.5),

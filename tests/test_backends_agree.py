@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases import BACKENDS, OBJECTIVES, outputs_of
+from cases import OBJECTIVES, ON_EACH_BACKEND, outputs_of
 
 import minigan as mg
 from minigan import metrics
@@ -19,7 +19,7 @@ from minigan.training import train
 NAN, INF = np.nan, np.inf
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble", "complex128"])
 def test_relu_backward_masks_infinities_and_hides_nothing(ops, dtype):
     dy = np.array([INF, -INF, NAN, -2, INF, -INF, NAN, -2, 5], dtype=dtype)
@@ -33,7 +33,7 @@ def test_relu_backward_masks_infinities_and_hides_nothing(ops, dtype):
         np.testing.assert_array_equal(get_ops(ops).relu_backward(flipped, np.ones((4, 2), dtype)), flipped)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_relu_and_its_pullback_keep_the_kind_of_exact_numbers(ops):
     o, third = get_ops(ops), Fraction(1, 3)
     dx = o.relu_backward(np.array([third, third, INF], dtype=object), np.array([Fraction(0), third, Fraction(0)]))
@@ -42,7 +42,7 @@ def test_relu_and_its_pullback_keep_the_kind_of_exact_numbers(ops):
     assert o.relu(np.array([-INF, third], dtype=object)).tolist() == [0, third]
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_relu_and_its_pullback_keep_balls(ops):
     arb = pytest.importorskip("flint").arb
     o = get_ops(ops)
@@ -52,7 +52,7 @@ def test_relu_and_its_pullback_keep_balls(ops):
     assert o.relu(np.array([arb("-inf"), arb(2)])).tolist() == [0, 2]
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 3e-5), ("float64", 1e-12)])
 @pytest.mark.parametrize("n", [7, 1000, 100_000])
 @pytest.mark.parametrize("offset", [0.0, 1e4])

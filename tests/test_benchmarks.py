@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import checks, contest, gaussian, layers, measure, plots, scaling, steps, table
+from benchmarks import breakdown, checks, contest, gaussian, layers, measure, plots, scaling, steps, table
 from benchmarks.games import CASES
 from benchmarks.players import Player, turns
+from minigan.ops import get_ops
+from minigan.ops.geometry import Geometry
 
 
 def no_torch(monkeypatch):
@@ -81,6 +83,31 @@ def test_memory(monkeypatch, tmp_path):
     assert status == 0
     assert 10 < result["cases"]["gaussian"]["mib"]["minigan"]["median"] < 4000
     assert "torch is not installed" in page
+
+
+def test_breakdown(monkeypatch, tmp_path):
+    status, result, page = quick(monkeypatch, tmp_path, "breakdown", cases=("mnist-dcgan", "gaussian"))
+    assert status == 0
+    found = result["cases"]["mnist-dcgan"]
+    assert abs(sum(row["seconds"] for row in found["groups"].values()) - found["seconds"]) < 1e-9
+    assert all(
+        row["seconds"] > 0 and (row["limit"] > 0) == (name != "the rest") for name, row in found["groups"].items()
+    )
+    assert "## Where the time goes" in page
+    assert (tmp_path / "breakdown.png").exists()
+
+
+def test_the_breakdown_counts_what_is_made():
+    cpu, geometry = get_ops("cpu"), Geometry((28, 28), (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    x, W, y = (np.empty(shape, "float32") for shape in ((32, 28, 28, 128), (3, 3, 128, 64), (32, 28, 28, 64)))
+    direct, winograd = 2.0 * 32 * 28 * 28 * 9 * 128 * 64, 2.0 * 16 * 32 * 14 * 14 * 128 * 64  # F(2, 3)
+    assert breakdown.convolution(cpu, x, W, geometry)[1] == winograd
+    assert breakdown.weight_gradient(cpu, x, y, geometry)[1] == winograd
+    exact = get_ops("cpu", accuracy="exact")
+    assert breakdown.convolution(exact, x, W, geometry)[1:] == (direct, 4.0 * (x.size + W.size + y.size))
+    a, b = np.empty((32, 100), "float32"), np.empty((32, 7), "float32")
+    assert breakdown.product(cpu, a, np.empty((100, 7)))[1:] == (2.0 * 32 * 100 * 7, 4.0 * (3200 + 700 + 224))
+    assert breakdown.product(cpu, a, b, np.empty((100, 7)))[1:] == (2.0 * 32 * 100 * 7, 4.0 * (3200 + 224 + 1400))
 
 
 def test_imports(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cases import BACKENDS, everything, network
+from cases import ON_EACH_BACKEND, everything, network
 from hypothesis import given
 from hypothesis import strategies as st
 from images import convolutions, explicit, reach, transposes
@@ -115,7 +115,7 @@ def bias(net):
     return net.parameters().get("0.b", 0)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(convolutions(), st.integers(1, 3), SEEDS)
 def test_convolution_against_scipy(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape
@@ -132,7 +132,7 @@ def test_convolution_against_scipy(ops, layer_and_shape, n, seed):
         assert_close(g["0.b"], dy.sum((0, 1, 2)))
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(transposes(), st.integers(1, 3), SEEDS)
 def test_transposed_convolution_against_scipy(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape
@@ -166,7 +166,7 @@ def exact_network(layer, ops, rng, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "fractions"])
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(st.one_of(convolutions(), transposes()), st.integers(1, 3), SEEDS)
 def test_both_adjoints_are_exact_on_integers(ops, dtype, layer_and_shape, n, seed):
     """<A x + b, dy> = <x, A^T dy> + <b, db> = <W, dW> + <b, db>: y is linear in x, and in W."""
@@ -182,7 +182,7 @@ def test_both_adjoints_are_exact_on_integers(ops, dtype, layer_and_shape, n, see
         assert {type(v) for a in (y, dx, *g.values()) for v in a.ravel()} == {Fraction}
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(convolutions(paddings=st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)), SEEDS)
 def test_the_transposed_layer_with_the_same_weights_is_the_adjoint(ops, layer_and_shape, seed):
     """ConvTranspose2D(O, C) forwards is Conv2D(C, O) backwards, and the reverse; so are the gradients of W."""
@@ -207,7 +207,7 @@ def test_the_transposed_layer_with_the_same_weights_is_the_adjoint(ops, layer_an
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(convolutions(kernel=3, channels=2, more=2), SEEDS)
 def test_convolution_against_its_definition(ops, layer_and_shape, seed):
     """Loops over every output pixel and tap, on fractions: equal, not close."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from cases import BACKENDS, IMAGES, everything, network
+from cases import IMAGES, ON_EACH_BACKEND, everything, network
 from gradients import H
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ def data(net, n=2):
 # --- dtypes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-5), ("float64", 0), ("complex128", 1e-14), (object, 1e-14)])
 def test_every_dtype_gives_the_same_numbers_and_its_own_kind(dtype, rtol, ops):
     net = network(CHAIN, ops=ops)
@@ -77,7 +77,7 @@ def test_the_input_gradient_of_fractions_is_exact():
     assert (dy * (net(x + e * v) - y)).sum() == e * (backward(dy) * v).sum() != 0
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_balls_enclose_every_float64_run_inside_them(ops):
     """Inputs and parameters within 1e-9: y, dx and dtheta of every such run lie in the balls."""
     flint = pytest.importorskip("flint", reason="python-flint is not installed")
@@ -96,7 +96,7 @@ def test_balls_enclose_every_float64_run_inside_them(ops):
 
 
 @pytest.mark.parametrize("name", IMAGES)
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_a_real_cotangent_through_complex_parameters(name, ops):
     """The complex step through a backward pass: dy is real while W is not."""
     layer, shape = IMAGES[name]
@@ -113,7 +113,7 @@ def test_a_real_cotangent_through_complex_parameters(name, ops):
 # --- what is not computed ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("layer", [mg.Conv2D(2, 3, 2), mg.ConvTranspose2D(2, 3, 2)], ids=["conv", "transpose"])
 def test_frozen_computes_no_weight_gradient_and_need_dx_false_no_input_gradient(layer, ops, monkeypatch):
     calls, backend = [], get_ops(ops)

@@ -5,7 +5,7 @@ An optional group (`make test-torch`): skipped where PyTorch is not installed.
 
 import numpy as np
 import pytest
-from cases import BACKENDS, network
+from cases import ON_EACH_BACKEND, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import convolutions, explicit, pairs, pools, reach, resizings, transposes
@@ -77,7 +77,7 @@ def assert_same_as_torch(layer, shape, theirs, ops, n, seed):
 
 
 @HUNDREDS
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(convolutions(paddings=st.one_of(SIDES, st.integers(0, 3)), channels=4), st.integers(1, 3), SEEDS)
 def test_convolution(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape
@@ -89,7 +89,7 @@ def test_convolution(ops, layer_and_shape, n, seed):
 
 
 @HUNDREDS
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(transposes(paddings=st.one_of(SIDES, st.integers(0, 3)), channels=4), st.integers(1, 3), SEEDS)
 def test_transposed_convolution(ops, layer_and_shape, n, seed):
     """Asymmetric padding is cut off by hand, from PyTorch's result without padding."""
@@ -111,7 +111,7 @@ def symmetric(draw):
     return tuple((n, n) for n in draw(pairs(0, 3)))
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(transposes(paddings=symmetric()), st.integers(1, 3), SEEDS)
 def test_transposed_convolution_with_pytorchs_own_padding(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape
@@ -125,7 +125,7 @@ def test_transposed_convolution_with_pytorchs_own_padding(ops, layer_and_shape, 
     assert_same_as_torch(layer, shape, theirs, ops, n, seed)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(
     st.one_of(convolutions(paddings=st.sampled_from(["same", "valid"])), transposes(paddings=st.just("valid"))),
     st.integers(1, 3),
@@ -152,7 +152,7 @@ def test_words_by_padding_by_hand(ops, layer_and_shape, n, seed):
 
 
 @HUNDREDS
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(pools(), st.integers(1, 3), SEEDS, st.booleans())
 def test_pooling(ops, layer_and_shape, n, seed, ties):
     layer, shape = layer_and_shape
@@ -170,7 +170,7 @@ def test_pooling(ops, layer_and_shape, n, seed, ties):
         assert_close(backward(dy), X.grad)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(resizings(), st.integers(1, 3), SEEDS)
 def test_padding_and_upsampling(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape

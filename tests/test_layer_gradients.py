@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import BACKENDS, LAYERS, LAYOUTS, forward, laid_out, layers, network
+from cases import BACKENDS, LAYERS, LAYOUTS, ON_EACH_BACKEND, forward, laid_out, layers, network
 from gradients import (
     TENSOR_GATE,
     H,
@@ -35,14 +35,14 @@ def gradients(net, x, dy, *, train=True):
 
 
 @pytest.mark.parametrize("train", MODES, ids=["train", "infer"])
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_entry_by_complex_step(name, ops, train):
     net, x, dy, _ = setup(name, ops=ops)
     check_layer(net, x, dy, train=train)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(layers(), st.booleans(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_direction_by_complex_step(ops, case, train, complex_dy, order_x, order_dy):
     """Any sizes, values and memory layouts; with a complex dy the pullback is the same linear map."""
@@ -55,7 +55,7 @@ def test_direction_by_complex_step(ops, case, train, complex_dy, order_x, order_
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_memory_layout_does_not_matter(name, ops, layout):
     net, x, dy, _ = setup(name, ops=ops, n=6)
@@ -66,7 +66,7 @@ def test_memory_layout_does_not_matter(name, ops, layout):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(layers(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_other_dtypes_give_the_same_gradients(ops, dtype, case, train, order_x, order_dy):
     """From the same numbers, in the dtype asked for: the tensor gate in units of that dtype, 450 eps."""
@@ -99,7 +99,7 @@ def test_second_derivatives_through_the_pullback(name, seed):
     assert scale > 0
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_contract(name, ops):
     """A pullback can be repeated, adds to g, leaves dy alone, keeps x's dtype, and freezes without g."""
@@ -121,7 +121,7 @@ def test_contract(name, ops):
     assert dx.shape == x.shape
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_two_forwards_then_both_backwards(name, ops):
     net, x, dy, rng = setup(name, ops=ops)
@@ -139,7 +139,7 @@ def test_two_forwards_then_both_backwards(name, ops):
 @pytest.mark.parametrize("name", LAYERS)
 def test_backends_agree(name, dtype, train):
     results = []
-    for ops in BACKENDS:
+    for ops in BACKENDS.values():
         net, x, dy, _ = setup(name, ops=ops)
         y, dx, g = gradients(net.astype(dtype), x.astype(dtype), dy.astype(dtype), train=train)
         assert y.dtype == dx.dtype == g.dtype == np.dtype(dtype)

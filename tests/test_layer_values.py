@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.special
-from cases import BACKENDS, LAYOUTS, forward, laid_out, network
+from cases import LAYOUTS, ON_EACH_BACKEND, forward, laid_out, network
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -52,7 +52,7 @@ def linear_pass(layer, theta, x, dy, *, ops, train, order_x="C", order_dy="C"):
     return y, dx, g, b_db
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", object])
 @given(linear_layers(), st.data(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_linear_layers_are_exact_and_their_pullbacks_adjoint(dtype, ops, case, data, order_x, order_dy):
@@ -100,7 +100,7 @@ def test_dense_parameter_gradient_is_exact_on_fractions(seed):
     assert all(isinstance(value, Fraction) for value in g)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 30.0, 700.0]))
 def test_activations_against_scipy(ops, seed, scale):
     x = scale * np.random.default_rng(seed).standard_normal((3, 4))
@@ -123,7 +123,7 @@ def test_maxout_against_its_definition():
     np.testing.assert_allclose(net(x), want, rtol=1e-14)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_derivatives_at_the_kinks_are_the_documented_ones(ops):
     """At 0: ReLU 0, LeakyReLU its slope; of tied maxout pieces the first one."""
     for layer, want in ((mg.ReLU(), 0), (mg.LeakyReLU(0.2), 0.2)):
@@ -137,7 +137,7 @@ def test_derivatives_at_the_kinks_are_the_documented_ones(ops):
     np.testing.assert_array_equal(net.views(g)["0.W"], [[0, 1, 0]])
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("x", [np.nan, np.inf])
 def test_relu_hides_no_nan(ops, x):
     net = network(mg.ReLU(), ops=ops)
@@ -147,7 +147,7 @@ def test_relu_hides_no_nan(ops, x):
 class TestBatchNorm:
     x = np.random.default_rng(3).normal(2, 3, (5, 2, 4, 3))
 
-    @pytest.mark.parametrize("ops", BACKENDS)
+    @ON_EACH_BACKEND
     def test_training_output_is_standardised(self, ops):
         net = mg.Network([mg.BatchNorm(3, eps=1e-12)], rng=np.random.default_rng(0), dtype="float64", ops=ops)
         y, _ = net.forward(self.x, train=True)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.special
-from cases import BACKENDS
+from cases import ON_EACH_BACKEND
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from minigan.ops import reference as ref
 FUNCTIONS = [name for name, _ in inspect.getmembers(Ops, inspect.isfunction) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_signatures_agree_with_the_protocol(name, ops):
     def shape(function, skip):
@@ -63,7 +63,7 @@ def test_cpu_affine_and_sums(dtype, shape, n_out, bias, seed):
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sigmoid_and_softplus_over_the_whole_range(ops, dtype):
     """Against scipy in float64: a few units in the last place, from the smallest to the largest argument."""
@@ -80,15 +80,15 @@ def test_sigmoid_and_softplus_over_the_whole_range(ops, dtype):
         np.testing.assert_allclose(got.astype("float64"), want, rtol=4 * eps, atol=float(tiny))
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_dropout_masks_are_the_same_on_every_backend(ops):
     x, key = np.ones((50, 7)), 2**63 + 12345
     np.testing.assert_array_equal(get_ops(ops).dropout(x, 0.4, key), ref.dropout(x, 0.4, key))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_relu_keeps_the_kind_of_exact_numbers(name):
+@ON_EACH_BACKEND
+def test_relu_keeps_the_kind_of_exact_numbers(ops):
     """A masked Fraction is a Fraction, so that the next layer finds its methods (a masked ball has exp and sqrt)."""
-    y = get_ops(name).relu(np.array([Fraction(-1, 2), Fraction(1, 3), Fraction(0)], dtype=object))
+    y = get_ops(ops).relu(np.array([Fraction(-1, 2), Fraction(1, 3), Fraction(0)], dtype=object))
     assert y.tolist() == [0, Fraction(1, 3), 0]
     assert {type(v) for v in y.tolist()} == {Fraction}

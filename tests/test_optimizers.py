@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import BACKENDS
+from cases import ON_EACH_BACKEND
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,7 +82,7 @@ def assert_close(got, want):
 ADAMS = [(1e-3, 0.9, 0.999, 1e-8), (1e-3, 0.9, 0.999, 1e-7), (2e-4, 0.5, 0.999, 1e-8), (1.0, 0.0, 0.9, 0.1)]
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("schedule", [constant, decay])
 @given(st.integers(0, 2**32 - 1), st.sampled_from(ADAMS), st.sampled_from([1e-12, 1e-3, 1.0, 1e6]))
 def test_adam_is_algorithm_1_over_120_steps(ops, schedule, seed, setting, scale):
@@ -107,7 +107,7 @@ def test_eps_stands_outside_the_square_root():
     np.testing.assert_allclose(net.theta, -3 / (3 + 1), rtol=1e-15)  # inside it would be -3 / sqrt(9 + 1)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("nesterov", [False, True])
 @given(
     st.integers(0, 2**32 - 1),
@@ -121,7 +121,7 @@ def test_sgd_is_its_recurrence_over_120_steps(ops, nesterov, seed, momentum, sch
     assert_close(got, sgd_literally(theta, gradients, lr, momentum, nesterov))
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([constant, decay]),

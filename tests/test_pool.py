@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from cases import BACKENDS, everything, network
+from cases import ON_EACH_BACKEND, everything, network
 from hypothesis import given
 from hypothesis import strategies as st
 from images import explicit, pools, resizings
@@ -26,7 +26,7 @@ def row(layer, x, dy=None):
     return y.ravel().tolist() if dy is None else backward(np.array(dy, float).reshape(y.shape)).ravel().tolist()
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(pools(), st.integers(1, 3), SEEDS)
 def test_pooling_against_scipy(ops, layer_and_shape, n, seed):
     """scipy's filters centre the window at every pixel; those whose window lies inside are ours."""
@@ -40,7 +40,7 @@ def test_pooling_against_scipy(ops, layer_and_shape, n, seed):
     np.testing.assert_allclose(y, inside[:, ::sh, ::sw], rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(pools(), SEEDS, st.integers(1, 3))
 def test_pooling_against_its_definition(ops, layer_and_shape, seed, values):
     """Loops over windows, on fractions with ties: y and dx are equal, not close."""
@@ -84,7 +84,7 @@ def test_windows_that_overlap_leave_gaps_or_do_not_fill_the_image():
     assert row(mg.AvgPool2D((1, 3), stride=(1, 2)), x, [3, 6, 9]) == [1, 1, 3, 2, 5, 3, 3]
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 def test_pooling_hides_no_nan(ops):
     x = np.array([[1.0, np.nan, 3.0, 4.0]]).reshape(1, 1, 4, 1)
     for layer in (mg.MaxPool2D((1, 2)), mg.AvgPool2D((1, 2))):
@@ -97,7 +97,7 @@ def test_complex_pixels_are_compared_by_their_real_part():
     assert (y.item(), dx.ravel().tolist()) == (2 - 1j, [0, 1j, 0, 0])
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @given(resizings(), st.integers(1, 3), SEEDS)
 def test_padding_and_upsampling_against_numpy(ops, layer_and_shape, n, seed):
     layer, shape = layer_and_shape
@@ -112,7 +112,7 @@ def test_padding_and_upsampling_against_numpy(ops, layer_and_shape, n, seed):
     np.testing.assert_allclose(backward(y), repeats * x, rtol=1e-14)  # A^T A x
 
 
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("exact", [False, True], ids=["float64", "fractions"])
 @given(st.one_of(pools(), resizings()), st.integers(1, 3), SEEDS)
 def test_adjoint_is_exact(exact, ops, layer_and_shape, n, seed):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import BACKENDS, BODIES, LAYERS, OBJECTIVES, forward, mask, network, outputs_of, whole_gan
+from cases import BODIES, LAYERS, OBJECTIVES, ON_EACH_BACKEND, forward, mask, network, outputs_of, whole_gan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +87,7 @@ def run(net, theta, x, *, train, rng=None):
 
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "infer"])
-@pytest.mark.parametrize("ops", BACKENDS)
+@ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer(name, ops, train):
     """y, dx and the parameter gradients; dropout with the same mask."""

@@ -97,6 +97,8 @@ class Rows(Bodies):
             self._bodies.statistics(self._u(x, parts[i], 0, before), pivot[i], rest[i], m2[i])
 
         self._each(job, len(parts))
+        if len(parts) == 1:
+            return (pivot[0] + rest[0]).astype(x.dtype), (m2[0] / M).astype(x.dtype)
         n = np.array([[part.stop - part.start] for part in parts], dtype=float)
         distance = rest + (pivot - pivot[0])
         mean = (n * distance).sum(axis=0) / M
