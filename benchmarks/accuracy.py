@@ -157,7 +157,10 @@ def main() -> None:
                     "layer": name,
                     "kernel": f"{kh}x{kw} s{s}",
                     "r": taps(geometry),
-                    **{accuracy: _way(choose(geometry, 32, C, O, accuracy)) for accuracy in ("balanced", "fast")},
+                    **{
+                        accuracy: _way(choose(geometry, 32, C, O, accuracy, compiled=True))
+                        for accuracy in ("balanced", "fast")
+                    },
                     "errors": errors(geometry, C, O, args.images),
                 }
             )

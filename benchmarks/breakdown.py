@@ -73,7 +73,7 @@ def weight_gradient(cpu: CPU, x: Any, y: Any, geometry: Geometry) -> Work:
 
 def _convolution(cpu: CPU, images: Any, geometry: Geometry, C: int, O: int) -> Work:
     n, (h, w) = len(images), geometry.small
-    plan = choose(geometry, n, C, O, cpu.accuracy)
+    plan = choose(geometry, n, C, O, cpu.accuracy, compiled=cpu.compiled)
     if plan is None or taps(geometry) != plan.r:
         operations = 2.0 * n * h * w * math.prod(geometry.kernel) * C * O
     else:

@@ -21,7 +21,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 @pytest.fixture(autouse=True)
 def transforms_cost_little(monkeypatch):
     """So that the cost model takes Winograd's way for small layers too."""
-    monkeypatch.setattr(costs, "TRANSFORMED", 12)
+    for price in ("TRANSFORMED", "BY_NUMPY"):
+        monkeypatch.setattr(costs, price, 12)
     choose.cache_clear()
     yield
     choose.cache_clear()
@@ -152,7 +153,7 @@ def test_the_same_bits_on_any_number_of_threads(name, compiled, accuracy, monkey
     monkeypatch.setattr(winograd, "ROWS", 32)
     data = [a.astype("float32") for a in arrays((None, geometry, C, O, 21), 0, normal)]
     x, y, W, b, c = data
-    plan = choose(geometry, 21, C, O, accuracy)
+    plan = choose(geometry, 21, C, O, accuracy, compiled=compiled)
     assert plan is None or plan in ORDERS[accuracy]
     if accuracy == "fast":
         assert plan is not None
@@ -197,12 +198,12 @@ def test_exact_is_direct(name, monkeypatch):
 
 def test_few_channels_dilation_and_no_images_are_direct():
     geometry, C, O = LAYERS["k3 s1"]
-    assert choose(geometry, 64, C, O, "fast")
-    assert choose(geometry, 64, 16, O, "fast") is None
-    assert choose(geometry, 64, C, 3, "fast") is None
-    assert choose(geometry, 0, C, O, "fast") is None
+    assert choose(geometry, 64, C, O, "fast", compiled=True)
+    assert choose(geometry, 64, 16, O, "fast", compiled=True) is None
+    assert choose(geometry, 64, C, 3, "fast", compiled=True) is None
+    assert choose(geometry, 0, C, O, "fast", compiled=True) is None
     dilated = Geometry((9, 8), (5, 4), (3, 3), (1, 1), (2, 2), ((0, 0), (0, 0)))
-    assert choose(dilated, 64, C, O, "fast") is None
+    assert choose(dilated, 64, C, O, "fast", compiled=True) is None
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
@@ -245,5 +246,5 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     run(*(2 * a for a in data))
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert choose(geometry, 21, C, O, "balanced")
+    assert choose(geometry, 21, C, O, "balanced", compiled=True)
     assert direct.turned_geometry(geometry) is None  # so that the adjoint adds overlapping tiles

@@ -14,7 +14,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Tea
     if not are_floats(x, W, *([] if b is None else [b])):
         return reference.correlate(x, W, geometry, b)
     x, W, b = plain(x), plain(W), None if b is None else plain(b)
-    plan = choose(geometry, len(x), *W.shape[2:], team.accuracy)
+    plan = choose(geometry, len(x), *W.shape[2:], team.accuracy, compiled=team.compiled)
     with one_thread:
         if plan is None:
             return direct.correlate(x, W, geometry, b, team)
@@ -34,11 +34,11 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     turned = direct.turned_geometry(geometry)
     with one_thread:
         if turned is not None:
-            plan = choose(turned, len(y), O, C, team.accuracy)
+            plan = choose(turned, len(y), O, C, team.accuracy, compiled=team.compiled)
             if plan is not None:
                 return winograd.correlate(y, direct.turned_weights(W), turned, b, plan, team)
             return direct.correlate_adjoint(y, W, geometry, b, team)
-        plan = choose(geometry, len(y), C, O, team.accuracy)
+        plan = choose(geometry, len(y), C, O, team.accuracy, compiled=team.compiled)
         if plan is not None:
             return winograd.correlate_adjoint(y, W, geometry, b, plan, team)
         return direct.correlate_adjoint(y, W, geometry, b, team)
@@ -49,7 +49,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Arr
     if not are_floats(x, y):
         return reference.correlate_weights(x, y, geometry)
     x, y = plain(x), plain(y)
-    plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy)
+    plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy, compiled=team.compiled)
     with one_thread:
         if plan is None:
             return direct.correlate_weights(x, y, geometry, team)

@@ -26,6 +26,7 @@ LEAST = 16
 # transforms are cheaper in these units.
 PATCH = 8  # copied into a patch and read again
 TRANSFORMED = 24  # transformed to the points, or back
+BY_NUMPY = 60  # the same by NumPy's bodies
 WEIGHT = 32  # a weight read by the product
 TRANSFORMED_WEIGHT = 96  # a weight transformed, written and read by the product
 BATCHED = 1.1  # one multiply-add of the n^2 smaller products
@@ -44,11 +45,11 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str) -> Plan | None:
+def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str, *, compiled: bool) -> Plan | None:
     """Return the cheapest plan that `accuracy` allows; None: directly.
 
     >>> g = Geometry((28, 28), (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
-    >>> [choose(g, 32, 128, 128, accuracy) for accuracy in ("exact", "balanced", "fast")]
+    >>> [choose(g, 32, 128, 128, accuracy, compiled=True) for accuracy in ("exact", "balanced", "fast")]
     [None, Plan(m=2, r=3), Plan(m=4, r=3)]
     """
     if min(C, O) <= LEAST or geometry.dilation != (1, 1):
@@ -56,7 +57,7 @@ def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str) -> Pl
     r = taps(geometry)
     best, cheapest = None, direct_cost(geometry, images, C, O)
     for m, of in ORDERS[accuracy]:
-        cost = cost_of(Plan(m, of), geometry, images, C, O) if of == r else math.inf
+        cost = cost_of(Plan(m, of), geometry, images, C, O, compiled=compiled) if of == r else math.inf
         if cost < cheapest:
             best, cheapest = Plan(m, of), cost
     return best
@@ -73,9 +74,9 @@ def direct_cost(geometry: Geometry, images: int, C: int, O: int) -> float:
     return patches * (O + PATCH) + math.prod(geometry.kernel) * C * O * WEIGHT
 
 
-def cost_of(plan: Plan, geometry: Geometry, images: int, C: int, O: int) -> float:
+def cost_of(plan: Plan, geometry: Geometry, images: int, C: int, O: int, *, compiled: bool) -> float:
     """Transforms of x and y, n^2 products, the transform of the weights."""
     channels, points = C * math.prod(geometry.stride), plan.n**2
     tiles = images * math.prod(-(-size // plan.m) for size in geometry.small)
     products = points * channels * O * (BATCHED * tiles + TRANSFORMED_WEIGHT)
-    return points * tiles * (channels + O) * TRANSFORMED + products
+    return points * tiles * (channels + O) * (TRANSFORMED if compiled else BY_NUMPY) + products
