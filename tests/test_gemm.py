@@ -1,5 +1,7 @@
 """Products cut into blocks: the reference's results, the same bits on any number of threads, and what is not cut."""
 
+import threading
+import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import gemm
+from minigan.ops.cpu.pool import cores
 
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([64, 130, 1000, 4500]))
 BODIES = {
@@ -133,3 +136,51 @@ def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
     np.testing.assert_allclose(C, want, rtol=0, atol=rounded(dtype, K + 1))
     C[...] = np.nan
     assert np.isnan(c).all()
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+@pytest.mark.skipif(cores() < 2, reason="threads that share a core sleep at once")
+@pytest.mark.parametrize("callers", [1, 3])
+def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
+    """The same bits as alone, whoever else calls; and some are shared indeed."""
+    from minigan.ops.cpu import listening
+    from minigan.ops.cpu.compiled_product import multiply
+
+    monkeypatch.setattr(listening, "TURNS", 30_000_000)  # long enough on a busy machine
+
+    cpu, shared, wrong = get_ops("cpu", threads=2, compiled=True), [], []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(300):
+            dtype = rng.choice(["float32", "float64"])
+            T, N, K = (int(n) for n in rng.integers(1, 200, 3))
+            a, b = (rng.standard_normal(n).astype(dtype) for n in (T * K, K * N))
+            c = rng.standard_normal(T * N).astype(dtype)
+            add = bool(rng.integers(2))
+            want = c.copy()
+            product = (a, (0, K, 1), b, (0, N)), ((0, N), (T, N, K), add)
+            multiply(*product[0], want, *product[1])
+            cpu.each(lambda i: None, 2)  # so that the worker listens,
+            time.sleep(1e-4)  # if it gets the interpreter's lock
+            if cpu.share(*product[0], c, *product[1]):
+                shared.append(seed)
+                if c.tobytes() != want.tobytes():
+                    wrong.append((T, N, K, dtype, add))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(shared) > 10
+    assert not wrong
+
+
+def test_nothing_is_shared_within_a_part_or_by_one_thread():
+    product = [np.ones(64 * 64, "float32"), (0, 64, 1)] * 2
+    found = []
+    two, one = get_ops("cpu", threads=2), get_ops("cpu", threads=1)
+    two.each(lambda i: found.append(two.share(*product)), 2)
+    assert found == [False, False]
+    assert not one.share(*product)

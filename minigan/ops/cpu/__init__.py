@@ -6,9 +6,10 @@ installed (the extra ``fast``), compiled bodies replace the NumPy ones.
 """
 
 import functools
+import importlib
 import importlib.util
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from minigan._names import unknown
 from minigan.ops.cpu import convolution, elementwise, gemm, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.flat import Flat
-from minigan.ops.cpu.pool import Job, Wait, asleep, cores, default_threads, pool
+from minigan.ops.cpu.pool import Job, Waiting, cores, default_threads, pool
 from minigan.ops.cpu.rows import Rows
 from minigan.ops.cpu.team import FLOATS
 from minigan.ops.geometry import Geometry
@@ -60,18 +61,24 @@ class CPU:
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
         if self.threads > 1:
-            pool.wait = self._wait
+            pool.waiting = self._waiting
         pool.each(job, n, self.threads)
 
     @functools.cached_property
-    def _wait(self) -> Wait:
+    def _waiting(self) -> Waiting:
         """Threads that look for work before they sleep, where each has a core of its own."""
         if not self.compiled or self.threads > cores():
-            return asleep
-        from minigan.ops.cpu.compiled_waiting import changed
+            return Waiting()
+        return importlib.import_module("minigan.ops.cpu.listening").Listening()
 
-        changed(np.zeros(1, np.int64), 0, 0, 1)  # compiled here, not while a worker waits
-        return cast(Wait, changed)
+    def share(self, *product: Any) -> bool:
+        """Compute a product of `compiled_product` with another thread, if one listens; else nothing, and False."""
+        board = pool.board() if self.threads > 1 else None
+        if board is None:
+            return False
+        from minigan.ops.cpu.compiled_waiting import share
+
+        return bool(share(board, *product))
 
     def session(self) -> AbstractContextManager[None]:
         """BLAS on one thread for as long as the block lasts, so that each operation in it need not ask for it."""

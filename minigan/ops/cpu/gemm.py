@@ -5,6 +5,7 @@ The blocks depend on the sizes alone, so the result does not depend on the numbe
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ WORTH = 2.4e7
 millisecond, which it takes to wake another."""
 CALL = 2e5
 """Below which it is not worth a compiled call."""
+TOGETHER = 2e8
+"""Below which the threads do not cut a compiled product into parts of a job, but share it where they listen."""
 BLOCK = 4096
 """Most columns of a block: what a product has written is still in the cache when the bias is added."""
 
@@ -44,7 +47,14 @@ def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None,
     rows, columns = out.shape
     by_rows = rows >= columns
     blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
-    product = (_in_registers(a, b, out, add=add) if team.compiled else None) or _by_blas(a, b, out, add=add)
+    small = 2 * rows * columns * a.shape[1] < TOGETHER
+    compiled = _in_registers(a, b, out, team if small else None, add=add) if team.compiled else None
+    if small and compiled is not None:
+        compiled(slice(0, rows), slice(0, columns))
+        if bias is not None:
+            out += bias
+        return
+    product = compiled or _by_blas(a, b, out, add=add)
 
     def job(i: int) -> None:
         some, every = blocks[i], slice(0, columns if by_rows else rows)
@@ -71,12 +81,16 @@ def _by_blas(a: Array, b: Array, out: Array, *, add: bool) -> Product:
     return product
 
 
-def _in_registers(a: Array, b: Array, out: Array, *, add: bool) -> Product | None:
+def _in_registers(a: Array, b: Array, out: Array, team: Team | None, *, add: bool) -> Product | None:
     """`compiled_product`, where the arrays lie as it takes them: b a matrix as made, or the transpose of one.
 
-    Then out^t = b^t a^t, a few rows at a time.
+    Then out^t = b^t a^t, a few rows at a time.  With a team, its threads share the product.
     """
     from minigan.ops.cpu.compiled_product import multiply
+
+    def run(*product: Any) -> None:
+        if team is None or not team.share(*product):
+            multiply(*product)
 
     if not (out.flags.c_contiguous and out.flags.aligned):
         return None
@@ -88,9 +102,8 @@ def _in_registers(a: Array, b: Array, out: Array, *, add: bool) -> Product | Non
     def product(rows: slice, columns: slice) -> None:
         of_a = (rows.start * of_left[0], *of_left)
         sizes = rows.stop - rows.start, columns.stop - columns.start, K
-        multiply(
-            left, of_a, right, (columns.start, width), into, (rows.start * width + columns.start, width), sizes, add
-        )
+        of_c = rows.start * width + columns.start, width
+        run(left, of_a, right, (columns.start, width), into, of_c, sizes, add)
 
     def transposed(rows: slice, columns: slice) -> None:
         T, N = rows.stop - rows.start, columns.stop - columns.start
@@ -98,7 +111,7 @@ def _in_registers(a: Array, b: Array, out: Array, *, add: bool) -> Product | Non
         np.copyto(factor, a[rows].T)
         made = scratch.array("product", (N, T), a.dtype)
         of_b = columns.start * of_right[1], of_right[1], of_right[0]
-        multiply(right, of_b, factor.reshape(-1), (0, T), made.reshape(-1), (0, T), (N, T, K), False)
+        run(right, of_b, factor.reshape(-1), (0, T), made.reshape(-1), (0, T), (N, T, K), False)
         if add:
             out[rows, columns] += made.T
         else:

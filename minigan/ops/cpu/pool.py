@@ -18,9 +18,7 @@ from minigan.ops.cpu.blas import one_thread
 
 Job = Callable[[int], object]
 Order = tuple[contextvars.Context, Job, Iterator[int], "SimpleQueue[BaseException | None]"]
-Wait = Callable[[NDArray[np.int64], int, int, int], bool]
-TURNS = 300_000
-"""How often a thread looks for work, or for the end of it, before it sleeps: two tenths of a millisecond."""
+Counts = NDArray[np.int64]
 ORDERED, DONE = 0, 8
 """Where a worker's counts lie, in two lines of the cache."""
 _RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
@@ -48,19 +46,29 @@ def cores() -> int:
     return max(1, found // max(1, ranks))
 
 
+class Waiting:
+    """How threads wait: these sleep at once."""
+
+    def worker(self, counts: Counts, served: int, board: Counts) -> None:
+        """Wait for an order, in a worker that has carried out `served` of them."""
+
+    def caller(self, counts: Counts, served: int) -> None:
+        """Wait until the worker has carried out more than `served`."""
+
+
 class _Worker:
     """A thread and its orders: how many it has been given and how many it has carried out are read without a lock."""
 
     def __init__(self, pool: "_Pool") -> None:
         self.orders: SimpleQueue[Order] = SimpleQueue()
-        self.counts = np.zeros(16, np.int64)
+        self.counts, self.board = np.zeros(16, np.int64), np.zeros(24, np.int64)
         self._pool = pool
 
     def serve(self) -> None:
         """Carry orders out, for ever."""
         served = 0
         while True:
-            self._pool.wait(self.counts, ORDERED, served, TURNS)
+            self._pool.waiting.worker(self.counts, served, self.board)
             context, job, parts, done = self.orders.get()
             served += 1
             error = context.run(self._pool.work, job, parts)  # the caller's np.errstate holds here too
@@ -76,13 +84,8 @@ class _Worker:
 
     def end(self, done: "SimpleQueue[BaseException | None]") -> BaseException | None:
         """Return what became of the last order."""
-        self._pool.wait(self.counts, DONE, int(self.counts[ORDERED]) - 1, TURNS)
+        self._pool.waiting.caller(self.counts, int(self.counts[ORDERED]) - 1)
         return done.get()
-
-
-def asleep(_counts: NDArray[np.int64], _i: int, _seen: int, _turns: int) -> bool:
-    """Look for nothing: sleep at once."""
-    return False
 
 
 class _Pool:
@@ -90,7 +93,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self._local = threading.local()
-        self.wait: Wait = asleep
+        self.waiting = Waiting()
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)  # threads do not live on in the child
@@ -116,6 +119,10 @@ class _Pool:
         for error in errors:
             if error is not None:
                 raise error
+
+    def board(self) -> Counts | None:
+        """Return the board of a worker that may be listening."""
+        return None if not self._all or getattr(self._local, "busy", False) else self._all[0].board
 
     def _workers(self, n: int) -> list[_Worker]:
         if len(self._all) < n:

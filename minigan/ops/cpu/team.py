@@ -34,6 +34,9 @@ class Team(Protocol):
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1)."""
 
+    def share(self, *product: Any) -> bool:
+        """Compute a product of `compiled_product` with another thread, if one listens; else nothing, and False."""
+
 
 def are_floats(*arrays: Array) -> bool:
     """Whether all arrays are float32, or all float64: what the fast bodies take."""
