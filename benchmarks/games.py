@@ -1,15 +1,19 @@
-"""The games that are timed: recipes on made-up images, built for minigan and, as a twin, for PyTorch.
+"""The games that are timed: recipes on made-up images, built for minigan and, as twins, for PyTorch and JAX.
 
 What an iteration costs does not depend on what the images show, so no data set is needed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan.data import EpochBatches, RandomBatches, resize, unit_interval
+from minigan.ops import Array
 from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.recipes.images import signed, unit
 from minigan.training import Experiment
 
 IMAGES = 256
@@ -88,3 +92,27 @@ def build(
     config = recipe.configure({**chosen, **(settings or {})})
     setting = Setting(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
     return recipe, config, recipe.build(config, setting)
+
+
+def reals(
+    case: Case, config: Any, streams: dict[str, np.random.Generator], dtype: np.dtype[Any]
+) -> Callable[[], Array]:
+    """Return what draws a batch of real examples for a twin, with the very functions that minigan's recipe uses."""
+    if case.recipe == "gaussian":
+
+        def sampled() -> Array:
+            x = config.mu + config.sigma * streams["data"].standard_normal(config.batch_size)
+            return x.astype(dtype)[:, None]
+
+        return sampled
+    pixels = images(case.shape)
+    if case.recipe in ("mnist-dense", "mnist-maxout"):
+        of = EpochBatches if case.recipe == "mnist-maxout" else RandomBatches
+        return of(unit_interval(pixels, str(dtype)), config.batch_size, streams["data"])
+    if case.recipe == "dcgan64":
+        epoch = EpochBatches(pixels, config.batch_size, streams["data"])
+        return lambda: signed(resize(epoch().astype(dtype), 64), dtype)
+    half = config.batch_size // 2 if case.recipe == "mnist-softmax" else config.batch_size
+    prepare = unit if case.recipe == "mnist-softmax" else signed
+    batches = RandomBatches(pixels, half, streams["data"], replace=True)
+    return lambda: prepare(batches(), dtype)

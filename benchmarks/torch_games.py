@@ -13,13 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.games import Case, build
+from benchmarks.games import Case, build, reals
 from benchmarks.torch_twin import Dropout, modules, state
-from minigan.data import EpochBatches, RandomBatches, resize
 from minigan.gan import batch_judge, running_judge
 from minigan.ops import Array
 from minigan.recipes import Recipe
-from minigan.recipes.images import signed, unit
 from minigan.training import Experiment
 
 BCE = F.binary_cross_entropy_with_logits
@@ -65,7 +63,7 @@ class Game:
         )
         self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
-        self.real = _reals(case, self, experiment)
+        self.draw = reals(case, self.config, self.streams, self.numpy_dtype)
         self.play: Callable[[], None] = {
             "mnist-dcgan": self._split,
             "dcgan64": self._alternating,
@@ -81,6 +79,10 @@ class Game:
         """z (n, ...), drawn as minigan draws it."""
         z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
         return torch.from_numpy(z)
+
+    def real(self) -> torch.Tensor:
+        """A batch of real examples."""
+        return self.tensor(self.draw())
 
     def tensor(self, x: Array) -> torch.Tensor:
         """An array (N, H, W, C) as a tensor (N, C, H, W) in the layout of the networks, others as they are."""
@@ -245,32 +247,3 @@ def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
 
             module.register_forward_pre_hook(keep)
             module.register_forward_hook(correct)
-
-
-def _reals(case: Case, game: Game, experiment: Experiment) -> Callable[[], torch.Tensor]:
-    """Return what draws a batch of real examples, with the very functions that minigan's recipe uses."""
-    from benchmarks.games import images
-
-    config, streams, dtype = game.config, game.streams, game.numpy_dtype
-    if case.recipe == "gaussian":
-
-        def sampled() -> torch.Tensor:
-            x = config.mu + config.sigma * streams["data"].standard_normal(config.batch_size)
-            return torch.from_numpy(x.astype(dtype)[:, None])
-
-        return sampled
-    pixels = images(case.shape)
-    if case.recipe in ("mnist-dense", "mnist-maxout"):
-        from minigan.data import unit_interval
-
-        flat = unit_interval(pixels, str(dtype))
-        of = EpochBatches if case.recipe == "mnist-maxout" else RandomBatches
-        rows = of(flat, config.batch_size, streams["data"])
-        return lambda: torch.from_numpy(rows())
-    if case.recipe == "dcgan64":
-        epoch = EpochBatches(pixels, config.batch_size, streams["data"])
-        return lambda: game.tensor(signed(resize(epoch().astype(dtype), 64), dtype))
-    half = config.batch_size // 2 if case.recipe == "mnist-softmax" else config.batch_size
-    prepare = unit if case.recipe == "mnist-softmax" else signed
-    batches = RandomBatches(pixels, half, streams["data"], replace=True)
-    return lambda: game.tensor(prepare(batches(), dtype))

@@ -1,0 +1,212 @@
+"""A network of minigan as the pure function that JAX users write for it, its weights, and its optimizer.
+
+Images are (N, H, W, C) and weights (kh, kw, C, O) on both sides, so that parameters and running statistics go over as
+they are, under the same names ("0.W", "2.running_mean", ...), in dictionaries: pytrees.
+
+Randomness is an argument.  `drops`, what dropout draws from in one pass, is either a key of `jax.random`, or (for the
+check) the masks themselves, one for each Dropout layer, computed before by minigan's own hash.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from minigan.layers import Dropout
+from minigan.ops import Array, get_ops
+
+Tree = dict[str, Any]
+Apply = Callable[..., tuple[jax.Array, Tree]]
+"""``apply(p, s, x, drops, train=True) -> y, s'``: s are running statistics, s' those after the pass."""
+
+AXES = ("NHWC", "HWIO", "NHWC")
+
+
+def tree(arrays: dict[str, Array]) -> Tree:
+    """Return named arrays as JAX's, copied: minigan's are views of one vector that moves in place."""
+    return {name: jnp.array(value) for name, value in arrays.items()}
+
+
+def function(net: Any) -> Apply:
+    """Return the network as a function of parameters, running statistics, x and what dropout draws from."""
+
+    def apply(p: Tree, s: Tree, x: jax.Array, drops: Any, train: bool = True) -> tuple[jax.Array, Tree]:
+        drawn, s = _masks(drops), dict(s)
+        for i, layer in enumerate(net.layers):
+            kind = type(layer).__name__
+            own = {name: p[f"{i}.{name}"] for name in layer.parameters()}
+            if kind == "BatchNorm":
+                running = {name: s[f"{i}.{name}"] for name in layer.state()}
+                x, running = _batch_norm(layer, own, running, x, train)
+                s |= {f"{i}.{name}": value for name, value in running.items()}
+            elif kind == "Dropout":
+                x = _dropout(x, layer.rate, drawn) if train and layer.rate > 0 else x
+            else:
+                x = LAYERS[kind](layer, own, x)
+        return x, s
+
+    return apply
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+def _conv(layer: Any, p: Tree, x: jax.Array) -> jax.Array:
+    """W * x + b.    x (N, H, W, C)   W (kh, kw, C, O)"""
+    geometry = layer.geometry(x.shape[1:3])
+    y = lax.conv_general_dilated(
+        x, p["W"], geometry.stride, geometry.padding, rhs_dilation=geometry.dilation, dimension_numbers=AXES
+    )
+    return y + p["b"] if layer.bias else y
+
+
+def _conv_transpose(layer: Any, p: Tree, x: jax.Array) -> jax.Array:
+    """W^T * x + b.    x (N, h, w, C)   W (kh, kw, O, C), that of the convolution whose input gradient this is.
+
+    `lax.conv_transpose` pads x with stride - 1 zeros between its pixels: (h - 1) s + 1 rows, and then around them.
+    Before them go reach - 1 - top (reach = d (k - 1) + 1), after them as many as H rows of y need.
+    """
+    geometry = layer.geometry(x.shape[1:3])
+    around = []
+    for axis in (0, 1):
+        reach = geometry.dilation[axis] * (geometry.kernel[axis] - 1)
+        before = reach - geometry.padding[axis][0]
+        spread = (geometry.small[axis] - 1) * geometry.stride[axis] + 1
+        around.append((before, geometry.large[axis] + reach - spread - before))
+    y = lax.conv_transpose(
+        x, p["W"], geometry.stride, around, rhs_dilation=geometry.dilation, dimension_numbers=AXES,
+        transpose_kernel=True,
+    )  # fmt: skip
+    return y + p["b"] if layer.bias else y
+
+
+def _dense(layer: Any, p: Tree, x: jax.Array) -> jax.Array:
+    """x W + b.    x (N, I)   W (I, O)"""
+    y = x @ p["W"]
+    return y + p["b"] if layer.bias else y
+
+
+def _maxout(layer: Any, p: Tree, x: jax.Array) -> jax.Array:
+    """The maximum of P affine maps.    x (N, I)   W (I, O P)   y (N, O)"""
+    return (x @ p["W"] + p["b"]).reshape(len(x), layer.n_out, layer.pieces).max(axis=2)
+
+
+def _zero_pad(layer: Any, p: Tree, x: jax.Array) -> jax.Array:
+    return jnp.pad(x, ((0, 0), *layer.padding, (0, 0)))
+
+
+LAYERS: dict[str, Callable[[Any, Tree, jax.Array], jax.Array]] = {
+    "Conv2D": _conv,
+    "ConvTranspose2D": _conv_transpose,
+    "Dense": _dense,
+    "Maxout": _maxout,
+    "ZeroPad2D": _zero_pad,
+    "Reshape": lambda layer, p, x: x.reshape(len(x), *layer.shape),
+    "Flatten": lambda layer, p, x: x.reshape(len(x), -1),
+    "ReLU": lambda layer, p, x: jax.nn.relu(x),
+    "LeakyReLU": lambda layer, p, x: jax.nn.leaky_relu(x, layer.slope),
+    "Tanh": lambda layer, p, x: jnp.tanh(x),
+    "Sigmoid": lambda layer, p, x: jax.nn.sigmoid(x),
+}
+"""By the class of minigan's layer: its y from its parameters and x.  BatchNorm and Dropout need more: `function`."""
+
+
+def _batch_norm(layer: Any, p: Tree, running: Tree, x: jax.Array, train: bool) -> tuple[jax.Array, Tree]:
+    """gamma (x - mu) / sqrt(var + eps) + beta, and the running statistics after it.    x (..., C)"""
+    mu, var = running["running_mean"], running["running_var"]
+    if train:
+        M = x.size // layer.channels
+        rows = tuple(range(x.ndim - 1))
+        mean, spread = mu, var
+        mu, var = x.mean(axis=rows), x.var(axis=rows)
+        share = layer.momentum if layer.momentum_on == "new" else 1 - layer.momentum
+        batch = var * (M / (M - 1)) if layer.unbiased else var
+        running = {"running_mean": mean + share * (mu - mean), "running_var": spread + share * (batch - spread)}
+    return (x - mu) * (p["gamma"] * lax.rsqrt(var + layer.eps)) + p["beta"], running
+
+
+# --- dropout --------------------------------------------------------------------------------------
+
+
+def _dropout(x: jax.Array, rate: float, drawn: Iterator[Any]) -> jax.Array:
+    """x / (1 - rate) where it is kept, else 0."""
+    drop, made = next(drawn)
+    keep = drop if made else jax.random.bernoulli(drop, 1 - rate, x.shape)
+    return jnp.where(keep, x / (1 - rate), 0)
+
+
+def _masks(drops: Any) -> Iterator[Any]:
+    """Yield for each Dropout layer in turn a mask that is made, or a key to make one from."""
+    if isinstance(drops, tuple):
+        yield from ((mask, True) for mask in drops)
+    else:
+        while True:
+            drops, key = jax.random.split(drops)
+            yield key, False
+
+
+def masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Generator) -> tuple[Array, ...]:
+    """Draw a key for each Dropout layer as minigan does; return the masks (n, ...), true where x is kept."""
+    found, ops = [], get_ops("reference")
+    for layer in net.layers:
+        if isinstance(layer, Dropout) and layer.rate > 0:
+            key = int(rng.integers(2**64, dtype=np.uint64))
+            found.append(ops.dropout(np.ones((n, *shape)), layer.rate, key) > 0)
+        shape = layer.output_shape(shape)
+    return tuple(found)
+
+
+# --- optimizers -----------------------------------------------------------------------------------
+
+
+class Adam:
+    """Adam as a function: ``update(p, g, o) -> p', o'``, o = {t, m, v}."""
+
+    def __init__(self, theirs: Any) -> None:
+        self.lr, self.beta1, self.beta2, self.eps = theirs.lr, theirs.beta1, theirs.beta2, theirs.eps
+
+    def init(self, p: Tree) -> Tree:
+        """t = 0, m = v = 0."""
+        return {"t": jnp.zeros((), int), "m": jax.tree.map(jnp.zeros_like, p), "v": jax.tree.map(jnp.zeros_like, p)}
+
+    def rates(self, t: int) -> tuple[float, ...]:
+        """No schedule: everything is a constant of the compiled function."""
+        return ()
+
+    def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:
+        """m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, p <- p - lr m_hat / (sqrt(v_hat) + eps)."""
+        t, some = o["t"] + 1, next(iter(p.values()))
+        m = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, o["m"], g)
+        v = jax.tree.map(lambda v, g: self.beta2 * v + (1 - self.beta2) * g**2, o["v"], g)
+        a, b = (1 - jnp.asarray(beta, some.dtype) ** t for beta in (self.beta1, self.beta2))
+        step = jax.tree.map(lambda m, v: self.lr * (m / a) / (jnp.sqrt(v / b) + self.eps), m, v)
+        return jax.tree.map(jnp.subtract, p, step), {"t": t, "m": m, "v": v}
+
+
+class SGD:
+    """Momentum descent: ``update(p, g, o, (lr, momentum)) -> p', o'``, o = {u}; the schedules are computed outside."""
+
+    def __init__(self, theirs: Any) -> None:
+        self.theirs = theirs
+
+    def init(self, p: Tree) -> Tree:
+        """u = 0."""
+        return {"u": jax.tree.map(jnp.zeros_like, p)}
+
+    def rates(self, t: int) -> tuple[float, ...]:
+        """Rate and momentum of step t = 1, 2, ..."""
+        return self.theirs.lr(t), self.theirs.momentum(t)
+
+    def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:
+        """u <- momentum u - lr g, p <- p + u."""
+        lr, momentum = rates
+        u = jax.tree.map(lambda u, g: momentum * u - lr * g, o["u"], g)
+        return jax.tree.map(jnp.add, p, u), {"u": u}
+
+
+def optimizer(theirs: Any) -> Adam | SGD:
+    """Return minigan's optimizer for pytrees."""
+    return Adam(theirs) if type(theirs).__name__ == "Adam" else SGD(theirs)
