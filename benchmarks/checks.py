@@ -17,7 +17,7 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
     """Return what was compared and the greatest differences of parameters and running statistics.
 
     minigan's engine (compiled, where numba is there, and NumPy alone) beside its reference backend; PyTorch in both
-    layouts beside minigan's engine.  SystemExit where any differs by more than GATE.
+    layouts, and JAX, beside minigan's engine.  SystemExit where any differs by more than GATE.
     """
     game = CASES[case]
     settings = {**game.small}
@@ -34,26 +34,43 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
         for _ in range(iterations):
             ours.play()
         found["against_reference"][name] = _require(f"{case}: {name} and reference", difference(ours, reference))
-    if not installed("torch"):
-        found["against_torch"] = "PyTorch is not installed"
-        return found
+    found["against_torch"] = _torch(case, iterations, engines) if installed("torch") else "PyTorch is not installed"
+    found["against_jax"] = _jax(case, iterations, engines) if installed("jax") else "JAX is not installed"
+    if installed("torch") or installed("jax"):
+        found["covers"] = (
+            "parameters and running statistics after the iterations, from the same weights, batches, noise and dropout "
+            "masks; while timed, PyTorch and JAX draw their own masks, and PyTorch keeps its unbiased running variance"
+        )
+    return found
+
+
+def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+    """Return the greatest difference of PyTorch in each layout."""
     from benchmarks.torch_games import Game
 
-    found["against_torch"] = {}
+    found, game = {}, CASES[case]
     layouts = {"nchw": False, "channels_last": True} if game.convolutional else {"dense": False}
     for layout, channels_last in layouts.items():
         theirs = Game(
             game, small=True, dtype="float64", channels_last=channels_last, fused_adam=channels_last, checked=True
         )
-        for _ in range(iterations):
-            theirs.play()
-        worst = float(np.max([theirs.difference(ours.gan) for ours in engines.values()]))
-        found["against_torch"][layout] = _require(f"{case}: minigan and PyTorch, {layout}", worst)
-    found["covers"] = (
-        "parameters and running statistics after the iterations, from the same weights, batches, noise and dropout "
-        "masks; while timed, PyTorch draws its own masks and keeps its unbiased running variance"
-    )
+        found[layout] = _beside(f"{case}: minigan and PyTorch, {layout}", theirs, iterations, engines)
     return found
+
+
+def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+    """Return the greatest difference of JAX."""
+    from benchmarks.jax_games import Game
+
+    theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
+    return {"jit": _beside(f"{case}: minigan and JAX", theirs, iterations, engines)}
+
+
+def _beside(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
+    """Play a twin's game; return the greatest difference from minigan's engines, which have played theirs."""
+    for _ in range(iterations):
+        theirs.play()
+    return _require(what, float(np.max([theirs.difference(ours.gan) for ours in engines.values()])))
 
 
 def difference(ours: Any, theirs: Any) -> float:

@@ -1,10 +1,11 @@
-"""Who plays the games: minigan with options of its engine, PyTorch in several ways.  One contestant a process.
+"""Who plays the games: minigan with options of its engine, PyTorch in several ways, JAX.  One contestant a process.
 
 python -m benchmarks.contest --contestant minigan --case mnist-dcgan
 """
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -47,6 +48,7 @@ CONTESTANTS = {
     "torch-compile": Contestant(
         "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}
     ),
+    "jax": Contestant("jax", "jax.jit of the whole iteration, NHWC"),
 }
 DENSE_ONLY = ("torch-fused", "torch-1-thread")
 FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
@@ -97,6 +99,11 @@ def player(
                 experiment.play()
 
         return play
+    if contestant.package == "jax":
+        os.environ["NPROC"] = str(threads)  # XLA reads it as its first computation starts: the size of its thread pool
+        from benchmarks.jax_games import Game as JaxGame
+
+        return JaxGame(CASES[case], small=small, settings=settings).play
     import torch
 
     from benchmarks.torch_games import Game
@@ -108,7 +115,7 @@ def player(
 def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int = 2) -> dict[str, Any]:
     """Play for about so many seconds; return the median time of an iteration.
 
-    Apart, the time of the first one (in which numba and torch.compile compile), and the peak memory after three.
+    Apart, the time of the first one (in which numba, torch.compile and JAX compile), and the peak memory after three.
     """
     times = [_time(play) for _ in range(1 + warm)]
     peak = peak_mib()

@@ -107,7 +107,7 @@ LAYERS: dict[str, Callable[[Any, Tree, jax.Array], jax.Array]] = {
     "Reshape": lambda layer, p, x: x.reshape(len(x), *layer.shape),
     "Flatten": lambda layer, p, x: x.reshape(len(x), -1),
     "ReLU": lambda layer, p, x: jax.nn.relu(x),
-    "LeakyReLU": lambda layer, p, x: jax.nn.leaky_relu(x, layer.slope),
+    "LeakyReLU": lambda layer, p, x: jnp.where(x > 0, x, layer.slope * x),  # jax.nn's derivative at 0 is 1
     "Tanh": lambda layer, p, x: jnp.tanh(x),
     "Sigmoid": lambda layer, p, x: jax.nn.sigmoid(x),
 }

@@ -7,6 +7,7 @@ ceilings are measured here: the product of large square float32 matrices, and a 
 """
 
 import argparse
+import importlib
 import json
 import math
 import time
@@ -97,7 +98,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
     top = measure.run("benchmarks.layers", "ceilings", arguments, env=options.environment())
     measure.say(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
-    here, absent = [], {}
+    here, absent = [], {"numpy-ml": without_numpy_ml()}
     for name in CONTESTANTS:
         if name == "torch" and not measure.installed("torch"):
             absent[name] = "torch is not installed"
@@ -151,6 +152,20 @@ def _output(piece: Piece) -> tuple[int, ...]:
     for layer in piece.layers:
         shape = layer.output_shape(shape)
     return shape
+
+
+def without_numpy_ml() -> str:
+    """Return why numpy-ml, layers with explicit gradients in NumPy too, is not a contestant.
+
+    Its last release, 0.1.2, imports names from `collections` that Python 3.10 took away.
+    """
+    if not measure.installed("numpy_ml"):
+        return "not installed"
+    try:
+        importlib.import_module("numpy_ml.neural_nets.layers")
+    except Exception as error:
+        return f"installed, but not to be imported: {str(error).partition(' (')[0]}"
+    return "installed, but no twin of these layers is written in it"
 
 
 # --- what is checked, and what is timed -----------------------------------------------------------

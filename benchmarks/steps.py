@@ -1,4 +1,4 @@
-"""A whole iteration of each recipe, beside PyTorch: eager, channels_last, compiled.
+"""A whole iteration of each recipe, beside PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
 
 First the check (`benchmarks.checks`), then the times, a process each, in turns (`benchmarks.players`).  All contestants
 have the same number of threads (but PyTorch with one thread plays the dense games too, where that is its best).
@@ -11,6 +11,7 @@ from benchmarks import contest, measure
 from benchmarks.checks import check
 from benchmarks.games import CASES
 from benchmarks.players import Player, turns
+from benchmarks.layers import without_numpy_ml
 
 PATIENCE = 100
 """Seconds that a contestant may take, torch.compile's compilation among them."""
@@ -19,8 +20,6 @@ COMPILED = ("mnist-dcgan", "dcgan64", "mnist-softmax")
 """What torch.compile plays: it takes a minute to compile."""
 
 QUICK = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
-
-NOT_WRITTEN = {"jax": "JAX", "numpy_ml": "numpy-ml"}
 
 
 def run(options: measure.Options) -> dict[str, Any]:
@@ -39,12 +38,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "seconds_each": seconds,
         "settings": "small" if options.quick else "full",
         "contestants": {name: contestant.about for name, contestant in contest.CONTESTANTS.items()},
-        "not_compared": {
-            title: "installed, but no twin of these games is written in it"
-            if measure.installed(package)
-            else "not installed"
-            for package, title in NOT_WRITTEN.items()
-        },
+        "not_compared": {"numpy-ml": without_numpy_ml()},
         "check": checks,
         "cases": cases,
     }

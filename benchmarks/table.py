@@ -77,17 +77,17 @@ def checked(checks: Result) -> str:
         "Check: whole iterations in float64 on small settings, from the same weights, batches, noise and dropout "
         f"masks; parameters and running statistics agree with minigan's reference backend to {ours:.1e}"
     )
-    theirs = [
-        max(c["against_torch"].values()) for c in checks.values() if isinstance(c.get("against_torch"), dict)
-    ]  # fmt: skip
-    if theirs:
-        text += f", with PyTorch's to {max(theirs):.1e}"
+    for name, key in (("PyTorch", "against_torch"), ("JAX", "against_jax")):
+        theirs = [max(c[key].values()) for c in checks.values() if isinstance(c.get(key), dict)]
+        if theirs:
+            text += f", with {name}'s to {max(theirs):.1e}"
     return text + "."
 
 
 def steps(result: Result) -> str:
     """Return the section on whole iterations."""
     equal = result["malloc"] != "default"
+    jax = any("jax" in found["seconds"] for found in result["cases"].values())
     lines = [
         "## A whole iteration of each recipe" + (", equal malloc settings" if equal else ""),
         "",
@@ -100,7 +100,8 @@ def steps(result: Result) -> str:
         "`mnist-softmax`, `mnist-dense` and `gaussian`. In `dcgan64` they do apart in PyTorch, and as one batch with "
         "statistics of each half in minigan: the same sums.",
         checked(result["check"]),
-        "While timed, PyTorch draws dropout masks of its own and keeps its unbiased running variance.",
+        "While timed, PyTorch draws dropout masks of its own and keeps its unbiased running variance."
+        + (" JAX draws masks of its own too; its one function holds all updates of an iteration." if jax else ""),
         "Not compared: " + ", ".join(f"{name} ({why})" for name, why in result["not_compared"].items()) + ".",
         "",
         "| contestant | what |",

@@ -1,6 +1,7 @@
 """Benchmarks check before they time, and their table is the one in the docs."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from minigan.ops.geometry import Geometry
 
 
 def no_torch(monkeypatch):
+    """Neither PyTorch nor JAX, as where only minigan is installed."""
     installed = measure.installed
 
     def without(package):
-        return package != "torch" and installed(package)
+        return package not in ("torch", "jax") and installed(package)
 
     for module in (measure, contest, checks):
         monkeypatch.setattr(module, "installed", without)
@@ -70,8 +72,11 @@ def test_steps(monkeypatch, tmp_path):
     assert status == 0
     assert set(found["seconds"]) >= {"minigan"}
     assert found["absent"]["torch"] == "torch is not installed"
+    assert found["absent"]["jax"] == "jax is not installed"
+    assert set(result["not_compared"]) == {"numpy-ml"}
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
+    assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
     assert max(result["check"]["gaussian"]["against_reference"].values()) <= contest.GATE
     assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
@@ -126,6 +131,28 @@ def test_layers(monkeypatch, tmp_path):
     assert kinds >= {"Conv2D", "ConvTranspose2D", "Dense", "BatchNorm, ReLU, Dropout", "LeakyReLU, Dropout"}
     assert all(rate["per_second"] > 0 for row in result["pieces"] for rate in row["rate"].values())
     assert "torch: torch is not installed" in page
+    assert result["absent"]["numpy-ml"].startswith(("not installed", "installed, but"))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("from collections import Hashable", "not to be imported: cannot import name 'Hashable' from 'collections'"),
+        ("", "no twin of these layers is written in it"),
+    ],
+)
+def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
+    folder = tmp_path / "numpy_ml" / "neural_nets"
+    folder.mkdir(parents=True)
+    for path in (folder.parent / "__init__.py", folder / "__init__.py"):
+        path.touch()
+    (folder / "layers.py").write_text(code)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert layers.without_numpy_ml() == f"installed, but {why}"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_scaling(monkeypatch, tmp_path):
