@@ -17,7 +17,7 @@ from benchmarks import measure, table  # noqa: E402  (they load BLAS)
 
 NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
 ABOUT = {
-    "steps": "a whole iteration of each recipe beside PyTorch",
+    "steps": "a whole iteration of each recipe beside PyTorch and JAX",
     "breakdown": "where the time of an iteration goes, and what the machine's ceilings allow",
     "layers": "each layer of the recipes: time, rate, share of the machine's ceilings",
     "scaling": "how the cost grows with batch, width, image size; what threads save",
