@@ -4,6 +4,7 @@ python -m benchmarks.contest --contestant minigan --case mnist-dcgan
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -77,6 +78,20 @@ def absent(name: str) -> str | None:
     if name == "minigan-numpy" and not installed("numba"):
         return "the same as minigan: numba is not installed"
     return None
+
+
+def without_numpy_ml() -> str:
+    """Return why numpy-ml, layers with explicit gradients in NumPy too, is not a contestant.
+
+    Its last release, 0.1.2, imports names from `collections` that Python 3.10 took away.
+    """
+    if not installed("numpy_ml"):
+        return "not installed"
+    try:
+        importlib.import_module("numpy_ml.neural_nets.layers")
+    except Exception as error:
+        return f"installed, but not to be imported: {str(error).partition(' (')[0]}"
+    return "installed, but no twin of these layers is written in it"
 
 
 def player(

@@ -7,7 +7,6 @@ ceilings are measured here: the product of large square float32 matrices, and a 
 """
 
 import argparse
-import importlib
 import json
 import math
 import time
@@ -20,6 +19,7 @@ import numpy as np
 
 import minigan as mg
 from benchmarks import measure
+from benchmarks.contest import without_numpy_ml
 from benchmarks.games import CASES
 from minigan.ops import get_ops
 from minigan.recipes import get_recipe
@@ -152,20 +152,6 @@ def _output(piece: Piece) -> tuple[int, ...]:
     for layer in piece.layers:
         shape = layer.output_shape(shape)
     return shape
-
-
-def without_numpy_ml() -> str:
-    """Return why numpy-ml, layers with explicit gradients in NumPy too, is not a contestant.
-
-    Its last release, 0.1.2, imports names from `collections` that Python 3.10 took away.
-    """
-    if not measure.installed("numpy_ml"):
-        return "not installed"
-    try:
-        importlib.import_module("numpy_ml.neural_nets.layers")
-    except Exception as error:
-        return f"installed, but not to be imported: {str(error).partition(' (')[0]}"
-    return "installed, but no twin of these layers is written in it"
 
 
 # --- what is checked, and what is timed -----------------------------------------------------------

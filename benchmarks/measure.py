@@ -34,7 +34,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("minigan", "numpy", "numba", "torch")},
+        "versions": {name: _version(name) for name in ("minigan", "numpy", "numba", "torch", "jax")},
         "blas": [
             {key: library[key] for key in ("internal_api", "version", "architecture", "num_threads")}
             for library in threadpool_info()

@@ -11,7 +11,6 @@ from benchmarks import contest, measure
 from benchmarks.checks import check
 from benchmarks.games import CASES
 from benchmarks.players import Player, turns
-from benchmarks.layers import without_numpy_ml
 
 PATIENCE = 100
 """Seconds that a contestant may take, torch.compile's compilation among them."""
@@ -38,7 +37,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "seconds_each": seconds,
         "settings": "small" if options.quick else "full",
         "contestants": {name: contestant.about for name, contestant in contest.CONTESTANTS.items()},
-        "not_compared": {"numpy-ml": without_numpy_ml()},
+        "not_compared": {"numpy-ml": contest.without_numpy_ml()},
         "check": checks,
         "cases": cases,
     }

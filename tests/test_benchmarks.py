@@ -150,7 +150,7 @@ def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    assert layers.without_numpy_ml() == f"installed, but {why}"
+    assert contest.without_numpy_ml() == f"installed, but {why}"
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
 
