@@ -53,3 +53,4 @@ format: $(BIN)/.installed  ## mend formatting and what lint can mend
 
 clean:
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find minigan -name '*.nb[ic]' -delete

@@ -7,10 +7,11 @@ compared round by round.  A process that starts anew for each turn would spend m
 import contextlib
 import json
 import os
-import selectors
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -18,6 +19,8 @@ from typing import Any, Self
 
 from benchmarks.measure import Absent
 
+LIMIT = 120.0
+"""Seconds that a turn may take."""
 PAUSE = 0.02
 """Seconds before a turn, in which the threads of the one before fall asleep."""
 
@@ -43,6 +46,9 @@ class Player:
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
             env={**os.environ, **env},
         )  # fmt: skip
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         try:
             self.ready = self._answer(timeout)
         except BaseException:
@@ -56,22 +62,30 @@ class Player:
         with contextlib.suppress(BrokenPipeError):  # `_answer` says why it ended
             self._process.stdin.write(f"{seconds}\n")
             self._process.stdin.flush()
-        return self._answer(None)
+        return self._answer(LIMIT)
 
     def _answer(self, timeout: float | None) -> dict[str, Any]:
         """Return the next line of its output as JSON."""
-        assert self._process.stdout is not None  # noqa: S101
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(timeout):
-                raise Absent(f"not done after {timeout:g} s")
-        line = self._process.stdout.readline()
-        if not line:
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise Absent(f"not done after {timeout:g} s") from None
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self._process.kill()
             self._process.wait()
             self._errors.seek(0)
-            raise RuntimeError(f"{' '.join(self._command)} failed:\n{self._errors.read()}")
-        found: dict[str, Any] = json.loads(line)
+            said = f" said {line!r}" if line else ""
+            raise RuntimeError(f"{' '.join(self._command)} failed:{said}\n{self._errors.read()}") from None
         return found
+
+    def _read(self) -> None:
+        """Hand its lines on, and at their end an empty one."""
+        assert self._process.stdout is not None  # noqa: S101
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +94,14 @@ class Player:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the process."""
+        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._reader.join()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
         self._errors.close()
 
 

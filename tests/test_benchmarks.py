@@ -236,6 +236,16 @@ def test_contestants_take_turns():
     assert other._process.returncode is not None
 
 
+def test_a_player_that_says_something_else(tmp_path, monkeypatch):
+    (tmp_path / "chatty.py").write_text("print('hello', flush=True)\nimport time\ntime.sleep(60)\n")
+    (tmp_path / "half.py").write_text("print('{', end='', flush=True)\nimport time\ntime.sleep(60)\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    with pytest.raises(RuntimeError, match="said 'hello"):
+        Player("chatty", "minigan", [], env=env)
+    with pytest.raises(measure.Absent, match=r"not done after 0\.5 s"):
+        Player("half", "minigan", [], env=env, timeout=0.5)
+
+
 def test_a_player_that_is_not_ready_in_time_is_absent():
     with pytest.raises(measure.Absent, match="not done after 0.05 s"):
         Player("benchmarks.contest", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)

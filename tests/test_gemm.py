@@ -177,6 +177,37 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
     assert not wrong
 
 
+@pytest.mark.parametrize("compiled", BODIES)
+def test_products_are_added_to_what_is_there_however_the_factors_lie(compiled):
+    rng = np.random.default_rng(0)
+    x, y, out = (rng.standard_normal(shape) for shape in ((70, 130), (70, 90), (130, 90)))
+    for a in (x, np.asfortranarray(x), np.repeat(x, 2, 1)[:, ::2]):
+        for b in (y, np.asfortranarray(y), np.repeat(y, 2, 1)[:, ::2]):
+            got = out.copy()
+            BODIES[compiled][0].add_product(a, b, got)
+            np.testing.assert_allclose(got, out + x.T @ y, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", BODIES)
+def test_factors_that_do_not_fit_are_refused(compiled):
+    """Before a compiled body reads beside an array."""
+    cpu, ones = BODIES[compiled][0], lambda *shape: np.ones(shape, "float32")
+    with pytest.raises(ValueError):  # noqa: PT011  (NumPy's words or ours)
+        cpu.affine(ones(70, 130), ones(100, 90))
+    for x, y, out in (
+        (ones(70, 130), ones(60, 90), ones(130, 90)), (ones(70, 130), ones(70, 90), ones(130, 80)),
+        (ones(70, 130), ones(70, 90), ones(90, 130)), (ones(70, 40), ones(70, 90), ones(130, 90)),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):  # noqa: PT011
+            cpu.add_product(x, y, out)
+        assert (out == 1).all()
+    out = ones(130, 90)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        cpu.add_product(ones(70, 130), ones(70, 90), out)
+    assert (out == 1).all()
+
+
 def test_nothing_is_shared_within_a_part_or_by_one_thread():
     product = [np.ones(64 * 64, "float32"), (0, 64, 1)] * 2
     found = []

@@ -11,6 +11,7 @@ import pytest
 from minigan.ops import get_ops
 from minigan.ops.cpu import memory
 from minigan.ops.cpu.memory import LEAST, empty
+from minigan.ops.cpu.scratch import scratch
 
 SHAPE = (4, LEAST // 16)
 
@@ -119,8 +120,10 @@ def test_from_many_threads_at_once():
     assert not wrong
 
 
-def in_child(queue):
+def in_child(queue, arrays):
     queue.put(float(empty(SHAPE, "float32").size))
+    for x in arrays:
+        x[...] = 7
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
@@ -128,11 +131,26 @@ def in_child(queue):
 def test_a_forked_child_begins_anew():
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
+    ours = [
+        empty(SHAPE, "float32"),
+        scratch.array("test", (5,), "float32"),
+        get_ops("cpu").zero_vector(LEAST, "float64"),
+    ]
+    for x in ours:
+        x[...] = 1
     with memory.blocks._lock:  # held by a thread that the child does not have
-        child = context.Process(target=in_child, args=(queue,))
+        child = context.Process(target=in_child, args=(queue, ours))
         child.start()
     assert queue.get() == SHAPE[0] * SHAPE[1]
     child.join()
+    assert all((x == 1).all() for x in ours)  # what the child writes is its own
+
+
+def test_what_is_kept_can_be_given_back():
+    empty(SHAPE, "float32")
+    assert memory.blocks._kept
+    get_ops("cpu").release()
+    assert not memory.blocks._kept
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "object"])

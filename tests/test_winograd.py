@@ -144,6 +144,50 @@ LAYERS = {  # geometry, C, O of layers that Winograd takes: stride 1, and 2 with
 }
 
 
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("parts", [1, 3, 8])
+def test_parts_of_many_tiles(parts, compiled, monkeypatch):
+    """More tiles than a thread takes at a time, and a rest; images in parts of several sizes."""
+    geometry, C, O, n = Geometry((21, 20), (21, 20), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), 20, 24, 9
+    monkeypatch.setattr(winograd, "PARTS", parts)
+    monkeypatch.setattr(winograd_weights, "PARTS", parts)
+    monkeypatch.setattr(winograd, "MOST", 1000)
+    data = [a.astype("float64") for a in arrays((None, geometry, C, O, n), 0, normal)]
+    x, y, W, b, c = data
+    assert winograd.parts(n, winograd.tiles_of(geometry, Plan(2, 3))[0]) is not None
+    cpu = get_ops("cpu", threads=2, compiled=compiled)
+    plan = Plan(2, 3)
+    got = (
+        winograd.correlate(x, W, geometry, b, plan, cpu),
+        winograd.correlate_adjoint(y, W, geometry, c, plan, cpu),
+        winograd_weights.correlate_weights(x, y, geometry, plan, cpu),
+    )
+    for found, true in zip(got, want(geometry, data), strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=1e-12 * np.abs(true).max())
+
+
+@pytest.mark.parametrize("accuracy", ["exact", "balanced"])
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_what_does_not_fit_is_refused(compiled, accuracy):
+    """Before a compiled body reads beside an array."""
+    geometry, C, O = LAYERS["k3 s1"]
+    cpu = get_ops("cpu", compiled=compiled, accuracy=accuracy)
+    x, y, W, b, c = (a.astype("float32") for a in arrays((None, geometry, C, O, 3), 0, normal))
+    for call in (
+        lambda: cpu.correlate(x[:, 1:], W, geometry, b), lambda: cpu.correlate(x[..., 1:], W, geometry, b),
+        lambda: cpu.correlate(x, W[1:], geometry, b), lambda: cpu.correlate(x, W, geometry, b[1:]),
+        lambda: cpu.correlate_adjoint(y[:, 1:], W, geometry, c), lambda: cpu.correlate_adjoint(y, W, geometry, c[1:]),
+        lambda: cpu.correlate_adjoint(y[..., 1:], W, geometry, c), lambda: cpu.correlate_weights(x[1:], y, geometry),
+        lambda: cpu.correlate_weights(x[:, 1:], y, geometry), lambda: cpu.correlate_weights(x, y[:, 1:], geometry),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"accepted: |broadcast"):
+            call()
+    one = np.array([2.5], "float32")
+    np.testing.assert_array_equal(
+        cpu.correlate(x, W, geometry, one), cpu.correlate(x, W, geometry, np.full(O, 2.5, "float32"))
+    )
+
+
 @pytest.mark.parametrize("accuracy", ORDERS)
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", LAYERS)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
-from minigan.ops.cpu import convolution, elementwise, gemm, small
+from minigan.ops.cpu import convolution, elementwise, gemm, memory, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.flat import Flat
 from minigan.ops.cpu.pool import Job, Waiting, cores, default_threads, pool
@@ -83,6 +83,10 @@ class CPU:
     def session(self) -> AbstractContextManager[None]:
         """BLAS on one thread for as long as the block lasts, so that each operation in it need not ask for it."""
         return one_thread
+
+    def release(self) -> None:
+        """Give back the memory of large arrays that is kept for the next ones (512 MiB at most)."""
+        memory.blocks.release()
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b."""

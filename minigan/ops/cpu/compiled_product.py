@@ -5,16 +5,26 @@ rows and columns that convolutions are made of, that is a fifth of the time.  He
 result stay in registers while the sum runs, each number of `a` is spread over a vector, and nothing is copied.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
 
 from llvmlite import binding
 from numba.core import cgutils, types
+from numba.core import config as numba_config
 from numba.core.extending import intrinsic
 
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.vectors import Vectors, lanes
 
-ROWS, MORE, SOME, WIDE = (12, 8, 4, 2) if binding.get_host_cpu_features().get("avx512f") else (6, 4, 2, 1)
+
+def _wide_vectors() -> bool:
+    """Whether numba compiles for vectors of 64 bytes."""
+    name, features = (getattr(numba_config, f"CPU_{what}") for what in ("NAME", "FEATURES"))
+    if name or features:  # told so (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES)
+        return "+avx512f" in (features or "")
+    return bool(binding.get_host_cpu_features().get("avx512f"))
+
+
+ROWS, MORE, SOME, WIDE = (12, 8, 4, 2) if _wide_vectors() else (6, 4, 2, 1)
 """24 of 32 registers of 64 bytes hold sums, or 12 of 16 of 32 bytes; the others what is multiplied."""
 DEPTH = 256
 """Terms of the sum before the next rows: so many of ROWS rows of `a` and of a panel of `b` stay in the first cache."""

@@ -45,6 +45,8 @@ def add_product(x: Array, y: Array, out: Array, team: Team) -> None:
 def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None, *, add: bool = False) -> None:
     """Out = a b + bias, or with `add` out + a b, the longer side of `out` cut into blocks."""
     rows, columns = out.shape
+    if a.shape != (rows, b.shape[0]) or b.shape[1] != columns:
+        raise ValueError(f"factors of shapes {a.shape} and {b.shape} for a result of shape {out.shape}")
     by_rows = rows >= columns
     blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
     small = 2 * rows * columns * a.shape[1] < TOGETHER
@@ -92,7 +94,7 @@ def _in_registers(a: Array, b: Array, out: Array, team: Team | None, *, add: boo
         if team is None or not team.share(*product):
             multiply(*product)
 
-    if not (out.flags.c_contiguous and out.flags.aligned):
+    if not out.flags.carray:
         return None
     (left, of_left), (right, of_right), into = _memory(a), _memory(b), out.reshape(-1)
     K, width = b.shape

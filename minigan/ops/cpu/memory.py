@@ -27,6 +27,9 @@ STEP, ROOM = 619 * 64, 1024 * 64
 HUGE = 1 << 22
 """Bytes from which huge pages are asked for, as NumPy does."""
 
+PRIVATE: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+"""A forked child writes into a copy of its own; without it, into its parent's arrays."""
+
 _places = itertools.count()
 
 
@@ -51,7 +54,7 @@ def aligned(size: int) -> memoryview:
     to another array, and lines of several arrays share few places in the cache.
     """
     start = next(_places) * STEP % ROOM
-    pages = mmap.mmap(-1, ROOM + size)
+    pages = mmap.mmap(-1, ROOM + size, **PRIVATE)
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a system that has none
             pages.madvise(mmap.MADV_HUGEPAGE)
@@ -76,8 +79,14 @@ class _Blocks:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)  # another thread may have held the lock
 
+    def release(self) -> None:
+        """Let go of what is kept."""
+        with self._lock:
+            self._kept.clear()
+            self._total = 0
+
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin anew, with a new lock."""
         self._lock = threading.Lock()
         self._kept: list[memoryview] = []
         self._total = 0

@@ -70,7 +70,8 @@ class _Worker:
         while True:
             self._pool.waiting.worker(self.counts, served, self.board)
             context, job, parts, done = self.orders.get()
-            served += 1
+            # Callers count without a lock: where they got in each other's way, this begins anew.
+            served = int(self.counts[ORDERED]) if self.orders.empty() else served + 1
             error = context.run(self._pool.work, job, parts)  # the caller's np.errstate holds here too
             del context, job, parts  # what they hold is not kept until the next job
             done.put(error)
