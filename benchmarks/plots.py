@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -22,15 +23,16 @@ def _groups(figure: Figure, rows: dict[str, dict[str, float]], label: str) -> No
     """Draw horizontal bars: a group for each row, a colour for each name."""
     axes = figure.subplots()
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    height = 0.8 / max(1, len(names))
+    height, colours = 0.8 / max(1, len(names)), colormaps["tab20"]
     for k, name in enumerate(names):
         at = [i + k * height for i, row in enumerate(rows.values()) if name in row]
-        axes.barh(at, [row[name] for row in rows.values() if name in row], height=height, label=name)
+        values = [row[name] for row in rows.values() if name in row]
+        axes.barh(at, values, height=height, label=name, color=colours(k) if len(names) > 10 else f"C{k}")
     axes.set_yticks([i + 0.4 - height / 2 for i in range(len(rows))], list(rows))
     axes.invert_yaxis()
     axes.set_xlabel(label)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=4)
 
 
 def steps(result: Result) -> Figure:
