@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
 
 
-def agree(layer, shape, n, seed, *, compiled=None, **options):
+def assert_agrees(layer, shape, n, seed, *, compiled=None, **options):
     """Both backends in both floating types."""
     cpu = get_ops("cpu", compiled=compiled, **options)
     for dtype, rtol in (("float64", 1e-13), ("float32", 3e-5)):
@@ -39,7 +39,7 @@ def agree(layer, shape, n, seed, *, compiled=None, **options):
 @pytest.mark.parametrize("compiled", COMPILED)
 @given(st.one_of(convolutions(), transposes(), pools(), resizings()), st.integers(1, 4), SEEDS)
 def test_backends_agree(compiled, layer_and_shape, n, seed):
-    agree(*layer_and_shape, n, seed, compiled=compiled)
+    assert_agrees(*layer_and_shape, n, seed, compiled=compiled)
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
@@ -65,7 +65,7 @@ def test_parts_of_images(name, images, compiled, monkeypatch):
         return direct.pieces(n, images)
 
     monkeypatch.setattr(direct, "_parts", some)
-    agree(layer, shape, 7, 0, compiled=compiled)
+    assert_agrees(layer, shape, 7, 0, compiled=compiled)
     assert set(seen) == ({7} if layer.parameters() else set())
 
 
@@ -87,7 +87,7 @@ def test_large_weight_gradients_by_rows(name, group, compiled, monkeypatch):
     (layer, shape) = IMAGES[name]
     monkeypatch.setattr(direct, "PARTIAL", 1)
     monkeypatch.setattr(direct, "GROUP", group)
-    agree(layer, shape, 7, 0, compiled=compiled)
+    assert_agrees(layer, shape, 7, 0, compiled=compiled)
 
 
 def refuse(*args, **kwargs):
@@ -96,8 +96,8 @@ def refuse(*args, **kwargs):
 
 def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
     monkeypatch.setattr(direct.patches, "gather", refuse)
-    agree(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
-    agree(mg.ConvTranspose2D(3, 4, 1), (4, 5, 3), 3, 0)
+    assert_agrees(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
+    assert_agrees(mg.ConvTranspose2D(3, 4, 1), (4, 5, 3), 3, 0)
     for layer in (mg.Conv2D(3, 4, 1, padding=1), mg.Conv2D(3, 4, 1, stride=2), mg.Conv2D(3, 4, (2, 1))):
         with pytest.raises(AssertionError, match="not the body"):
             network(layer, ops="cpu")(np.ones((1, 4, 5, 3)))
@@ -105,7 +105,7 @@ def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
 
 def test_one_by_one_with_output_padding_is_no_shortcut():
     """The large image is as large as its padding makes it, but not as small as the small one."""
-    agree(mg.ConvTranspose2D(2, 3, 1, dilation=2, output_padding=1), (3, 4, 2), 2, 0)
+    assert_agrees(mg.ConvTranspose2D(2, 3, 1, dilation=2, output_padding=1), (3, 4, 2), 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_one_by_one_with_output_padding_is_no_shortcut():
     ],
 )
 def test_at_stride_one_the_adjoint_is_a_correlation_with_the_turned_kernel(turns, layer):
-    agree(layer, (6, 5, 2), 2, 0)
+    assert_agrees(layer, (6, 5, 2), 2, 0)
     assert (direct.turned_geometry(layer.geometry((6, 5))) is not None) == turns
 
 

@@ -18,9 +18,9 @@ The board is a vector of int64: a state, and what `compiled_product.multiply` ta
 import os
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 from numba.core import types
 from numba.core.extending import intrinsic
+from numba.np.numpy_support import carray
 
 from minigan.ops.cpu.compiled_product import ROWS, WIDE, multiply
 from minigan.ops.cpu.jit import kernel

@@ -79,9 +79,9 @@ class _Worker:
             del error, done
 
     def give(self, order: Order) -> None:
-        """Give an order."""
-        self.orders.put(order)
+        """Give an order; counted first, so that a worker that has it finds it counted."""
         self.counts[ORDERED] += 1
+        self.orders.put(order)
 
     def end(self, done: "SimpleQueue[BaseException | None]") -> BaseException | None:
         """Return what became of the last order."""
