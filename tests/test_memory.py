@@ -164,3 +164,12 @@ def test_zero_vectors(dtype, size):
     assert zeros.shape == (size,)
     assert zeros.dtype == np.dtype(dtype)
     assert not zeros.any()
+
+
+def test_a_larger_block_is_left_for_its_own_size():
+    large = empty((2 * LEAST,), "uint8")
+    at = place(large)
+    del large
+    small = empty((LEAST,), "uint8")
+    assert place(small) != at
+    assert memory.blocks._total == 2 * LEAST

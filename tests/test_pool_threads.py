@@ -12,7 +12,7 @@ import pytest
 from minigan.ops.cpu import blas
 from minigan.ops.cpu import scratch as scratch_module
 from minigan.ops.cpu.blas import one_thread
-from minigan.ops.cpu.pool import _RANKS, default_threads, pool
+from minigan.ops.cpu.pool import _RANKS, DONE, ORDERED, default_threads, pool
 from minigan.ops.cpu.scratch import LIMIT, scratch
 
 
@@ -372,3 +372,15 @@ def test_each_thread_has_its_own(workspace):
 def test_workspaces_are_aligned_for_every_kind_of_number(workspace):
     for dtype in ("float32", "float64", "uint8"):
         assert workspace.array("a", (7,), dtype).flags.aligned
+
+
+def test_orders_and_what_became_of_them_are_counted():
+    """What threads look at before they sleep."""
+    for _ in range(20):
+        pool.each(lambda i: None, 2, 2)
+    counts = pool._all[0].counts
+    for _ in range(200):  # the worker counts after its answer
+        if counts[ORDERED] == counts[DONE]:
+            break
+        time.sleep(0.01)
+    assert counts[ORDERED] == counts[DONE] >= 20
