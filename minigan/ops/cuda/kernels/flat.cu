@@ -1,0 +1,94 @@
+// The flat parameter vector: optimizer updates in place, whether it is finite, fill and copy.
+//
+// Each number is read and written once, 16 bytes at a time where all vectors begin at a multiple of 16; the formulas
+// are those of minigan/ops/reference.py.  The grid may be of any size.
+#include "minigan.cuh"
+
+#define THREADS 256
+
+// m <- beta1 m + rest1 g    v <- beta2 v + rest2 g^2    theta <- theta - rate m / (sqrt(v) root + eps)
+// rate = lr / (1 - beta1^t)    root = 1 / sqrt(1 - beta2^t)    rest = 1 - beta
+struct Adam {
+  real rate, beta1, rest1, beta2, rest2, root, eps;
+
+  __device__ __forceinline__ void operator()(real& theta, real g, real& m, real& v) const {
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * (g * g);
+    theta -= rate * (m / (sqrt(v) * root + eps));
+  }
+};
+
+__device__ __forceinline__ void update(const Adam& adam, real* theta, const real* g, real* m, real* v, long long n) {
+  long long first = thread_of_grid(), step = threads_of_grid();
+  long long packs = in_packs(theta) && in_packs(g) && in_packs(m) && in_packs(v) ? n / PACK : 0;
+  Pack *theta_of = reinterpret_cast<Pack*>(theta), *m_of = reinterpret_cast<Pack*>(m), *v_of = reinterpret_cast<Pack*>(v);
+  const Pack* g_of = reinterpret_cast<const Pack*>(g);
+  for (long long i = first; i < packs; i += step) {
+    Pack a = theta_of[i], b = g_of[i], c = m_of[i], d = v_of[i];
+#pragma unroll
+    for (int k = 0; k < PACK; k++) adam(a.of[k], b.of[k], c.of[k], d.of[k]);
+    theta_of[i] = a, m_of[i] = c, v_of[i] = d;
+  }
+  for (long long i = packs * PACK + first; i < n; i += step) adam(theta[i], g[i], m[i], v[i]);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+adam(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ m, real* __restrict__ v, long long n,
+     real rate, real beta1, real rest1, real beta2, real rest2, real root, real eps) {
+  update(Adam{rate, beta1, rest1, beta2, rest2, root, eps}, theta, g, m, v, n);
+}
+
+// The same, where t is counted on the device: a launch that a graph replays has the same arguments each time.
+// adam_count runs first, with one thread: t <- t + 1, moving = rate, root.
+extern "C" __global__ void __launch_bounds__(32)
+adam_count(long long* t, double* moving, double lr, double beta1, double beta2) {
+  if (threadIdx.x > 0) return;
+  long long now = t[0] + 1;
+  t[0] = now;
+  moving[0] = lr / (1 - pow(beta1, (double)now));
+  moving[1] = 1 / sqrt(1 - pow(beta2, (double)now));
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+adam_counted(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ m, real* __restrict__ v,
+             long long n, const double* __restrict__ moving, real beta1, real rest1, real beta2, real rest2, real eps) {
+  update(Adam{(real)moving[0], beta1, rest1, beta2, rest2, (real)moving[1], eps}, theta, g, m, v, n);
+}
+
+// v <- rho v + rest g^2    theta <- theta - lr g / (sqrt(v) + eps)
+extern "C" __global__ void __launch_bounds__(THREADS)
+rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ v, long long n, real lr, real rho,
+        real rest, real eps) {
+  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
+    v[i] = rho * v[i] + rest * (g[i] * g[i]);
+    theta[i] -= lr * (g[i] / (sqrt(v[i]) + eps));
+  }
+}
+
+// u <- momentum u - lr g    theta <- theta + u, or with nesterov theta + (momentum u - lr g)
+extern "C" __global__ void __launch_bounds__(THREADS)
+momentum(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ u, long long n, real lr,
+         real momentum, int nesterov) {
+  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
+    real step = lr * g[i];
+    u[i] = momentum * u[i] - step;
+    theta[i] += nesterov ? momentum * u[i] - step : u[i];
+  }
+}
+
+// found <- 1 if any number is infinite or NaN; who writes it first does not matter.
+extern "C" __global__ void __launch_bounds__(THREADS)
+not_finite(const real* __restrict__ x, long long n, int* found) {
+  bool bad = false;
+  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) bad |= !isfinite(x[i]);
+  if (bad) found[0] = 1;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) fill(real* __restrict__ x, long long n, real value) {
+  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) x[i] = value;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+copy(real* __restrict__ to, const real* __restrict__ from, long long n) {
+  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) to[i] = from[i];
+}

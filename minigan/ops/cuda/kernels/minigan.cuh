@@ -1,0 +1,87 @@
+// The first include of every kernel file: names that mean the same on a GPU and in the emulator.
+//
+//   real                         float or double (-DREAL=...)
+//   DYNAMIC_SHARED(T, name)      T* name: the shared memory that the launch asked for
+//   Pack, PACK                   16 bytes of reals, which one instruction loads, and how many they are
+//   MMA_BF16, MMA_TF32           d += a b by one warp, on tensor cores
+//   pack_bf16, to_tf32           their operands, rounded to nearest
+//   cp_async_16 ...              copies to shared memory that run while the thread goes on
+#pragma once
+
+#ifdef MINIGAN_EMULATED
+#include <cuda_on_cpu.h>
+#else
+#include <cuda_bf16.h>
+
+#define DYNAMIC_SHARED(T, name)                                        \
+  extern __shared__ __align__(128) unsigned char minigan_dynamic_shared[]; \
+  T* name = reinterpret_cast<T*>(minigan_dynamic_shared)
+
+// d (16, 8) += a (16, 16) b (16, 8); bf16 in pairs, the lower column (a) or row (b) in the lower half of a word.
+// Lane 4 g + t holds a[0..3]: rows g, g + 8, g, g + 8 of columns 2 t, 2 t, 2 t + 8, 2 t + 8 (and the next one);
+// b[0..1]: rows 2 t, 2 t + 8 (and the next one) of column g;  d[0..3]: (g, 2 t), (g, 2 t + 1), (g + 8, ...).
+#define MMA_BF16(d, a, b)                                                             \
+  asm volatile(                                                                       \
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "                          \
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                         \
+      : "+f"((d)[0]), "+f"((d)[1]), "+f"((d)[2]), "+f"((d)[3])                        \
+      : "r"((a)[0]), "r"((a)[1]), "r"((a)[2]), "r"((a)[3]), "r"((b)[0]), "r"((b)[1]))
+
+// d (16, 8) += a (16, 8) b (8, 8).  Lane 4 g + t holds a[0..3]: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4);
+// b[0..1]: (t, g), (t + 4, g); d as above.
+#define MMA_TF32(d, a, b)                                                             \
+  asm volatile(                                                                       \
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "                           \
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                         \
+      : "+f"((d)[0]), "+f"((d)[1]), "+f"((d)[2]), "+f"((d)[3])                        \
+      : "r"((a)[0]), "r"((a)[1]), "r"((a)[2]), "r"((a)[3]), "r"((b)[0]), "r"((b)[1]))
+
+__device__ __forceinline__ unsigned pack_bf16(float low, float high) {
+  unsigned word;  // cvt takes the upper half first
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+
+__device__ __forceinline__ unsigned to_tf32(float x) {
+  unsigned word;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(x));
+  return word;
+}
+
+// Begin to copy 16 (or 4) bytes to shared memory; where not `valid`, zeros, and nothing is read.  Both addresses are
+// multiples of 16 (or 4).  What a thread has begun since its last commit is one group; wait<n> returns when all but
+// its latest n groups have come.  Other threads' copies are seen after a barrier behind their wait.
+__device__ __forceinline__ void cp_async_16(void* shared, const void* global, bool valid = true) {
+  unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(valid ? 16 : 0) : "memory");
+}
+
+__device__ __forceinline__ void cp_async_4(void* shared, const void* global, bool valid = true) {
+  unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
+}
+
+__device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+template <int N>
+__device__ __forceinline__ void cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+#endif
+
+#ifndef REAL
+#define REAL float
+#endif
+typedef REAL real;
+
+constexpr int PACK = 16 / sizeof(real);
+struct alignas(16) Pack {
+  real of[PACK];
+};
+
+// Whether an array begins at a multiple of 16 bytes, so that it can be read in packs.
+__device__ __forceinline__ bool in_packs(const void* x) { return (reinterpret_cast<unsigned long long>(x) & 15) == 0; }
+
+// The number of this thread in the grid, and how many there are: the loop of a kernel for any size of grid.
+__device__ __forceinline__ long long thread_of_grid() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ long long threads_of_grid() { return (long long)gridDim.x * blockDim.x; }
