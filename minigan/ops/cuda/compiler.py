@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.ops.cuda import cache
-from minigan.ops.cuda.source import KernelError, Source
+from minigan.ops.cuda.source import CompileError, KernelError, Source
 
 PACKAGES = ("cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-crt")
 FORMAT = "1"
@@ -90,6 +90,12 @@ def read_log(log: str) -> dict[str, Resources]:
     return found
 
 
+def require() -> None:
+    """CompilerMissing, which says what to install, unless kernels can be compiled here."""
+    _nvrtc()
+    include_folders()
+
+
 def _none(_: object) -> None:
     return None
 
@@ -145,7 +151,7 @@ def _compile(nvrtc: Any, source: Source, options: list[str]) -> tuple[bytes, str
         (error,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
         log = _bytes(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program).rstrip(b"\0").decode()
         if error:
-            raise KernelError(f"{source.name}.cu is not accepted by NVRTC ({error.name}):\n{log}")
+            raise CompileError(f"{source.name}.cu is not accepted by NVRTC ({error.name}):\n{log}")
         return _bytes(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program), log
     finally:
         nvrtc.nvrtcDestroyProgram(program)

@@ -25,6 +25,10 @@ class KernelError(Exception):
     """A kernel that cannot be found, compiled, launched or run to its end."""
 
 
+class CompileError(KernelError):
+    """A kernel file that a compiler refuses."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter: a number, or a pointer to numbers, of the C type `kind` ("real" is float or double)."""
@@ -78,7 +82,7 @@ class Source:
 
 
 def read(name: str, folders: Sequence[Path] = (KERNELS,)) -> Source:
-    """Read NAME.cu of the first of the folders that has it; includes are looked for beside it, then in the folders."""
+    """Read NAME.cu of the first of the folders that has it; includes are looked for in the folders, then beside it."""
     path = next((folder / f"{name}.cu" for folder in folders if (folder / f"{name}.cu").is_file()), None)
     if path is None:
         found = sorted({path.stem for folder in folders for path in folder.glob("*.cu")})
@@ -97,10 +101,10 @@ def _resolved(path: Path, folders: Sequence[Path], seen: set[str]) -> str:
             continue
         if include[1] not in seen:
             seen.add(include[1])
-            places = [folder / include[1] for folder in (path.parent, *folders)]
+            places = [folder / include[1] for folder in (*folders, path.parent)]
             found = next((place for place in places if place.is_file()), None)
             if found is None:
-                raise KernelError(f"{path.name}, line {number}: no file {include[1]!r} in {path.parent}")
+                raise KernelError(f"{path.name}, line {number}: no file {include[1]!r}")
             lines.append(_resolved(found, folders, seen))
         lines.append(f'#line {number + 1} "{path.name}"')
     return "\n".join(lines)

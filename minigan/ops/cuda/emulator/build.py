@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.ops.cuda import cache
-from minigan.ops.cuda.source import Kernel, KernelError, Source
+from minigan.ops.cuda.source import CompileError, Kernel, KernelError, Source
 
 HEADERS = Path(__file__).parent
 COMPILERS = ("g++", "c++", "clang++")
@@ -55,7 +55,7 @@ def build(source: Source, defines: Mapping[str, Any]) -> ctypes.CDLL:
         command = [path, *options, "-DMINIGAN_EMULATED", f"-I{HEADERS}", "-x", "c++", "-", "-o", str(target)]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise KernelError(f"{source.name}.cu is not accepted by {path}:\n{done.stderr[:4000]}")
+            raise CompileError(f"{source.name}.cu is not accepted by {path}:\n{done.stderr[:4000]}")
 
     library = ctypes.CDLL(str(cache.kept(name, compile_to)))
     library.minigan_error.restype = ctypes.c_char_p
