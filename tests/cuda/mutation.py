@@ -35,7 +35,9 @@ class Mutant:
 
     def write(self, folder):
         """Write the changed file."""
-        text = next(place / self.file for place in (KERNELS, source.KERNELS) if (place / self.file).is_file()).read_text()
+        text = next(
+            place / self.file for place in (KERNELS, source.KERNELS) if (place / self.file).is_file()
+        ).read_text()
         count = text.count(self.old)
         assert count == 1 or (self.first and count > 1), f"{self.file} has {count} times: {self.old}"
         (folder / self.file).write_text(text.replace(self.old, self.new, 1))

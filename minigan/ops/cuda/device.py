@@ -77,7 +77,9 @@ class Device:
         With beta = 0 what was in `out` does not count, not even NaN.  `precision` "tf32" or "bf16" rounds the
         operands; the sums are float32.
         """
-        (M, K), (K2, N) = (matrix.shape[::-1] if t else matrix.shape for matrix, t in ((a, transpose_a), (b, transpose_b)))
+        (M, K), (K2, N) = (
+            matrix.shape[::-1] if t else matrix.shape for matrix, t in ((a, transpose_a), (b, transpose_b))
+        )
         if K != K2 or out.shape != (M, N):
             raise KernelError(f"gemm: a {a.shape}, b {b.shape}, out {out.shape} do not fit each other")
         for name, matrix in (("a", a), ("b", b), ("out", out)):

@@ -52,7 +52,14 @@ class EmulatedDevice(Device):
         return build.build(found, defines)
 
     def _run(
-        self, where: str, program: ctypes.CDLL, entry: Kernel, grid: Triple, block: Triple, values: list[Any], shared: int
+        self,
+        where: str,
+        program: ctypes.CDLL,
+        entry: Kernel,
+        grid: Triple,
+        block: Triple,
+        values: list[Any],
+        shared: int,
     ) -> None:
         if not 0 <= shared <= MOST_SHARED:
             raise KernelError(f"{where}: {shared} bytes of shared memory; accepted: at most {MOST_SHARED}")

@@ -170,7 +170,11 @@ _BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
 _COMPARISONS = "lt le eq ne gt ge".split()
 for _name in [*_METHODS, *(f"__{op}__" for op in ("neg", "pos", "abs", "invert"))]:
     setattr(ndarray, _name, _method(_name))
-for _name in [*(f"__{op}__" for op in _BINARY), *(f"__r{op}__" for op in _BINARY), *(f"__{op}__" for op in _COMPARISONS)]:
+for _name in [
+    *(f"__{op}__" for op in _BINARY),
+    *(f"__r{op}__" for op in _BINARY),
+    *(f"__{op}__" for op in _COMPARISONS),
+]:
     setattr(ndarray, _name, _method(_name))
 for _name in _BINARY:
     setattr(ndarray, f"__i{_name}__", _in_place(_name))

@@ -1,0 +1,102 @@
+"""Checks of the flat vector's kernels, through the code that launches them."""
+
+import numpy as np
+from emulated import error_of
+
+from minigan.ops import reference
+from minigan.ops.cuda.flat import Flat
+
+SIZES = (1, 5, 300, 12_345)
+GATES = {"float32": 1e-6, "float64": 1e-13}
+STEP = {
+    "adam": {"lr": 0.01, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8},
+    "rmsprop": {"lr": 0.01, "rho": 0.9, "eps": 1e-8},
+    "momentum": {"lr": 0.01, "momentum": 0.9, "nesterov": False},
+    "nesterov": {"lr": 0.01, "momentum": 0.9, "nesterov": True},
+}
+STATES = {"adam": 2, "rmsprop": 1, "momentum": 1, "nesterov": 1}
+
+
+def vectors(name, size, dtype, seed=0):
+    """theta, g and the state: normal, the state positive."""
+    rng = np.random.default_rng(seed)
+    theta, g = rng.standard_normal((2, size))
+    state = rng.uniform(0.1, 1, (STATES[name], size))
+    return [vector.astype(dtype) for vector in (theta, g, *state)]
+
+
+def on_device(device, host, offset):
+    """Copies, each `offset` numbers into a longer vector."""
+    return [device.array(np.concatenate([np.zeros(offset, v.dtype), v]))[offset:] for v in host]
+
+
+def update(device, name, size, dtype, *, offset=0, steps=2):
+    """Several steps against the reference in float64."""
+    host = vectors(name, size, dtype)
+    exact = [v.astype(float) for v in host]
+    given = on_device(device, host, offset)
+    method = "momentum" if name == "nesterov" else name
+    for t in range(1, steps + 1):
+        counter = (t,) if name == "adam" else ()
+        getattr(reference, method)(*exact, *counter, **STEP[name])
+        getattr(Flat(device), method)(*given, *counter, **STEP[name])
+    for found, expected in zip(given, exact, strict=True):
+        assert error_of(device.host(found), expected) < GATES[dtype]
+
+
+def adam(device):
+    for dtype in GATES:
+        for size in SIZES:
+            update(device, "adam", size, dtype)
+        update(device, "adam", 301, dtype, offset=1)
+
+
+def rmsprop(device):
+    update(device, "rmsprop", 12_345, "float64")
+
+
+def momentum(device):
+    update(device, "momentum", 12_345, "float64")
+    update(device, "nesterov", 12_345, "float64")
+
+
+def adam_counted(device):
+    """t kept on the device gives what t given by the host does."""
+    settings = STEP["adam"]
+    rest = {name: settings[name] for name in ("beta1", "beta2")}
+    for dtype, gate in (("float32", 1e-6), ("float64", 1e-13)):
+        host = vectors("adam", 333, dtype)
+        exact = [v.astype(float) for v in host]
+        given = on_device(device, host, 0)
+        t, moving = device.array(np.array([6])), device.array(np.full(2, np.nan))
+        for now in range(7, 10):
+            Flat(device).count(t, moving, lr=settings["lr"], **rest)
+            Flat(device).adam_counted(*given, moving, eps=settings["eps"], **rest)
+            reference.adam(*exact, now, **settings)
+        assert device.host(t).tolist() == [9]
+        for found, expected in zip(given, exact, strict=True):
+            assert error_of(device.host(found), expected) < gate
+
+
+def finite(device):
+    flat = Flat(device)
+    for size in SIZES:
+        x = np.random.default_rng(0).standard_normal(size)
+        assert flat.finite(device.array(x))
+        for bad in (np.nan, np.inf, -np.inf):
+            for at in (0, size // 2, size - 1):
+                y = x.copy()
+                y[at] = bad
+                assert not flat.finite(device.array(y))
+
+
+def fill_and_copy(device):
+    flat = Flat(device)
+    for size in SIZES:
+        x = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+        y = flat.zero_vector(size, np.float32)
+        assert device.host(y).tolist() == [0] * size
+        flat.copy(y, device.array(x))
+        np.testing.assert_array_equal(device.host(y), x)
+        flat.fill(y, 0.1)
+        np.testing.assert_array_equal(device.host(y), np.full(size, 0.1, np.float32))

@@ -1,0 +1,23 @@
+"""Bugs planted in the flat vector's kernels."""
+
+import check_flat
+from mutation import Mutant
+
+
+def planted(name, old, new, check, **kwargs):
+    return Mutant(name, "flat.cu", old, new, check, **kwargs)
+
+
+MUTANTS = [
+    planted("adam loses the tail", "packs * PACK + first", "(n + PACK - 1) / PACK * PACK + first", check_flat.adam),
+    planted("adam reads a pack too many", ") ? n / PACK : 0", ") ? n / PACK + 1 : 0", check_flat.adam),
+    planted("adam forgets an alignment", "in_packs(theta) && in_packs(g) && ", "true || ", check_flat.adam),
+    planted("adam leaves out the root", "sqrt(v) * root + eps", "sqrt(v) + eps", check_flat.adam),
+    planted("adam starts at t = 0", "t[0] + 1;", "t[0];", check_flat.adam_counted),
+    planted("momentum is Nesterov's", "nesterov ?", "1 ?", check_flat.momentum),
+    planted("rmsprop steps before v", "rest * (g[i] * g[i])", "rest * g[i]", check_flat.rmsprop),
+    planted("infinities pass", "!isfinite(x[i])", "isnan(x[i])", check_flat.finite),
+    planted("only the first numbers are seen", "bad |= !isfinite", "bad = !isfinite", check_flat.finite),
+    planted("copy misses the last", "i < n; i += threads_of_grid()) to[i]", "i < n - 1; i += threads_of_grid()) to[i]",
+            check_flat.fill_and_copy),
+]  # fmt: skip

@@ -1,0 +1,55 @@
+"""Every kernel file compiles for the GPU (sm_90, no GPU needed), and its kernels keep within the machine."""
+
+import pytest
+from emulated import KERNELS, NEEDS_NVRTC
+
+from minigan.ops.cuda import source
+from minigan.ops.cuda.compiler import compile_source
+from minigan.ops.cuda.source import KernelError
+
+pytestmark = NEEDS_NVRTC
+
+FILES = [(path.stem, path.parent) for folder in (source.KERNELS, KERNELS) for path in sorted(folder.glob("*.cu"))]
+ONLY_FLOAT: set[str] = set()
+"""Files for tensor cores, whose memory is float32."""
+REGISTERS: dict[tuple[str, str], int] = {}
+"""(file, kernel) -> the most registers a thread, where it is not 128."""
+
+
+VARIANTS = [
+    pytest.param(file, folder, real, id=f"{file}-{real}")
+    for file, folder in FILES
+    for real in (["float"] if file in ONLY_FLOAT else ["float", "double"])
+]
+
+
+@pytest.mark.parametrize(("file", "folder", "real"), VARIANTS)
+def test_no_spill_no_stack_and_few_registers(file, folder, real):
+    found = source.read(file, (folder, source.KERNELS))
+    cubin = compile_source(found, {"REAL": real})
+    assert cubin.path.read_bytes()[:4] == b"\x7fELF"
+    assert "warning" not in cubin.log, cubin.log
+    assert set(cubin.resources) == set(found.kernels)
+    for name, used in cubin.resources.items():
+        assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0), (name, used)
+        assert used.registers <= REGISTERS.get((file, name), 128), (name, used)
+        assert used.registers * (found.kernels[name].threads or 1024) <= 65536, (name, used)
+        assert used.shared <= 48 * 1024, (name, used)
+
+
+def test_a_stack_frame_shows_in_the_report(tmp_path):
+    text = """#include "minigan.cuh"
+    extern "C" __global__ void __launch_bounds__(256) indexed(real* x, int n) {
+      real kept[40];
+      for (int i = 0; i < 40; i++) kept[i * n % 40] = x[i];
+      x[n] = kept[n % 40];
+    }"""
+    (tmp_path / "stacked.cu").write_text(text)
+    cubin = compile_source(source.read("stacked", (tmp_path, source.KERNELS)), {})
+    assert cubin.resources["indexed"].stack >= 160
+
+
+def test_what_nvrtc_refuses_is_an_error_with_its_line(tmp_path):
+    (tmp_path / "wrong.cu").write_text('#include "minigan.cuh"\nextern "C" __global__ void f(int n) {\n  oops;\n}\n')
+    with pytest.raises(KernelError, match=r"wrong\.cu\(3\): error: identifier \"oops\" is undefined"):
+        compile_source(source.read("wrong", (tmp_path, source.KERNELS)), {})
