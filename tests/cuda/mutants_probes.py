@@ -46,7 +46,8 @@ MUTANTS = [
         "barrier in a branch", BARRIER, "  if (warp != 2) __syncthreads();\n  if (warp == 0)", says="while 32 had ended"
     ),
     planted(
-        "two barriers for one", BARRIER, "  if (warp < 2) __syncthreads();\n  else\n    __syncthreads();\n  if (warp == 0)",
+        "two barriers for one", BARRIER,
+        "  if (warp < 2) __syncthreads();\n  else\n    __syncthreads();\n  if (warp == 0)",
         says="divergent __syncthreads",
     ),
     planted(
@@ -56,13 +57,19 @@ MUTANTS = [
     planted("shuffle of the wrong distance", "d = 16; d > 0; d /= 2) {", "d = 8; d > 0; d /= 2) {"),
     planted("shared memory off by one", "part[lane] : 0;", "part[lane + 1] : 0;"),
     planted("unwritten shared memory", "lane < warps ? part[lane] : 0;", "lane <= warps ? part[lane] : 0;"),
-    planted("read out of bounds", "i < n; i += threads_of_grid()) sum", "i <= n; i += threads_of_grid()) sum", says="-11"),
+    planted("read out of bounds", "i < n; i += threads_of", "i <= n; i += threads_of", says="-11"),
     planted("write out of bounds", "sums[blockIdx.x] = sum", "sums[blockIdx.x + 1] = sum", says="outside an array"),
-    planted("write before the array", "sums[blockIdx.x] = sum", "sums[(int)blockIdx.x - 1] = sum", says="outside an array"),
+    planted(
+        "write before the array", "sums[blockIdx.x] = sum", "sums[(int)blockIdx.x - 1] = sum", says="outside an array"
+    ),
     planted("write far out of bounds", "sums[blockIdx.x] = sum", "sums[blockIdx.x + 100000] = sum", says="-11"),
     planted("missing barrier, dynamic", "x[i];\n  __syncthreads();", "x[i];", reversed_parts),
-    planted("dynamic shared memory off its end", "part[threadIdx.x] = x[i]", "part[threadIdx.x + 1] = x[i]", reversed_parts,
-            says="-11"),
+    planted(
+        "dynamic shared memory off its end", "part[threadIdx.x] = x[i]", "part[threadIdx.x + 1] = x[i]", reversed_parts,
+        says="-11",
+    ),
     planted("read before the copy has come", "  cp_async_wait<1>();\n", "", through_copies),
-    planted("copy from where nothing is", "x + (i + 3 < n ? i : 0), i + 3 < n && ", "x + i, ", through_copies, says="-11"),
+    planted(
+        "copy from where nothing is", "x + (i + 3 < n ? i : 0), i + 3 < n && ", "x + i, ", through_copies, says="-11"
+    ),
 ]  # fmt: skip

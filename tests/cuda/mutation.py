@@ -70,6 +70,6 @@ def _run(check, folder, pipe):
             pipe.send(f"DOES NOT COMPILE {error}")
             return
         except (AssertionError, KernelError) as error:
-            pipe.send(f"{schedule}: {error}" or schedule)
+            pipe.send(f"{schedule}: {error}")
             return
     pipe.send("")

@@ -30,7 +30,7 @@ def test_updates(name, dtype, size, offset, steps):
 @pytest.mark.parametrize("name", check_flat.STEP)
 @pytest.mark.parametrize("dtype", check_flat.GATES)
 def test_numbers_are_rounded_as_the_cpu_rounds_them(name, dtype):
-    """The same bits, but for how many are kept within an expression (the kernels may fuse a multiplication and a sum)."""
+    """The same bits, but for the order of the operations within an expression."""
     host = check_flat.vectors(name, 1000, dtype)
     given = [device().array(v) for v in host]
     method, counter = ("momentum" if name == "nesterov" else name), ((3,) if name == "adam" else ())

@@ -86,7 +86,8 @@ def read_log(log: str) -> dict[str, Resources]:
         if frame is None or used is None:
             raise KernelError(f"the log of ptxas is not understood: {part}")
         shared = re.search(r"(\d+) bytes smem", part)
-        found[name] = Resources(int(used[1]), *map(int, frame.groups()), int(shared[1]) if shared else 0)
+        stack, stores, loads = map(int, frame.groups())
+        found[name] = Resources(int(used[1]), stack, stores, loads, int(shared[1]) if shared else 0)
     return found
 
 

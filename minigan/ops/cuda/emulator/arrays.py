@@ -14,7 +14,7 @@ import numpy as np
 _MIXED = "a NumPy array among arrays of the emulated CUDA device; accepted: device.array(host) first, or x.get()"
 
 
-class ndarray:  # noqa: N801  (the name that an array module has)
+class ndarray:
     """An array of the emulated device."""
 
     __slots__ = ("_host",)
@@ -64,7 +64,12 @@ class ndarray:  # noqa: N801  (the name that an array module has)
         return self._host.__array_interface__["data"][0]
 
     @property
-    def T(self) -> "ndarray":  # noqa: N802
+    def nbytes(self) -> int:
+        """How many bytes the numbers take."""
+        return self._host.nbytes
+
+    @property
+    def T(self) -> "ndarray":
         """The axes in reverse order."""
         return _wrap(self._host.T)
 
@@ -162,12 +167,15 @@ def _property(name: str) -> property:
     return property(lambda self: getattr(self._host, name), doc=f"`numpy.ndarray.{name}`.")
 
 
-_METHODS = (
-    "all any argmax argmin argsort astype clip copy cumsum dot fill flatten item max mean min nonzero prod ravel "
-    "repeat reshape round squeeze std sum swapaxes take tolist trace transpose var view"
-).split()
-_BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
-_COMPARISONS = "lt le eq ne gt ge".split()
+_METHODS = [
+    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "copy", "cumsum", "dot", "fill", "flatten", "item",
+    "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum", "swapaxes",
+    "take", "tolist", "trace", "transpose", "var", "view",
+]  # fmt: skip
+_BINARY = [
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift",
+]  # fmt: skip
+_COMPARISONS = ["lt", "le", "eq", "ne", "gt", "ge"]
 for _name in [*_METHODS, *(f"__{op}__" for op in ("neg", "pos", "abs", "invert"))]:
     setattr(ndarray, _name, _method(_name))
 for _name in [
@@ -178,7 +186,7 @@ for _name in [
     setattr(ndarray, _name, _method(_name))
 for _name in _BINARY:
     setattr(ndarray, f"__i{_name}__", _in_place(_name))
-for _name in ("ndim", "size", "itemsize", "nbytes", "strides"):
+for _name in ("ndim", "size", "itemsize", "strides"):
     setattr(ndarray, _name, _property(_name))
 
 

@@ -3,8 +3,6 @@
 import ctypes
 import mmap
 
-import numpy as np
-
 from minigan.ops.cuda.emulator.arrays import ndarray
 from minigan.ops.cuda.source import KernelError
 
@@ -68,6 +66,6 @@ class _Region:
         first, n = self._base + PAGE, self.end - self.start
         around = ((first, self.copy - first), (self.copy + n, first + self._used - self.copy - n))
         for address, length in around:
-            if (np.frombuffer((ctypes.c_ubyte * length).from_address(address), np.uint8) != POISON).any():
+            if ctypes.string_at(address, length).strip(bytes([POISON])):
                 raise KernelError(f"{where}: wrote outside an array of {n} bytes")
         ctypes.memmove(self.start, self.copy, n)
