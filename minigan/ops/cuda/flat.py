@@ -16,15 +16,24 @@ REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
 class Flat:
-    """The updates of `minigan.ops.reference`, in place on vectors (P,) of the device."""
+    """The updates of `minigan.ops.reference`, in place on vectors (P,) of the device.
+
+    clocks    while a graph is captured: what counts t on the device, by the id of the first moment's vector
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.clocks: dict[int, Any] | None = None
 
     def adam(
         self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
     ) -> None:
-        """`reference.adam`."""
+        """`reference.adam`; within a graph at the t that the device counts."""
+        if self.clocks is not None:
+            clock = self.clocks[id(m)]
+            self.count(clock.now, clock.moving, lr=lr, beta1=beta1, beta2=beta2)
+            self.adam_counted(theta, g, m, v, clock.moving, beta1=beta1, beta2=beta2, eps=eps)
+            return
         numbers = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**t), eps)
         self._launch("adam", theta, (theta, self._as(theta, g), m, v), *numbers)
 

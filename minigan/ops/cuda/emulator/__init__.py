@@ -4,7 +4,7 @@ What it is for: to test kernels, and the Python that launches them, where there 
 """
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from minigan._names import unknown
 from minigan.ops.cuda.device import Device, Triple
 from minigan.ops.cuda.emulator import arrays, build
 from minigan.ops.cuda.emulator.guard import Guard
+from minigan.ops.cuda.emulator.recording import Recording
 from minigan.ops.cuda.source import Kernel, KernelError, Source
 
 SCHEDULES = ("forward", "reverse", "random")
@@ -51,6 +52,10 @@ class EmulatedDevice(Device):
     def _build(self, found: Source, defines: Mapping[str, Any]) -> ctypes.CDLL:
         return build.build(found, defines)
 
+    def recording(self) -> Recording:
+        """Return what records a graph."""
+        return Recording(arrays)
+
     def _run(
         self,
         where: str,
@@ -60,6 +65,21 @@ class EmulatedDevice(Device):
         block: Triple,
         values: list[Any],
         shared: int,
+    ) -> None:
+        def job() -> None:
+            self._run_now(where, program, entry, grid, block, values, shared)
+
+        self._do(job, *(value for value in values if isinstance(value, arrays.ndarray)))
+
+    @staticmethod
+    def _do(job: Callable[[], None], *used: arrays.ndarray) -> None:
+        if arrays.recorder is None:
+            job()
+        else:
+            arrays.recorder.run(job, [array._host for array in used])
+
+    def _run_now(
+        self, where: str, program: ctypes.CDLL, entry: Kernel, grid: Triple, block: Triple, values: list[Any], shared: int
     ) -> None:
         if not 0 <= shared <= MOST_SHARED:
             raise KernelError(f"{where}: {shared} bytes of shared memory; accepted: at most {MOST_SHARED}")
@@ -87,11 +107,15 @@ class EmulatedDevice(Device):
     def _gemm(
         self, a: Any, b: Any, out: Any, transpose_a: bool, transpose_b: bool, alpha: float, beta: float, precision: str
     ) -> None:
-        left, right = (_rounded(matrix._host, precision) for matrix in (a, b))
-        product = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
         real = out.dtype.type
         into = out._host
-        into[...] = real(alpha) * product + (real(beta) * into if beta else 0)
+
+        def job() -> None:
+            left, right = (_rounded(matrix._host, precision) for matrix in (a, b))
+            product = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
+            into[...] = real(alpha) * product + (real(beta) * into if beta else 0)
+
+        self._do(job, a, b, out)
 
 
 def _rounded(x: np.ndarray, precision: str) -> np.ndarray:

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+recorder: Any = None
+"""Where a graph is being captured, what records it (`minigan.ops.cuda.emulator.recording`)."""
+
 _MIXED = "a NumPy array among arrays of the emulated CUDA device; accepted: device.array(host) first, or x.get()"
 
 
@@ -24,12 +27,14 @@ class ndarray:
 
     def get(self) -> np.ndarray:
         """Return a copy on the host."""
+        _waits("get")
         return self._host.copy()
 
     def set(self, host: np.ndarray) -> None:
         """Copy a host array of the same shape and dtype into this one."""
         if not isinstance(host, np.ndarray) or host.shape != self.shape or host.dtype != self.dtype:
             raise TypeError(f"set takes a NumPy array of shape {self.shape} and dtype {self.dtype}")
+        _waits("set")
         self._host[...] = host
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
@@ -85,28 +90,33 @@ class ndarray:
         return (_wrap(part) for part in self._host)
 
     def __bool__(self) -> bool:
+        _waits("bool")
         return bool(self._host)
 
     def __int__(self) -> int:
+        _waits("int")
         return int(self._host)
 
     def __float__(self) -> float:
+        _waits("float")
         return float(self._host)
 
     def __index__(self) -> int:
+        _waits("index")
         return operator.index(self._host)
 
     def __format__(self, spec: str) -> str:
+        _waits("format")
         return format(self._host if not spec else self._host.item(), spec)
 
     def __repr__(self) -> str:
         return repr(self._host)
 
     def __getitem__(self, key: Any) -> Any:
-        return _wrap(self._host[_unwrap(key)])
+        return _apply(operator.getitem, (self, key), {})
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._host[_unwrap(key)] = _unwrap(value)
+        _apply(operator.setitem, (self, key, value), {})
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -136,14 +146,23 @@ def _unwrap(value: Any) -> Any:
 def _apply(function: Callable, args: Any, kwargs: Any) -> Any:
     """Call NumPy's function; an `out` that was given is returned as it is."""
     out = kwargs.get("out")
-    found = function(*map(_unwrap, args), **{name: _unwrap(value) for name, value in kwargs.items()})
+    given, named = tuple(map(_unwrap, args)), {name: _unwrap(value) for name, value in kwargs.items()}
+    found = recorder.apply(function, given, named, _wrap) if recorder else _wrap(function(*given, **named))
     if out is None:
-        return _wrap(found)
+        return found
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
+
+
+def _waits(what: str) -> None:
+    """What the host waits for, or gives, cannot be part of a graph."""
+    if recorder is not None:
+        recorder.refuse(what)
 
 
 def _method(name: str) -> Callable:
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        if name in _WAITING:
+            _waits(name)
         return _apply(getattr(self._host, name), args, kwargs)
 
     method.__name__ = name
@@ -157,7 +176,7 @@ def _in_place(name: str) -> Callable:
     def method(self: ndarray, other: Any) -> ndarray:
         if not isinstance(other, (ndarray, int, float, complex, np.generic)):
             raise TypeError(_MIXED if isinstance(other, np.ndarray) else f"unsupported operand {type(other).__name__}")
-        function(self._host, _unwrap(other))
+        _apply(function, (self, other), {})
         return self
 
     return method
@@ -172,6 +191,7 @@ _METHODS = [
     "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum", "swapaxes",
     "take", "tolist", "trace", "transpose", "var", "view",
 ]  # fmt: skip
+_WAITING = ("item", "nonzero", "tolist")
 _BINARY = [
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift",
 ]  # fmt: skip
@@ -196,13 +216,17 @@ for _name in ("ndim", "size", "itemsize", "strides"):
 def asarray(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
     """Return a device array: the same one, where that fits, or a copy of host numbers."""
     if isinstance(value, ndarray):
-        return _wrap(np.asarray(value._host, dtype, **kwargs)) if dtype is not None or kwargs else value
+        return _apply(np.asarray, (value, dtype), kwargs) if dtype is not None or kwargs else value
     return array(value, dtype, **kwargs)
 
 
 def array(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
     """Return a new device array of a device array's or the host's numbers."""
     host = value._host if isinstance(value, ndarray) else value
+    if not isinstance(value, ndarray):
+        _waits("array")
+    elif recorder is not None:
+        return recorder.apply(np.array, (host, dtype), kwargs, _wrap)
     if not isinstance(value, (ndarray, np.ndarray)) and isinstance(value, (list, tuple)):
         host = [v._host if isinstance(v, ndarray) else v for v in value]
     return _wrap(np.array(host, dtype, **kwargs))

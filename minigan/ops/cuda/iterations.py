@@ -1,0 +1,314 @@
+"""Whole iterations of a GAN as graphs: played once step by step, captured the second time, replayed from then on.
+
+The graph repeats launches; what differs from iteration to iteration is drawn and counted as ever, and given to it:
+
+    batches    that the host draws (a data set, noise) go into arrays that the graph reads; batches that are made on
+               the device are made within the graph
+    dropout    keys are drawn from the GAN's stream, in the order of the layers, into an array: a kernel of the graph
+               has the number of a key in place of the key
+    Adam       t is counted on the device (`flat.cu`), and set where the optimizer's own has moved otherwise
+
+So a captured run is the same run: the same draws in the same order, and a checkpoint of it resumes either way.  An
+iteration that cannot be captured is said (CaptureWarning) and played step by step.
+"""
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minigan.ops.cuda.graph import Captured, CaptureError, capture
+from minigan.ops.protocol import Array
+
+Draw = Callable[[], Any]
+Order = Callable[..., Any]
+KEYS = "dropout"
+UNTIL = 3
+"""Captures of one GAN that were given up, because something had changed, until no more is tried."""
+
+
+class CaptureWarning(RuntimeWarning):
+    """An iteration that is played step by step, since no graph could be made of it."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One draw of an iteration: of which source, and an array's shape and dtype (None: made on the device)."""
+
+    source: str
+    shape: tuple[int, ...]
+    dtype: Any = None
+
+
+class Iterations:
+    """``play(order, gan, real, noise, ...)`` is ``order(gan, real, noise, ...)``, as a graph where that can be."""
+
+    def __init__(self, ops: Any, *, enabled: bool = True) -> None:
+        self.ops, self.enabled = ops, enabled
+        self._of: dict[int, tuple[weakref.ref[Any], _Iteration]] = {}
+
+    def play(self, order: Order, gan: Any, real: Draw, noise: Draw, **counts: int) -> Any:
+        """Return what `order` returns; its arrays are the graph's, which the next iteration overwrites."""
+        draws = {"real": self._moved(real), "noise": self._moved(noise)}
+        if not self.enabled:
+            return order(gan, draws["real"], draws["noise"], **counts)
+        return self._find(gan).play(order, gan, {"real": real, "noise": noise}, counts)
+
+    def _find(self, gan: Any) -> "_Iteration":
+        known, iteration = self._of.get(id(gan), (None, None))
+        if known is None or known() is not gan:
+            iteration = _Iteration(self)
+            self._of = {key: pair for key, pair in self._of.items() if pair[0]() is not None}
+            self._of[id(gan)] = weakref.ref(gan), iteration
+        assert iteration is not None  # noqa: S101
+        return iteration
+
+    def _moved(self, draw: Draw) -> Draw:
+        """The draws of the host, on the device."""
+
+        def moved() -> Any:
+            x = draw()
+            return self.ops.device.array(x) if isinstance(x, np.ndarray) else x
+
+        return moved
+
+
+class _Iteration:
+    """The graph of one GAN, and what is given to it."""
+
+    def __init__(self, whole: Iterations) -> None:
+        self.ops, self.device = whole.ops, whole.ops.device
+        self._moved = whole._moved
+        self.events: list[Event] | None = None
+        self.captured: Captured | None = None
+        self._same: tuple[Any, ...] = ()
+        self._given_up = 0
+        self.refused = False
+
+    def play(self, order: Order, gan: Any, draws: dict[str, Draw], counts: dict[str, int]) -> Any:
+        """Step by step, captured, or replayed."""
+        same = (order, tuple(counts.items()), *_same(gan))
+        if self.captured is not None and not _are(same, self._same):  # a rate, an array, a rule is another
+            self._give_up("the GAN has changed")
+        self._same = same
+        if self.refused:
+            return order(gan, self._moved(draws["real"]), self._moved(draws["noise"]), **counts)
+        if self.events is None:
+            return self._watched(order, gan, draws, counts)
+        drawn = self._drawn(gan, draws)
+        if [event for event, _ in drawn] != self.events:
+            self._give_up("the draws have another shape")
+            return self._told(order, gan, drawn, draws, counts)
+        if self.captured is None:
+            try:
+                self._capture(order, gan, draws, counts)
+            except CaptureError as error:
+                self.refused = True
+                message = f"the iteration is played step by step, since it could not be captured: {error}"
+                warnings.warn(message, CaptureWarning, stacklevel=5)
+                return self._told(order, gan, drawn, draws, counts)
+        return self._replayed(gan, drawn)
+
+    def _give_up(self, why: str) -> None:
+        """Forget the graph; the next iteration is watched."""
+        self.captured = self.events = None
+        self._given_up += 1
+        if self._given_up >= UNTIL:
+            self.refused = True
+            message = f"iterations are played step by step: {self._given_up} graphs were given up, the last as {why}"
+            warnings.warn(message, CaptureWarning, stacklevel=6)
+
+    # --- step by step -----------------------------------------------------------------------------
+
+    def _watched(self, order: Order, gan: Any, draws: dict[str, Draw], counts: dict[str, int]) -> Any:
+        """Play, and note the draws in their order."""
+        events: list[Event] = []
+
+        def watched(source: str) -> Draw:
+            def draw() -> Any:
+                x = draws[source]()
+                events.append(_event(source, x))
+                return self.device.array(x) if isinstance(x, np.ndarray) else x
+
+            return draw
+
+        gan = _with_keys(gan, _Keys(lambda shape: _noted(events, shape, _keys(gan.rng, shape))))
+        found = order(gan, watched("real"), watched("noise"), **counts)
+        self.events = events
+        return found
+
+    def _told(
+        self, order: Order, gan: Any, drawn: list[tuple[Event, Any]], draws: dict[str, Draw], counts: dict[str, int]
+    ) -> Any:
+        """Play with what was drawn already."""
+        left = {source: iter([x for event, x in drawn if event.source == source]) for source in ("real", "noise", KEYS)}
+
+        def told(source: str) -> Draw:
+            def draw() -> Any:
+                x = next(left[source], None)
+                return self._moved(draws[source])() if x is None else self._moved(lambda: x)()
+
+            return draw
+
+        rng = gan.rng
+        gan = _with_keys(gan, _Keys(lambda shape: _next(left[KEYS], lambda: _keys(rng, shape))))
+        return order(gan, told("real"), told("noise"), **counts)
+
+    # --- as a graph -------------------------------------------------------------------------------
+
+    def _drawn(self, gan: Any, draws: dict[str, Draw]) -> list[tuple[Event, Any]]:
+        """Draw what the host draws in an iteration, in its order."""
+        assert self.events is not None  # noqa: S101
+        found: list[tuple[Event, Any]] = []
+        for event in self.events:
+            if event.source == KEYS:
+                found.append((event, _keys(gan.rng, event.shape)))
+            elif event.dtype is None:
+                found.append((event, None))
+            else:
+                x = draws[event.source]()
+                found.append((_event(event.source, x), x))
+        return found
+
+    def _capture(self, order: Order, gan: Any, draws: dict[str, Draw], counts: dict[str, int]) -> None:
+        assert self.events is not None  # noqa: S101
+        _require_no_schedule(gan)
+        xp = self.device.xp
+        self._batches = [xp.empty(e.shape, dtype=e.dtype) for e in self.events if e.dtype is not None]
+        numbers = [int(np.prod(event.shape)) for event in self.events if event.source == KEYS]
+        self._key_array = xp.zeros(max(1, sum(numbers)), dtype=np.uint64)
+        self._clocks = {name: _Clock(self.device, optimizer) for name, optimizer in _optimizers(gan)}
+        ready = {
+            source: iter([x for e, x in zip(self._hosts(), self._batches, strict=True) if e.source == source])
+            for source in ("real", "noise")
+        }
+        numbered = iter(range(self._key_array.size))
+
+        def given(source: str) -> Draw:
+            def draw() -> Any:
+                x = next(ready[source], None)
+                return draws[source]() if x is None else x
+
+            return draw
+
+        def keys(shape: tuple[int, ...]) -> Array:
+            count = int(np.prod(shape))
+            return np.array([next(numbered) for _ in range(count)], np.uint64).reshape(shape)
+
+        before = {name: optimizer.t for name, optimizer in _optimizers(gan)}
+        twin = _with_keys(gan, _Keys(keys))
+        self.ops.rows.keys, self.ops.flat.clocks = self._key_array, {c.of: c for c in self._clocks.values()}
+        try:
+            captured = capture(self.device, lambda: order(twin, given("real"), given("noise"), **counts))
+        finally:
+            self.ops.rows.keys = self.ops.flat.clocks = None
+            self._steps = {name: optimizer.t - before[name] for name, optimizer in _optimizers(gan)}
+            for name, optimizer in _optimizers(gan):
+                optimizer.t = before[name]
+        self.captured = captured
+
+    def _hosts(self) -> list[Event]:
+        assert self.events is not None  # noqa: S101
+        return [event for event in self.events if event.dtype is not None]
+
+    def _replayed(self, gan: Any, drawn: list[tuple[Event, Any]]) -> Any:
+        """Give the graph its batches, keys and times, and launch it."""
+        assert self.captured is not None  # noqa: S101
+        batches = [x for event, x in drawn if event.dtype is not None]
+        for target, x in zip(self._batches, batches, strict=True):
+            target.set(np.ascontiguousarray(x))
+        keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS]
+        if keys:
+            self._key_array.set(np.concatenate(keys))
+        for name, optimizer in _optimizers(gan):
+            self._clocks[name].require(optimizer.t)
+        found = self.captured.replay()
+        for name, optimizer in _optimizers(gan):
+            optimizer.t += self._steps[name]
+            self._clocks[name].t = optimizer.t
+        gan.G.touch()
+        gan.D.touch()
+        return found
+
+
+class _Clock:
+    """An optimizer's t on the device: `t` is what the host knows of it."""
+
+    def __init__(self, device: Any, optimizer: Any) -> None:
+        self.of = id(optimizer.state.get("m"))
+        self.t = optimizer.t
+        self.now = device.array(np.array([self.t], np.int64))
+        self.moving = device.xp.zeros(2, dtype=np.float64)
+
+    def require(self, t: int) -> None:
+        """Set it where the optimizer has made steps outside the graph, or has gone back to a checkpoint."""
+        if self.t != t:
+            self.now.set(np.array([t], np.int64))
+            self.t = t
+
+
+class _Keys:
+    """What a network takes for its random stream: `integers`, of whole keys of 64 bits."""
+
+    def __init__(self, draw: Callable[[tuple[int, ...]], Array]) -> None:
+        self._draw = draw
+
+    def integers(self, high: int, size: Any = None, dtype: Any = np.uint64) -> Any:
+        """Keys of that shape; without `size` one."""
+        if high != 2**64 or dtype is not np.uint64:
+            raise CaptureError(f"integers({high}, dtype={dtype}) of the GAN's stream; accepted: keys of 64 bits")
+        keys = self._draw(() if size is None else tuple(np.atleast_1d(size).tolist()))
+        return keys[()] if size is None else keys
+
+
+def _keys(rng: Any, shape: tuple[int, ...]) -> Array:
+    return np.asarray(rng.integers(2**64, size=shape or None, dtype=np.uint64))
+
+
+def _with_keys(gan: Any, keys: _Keys) -> Any:
+    return gan if gan.rng is None else replace(gan, rng=keys)
+
+
+def _noted(events: list[Event], shape: tuple[int, ...], keys: Array) -> Array:
+    events.append(Event(KEYS, shape))
+    return keys
+
+
+def _next(values: Iterator[Any], otherwise: Draw) -> Any:
+    found = next(values, None)
+    return otherwise() if found is None else found
+
+
+def _event(source: str, x: Any) -> Event:
+    return Event(source, x.shape, x.dtype if isinstance(x, np.ndarray) else None)
+
+
+def _optimizers(gan: Any) -> list[tuple[str, Any]]:
+    return [("optimizer_G", gan.optimizer_G), ("optimizer_D", gan.optimizer_D)]
+
+
+def _require_no_schedule(gan: Any) -> None:
+    for name, optimizer in _optimizers(gan):
+        for what, value in vars(optimizer).items():
+            if callable(value):
+                raise CaptureError(f"{what} of {name} is a schedule, a function of the host")
+
+
+def _same(gan: Any) -> tuple[Any, ...]:
+    """What a graph was made of beside the numbers in its arrays."""
+    found: list[Any] = [gan.through, gan.fakes, gan.judge, gan.objective, gan.rng]
+    for net, (_, optimizer) in zip((gan.G, gan.D), _optimizers(gan), strict=True):
+        found += [net.theta, *net.state.values()]
+        found += [value for name, value in vars(optimizer).items() if name not in ("t", "state")]
+        found += optimizer.state.values()
+    return tuple(found)
+
+
+def _are(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether both hold the same objects, or equal numbers."""
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, (int, float, tuple)) and a == b) for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,41 @@
+"""Capture on a GPU: what is launched on a stream becomes a graph (CUDA's stream capture).
+
+All of the backend's work is on one stream of its own, `device.stream`, which does not wait for the default stream: so
+what is captured, launched or done step by step keeps its order.  Arrays that are made while capturing lie in a memory
+pool that belongs to the graph: nobody else is given their memory as long as the graph is there.
+"""
+
+from typing import Any
+
+
+class StreamRecording:
+    """``with StreamRecording(stream) as recording: step()``, and then ``recording.launch()``."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._graph = stream, None
+
+    def __enter__(self) -> "StreamRecording":
+        import cupy
+
+        self._pool = cupy.cuda.MemoryPool()
+        self._allocator = cupy.cuda.using_allocator(self._pool.malloc)
+        self._stream.__enter__()
+        self._allocator.__enter__()
+        self._stream.begin_capture()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self._graph = self._stream.end_capture()  # raises where an operation has ended the capture
+        except Exception:
+            if error is None:
+                raise
+        finally:
+            self._allocator.__exit__(kind, error, trace)
+            self._stream.__exit__(kind, error, trace)
+        if error is None:
+            self._graph.upload(self._stream)
+
+    def launch(self) -> None:
+        """Launch the graph on the stream."""
+        self._graph.launch(self._stream)
