@@ -293,7 +293,7 @@ def _optimizers(gan: Any) -> list[tuple[str, Any]]:
 def _require_no_schedule(gan: Any) -> None:
     for name, optimizer in _optimizers(gan):
         for what, value in vars(optimizer).items():
-            if callable(value):
+            if callable(value) and value is not optimizer.net:
                 raise CaptureError(f"{what} of {name} is a schedule, a function of the host")
 
 
@@ -302,7 +302,7 @@ def _same(gan: Any) -> tuple[Any, ...]:
     found: list[Any] = [gan.through, gan.fakes, gan.judge, gan.objective, gan.rng]
     for net, (_, optimizer) in zip((gan.G, gan.D), _optimizers(gan), strict=True):
         found += [net.theta, *net.state.values()]
-        found += [value for name, value in vars(optimizer).items() if name not in ("t", "state")]
+        found += [value for name, value in vars(optimizer).items() if name not in ("t", "state", "net")]
         found += optimizer.state.values()
     return tuple(found)
 
