@@ -1,0 +1,120 @@
+#include "minigan.cuh"
+#include "tiles.cuh"
+#include "operands.cuh"
+
+// The three correlations as matrix products over patches that are never written: implicit GEMM.
+//
+//   correlate          y_npqo = b_o + sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco
+//   correlate_adjoint  x_nYXc = b_c + sum_ijo y_npqo W_ijco over the (i, p), (j, q) with s p + d i = Y + top, ...
+//   correlate_weights  dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo
+//
+// x (N, H, L, C)  L: the columns of pixels, since W is the weights   W (kh, kw, C, O)   y (N, h, w, O)   b or null.
+// A block makes one tile; the tiles of a row of tiles are neighbours in the grid, since they read the same patches.
+
+struct Tile {
+  int row, column;
+
+  __device__ __forceinline__ explicit Tile(int columns) {
+    const int across = (columns + TILE - 1) / TILE;
+    row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
+  }
+};
+
+// Columns `column` and the next of one row of the result.
+__device__ __forceinline__ void write_pair(float* row, const float* b, int column, int columns, float first,
+                                           float second) {
+  if (column >= columns) return;
+  if (b) first += b[column];
+  if (columns % 2 == 0) {
+    if (b) second += b[column + 1];
+    *reinterpret_cast<float2*>(row + column) = make_float2(first, second);
+    return;
+  }
+  row[column] = first;
+  if (column + 1 < columns) row[column + 1] = b ? second + b[column + 1] : second;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    correlate(const float* __restrict__ x, const float* __restrict__ W, const float* __restrict__ b,
+              float* __restrict__ y, int images, int H, int L, int C, int h, int w, int O, int kh, int kw, int sh,
+              int sw, int dh, int dw, int top, int left) {
+  const int rows = images * h * w, depth = kh * kw * C;
+  const Tile tile(O);
+  PixelRows A({x, H, L, C}, Axis::forward(kh, sh, dh, top), Axis::forward(kw, sw, dw, left), tile.row, rows, h, w);
+  MatrixRows B(W, O, tile.column, 0, depth);
+  Sums sums;
+  product(A, B, depth, sums);
+#pragma unroll
+  for (int i = 0; i < ROWS; i++) {
+    const int m = tile.row + row_of(i);
+    if (m >= rows) continue;
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++) {
+      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
+      write_pair(y + m * O, b, tile.column + column_of(j), O, pair[0], pair[1]);
+    }
+  }
+}
+
+// blockIdx.z: a phase of the stride's grid, the large pixels (Y, X) = phase + s (u, v).  They meet the same taps, so a
+// phase is a small correlation of stride 1, and no product with a zero is made.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    correlate_adjoint(const float* __restrict__ y, const float* __restrict__ W, const float* __restrict__ b,
+                      float* __restrict__ x, int images, int H, int L, int C, int h, int w, int O, int kh, int kw,
+                      int sh, int sw, int dh, int dw, int top, int left) {
+  const int Y = blockIdx.z / sw, X = blockIdx.z % sw;
+  const int height = (H - Y + sh - 1) / sh, width = (L - X + sw - 1) / sw, rows = images * height * width;
+  const Tile tile(C);
+  if (height <= 0 || width <= 0 || tile.row >= rows) return;
+  const Axis down = Axis::adjoint(kh, sh, dh, top, Y), over = Axis::adjoint(kw, sw, dw, left, X);
+  PixelRows A({y, h, w, O}, down, over, tile.row, rows, height, width);
+  TapColumns B(A, W, kw, C, tile.column);
+  Sums sums;
+  product(A, B, down.taps * over.taps * O, sums);
+#pragma unroll
+  for (int i = 0; i < ROWS; i++) {
+    const int m = tile.row + row_of(i);
+    if (m >= rows) continue;
+    const Digits pixel = Digits::of(m, width, height);
+    float* row = x + ((pixel.high * H + Y + sh * pixel.middle) * L + X + sw * pixel.low) * C;
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++) {
+      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
+      write_pair(row, b, tile.column + column_of(j), C, pair[0], pair[1]);
+    }
+  }
+}
+
+// blockIdx.z: a part of the pixels (n, p, q), `each` of them; its sum goes to parts (blockIdx.z, kh kw C, O).
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    correlate_weights(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int each,
+                      int images, int H, int L, int C, int h, int w, int O, int kh, int kw, int sh, int sw, int dh,
+                      int dw, int top, int left) {
+  const int rows = kh * kw * C, first = blockIdx.z * each, last = min(first + each, images * h * w);
+  const Tile tile(O);
+  PixelColumns A({x, H, L, C}, Axis::forward(kh, sh, dh, top), Axis::forward(kw, sw, dw, left), tile.row, first, last,
+                 h, w);
+  MatrixRows B(y, O, tile.column, first, last);
+  Sums sums;
+  product(A, B, last - first, sums);
+#pragma unroll
+  for (int i = 0; i < ROWS; i++) {
+    const int k = tile.row + row_of(i);
+    if (k >= rows) continue;
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++) {
+      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
+      write_pair(parts + (blockIdx.z * rows + k) * O, nullptr, tile.column + column_of(j), O, pair[0], pair[1]);
+    }
+  }
+}
+
+// dW = the sum of the parts, in their order: the same in every run.
+extern "C" __global__ void __launch_bounds__(256)
+    add_parts(const float* __restrict__ parts, float* __restrict__ dW, int count, int size) {
+  for (int t = blockIdx.x * blockDim.x + threadIdx.x; t < size; t += gridDim.x * blockDim.x) {
+    float sum = parts[t];
+    for (int part = 1; part < count; part++) sum += parts[part * size + t];
+    dW[t] = sum;
+  }
+}

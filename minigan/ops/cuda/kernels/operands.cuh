@@ -1,0 +1,206 @@
+#pragma once
+
+// The operands of the three correlations as matrices, read where they lie; each `load` takes the next DEPTH values of
+// the reduction.  What is outside of an image or a matrix is zero.
+
+// A number in a mixed radix, counted up without a division: (channel, tap across, tap down) or (column, row, image).
+struct Digits {
+  int low, middle, high;
+
+  __device__ __forceinline__ static Digits of(int n, int radix, int next) {
+    const int rest = n / radix;
+    return {n - rest * radix, rest % next, rest / next};
+  }
+  __device__ __forceinline__ void add(Digits more, int radix, int next) {
+    low += more.low, middle += more.middle, high += more.high;
+    if (low >= radix) low -= radix, middle++;
+    if (middle >= next) middle -= next, high++;
+  }
+};
+
+// One axis: pixel u of the result and tap t meet at pixel scale u + offset + step t of the image that is read; t is tap
+// first + every t of the kernel.
+struct Axis {
+  int taps, scale, offset, step, first, every;
+
+  // Large to small: all taps.
+  __device__ __forceinline__ static Axis forward(int k, int s, int d, int before) { return {k, s, -before, d, 0, 1}; }
+
+  // Small to large, for the large pixels Y = phase + s u.  Tap i meets them where s p + d i = Y + before: with
+  // g = gcd(s, d), every (s / g)th tap from the first one on, or none:
+  // p = u + (phase + before - d first) / s - (d / g) t.
+  __device__ __forceinline__ static Axis adjoint(int k, int s, int d, int before, int phase) {
+    int g = s;
+    for (int rest = d; rest;) {
+      const int next = g % rest;
+      g = rest, rest = next;
+    }
+    const int every = s / g;
+    int first = 0;
+    while (first < every && (phase + before - d * first) % s != 0) first++;
+    const int taps = first < every && first < k ? (k - first + every - 1) / every : 0;
+    return {taps, 1, (phase + before - d * first) / s, -(d / g), first, every};
+  }
+};
+
+// N images of H x L pixels of C channels.
+struct Images {
+  const float* of;
+  int H, L, C;
+
+  __device__ __forceinline__ bool inside(int row, int column) const {
+    return (unsigned)row < (unsigned)H && (unsigned)column < (unsigned)L;
+  }
+};
+
+// A_(nuv),(tt'c): the patches of the pixels (n, u, v), u < height and v < width, of the result; t' < over.taps.
+struct PixelRows : Along {
+  const Images x;
+  const Axis down, over;
+  const bool packs;
+  const int radix;
+  const Digits stage;
+  Digits k;
+  int top[PACKS], left[PACKS], start[PACKS];
+
+  __device__ __forceinline__ PixelRows(Images x, Axis down, Axis over, int row, int rows, int height, int width)
+      : x(x), down(down), over(over), packs(wide(x.of, x.C)), radix(max(over.taps, 1)),
+        stage(Digits::of(DEPTH, x.C, radix)), k(Digits::of(depth(), x.C, radix)) {
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) {
+      const int m = row + outer(r);
+      const Digits pixel = Digits::of(m, width, height);
+      const int first = down.scale * pixel.middle + down.offset;
+      left[r] = over.scale * pixel.low + over.offset;
+      start[r] = ((pixel.high * x.H + first) * x.L + left[r]) * x.C;
+      top[r] = m < rows ? first : NOWHERE;
+    }
+  }
+  __device__ __forceinline__ void load() {
+    if (packs) {
+      const int below = down.step * k.high, beside = over.step * k.middle, at = (below * x.L + beside) * x.C + k.low;
+#pragma unroll
+      for (int r = 0; r < PACKS; r++)
+        value[r] = load_pack(x.of + (start[r] + at), k.high < down.taps && x.inside(top[r] + below, left[r] + beside));
+    } else {
+      Digits one = k;
+#pragma unroll
+      for (int e = 0; e < 4; e++, one.add({1, 0, 0}, x.C, radix)) {
+        const int below = down.step * one.high, beside = over.step * one.middle;
+        const int at = (below * x.L + beside) * x.C + one.low;
+#pragma unroll
+        for (int r = 0; r < PACKS; r++) {
+          const bool valid = one.high < down.taps && x.inside(top[r] + below, left[r] + beside);
+          value[r].of[e] = valid ? x.of[start[r] + at] : 0.f;
+        }
+      }
+    }
+    k.add(stage, x.C, radix);
+  }
+};
+
+// B_(tt'o),c = W_ijco, where (i, j) is the kernel's tap that t and t' stand for.  It counts with A, whose reduction it
+// has: it is to be loaded first, since A's `load` counts on.
+struct TapColumns : Along {
+  const PixelRows& A;
+  const float* const W;
+  const int kw, C, channel;
+  const bool packs;
+
+  __device__ __forceinline__ TapColumns(const PixelRows& A, const float* W, int kw, int C, int column)
+      : A(A), W(W), kw(kw), C(C), channel(column + outer(0)), packs(wide(W, A.x.C)) {}
+
+  __device__ __forceinline__ const float* row_of_tap(Digits k) const {
+    const int i = A.down.first + A.down.every * k.high, j = A.over.first + A.over.every * k.middle;
+    return W + (((i * kw + j) * C + channel) * A.x.C + k.low);
+  }
+  __device__ __forceinline__ void load() {
+    if (packs) {
+      const float* from = row_of_tap(A.k);
+#pragma unroll
+      for (int r = 0; r < PACKS; r++)
+        value[r] = load_pack(from + r * PASS * A.x.C, A.k.high < A.down.taps && channel + r * PASS < C);
+    } else {
+      Digits one = A.k;
+#pragma unroll
+      for (int e = 0; e < 4; e++, one.add({1, 0, 0}, A.x.C, A.radix)) {
+        const float* from = row_of_tap(one);
+#pragma unroll
+        for (int r = 0; r < PACKS; r++)
+          value[r].of[e] = one.high < A.down.taps && channel + r * PASS < C ? from[r * PASS * A.x.C] : 0.f;
+      }
+    }
+  }
+};
+
+// A_(ijc),(npq): the patches of pixels m = (n, p, q) of the small images, first <= m < last, as columns.
+struct PixelColumns : Across {
+  const Images x;
+  const Axis down, over;
+  const int width, height, last;
+  const bool packs;
+  const Digits stage, k;
+  Digits pixel[PACKS];
+  int m;
+
+  __device__ __forceinline__ PixelColumns(Images x, Axis down, Axis over, int column, int first, int last, int height,
+                                          int width)
+      : x(x), down(down), over(over), width(width), height(height), last(last), packs(wide(x.of, x.C)),
+        stage(Digits::of(DEPTH, width, height)), k(Digits::of(column + outer(), x.C, over.taps)), m(first) {
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) pixel[r] = Digits::of(first + depth(r), width, height);
+  }
+  __device__ __forceinline__ const float* at(Digits k, Digits pixel, bool& valid) const {
+    const int row = down.scale * pixel.middle + down.offset + down.step * k.high;
+    const int column = over.scale * pixel.low + over.offset + over.step * k.middle;
+    valid = valid && k.high < down.taps && x.inside(row, column);
+    return x.of + (((pixel.high * x.H + row) * x.L + column) * x.C + k.low);
+  }
+  __device__ __forceinline__ void load() {
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) {
+      bool valid = m + depth(r) < last;
+      if (packs) {
+        const float* from = at(k, pixel[r], valid);
+        value[r] = load_pack(from, valid);
+      } else {
+        Digits one = k;
+#pragma unroll
+        for (int e = 0; e < 4; e++, one.add({1, 0, 0}, x.C, over.taps)) {
+          bool inside = valid;
+          const float* from = at(one, pixel[r], inside);
+          value[r].of[e] = inside ? *from : 0.f;
+        }
+      }
+      pixel[r].add(stage, width, height);
+    }
+    m += DEPTH;
+  }
+};
+
+// B_mo: rows m of a matrix, first <= m < last, and its columns from `column` on.
+struct MatrixRows : Across {
+  const float* const matrix;
+  const int columns, column, last;
+  const bool packs;
+  int m;
+
+  __device__ __forceinline__ MatrixRows(const float* matrix, int columns, int column, int first, int last)
+      : matrix(matrix), columns(columns), column(column + outer()), last(last), packs(wide(matrix, columns)),
+        m(first) {}
+
+  __device__ __forceinline__ void load() {
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) {
+      const int row = m + depth(r);
+      const float* from = matrix + (row * columns + column);
+      if (packs) {
+        value[r] = load_pack(from, row < last && column < columns);
+      } else {
+#pragma unroll
+        for (int e = 0; e < 4; e++) value[r].of[e] = row < last && column + e < columns ? from[e] : 0.f;
+      }
+    }
+    m += DEPTH;
+  }
+};

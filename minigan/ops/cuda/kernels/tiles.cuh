@@ -1,0 +1,196 @@
+#pragma once
+
+// A block's tile of a matrix product A B, TILE x TILE, whose operands are read where they lie (images, weights) and
+// staged in shared memory, DEPTH values of the reduction at a time, in two buffers: while one is multiplied, the next
+// values are on their way from memory to registers.
+//
+// PRECISION  0: fp32, 1: tf32, 2: bf16.  The operands are rounded once, on the way to shared memory, to words of 32
+// bits: one value, or in bf16 two neighbours of the reduction.  In words the fragments of both tensor-core
+// instructions lie alike, so that one body serves both.  Sums are fp32.
+
+#ifndef TILE
+#define TILE 128
+#endif
+#ifndef PRECISION
+#define PRECISION 0
+#endif
+
+constexpr int THREADS = TILE == 128 ? 256 : 128;
+constexpr int BLOCKS = TILE == 128 ? 2 : 4;                 // at a time on a multiprocessor: 128 registers a thread
+constexpr int WORDS = PRECISION == 1 ? 16 : 8;              // of the reduction, in a buffer
+constexpr int DEPTH = PRECISION == 2 ? 2 * WORDS : WORDS;   // values of the reduction
+constexpr int PACKS = TILE * DEPTH / 4 / THREADS;           // of 4 values, that a thread stages of an operand
+constexpr int BUFFER = TILE * (WORDS + 4);                  // words of an operand, with the gaps
+constexpr int ROWS = TILE / 16, PAIRS = 4;                  // of a thread's results: rows, and pairs of columns
+constexpr int NOWHERE = -(1 << 29);                         // a row from which no tap leads into the image
+
+__device__ __forceinline__ unsigned word_of(float x) {
+#if PRECISION == 0
+  return __float_as_uint(x);
+#else
+  return to_tf32(x);
+#endif
+}
+
+// Whether rows of n values can be read as packs of four.
+__device__ __forceinline__ bool wide(const float* p, int n) { return n % 4 == 0 && in_packs(p); }
+
+struct Four {
+  float of[4];
+};
+
+__device__ __forceinline__ Four load_pack(const float* p, bool valid) {
+  const float4 v = valid ? *reinterpret_cast<const float4*>(p) : make_float4(0.f, 0.f, 0.f, 0.f);
+  return {{v.x, v.y, v.z, v.w}};
+}
+
+// --- where the values of an operand go -----------------------------------------------------------------
+// STRIDE: 4 (8) words more than a power of two, so that the 32 words of a fragment lie in 32 banks.
+
+// Four neighbours of the reduction in a pack: buffer[outer][word].
+struct Along {
+  static constexpr int STRIDE = WORDS + 4, COLUMNS = DEPTH / 4, PASS = THREADS / COLUMNS;
+  Four value[PACKS];
+
+  __device__ __forceinline__ static int depth() { return threadIdx.x % COLUMNS * 4; }
+  __device__ __forceinline__ static int outer(int r) { return threadIdx.x / COLUMNS + r * PASS; }
+  __device__ __forceinline__ static unsigned word(const unsigned* buffer, int outer, int word) {
+    return buffer[outer * STRIDE + word];
+  }
+  __device__ __forceinline__ void store(unsigned* buffer) const {
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) {
+      const float* v = value[r].of;
+      unsigned* row = buffer + outer(r) * STRIDE;
+#if PRECISION == 2
+      *reinterpret_cast<uint2*>(row + depth() / 2) = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
+#else
+      *reinterpret_cast<uint4*>(row + depth()) = make_uint4(word_of(v[0]), word_of(v[1]), word_of(v[2]), word_of(v[3]));
+#endif
+    }
+  }
+};
+
+// Four neighbours across the reduction in a pack: buffer[word][outer].  In bf16 a thread has rows 2 k and 2 k + 1.
+struct Across {
+  static constexpr int STRIDE = TILE + 8, COLUMNS = TILE / 4, PASS = THREADS / COLUMNS;
+  Four value[PACKS];
+
+  __device__ __forceinline__ static int outer() { return threadIdx.x % COLUMNS * 4; }
+  __device__ __forceinline__ static int depth(int r) {
+    const int row = threadIdx.x / COLUMNS;
+    return PRECISION == 2 ? 2 * (row + r / 2 * PASS) + r % 2 : row + r * PASS;
+  }
+  __device__ __forceinline__ static unsigned word(const unsigned* buffer, int outer, int word) {
+    return buffer[word * STRIDE + outer];
+  }
+  __device__ __forceinline__ void store(unsigned* buffer) const {
+#if PRECISION == 2
+#pragma unroll
+    for (int r = 0; r < PACKS; r += 2) {
+      const float *v = value[r].of, *w = value[r + 1].of;
+      *reinterpret_cast<uint4*>(buffer + depth(r) / 2 * STRIDE + outer()) =
+          make_uint4(pack_bf16(v[0], w[0]), pack_bf16(v[1], w[1]), pack_bf16(v[2], w[2]), pack_bf16(v[3], w[3]));
+    }
+#else
+#pragma unroll
+    for (int r = 0; r < PACKS; r++) {
+      const float* v = value[r].of;
+      *reinterpret_cast<uint4*>(buffer + depth(r) * STRIDE + outer()) =
+          make_uint4(word_of(v[0]), word_of(v[1]), word_of(v[2]), word_of(v[3]));
+    }
+#endif
+  }
+};
+
+// --- a thread's results ---------------------------------------------------------------------------------
+// Row i, pair of columns j, column e of the pair: sum[i / 2][j][i % 2 * 2 + e], the order of mma's accumulators.
+
+struct Sums {
+  float of[ROWS / 2][PAIRS][4];
+};
+
+#if PRECISION == 0
+// 16 rows of threads; each thread has every 16th row and every (TILE / 4)th pair of columns.
+constexpr int SIDE = THREADS / 16;
+__device__ __forceinline__ int row_of(int i) { return threadIdx.x / SIDE + 16 * i; }
+__device__ __forceinline__ int column_of(int j) { return 2 * (threadIdx.x % SIDE + SIDE * j); }
+#else
+// Two warps down the tile; lane 4 g + t of a warp has rows g and g + 8 of each 16, columns 2 t and 2 t + 1 of each 8.
+__device__ __forceinline__ int row_of(int i) {
+  return threadIdx.x / 32 % 2 * (TILE / 2) + i / 2 * 16 + i % 2 * 8 + threadIdx.x % 32 / 4;
+}
+__device__ __forceinline__ int column_of(int j) { return threadIdx.x / 64 * (8 * PAIRS) + j * 8 + threadIdx.x % 4 * 2; }
+#endif
+
+template <class A, class B>
+__device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, Sums& sums) {
+#if PRECISION == 0
+#pragma unroll 2
+  for (int k = 0; k < WORDS; k++) {
+    float left[ROWS], right[PAIRS][2];
+#pragma unroll
+    for (int i = 0; i < ROWS; i++) left[i] = __uint_as_float(A::word(a, row_of(i), k));
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++)
+#pragma unroll
+      for (int e = 0; e < 2; e++) right[j][e] = __uint_as_float(B::word(b, column_of(j) + e, k));
+#pragma unroll
+    for (int i = 0; i < ROWS; i++)
+#pragma unroll
+      for (int j = 0; j < PAIRS; j++)
+#pragma unroll
+        for (int e = 0; e < 2; e++)
+          sums.of[i / 2][j][i % 2 * 2 + e] = fmaf(left[i], right[j][e], sums.of[i / 2][j][i % 2 * 2 + e]);
+  }
+#else
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+  for (int k = 0; k < WORDS; k += 8) {
+    unsigned right[PAIRS][2];
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++) {
+      const int column = column_of(j) - 2 * t + g;
+      right[j][0] = B::word(b, column, k + t), right[j][1] = B::word(b, column, k + t + 4);
+    }
+#pragma unroll
+    for (int i = 0; i < ROWS; i += 2) {
+      const unsigned left[4] = {A::word(a, row_of(i), k + t), A::word(a, row_of(i + 1), k + t),
+                                A::word(a, row_of(i), k + t + 4), A::word(a, row_of(i + 1), k + t + 4)};
+#pragma unroll
+      for (int j = 0; j < PAIRS; j++) {
+#if PRECISION == 1
+        MMA_TF32(sums.of[i / 2][j], left, right[j]);
+#else
+        MMA_BF16(sums.of[i / 2][j], left, right[j]);
+#endif
+      }
+    }
+  }
+#endif
+}
+
+// sums = the tile of A B over `depth` values of the reduction.  One barrier a stage: what is stored in stage s was last
+// read in stage s - 1, before the barrier.
+template <class A, class B>
+__device__ __forceinline__ void product(A& a, B& b, int depth, Sums& sums) {
+  __shared__ __align__(16) unsigned buffers[2][2][BUFFER];
+#pragma unroll
+  for (int i = 0; i < ROWS / 2; i++)
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++)
+#pragma unroll
+      for (int e = 0; e < 4; e++) sums.of[i][j][e] = 0.f;
+  const int stages = (depth + DEPTH - 1) / DEPTH;
+  if (stages == 0) return;
+  b.load(), a.load();
+  a.store(buffers[0][0]), b.store(buffers[0][1]);
+  __syncthreads();
+  for (int s = 0; s < stages; s++) {
+    const bool more = s + 1 < stages;
+    if (more) b.load(), a.load();
+    multiply<A, B>(buffers[s % 2][0], buffers[s % 2][1], sums);
+    if (more) a.store(buffers[(s + 1) % 2][0]), b.store(buffers[(s + 1) % 2][1]);
+    __syncthreads();
+  }
+}
