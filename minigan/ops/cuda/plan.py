@@ -102,6 +102,6 @@ def _tiles(
 
 
 def _parts(tile: int, depth: int, O: int, pixels: int, processors: int) -> int:
-    """Enough parts for two blocks on each processor, but none too short, and not too many sums to add."""
+    """As many as two blocks on each processor allow, but none too short, and not too many sums to add."""
     blocks = _up(depth, tile) * _up(O, tile) // tile**2
-    return max(1, min(-(-2 * processors // blocks), pixels // LEAST, PARTIAL // (4 * depth * O)))
+    return max(1, min(2 * processors // blocks, pixels // LEAST, PARTIAL // (4 * depth * O)))

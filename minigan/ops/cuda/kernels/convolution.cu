@@ -34,7 +34,7 @@ __device__ __forceinline__ void write_pair(float* row, const float* b, int colum
   if (column + 1 < columns) row[column + 1] = b ? second + b[column + 1] : second;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+extern "C" __global__ void __launch_bounds__(256, 2)
     correlate(const float* __restrict__ x, const float* __restrict__ W, const float* __restrict__ b,
               float* __restrict__ y, int images, int H, int L, int C, int h, int w, int O, int kh, int kw, int sh,
               int sw, int dh, int dw, int top, int left) {
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 
 // blockIdx.z: a phase of the stride's grid, the large pixels (Y, X) = phase + s (u, v).  They meet the same taps, so a
 // phase is a small correlation of stride 1, and no product with a zero is made.
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+extern "C" __global__ void __launch_bounds__(256, 2)
     correlate_adjoint(const float* __restrict__ y, const float* __restrict__ W, const float* __restrict__ b,
                       float* __restrict__ x, int images, int H, int L, int C, int h, int w, int O, int kh, int kw,
                       int sh, int sw, int dh, int dw, int top, int left) {
@@ -86,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 }
 
 // blockIdx.z: a part of the pixels (n, p, q), `each` of them; its sum goes to parts (blockIdx.z, kh kw C, O).
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+extern "C" __global__ void __launch_bounds__(256, 2)
     correlate_weights(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int each,
                       int images, int H, int L, int C, int h, int w, int O, int kh, int kw, int sh, int sw, int dh,
                       int dw, int top, int left) {

@@ -16,7 +16,6 @@
 #endif
 
 constexpr int THREADS = TILE == 128 ? 256 : 128;
-constexpr int BLOCKS = TILE == 128 ? 2 : 4;                 // at a time on a multiprocessor: 128 registers a thread
 constexpr int WORDS = PRECISION == 1 ? 16 : 8;              // of the reduction, in a buffer
 constexpr int DEPTH = PRECISION == 2 ? 2 * WORDS : WORDS;   // values of the reduction
 constexpr int PACKS = TILE * DEPTH / 4 / THREADS;           // of 4 values, that a thread stages of an operand

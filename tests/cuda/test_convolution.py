@@ -1,0 +1,359 @@
+"""Convolutions on the emulated device: against the definition, against scipy, exactly, and in every schedule."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from images import convolutions, transposes
+from scipy import signal
+
+from minigan.ops import reference
+from minigan.ops.cuda.convolution import Convolution
+from minigan.ops.cuda.emulator import SCHEDULES, EmulatedDevice
+from minigan.ops.cuda.patches import Patches, are_images
+from minigan.ops.cuda.plan import MOST_PHASES, Plan, choose
+from minigan.ops.cuda.tiles import Tiles
+from minigan.ops.geometry import Geometry, small_size
+
+RTOL = 1e-13
+OF_FLOAT = 2e-6  # sums of a few hundred float32 products, the operands exactly as they were rounded
+SEEDS = st.integers(0, 2**32 - 1)
+DEVICES = {schedule: EmulatedDevice(schedule=schedule, seed=3, guard=True) for schedule in SCHEDULES}
+ON_EACH_SCHEDULE = pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES)
+DEVICE = DEVICES["random"]
+TILES = [(tile, precision) for tile in (64, 128) for precision in ("fp32", "tf32", "bf16")]
+IN_EACH_TILE = pytest.mark.parametrize(("tile", "precision"), TILES)
+FEW = settings(max_examples=20)
+
+
+def geometry_of(large, kernel, stride=(1, 1), dilation=(1, 1), padding=((0, 0), (0, 0))):
+    axes = zip(large, kernel, stride, dilation, padding, strict=True)
+    small = tuple(small_size(n, k, stride=s, dilation=d, padding=p) for n, k, s, d, p in axes)
+    return Geometry(large, small, kernel, stride, dilation, padding)
+
+
+@st.composite
+def geometries(draw):
+    """Of a layer of either kind: each stride, dilation, side of the padding; the transposed one's may leave pixels."""
+    layer, shape = draw(convolutions() | transposes())
+
+    return layer.geometry(shape[:2])
+
+
+# No multiple of a tile among them but 128, with channels in packs of four and not; (geometry, N, C, O).
+SIZES = {
+    "odd": (geometry_of((9, 7), (3, 4), (2, 1), (1, 2), ((1, 2), (0, 3))), 2, 5, 7),
+    "dcgan": (geometry_of((8, 8), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1))), 9, 12, 20),
+    "five taps": (geometry_of((10, 6), (5, 5), (2, 2), (1, 1), ((1, 2), (2, 1))), 3, 3, 128),
+    "dilated": (geometry_of((11, 9), (3, 5), (3, 2), (2, 3), ((2, 0), (6, 6))), 2, 36, 70),
+    "steps over pixels": (geometry_of((5, 6), (2, 1), (3, 4)), 2, 4, 130),
+    "one pixel": (geometry_of((1, 1), (3, 3), padding=((1, 1), (1, 1))), 5, 8, 1),
+}
+ON_EACH_SIZE = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+
+
+def draws(rng, geometry, n, C, O, *, dtype="float64"):
+    """x, y, W and the two biases."""
+    shapes = (n, *geometry.large, C), (n, *geometry.small, O), (*geometry.kernel, C, O), (C,), (O,)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def rounded(a, precision):
+    """float64 of a float32's nearest tf32 (ties away from zero) or bf16 (ties to even)."""
+    if precision == "fp32":
+        return a.astype("float64")
+    fraction, exponent = np.frexp(a.astype("float64"))
+    bits = {"tf32": 11, "bf16": 8}[precision]
+    scaled = fraction * 2.0**bits
+    nearest = np.rint(scaled) if precision == "bf16" else np.trunc(scaled + np.copysign(0.5, scaled))
+    return nearest * 2.0 ** (exponent - bits)
+
+
+def close(got, want, rtol):
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got.get(), want, rtol=0, atol=rtol * np.abs(want).max(initial=1.0))
+
+
+def of_tiles(device, tile, precision, geometry, arrays, *, parts=1):
+    """y, x and dW by tiles."""
+    tiles = Tiles(device, precision)
+    x, y, W, bc, bo = map(device.array, arrays)
+    return (
+        tiles.correlate(x, W, geometry, bo, tile),
+        tiles.correlate_adjoint(y, W, geometry, bc, tile),
+        tiles.correlate_weights(x, y, geometry, tile, parts),
+    )
+
+
+def of_reference(geometry, arrays):
+    x, y, W, bc, bo = arrays
+    return (
+        reference.correlate(x, W, geometry, bo),
+        reference.correlate_adjoint(y, W, geometry, bc),
+        reference.correlate_weights(x, y, geometry),
+    )
+
+
+# --- over patches: every geometry, in double precision ----------------------------------------------
+
+
+@ON_EACH_SCHEDULE
+@FEW
+@given(geometries(), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.booleans(), SEEDS)
+def test_over_patches_it_is_the_definition(device, geometry, n, C, O, biased, seed):
+    x, y, W, bc, bo = draws(np.random.default_rng(seed), geometry, n, C, O)
+    bc, bo = (bc, bo) if biased else (None, None)
+    ops = Convolution(device)
+    X, Y, V = map(device.array, (x, y, W))
+    on_device = [None if b is None else device.array(b) for b in (bc, bo)]
+    close(ops.correlate(X, V, geometry, on_device[1]), reference.correlate(x, W, geometry, bo), RTOL)
+    close(ops.correlate_adjoint(Y, V, geometry, on_device[0]), reference.correlate_adjoint(y, W, geometry, bc), RTOL)
+    close(ops.correlate_weights(X, Y, geometry), reference.correlate_weights(x, y, geometry), RTOL)
+
+
+@ON_EACH_SIZE
+def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
+    geometry, n, C, O = size
+    arrays = draws(np.random.default_rng(0), geometry, n, C, O)
+    x, y, W, bc, bo = map(DEVICE.array, arrays)
+    taken = math.prod(geometry.small) * math.prod(geometry.kernel) * C * 8
+    whole = Patches(DEVICE)
+    for images in (1, 2):
+        few = Patches(DEVICE, workspace=images * taken)
+        assert few._parts(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
+        close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
+        close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
+        close(few.correlate_weights(x, y, geometry), whole.correlate_weights(x, y, geometry).get(), RTOL)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "same"),
+    [
+        (geometry_of((3, 4), (1, 1)), True),
+        (geometry_of((3, 4), (3, 4)), True),
+        (geometry_of((3, 4), (3, 4), (2, 5)), True),
+        (geometry_of((1, 1), (1, 1), (2, 2)), True),
+        (geometry_of((3, 4), (1, 1), (1, 2)), False),
+        (geometry_of((3, 4), (1, 4)), False),
+        (geometry_of((3, 4), (2, 2), (1, 1), (2, 3)), False),
+        (geometry_of((3, 4), (1, 1), padding=((0, 1), (0, 0))), False),
+    ],
+)
+def test_patches_that_are_the_images_are_not_taken(geometry, same):
+    assert are_images(geometry) == same
+    arrays = draws(np.random.default_rng(0), geometry, 2, 3, 5)
+    ops, (x, y, W, bc, bo) = Convolution(DEVICE), map(DEVICE.array, arrays)
+    got = (
+        ops.correlate(x, W, geometry, bo),
+        ops.correlate_adjoint(y, W, geometry, bc),
+        ops.correlate_weights(x, y, geometry),
+    )
+    for one, want in zip(got, of_reference(geometry, arrays), strict=True):
+        close(one, want, RTOL)
+
+
+# --- by tiles -----------------------------------------------------------------------------------------
+
+
+@ON_EACH_SCHEDULE
+@IN_EACH_TILE
+@ON_EACH_SIZE
+def test_tiles_are_the_definition_on_rounded_operands(device, tile, precision, size):
+    geometry, n, C, O = size
+    arrays = draws(np.random.default_rng(1), geometry, n, C, O, dtype="float32")
+    exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
+    for got, want in zip(
+        of_tiles(device, tile, precision, geometry, arrays), of_reference(geometry, exact), strict=True
+    ):
+        assert got.dtype == np.float32
+        close(got, want, OF_FLOAT)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@FEW
+@given(geometries(), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), SEEDS)
+def test_tiles_take_every_geometry(precision, geometry, n, C, O, seed):
+    arrays = draws(np.random.default_rng(seed), geometry, n, C, O, dtype="float32")
+    exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
+    for got, want in zip(of_tiles(DEVICE, 64, precision, geometry, arrays), of_reference(geometry, exact), strict=True):
+        close(got, want, OF_FLOAT)
+
+
+@IN_EACH_TILE
+def test_every_schedule_gives_the_same_bits(tile, precision):
+    geometry, n, C, O = SIZES["dilated"]
+    arrays = draws(np.random.default_rng(2), geometry, n, C, O, dtype="float32")
+    first, *others = [of_tiles(device, tile, precision, geometry, arrays, parts=3) for device in DEVICES.values()]
+    for other in others:
+        for got, want in zip(other, first, strict=True):
+            np.testing.assert_array_equal(got.get(), want.get())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 10**6])
+@IN_EACH_TILE
+def test_the_parts_of_the_weight_gradient_are_all_of_it(tile, precision, parts):
+    geometry, n, C, O = SIZES["odd"]
+    arrays = draws(np.random.default_rng(3), geometry, n, C, O, dtype="float32")
+    pixels = n * math.prod(geometry.small)
+    want = reference.correlate_weights(*(rounded(a, precision) for a in arrays[:2]), geometry)
+    got = Tiles(DEVICE, precision).correlate_weights(*map(DEVICE.array, arrays[:2]), geometry, tile, min(parts, pixels))
+    close(got, want, OF_FLOAT)
+
+
+@pytest.mark.parametrize("where", ["x", "y", "W"])
+@IN_EACH_TILE
+def test_arrays_that_begin_anywhere(tile, precision, where):
+    """A parameter is a view into the flat vector: it need not begin at a multiple of 16 bytes."""
+    geometry, n, C, O = SIZES["dcgan"]
+    arrays = dict(
+        zip(("x", "y", "W"), draws(np.random.default_rng(4), geometry, n, C, O, dtype="float32"), strict=False)
+    )
+    on_device = {name: DEVICE.array(a) for name, a in arrays.items()}
+    flat = DEVICE.array(np.concatenate([np.zeros(1, "float32"), arrays[where].ravel()]))
+    shifted = on_device | {where: flat[1:].reshape(arrays[where].shape)}
+    tiles = Tiles(DEVICE, precision)
+    for given_ in (on_device, shifted):
+        x, y, W = given_["x"], given_["y"], given_["W"]
+        got = (
+            tiles.correlate(x, W, geometry, None, tile),
+            tiles.correlate_adjoint(y, W, geometry, None, tile),
+            tiles.correlate_weights(x, y, geometry, tile, 2),
+        )
+        if given_ is on_device:
+            want = got
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_array_equal(one.get(), other.get())
+
+
+# --- exactly, and from outside ------------------------------------------------------------------------
+
+
+def integers(rng, geometry, n, C, O, dtype):
+    shapes = (n, *geometry.large, C), (n, *geometry.small, O), (*geometry.kernel, C, O)
+    return [rng.integers(-9, 10, shape).astype(dtype) for shape in shapes]
+
+
+@FEW
+@given(geometries(), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), SEEDS)
+def test_adjoints_are_exact_over_patches(geometry, n, C, O, seed):
+    """<A x, y> = <x, A^T y> = <W, dW>."""
+    x, y, W = integers(np.random.default_rng(seed), geometry, n, C, O, "float64")
+    ops, (X, Y, V) = Convolution(DEVICE), map(DEVICE.array, (x, y, W))
+    ax, ay, dW = (
+        ops.correlate(X, V, geometry),
+        ops.correlate_adjoint(Y, V, geometry),
+        ops.correlate_weights(X, Y, geometry),
+    )
+    assert (ax.get() * y).sum() == (x * ay.get()).sum() == (W * dW.get()).sum()
+    np.testing.assert_array_equal(ax.get(), reference.correlate(x, W, geometry))
+
+
+@IN_EACH_TILE
+@ON_EACH_SIZE
+def test_adjoints_are_exact_by_tiles(tile, precision, size):
+    """Integers below 256 are numbers of bf16 too, and their sums of float32: every precision is exact."""
+    geometry, n, C, O = size
+    x, y, W = integers(np.random.default_rng(5), geometry, n, C, O, "float32")
+    none = [np.zeros(C, "float32"), np.zeros(O, "float32")]
+    ax, ay, dW = (a.get().astype("float64") for a in of_tiles(DEVICE, tile, precision, geometry, [x, y, W, *none]))
+    assert (ax * y).sum() == (x * ay).sum() == (W * dW).sum()
+    np.testing.assert_array_equal(ax, reference.correlate(x, W, geometry))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_against_scipy(precision):
+    """One image, one pair of channels: scipy's correlation, and its convolution the way back."""
+    rng = np.random.default_rng(6)
+    x, W = rng.standard_normal((13, 11)).astype("float32"), rng.standard_normal((4, 3)).astype("float32")
+    geometry = geometry_of((13, 11), (4, 3))
+    y = rng.standard_normal(geometry.small).astype("float32")
+    ops = Tiles(DEVICE, precision)
+    X, Y, V = (
+        DEVICE.array(a.reshape(shape)) for a, shape in ((x, (1, 13, 11, 1)), (y, (1, *y.shape, 1)), (W, (4, 3, 1, 1)))
+    )
+    x, y, W = (rounded(a, precision) for a in (x, y, W))
+    got = ops.correlate(X, V, geometry, None, 64), ops.correlate_adjoint(Y, V, geometry, None, 64)
+    for one, want in zip(got, (signal.correlate2d(x, W, "valid"), signal.convolve2d(y, W)), strict=True):
+        close(one.reshape(want.shape), want, OF_FLOAT)
+    close(ops.correlate_weights(X, Y, geometry, 64, 1).reshape(4, 3), signal.correlate2d(x, y, "valid"), OF_FLOAT)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_what_is_not_finite_shows_where_it_is_met(precision):
+    geometry, n, C, O = SIZES["dcgan"]
+    arrays = draws(np.random.default_rng(7), geometry, n, C, O, dtype="float32")
+    x = arrays[0]
+    x[0, 2, 3, 1], x[1, 4, 4, 0] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        want = reference.correlate(x.astype("float64"), arrays[2].astype("float64"), geometry)
+    got = Tiles(DEVICE, precision).correlate(*map(DEVICE.array, (x, arrays[2])), geometry, None, 64).get()
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
+
+
+# --- what is asked for --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_images(dtype):
+    geometry = geometry_of((5, 4), (3, 2), padding=((1, 1), (0, 0)))
+    x, y, W, bc, bo = map(DEVICE.array, draws(np.random.default_rng(8), geometry, 0, 2, 3, dtype=dtype))
+    ops = Convolution(DEVICE)
+    assert ops.correlate(x, W, geometry, bo).shape == y.shape
+    assert ops.correlate_adjoint(y, W, geometry, bc).shape == x.shape
+    np.testing.assert_array_equal(ops.correlate_weights(x, y, geometry).get(), np.zeros(W.shape, dtype))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_each_plan_gives_the_same(precision, monkeypatch):
+    """`Convolution` hands the arrays to what the plan says, and in float32 all of it agrees."""
+    geometry, n, C, O = SIZES["dcgan"]
+    arrays = draws(np.random.default_rng(9), geometry, n, C, O, dtype="float32")
+    exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
+    x, y, W, bc, bo = map(DEVICE.array, arrays)
+    for plan in (Plan(0), Plan(64, 2), Plan(128, 1)):
+        monkeypatch.setattr("minigan.ops.cuda.convolution.choose", lambda *_, plan=plan, **__: plan)
+        ops = Convolution(DEVICE, precision)
+        got = ops.correlate(x, W, geometry, bo), ops.correlate_adjoint(y, W, geometry, bc)
+        for one, want in zip((*got, ops.correlate_weights(x, y, geometry)), of_reference(geometry, exact), strict=True):
+            close(one, want, OF_FLOAT)
+
+
+DCGAN = geometry_of((32, 32), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["correlate", "adjoint", "weights"])
+def test_wide_layers_go_by_tiles_and_others_over_patches(kind):
+    options = {"precision": "tf32", "double": False, "processors": 132}
+    assert choose(kind, DCGAN, 128, 128, 256, **options).tile
+    assert choose(kind, DCGAN, 128, 128, 256, **(options | {"double": True})) == Plan(0)
+    assert choose(kind, geometry_of((32, 32), (1, 1)), 128, 128, 256, **options) == Plan(0)
+    assert choose(kind, DCGAN, 2**15, 128, 256, **options) == Plan(0)  # more entries than 32 bits count
+    assert choose(kind, geometry_of((9, 9), (2, 2), (256, 256)), 128, 128, 256, **options) == Plan(0)
+    assert MOST_PHASES < 256 * 256
+
+
+@given(geometries(), st.integers(1, 300), st.integers(1, 300), st.integers(1, 300), st.sampled_from(["fp32", "bf16"]))
+def test_the_parts_of_a_plan_are_none_too_many(geometry, n, C, O, precision):
+    plan = choose("weights", geometry, n, C, O, precision=precision, double=False, processors=132)
+    assert 1 <= plan.parts <= max(1, n * math.prod(geometry.small) // 256)
+    assert plan.tile in (0, 64, 128)
+
+
+def test_errors_name_the_array():
+    ops, geometry = Convolution(DEVICE), geometry_of((5, 4), (3, 2))
+    x, y, W, bc, bo = map(DEVICE.array, draws(np.random.default_rng(10), geometry, 2, 2, 3))
+    for call, message in (
+        (lambda: ops.correlate(x[:, 1:], W, geometry, bo), r"x has shape \(2, 4, 4, 2\); accepted: \(2, 5, 4, 2\)"),
+        (lambda: ops.correlate(x, W[1:], geometry, bo), r"W has shape \(2, 2, 2, 3\); accepted: \(3, 2, 2, 3\)"),
+        (lambda: ops.correlate(x, W, geometry, bc), r"b has shape \(2,\); accepted: \(3,\)"),
+        (lambda: ops.correlate_adjoint(x, W, geometry, bc), r"y has shape \(2, 5, 4, 2\); accepted: \(2, 3, 3, 3\)"),
+        (lambda: ops.correlate_weights(x, y[1:], geometry), r"y has shape \(1, 3, 3, 3\); accepted: \(2, 3, 3, 3\)"),
+        (lambda: Convolution(DEVICE, "fp16"), "precision"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="a correlation of int64; accepted on the CUDA backend: float32, float64"):
+        ops.correlate(x.astype("int64"), W.astype("int64"), geometry)
