@@ -2,98 +2,40 @@
 
 import math
 
+import check_convolution
 import numpy as np
 import pytest
+from check_convolution import OF_FLOAT, RTOL, SIZES, close, draws, geometry_of, of_reference, of_tiles, rounded
+from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, SCHEDULES, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import convolutions, transposes
 from scipy import signal
 
 from minigan.ops import reference
+from minigan.ops.cuda import source
+from minigan.ops.cuda.compiler import compile_source
 from minigan.ops.cuda.convolution import Convolution
-from minigan.ops.cuda.emulator import SCHEDULES, EmulatedDevice
 from minigan.ops.cuda.patches import Patches, are_images
 from minigan.ops.cuda.plan import MOST_PHASES, Plan, choose
-from minigan.ops.cuda.tiles import Tiles
-from minigan.ops.geometry import Geometry, small_size
+from minigan.ops.cuda.tiles import THREADS, Tiles
 
-RTOL = 1e-13
-OF_FLOAT = 2e-6  # sums of a few hundred float32 products, the operands exactly as they were rounded
+pytestmark = NEEDS_HOST_COMPILER
+
 SEEDS = st.integers(0, 2**32 - 1)
-DEVICES = {schedule: EmulatedDevice(schedule=schedule, seed=3, guard=True) for schedule in SCHEDULES}
-ON_EACH_SCHEDULE = pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES)
-DEVICE = DEVICES["random"]
-TILES = [(tile, precision) for tile in (64, 128) for precision in ("fp32", "tf32", "bf16")]
-IN_EACH_TILE = pytest.mark.parametrize(("tile", "precision"), TILES)
+PRECISIONS = ("fp32", "tf32", "bf16")
+IN_EACH_PRECISION = pytest.mark.parametrize("precision", PRECISIONS)
+IN_EACH_TILE = pytest.mark.parametrize(("tile", "precision"), [(tile, p) for tile in THREADS for p in PRECISIONS])
+ON_EACH_SIZE = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+RANDOM = "random"
 FEW = settings(max_examples=20)
-
-
-def geometry_of(large, kernel, stride=(1, 1), dilation=(1, 1), padding=((0, 0), (0, 0))):
-    axes = zip(large, kernel, stride, dilation, padding, strict=True)
-    small = tuple(small_size(n, k, stride=s, dilation=d, padding=p) for n, k, s, d, p in axes)
-    return Geometry(large, small, kernel, stride, dilation, padding)
 
 
 @st.composite
 def geometries(draw):
     """Of a layer of either kind: each stride, dilation, side of the padding; the transposed one's may leave pixels."""
     layer, shape = draw(convolutions() | transposes())
-
     return layer.geometry(shape[:2])
-
-
-# No multiple of a tile among them but 128, with channels in packs of four and not; (geometry, N, C, O).
-SIZES = {
-    "odd": (geometry_of((9, 7), (3, 4), (2, 1), (1, 2), ((1, 2), (0, 3))), 2, 5, 7),
-    "dcgan": (geometry_of((8, 8), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1))), 9, 12, 20),
-    "five taps": (geometry_of((10, 6), (5, 5), (2, 2), (1, 1), ((1, 2), (2, 1))), 3, 3, 128),
-    "dilated": (geometry_of((11, 9), (3, 5), (3, 2), (2, 3), ((2, 0), (6, 6))), 2, 36, 70),
-    "steps over pixels": (geometry_of((5, 6), (2, 1), (3, 4)), 2, 4, 130),
-    "one pixel": (geometry_of((1, 1), (3, 3), padding=((1, 1), (1, 1))), 5, 8, 1),
-}
-ON_EACH_SIZE = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-
-
-def draws(rng, geometry, n, C, O, *, dtype="float64"):
-    """x, y, W and the two biases."""
-    shapes = (n, *geometry.large, C), (n, *geometry.small, O), (*geometry.kernel, C, O), (C,), (O,)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-def rounded(a, precision):
-    """float64 of a float32's nearest tf32 (ties away from zero) or bf16 (ties to even)."""
-    if precision == "fp32":
-        return a.astype("float64")
-    fraction, exponent = np.frexp(a.astype("float64"))
-    bits = {"tf32": 11, "bf16": 8}[precision]
-    scaled = fraction * 2.0**bits
-    nearest = np.rint(scaled) if precision == "bf16" else np.trunc(scaled + np.copysign(0.5, scaled))
-    return nearest * 2.0 ** (exponent - bits)
-
-
-def close(got, want, rtol):
-    assert got.shape == want.shape
-    np.testing.assert_allclose(got.get(), want, rtol=0, atol=rtol * np.abs(want).max(initial=1.0))
-
-
-def of_tiles(device, tile, precision, geometry, arrays, *, parts=1):
-    """y, x and dW by tiles."""
-    tiles = Tiles(device, precision)
-    x, y, W, bc, bo = map(device.array, arrays)
-    return (
-        tiles.correlate(x, W, geometry, bo, tile),
-        tiles.correlate_adjoint(y, W, geometry, bc, tile),
-        tiles.correlate_weights(x, y, geometry, tile, parts),
-    )
-
-
-def of_reference(geometry, arrays):
-    x, y, W, bc, bo = arrays
-    return (
-        reference.correlate(x, W, geometry, bo),
-        reference.correlate_adjoint(y, W, geometry, bc),
-        reference.correlate_weights(x, y, geometry),
-    )
 
 
 # --- over patches: every geometry, in double precision ----------------------------------------------
@@ -102,12 +44,12 @@ def of_reference(geometry, arrays):
 @ON_EACH_SCHEDULE
 @FEW
 @given(geometries(), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.booleans(), SEEDS)
-def test_over_patches_it_is_the_definition(device, geometry, n, C, O, biased, seed):
+def test_over_patches_it_is_the_definition(schedule, geometry, n, C, O, biased, seed):
     x, y, W, bc, bo = draws(np.random.default_rng(seed), geometry, n, C, O)
     bc, bo = (bc, bo) if biased else (None, None)
-    ops = Convolution(device)
-    X, Y, V = map(device.array, (x, y, W))
-    on_device = [None if b is None else device.array(b) for b in (bc, bo)]
+    ops, array = Convolution(device(schedule)), device(schedule).array
+    X, Y, V = map(array, (x, y, W))
+    on_device = [None if b is None else array(b) for b in (bc, bo)]
     close(ops.correlate(X, V, geometry, on_device[1]), reference.correlate(x, W, geometry, bo), RTOL)
     close(ops.correlate_adjoint(Y, V, geometry, on_device[0]), reference.correlate_adjoint(y, W, geometry, bc), RTOL)
     close(ops.correlate_weights(X, Y, geometry), reference.correlate_weights(x, y, geometry), RTOL)
@@ -117,11 +59,11 @@ def test_over_patches_it_is_the_definition(device, geometry, n, C, O, biased, se
 def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
     geometry, n, C, O = size
     arrays = draws(np.random.default_rng(0), geometry, n, C, O)
-    x, y, W, bc, bo = map(DEVICE.array, arrays)
+    x, y, W, bc, bo = map(device(RANDOM).array, arrays)
     taken = math.prod(geometry.small) * math.prod(geometry.kernel) * C * 8
-    whole = Patches(DEVICE)
+    whole = Patches(device(RANDOM))
     for images in (1, 2):
-        few = Patches(DEVICE, workspace=images * taken)
+        few = Patches(device(RANDOM), workspace=images * taken)
         assert few._parts(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
         close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
         close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
@@ -144,7 +86,7 @@ def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
 def test_patches_that_are_the_images_are_not_taken(geometry, same):
     assert are_images(geometry) == same
     arrays = draws(np.random.default_rng(0), geometry, 2, 3, 5)
-    ops, (x, y, W, bc, bo) = Convolution(DEVICE), map(DEVICE.array, arrays)
+    ops, (x, y, W, bc, bo) = Convolution(device(RANDOM)), map(device(RANDOM).array, arrays)
     got = (
         ops.correlate(x, W, geometry, bo),
         ops.correlate_adjoint(y, W, geometry, bc),
@@ -159,25 +101,19 @@ def test_patches_that_are_the_images_are_not_taken(geometry, same):
 
 @ON_EACH_SCHEDULE
 @IN_EACH_TILE
-@ON_EACH_SIZE
-def test_tiles_are_the_definition_on_rounded_operands(device, tile, precision, size):
-    geometry, n, C, O = size
-    arrays = draws(np.random.default_rng(1), geometry, n, C, O, dtype="float32")
-    exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
-    for got, want in zip(
-        of_tiles(device, tile, precision, geometry, arrays), of_reference(geometry, exact), strict=True
-    ):
-        assert got.dtype == np.float32
-        close(got, want, OF_FLOAT)
+def test_tiles_are_the_definition_on_rounded_operands(schedule, tile, precision):
+    check_convolution.in_tiles(device(schedule), tile, precision)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@IN_EACH_PRECISION
 @FEW
 @given(geometries(), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), SEEDS)
 def test_tiles_take_every_geometry(precision, geometry, n, C, O, seed):
     arrays = draws(np.random.default_rng(seed), geometry, n, C, O, dtype="float32")
     exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
-    for got, want in zip(of_tiles(DEVICE, 64, precision, geometry, arrays), of_reference(geometry, exact), strict=True):
+    for got, want in zip(
+        of_tiles(device(RANDOM), 64, precision, geometry, arrays), of_reference(geometry, exact), strict=True
+    ):
         close(got, want, OF_FLOAT)
 
 
@@ -185,7 +121,7 @@ def test_tiles_take_every_geometry(precision, geometry, n, C, O, seed):
 def test_every_schedule_gives_the_same_bits(tile, precision):
     geometry, n, C, O = SIZES["dilated"]
     arrays = draws(np.random.default_rng(2), geometry, n, C, O, dtype="float32")
-    first, *others = [of_tiles(device, tile, precision, geometry, arrays, parts=3) for device in DEVICES.values()]
+    first, *others = [of_tiles(device(schedule), tile, precision, geometry, arrays, parts=3) for schedule in SCHEDULES]
     for other in others:
         for got, want in zip(other, first, strict=True):
             np.testing.assert_array_equal(got.get(), want.get())
@@ -198,7 +134,9 @@ def test_the_parts_of_the_weight_gradient_are_all_of_it(tile, precision, parts):
     arrays = draws(np.random.default_rng(3), geometry, n, C, O, dtype="float32")
     pixels = n * math.prod(geometry.small)
     want = reference.correlate_weights(*(rounded(a, precision) for a in arrays[:2]), geometry)
-    got = Tiles(DEVICE, precision).correlate_weights(*map(DEVICE.array, arrays[:2]), geometry, tile, min(parts, pixels))
+    got = Tiles(device(RANDOM), precision).correlate_weights(
+        *map(device(RANDOM).array, arrays[:2]), geometry, tile, min(parts, pixels)
+    )
     close(got, want, OF_FLOAT)
 
 
@@ -210,10 +148,10 @@ def test_arrays_that_begin_anywhere(tile, precision, where):
     arrays = dict(
         zip(("x", "y", "W"), draws(np.random.default_rng(4), geometry, n, C, O, dtype="float32"), strict=False)
     )
-    on_device = {name: DEVICE.array(a) for name, a in arrays.items()}
-    flat = DEVICE.array(np.concatenate([np.zeros(1, "float32"), arrays[where].ravel()]))
+    on_device = {name: device(RANDOM).array(a) for name, a in arrays.items()}
+    flat = device(RANDOM).array(np.concatenate([np.zeros(1, "float32"), arrays[where].ravel()]))
     shifted = on_device | {where: flat[1:].reshape(arrays[where].shape)}
-    tiles = Tiles(DEVICE, precision)
+    tiles = Tiles(device(RANDOM), precision)
     for given_ in (on_device, shifted):
         x, y, W = given_["x"], given_["y"], given_["W"]
         got = (
@@ -240,7 +178,7 @@ def integers(rng, geometry, n, C, O, dtype):
 def test_adjoints_are_exact_over_patches(geometry, n, C, O, seed):
     """<A x, y> = <x, A^T y> = <W, dW>."""
     x, y, W = integers(np.random.default_rng(seed), geometry, n, C, O, "float64")
-    ops, (X, Y, V) = Convolution(DEVICE), map(DEVICE.array, (x, y, W))
+    ops, (X, Y, V) = Convolution(device(RANDOM)), map(device(RANDOM).array, (x, y, W))
     ax, ay, dW = (
         ops.correlate(X, V, geometry),
         ops.correlate_adjoint(Y, V, geometry),
@@ -257,21 +195,24 @@ def test_adjoints_are_exact_by_tiles(tile, precision, size):
     geometry, n, C, O = size
     x, y, W = integers(np.random.default_rng(5), geometry, n, C, O, "float32")
     none = [np.zeros(C, "float32"), np.zeros(O, "float32")]
-    ax, ay, dW = (a.get().astype("float64") for a in of_tiles(DEVICE, tile, precision, geometry, [x, y, W, *none]))
+    ax, ay, dW = (
+        a.get().astype("float64") for a in of_tiles(device(RANDOM), tile, precision, geometry, [x, y, W, *none])
+    )
     assert (ax * y).sum() == (x * ay).sum() == (W * dW).sum()
     np.testing.assert_array_equal(ax, reference.correlate(x, W, geometry))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@IN_EACH_PRECISION
 def test_against_scipy(precision):
     """One image, one pair of channels: scipy's correlation, and its convolution the way back."""
     rng = np.random.default_rng(6)
     x, W = rng.standard_normal((13, 11)).astype("float32"), rng.standard_normal((4, 3)).astype("float32")
     geometry = geometry_of((13, 11), (4, 3))
     y = rng.standard_normal(geometry.small).astype("float32")
-    ops = Tiles(DEVICE, precision)
+    ops = Tiles(device(RANDOM), precision)
     X, Y, V = (
-        DEVICE.array(a.reshape(shape)) for a, shape in ((x, (1, 13, 11, 1)), (y, (1, *y.shape, 1)), (W, (4, 3, 1, 1)))
+        device(RANDOM).array(a.reshape(shape))
+        for a, shape in ((x, (1, 13, 11, 1)), (y, (1, *y.shape, 1)), (W, (4, 3, 1, 1)))
     )
     x, y, W = (rounded(a, precision) for a in (x, y, W))
     got = ops.correlate(X, V, geometry, None, 64), ops.correlate_adjoint(Y, V, geometry, None, 64)
@@ -280,7 +221,7 @@ def test_against_scipy(precision):
     close(ops.correlate_weights(X, Y, geometry, 64, 1).reshape(4, 3), signal.correlate2d(x, y, "valid"), OF_FLOAT)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@IN_EACH_PRECISION
 def test_what_is_not_finite_shows_where_it_is_met(precision):
     geometry, n, C, O = SIZES["dcgan"]
     arrays = draws(np.random.default_rng(7), geometry, n, C, O, dtype="float32")
@@ -288,7 +229,9 @@ def test_what_is_not_finite_shows_where_it_is_met(precision):
     x[0, 2, 3, 1], x[1, 4, 4, 0] = np.nan, np.inf
     with np.errstate(invalid="ignore"):
         want = reference.correlate(x.astype("float64"), arrays[2].astype("float64"), geometry)
-    got = Tiles(DEVICE, precision).correlate(*map(DEVICE.array, (x, arrays[2])), geometry, None, 64).get()
+    got = (
+        Tiles(device(RANDOM), precision).correlate(*map(device(RANDOM).array, (x, arrays[2])), geometry, None, 64).get()
+    )
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
     np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
 
@@ -299,23 +242,23 @@ def test_what_is_not_finite_shows_where_it_is_met(precision):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_images(dtype):
     geometry = geometry_of((5, 4), (3, 2), padding=((1, 1), (0, 0)))
-    x, y, W, bc, bo = map(DEVICE.array, draws(np.random.default_rng(8), geometry, 0, 2, 3, dtype=dtype))
-    ops = Convolution(DEVICE)
+    x, y, W, bc, bo = map(device(RANDOM).array, draws(np.random.default_rng(8), geometry, 0, 2, 3, dtype=dtype))
+    ops = Convolution(device(RANDOM))
     assert ops.correlate(x, W, geometry, bo).shape == y.shape
     assert ops.correlate_adjoint(y, W, geometry, bc).shape == x.shape
     np.testing.assert_array_equal(ops.correlate_weights(x, y, geometry).get(), np.zeros(W.shape, dtype))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@IN_EACH_PRECISION
 def test_each_plan_gives_the_same(precision, monkeypatch):
     """`Convolution` hands the arrays to what the plan says, and in float32 all of it agrees."""
     geometry, n, C, O = SIZES["dcgan"]
     arrays = draws(np.random.default_rng(9), geometry, n, C, O, dtype="float32")
     exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
-    x, y, W, bc, bo = map(DEVICE.array, arrays)
+    x, y, W, bc, bo = map(device(RANDOM).array, arrays)
     for plan in (Plan(0), Plan(64, 2), Plan(128, 1)):
         monkeypatch.setattr("minigan.ops.cuda.convolution.choose", lambda *_, plan=plan, **__: plan)
-        ops = Convolution(DEVICE, precision)
+        ops = Convolution(device(RANDOM), precision)
         got = ops.correlate(x, W, geometry, bo), ops.correlate_adjoint(y, W, geometry, bc)
         for one, want in zip((*got, ops.correlate_weights(x, y, geometry)), of_reference(geometry, exact), strict=True):
             close(one, want, OF_FLOAT)
@@ -343,17 +286,31 @@ def test_the_parts_of_a_plan_are_none_too_many(geometry, n, C, O, precision):
 
 
 def test_errors_name_the_array():
-    ops, geometry = Convolution(DEVICE), geometry_of((5, 4), (3, 2))
-    x, y, W, bc, bo = map(DEVICE.array, draws(np.random.default_rng(10), geometry, 2, 2, 3))
+    ops, geometry = Convolution(device(RANDOM)), geometry_of((5, 4), (3, 2))
+    x, y, W, bc, bo = map(device(RANDOM).array, draws(np.random.default_rng(10), geometry, 2, 2, 3))
     for call, message in (
         (lambda: ops.correlate(x[:, 1:], W, geometry, bo), r"x has shape \(2, 4, 4, 2\); accepted: \(2, 5, 4, 2\)"),
         (lambda: ops.correlate(x, W[1:], geometry, bo), r"W has shape \(2, 2, 2, 3\); accepted: \(3, 2, 2, 3\)"),
         (lambda: ops.correlate(x, W, geometry, bc), r"b has shape \(2,\); accepted: \(3,\)"),
         (lambda: ops.correlate_adjoint(x, W, geometry, bc), r"y has shape \(2, 5, 4, 2\); accepted: \(2, 3, 3, 3\)"),
         (lambda: ops.correlate_weights(x, y[1:], geometry), r"y has shape \(1, 3, 3, 3\); accepted: \(2, 3, 3, 3\)"),
-        (lambda: Convolution(DEVICE, "fp16"), "precision"),
+        (lambda: Convolution(device(RANDOM), "fp16"), "precision"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
     with pytest.raises(TypeError, match="a correlation of int64; accepted on the CUDA backend: float32, float64"):
         ops.correlate(x.astype("int64"), W.astype("int64"), geometry)
+
+
+# --- on the GPU, as far as its compiler tells ----------------------------------------------------------
+
+
+@NEEDS_NVRTC
+@IN_EACH_TILE
+def test_no_spill_and_two_blocks_on_a_multiprocessor(tile, precision):
+    """128 registers a thread: 65536 are there for the two blocks of 256 threads."""
+    cubin = compile_source(source.read("convolution"), {"TILE": tile, "PRECISION": PRECISIONS.index(precision)})
+    for name, used in cubin.resources.items():
+        assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0), (name, used)
+        assert used.registers <= 128, (name, used)
+        assert used.shared <= 48 * 1024, (name, used)
