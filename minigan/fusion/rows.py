@@ -2,15 +2,13 @@
 
     u = f0(mask0 x)    v = (u - mu) / sqrt(var + eps) gamma + beta    y = mask1 f1(v)
 
-The definition is the layers'; the passes over memory are `minigan.ops.cpu.rows`.  The pullback keeps x alone (masks are
-made again from their keys), or without batch norm y, which the layer above keeps as its x anyway.
+The definition is the layers'; the passes over memory are the backend's (`minigan.ops.cpu.rows`).  The pullback keeps x
+alone (masks are made again from their keys), or without batch norm y, which the layer above keeps as its x anyway.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from minigan._arguments import scalar
 from minigan.layers.activation import LeakyReLU, ReLU
@@ -20,7 +18,8 @@ from minigan.layers.norm import BatchNorm
 from minigan.ops import Array, Ops
 
 if TYPE_CHECKING:  # the engine is loaded when a network first asks for it
-    from minigan.ops.cpu.rows import Gate, Norm, Rows
+    from minigan.ops.cpu.rows import Rows
+    from minigan.ops.rows import Gate, Norm
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,14 @@ class FusedRows(Fused):
         """Run each group of the batch with its own statistics and masks."""
         if self.norm is not None:
             self.norm.require_channels(x)
-        rows: Rows = cast(Any, ctx.ops).rows
+        ops: Any = ctx.ops
+        rows: Rows = ops.rows
         before, after = (_gates(rows, *ends, ctx) for ends in ((self.drop0, self.f0), (self.drop1, self.f1)))
         gates = list(zip(before, after, strict=True))
         if self.norm is None and all(gate.idle for pair in gates for gate in pair):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
         y = rows.empty(x.shape, x.dtype)
-        x_groups, y_groups, passes = self._split(rows, x, ctx.groups), self._split(rows, y, ctx.groups), []
+        x_groups, y_groups, passes = self._split(ops, x, ctx.groups), self._split(ops, y, ctx.groups), []
         for x_part, y_part, (first, last) in zip(x_groups, y_groups, gates, strict=True):
             norm = self._normalise(rows, p, x_part, first, ctx)
             rows.apply(x_part, y_part, first, norm, last)
@@ -68,19 +68,19 @@ class FusedRows(Fused):
             if g is None and not need_dx:
                 return None
             dx = rows.empty(shape, dy.dtype) if need_dx else None
-            dy_groups = self._split(rows, dy, groups)
-            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(rows, dx, groups)
+            dy_groups = self._split(ops, dy, groups)
+            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(ops, dx, groups)
             for i, one in enumerate(passes):
                 one.back((kept or dy_groups)[i], dy_groups[i], dx_groups[i], g)
             return dx
 
         return y, backward
 
-    def _split(self, rows: "Rows", x: Array, groups: int) -> list[Array]:
+    def _split(self, ops: Any, x: Array, groups: int) -> list[Array]:
         """Return the groups in plain, contiguous memory, as matrices (M, C); flat without batch norm."""
-        plain = rows.plain(x)
+        plain = ops.rows.plain(x)
         matrix = plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels)
-        return [matrix] if groups == 1 else np.split(matrix, groups)
+        return [matrix] if groups == 1 else ops.xp.split(matrix, groups)
 
     def _normalise(self, rows: "Rows", p: Views, x: Array, before: "Gate", ctx: Context) -> "Norm | None":
         """With the batch's statistics, which move the running ones (train), or with the running ones."""
@@ -94,7 +94,7 @@ class FusedRows(Fused):
         else:
             assert state is not None  # noqa: S101  (Network always hands it over)
             mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
-        inverse = 1 / np.sqrt(var + scalar(self.norm.eps, x.dtype))
+        inverse = 1 / ctx.ops.xp.sqrt(var + scalar(self.norm.eps, x.dtype))
         return rows.norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
 
 

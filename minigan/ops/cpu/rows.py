@@ -6,9 +6,7 @@ A matrix is cut into parts of rows that a core's cache holds; what is between x 
 every pass, and never stored.  Without statistics a row has no meaning, and the matrix is cut as if it were flat.
 """
 
-import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.scratch import scratch
 from minigan.ops.cpu.team import FLOATS, Bodies, plain
 from minigan.ops.protocol import Array
+from minigan.ops.rows import OPEN, Gate, Norm
 
 PART = 1 << 18
 """Bytes of a part."""
@@ -28,52 +27,6 @@ WIDTH = 1024
 """Numbers in a row of a matrix that is cut as if it were flat."""
 FEW = 4
 """With fewer parts the pool's round trip costs more than it saves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """f(x) = x where x > 0, else slope x, or 0 (relu); and the mask of dropout with `rate` and `key`."""
-
-    relu: bool = False
-    slope: float = 1.0
-    rate: float = 0.0
-    key: int = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether it changes nothing."""
-        return not self.relu and self.slope == 1 and self.rate == 0
-
-    def at(self, first: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-        """Return what the bodies take, for a part that begins with the number `first` of its array."""
-        slope, threshold, low, high, kept = _constants(self, dtype)
-        return self.relu, slope, self.rate > 0, np.uint32(first & 0xFFFFFFFF), threshold, low, high, kept
-
-
-@functools.lru_cache(maxsize=256)
-def _constants(gate: Gate, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Return slope, threshold, the two words of the key, and 1 / (1 - rate)."""
-    real = dtype.type
-    low, high = np.uint32(gate.key & 0xFFFFFFFF), np.uint32(gate.key >> 32)
-    return real(gate.slope), reference.dropout_threshold(gate.rate), low, high, real(1) / real(1 - gate.rate)
-
-
-OPEN = Gate()
-
-
-@dataclass(frozen=True, slots=True)
-class Norm:
-    """v = (u - mu) inverse gamma + beta.    mu, inverse = 1 / sqrt(var + eps), scale = gamma inverse, beta (C,)"""
-
-    mu: Array
-    inverse: Array
-    scale: Array
-    beta: Array
-
-    @property
-    def vectors(self) -> tuple[Array, Array, Array]:
-        """What the bodies take."""
-        return self.mu, self.scale, self.beta
 
 
 class Rows(Bodies):
