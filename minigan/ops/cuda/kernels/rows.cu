@@ -1,0 +1,281 @@
+// Dropout, activation and batch norm of the rows of a matrix x (M, C), C contiguous:
+//
+//     u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)
+//
+// What is between x and y is made again in every pass and never stored.  Gate 0 comes before the norm, gate 1 after it.
+#include "minigan.cuh"
+#include "wide.cuh"
+#include "gates.cuh"
+#include "columns.cuh"
+
+// u of a pack that begins with the i-th number.
+__device__ __forceinline__ Wide before(const Gate& g, Wide x, long long i) {
+#pragma unroll
+  for (int k = 0; k < WIDTH; k++) x.at[k] = activate(g, drop(g, x.at[k], i + k));
+  return x;
+}
+
+// Chan, Golub and LeVeque 1979: the count, mean and sum of squared distances of two sets together.
+template <class T>
+__device__ __forceinline__ void merge(T& n, T& mean, T& m2, T n_b, T mean_b, T m2_b) {
+  if (n_b == 0) return;
+  const T total = n + n_b, d = mean_b - mean, share = n_b / total;
+  mean += d * share;
+  m2 += m2_b + d * d * (n * share);
+  n = total;
+}
+
+// Pass 1: of the rows of each part, mean - pivot and the sum of (u - mean)^2, one after the other (Welford 1962), then
+// the threads of a column merged.  The pivot is u of row 0: a mean far above the spread takes no digits.
+extern "C" __global__ void __launch_bounds__(THREADS) statistics(
+    const real* __restrict__ x, real* __restrict__ mean, real* __restrict__ m2, long long M, int C, int rows,
+    int log_lanes, int relu, real slope, int drops, unsigned threshold, unsigned long long key, real kept,
+    const unsigned long long* __restrict__ counter) {
+  __shared__ Wide means[THREADS], squares[THREADS];
+  __shared__ real counts[THREADS];
+  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, counter);
+  const Tile at = tile(C, log_lanes);
+  const long long first = (long long)blockIdx.y * rows, last = first + rows < M ? first + rows : M;
+  Wide mu = every(0), q = every(0);
+  real n = 0;
+  if (at.inside) {
+    const Wide pivot = before(g, load(x + at.column), at.column);
+#pragma unroll 2
+    for (long long r = first + at.row; r < last; r += at.height) {
+      const long long i = r * C + at.column;
+      const Wide u = before(g, load(x + i), i);
+      n += 1;
+      const real share = 1 / n;
+#pragma unroll
+      for (int k = 0; k < WIDTH; k++) {
+        const real v = u.at[k] - pivot.at[k], d = v - mu.at[k];
+        mu.at[k] += d * share;
+        q.at[k] += d * (v - mu.at[k]);
+      }
+    }
+  }
+  const int lanes = THREADS / at.height, t = threadIdx.x;
+  means[t] = mu, squares[t] = q, counts[t] = n;
+  for (int half = at.height >> 1; half > 0; half >>= 1) {
+    __syncthreads();
+    if (at.row < half) {
+      const int other = t + half * lanes;
+      const Wide mu_b = means[other], q_b = squares[other];
+      const real n_b = counts[other];
+      real both = n;
+#pragma unroll
+      for (int k = 0; k < WIDTH; k++) merge(both = n, mu.at[k], q.at[k], n_b, mu_b.at[k], q_b.at[k]);
+      n = both;
+      means[t] = mu, squares[t] = q, counts[t] = n;
+    }
+  }
+  if (at.row == 0 && at.inside) {
+    const long long into = (long long)blockIdx.y * C + at.column;
+    store(mean + into, mu);
+    store(m2 + into, q);
+  }
+}
+
+// Pass 2: the parts merged, 32 threads a channel.    mean, m2 (parts, C)   mu, var (C,)
+extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
+    const real* __restrict__ x, const real* __restrict__ mean, const real* __restrict__ m2, real* __restrict__ mu,
+    real* __restrict__ var, long long M, int C, int rows, int parts, int relu, real slope, int drops,
+    unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ counter) {
+  __shared__ double counts[THREADS], means[THREADS], squares[THREADS];
+  const int t = threadIdx.x, c = blockIdx.x * 8 + t % 8;
+  double n = 0, m = 0, q = 0;
+  if (c < C) {
+#pragma unroll 4
+    for (int p = t / 8; p < parts; p += 32) {
+      const long long left = M - (long long)p * rows, i = (long long)p * C + c;
+      merge(n, m, q, double(left < rows ? left : rows), double(mean[i]), double(m2[i]));
+    }
+  }
+  counts[t] = n, means[t] = m, squares[t] = q;
+  for (int half = THREADS / 2; half >= 8; half /= 2) {
+    __syncthreads();
+    if (t < half) {
+      merge(n, m, q, counts[t + half], means[t + half], squares[t + half]);
+      counts[t] = n, means[t] = m, squares[t] = q;
+    }
+  }
+  if (t >= 8 || c >= C) return;
+  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, counter);
+  mu[c] = real(activate(g, drop(g, x[c], c)) + m);
+  var[c] = real(q / double(M));
+}
+
+// y = mask1 f1((u - mu) scale + beta)
+extern "C" __global__ void __launch_bounds__(THREADS) apply(
+    const real* __restrict__ x, real* __restrict__ y, const real* __restrict__ mu, const real* __restrict__ scale,
+    const real* __restrict__ beta, long long M, int C, int log_lanes, int relu0, real slope0, int drops0,
+    unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
+    unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  const Tile at = tile(C, log_lanes);
+  if (!at.inside) return;
+  const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+#pragma unroll 2
+  for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
+    const long long i = r * C + at.column;
+    Wide v = before(g0, load(x + i), i);
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++)
+      v.at[k] = drop(g1, activate(g1, (v.at[k] - m.at[k]) * s.at[k] + b.at[k]), i + k);
+    store(y + i, v);
+  }
+}
+
+// With dv = f1'(v) mask1 dy, of the rows of each part: sum of dv and of dv (u - mu) inverse.    partial (parts, 2 C)
+extern "C" __global__ void __launch_bounds__(THREADS) sums(
+    const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ partial, const real* __restrict__ mu,
+    const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta, long long M, int C,
+    int rows, int log_lanes, int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0,
+    real kept0, int relu1, real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
+    const unsigned long long* __restrict__ counter) {
+  __shared__ Wide shared[THREADS];
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  const Tile at = tile(C, log_lanes);
+  const long long first = (long long)blockIdx.y * rows, last = first + rows < M ? first + rows : M;
+  Wide sum_d = every(0), sum_dx = every(0), factor = every(0);
+  if (at.inside) {
+    const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+    factor = load(inverse + at.column);
+#pragma unroll 2
+    for (long long r = first + at.row; r < last; r += at.height) {
+      const long long i = r * C + at.column;
+      const Wide u = before(g0, load(x + i), i), d = load(dy + i);
+#pragma unroll
+      for (int k = 0; k < WIDTH; k++) {
+        const real centred = u.at[k] - m.at[k], v = centred * s.at[k] + b.at[k];
+        const real dv = activate_back(g1, v, drop(g1, d.at[k], i + k));
+        sum_d.at[k] += dv;
+        sum_dx.at[k] += dv * centred;
+      }
+    }
+  }
+  add_column(sum_d, shared, at);
+  add_column(sum_dx, shared, at);
+  if (at.row == 0 && at.inside) {
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) sum_dx.at[k] *= factor.at[k];
+    real* into = partial + (long long)blockIdx.y * 2 * C + at.column;
+    store(into, sum_d);
+    store(into + C, sum_dx);
+  }
+}
+
+// dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv.
+extern "C" __global__ void __launch_bounds__(THREADS) pull(
+    const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ dx, const real* __restrict__ mu,
+    const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta,
+    const real* __restrict__ sum_d, const real* __restrict__ sum_dx, long long M, int C, int log_lanes,
+    int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1,
+    real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
+    const unsigned long long* __restrict__ counter) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  const Tile at = tile(C, log_lanes);
+  if (!at.inside) return;
+  const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+  Wide tilt = every(0), constant = every(0);  // the two means as a straight line in u - mu
+  if (sum_d) {
+    const Wide inv = load(inverse + at.column), a = load(sum_d + at.column), c = load(sum_dx + at.column);
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) {
+      tilt.at[k] = -s.at[k] * (c.at[k] / real(M)) * inv.at[k];
+      constant.at[k] = -s.at[k] * (a.at[k] / real(M));
+    }
+  }
+  for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
+    const long long i = r * C + at.column;
+    const Wide from = load(x + i), u = before(g0, from, i);
+    Wide d = load(dy + i);
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) {
+      const real centred = u.at[k] - m.at[k], v = centred * s.at[k] + b.at[k];
+      const real dv = activate_back(g1, v, drop(g1, d.at[k], i + k));
+      real du = dv * s.at[k];
+      if (sum_d) du += centred * tilt.at[k] + constant.at[k];
+      d.at[k] = drop(g0, activate_back(g0, drop(g0, from.at[k], i + k), du), i + k);
+    }
+    store(dx + i, d);
+  }
+}
+
+// y = mask1 f1(f0(mask0 x)), without a norm.    x, y (n,)
+extern "C" __global__ void __launch_bounds__(THREADS) apply_flat(
+    const real* __restrict__ x, real* __restrict__ y, long long n, int relu0, real slope0, int drops0,
+    unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
+    unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  auto f = [&](real v, long long i) { return drop(g1, activate(g1, activate(g0, drop(g0, v, i))), i); };
+  auto wide = [&](long long i) {
+    Wide v = load(x + i);
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) v.at[k] = f(v.at[k], i + k);
+    store(y + i, v);
+  };
+  for_wide(n, wide, [&](long long i) { y[i] = f(x[i], i); });
+}
+
+// dx = mask0 f0'(mask0 x) f1'(u) mask1 dy, without a norm.    x, dy, dx (n,)
+extern "C" __global__ void __launch_bounds__(THREADS) pull_flat(
+    const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ dx, long long n, int relu0, real slope0,
+    int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1,
+    unsigned threshold1, unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  auto f = [&](real v, real d, long long i) {
+    const real w = drop(g0, v, i), u = activate(g0, w);
+    return drop(g0, activate_back(g0, w, activate_back(g1, u, drop(g1, d, i))), i);
+  };
+  auto wide = [&](long long i) {
+    const Wide v = load(x + i);
+    Wide d = load(dy + i);
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) d.at[k] = f(v.at[k], d.at[k], i + k);
+    store(dx + i, d);
+  };
+  for_wide(n, wide, [&](long long i) { dx[i] = f(x[i], dy[i], i); });
+}
+
+// The sums of the rows of each part.    x (M, C)   partial (parts, C)
+extern "C" __global__ void __launch_bounds__(THREADS) sum_columns(
+    const real* __restrict__ x, real* __restrict__ partial, long long M, int C, int rows, int log_lanes) {
+  __shared__ Wide shared[THREADS];
+  const Tile at = tile(C, log_lanes);
+  const long long first = (long long)blockIdx.y * rows, last = first + rows < M ? first + rows : M;
+  Wide sum = every(0);
+  if (at.inside) {
+#pragma unroll 4
+    for (long long r = first + at.row; r < last; r += at.height) {
+      const Wide v = load(x + r * C + at.column);
+#pragma unroll
+      for (int k = 0; k < WIDTH; k++) sum.at[k] += v.at[k];
+    }
+  }
+  add_column(sum, shared, at);
+  if (at.row == 0 && at.inside) store(partial + (long long)blockIdx.y * C + at.column, sum);
+}
+
+// The parts added up, 32 threads a column.    partial (parts, C)   sum (C,)
+extern "C" __global__ void __launch_bounds__(THREADS) merge_sums(
+    const real* __restrict__ partial, real* __restrict__ sum, int parts, int C) {
+  __shared__ double shared[THREADS];
+  const int t = threadIdx.x, c = blockIdx.x * 8 + t % 8;
+  double s = 0;
+  if (c < C) {
+#pragma unroll 4
+    for (int p = t / 8; p < parts; p += 32) s += partial[(long long)p * C + c];
+  }
+  shared[t] = s;
+  for (int half = THREADS / 2; half >= 8; half /= 2) {
+    __syncthreads();
+    if (t < half) shared[t] = s += shared[t + half];
+  }
+  if (t < 8 && c < C) sum[c] = real(s);
+}

@@ -1,0 +1,151 @@
+"""Dropout, activation and batch norm of the rows of a matrix (M, C), in few passes over memory (`rows.cu`).
+
+    u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part of it may be absent
+
+What is between x and y is made again in every pass and never stored.  Without a norm the matrix is flat, (n,).
+"""
+
+from typing import Any
+
+from minigan.ops import reference
+from minigan.ops.cuda.device import Device, blocks_for
+from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
+from minigan.ops.protocol import Array
+from minigan.ops.rows import OPEN, Gate, Norm
+
+
+class Rows:
+    """The passes over the rows on a device.  Arrays are `plain`, float32 or float64.
+
+    counter   (1,) uint64 of the device, which every key of dropout is mixed with: key + counter 0x9E3779B97F4A7C15
+              modulo 2^64 is the key that counts.  0, as it is at first, changes nothing; a graph that raises its own
+              counter drops other numbers at each replay, with the same arguments.
+    """
+
+    gate, norm = Gate, Norm
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.counter = device.xp.zeros(1, dtype="uint64")
+
+    def plain(self, x: Array) -> Array:
+        """Return x, or a copy of it, in C order."""
+        return self.device.xp.ascontiguousarray(x)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array with undefined content."""
+        return self.device.xp.empty(shape, dtype=dtype)
+
+    def statistics(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array]:
+        """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
+
+        Of each part of the rows as the distance of its mean from u of row 0, and its squared distances; then the parts
+        put together in their order (Chan, Golub and LeVeque 1979).
+        """
+        M, C = x.shape
+        if not x.size:
+            return self._full(C, x, float("nan")), self._full(C, x, float("nan"))
+        tiles = tiles_of(x)
+        mean, m2 = (self.empty((tiles.parts, C), x.dtype) for _ in range(2))
+        mu, var = (self.empty((C,), x.dtype) for _ in range(2))
+        gate = (*_gate(before), self.counter)
+        grid = tiles.across, tiles.parts
+        self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *gate)
+        self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, M, C, tiles.rows, tiles.parts, *gate)
+        return mu, var
+
+    def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
+        """Write y."""
+        gates = (*_gate(before), *_gate(after), self.counter)
+        if not x.size:
+            return
+        if norm is None:
+            self._flat("apply_flat", x, y, gates=gates)
+            return
+        tiles = tiles_of(x, y, *norm.vectors)
+        sizes = (*x.shape, tiles.log_lanes)
+        self._launch("apply", tiles.grid, tiles.width, x, y, *norm.vectors, *sizes, *gates)
+
+    def sums(self, x: Array, dy: Array, before: Gate, norm: Norm, after: Gate) -> tuple[Array, Array]:
+        """Return sum_m dv_m and sum_m dv_m x_hat_m; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
+        M, C = x.shape
+        if not x.size:
+            return self._full(C, x, 0), self._full(C, x, 0)
+        vectors = norm.mu, norm.inverse, norm.scale, norm.beta
+        tiles = tiles_of(x, dy, *vectors)
+        partial = self.empty((tiles.parts, 2 * C), x.dtype)
+        gates = (*_gate(before), *_gate(after), self.counter)
+        sizes = M, C, tiles.rows, tiles.log_lanes
+        self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *gates)
+        both = self.merged(partial)
+        return both[:C], both[C:]
+
+    def pull(
+        self,
+        x: Array,
+        dy: Array,
+        dx: Array,
+        before: Gate,
+        norm: Norm | None,
+        after: Gate,
+        sums: tuple[Array, Array] | None = None,
+    ) -> None:
+        """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
+        gates = (*_gate(before), *_gate(after), self.counter)
+        if not x.size:
+            return
+        if norm is None:
+            self._flat("pull_flat", x, dy, dx, gates=gates)
+            return
+        vectors = norm.mu, norm.inverse, norm.scale, norm.beta
+        tiles = tiles_of(x, dy, dx, *vectors, *(sums or ()))
+        sizes = (*x.shape, tiles.log_lanes)
+        self._launch("pull", tiles.grid, tiles.width, x, dy, dx, *vectors, *(sums or (None, None)), *sizes, *gates)
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """`reference.moments`."""
+        return self.statistics(self.plain(x).reshape(-1, x.shape[-1]))
+
+    def sum_rows(self, x: Array) -> Array:
+        """`reference.sum_rows`."""
+        rows = self.plain(x).reshape(-1, x.shape[-1])
+        M, C = rows.shape
+        if not x.size:
+            return self._full(C, x, 0)
+        tiles = tiles_of(rows)
+        partial = self.empty((tiles.parts, C), x.dtype)
+        sizes = M, C, tiles.rows, tiles.log_lanes
+        self._launch("sum_columns", (tiles.across, tiles.parts), tiles.width, rows, partial, *sizes)
+        return self.merged(partial)
+
+    def dropout(self, x: Array, rate: float, key: int) -> Array:
+        """`reference.dropout`."""
+        y = self.empty(x.shape, x.dtype)
+        self.apply(self.plain(x).reshape(-1), y.reshape(-1), OPEN, None, Gate(rate=rate, key=key))
+        return y
+
+    def merged(self, partial: Array) -> Array:
+        """Add up the sums of the parts.    partial (parts, C)"""
+        parts, C = partial.shape
+        if parts == 1:
+            return partial[0]
+        total = self.empty((C,), partial.dtype)
+        self._launch("merge_sums", -(-C // 8), 1, partial, total, parts, C)
+        return total
+
+    def _flat(self, kernel: str, *arrays: Array, gates: tuple[Any, ...]) -> None:
+        n = arrays[0].size
+        width = width_of(0, *arrays)
+        self._launch(kernel, blocks_for(n, THREADS * width, 2 * BLOCKS), width, *arrays, n, *gates)
+
+    def _launch(self, kernel: str, grid: int | tuple[int, int], width: int, x: Array, *args: Any) -> None:
+        self.device.launch("rows", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=width)
+
+    def _full(self, C: int, like: Array, value: float) -> Array:
+        return self.device.xp.full(C, value, dtype=like.dtype)
+
+
+def _gate(gate: Gate) -> tuple[Any, ...]:
+    """What the kernels take: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
+    threshold = int(reference.dropout_threshold(gate.rate))
+    return int(gate.relu), gate.slope, int(gate.rate > 0), threshold, gate.key, 1 / (1 - gate.rate)
