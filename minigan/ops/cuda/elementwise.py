@@ -1,0 +1,101 @@
+"""Activations of each number, forwards and backwards, and the mean of softplus (`elementwise.cu`)."""
+
+from typing import Any
+
+from minigan.ops.cuda.device import Device, blocks_for
+from minigan.ops.cuda.tiles import THREADS, real_of
+from minigan.ops.protocol import Array
+
+BLOCKS = 8
+"""Of THREADS threads, on each processor of the device."""
+ALONE = 1 << 13
+"""So many logits are one block's work: a second launch would cost more than it saves."""
+PARTS = 528
+"""Blocks of a sum, at most; by sizes alone, so that its order is the same on every device."""
+
+
+class Elementwise:
+    """The functions of `minigan.ops.reference` on a device's arrays, float32 or float64, into new ones."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def relu(self, x: Array) -> Array:
+        """`reference.relu`."""
+        return self._map("relu", x)
+
+    def relu_backward(self, dy: Array, y: Array) -> Array:
+        """`reference.relu_backward`."""
+        return self._map("relu_backward", dy, y)
+
+    def leaky_relu(self, x: Array, slope: float) -> Array:
+        """y = x where x > 0, else slope x."""
+        return self._map("leaky_relu", x, numbers=(slope,))
+
+    def leaky_relu_backward(self, dy: Array, x: Array, slope: float) -> Array:
+        """dx = dy where x > 0, else slope dy.  For slope >= 0, y may be given as x."""
+        return self._map("leaky_relu_backward", dy, x, numbers=(slope,))
+
+    def tanh(self, x: Array) -> Array:
+        """y = tanh x."""
+        return self._map("tanh_forward", x)
+
+    def tanh_backward(self, dy: Array, y: Array) -> Array:
+        """dx = dy (1 - y^2)."""
+        return self._map("tanh_backward", dy, y)
+
+    def sigmoid(self, x: Array) -> Array:
+        """`reference.sigmoid`."""
+        return self._map("sigmoid", x)
+
+    def sigmoid_backward(self, dy: Array, y: Array) -> Array:
+        """dx = dy y (1 - y)."""
+        return self._map("sigmoid_backward", dy, y)
+
+    def softplus(self, x: Array) -> Array:
+        """`reference.softplus`."""
+        return self._map("softplus", x)
+
+    def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
+        """`reference.softplus_sigmoid`, both from one exponential."""
+        x = self._plain(x)
+        cost, slope = (self.device.xp.empty(x.shape, dtype=x.dtype) for _ in range(2))
+        self._launch("softplus_sigmoid", x.size, x, cost, slope, x.size)
+        return cost, slope
+
+    def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
+        """`reference.mean_softplus`; the value is an array of no dimension, and the host does not wait for it."""
+        s, N, n, xp = self._plain(s), len(s), s.size, self.device.xp
+        if not n:
+            raise ValueError(f"mean_softplus: s has shape {s.shape}; accepted: one logit or more")
+        ds, value = xp.empty(s.shape, dtype=s.dtype), xp.empty((), dtype=s.dtype)
+        numbers = n, sign, sign * weight / N
+        if n <= ALONE:
+            self._run("mean_softplus", 1, s, ds, None, value, *numbers, weight / N)
+            return value, ds
+        blocks = blocks_for(n, 4 * THREADS, PARTS)
+        sums = xp.empty(blocks, dtype="float64")
+        self._run("mean_softplus", blocks, s, ds, sums, None, *numbers, 1)
+        self.device.launch(
+            "elementwise", "mean_of_sums", 1, THREADS, sums, value, blocks, weight / N, REAL=real_of(s, "")
+        )
+        return value, ds
+
+    def _plain(self, x: Array) -> Array:
+        return self.device.xp.ascontiguousarray(x).reshape(x.shape)
+
+    def _map(self, kernel: str, *arrays: Array, numbers: tuple[float, ...] = ()) -> Array:
+        first, *rest = map(self._plain, arrays)
+        for other in rest:
+            if other.shape != first.shape:
+                raise ValueError(f"{kernel}: shapes {first.shape} and {other.shape}; accepted: two of one shape")
+        y = self.device.xp.empty(first.shape, dtype=first.dtype)
+        self._launch(kernel, y.size, first, *rest, y, y.size, *numbers)
+        return y
+
+    def _launch(self, kernel: str, n: int, x: Array, *args: Any) -> None:
+        if n:
+            self._run(kernel, blocks_for(n, 2 * THREADS, BLOCKS * self.device.processors), x, *args)
+
+    def _run(self, kernel: str, blocks: int, x: Array, *args: Any) -> None:
+        self.device.launch("elementwise", kernel, blocks, THREADS, x, *args, REAL=real_of(x, kernel))
