@@ -10,10 +10,11 @@ from typing import Any, cast
 from minigan._names import unknown
 from minigan.ops.protocol import Array, Ops
 
-__all__ = ["BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops", "ops_of"]
+__all__ = ["BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops", "ops_of", "to_host"]
 
 BACKENDS = ("reference", "cpu", "cuda")
 _BACKEND_OF = {"numpy": "reference", "cupy": "cuda"}  # package of the array -> backend
+_EMULATED = "minigan.ops.cuda.emulator.arrays"
 
 
 class BackendUnavailable(RuntimeError):
@@ -23,7 +24,8 @@ class BackendUnavailable(RuntimeError):
 def get_ops(ops: str | Ops, **options: Any) -> Ops:
     """Return the backend called `ops` ("reference", "cpu" or "cuda"); a backend is returned as it is.
 
-    `options` are the backend's own: ``get_ops("cpu", threads=1, accuracy="exact")`` (`minigan.ops.cpu.CPU`).
+    `options` are the backend's own: ``get_ops("cpu", threads=1, accuracy="exact")`` (`minigan.ops.cpu.CPU`),
+    ``get_ops("cuda", precision="tf32")`` (`minigan.ops.cuda.CUDA`).
     Raises ValueError for an unknown name and BackendUnavailable for one that cannot run here.
 
     >>> get_ops("reference").name
@@ -34,10 +36,10 @@ def get_ops(ops: str | Ops, **options: Any) -> Ops:
         return ops
     if ops not in BACKENDS:
         raise ValueError(unknown("ops", ops, BACKENDS))
-    if ops == "cuda":
-        raise BackendUnavailable(_why_no_cuda())
     if ops == "cpu":
         return _default_cpu() if not options else _cpu(**options)
+    if ops == "cuda":
+        return _cuda(**options)
     _require_no_options(options, f"ops={ops!r}")
     return cast(Ops, importlib.import_module(f"minigan.ops.{ops}"))
 
@@ -52,10 +54,22 @@ def ops_of(array: Any) -> Ops:
     'reference'
     """
     for kind in type(array).__mro__:
+        if kind.__module__ == _EMULATED:
+            return get_ops("cuda", device="emulated")
         backend = _BACKEND_OF.get(kind.__module__.partition(".")[0])
         if backend:
             return get_ops(backend)
     raise TypeError(f"{type(array).__name__} given; accepted: an array of {' or '.join(_BACKEND_OF)}")
+
+
+def to_host(array: Any) -> Any:
+    """Return a device array's numbers in NumPy's array; all else, NumPy's arrays among it, as it is.
+
+    >>> to_host(1.5)
+    1.5
+    """
+    on_device = any(kind.__module__ == _EMULATED or kind.__module__.startswith("cupy.") for kind in type(array).__mro__)
+    return array.get() if on_device else array
 
 
 def _cpu(**options: Any) -> Ops:
@@ -69,13 +83,13 @@ def _default_cpu() -> Ops:
     return _cpu()
 
 
+@functools.cache
+def _cuda(**options: Any) -> Ops:
+    from minigan.ops.cuda import CUDA
+
+    return CUDA(**options)
+
+
 def _require_no_options(options: dict[str, Any], what: str) -> None:
     if options:
-        raise TypeError(f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu'")
-
-
-def _why_no_cuda() -> str:
-    return (
-        "ops='cuda' is not available: this version of minigan has no CUDA kernels yet; "
-        "accepted here: ops='cpu' (fast) or ops='reference' (every dtype)"
-    )
+        raise TypeError(f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu' and ops='cuda'")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,15 @@ class Device:
         """Return a copy on the host."""
         return array.get()
 
+    def session(self) -> AbstractContextManager[Any]:
+        """A block whose work is the device's."""
+        return nullcontext()
+
     # --- what a device defines ------------------------------------------------------------------
+
+    def recording(self) -> Any:
+        """Return what records a graph (`minigan.ops.cuda.graph`)."""
+        raise NotImplementedError
 
     def _build(self, found: Source, defines: Mapping[str, Any]) -> Any:
         """Return the compiled file."""

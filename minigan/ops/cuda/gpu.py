@@ -99,6 +99,10 @@ class GPU(Device):
 
         return StreamRecording(self.stream)
 
+    def session(self) -> Any:
+        """Make the device's stream the current one, in whichever thread this is."""
+        return self.stream
+
     def synchronize(self) -> None:
         """Wait until all that was launched has ended."""
         self.xp.cuda.get_current_stream().synchronize()
