@@ -232,6 +232,18 @@ def array(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
     return _wrap(np.array(host, dtype, **kwargs))
 
 
+def empty(shape: Any, dtype: Any = float, **kwargs: Any) -> ndarray:
+    """Return an array in which every byte is 0xFF: floating numbers are NaN until a kernel writes them."""
+    host = np.empty(shape, dtype, **kwargs)
+    host.reshape(-1).view(np.uint8)[...] = 0xFF
+    return _wrap(host)
+
+
+def empty_like(like: ndarray, dtype: Any = None) -> ndarray:
+    """Return an array of that shape, as `empty` does."""
+    return empty(like.shape, like.dtype if dtype is None else dtype)
+
+
 def asnumpy(value: Any) -> np.ndarray:
     """Return the numbers on the host."""
     return value.get() if isinstance(value, ndarray) else np.asarray(value)
