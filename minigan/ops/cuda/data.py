@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops.cuda.device import Device
-from minigan.ops.cuda.tiles import REALS, THREADS
+from minigan.ops.cuda.flat import REALS, THREADS
 from minigan.ops.protocol import Array
 
 

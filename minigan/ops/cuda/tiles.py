@@ -6,13 +6,10 @@ By sizes alone, not by the device: sums have the same order everywhere.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from minigan.ops.cuda.flat import REALS
 from minigan.ops.protocol import Array
 
 THREADS = 256
-REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-"""What ``real`` is in the kernels."""
 BLOCKS = 528
 """Of a pass with sums, at most: four for each of the 132 multiprocessors of an H200; twice as many without sums."""
 LEAST = 16
