@@ -1,0 +1,119 @@
+"""Stages of rows on the device are their layers on the reference."""
+
+import check_rows
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_fused_rows import RUNS, layers_of
+from test_fused_rows import cases as runs_of_layers
+
+from minigan.ops import reference
+from minigan.ops.cuda.rows import Rows
+from minigan.ops.cuda.tiles import BLOCKS, Tiles, tiles_of
+from minigan.ops.rows import OPEN, Gate
+
+pytestmark = NEEDS_HOST_COMPILER
+
+NAN, INF = np.nan, np.inf
+
+
+@ON_EACH_SCHEDULE
+@pytest.mark.parametrize("dtype", check_rows.GATES)
+@pytest.mark.parametrize("name", ["statistics", "norm", "everything", "flat", "counted", "sums", "dropout", "repeated"])
+def test_the_kernels(name, dtype, schedule):
+    getattr(check_rows, name)(device(schedule), dtype)
+
+
+@settings(max_examples=40)
+@given(runs_of_layers(), st.integers(0, 2**32 - 1))
+def test_a_stage_is_its_layers(case, seed):
+    layers, x, dy, how = case
+    before = x.copy(), dy.copy()
+    found, expected = check_rows.fused(device(), layers, x, dy, seed=seed, **how)
+    for name, right in expected.items():
+        if right is None:
+            assert found[name] is None
+        else:
+            assert found[name].shape == right.shape
+            assert abs(found[name] - right).max(initial=0) <= 1e-12 * abs(right).max(initial=1e-300), name
+    np.testing.assert_array_equal((x, dy), before)
+
+
+@pytest.mark.parametrize(
+    "run", ["relu", "leaky", "norm relu", "norm leaky", "drop relu drop", "leaky drop", "relu norm"]
+)
+def test_infinities_and_nan_are_treated_as_by_the_layers(run):
+    special = np.array([NAN, INF, -INF, -1.0, 0.0, -0.0, 1.0, 1e-300])
+    x, dy = (a.reshape(-1, 2) for a in np.meshgrid(special, special))
+    with np.errstate(all="ignore"):
+        found, expected = check_rows.fused(device(), layers_of(run, 2, slopes=(0.0, 0.3)), x, dy, train=False)
+    for name in ("y", "dx", "g"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-13)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_rows_that_begin_anywhere_in_memory(run):
+    """Views that no wide load fits, behind others that it fits: as `groups` of an odd number of channels makes them."""
+    x, dy = check_rows.data((6, 5, 3))
+    check_rows.compare(*check_rows.fused(device(), layers_of(run, 3), x, dy, train=True, groups=2), "float64")
+
+
+@settings(max_examples=25)
+@given(
+    M=st.integers(1, 3000),
+    C=st.integers(1, 70),
+    offset=st.sampled_from([0.0, 1.0, 1e8]),
+    dtype=st.sampled_from(["float32", "float64"]),
+    slope=st.sampled_from([1.0, 0.2]),
+    rate=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_statistics(M, C, offset, dtype, slope, rate, seed):
+    """A mean 1e8 times the spread (or, in float32, as far as its digits go) takes nothing from the variance."""
+    M = min(M, 20_000 // C)
+    x = (np.random.default_rng(seed).standard_normal((M, C)) + offset).astype(dtype)
+    gate = Gate(slope=slope, rate=rate, key=seed)
+    mu, var = Rows(device()).statistics(device().array(x), gate)
+    u = reference.dropout(x, rate, gate.key)
+    u = np.where(u > 0, u, x.dtype.type(slope) * u).astype(np.longdouble)
+    right_mu, right_var = u.mean(axis=0), u.var(axis=0)
+    eps = np.finfo(dtype).eps
+    assert abs(mu.get() - right_mu).max() <= 4 * eps * abs(u).max()
+    assert abs(var.get() - right_var).max() <= 10 * eps * max(right_var.max(), 1e-300)
+
+
+def test_nothing_at_all():
+    """No rows: sums are 0, moments are not defined, and nothing is launched."""
+    rows, x = Rows(device()), device().xp.zeros((0, 3))
+    assert rows.sum_rows(x).tolist() == [0, 0, 0]
+    assert all(np.isnan(v.get()).all() for v in rows.moments(x))
+    assert rows.dropout(x, 0.5, 1).shape == (0, 3)
+    rows.pull(x, x, x, OPEN, None, OPEN)
+
+
+def test_other_dtypes_are_refused():
+    with pytest.raises(
+        TypeError, match="sum_columns: dtype int64 given; accepted on the CUDA backend: float32, float64"
+    ):
+        Rows(device()).sum_rows(device().xp.zeros((2, 3), dtype="int64"))
+
+
+@given(M=st.integers(1, 10**7), C=st.integers(1, 70_000), width=st.sampled_from([1, 2, 4]))
+def test_tiles_cover_the_matrix_and_fit_a_grid(M, C, width):
+    C *= width
+    tiles = Tiles(M, C, width)
+    assert (tiles.parts - 1) * tiles.rows < M <= tiles.parts * tiles.rows
+    assert (tiles.across - 1) << tiles.log_lanes < C // width <= tiles.across << tiles.log_lanes
+    assert 1 <= tiles.parts <= max(BLOCKS, 1) <= 65535
+    assert 1 <= tiles.grid[1] <= 65535
+    assert tiles.height << tiles.log_lanes == 256
+
+
+def test_wide_loads_where_every_row_begins_at_16_bytes():
+    xp = device().xp
+    assert tiles_of(xp.zeros((3, 8))).width == 2
+    assert tiles_of(xp.zeros((3, 8), dtype="float32")).width == 4
+    assert tiles_of(xp.zeros((3, 6), dtype="float32")).width == 1
+    assert tiles_of(xp.zeros((3, 8)), xp.zeros(9)[1:]).width == 1
