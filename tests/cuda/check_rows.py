@@ -16,7 +16,7 @@ from minigan.ops.rows import Gate
 GATES = {"float32": 3e-6, "float64": 1e-13}
 
 
-def fused(device, layers, x, dy, *, counter=0, seed=0, frozen=False, need_dx=True, **how):
+def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=True, **how):
     """(found, expected): y, dx, dL/dtheta and the running statistics, of a stage on the device and in float64."""
     net = mg.Network(layers, rng=np.random.default_rng(seed), dtype="float64", ops="reference")
     rng = np.random.default_rng(seed)
@@ -24,7 +24,6 @@ def fused(device, layers, x, dy, *, counter=0, seed=0, frozen=False, need_dx=Tru
     for name, value in net.state.items():
         value[...] = (rng.uniform(0.5, 1.5, value.shape) * (-1 if name.endswith("mean") else 1)).astype(x.dtype)
     rows = Rows(device)
-    rows.counter[0] = counter
     ops = SimpleNamespace(name="cuda", fused=True, xp=device.xp, rows=rows)
     stage, taken = run_of_rows(layers, ops)
     assert isinstance(stage, FusedRows)
@@ -36,12 +35,14 @@ def fused(device, layers, x, dy, *, counter=0, seed=0, frozen=False, need_dx=Tru
     theta, g = (device.array(vector.astype(x.dtype)) for vector in (net.theta, np.ones_like(net.theta)))
     ctx = Context(ops, how["train"], np.random.default_rng(0), state, how.get("update_state", True), groups)
     ctx.drawn = iter(keys.T.tolist())
+    if keyed:
+        rows.keys = device.array(keys.reshape(-1))
+        ctx.drawn = iter(np.arange(keys.size).reshape(keys.shape).T.tolist())
     y, back = stage.forward(stage.views(theta), device.array(x), ctx)
     dx = back(device.array(dy), None if frozen else stage.views(g), need_dx=need_dx)
     found = {"y": y, "dx": dx, "g": g, **state}
 
-    shifted = keys + np.uint64(counter * 0x9E3779B97F4A7C15 % 2**64)
-    net_y, net_back = net.forward(x.astype(float), rng=Keys(shifted), **how)
+    net_y, net_back = net.forward(x.astype(float), rng=Keys(keys), **how)
     net_g = np.ones_like(net.theta)
     net_dx = net_back(dy.astype(float), None if frozen else net_g, need_dx=need_dx)
     names = {name.rpartition(".")[2]: value for name, value in net.state.items()}
@@ -111,10 +112,10 @@ def flat(device, dtype="float64"):
         run(device, layers_of("relu drop", 3), shape, dtype)
 
 
-def counted(device, dtype="float64"):
-    """A counter on the device changes the mask as it says, forwards and backwards."""
-    run(device, layers_of("drop norm relu drop", 4), (40, 4), dtype, counter=1)
-    run(device, layers_of("drop leaky", 4), (40, 4), dtype, counter=2**64 - 1)
+def keyed(device, dtype="float64"):
+    """Keys in memory of the device, and gates that have their numbers, forwards and backwards."""
+    run(device, layers_of("drop norm relu drop", 4), (40, 4), dtype, keyed=True, groups=2)
+    run(device, layers_of("drop leaky", 4), (40, 4), dtype, keyed=True)
 
 
 def sums(device, dtype="float64"):

@@ -17,16 +17,15 @@ from minigan.ops.rows import OPEN, Gate, Norm
 class Rows:
     """The passes over the rows on a device.  Arrays are `plain`, float32 or float64.
 
-    counter   (1,) uint64 of the device, which every key of dropout is mixed with: key + counter 0x9E3779B97F4A7C15
-              modulo 2^64 is the key that counts.  0, as it is at first, changes nothing; a graph that raises its own
-              counter drops other numbers at each replay, with the same arguments.
+    keys   None, or (n,) uint64 of the device while a graph is captured: then the key of a gate is the number of one of
+           them, and each replay drops what the keys say that it finds there.
     """
 
     gate, norm = Gate, Norm
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.counter = device.xp.zeros(1, dtype="uint64")
+        self.keys: Array | None = None
 
     def plain(self, x: Array) -> Array:
         """Return x, or a copy of it, in C order."""
@@ -48,7 +47,7 @@ class Rows:
         tiles = tiles_of(x)
         mean, m2 = (self.empty((tiles.parts, C), x.dtype) for _ in range(2))
         mu, var = (self.empty((C,), x.dtype) for _ in range(2))
-        gate = (*_gate(before), self.counter)
+        gate = (*_gate(before), self.keys)
         grid = tiles.across, tiles.parts
         self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *gate)
         self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, M, C, tiles.rows, tiles.parts, *gate)
@@ -56,7 +55,7 @@ class Rows:
 
     def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
         """Write y."""
-        gates = (*_gate(before), *_gate(after), self.counter)
+        gates = (*_gate(before), *_gate(after), self.keys)
         if not x.size:
             return
         if norm is None:
@@ -74,7 +73,7 @@ class Rows:
         vectors = norm.mu, norm.inverse, norm.scale, norm.beta
         tiles = tiles_of(x, dy, *vectors)
         partial = self.empty((tiles.parts, 2 * C), x.dtype)
-        gates = (*_gate(before), *_gate(after), self.counter)
+        gates = (*_gate(before), *_gate(after), self.keys)
         sizes = M, C, tiles.rows, tiles.log_lanes
         self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *gates)
         both = self.merged(partial)
@@ -91,7 +90,7 @@ class Rows:
         sums: tuple[Array, Array] | None = None,
     ) -> None:
         """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
-        gates = (*_gate(before), *_gate(after), self.counter)
+        gates = (*_gate(before), *_gate(after), self.keys)
         if not x.size:
             return
         if norm is None:

@@ -10,12 +10,10 @@ struct Gate {
   real kept;                 // 1 / (1 - rate)
 };
 
-// key + counter GOLDEN: one key of a captured graph gives a fresh mask at each replay, and with counter 0 is itself.
-constexpr unsigned long long GOLDEN = 0x9E3779B97F4A7C15ull;  // odd: counters that differ give keys that differ
-
+// Where there are `keys`, which a captured graph has, `key` is the number of one: each replay finds other keys there.
 __device__ __forceinline__ Gate make_gate(int relu, real slope, int drops, unsigned threshold, unsigned long long key,
-                                          real kept, const unsigned long long* counter) {
-  if (drops) key += *counter * GOLDEN;
+                                          real kept, const unsigned long long* keys) {
+  if (drops && keys) key = keys[key];
   return Gate{relu, slope, drops, threshold, (unsigned)key, (unsigned)(key >> 32), kept};
 }
 

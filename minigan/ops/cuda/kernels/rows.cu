@@ -30,10 +30,10 @@ __device__ __forceinline__ void merge(T& n, T& mean, T& m2, T n_b, T mean_b, T m
 extern "C" __global__ void __launch_bounds__(THREADS) statistics(
     const real* __restrict__ x, real* __restrict__ mean, real* __restrict__ m2, long long M, int C, int rows,
     int log_lanes, int relu, real slope, int drops, unsigned threshold, unsigned long long key, real kept,
-    const unsigned long long* __restrict__ counter) {
+    const unsigned long long* __restrict__ keys) {
   __shared__ Wide means[THREADS], squares[THREADS];
   __shared__ real counts[THREADS];
-  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, counter);
+  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, keys);
   const Tile at = tile(C, log_lanes);
   const long long first = (long long)blockIdx.y * rows, last = first + rows < M ? first + rows : M;
   Wide mu = every(0), q = every(0);
@@ -80,7 +80,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) statistics(
 extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
     const real* __restrict__ x, const real* __restrict__ mean, const real* __restrict__ m2, real* __restrict__ mu,
     real* __restrict__ var, long long M, int C, int rows, int parts, int relu, real slope, int drops,
-    unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ counter) {
+    unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ keys) {
   __shared__ double counts[THREADS], means[THREADS], squares[THREADS];
   const int t = threadIdx.x, c = blockIdx.x * 8 + t % 8;
   double n = 0, m = 0, q = 0;
@@ -100,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
     }
   }
   if (t >= 8 || c >= C) return;
-  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, counter);
+  const Gate g = make_gate(relu, slope, drops, threshold, key, kept, keys);
   mu[c] = real(activate(g, drop(g, x[c], c)) + m);
   var[c] = real(q / double(M));
 }
@@ -110,9 +110,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) apply(
     const real* __restrict__ x, real* __restrict__ y, const real* __restrict__ mu, const real* __restrict__ scale,
     const real* __restrict__ beta, long long M, int C, int log_lanes, int relu0, real slope0, int drops0,
     unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
-    unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
-  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
-  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+    unsigned long long key1, real kept1, const unsigned long long* __restrict__ keys) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   const Tile at = tile(C, log_lanes);
   if (!at.inside) return;
   const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
@@ -133,10 +133,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) sums(
     const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta, long long M, int C,
     int rows, int log_lanes, int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0,
     real kept0, int relu1, real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
-    const unsigned long long* __restrict__ counter) {
+    const unsigned long long* __restrict__ keys) {
   __shared__ Wide shared[THREADS];
-  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
-  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   const Tile at = tile(C, log_lanes);
   const long long first = (long long)blockIdx.y * rows, last = first + rows < M ? first + rows : M;
   Wide sum_d = every(0), sum_dx = every(0), factor = every(0);
@@ -174,9 +174,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) pull(
     const real* __restrict__ sum_d, const real* __restrict__ sum_dx, long long M, int C, int log_lanes,
     int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1,
     real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
-    const unsigned long long* __restrict__ counter) {
-  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
-  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+    const unsigned long long* __restrict__ keys) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   const Tile at = tile(C, log_lanes);
   if (!at.inside) return;
   const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
@@ -209,9 +209,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) pull(
 extern "C" __global__ void __launch_bounds__(THREADS) apply_flat(
     const real* __restrict__ x, real* __restrict__ y, long long n, int relu0, real slope0, int drops0,
     unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
-    unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
-  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
-  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+    unsigned long long key1, real kept1, const unsigned long long* __restrict__ keys) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   auto f = [&](real v, long long i) { return drop(g1, activate(g1, activate(g0, drop(g0, v, i))), i); };
   auto wide = [&](long long i) {
     Wide v = load(x + i);
@@ -226,9 +226,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) apply_flat(
 extern "C" __global__ void __launch_bounds__(THREADS) pull_flat(
     const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ dx, long long n, int relu0, real slope0,
     int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1,
-    unsigned threshold1, unsigned long long key1, real kept1, const unsigned long long* __restrict__ counter) {
-  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, counter);
-  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, counter);
+    unsigned threshold1, unsigned long long key1, real kept1, const unsigned long long* __restrict__ keys) {
+  const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
+  const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   auto f = [&](real v, real d, long long i) {
     const real w = drop(g0, v, i), u = activate(g0, w);
     return drop(g0, activate_back(g0, w, activate_back(g1, u, drop(g1, d, i))), i);
