@@ -34,13 +34,15 @@ class Mutant:
     first: bool = False
 
     def write(self, folder):
-        """Write the changed file."""
-        text = next(
-            place / self.file for place in (KERNELS, source.KERNELS) if (place / self.file).is_file()
-        ).read_text()
+        """Write the changed file; if it is a header, also the kernel files that include it, which look beside them."""
+        places = (KERNELS, source.KERNELS)
+        text = next(place / self.file for place in places if (place / self.file).is_file()).read_text()
         count = text.count(self.old)
         assert count == 1 or (self.first and count > 1), f"{self.file} has {count} times: {self.old}"
         (folder / self.file).write_text(text.replace(self.old, self.new, 1))
+        for path in (path for place in places for path in place.glob("*.cu") if self.file.endswith(".cuh")):
+            if f'#include "{self.file}"' in path.read_text():
+                (folder / path.name).write_text(path.read_text())
 
 
 def outcome(check, folder=None):

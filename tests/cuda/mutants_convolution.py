@@ -1,0 +1,60 @@
+"""Bugs planted in the convolutions' kernels."""
+
+import check_convolution as check
+from mutation import Mutant
+
+STORED = "b.store(buffers[(s + 1) % 2][1]);\n"
+BARRIER = "    __syncthreads();"
+LEFT = "A::word(a, row_of(i + 1), k + t),\n                                A::word(a, row_of(i), k + t + 4)"
+SWAPPED = "A::word(a, row_of(i), k + t + 4),\n                                A::word(a, row_of(i + 1), k + t)"
+ROW, AFTER = "value[r] = load_pack(from, row < last", "value[r] = load_pack(from, row <= last"
+LAST = "last = min(first + each, images * h * w)"
+LATER = "last = min(first + each + 1, images * h * w)"
+OFFSET = "(phase + before - d * first)"
+
+MUTANTS = [
+    *(
+        Mutant(name, "patches.cu", old, new, check.patches)
+        for name, old, new in [
+            ("patches begin a pixel late", "* sh - top;", "* sh - top + 1;"),
+            ("a pixel right of the image", "column < L)", "column <= L)"),
+            ("a patch row below the last", "p >= h)", "p > h)"),
+            ("patches before the first", "across < 0 || ", ""),
+            ("the first taps left out", "int i = 0; i < kh", "int i = 1; i < kh"),
+            ("the bias of another channel", "b[c * V + v]", "b[c + v]"),
+        ]
+    ),
+    *(
+        Mutant(name, "tiles.cuh", old, new, way)
+        for name, old, new, way in [
+            ("no barrier at first", "b.store(buffers[0][1]);\n  __syncthreads();", "b.store(buffers[0][1]);", check.bf16),
+            ("no barrier between stages", STORED + BARRIER, STORED, check.fp32),
+            ("one buffer for two", "a.store(buffers[(s + 1) % 2][0])", "a.store(buffers[s % 2][0])", check.tf32),
+            ("quarters of a fragment exchanged", LEFT, SWAPPED, check.tf32),
+            ("a column of a fragment for a row", "B::word(b, column, k + t),", "B::word(b, column - g + t, k + g),",
+             check.bf16),
+            ("bf16 pairs the wrong way round", "pack_bf16(v[0], w[0])", "pack_bf16(w[0], v[0])", check.bf16),
+            ("bf16 where tf32 is asked for", "return to_tf32(x);", "return pack_bf16(0.f, x);", check.tf32),
+        ]
+    ),
+    *(
+        Mutant(name, "operands.cuh", old, new, way)
+        for name, old, new, way in [
+            ("a phase that begins a tap late", f"{OFFSET} / s, -(d / g)", f"{OFFSET} / s + 1, -(d / g)", check.fp32),
+            ("phases without their padding", f"{OFFSET} % s", "(phase - d * first) % s", check.fp32),
+            ("taps that are not turned", "/ s, -(d / g), first", "/ s, d / g, first", check.bf16),
+            ("padding off by one", "{k, s, -before, d, 0, 1}", "{k, s, -before - 1, d, 0, 1}", check.tf32),
+            ("a carry lost", "  if (middle >= next) middle -= next, high++;\n", "", check.fp32),
+            ("a row below the last", ROW, AFTER, check.fp32),
+        ]
+    ),
+    *(
+        Mutant(name, "convolution.cu", old, new, way)
+        for name, old, new, way in [
+            ("the last part not added", "part < count; part++", "part < count - 1; part++", check.bf16),
+            ("a part that goes on into the next", LAST, LATER, check.fp32),
+            ("the bias of the other column", "second += b[column + 1];\n", "second += b[column];\n", check.tf32),
+            ("rows beyond the last written", "if (k >= rows) continue;", "if (k > rows) continue;", check.fp32),
+        ]
+    ),
+]  # fmt: skip
