@@ -1,7 +1,7 @@
 """What the real and the emulated device share: kernel launches with checked arguments."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,12 @@ class Device:
             raise KernelError(f"gemm: precision {precision!r} given; accepted: {', '.join(PRECISIONS)}")
         self._gemm(a, b, out, transpose_a, transpose_b, alpha, beta, precision)
 
+    def capture(self, step: Callable[[], Any]) -> Any:
+        """Return what `step` does as a graph (`minigan.ops.cuda.graph.capture`)."""
+        from minigan.ops.cuda.graph import capture
+
+        return capture(self, step)
+
     def array(self, host: np.ndarray) -> Any:
         """Return a copy on the device."""
         return self.xp.asarray(host)
@@ -106,7 +112,7 @@ class Device:
     # --- what a device defines ------------------------------------------------------------------
 
     def recording(self) -> Any:
-        """Return what records a graph (`minigan.ops.cuda.graph`)."""
+        """Return what a graph is captured with: a context, and then `launch`."""
         raise NotImplementedError
 
     def _build(self, found: Source, defines: Mapping[str, Any]) -> Any:

@@ -12,7 +12,8 @@ class StreamRecording:
     """``with StreamRecording(stream) as recording: step()``, and then ``recording.launch()``."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream, self._graph = stream, None
+        self._stream = stream
+        self._graph: Any = None
 
     def __enter__(self) -> "StreamRecording":
         import cupy

@@ -79,7 +79,14 @@ class EmulatedDevice(Device):
             arrays.recorder.run(job, [array._host for array in used])
 
     def _run_now(
-        self, where: str, program: ctypes.CDLL, entry: Kernel, grid: Triple, block: Triple, values: list[Any], shared: int
+        self,
+        where: str,
+        program: ctypes.CDLL,
+        entry: Kernel,
+        grid: Triple,
+        block: Triple,
+        values: list[Any],
+        shared: int,
     ) -> None:
         if not 0 <= shared <= MOST_SHARED:
             raise KernelError(f"{where}: {shared} bytes of shared memory; accepted: at most {MOST_SHARED}")
