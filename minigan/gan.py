@@ -11,9 +11,10 @@ statistics, no dropout, as ``generator.predict``).  So is how the frozen D judge
 `running_judge` (inference mode, as TensorFlow 2 freezes batch norm).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -226,8 +227,23 @@ class GAN:
 Draw = Callable[[], Array]
 Played = tuple[Outcome, Outcome]
 """The last outcomes of D and of G in one iteration."""
+Order = TypeVar("Order", bound=Callable[..., Played])
 
 
+def _whole(order: Order) -> Order:
+    """Return an order of play which a backend that keeps whole iterations (CUDA's graphs) is handed instead."""
+
+    @functools.wraps(order)
+    def play(gan: GAN, real: Draw, noise: Draw, **counts: int) -> Played:
+        iterations = getattr(gan.D.ops, "iterations", None)
+        if iterations is None:
+            return order(gan, real, noise, **counts)
+        return cast(Played, iterations.play(order, gan, real, noise, **counts))
+
+    return cast(Order, play)
+
+
+@_whole
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
     """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
     _require_updates(k=k)
@@ -236,6 +252,7 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
     return seen_D, gan.update_G(noise())
 
 
+@_whole
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> Played:
     """Draw one batch; D is updated several times on it, then G several times on the same noise."""
     _require_updates(d_updates=d_updates, g_updates=g_updates)
@@ -249,6 +266,7 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     return seen_D, seen_G
 
 
+@_whole
 def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
     """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
 
@@ -261,6 +279,7 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
     return Outcome((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
+@_whole
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
     """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
 

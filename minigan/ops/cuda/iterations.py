@@ -108,7 +108,7 @@ class _Iteration:
             except CaptureError as error:
                 self.refused = True
                 message = f"the iteration is played step by step, since it could not be captured: {error}"
-                warnings.warn(message, CaptureWarning, stacklevel=5)
+                warnings.warn(message, CaptureWarning, stacklevel=4)
                 return self._told(order, gan, drawn, draws, counts)
         return self._replayed(gan, drawn)
 
@@ -119,7 +119,7 @@ class _Iteration:
         if self._given_up >= UNTIL:
             self.refused = True
             message = f"iterations are played step by step: {self._given_up} graphs were given up, the last as {why}"
-            warnings.warn(message, CaptureWarning, stacklevel=6)
+            warnings.warn(message, CaptureWarning, stacklevel=5)
 
     # --- step by step -----------------------------------------------------------------------------
 
