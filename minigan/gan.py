@@ -68,7 +68,7 @@ def joint(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None = None) -
 
 def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, groups: int) -> Passes:
     xp, n = D.ops.xp, len(x_real)
-    s, back = D.forward(xp.concatenate([x_real, x_fake]), train=True, rng=rng, groups=groups)
+    s, back = D.forward(xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, groups=groups)
 
     def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
         back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False)

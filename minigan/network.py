@@ -11,7 +11,7 @@ from minigan._views import Layout, Named, castable, copy_named, flatten, split, 
 from minigan.fusion import Fused, fused
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError
 from minigan.layers.dropout import Dropout
-from minigan.ops import Array, Ops, get_ops
+from minigan.ops import Array, Ops, get_ops, to_host
 from minigan.summary import Row, Summary
 
 
@@ -74,6 +74,8 @@ class Network:
         if self.dtype.kind not in "fcO":
             raise TypeError(f"dtype must be floating, complex or object, got {self.dtype}")
         self.ops = get_ops(ops)
+        if self.ops.name == "cuda" and self.dtype not in (np.float32, np.float64):
+            raise TypeError(f"dtype {self.dtype} with ops='cuda'; accepted: float32, float64")
         self.version = 0
         """Raised by every change of theta; a pullback of an older version refuses to run."""
 
@@ -118,7 +120,7 @@ class Network:
         `groups`: x is that many batches of equal size, one after the other, and y and the gradients are what a forward
         pass of each in turn would give: batch statistics and dropout are each's own.
 
-        x (N, ...) real is cast to the network's dtype.  `train` chooses batch statistics and dropout
+        x (N, ...) real is cast to the network's dtype, and NumPy's is copied to its device.  `train` chooses batch statistics and dropout
         (which needs `rng`); `update_state=False` leaves the running statistics as they are.
 
         The pullback keeps x, y and what lies between them, not copies: none of these arrays may be changed in
@@ -160,12 +162,17 @@ class Network:
     def __call__(self, x: Array) -> Array:
         """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.
 
-        y may be x itself, or a view of it (Flatten, Reshape, Dropout).
+        y may be x itself, or a view of it (Flatten, Reshape, Dropout).  NumPy's x gives NumPy's y on every device.
         """
+        home = isinstance(x, np.ndarray)
         x = self._input(x)
         for stage in self._stages:
             x = stage.layer.forward(stage.p, x, Context(self.ops, state=stage.state, update_state=False))[0]
-        return x
+        return to_host(x) if home else x
+
+    def array(self, x: Array) -> Array:
+        """Return x on the network's device and in its dtype: x itself, where it is."""
+        return self._cast("x", x)
 
     @property
     def by_example(self) -> bool:
@@ -190,7 +197,9 @@ class Network:
         return x
 
     def _cast(self, name: str, array: Array) -> Array:
-        """Return the array in the network's dtype; TypeError where that would lose more than rounding."""
+        """Return the array in the network's dtype and on its device; TypeError where more than rounding would be lost."""
+        if isinstance(array, np.ndarray) and self.ops.xp is not np:
+            array = self.ops.xp.asarray(array)
         if not isinstance(array, self.ops.xp.ndarray):
             raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(array).__name__}")
         if array.dtype == self.dtype:

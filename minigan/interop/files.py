@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 from minigan.training.files import write_whole
 
 PathLike = str | os.PathLike[str]
@@ -28,7 +28,7 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     path = Path(path)
     rows, problems = {}, []
     for name, value in arrays.items():
-        array = np.asarray(value)
+        array = np.asarray(to_host(value))
         dtype = array.dtype.newbyteorder("=")
         if not isinstance(name, str) or name == "__metadata__":  # the format's own word
             problems.append(f"the name {name!r}, accepted another text")

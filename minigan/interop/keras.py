@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan.interop.checks import numbers, require_known
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 
 NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
@@ -25,7 +25,7 @@ NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_var
 def to_keras(net: Network) -> list[Array]:
     """Return the parameters and running statistics of `net` in the order of Keras' get_weights() (copies)."""
     here = {**net.parameters(), **net.state}
-    return [np.array(here[name]) for name in _names(net)]
+    return [np.array(to_host(here[name])) for name in _names(net)]
 
 
 def from_keras(net: Network, weights: Sequence[Any]) -> None:

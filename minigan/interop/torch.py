@@ -28,7 +28,7 @@ from minigan.interop.order import Run, runs
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
 from minigan.layers.base import Layer
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 
 COUNTER = "num_batches_tracked"
 
@@ -50,7 +50,7 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
     """
     here = {**net.parameters(), **net.state}
     slots = _slots(net, input_shape)
-    state = {slot.key: np.asarray(here[slot.here]).ravel()[slot.index] for slot in slots}
+    state = {slot.key: np.asarray(to_host(here[slot.here])).ravel()[slot.index] for slot in slots}
     # PyTorch counts batches for BatchNorm(momentum=None) alone.
     return state | {key: np.array(0) for key in _counters(net)}
 

@@ -68,7 +68,7 @@ def to_host(array: Any) -> Any:
     >>> to_host(1.5)
     1.5
     """
-    on_device = any(kind.__module__ == _EMULATED or kind.__module__.startswith("cupy.") for kind in type(array).__mro__)
+    on_device = any(kind.__module__ == _EMULATED or kind.__module__.partition(".")[0] == "cupy" for kind in type(array).__mro__)
     return array.get() if on_device else array
 
 

@@ -28,7 +28,8 @@ class Architecture:
 
 
 DTYPES = ("float32", "float64")
-OPTIONS = ("threads", "accuracy", "compiled")  # of the backend "cpu" (`minigan.ops.cpu.CPU`)
+OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "precision", "graphs")}
+"""Of the backends that have some (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`)."""
 MOST = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
 
 
@@ -40,7 +41,7 @@ class Setting:
     dtype: str = "float32"
     ops: str = "cpu"
     data_dir: str | os.PathLike[str] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the backend: threads, accuracy, compiled
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the backend: OPTIONS
     images: NDArray[np.uint8] | None = field(default=None, compare=False)  # (N, H, W, C) in place of the data set's
 
     def __post_init__(self) -> None:
@@ -48,12 +49,15 @@ class Setting:
             raise SettingError(unknown("dtype", self.dtype, DTYPES))
         if self.ops not in BACKENDS:
             raise SettingError(unknown("ops", self.ops, BACKENDS))
+        known = [name for names in OPTIONS.values() for name in names]
         for name in self.options:
-            if name not in OPTIONS:
-                raise SettingError(unknown("option", name, OPTIONS))
+            if name not in known:
+                raise SettingError(unknown("option", name, known))
         if self.options:
-            if self.ops != "cpu":
-                raise SettingError(f"ops={self.ops!r} takes no {', '.join(self.options)}; accepted with ops='cpu'")
+            refused = [name for name in self.options if name not in OPTIONS.get(self.ops, ())]
+            if refused:
+                whose = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
+                raise SettingError(f"ops={self.ops!r} takes no {', '.join(refused)}; accepted with ops={whose!r}")
             try:
                 self.backend()
             except ValueError as error:

@@ -19,7 +19,7 @@ from minigan.layers import Dense, ReLU
 from minigan.losses import NonSaturating
 from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops import Array, reference
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
@@ -210,7 +210,7 @@ class Figures(Callback):
     def _moment(self, run: Run) -> Any:
         a, b = affine(self.gan.G)
         fake = self.gan.G(self.z).astype(float)[:, 0]
-        d = self.gan.D.ops.sigmoid(logit(self.gan.D)(self.axis.xs))
+        d = reference.sigmoid(logit(self.gan.D)(self.axis.xs))
         return self._Snapshot(run.iteration, run.iterations, a, b, self.data, fake, self.real, d)
 
 

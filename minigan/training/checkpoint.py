@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 from minigan.training.files import PathLike, RunError, write_whole
 
 try:
@@ -39,7 +39,7 @@ def write_checkpoint(path: PathLike, tree: Tree) -> Path:
     def leaf(value: Any) -> Any:
         if isinstance(value, np.generic):
             return value.item()
-        arrays.append(np.asarray(value))
+        arrays.append(np.asarray(to_host(value)))
         return {ARRAY: len(arrays) - 1}
 
     text = json.dumps(tree, default=leaf)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 
 PathLike = str | os.PathLike[str]
 
@@ -165,7 +165,7 @@ def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     """Write named arrays as .npz (no pickle)."""
     return write_whole(
         path,
-        lambda stream: np.savez(stream, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()}),
+        lambda stream: np.savez(stream, allow_pickle=False, **{k: np.asarray(to_host(v)) for k, v in arrays.items()}),
     )
 
 

@@ -32,6 +32,8 @@ def blas() -> list[dict[str, Any]]:
 
 def engine(ops: Any) -> dict[str, Any]:
     """Return the options with which a backend runs, defaults filled in ({}: it has none), and numba's version."""
+    if ops.name == "cuda":
+        return {"device": repr(ops.device), "precision": ops.precision, "graphs": ops.graphs}
     if not hasattr(ops, "accuracy"):
         return {}
     found = {name: getattr(ops, name) for name in ("threads", "accuracy", "compiled")}
