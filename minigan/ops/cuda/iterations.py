@@ -135,8 +135,9 @@ class _Iteration:
 
             return draw
 
-        gan = _with_keys(gan, _Keys(lambda shape: _noted(events, shape, _keys(gan.rng, shape))))
-        found = order(gan, watched("real"), watched("noise"), **counts)
+        rng = gan.rng
+        twin = _with_keys(gan, _Keys(lambda shape: _noted(events, shape, _keys(rng, shape))))
+        found = order(twin, watched("real"), watched("noise"), **counts)
         self.events = events
         return found
 
