@@ -68,7 +68,9 @@ def to_host(array: Any) -> Any:
     >>> to_host(1.5)
     1.5
     """
-    on_device = any(kind.__module__ == _EMULATED or kind.__module__.partition(".")[0] == "cupy" for kind in type(array).__mro__)
+    on_device = any(
+        kind.__module__ == _EMULATED or kind.__module__.partition(".")[0] == "cupy" for kind in type(array).__mro__
+    )
     return array.get() if on_device else array
 
 
@@ -92,4 +94,6 @@ def _cuda(**options: Any) -> Ops:
 
 def _require_no_options(options: dict[str, Any], what: str) -> None:
     if options:
-        raise TypeError(f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu' and ops='cuda'")
+        raise TypeError(
+            f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu' and ops='cuda'"
+        )

@@ -221,7 +221,7 @@ class _Iteration:
         batches = [x for event, x in drawn if event.dtype is not None]
         for target, x in zip(self._batches, batches, strict=True):
             target.set(np.ascontiguousarray(x))
-        keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS]
+        keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS and x.size]
         if keys:
             self._key_array.set(np.concatenate(keys))
         for name, optimizer in _optimizers(gan):
