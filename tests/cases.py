@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from images import small_images
 
 import minigan as mg
-from minigan.ops import get_ops
+from minigan.ops import get_ops, to_host
 
 ENGINES = {
     f"{'compiled' if cpu.compiled else 'numpy'}-{cpu.threads}": cpu
@@ -195,11 +195,9 @@ def network(layer, *, dtype="float64", ops="reference", seed=0, spread=0.5):
     chain = layer if isinstance(layer, list) else [layer]
     rng = np.random.default_rng(seed)
     net = mg.Network(chain, rng=rng, dtype="float64", ops=ops)
-    net.theta = net.theta + spread * rng.standard_normal(net.theta.shape)
-    for name, value in net.state.items():
-        value[...] = (
-            rng.uniform(-0.5, 0.5, value.shape) if name.endswith("mean") else rng.uniform(0.5, 1.5, value.shape)
-        )
+    net.theta = to_host(net.theta) + spread * rng.standard_normal(net.theta.shape)
+    ranges = {name: (-0.5, 0.5) if name.endswith("mean") else (0.5, 1.5) for name in net.state}
+    net.load_state({name: rng.uniform(*ranges[name], value.shape) for name, value in net.state.items()})
     return net if dtype == "float64" else net.astype(dtype)
 
 

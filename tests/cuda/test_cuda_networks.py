@@ -1,0 +1,137 @@
+"""Networks and steps on the device: every layer, every objective, against the reference."""
+
+import copy
+
+import numpy as np
+import pytest
+from cases import BODIES, LAYERS, OBJECTIVES, chains, dense_gan, forward, mask, network, outputs_of, whole_gan
+from emulated import NEEDS_HOST_COMPILER, error_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.gan import joint, separate
+from minigan.ops import get_ops, ops_of, to_host
+
+pytestmark = NEEDS_HOST_COMPILER
+
+DTYPES = {"float32": 5e-6, "float64": 1e-13}
+
+
+@pytest.fixture(scope="module")
+def cuda():
+    return get_ops("cuda", device="emulated")
+
+
+def both(layers, cuda, dtype, seed=0):
+    """The same network on the host, in float64, and on the device."""
+    return network(layers, seed=seed), network(layers, seed=seed, dtype=dtype, ops=cuda)
+
+
+def agree(host, device, x, rng, gate, *, train=True):
+    """y, dx and the gradient, from NumPy's x."""
+    y, back = forward(host, x, train=train)
+    found, found_back = forward(device, x.astype(device.dtype), train=train)
+    dy = rng.standard_normal(y.shape)
+    g, found_g = host.zeros_like_theta(), device.zeros_like_theta()
+    dx, found_dx = back(dy, g), found_back(dy.astype(device.dtype), found_g)
+    for a, b in ((found, y), (found_dx, dx), (found_g, g)):
+        assert isinstance(a, device.ops.xp.ndarray)
+        assert a.dtype == device.dtype
+        assert error_of(to_host(a), b) < gate
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer(name, train, dtype, cuda):
+    layer, shape = LAYERS[name]
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((6, *shape)).astype(dtype).astype(float)
+    agree(*both(layer, cuda, dtype), x, rng, 10 * DTYPES[dtype], train=train)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=15)
+@given(layers=chains(4, 3), n=st.integers(8, 20), seed=st.integers(0, 99))
+def test_chains(layers, n, seed, dtype):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, 4)).astype(dtype).astype(float)
+    agree(*both(layers, get_ops("cuda", device="emulated"), dtype), x, rng, 1000 * DTYPES[dtype])
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("through", [separate, joint])
+def test_whole_steps(body, through, cuda):
+    """One update of D and one of G, as a user without a device would write it."""
+    ends = []
+    for ops in ("reference", cuda):
+        G, D, x_real, x_fake, z = whole_gan(body, outputs=1, ops=ops)
+        optimizers = mg.Adam(D, lr=0.01), mg.RMSProp(G, lr=0.01)
+        seen_D = mg.discriminator_step(
+            D, optimizers[0], mg.NonSaturating(), x_real, x_fake, rng=mask(), through=through
+        )
+        seen_G = mg.generator_step(G, D, optimizers[1], mg.NonSaturating(), z, rng=mask())
+        ends.append([float(seen_D.value), float(seen_G.value), to_host(D.theta), to_host(G.theta)])
+    for found, expected in zip(ends[1], ends[0], strict=True):
+        assert error_of(np.asarray(found), np.asarray(expected)) < 1e-9  # Adam divides by gradients near 0
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_objectives(objective, cuda):
+    rng = np.random.default_rng(0)
+    s_real, s_fake = rng.standard_normal((2, 5, outputs_of(objective)))
+    on_device = [cuda.device.array(s) for s in (s_real, s_fake)]
+    assert ops_of(on_device[0]) is cuda
+    pairs = [
+        (objective.discriminator(s_real, s_fake), objective.discriminator(*on_device)),
+        (objective.generator(s_fake), objective.generator(on_device[1])),
+        ((objective.probability(s_real),), (objective.probability(on_device[0]),)),
+    ]
+    for expected, found in pairs:
+        for a, b in zip(found, expected, strict=True):
+            assert error_of(to_host(a), np.asarray(b)) < 1e-13
+
+
+def test_crossing_over(cuda):
+    """NumPy's x gives NumPy's y at inference; the device's gives the device's; what is not an array is refused."""
+    host, device = both([mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh()], cuda, "float64")
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    y = device(x)
+    assert type(y) is np.ndarray
+    assert error_of(y, host(x)) < 1e-14
+    assert isinstance(device(cuda.device.array(x)), cuda.xp.ndarray)
+    with pytest.raises(TypeError, match="x must be a .* array, got list"):
+        device([[1.0, 2.0, 3.0]])
+    with pytest.raises(TypeError, match="x must be a numpy array, got ndarray"):
+        host(cuda.device.array(x))
+
+
+def test_copies_and_named_arrays(cuda):
+    G, _ = dense_gan(ops=cuda)
+    twin = copy.deepcopy(G)
+    before = to_host(G.theta)
+    twin.theta = np.zeros(G.theta.shape)
+    np.testing.assert_array_equal(to_host(G.theta), before)
+    twin.load_parameters({name: to_host(value) for name, value in G.parameters().items()})
+    twin.load_state(G.state)
+    np.testing.assert_array_equal(to_host(twin.theta), before)
+    assert twin.ops is cuda
+
+
+@pytest.mark.parametrize("dtype", ["complex128", "object", "float16"])
+def test_other_dtypes_are_refused(dtype, cuda):
+    with pytest.raises(TypeError, match=f"dtype {dtype} with ops='cuda'; accepted: float32, float64"):
+        mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0), dtype=dtype, ops=cuda)
+
+
+def test_frameworks_get_the_hosts_numbers(cuda, tmp_path):
+    from minigan.interop import to_keras, to_torch
+
+    host, device = (network([mg.Dense(3, 4), mg.BatchNorm(4)], ops=ops) for ops in ("reference", cuda))
+    for there, here in (
+        (to_torch(device), to_torch(host)),
+        (dict(enumerate(to_keras(device))), dict(enumerate(to_keras(host)))),
+    ):
+        for name, value in here.items():
+            np.testing.assert_array_equal(there[name], value)

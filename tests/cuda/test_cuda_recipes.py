@@ -1,0 +1,136 @@
+"""Every recipe on the device: the path of the CPU, to rounding; runs, checkpoints and files as without one."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER, error_of
+
+import minigan as mg
+from minigan.ops import to_host
+from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.training import read_arrays, read_json, resume, train
+
+pytestmark = NEEDS_HOST_COMPILER
+
+SMALL = {
+    "gaussian": {"batch_size": 8, "d_updates": 2, "g_updates": 2},
+    "mnist-dense": {"batch_size": 4, "d_updates": 2, "g_updates": 2},
+    "mnist-maxout": {"batch_size": 4, "train_images": 30},
+    "mnist-dcgan": {"batch_size": 2},
+    "mnist-softmax": {"batch_size": 4, "depth": 8, "d_depth": 8, "pretrain": 8},
+    "dcgan64": {"batch_size": 2, "width": 32},
+}
+GATES = {"float64": 1e-9, "float32": 2e-3}
+"""Relative, after three iterations of Adam, whose first steps are the sign of gradients that may be near 0."""
+
+
+def experiment(name, *, dtype="float64", **setting):
+    size = 64 if name == "dcgan64" else 28
+    images = np.random.default_rng(0).integers(0, 256, (40, size, size, 1), dtype=np.uint8)
+    own = {} if name == "gaussian" else {"images": images}
+    recipe = get_recipe(name)
+    return recipe.build(recipe.configure(SMALL[name]), Setting(dtype=dtype, **own, **setting))
+
+
+def on_device(name, *, dtype="float64", **options):
+    return experiment(name, dtype=dtype, ops="cuda", options={"device": "emulated", **options})
+
+
+def end(game, iterations=3):
+    summary = train(game, iterations=iterations)
+    assert summary["status"] == "completed"
+    assert all(type(value) is float for value in summary["metrics"].values())
+    return [to_host(net.theta) for net in (game.gan.G, game.gan.D)], summary["metrics"]
+
+
+def test_every_recipe_is_shrunk():
+    assert set(SMALL) == set(RECIPES)
+
+
+@pytest.mark.filterwarnings("ignore::minigan.ops.cuda.iterations.CaptureWarning")
+@pytest.mark.parametrize(
+    ("name", "dtype", "graphs"),
+    [*((name, "float64", True) for name in SMALL), ("dcgan64", "float32", False), ("mnist-softmax", "float32", True)],
+)
+def test_recipes(name, dtype, graphs):
+    expected, metrics = end(experiment(name, dtype=dtype))
+    found, their_metrics = end(on_device(name, dtype=dtype, graphs=graphs))
+    for a, b in zip(found, expected, strict=True):
+        assert error_of(a, b) < GATES[dtype]
+    for key, value in metrics.items():
+        assert their_metrics[key] == pytest.approx(value, rel=GATES[dtype], abs=GATES[dtype])
+
+
+def test_a_game_that_no_graph_can_have_is_said():
+    with pytest.warns(CaptureWarning, match="step by step.*lr of optimizer_G is a schedule"):
+        end(on_device("mnist-maxout"))
+
+
+def test_graphs_are_captured():
+    game = on_device("dcgan64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        end(game)
+    iterations = game.gan.D.ops.iterations
+    assert iterations._find(game.gan).captured is not None
+    without = on_device("dcgan64", graphs=False)
+    end(without)
+    for net, other in ((game.gan.G, without.gan.G), (game.gan.D, without.gan.D)):
+        np.testing.assert_array_equal(to_host(net.theta), to_host(other.theta))
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_precisions_stay_near(precision):
+    expected, metrics = end(experiment("dcgan64", dtype="float32"), 1)
+    found, their_metrics = end(on_device("dcgan64", dtype="float32", precision=precision), 1)
+    assert their_metrics["d_loss"] == pytest.approx(metrics["d_loss"], rel=0.05)
+    assert any((a != b).any() for a, b in zip(found, expected, strict=True))
+
+
+def test_a_run_folder_is_as_without_a_device(tmp_path):
+    game = on_device("gaussian")
+    summary = train(game, iterations=4, folder=tmp_path / "run", checkpoint_every=2)
+    assert summary["generator"]["samples"] == 100_000
+    config = read_json(tmp_path / "run" / "config.json")
+    assert (config["ops"], config["options"]) == ("cuda", {"device": "emulated"})
+    assert config["engine"]["precision"] == "fp32"
+    stored = read_arrays(tmp_path / "run" / "generator.npz")
+    np.testing.assert_array_equal(stored["0.W"], to_host(game.gan.G.parameters()["0.W"]))
+    assert {"gaussian.gif", "losses.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_a_resumed_run_is_the_same_run(tmp_path):
+    whole, first, second = (on_device("mnist-softmax", dtype="float32") for _ in range(3))
+    end(whole, 6)
+    train(first, iterations=3, folder=tmp_path / "run", checkpoint_every=3)
+    resume(second, tmp_path / "run", iterations=6)
+    for net, other in ((whole.gan.G, second.gan.G), (whole.gan.D, second.gan.D)):
+        np.testing.assert_array_equal(to_host(net.theta), to_host(other.theta))
+
+
+def test_a_divergence_is_named():
+    game = on_device("gaussian")
+    game.gan.optimizer_D.lr = 1e300
+    summary = train(game, iterations=5)
+    assert summary["status"] == "diverged"
+    assert np.isfinite(to_host(game.gan.D.theta)).all()
+
+
+def test_a_users_own_loop():
+    """The order of play from a user's script, batches from the host."""
+    rng = np.random.default_rng(0)
+    G = mg.Network([mg.Dense(1, 1)], rng=rng, ops=mg.ops.get_ops("cuda", device="emulated"))
+    D = mg.Network([mg.Dense(1, 8), mg.LeakyReLU(0.2), mg.Dense(8, 1)], rng=rng, ops=G.ops)
+    gan = mg.GAN(G, D, mg.Adam(G, lr=0.01), mg.Adam(D, lr=0.01), mg.NonSaturating(), rng=rng)
+    for _ in range(4):
+        seen_D, seen_G = mg.alternating(
+            gan, lambda: rng.normal(4, 2, (16, 1)), lambda: rng.standard_normal((16, 1)), k=2
+        )
+    assert 0 < float(seen_D.value) < 5
+    assert 0 < float(seen_G.value) < 5
+    assert gan.optimizer_D.t == 8
