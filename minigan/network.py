@@ -120,8 +120,8 @@ class Network:
         `groups`: x is that many batches of equal size, one after the other, and y and the gradients are what a forward
         pass of each in turn would give: batch statistics and dropout are each's own.
 
-        x (N, ...) real is cast to the network's dtype, and NumPy's is copied to its device.  `train` chooses batch statistics and dropout
-        (which needs `rng`); `update_state=False` leaves the running statistics as they are.
+        x (N, ...) real is cast to the network's dtype, and NumPy's copied to its device.  `train` chooses batch
+        statistics and dropout (which needs `rng`); `update_state=False` leaves the running statistics as they are.
 
         The pullback keeps x, y and what lies between them, not copies: none of these arrays may be changed in
         place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
@@ -197,7 +197,7 @@ class Network:
         return x
 
     def _cast(self, name: str, array: Array) -> Array:
-        """Return the array in the network's dtype and on its device; TypeError where more than rounding would be lost."""
+        """Return the array in the network's dtype, on its device; TypeError where that would lose more than rounding."""
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
             array = self.ops.xp.asarray(array)
         if not isinstance(array, self.ops.xp.ndarray):

@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from images import small_images
+from on_host import OnHost
 
 import minigan as mg
 from minigan.ops import get_ops, to_host
+from minigan.ops.cuda.source import KernelError
+
+
+def emulated():
+    """The CUDA backend's kernels, where there is a C++ compiler to run them with."""
+    try:
+        return {"cuda-emulated": OnHost()}
+    except KernelError:
+        return {}
+
 
 ENGINES = {
     f"{'compiled' if cpu.compiled else 'numpy'}-{cpu.threads}": cpu
@@ -17,7 +28,7 @@ ENGINES = {
     for cpu in (get_ops("cpu", threads=2, compiled=compiled), get_ops("cpu", threads=1, compiled=compiled))
 }
 """The CPU backend as a user gets it (compiled, where numba is installed), and NumPy's bodies; on 2 threads and 1."""
-BACKENDS = {"reference": "reference", **ENGINES}
+BACKENDS = {"reference": "reference", **ENGINES, **emulated()}
 ON_EACH_BACKEND = pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
 OBJECTIVES = (
     mg.Minimax(),

@@ -16,9 +16,9 @@ from minigan.ops import reference
 from minigan.ops.cuda import source
 from minigan.ops.cuda.compiler import compile_source
 from minigan.ops.cuda.convolution import Convolution
+from minigan.ops.cuda.image_tiles import THREADS, Tiles
 from minigan.ops.cuda.patches import Patches, are_images
 from minigan.ops.cuda.plan import MOST_PHASES, Plan, choose
-from minigan.ops.cuda.image_tiles import THREADS, Tiles
 
 pytestmark = NEEDS_HOST_COMPILER
 

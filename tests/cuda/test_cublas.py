@@ -1,4 +1,4 @@
-"""The binding of cuBLAS against a library that multiplies column-major matrices in host memory, as cuBLAS is said to."""
+"""The binding of cuBLAS against a library that multiplies column-major matrices in host memory, as cuBLAS does."""
 
 import ctypes
 from types import SimpleNamespace

@@ -98,10 +98,8 @@ class CUDA:
     def _product(self, a: Array, b: Array, out: Array, beta: float) -> None:
         """Out <- a b + beta out; an operand whose transpose is contiguous is given as that."""
         turned = [not m.flags.c_contiguous and m.T.flags.c_contiguous for m in (a, b)]
-        plain = (self.xp.ascontiguousarray(m.T if t else m) for m, t in zip((a, b), turned, strict=True))
-        self.device.gemm(
-            *plain, out, transpose_a=turned[0], transpose_b=turned[1], beta=beta, precision=self.precision
-        )  # fmt: skip
+        a, b = (self.xp.ascontiguousarray(m.T if t else m) for m, t in zip((a, b), turned, strict=True))
+        self.device.gemm(a, b, out, transpose_a=turned[0], transpose_b=turned[1], beta=beta, precision=self.precision)
 
     def _alike(self, x: Array, y: Array) -> tuple[Array, Array]:
         dtype = np.result_type(x.dtype, y.dtype)

@@ -7,9 +7,9 @@ import numpy as np
 from minigan._names import unknown
 from minigan.ops.cuda.device import PRECISIONS, Device
 from minigan.ops.cuda.flat import REALS
+from minigan.ops.cuda.image_tiles import Tiles
 from minigan.ops.cuda.patches import Patches
 from minigan.ops.cuda.plan import Plan, choose
-from minigan.ops.cuda.image_tiles import Tiles
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
