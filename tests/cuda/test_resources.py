@@ -14,19 +14,22 @@ ONLY_FLOAT: set[str] = {"convolution"}
 """Files for tensor cores, whose memory is float32."""
 REGISTERS = {("gan1d", "gan1d"): 255}
 """(file, kernel) -> the most registers a thread, where it is not 128."""
-
+WIDE = {"rows", "bias"}
+"""Files that are compiled for one number a load and for 16 bytes."""
+DEFINES = {real: [{"REAL": real}, {"REAL": real, "WIDTH": width}] for real, width in (("float", 4), ("double", 2))}
 
 VARIANTS = [
-    pytest.param(file, folder, real, id=f"{file}-{real}")
+    pytest.param(file, folder, defines, id="-".join([file, *map(str, defines.values())]))
     for file, folder in FILES
     for real in (["float"] if file in ONLY_FLOAT else ["float", "double"])
+    for defines in DEFINES[real][: 2 if file in WIDE else 1]
 ]
 
 
-@pytest.mark.parametrize(("file", "folder", "real"), VARIANTS)
-def test_no_spill_no_stack_and_few_registers(file, folder, real):
+@pytest.mark.parametrize(("file", "folder", "defines"), VARIANTS)
+def test_no_spill_no_stack_and_few_registers(file, folder, defines):
     found = source.read(file, (folder, source.KERNELS))
-    cubin = compile_source(found, {"REAL": real})
+    cubin = compile_source(found, defines)
     assert cubin.path.read_bytes()[:4] == b"\x7fELF"
     assert "warning" not in cubin.log, cubin.log
     assert set(cubin.resources) == set(found.kernels)
