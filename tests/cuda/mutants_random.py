@@ -1,0 +1,37 @@
+"""Bugs planted in the random numbers and in the batches."""
+
+import check_images
+import check_random
+from mutation import Mutant
+
+
+def planted(name, old, new, check, file="random.cu"):
+    return Mutant(name, file, old, new, check)
+
+
+def in_data(name, old, new):
+    return planted(name, old, new, check_images.batches, "data.cu")
+
+
+GUARD = "if (4 * b + j < n) out[4 * b + j] = w"
+
+MUTANTS = [
+    planted("nine rounds", "round < 10", "round < 9", check_random.integers),
+    planted("a multiplier with a wrong bit", "1157ull, c.of[2]", "1155ull, c.of[2]", check_random.integers),
+    planted("a carry too few", "c2 += carry && c1 == 0", "c2 += 0", check_random.integers),
+    planted("a carry too many", "c3 += carry && c1 == 0 && c2 == 0", "c3 += carry && c1 == 0", check_random.integers),
+    planted("the last words are left out", GUARD, GUARD.replace("j < n", "3 < n"), check_random.integers),
+    planted("words behind the end", GUARD, GUARD.partition(") ")[2], check_random.integers),
+    planted("a lost bit of a uniform", "double(w >> 11)", "2 * double(w >> 12)", check_random.uniforms),
+    planted("cosine and sine change places", "&sine, &cosine", "&cosine, &sine", check_random.normals),
+    planted("log of u, which may be 0", "log(1 - uniform_of", "log(0 + uniform_of", check_random.normals),
+    planted("half a turn", "sincospi(2 * ", "sincospi(", check_random.normals),
+    planted("a position that stays", "*position += steps", "*position = steps", check_random.advancing),
+    in_data("an image past the end", "index >= count", "index > count"),
+    in_data("the order does not begin again", ") % length", ")"),
+    in_data("every batch is the first", "(position ? *position : 0)", "0"),
+    in_data("a grey channel is spread by images", "(j * PACK + k) / REPEAT", "(j * PACK + k) % 4"),
+    in_data("the shift is scaled", "real(image[i]) + shift", "(real(image[i]) + shift)"),
+    in_data("the pixels behind the packs", "i = 4 * packs + threadIdx.x", "i = 4 * packs + 1 + threadIdx.x"),
+    in_data("bytes are signed", "{real(bytes.x)", "{real((signed char)bytes.x)"),
+]  # fmt: skip

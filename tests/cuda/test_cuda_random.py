@@ -1,0 +1,93 @@
+"""Random numbers of the device: NumPy's integers and uniforms, and normal numbers."""
+
+import check_random
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from minigan.ops.cuda.graph import capture
+from minigan.ops.cuda.random import Stream
+
+pytestmark = NEEDS_HOST_COMPILER
+ON_EACH_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@ON_EACH_SCHEDULE
+@pytest.mark.parametrize("name", ["integers", "advancing"])
+def test_the_integers(name, schedule):
+    getattr(check_random, name)(device(schedule))
+
+
+@ON_EACH_SCHEDULE
+@ON_EACH_DTYPE
+@pytest.mark.parametrize("name", ["uniforms", "normals"])
+def test_what_is_made_of_them(name, dtype, schedule):
+    getattr(check_random, name)(device(schedule), dtype)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**128 - 1), st.integers(0, 2**256 - 1), st.integers(0, 500))
+def test_any_key_and_counter(key, counter, n):
+    stream = Stream(device(), key, counter)
+    np.testing.assert_array_equal(stream.integers(n).get(), np.random.Philox(key=key, counter=counter).random_raw(n))
+    assert stream.counter == (counter + -(-n // 4)) % 2**256
+
+
+def test_normal_numbers_are_normal():
+    """4e4 of them: the moments, Kolmogorov and Smirnov's distance, and pairs, of this very stream (p far inside)."""
+    z = Stream(device(guard=False), 2026, 1).normal((20_000, 2), "float64").get()
+    assert stats.kstest(z.reshape(-1), "norm").pvalue > 1e-2
+    for moment, right, spread in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):  # spread: the variance of z^moment
+        assert abs((z**moment).mean() - right) < 3.5 * np.sqrt(spread / z.size)
+    assert stats.pearsonr(z[:, 0], z[:, 1]).pvalue > 1e-2
+    assert stats.pearsonr(z[:, 0] ** 2, z[:, 1] ** 2).pvalue > 1e-2
+    assert np.isfinite(z).all()
+
+
+def test_float32_has_the_numbers_of_float64():
+    """The same noise in either precision."""
+    wide, narrow = (Stream(device(), 3, 8).normal(1000, dtype).get() for dtype in ("float64", "float32"))
+    np.testing.assert_array_equal(narrow, wide.astype("float32"))
+
+
+@ON_EACH_DTYPE
+def test_replays_of_a_graph_go_on_in_the_stream(dtype):
+    """N replays draw what N runs do, and both streams end at one counter."""
+    d = device()
+    stream, still = (Stream(d, 17, 2**64 - 2) for _ in range(2))
+    z, u = d.xp.zeros((3, 7), dtype=dtype), d.xp.zeros(11, dtype=dtype)
+
+    def step():
+        stream.normal((3, 7), dtype, out=z)
+        stream.uniform(11, dtype, out=u)
+        stream.advance()
+
+    np.testing.assert_array_equal(stream.normal(5).get(), still.normal(5).get())
+    stream.advance()
+    graph = capture(d, step)
+    for _ in range(3):
+        graph.replay()
+        np.testing.assert_array_equal(z.get(), still.normal((3, 7), dtype).get())
+        np.testing.assert_array_equal(u.get(), still.uniform(11, dtype).get())
+        assert stream.counter == still.counter
+
+
+def test_what_is_not_accepted_is_said():
+    for key, counter, message in (
+        (-1, 0, r"key must be an int in 0 ... 2\^128 - 1, got -1"),
+        (2**128, 0, "key must be an int"),
+        (0, 2**256, r"counter must be an int in 0 ... 2\^256 - 1"),
+        (0.5, 0, "key must be an int"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Stream(device(), key, counter)
+    stream = Stream(device(), 0)
+    with pytest.raises(TypeError, match="dtype int64 given; accepted: float32, float64"):
+        stream.uniform(3, "int64")
+    with pytest.raises(ValueError, match=r"out has shape \(3,\) and dtype float64; accepted: \(3,\), float32"):
+        stream.normal(3, out=device().xp.zeros(3))
+    assert stream.normal((0, 3)).shape == (0, 3)
+    assert stream.counter == 0
