@@ -87,6 +87,8 @@ class FusedRows(Fused):
         if self.norm is None:
             return None
         state = ctx.state
+        if ctx.train and hasattr(rows, "normalise"):  # a device: what follows in two launches
+            return rows.normalise(x, before, self.norm, p, state if ctx.update_state else None)
         if ctx.train:
             mu, var = rows.statistics(x, before)
             if ctx.update_state and state is not None:
@@ -115,8 +117,8 @@ class _Pass:
             sums = self.rows.sums(x, dy, self.before, self.norm, self.after)
             if g is not None:
                 dgamma, dbeta = g["gamma"], g["beta"]
-                dgamma += sums[1].astype(x.dtype)  # dL/dgamma = sum_m dv_m x_hat_m
-                dbeta += sums[0].astype(x.dtype)  # dL/dbeta = sum_m dv_m
+                dgamma += sums[1].astype(x.dtype, copy=False)  # dL/dgamma = sum_m dv_m x_hat_m
+                dbeta += sums[0].astype(x.dtype, copy=False)  # dL/dbeta = sum_m dv_m
         if dx is not None:
             self.rows.pull(x, dy, dx, self.before, self.norm, self.after, sums if self.of_batch else None)
 

@@ -129,11 +129,16 @@ class BatchNorm(Layer):
 
     def update(self, state: Views, mu: Array, var: Array, M: int) -> None:
         """Move the running statistics towards those of a batch of M values a channel."""
+        step = scalar(self.steps(M)[0], mu.dtype)
         if self.unbiased:
-            if M < 2:
-                raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")
             var = var * M / (M - 1)
-        step = scalar(self.momentum if self.momentum_on == "new" else 1 - self.momentum, mu.dtype)
         for name, batch in (("running_mean", mu), ("running_var", var)):
             running = state[name]
             running += step * (batch - running)
+
+    def steps(self, M: int) -> tuple[float, float]:
+        """Return how far the running statistics move, and by what the biased variance of M values is multiplied."""
+        if self.unbiased and M < 2:
+            raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")
+        step = self.momentum if self.momentum_on == "new" else 1 - self.momentum
+        return step, M / (M - 1) if self.unbiased else 1.0

@@ -32,6 +32,8 @@ MUTANTS = [
     planted("no pivot", "u.at[k] - pivot.at[k], d", "u.at[k], d", check_rows.statistics),
     planted("the last part counts as whole", "double(left < rows ? left : rows)", "rows * 1.0", check_rows.statistics),
     planted("a channel too far", LAST, LAST.replace("8;", "8 + 1;"), check_rows.statistics),
+    planted("the running variance stays biased", "factor * q", "q", check_rows.norm),
+    planted("the running mean moves too late", "step * (m - running_mean[c])", "step * m", check_rows.norm),
     planted("a part begins a row early", FIRST, FIRST.replace(",", " - 1,"), check_rows.statistics, first=True),
     planted("mean of dv without 1 / M", "(a.at[k] / real(M))", "a.at[k]", check_rows.norm),
     planted("no mean of dv x_hat", "centred * tilt.at[k] + constant", "constant", check_rows.norm),

@@ -5,13 +5,21 @@
 What is between x and y is made again in every pass and never stored.  Without a norm the matrix is flat, (n,).
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from minigan.ops import reference
 from minigan.ops.cuda.device import Device, blocks_for
 from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
 from minigan.ops.protocol import Array
 from minigan.ops.rows import OPEN, Gate, Norm
+
+if TYPE_CHECKING:
+    from minigan.layers.norm import BatchNorm
+
+NO_NORM = None, None, None, None, None, 0.0
+STILL = None, None, 0.0, 1.0
+"""What `merge_statistics` takes in place of a norm, and of running statistics."""
 
 
 class Rows:
@@ -41,17 +49,36 @@ class Rows:
         Of each part of the rows as the distance of its mean from u of row 0, and its squared distances; then the parts
         put together in their order (Chan, Golub and LeVeque 1979).
         """
-        M, C = x.shape
+        C = x.shape[1]
         if not x.size:
             return self._full(C, x, float("nan")), self._full(C, x, float("nan"))
-        tiles = tiles_of(x)
-        mean, m2 = (self.empty((tiles.parts, C), x.dtype) for _ in range(2))
         mu, var = (self.empty((C,), x.dtype) for _ in range(2))
+        self._statistics(x, before, mu, var, *NO_NORM, *STILL)
+        return mu, var
+
+    def normalise(
+        self, x: Array, before: Gate, layer: "BatchNorm", p: Mapping[str, Array], running: Mapping[str, Array] | None
+    ) -> Norm:
+        """Return the norm with the batch's statistics, and move the running ones, in the launches of `statistics`."""
+        M, C = x.shape
+        step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
+        if not x.size:
+            raise ValueError(f"{layer}: a batch of no rows; accepted: one row or more")
+        mu, var, inverse, scale, shift = self.empty((5, C), x.dtype)
+        moving = STILL if running is None else (running["running_mean"], running["running_var"], step, factor)
+        vectors = p["gamma"], p["beta"], inverse, scale, shift, layer.eps
+        self._statistics(x, before, mu, var, *vectors, *moving)
+        return Norm(mu, inverse, scale, shift)
+
+    def _statistics(self, x: Array, before: Gate, mu: Array, var: Array, *rest: Any) -> None:
+        M, C = x.shape
+        tiles = tiles_of(x)
+        mean, m2 = self.empty((2, tiles.parts, C), x.dtype)
         gate = (*_gate(before), self.keys)
         grid = tiles.across, tiles.parts
         self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *gate)
-        self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, M, C, tiles.rows, tiles.parts, *gate)
-        return mu, var
+        sizes = M, C, tiles.rows, tiles.parts
+        self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *gate, *rest)
 
     def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
         """Write y."""

@@ -25,6 +25,10 @@ __device__ __forceinline__ void merge(T& n, T& mean, T& m2, T n_b, T mean_b, T m
   n = total;
 }
 
+// 1 / n to two units in the last place, in one instruction where there is one.
+__device__ __forceinline__ float reciprocal(float n) { return __fdividef(1.0f, n); }
+__device__ __forceinline__ double reciprocal(double n) { return 1 / n; }
+
 // Pass 1: of the rows of each part, mean - pivot and the sum of (u - mean)^2, one after the other (Welford 1962), then
 // the threads of a column merged.  The pivot is u of row 0: a mean far above the spread takes no digits.
 extern "C" __global__ void __launch_bounds__(THREADS) statistics(
@@ -40,12 +44,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) statistics(
   real n = 0;
   if (at.inside) {
     const Wide pivot = before(g, load(x + at.column), at.column);
-#pragma unroll 2
+#pragma unroll(sizeof(real) == 4 ? 4 : 2)
     for (long long r = first + at.row; r < last; r += at.height) {
       const long long i = r * C + at.column;
       const Wide u = before(g, load(x + i), i);
       n += 1;
-      const real share = 1 / n;
+      const real share = reciprocal(n);
 #pragma unroll
       for (int k = 0; k < WIDTH; k++) {
         const real v = u.at[k] - pivot.at[k], d = v - mu.at[k];
@@ -77,10 +81,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) statistics(
 }
 
 // Pass 2: the parts merged, 32 threads a channel.    mean, m2 (parts, C)   mu, var (C,)
+// With gamma: also inverse = 1 / sqrt(var + eps), scale = gamma inverse and shift = beta.  With running_mean:
+// running <- running + step (batch - running), where the batch's variance is `factor` var.
 extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
     const real* __restrict__ x, const real* __restrict__ mean, const real* __restrict__ m2, real* __restrict__ mu,
     real* __restrict__ var, long long M, int C, int rows, int parts, int relu, real slope, int drops,
-    unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ keys) {
+    unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ keys,
+    const real* __restrict__ gamma, const real* __restrict__ beta, real* __restrict__ inverse,
+    real* __restrict__ scale, real* __restrict__ shift, double eps, real* __restrict__ running_mean,
+    real* __restrict__ running_var, double step, double factor) {
   __shared__ double counts[THREADS], means[THREADS], squares[THREADS];
   const int t = threadIdx.x, c = blockIdx.x * 8 + t % 8;
   double n = 0, m = 0, q = 0;
@@ -101,8 +110,20 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
   }
   if (t >= 8 || c >= C) return;
   const Gate g = make_gate(relu, slope, drops, threshold, key, kept, keys);
-  mu[c] = real(activate(g, drop(g, x[c], c)) + m);
-  var[c] = real(q / double(M));
+  m += activate(g, drop(g, x[c], c));
+  q /= double(M);
+  mu[c] = real(m);
+  var[c] = real(q);
+  if (gamma) {
+    const double inv = 1 / sqrt(q + eps);
+    inverse[c] = real(inv);
+    scale[c] = real(gamma[c] * inv);
+    shift[c] = beta[c];
+  }
+  if (running_mean) {
+    running_mean[c] += real(step * (m - running_mean[c]));
+    running_var[c] += real(step * (factor * q - running_var[c]));
+  }
 }
 
 // y = mask1 f1((u - mu) scale + beta)
@@ -189,6 +210,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) pull(
       constant.at[k] = -s.at[k] * (a.at[k] / real(M));
     }
   }
+#pragma unroll 2
   for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
     const long long i = r * C + at.column;
     const Wide from = load(x + i), u = before(g0, from, i);
