@@ -3,6 +3,7 @@
 import check_convolution as check
 from mutation import Mutant
 
+FIRST = "b.store(buffers[0][1]);\n"
 STORED = "b.store(buffers[(s + 1) % 2][1]);\n"
 BARRIER = "    __syncthreads();"
 LEFT = "A::word(a, row_of(i + 1), k + t),\n                                A::word(a, row_of(i), k + t + 4)"
@@ -27,7 +28,7 @@ MUTANTS = [
     *(
         Mutant(name, "tiles.cuh", old, new, way)
         for name, old, new, way in [
-            ("no barrier at first", "b.store(buffers[0][1]);\n  __syncthreads();", "b.store(buffers[0][1]);", check.bf16),
+            ("no barrier at first", FIRST + BARRIER[2:], FIRST, check.bf16),
             ("no barrier between stages", STORED + BARRIER, STORED, check.fp32),
             ("one buffer for two", "a.store(buffers[(s + 1) % 2][0])", "a.store(buffers[s % 2][0])", check.tf32),
             ("quarters of a fragment exchanged", LEFT, SWAPPED, check.tf32),
