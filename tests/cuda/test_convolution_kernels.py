@@ -1,0 +1,95 @@
+"""The kernels of docs/convolution-kernels.md: right, as the page shows them, and with the bounds that it names."""
+
+import functools
+
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import convolution_kernels as kernels
+from minigan.ops.cuda import source
+from minigan.ops.cuda.compiler import compile_source
+from minigan.ops.cuda.emulator import EmulatedDevice
+
+EACH_VERSION = pytest.mark.parametrize("version", kernels.VERSIONS, ids=lambda version: version.file)
+
+
+@functools.cache
+def device(schedule):
+    return EmulatedDevice(schedule=schedule, seed=4, guard=True, folders=(kernels.FOLDER,))
+
+
+@NEEDS_HOST_COMPILER
+@ON_EACH_SCHEDULE
+@EACH_VERSION
+@settings(max_examples=8)
+@given(st.data())
+def test_every_version_is_the_definition(version, schedule, data):
+    """Sums of numbers with few bits are exact."""
+    channels = st.integers(1, 4).map(lambda n: 4 * n) if version.packs else st.integers(1, 9)
+    taps, stride, padding = (
+        data.draw(st.integers(low, 4), label=label) for low, label in ((1, "taps"), (1, "s"), (0, "b"))
+    )
+    size = st.integers(max(1, taps - 2 * padding), taps + 5)
+    drawn = [data.draw(strategy) for strategy in (st.integers(1, 3), size, size, channels, channels)]
+    assert kernels.error(device(schedule), version, kernels.Layer(*drawn, taps, stride, padding)) < 1e-7
+
+
+@NEEDS_HOST_COMPILER
+@ON_EACH_SCHEDULE
+@EACH_VERSION
+def test_more_than_a_tile(version, schedule):
+    assert kernels.error(device(schedule), version, kernels.Layer(3, 9, 19, 8, 132, 4, 2, 1)) < 1e-6
+
+
+@NEEDS_NVRTC
+@EACH_VERSION
+def test_no_spill(version):
+    found = compile_source(source.read(version.file, (kernels.FOLDER, source.KERNELS)), {})
+    used = found.resources["correlate"]
+    assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0)
+    assert used.registers * version.threads <= 65536
+
+
+def test_the_page_is_up_to_date():
+    """Its code is the files', its table what is counted, and measured if it was."""
+    text = kernels.PAGE.read_text()
+    assert kernels.page(text, kernels.results()) == text
+    for path in kernels.FOLDER.iterdir():
+        assert path.read_text().rstrip() in text, path.name
+    assert kernels.table(kernels.results()) in text
+
+
+def test_the_numbers_in_the_pages_words():
+    rows, columns, depth = kernels.LAYER.product
+    assert (rows, columns, depth) == (32768, 256, 2048)
+    naive, shared, registers, vectors, tensor = kernels.VERSIONS
+    assert rows * columns * depth == pytest.approx(17.2e9, rel=1e-2)
+    assert kernels.products(naive) == pytest.approx(0.51e-3, rel=1e-2)
+    assert kernels.products(tensor) == pytest.approx(0.11e-3, rel=1e-2)
+    assert kernels.reads(naive) == kernels.reads(shared) == pytest.approx(8 * kernels.products(naive), rel=1e-9)
+    assert kernels.reads(registers) == pytest.approx(kernels.products(registers), rel=1e-9)
+    assert kernels.reads(tensor) == pytest.approx(0.10e-3, rel=5e-2)
+    assert [kernels.brought(v) / 1e9 for v in (naive, shared, vectors)] == pytest.approx([69, 4.3, 1.07], rel=1e-2)
+    assert kernels.least() == pytest.approx(103e6, rel=1e-2)
+    assert kernels.least() / kernels.MEMORY == pytest.approx(24e-6, rel=1e-2)
+    assert kernels.brought(tensor) / kernels.products(tensor) == pytest.approx(9.7e12, rel=2e-2)
+
+
+def test_the_banks_in_the_pages_words():
+    """Each of a warp's 32 words lies in a bank of its own."""
+    g, t = np.divmod(np.arange(32), 4)
+    e, row = np.arange(32) % 8, np.arange(32) // 8
+    for words in (20 * g + t, 136 * t + g, 132 * e + row):
+        assert len(set(words % 32)) == 32
+    assert len(set((128 * e + row) % 32)) == 4
+
+
+def test_measured_times_fill_the_table():
+    ms = {version.file: {"median": 1.5, "min": 1.25, "max": 2} for version in kernels.VERSIONS}
+    text = kernels.table({"ms": ms, "date": "2000-01-02", "device": "a GPU", "rounds": 7})
+    assert text.count("| 1.5 (1.25 ... 2) |") == len(kernels.VERSIONS)
+    assert "Measured 2000-01-02 on a GPU: medians of 7 rounds." in text
+    assert "not measured" not in text
