@@ -19,7 +19,8 @@ constexpr int THREADS = TILE == 128 ? 256 : 128;
 constexpr int WORDS = PRECISION == 1 ? 16 : 8;              // of the reduction, in a buffer
 constexpr int DEPTH = PRECISION == 2 ? 2 * WORDS : WORDS;   // values of the reduction
 constexpr int PACKS = TILE * DEPTH / 4 / THREADS;           // of 4 values, that a thread stages of an operand
-constexpr int BUFFER = TILE * (WORDS + 4);                  // words of an operand, with the gaps
+constexpr int WIDTH = TILE + (PRECISION == 0 ? 4 : 8);      // words of a row of buffer[word][outer]
+constexpr int BUFFER = PRECISION == 0 ? WORDS * WIDTH : TILE * (WORDS + 4);  // words of an operand
 constexpr int ROWS = TILE / 16, PAIRS = 4;                  // of a thread's results: rows, and pairs of columns
 constexpr int NOWHERE = -(1 << 29);                         // a row from which no tap leads into the image
 
@@ -44,9 +45,10 @@ __device__ __forceinline__ Four load_pack(const float* p, bool valid) {
 }
 
 // --- where the values of an operand go -----------------------------------------------------------------
-// STRIDE: 4 (8) words more than a power of two, so that the 32 words of a fragment lie in 32 banks.
+// Rows are 4 or 8 words longer than a power of two, so that what a warp reads or writes at once lies in 32 banks.
 
-// Four neighbours of the reduction in a pack: buffer[outer][word].
+// Four neighbours of the reduction in a pack: buffer[outer][word], but in fp32 buffer[word][outer], where a thread's
+// rows (or columns) are neighbours too.
 struct Along {
   static constexpr int STRIDE = WORDS + 4, COLUMNS = DEPTH / 4, PASS = THREADS / COLUMNS;
   Four value[PACKS];
@@ -61,7 +63,10 @@ struct Along {
     for (int r = 0; r < PACKS; r++) {
       const float* v = value[r].of;
       unsigned* row = buffer + outer(r) * STRIDE;
-#if PRECISION == 2
+#if PRECISION == 0
+#pragma unroll
+      for (int e = 0; e < 4; e++) buffer[(depth() + e) * WIDTH + outer(r)] = word_of(v[e]);
+#elif PRECISION == 2
       *reinterpret_cast<uint2*>(row + depth() / 2) = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
 #else
       *reinterpret_cast<uint4*>(row + depth()) = make_uint4(word_of(v[0]), word_of(v[1]), word_of(v[2]), word_of(v[3]));
@@ -72,7 +77,7 @@ struct Along {
 
 // Four neighbours across the reduction in a pack: buffer[word][outer].  In bf16 a thread has rows 2 k and 2 k + 1.
 struct Across {
-  static constexpr int STRIDE = TILE + 8, COLUMNS = TILE / 4, PASS = THREADS / COLUMNS;
+  static constexpr int COLUMNS = TILE / 4, PASS = THREADS / COLUMNS;
   Four value[PACKS];
 
   __device__ __forceinline__ static int outer() { return threadIdx.x % COLUMNS * 4; }
@@ -81,21 +86,21 @@ struct Across {
     return PRECISION == 2 ? 2 * (row + r / 2 * PASS) + r % 2 : row + r * PASS;
   }
   __device__ __forceinline__ static unsigned word(const unsigned* buffer, int outer, int word) {
-    return buffer[word * STRIDE + outer];
+    return buffer[word * WIDTH + outer];
   }
   __device__ __forceinline__ void store(unsigned* buffer) const {
 #if PRECISION == 2
 #pragma unroll
     for (int r = 0; r < PACKS; r += 2) {
       const float *v = value[r].of, *w = value[r + 1].of;
-      *reinterpret_cast<uint4*>(buffer + depth(r) / 2 * STRIDE + outer()) =
+      *reinterpret_cast<uint4*>(buffer + depth(r) / 2 * WIDTH + outer()) =
           make_uint4(pack_bf16(v[0], w[0]), pack_bf16(v[1], w[1]), pack_bf16(v[2], w[2]), pack_bf16(v[3], w[3]));
     }
 #else
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
       const float* v = value[r].of;
-      *reinterpret_cast<uint4*>(buffer + depth(r) * STRIDE + outer()) =
+      *reinterpret_cast<uint4*>(buffer + depth(r) * WIDTH + outer()) =
           make_uint4(word_of(v[0]), word_of(v[1]), word_of(v[2]), word_of(v[3]));
     }
 #endif
@@ -110,10 +115,14 @@ struct Sums {
 };
 
 #if PRECISION == 0
-// 16 rows of threads; each thread has every 16th row and every (TILE / 4)th pair of columns.
+// 16 rows of threads; a thread has four rows of each 64, and four columns of each half.
 constexpr int SIDE = THREADS / 16;
-__device__ __forceinline__ int row_of(int i) { return threadIdx.x / SIDE + 16 * i; }
-__device__ __forceinline__ int column_of(int j) { return 2 * (threadIdx.x % SIDE + SIDE * j); }
+__device__ __forceinline__ int row_of(int i) { return threadIdx.x / SIDE * 4 + i / 4 * 64 + i % 4; }
+__device__ __forceinline__ int column_of(int j) { return threadIdx.x % SIDE * 4 + j / 2 * (TILE / 2) + j % 2 * 2; }
+__device__ __forceinline__ Four four_of(const unsigned* words) {
+  const uint4 w = *reinterpret_cast<const uint4*>(words);
+  return {{__uint_as_float(w.x), __uint_as_float(w.y), __uint_as_float(w.z), __uint_as_float(w.w)}};
+}
 #else
 // Two warps down the tile; lane 4 g + t of a warp has rows g and g + 8 of each 16, columns 2 t and 2 t + 1 of each 8.
 __device__ __forceinline__ int row_of(int i) {
@@ -129,11 +138,17 @@ __device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, S
   for (int k = 0; k < WORDS; k++) {
     float left[ROWS], right[PAIRS][2];
 #pragma unroll
-    for (int i = 0; i < ROWS; i++) left[i] = __uint_as_float(A::word(a, row_of(i), k));
+    for (int i = 0; i < ROWS; i += 4) {
+      const Four v = four_of(a + k * WIDTH + row_of(i));
 #pragma unroll
-    for (int j = 0; j < PAIRS; j++)
+      for (int e = 0; e < 4; e++) left[i + e] = v.of[e];
+    }
 #pragma unroll
-      for (int e = 0; e < 2; e++) right[j][e] = __uint_as_float(B::word(b, column_of(j) + e, k));
+    for (int j = 0; j < PAIRS; j += 2) {
+      const Four v = four_of(b + k * WIDTH + column_of(j));
+#pragma unroll
+      for (int e = 0; e < 4; e++) right[j + e / 2][e % 2] = v.of[e];
+    }
 #pragma unroll
     for (int i = 0; i < ROWS; i++)
 #pragma unroll
