@@ -28,6 +28,7 @@ class Game:
 
     checked   minigan's dropout masks and (where the recipe has it) its biased running variance, for the comparison;
               timed games use PyTorch's own dropout and its unbiased one, which cost as much
+    device    where the networks and batches are; adam: more of its options (capturable, for a CUDA graph)
     """
 
     def __init__(
@@ -41,16 +42,18 @@ class Game:
         fused_adam: bool = False,
         compiled: bool = False,
         checked: bool = False,
+        device: str = "cpu",
+        adam: dict[str, Any] | None = None,
     ) -> None:
         found: tuple[Recipe, Any, Experiment] = build(case, small=small, dtype=dtype, settings=settings)
         self.recipe, self.config, experiment = found
-        self.numpy_dtype, self.channels_last = np.dtype(dtype), channels_last
+        self.numpy_dtype, self.channels_last, self.device = np.dtype(dtype), channels_last, device
         self.streams, gan = experiment.streams, experiment.gan
         self.gan = gan
         chains = self.recipe.architecture(self.config)
         self.shapes = chains.noise_shape, chains.data_shape
         self.plain = [
-            modules(net, shape, channels_last=channels_last)
+            modules(net, shape, channels_last=channels_last).to(device)
             for net, shape in zip((gan.G, gan.D), self.shapes, strict=True)
         ]
         if checked:
@@ -58,7 +61,7 @@ class Game:
                 as_minigan(net, twin, self.streams["dropout"])
         self.G, self.D = (torch.compile(net) if compiled else net for net in self.plain)
         self.optimizer_G, self.optimizer_D = (
-            optimizer(net, theirs, fused=fused_adam)
+            optimizer(net, theirs, fused=fused_adam, **(adam or {}))
             for net, theirs in zip(self.plain, (gan.optimizer_G, gan.optimizer_D), strict=True)
         )
         self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -78,7 +81,7 @@ class Game:
     def noise(self, n: int) -> torch.Tensor:
         """z (n, ...), drawn as minigan draws it."""
         z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
-        return torch.from_numpy(z)
+        return torch.from_numpy(z).to(self.device)
 
     def real(self) -> torch.Tensor:
         """A batch of real examples."""
@@ -86,7 +89,7 @@ class Game:
 
     def tensor(self, x: Array) -> torch.Tensor:
         """An array (N, H, W, C) as a tensor (N, C, H, W) in the layout of the networks, others as they are."""
-        t = torch.from_numpy(x)
+        t = torch.from_numpy(x).to(self.device)
         if t.ndim < 4:
             return t
         t = t.permute(0, 3, 1, 2)
@@ -130,7 +133,11 @@ class Game:
         """Descend G's cost, non-saturating: the label is "real".  Within `frozen`."""
         self.optimizer_G.zero_grad()
         s = self.D(self.G(z))
-        cost = BCE(s, torch.ones_like(s)) if s.shape[1] == 1 else F.cross_entropy(s, torch.ones(len(s)).long())
+        cost = (
+            BCE(s, torch.ones_like(s))
+            if s.shape[1] == 1
+            else F.cross_entropy(s, torch.ones(len(s), dtype=torch.long, device=s.device))
+        )
         cost.backward()
         self.optimizer_G.step()
 
@@ -159,7 +166,7 @@ class Game:
         half = self.config.batch_size // 2
         x_real = self.real()
         s = self.D(torch.cat([x_real, self.inference_fakes(self.noise(half))]))
-        self.update_D(F.cross_entropy(s, torch.tensor([1] * half + [0] * half)))
+        self.update_D(F.cross_entropy(s, torch.arange(2 * half, device=s.device).lt(half).long()))
         with self.frozen():
             self.update_G(self.noise(self.config.batch_size))
 
@@ -194,15 +201,15 @@ class Game:
             there = twin.state_dict()
             for key, value in state(net, shape, self.channels_last).items():
                 if not key.endswith("num_batches_tracked"):
-                    worst = float(np.maximum(worst, np.abs(there[key].numpy() - value).max()))  # NaN stays
+                    worst = float(np.maximum(worst, np.abs(there[key].cpu().numpy() - value).max()))  # NaN stays
         return worst
 
 
-def optimizer(net: nn.Module, theirs: Any, *, fused: bool) -> Any:
+def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
     """Return minigan's optimizer as PyTorch has it."""
     if type(theirs).__name__ == "Adam":
         adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
-        return torch.optim.Adam(net.parameters(), **adam, fused=fused or None)
+        return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
     return _SGD(net, theirs, fused=fused)
 
 

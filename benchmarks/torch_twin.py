@@ -98,7 +98,7 @@ class Dropout(nn.Dropout):
         shape = (x.shape[0], *x.shape[2:], x.shape[1])
         mask = get_ops("reference").dropout(np.ones(shape, str(x.dtype).removeprefix("torch.")), self.p, key)
         mask = np.moveaxis(mask, -1, 1)
-        return x * torch.tensor(mask if self.order is None else mask[:, self.order])
+        return x * torch.tensor(mask if self.order is None else mask[:, self.order], device=x.device)
 
 
 class Maxout(nn.Linear):
