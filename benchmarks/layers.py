@@ -10,7 +10,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -43,14 +43,17 @@ class Piece:
     unit: str  # "flop" or "byte"
 
 
-def pieces(*, quick: bool = False) -> list[Piece]:
-    """Return the distinct pieces of all recipes, named by the first that has them."""
+def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Piece]:
+    """Return the distinct pieces of all recipes, named by the first that has them.
+
+    `settings` replace those of the games that they name; other games are then left out.
+    """
     found: dict[Any, Piece] = {}
     for name, case in CASES.items():
-        if name.endswith("without-dropout"):
+        if name.endswith("without-dropout") or (settings is not None and name not in settings):
             continue
         recipe = get_recipe(case.recipe)
-        config = recipe.configure(case.small if quick else case.settings)
+        config = recipe.configure({**(case.small if quick else case.settings), **(settings or {}).get(name, {})})
         chains = recipe.architecture(config)
         for net, layers, at in (("G", chains.G, chains.noise_shape), ("D", chains.D, chains.data_shape)):
             for i, run, shape in _runs(layers, tuple(at)):

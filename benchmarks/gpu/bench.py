@@ -1,0 +1,135 @@
+"""What the stages share: the backend in each precision, PyTorch if it is there, clocks, and the time that is left."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.measure import digits, installed, say
+from minigan.ops import get_ops
+
+Job = Callable[[], Any]
+PRECISIONS = ("fp32", "tf32", "bf16")
+SCRUBBED = 1 << 30
+"""Bytes written before each repeat: more than a cache of the GPU holds, and long enough to hide a launch behind."""
+
+
+class Clock:
+    """Seconds of the device's own clock (events), with its caches scrubbed, or of the wall's."""
+
+    def __init__(self, device: Any) -> None:
+        import cupy
+
+        self._cupy, self._stream = cupy, device.stream
+        self._scrub = cupy.empty(SCRUBBED, dtype=cupy.uint8)
+
+    def device(self, job: Job, *, repeats: int, warm: int = 3) -> list[float]:
+        """Return the device's seconds for each of so many runs; CPU time is hidden behind the scrubbing."""
+        for _ in range(warm):
+            job()
+        found = []
+        for _ in range(repeats):
+            start, end = self._cupy.cuda.Event(), self._cupy.cuda.Event()
+            self._scrub.fill(0)
+            start.record(self._stream)
+            job()
+            end.record(self._stream)
+            end.synchronize()
+            found.append(self._cupy.cuda.get_elapsed_time(start, end) / 1e3)
+        return found
+
+    def wall(self, job: Job, *, repeats: int, inner: int, warm: int = 3) -> list[float]:
+        """Return the seconds of one of `inner` runs in a row, so many times: launches and Python included."""
+        for _ in range(warm):
+            job()
+        self.wait()
+        found = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            for _ in range(inner):
+                job()
+            self.wait()
+            found.append((time.perf_counter() - start) / inner)
+        return found
+
+    def wait(self) -> None:
+        """Until all that was launched has ended."""
+        self._cupy.cuda.runtime.deviceSynchronize()
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Return median, least, greatest, and the quartiles' distance as a share of the median."""
+    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
+    median = statistics.median(seconds)
+    return {
+        "median": digits(median),
+        "min": digits(min(seconds)),
+        "max": digits(max(seconds)),
+        "spread": digits((quartiles[2] - quartiles[0]) / median),
+        "repeats": len(seconds),
+    }
+
+
+@dataclass
+class Bench:
+    """The options and tools of a run."""
+
+    ops: Callable[..., Any]  # ops(precision, graphs=...)
+    clock: Any
+    quick: bool = False
+    seconds: float = 600.0
+    torch_device: str | None = None  # None: PyTorch is not there, or sees no GPU
+    absent: dict[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the run must end."""
+        return self.seconds - (time.perf_counter() - self.started)
+
+    def number(self, full: int, quick: int) -> int:
+        """Return a size or a count: the full one, or that of a smoke run."""
+        return quick if self.quick else full
+
+
+def on_this_machine(*, quick: bool, seconds: float) -> Bench:
+    """Return the tools for CuPy's GPU; BackendUnavailable where there is none."""
+    device = get_ops("cuda").device  # type: ignore[attr-defined]
+    bench = Bench(lambda precision, **options: get_ops("cuda", precision=precision, **options), Clock(device), quick, seconds)
+    if not installed("torch"):
+        bench.absent["torch"] = "torch is not installed"
+    else:
+        import torch
+
+        if torch.cuda.is_available():
+            bench.torch_device = "cuda"
+        else:
+            bench.absent["torch"] = f"torch {torch.__version__} sees no GPU"
+    return bench
+
+
+@contextmanager
+def torch_precision(name: str) -> Iterator[Any]:
+    """PyTorch in the same precision: strict fp32, TF32 allowed, or autocast to bf16."""
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = name == "tf32"
+    cudnn.benchmark = True  # it looks for the fastest convolution, as people set it
+    try:
+        with torch.autocast("cuda", torch.bfloat16) if name == "bf16" else nullcontext():
+            yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+
+
+def left_out(bench: Bench, what: str, seconds: float) -> str | None:
+    """Return why a part is left out for lack of time, or None."""
+    if bench.left >= seconds:
+        return None
+    why = f"left out: {bench.left:.0f} s were left, {seconds:.0f} s are needed"
+    say(f"{what}: {why}")
+    return why

@@ -1,0 +1,126 @@
+"""A whole iteration of each recipe on the GPU beside PyTorch, in each precision.
+
+Both sides gather their batches from the device and draw noise there; `host draws` is ours as `minigan train` plays it,
+with batches and noise that NumPy draws.  PyTorch: eager (NCHW), channels_last, channels_last as a CUDA graph, and
+torch.compile; its Adam is fused.  Times are the wall's, Python included, of many iterations in a row.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.games import CASES
+from benchmarks.gpu.bench import PRECISIONS, Bench, left_out, spread
+from benchmarks.gpu.resident import player
+from benchmarks.measure import digits, say
+
+GAMES: dict[str, dict[str, Any]] = {
+    "dcgan64": {"batch_size": 128},
+    "mnist-dcgan": {"batch_size": 128},
+    "mnist-dense": {"batch_size": 128},
+    "mnist-maxout": {},
+}
+FLOOR = 2.1e-3
+"""Seconds of a dcgan64 iteration at batch 128 in bf16 on an H200, were everything fused: operations and bytes."""
+FLOP = 1149e9
+"""Of a dcgan64 iteration at batch 128."""
+SECONDS = {"minigan": 4.0, "torch": 6.0, "torch-compile": 60.0}
+TORCH = ("torch", "torch-channels-last", "torch-graph", "torch-compile")
+COMPILED = (("dcgan64", "bf16"), ("dcgan64", "fp32"), ("dcgan64", "tf32"))
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Time every game in every precision; the dense ones in fp32 and tf32 alone."""
+    cases: dict[str, Any] = {}
+    for name, settings in GAMES.items():
+        cases[name] = {"about": CASES[name].about.partition(";")[2].strip() or CASES[name].about, "settings": settings}
+        for precision in PRECISIONS if CASES[name].convolutional else PRECISIONS[:2]:
+            cases[name][precision] = _case(bench, name, settings, precision)
+    return cases
+
+
+def _case(bench: Bench, name: str, settings: dict[str, Any], precision: str) -> dict[str, Any]:
+    seconds: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    for who, play in _players(bench, name, settings, precision).items():
+        need = SECONDS["torch-compile" if who == "torch-compile" else who.partition("-")[0].partition(",")[0]]
+        why = left_out(bench, f"{name} {precision} {who}", 0 if bench.quick else need)
+        if why is None:
+            try:
+                seconds[who] = _time(bench, who, play())
+            except Exception as error:  # of PyTorch's compiler or graphs: said, and not ours to mend
+                if not who.startswith("torch"):
+                    raise
+                why = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+        if why is not None:
+            absent[who] = why
+            say(f"  {name} {precision} {who}: absent: {why}")
+        else:
+            say(f"  {name} {precision} {who}: {1e3 * seconds[who]['median']:.4g} ms")
+    return {"seconds": seconds, "absent": absent, **ratios(name, settings, precision, seconds)}
+
+
+def ratios(name: str, settings: dict[str, Any], precision: str, seconds: dict[str, Any]) -> dict[str, Any]:
+    """Return PyTorch's times as multiples of our captured one, and what share of the floor is reached."""
+    ours = seconds.get("minigan")
+    found: dict[str, Any] = {"ratio": {}}
+    if ours is not None:
+        found["ratio"] = {
+            who: digits(row["median"] / ours["median"]) for who, row in seconds.items() if who.startswith("torch")
+        }
+        if name == "dcgan64" and settings.get("batch_size") == 128:
+            found["flop_per_second"] = digits(FLOP / ours["median"])
+            if precision == "bf16":
+                found["share_of_floor"] = digits(FLOOR / ours["median"])
+    return found
+
+
+def _players(
+    bench: Bench, name: str, settings: dict[str, Any], precision: str
+) -> dict[str, Callable[[], Callable[[], Any]]]:
+    """Who plays, and how each is made ready."""
+    chosen = None if bench.quick else settings
+
+    def ours(*, graphs: bool, resident: bool) -> Callable[[], Any]:
+        ops = bench.ops(precision, graphs=graphs)
+        play = player(name, ops, settings=chosen, small=bench.quick, resident=resident)[1]
+        play()  # watched
+        play()  # captured
+        return play
+
+    found: dict[str, Callable[[], Callable[[], Any]]] = {
+        "minigan": lambda: ours(graphs=True, resident=True),
+        "minigan, step by step": lambda: ours(graphs=False, resident=True),
+        "minigan, host draws": lambda: ours(graphs=True, resident=False),
+    }
+    if bench.torch_device:
+        for who in TORCH:
+            if who == "torch-compile" and (name, precision) not in COMPILED:
+                continue
+            if who == "torch-channels-last" and not CASES[name].convolutional:
+                continue
+            found[who] = lambda who=who: _torch(bench, name, chosen, precision, who)
+    return found
+
+
+def _torch(bench: Bench, name: str, settings: dict[str, Any] | None, precision: str, who: str) -> Callable[[], Any]:
+    from benchmarks.gpu.torch_side import Resident, as_graph, play_of
+
+    game = Resident(
+        CASES[name], small=bench.quick, settings=settings, device=str(bench.torch_device), fused_adam=True,
+        channels_last=who != "torch" and CASES[name].convolutional, compiled=who == "torch-compile",
+        adam={"capturable": True} if who == "torch-graph" else None,
+    )  # fmt: skip
+    play = play_of(game, precision)
+    return as_graph(play) if who == "torch-graph" else play
+
+
+def _time(bench: Bench, who: str, play: Callable[[], Any]) -> dict[str, Any]:
+    if who.startswith("torch"):
+        from benchmarks.gpu.torch_side import clock
+
+        chosen = clock(bench)
+    else:
+        chosen = bench.clock
+    once = chosen.wall(play, repeats=1, inner=1, warm=bench.number(3, 1))[0]
+    inner = 1 if bench.quick else max(1, min(200, int(0.1 / max(once, 1e-6))))
+    return spread(chosen.wall(play, repeats=bench.number(9, 2), inner=inner, warm=0))
