@@ -1,0 +1,321 @@
+"""Whole iterations as graphs: N replays are N iterations step by step, bit for bit; what a capture forgets is seen."""
+
+import warnings
+
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER
+
+import minigan as mg
+from minigan.gan import alternating, same_batch, separate, simultaneous, split_batch
+from minigan.ops import get_ops, to_host
+from minigan.ops.cuda import iterations
+from minigan.ops.cuda.emulator import EmulatedDevice, arrays
+from minigan.ops.cuda.flat import Flat
+from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.ops.cuda.random import Stream
+
+pytestmark = NEEDS_HOST_COMPILER
+
+ORDERS = {
+    "alternating": (alternating, {"k": 2}),
+    "same batch": (same_batch, {"d_updates": 2, "g_updates": 3}),
+    "split batch": (split_batch, {}),
+    "simultaneous": (simultaneous, {}),
+}
+
+
+class Player:
+    """A GAN with dropout and batch norm in both networks, its draws, and an order of play."""
+
+    def __init__(self, order="alternating", *, graphs, rate=0.25, optimizer=mg.Adam, device="emulated", **how):
+        self.order, self.counts = ORDERS[order]
+        ops = get_ops("cuda", device=device, graphs=graphs)
+        rng = np.random.default_rng(1)
+
+        def body(n_in, n_out):
+            return [mg.Dense(n_in, 6), mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dropout(rate), mg.Dense(6, n_out)]
+
+        G, D = (mg.Network(body(*sizes), rng=rng, dtype="float64", ops=ops) for sizes in ((3, 2), (2, 1)))
+        how = {"through": separate, **how}
+        self.gan = mg.GAN(
+            G, D, optimizer(G, lr=0.01), optimizer(D, lr=0.01), mg.NonSaturating(), rng=np.random.default_rng(7), **how
+        )
+        self.draws = np.random.default_rng(3)
+        self.n = 8
+
+    def real(self):
+        return self.draws.normal(2, 1, (self.n, 2))
+
+    def noise(self):
+        return self.draws.standard_normal((self.n, 3))
+
+    def play(self):
+        return self.order(self.gan, self.real, self.noise, **self.counts)
+
+    @property
+    def graph(self):
+        return self.gan.D.ops.iterations._find(self.gan).captured
+
+    def numbers(self, seen):
+        """All that an iteration leaves behind."""
+        gan = self.gan
+        found = [gan.G.theta, gan.D.theta, *gan.G.state.values(), *gan.D.state.values()]
+        for optimizer in (gan.optimizer_G, gan.optimizer_D):
+            found += [*optimizer.state.values()]
+        found += [part for outcome in seen for part in (outcome.value, outcome.s_fake)]
+        random = [stream.bit_generator.state["state"]["state"] for stream in (gan.rng, self.draws)]
+        return [to_host(x) for x in found], (gan.optimizer_G.t, gan.optimizer_D.t, *random)
+
+
+def differ(one, other, iterations, between=lambda k, player: None):
+    """The first iteration after which two players' numbers are not the same, or None."""
+    for k in range(1, iterations + 1):
+        (found, counted), (expected, also) = (player.numbers(player.play()) for player in (one, other))
+        if counted != also or not all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)):
+            return k
+        for player in (one, other):
+            between(k, player)
+    return None
+
+
+@pytest.fixture(autouse=True)
+def silent():
+    """A graph is made, or a test says that it is not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_replays_are_iterations(order):
+    one, other = Player(order, graphs=True), Player(order, graphs=False)
+    assert differ(one, other, 5) is None
+    assert one.graph is not None
+    assert one.gan.D.version > 4  # a pullback of an earlier iteration refuses to run
+
+
+@pytest.mark.parametrize("optimizer", [mg.SGD, mg.RMSProp])
+def test_other_optimizers(optimizer):
+    one, other = (Player(graphs=graphs, optimizer=optimizer) for graphs in (True, False))
+    assert differ(one, other, 4) is None
+    assert one.graph is not None
+
+
+# --- planted bugs ---------------------------------------------------------------------------------
+
+
+def t_goes_by_value(monkeypatch):
+    plain = Flat.adam
+
+    def adam(self, *args, **kwargs):
+        clocks, self.clocks = self.clocks, None
+        plain(self, *args, **kwargs)
+        self.clocks = clocks
+
+    monkeypatch.setattr(Flat, "adam", adam)
+
+
+def keys_go_by_value(monkeypatch):
+    class Keys(iterations._Keys):
+        def integers(self, *args, **kwargs):
+            get_ops("cuda", device="emulated", graphs=True).rows.keys = None
+            return super().integers(*args, **kwargs)
+
+    monkeypatch.setattr(iterations, "_Keys", Keys)
+
+
+def batches_are_not_given(monkeypatch):
+    monkeypatch.setattr(arrays.ndarray, "set", lambda self, host: None)
+
+
+def a_copy_of_t_is_counted(monkeypatch):
+    count = Flat.count
+
+    def anew(self, t, moving, **settings):
+        count(self, t + 0, moving, **settings)
+
+    monkeypatch.setattr(Flat, "count", anew)
+
+
+def the_gradient_is_kept(monkeypatch):
+    """One gradient vector for all updates, made before the capture: each update adds to it."""
+    kept = {}
+    zeros = mg.Network.zeros_like_theta
+    monkeypatch.setattr(
+        mg.Network,
+        "zeros_like_theta",
+        lambda self: kept.setdefault(id(self), zeros(self)) if self.ops.graphs else zeros(self),
+    )
+
+
+BUGS = [t_goes_by_value, keys_go_by_value, batches_are_not_given, a_copy_of_t_is_counted, the_gradient_is_kept]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_seen(bug, monkeypatch):
+    one, other = Player(graphs=True), Player(graphs=False)
+    bug(monkeypatch)
+    assert differ(one, other, 5) is not None
+
+
+# --- what changes between iterations --------------------------------------------------------------
+
+
+def test_steps_outside_the_graph():
+    """Adam's t goes on from them."""
+
+    def update(k, player):
+        if k == 3:
+            player.gan.update_D(player.real(), player.gan.fake(player.noise()))
+
+    one, other = Player(graphs=True), Player(graphs=False)
+    assert differ(one, other, 6, update) is None
+    assert one.graph is not None
+
+
+def test_going_back():
+    """As a resumed run does: numbers are written into the arrays, t is set."""
+
+    def back(k, player):
+        gan = player.gan
+        if k == 3:
+            for net, optimizer in ((gan.G, gan.optimizer_G), (gan.D, gan.optimizer_D)):
+                net.theta = np.full(net.theta.shape, 0.125)
+                optimizer.t = 1
+
+    one, other = Player(graphs=True), Player(graphs=False)
+    assert differ(one, other, 6, back) is None
+
+
+def another_rate(player):
+    player.gan.optimizer_D.lr = 0.5
+
+
+def another_array(player):
+    optimizer = player.gan.optimizer_D
+    optimizer.state["m"] = optimizer.state["m"] * 0.5
+
+
+def another_rule(player):
+    player.gan.judge = mg.gan.running_judge
+
+
+def another_batch(player):
+    player.n = 5
+
+
+def another_order(player):
+    player.counts = {"k": 1}
+
+
+@pytest.mark.parametrize("change", [another_rate, another_array, another_rule, another_batch, another_order])
+def test_what_a_graph_was_made_of_changes(change):
+    one, other = Player(graphs=True), Player(graphs=False)
+    graphs = []
+
+    def between(k, player):
+        if player is one:
+            graphs.append(one.graph)
+        if k == 3:
+            change(player)
+
+    assert differ(one, other, 7, between) is None
+    assert None not in (graphs[2], graphs[-1])
+    assert graphs[2] is not graphs[-1]
+
+
+def test_graphs_that_are_given_up_again_and_again_are_said():
+    player = Player(graphs=True)
+
+    def play():
+        for k in range(12):
+            player.gan.optimizer_D.lr = 0.01 * (1 + k // 2)
+            player.play()
+
+    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the GAN has changed"):
+        play()
+    assert player.gan.optimizer_D.t == 24
+
+
+# --- what cannot be captured ----------------------------------------------------------------------
+
+
+def test_a_failed_capture_is_said_once_and_the_game_goes_on():
+    one, other = Player(graphs=True), Player(graphs=False)
+    seen = []
+    for player in (one, other):
+
+        def through(D, x_real, x_fake, *, rng=None):
+            s_real, s_fake, backward = separate(D, x_real, x_fake, rng=rng)
+            seen.append(float(s_real.sum()))  # the host waits
+            return s_real, s_fake, backward
+
+        player.gan.through = through
+    one.play()
+    other.play()
+    with pytest.warns(CaptureWarning, match=r"step by step.*KernelError: float while a graph is captured"):
+        one.play()
+    other.play()
+    assert differ(one, other, 3) is None
+    assert one.graph is None
+    assert one.gan.optimizer_D.t == 10
+
+
+def test_a_schedule_is_said():
+    player = Player(graphs=True)
+    player.gan.optimizer_G.lr = lambda t: 0.1 / t
+    player.play()
+    with pytest.warns(CaptureWarning, match="lr of optimizer_G is a schedule, a function of the host"):
+        player.play()
+    player.play()
+    assert player.gan.optimizer_G.t == 3
+
+
+def test_an_error_of_the_game_is_the_game_s():
+    """What no run could do is raised step by step too."""
+    player = Player(graphs=True)
+    player.play()
+    player.gan.judge = lambda D, x, *, rng=None: 1 // 0
+    with pytest.warns(CaptureWarning, match="ZeroDivisionError"), pytest.raises(ZeroDivisionError):
+        player.play()
+
+
+# --- draws of the device --------------------------------------------------------------------------
+
+
+def test_draws_of_the_device_are_made_within_the_graph():
+    device = get_ops("cuda", device="emulated").device
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        stream = Stream(device, 5)
+
+        def noise(stream=stream, n=8):
+            z = stream.normal((n, 3), "float64")
+            stream.advance()
+            return z
+
+        player.noise = noise
+    assert differ(*players, 5) is None
+    assert players[0].graph is not None
+
+
+def test_two_gans_have_two_graphs_and_a_gan_that_is_gone_has_none():
+    one, two = Player(graphs=True), Player("split batch", graphs=True)
+    for _ in range(3):
+        one.play()
+        two.play()
+    known = one.gan.D.ops.iterations
+    assert one.graph is not two.graph
+    gone = id(one.gan)
+    del one
+    three = Player(graphs=True)
+    three.play()
+    assert gone not in known._of or known._of[gone][0]() is not None
+
+
+def test_with_guard_pages_and_threads_in_random_order():
+    device = EmulatedDevice(schedule="random", seed=2, guard=True)
+    one, other = Player(graphs=True, device=device), Player(graphs=False)
+    assert differ(one, other, 4) is None
+    assert one.graph is not None
