@@ -95,6 +95,14 @@ def accuracy_name(text: str) -> str:
     return text
 
 
+def precision_name(text: str) -> str:
+    """Argument type: a precision of the CUDA backend."""
+    accepted = ("fp32", "tf32", "bf16")
+    if text not in accepted:
+        raise argparse.ArgumentTypeError(unknown("precision", text, accepted))
+    return text
+
+
 def at_least(low: int, most: int = 10**9) -> Any:
     """Argument type: a whole number in low ... most."""
 
@@ -160,6 +168,10 @@ def build_parser() -> Parser:
             help="float32 convolutions of --ops cpu: exact (direct sums), balanced (default), fast",
         )  # fmt: skip
         sub.add_argument(
+            "--precision", type=precision_name, metavar="NAME",
+            help="float32 products of --ops cuda: fp32 (strict, default), tf32, bf16 (operands rounded, float32 sums)",
+        )  # fmt: skip
+        sub.add_argument(
             "--dtype", type=dtype_name, default="float32", metavar="NAME", help="float32 (default) or float64"
         )
         sub.add_argument("--out", metavar="DIR", help="the folder to write, new or empty (default: runs/RECIPE/NUMBER)")
@@ -215,8 +227,8 @@ def parse_settings(args: Any) -> dict[str, str]:
 
 
 def parse_options(args: Any) -> dict[str, Any]:
-    """Return --threads and --accuracy, where they were given."""
-    given = {"threads": args.threads, "accuracy": args.accuracy}
+    """Return --threads, --accuracy and --precision, where they were given."""
+    given = {"threads": args.threads, "accuracy": args.accuracy, "precision": args.precision}
     return {name: value for name, value in given.items() if value is not None}
 
 

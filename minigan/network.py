@@ -197,7 +197,7 @@ class Network:
         return x
 
     def _cast(self, name: str, array: Array) -> Array:
-        """Return the array in the network's dtype, on its device; TypeError where that would lose more than rounding."""
+        """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
             array = self.ops.xp.asarray(array)
         if not isinstance(array, self.ops.xp.ndarray):
@@ -247,6 +247,11 @@ class Network:
     def state(self) -> Named:
         """Named views of the running statistics ("2.running_mean", "2.running_var", ...)."""
         return flatten(self._s)
+
+    @property
+    def state_vector(self) -> Array:
+        """All running statistics as one vector, of which `state` shows the parts."""
+        return self._state
 
     @property
     def state_size(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from minigan._arguments import size
 from minigan.gan import GAN, Played
 from minigan.losses import accuracy
-from minigan.ops import Array
+from minigan.ops import Array, to_host
 from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
@@ -34,7 +34,12 @@ def measure(gan: GAN, played: Played) -> Metrics:
     }
 
 
-def vectors(gan: GAN) -> Iterator[tuple[str, Array]]:
+def vectors(gan: GAN) -> list[Array]:
+    """Return every vector that training changes, in as few as there are: each is a call, and on a GPU a wait."""
+    return [vector for net in (gan.G, gan.D) for vector in (net.theta, net.state_vector) if vector.size]
+
+
+def named(gan: GAN) -> Iterator[tuple[str, Array]]:
     """Yield every array that training changes, with what each of its numbers is called."""
     for name, net in (("G", gan.G), ("D", gan.D)):
         yield f"a parameter of {name}", net.theta
@@ -46,7 +51,7 @@ class LastGood:
     """A copy of parameters and running statistics of both players."""
 
     def __init__(self, gan: GAN) -> None:
-        self._vectors = [vector for _, vector in vectors(gan)]
+        self._vectors = vectors(gan)
         self._copies = [vector.copy() for vector in self._vectors]
         self._nets = (gan.G, gan.D)
         self._copy = gan.D.ops.copy
@@ -189,9 +194,13 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
-    for name, vector in vectors(run.experiment.gan):  # the losses were taken before the last update
-        if not run.experiment.gan.D.ops.finite(vector):
-            raise Divergence(run.iteration + 1, name, float(vector[~np.isfinite(vector)][0]))
+    gan = run.experiment.gan
+    if all(map(gan.D.ops.finite, vectors(gan))):  # the losses were taken before the last update
+        return
+    for name, vector in named(gan):
+        numbers = to_host(vector)
+        if not np.isfinite(numbers).all():
+            raise Divergence(run.iteration + 1, name, float(numbers[~np.isfinite(numbers)][0]))
 
 
 def _evaluate(run: Run, summary: dict[str, Any], interrupts: Interrupts) -> None:

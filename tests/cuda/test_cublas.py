@@ -124,7 +124,7 @@ def test_errors_are_named():
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
-    def nothing(name):
+    def nothing(name, *_, **__):
         raise OSError(name)
 
     monkeypatch.setattr(cublas.ctypes, "CDLL", nothing)

@@ -6,16 +6,13 @@ What is between x and y is made again in every pass and never stored.  Without a
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minigan.ops import reference
 from minigan.ops.cuda.device import Device, blocks_for
 from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
 from minigan.ops.protocol import Array
 from minigan.ops.rows import OPEN, Gate, Norm
-
-if TYPE_CHECKING:
-    from minigan.layers.norm import BatchNorm
 
 NO_NORM = None, None, None, None, None, 0.0
 STILL = None, None, 0.0, 1.0
@@ -57,9 +54,12 @@ class Rows:
         return mu, var
 
     def normalise(
-        self, x: Array, before: Gate, layer: "BatchNorm", p: Mapping[str, Array], running: Mapping[str, Array] | None
+        self, x: Array, before: Gate, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
     ) -> Norm:
-        """Return the norm with the batch's statistics, and move the running ones, in the launches of `statistics`."""
+        """Return the norm with the batch's statistics, and move the running ones, in the launches of `statistics`.
+
+        `layer` is the batch norm: its eps, and how its running statistics move (`steps`).
+        """
         M, C = x.shape
         step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
         if not x.size:
