@@ -26,6 +26,7 @@ MUTANTS = [
     planted("cosine and sine change places", "&sine, &cosine", "&cosine, &sine", check_random.normals),
     planted("log of u, which may be 0", "log(1 - uniform_of", "log(0 + uniform_of", check_random.normals),
     planted("half a turn", "sincospi(2 * ", "sincospi(", check_random.normals),
+    planted("an index of the lower bits", "__umul64hi(w.of[j], (word)count)", "w.of[j] % count", check_random.indices),
     planted("a position that stays", "*position += steps", "*position = steps", check_random.advancing),
     in_data("an image past the end", "index >= count", "index > count"),
     in_data("the order does not begin again", ") % length", ")"),

@@ -7,7 +7,7 @@ from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigan.ops.cuda.data import Images
+from minigan.ops.cuda.data import Images, RandomBatches
 from minigan.ops.cuda.graph import capture
 from minigan.ops.cuda.random import Stream
 
@@ -56,6 +56,18 @@ def test_a_graph_gathers_another_batch_at_each_replay():
         graph.replay()
         expected = check_images.right(images, order[np.arange(4 * i, 4 * i + 4) % 7], 1 / 127.5, -1, 1)
         np.testing.assert_allclose(out.get(), expected, atol=1e-6)
+
+
+def test_random_batches_called_and_replayed():
+    """The images of the stream's indices, also in a graph: another batch at each replay."""
+    d, images = device(), check_images.data_set((2, 3, 1), count=50)
+    of = Images(d, images, scale=1, shift=0, dtype="float64")
+    drawn, replayed, still = RandomBatches(of, 6, Stream(d, 4)), RandomBatches(of, 6, Stream(d, 4)), Stream(d, 4)
+    graph = capture(d, replayed)
+    for _ in range(3):
+        expected = images[still.indices(6, 50).get()]
+        np.testing.assert_array_equal(drawn().get(), expected)
+        np.testing.assert_array_equal(graph.replay().get(), expected)
 
 
 def test_what_does_not_fit_is_said():

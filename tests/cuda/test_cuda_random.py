@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from minigan.ops.cuda.graph import capture
-from minigan.ops.cuda.random import Stream
+from minigan.ops.cuda.random import Noise, Stream
 
 pytestmark = NEEDS_HOST_COMPILER
 ON_EACH_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @ON_EACH_SCHEDULE
-@pytest.mark.parametrize("name", ["integers", "advancing"])
+@pytest.mark.parametrize("name", ["integers", "indices", "advancing"])
 def test_the_integers(name, schedule):
     getattr(check_random, name)(device(schedule))
 
@@ -75,6 +75,45 @@ def test_replays_of_a_graph_go_on_in_the_stream(dtype):
         assert stream.counter == still.counter
 
 
+def test_indices_are_equally_likely():
+    counts = np.bincount(Stream(device(guard=False), 1).indices(21_000, 7).get(), minlength=7)
+    assert len(counts) == 7
+    assert stats.chisquare(counts).pvalue > 1e-2
+
+
+@pytest.mark.parametrize("bound", [None, 2.0])
+def test_noise_called_and_replayed(bound):
+    """A prior makes the same batches, called again and again or within a graph."""
+    d = device()
+    called, replayed = (Noise(Stream(d, 6), (5, 3), dtype="float64", bound=bound) for _ in range(2))
+    graph = capture(d, replayed)
+    seen = [called().get() for _ in range(3)]
+    for z in seen:
+        np.testing.assert_array_equal(graph.replay().get(), z)
+    assert np.unique(seen).size == 45
+    if bound:
+        assert -bound <= np.min(seen) < -0.5 < 0.5 < np.max(seen) <= bound
+
+
+def test_a_stream_goes_back_to_a_state():
+    d = device()
+    stream = Stream(d, 8, 2**256 - 2)
+    stream.integers(9)
+    state = stream.state()
+    assert state == {"key": 8, "counter": 1}
+    first = stream.integers(5).get()
+    stream.advance()
+    stream.integers(1)
+    stream.restore(state)
+    np.testing.assert_array_equal(stream.integers(5).get(), first)
+    other = Stream(d, 8, 2**256 - 2)
+    other.restore(state)
+    np.testing.assert_array_equal(other.integers(5).get(), first)
+    for wrong in ({"key": 9, "counter": 1}, {"key": 8, "counter": 2**256 - 3}):
+        with pytest.raises(ValueError, match="the state is of another stream; accepted: that of key 8"):
+            stream.restore(wrong)
+
+
 def test_what_is_not_accepted_is_said():
     for key, counter, message in (
         (-1, 0, r"key must be an int in 0 ... 2\^128 - 1, got -1"),
@@ -89,5 +128,7 @@ def test_what_is_not_accepted_is_said():
         stream.uniform(3, "int64")
     with pytest.raises(ValueError, match=r"out has shape \(3,\) and dtype float64; accepted: \(3,\), float32"):
         stream.normal(3, out=device().xp.zeros(3))
+    with pytest.raises(ValueError, match=r"count must be in 1 ... 2\^63 - 1, got 0"):
+        stream.indices(3, 0)
     assert stream.normal((0, 3)).shape == (0, 3)
     assert stream.counter == 0

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan.ops.cuda.device import Device
 from minigan.ops.cuda.flat import REALS, THREADS
+from minigan.ops.cuda.random import Stream
 from minigan.ops.protocol import Array
 
 
@@ -73,3 +74,19 @@ class Images:
             args = self.images, order, out, *sizes, position, self.scale, self.shift
             self.device.launch("data", "gather", n, THREADS, *args, REAL=REALS[self.dtype])
         return out
+
+
+class RandomBatches:
+    """Each call: n images of all, drawn on the device, each independently of the others.    x (n, ...)
+
+    In a captured iteration each replay gathers the next batch, as a call would; the host draws and moves nothing.
+    """
+
+    def __init__(self, images: Images, n: int, stream: Stream) -> None:
+        self.images, self.n, self.stream = images, n, stream
+
+    def __call__(self) -> Array:
+        """Return the next batch."""
+        x = self.images.batch(self.stream.indices(self.n, len(self.images)))
+        self.stream.advance()
+        return x

@@ -1,6 +1,7 @@
 """Random numbers made on the device from the integers of ``numpy.random.Philox`` (`random.cu`)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Stream:
     uniform float64   of an integer w: (w >> 11) 2^-53, which is NumPy's ``Generator.random``
     uniform float32   of each half of one, the lower first: (half >> 8) 2^-24, NumPy's too
     normal            Box and Muller (1958): two of two integers; float32 is float64's, rounded
+    indices           of an integer w: floor(w count 2^-64), which is in 0 ... count - 1
 
     How far the stream has come is `position`, on the device, and what was drawn since `advance`, on the host.  For a
     graph: `advance` before the capture, and as the last of what is captured; then each replay goes on where the last
@@ -48,9 +50,27 @@ class Stream:
         self.device.launch("random", "advance", 1, 32, self.position, self._drawn, REAL="float")
         self._drawn = 0
 
+    def state(self) -> dict[str, int]:
+        """Return key and counter, for a checkpoint."""
+        return {"key": self.key, "counter": self.counter}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go to where `state` was returned; ValueError for another stream's.  Graphs go on from there too."""
+        steps = (state["counter"] - self._base) % (1 << 256)
+        if state["key"] != self.key or steps >= WORD:
+            raise ValueError(f"the state is of another stream; accepted: that of key {self.key} from {self._base} on")
+        self.position.set(np.array([steps], np.uint64))
+        self._drawn = 0
+
     def integers(self, n: int) -> Array:
         """Draw n integers of 64 bits, ``random_raw(n)``."""
         return self._fill("integers", self.device.xp.empty(n, dtype="uint64"), 4, "float")
+
+    def indices(self, n: int, count: int) -> Array:
+        """Draw n whole numbers of 0 ... count - 1, each as likely and all independent.    (n,) int64"""
+        if not 1 <= count < 1 << 63:
+            raise ValueError(f"count must be in 1 ... 2^63 - 1, got {count!r}")
+        return self._fill("indices", self.device.xp.empty(n, dtype="int64"), 4, "float", count)
 
     def uniform(self, shape: int | tuple[int, ...], dtype: Any = np.float32, *, out: Array | None = None) -> Array:
         """Draw uniform numbers of [0, 1)."""
@@ -73,13 +93,13 @@ class Stream:
             raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; accepted: {shape}, {dtype}")
         return out, REALS[dtype]
 
-    def _fill(self, kernel: str, out: Array, each: int, real: str) -> Array:
+    def _fill(self, kernel: str, out: Array, each: int, real: str, *numbers: int) -> Array:
         """Fill `out`, a block of the stream giving `each` numbers."""
         n = math.prod(out.shape)
         blocks = -(-n // each)
         if n:
             grid = blocks_for(blocks, THREADS, BLOCKS * self.device.processors)
-            args = out, n, *self._words, self._drawn, self.position
+            args = out, n, *numbers, *self._words, self._drawn, self.position
             self.device.launch("random", kernel, grid, THREADS, *args, REAL=real)
         self._drawn += blocks
         return out
@@ -87,3 +107,26 @@ class Stream:
 
 def _words(counter: int) -> tuple[int, ...]:
     return tuple(counter >> 64 * i & WORD - 1 for i in range(4))
+
+
+class Noise:
+    """A prior on the device: each call draws a batch (n, ...), standard normal, or uniform on [-bound, bound].
+
+    In a captured iteration each replay draws the next one, as a call would; the host draws and moves nothing.
+    """
+
+    def __init__(
+        self, stream: Stream, shape: tuple[int, ...], *, dtype: Any = np.float32, bound: float | None = None
+    ) -> None:
+        self.stream, self.shape, self.dtype, self.bound = stream, shape, np.dtype(dtype), bound
+
+    def __call__(self) -> Array:
+        """Return the next batch."""
+        if self.bound is None:
+            z = self.stream.normal(self.shape, self.dtype)
+        else:
+            z = self.stream.uniform(self.shape, self.dtype)
+            z *= 2 * self.bound
+            z -= self.bound
+        self.stream.advance()
+        return z

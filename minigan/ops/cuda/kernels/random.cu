@@ -88,6 +88,19 @@ normals(real* __restrict__ out, long long n, unsigned long long k0, unsigned lon
   }
 }
 
+// Whole numbers 0 ... count - 1: floor(w count 2^-64) of each integer w; none is likelier than another by count 2^-64.
+extern "C" __global__ void __launch_bounds__(THREADS)
+indices(long long* __restrict__ out, long long n, long long count, unsigned long long k0, unsigned long long k1,
+        unsigned long long c0, unsigned long long c1, unsigned long long c2, unsigned long long c3,
+        unsigned long long offset, const unsigned long long* __restrict__ position) {
+  for (long long b = thread_of_grid(); 4 * b < n; b += threads_of_grid()) {
+    const Words w = philox(counter_after(c0, c1, c2, c3, 1 + *position + offset + b), k0, k1);
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+      if (4 * b + j < n) out[4 * b + j] = (long long)__umul64hi(w.of[j], (word)count);
+  }
+}
+
 // position <- position + steps, by one thread.
 extern "C" __global__ void __launch_bounds__(32) advance(unsigned long long* position, unsigned long long steps) {
   if (threadIdx.x == 0) *position += steps;
