@@ -31,13 +31,13 @@ class Gate:
 
     def at(self, first: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
         """Return what the CPU's bodies take, for a part that begins with the number `first` of its array."""
-        slope, threshold, low, high, kept = _constants(self, dtype)
+        slope, threshold, low, high, kept = constants(self, dtype)
         return self.relu, slope, self.rate > 0, np.uint32(first & 0xFFFFFFFF), threshold, low, high, kept
 
 
 @functools.lru_cache(maxsize=256)
-def _constants(gate: Gate, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Return slope, threshold, the two words of the key, and 1 / (1 - rate)."""
+def constants(gate: Gate, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return slope, threshold, the two words of the key, and 1 / (1 - rate), as numbers of the kernels' types."""
     real = dtype.type
     low, high = np.uint32(gate.key & 0xFFFFFFFF), np.uint32(gate.key >> 32)
     return real(gate.slope), reference.dropout_threshold(gate.rate), low, high, real(1) / real(1 - gate.rate)

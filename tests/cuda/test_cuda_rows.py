@@ -84,6 +84,19 @@ def test_statistics(M, C, offset, dtype, slope, rate, seed):
     assert abs(var.get() - right_var).max() <= 10 * eps * max(right_var.max(), 1e-300)
 
 
+@settings(max_examples=40)
+@given(
+    rate=st.floats(0, 1, exclude_max=True),
+    key=st.integers(0, 2**64 - 1),
+    size=st.integers(1, 900),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_dropout_is_the_references_bit_for_bit(rate, key, size, dtype):
+    x = np.random.default_rng(size).standard_normal(size).astype(dtype)
+    found = Rows(device()).dropout(device().array(x), rate, key)
+    np.testing.assert_array_equal(found.get(), reference.dropout(x, rate, key))
+
+
 def test_nothing_at_all():
     """No rows: sums are 0, moments are not defined, and nothing is launched."""
     rows, x = Rows(device()), device().xp.zeros((0, 3))

@@ -8,11 +8,10 @@ What is between x and y is made again in every pass and never stored.  Without a
 from collections.abc import Mapping
 from typing import Any
 
-from minigan.ops import reference
 from minigan.ops.cuda.device import Device, blocks_for
 from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
 from minigan.ops.protocol import Array
-from minigan.ops.rows import OPEN, Gate, Norm
+from minigan.ops.rows import OPEN, Gate, Norm, constants
 
 NO_NORM = None, None, None, None, None, 0.0
 STILL = None, None, 0.0, 1.0
@@ -74,7 +73,7 @@ class Rows:
         M, C = x.shape
         tiles = tiles_of(x)
         mean, m2 = self.empty((2, tiles.parts, C), x.dtype)
-        gate = (*_gate(before), self.keys)
+        gate = (*_gate(before, x), self.keys)
         grid = tiles.across, tiles.parts
         self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *gate)
         sizes = M, C, tiles.rows, tiles.parts
@@ -82,9 +81,9 @@ class Rows:
 
     def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
         """Write y."""
-        gates = (*_gate(before), *_gate(after), self.keys)
         if not x.size:
             return
+        gates = (*_gate(before, x), *_gate(after, x), self.keys)
         if norm is None:
             self._flat("apply_flat", x, y, gates=gates)
             return
@@ -100,7 +99,7 @@ class Rows:
         vectors = norm.mu, norm.inverse, norm.scale, norm.beta
         tiles = tiles_of(x, dy, *vectors)
         partial = self.empty((tiles.parts, 2 * C), x.dtype)
-        gates = (*_gate(before), *_gate(after), self.keys)
+        gates = (*_gate(before, x), *_gate(after, x), self.keys)
         sizes = M, C, tiles.rows, tiles.log_lanes
         self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *gates)
         both = self.merged(partial)
@@ -117,9 +116,9 @@ class Rows:
         sums: tuple[Array, Array] | None = None,
     ) -> None:
         """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
-        gates = (*_gate(before), *_gate(after), self.keys)
         if not x.size:
             return
+        gates = (*_gate(before, x), *_gate(after, x), self.keys)
         if norm is None:
             self._flat("pull_flat", x, dy, dx, gates=gates)
             return
@@ -171,7 +170,7 @@ class Rows:
         return self.device.xp.full(C, value, dtype=like.dtype)
 
 
-def _gate(gate: Gate) -> tuple[Any, ...]:
+def _gate(gate: Gate, x: Array) -> tuple[Any, ...]:
     """What the kernels take: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
-    threshold = int(reference.dropout_threshold(gate.rate))
-    return int(gate.relu), gate.slope, int(gate.rate > 0), threshold, gate.key, 1 / (1 - gate.rate)
+    slope, threshold, _, _, kept = constants(gate, x.dtype)
+    return int(gate.relu), slope, int(gate.rate > 0), threshold, gate.key, kept
