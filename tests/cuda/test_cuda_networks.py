@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from cases import BODIES, LAYERS, OBJECTIVES, chains, dense_gan, forward, mask, network, outputs_of, whole_gan
-from emulated import NEEDS_HOST_COMPILER, error_of
+from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ DTYPES = {"float32": 5e-6, "float64": 1e-13}
 
 @pytest.fixture(scope="module")
 def cuda():
-    return get_ops("cuda", device="emulated")
+    return get_ops("cuda", device=NAME)
 
 
 def both(layers, cuda, dtype, seed=0):
@@ -57,7 +57,7 @@ def test_every_layer(name, train, dtype, cuda):
 def test_chains(layers, n, seed, dtype):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 4)).astype(dtype).astype(float)
-    agree(*both(layers, get_ops("cuda", device="emulated"), dtype), x, rng, 1000 * DTYPES[dtype])
+    agree(*both(layers, get_ops("cuda", device=NAME), dtype), x, rng, 1000 * DTYPES[dtype])
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, error_of
+from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 
 import minigan as mg
 from minigan.ops import to_host
@@ -36,7 +36,7 @@ def experiment(name, *, dtype="float64", **setting):
 
 
 def on_device(name, *, dtype="float64", **options):
-    return experiment(name, dtype=dtype, ops="cuda", options={"device": "emulated", **options})
+    return experiment(name, dtype=dtype, ops="cuda", options={"device": NAME, **options})
 
 
 def end(game, iterations=3):
@@ -95,7 +95,7 @@ def test_a_run_folder_is_as_without_a_device(tmp_path):
     summary = train(game, iterations=4, folder=tmp_path / "run", checkpoint_every=2)
     assert summary["generator"]["samples"] == 100_000
     config = read_json(tmp_path / "run" / "config.json")
-    assert (config["ops"], config["options"]) == ("cuda", {"device": "emulated"})
+    assert (config["ops"], config["options"]) == ("cuda", {"device": NAME})
     assert config["engine"]["precision"] == "fp32"
     stored = read_arrays(tmp_path / "run" / "generator.npz")
     np.testing.assert_array_equal(stored["0.W"], to_host(game.gan.G.parameters()["0.W"]))
@@ -124,7 +124,7 @@ def test_a_divergence_is_named():
 def test_a_users_own_loop():
     """The order of play from a user's script, batches from the host."""
     rng = np.random.default_rng(0)
-    G = mg.Network([mg.Dense(1, 1)], rng=rng, ops=mg.ops.get_ops("cuda", device="emulated"))
+    G = mg.Network([mg.Dense(1, 1)], rng=rng, ops=mg.ops.get_ops("cuda", device=NAME))
     D = mg.Network([mg.Dense(1, 8), mg.LeakyReLU(0.2), mg.Dense(8, 1)], rng=rng, ops=G.ops)
     gan = mg.GAN(G, D, mg.Adam(G, lr=0.01), mg.Adam(D, lr=0.01), mg.NonSaturating(), rng=rng)
     for _ in range(4):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, device
+from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, device
 
 from minigan.ops.cuda.flat import Flat
 from minigan.ops.cuda.graph import CaptureError
@@ -97,6 +97,7 @@ def test_a_new_array_in_an_old_one_s_place_is_not_seen():
     np.testing.assert_array_equal(state["theta"].get(), 2.0)
 
 
+@OF_THE_EMULATOR
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
@@ -123,6 +124,15 @@ def test_what_makes_the_host_wait_is_refused(ask, says):
     with pytest.raises(CaptureError, match=says):
         device().capture(step)
     np.testing.assert_array_equal(x.get(), 1.0)  # as before, and captures are possible again
+    device().capture(lambda: x.fill(3.0)).replay()
+    np.testing.assert_array_equal(x.get(), 3.0)
+
+
+def test_to_wait_ends_the_capture():
+    """On a GPU too, which says it in its own words."""
+    x = device().array(np.ones(3))
+    with pytest.raises(CaptureError):
+        device().capture(lambda: float((x * 5).sum()))
     device().capture(lambda: x.fill(3.0)).replay()
     np.testing.assert_array_equal(x.get(), 3.0)
 
