@@ -112,10 +112,18 @@ def layers(result: Result) -> Figure:
     return figure
 
 
+def gpu(result: Result) -> Figure:
+    """Return iterations on the GPU, and CPU against GPU."""
+    from benchmarks.gpu.report import plot
+
+    return plot(result)
+
+
 PLOTS: dict[str, Callable[[Result], Figure]] = {
     "steps": steps,
     "memory": memory,
     "breakdown": breakdown,
     "scaling": scaling,
     "layers": layers,
+    "gpu": gpu,
 }

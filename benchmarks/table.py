@@ -252,6 +252,12 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "scaling": scaling,
     "layers": layers,
 }
+if installed("benchmarks.gpu"):
+
+    def _gpu(result: Result) -> str:
+        return importlib.import_module("benchmarks.gpu.report").section(result)
+
+    SECTIONS["gpu"] = _gpu
 if installed("benchmarks.accuracy"):
     SECTIONS["accuracy"] = importlib.import_module("benchmarks.accuracy").section
 

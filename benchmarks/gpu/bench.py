@@ -76,13 +76,21 @@ def spread(seconds: list[float]) -> dict[str, float]:
 class Bench:
     """The options and tools of a run."""
 
-    ops: Callable[..., Any]  # ops(precision, graphs=...)
+    device: str  # of ``get_ops("cuda", device=...)``
     clock: Any
     quick: bool = False
     seconds: float = 600.0
     torch_device: str | None = None  # None: PyTorch is not there, or sees no GPU
     absent: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
+
+    def options(self, precision: str = "fp32", *, graphs: bool = True) -> dict[str, Any]:
+        """Return the backend's options."""
+        return {"device": self.device, "precision": precision, "graphs": graphs}
+
+    def ops(self, precision: str = "fp32", *, graphs: bool = True) -> Any:
+        """Return the backend."""
+        return get_ops("cuda", **self.options(precision, graphs=graphs))
 
     @property
     def left(self) -> float:
@@ -96,8 +104,8 @@ class Bench:
 
 def on_this_machine(*, quick: bool, seconds: float) -> Bench:
     """Return the tools for CuPy's GPU; BackendUnavailable where there is none."""
-    device = get_ops("cuda").device  # type: ignore[attr-defined]
-    bench = Bench(lambda precision, **options: get_ops("cuda", precision=precision, **options), Clock(device), quick, seconds)
+    bench = Bench("gpu", None, quick, seconds)
+    bench.clock = Clock(bench.ops().device)
     if not installed("torch"):
         bench.absent["torch"] = "torch is not installed"
     else:

@@ -55,10 +55,11 @@ class Resident:
 
 
 def player(
-    case: str, ops: Any, *, settings: dict[str, Any] | None, small: bool, resident: bool = True
+    case: str, options: dict[str, Any], *, settings: dict[str, Any] | None, small: bool, resident: bool = True
 ) -> tuple[Any, Callable[[], Any]]:
-    """Return the experiment of a game on this backend, and what plays one iteration of it."""
-    recipe, config, experiment = build(CASES[case], small=small, settings=settings, ops=ops)
+    """Return the experiment of a game on the CUDA backend with these options, and what plays one iteration of it."""
+    recipe, config, experiment = build(CASES[case], small=small, settings=settings, ops="cuda", options=options)
+    ops: Any = experiment.gan.D.ops
     iterations = ops.iterations
     if resident:
         bound = np.abs(recipe.prior(config, 4096, np.random.default_rng(0))).max()

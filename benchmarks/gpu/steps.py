@@ -81,8 +81,8 @@ def _players(
     chosen = None if bench.quick else settings
 
     def ours(*, graphs: bool, resident: bool) -> Callable[[], Any]:
-        ops = bench.ops(precision, graphs=graphs)
-        play = player(name, ops, settings=chosen, small=bench.quick, resident=resident)[1]
+        options = bench.options(precision, graphs=graphs)
+        play = player(name, options, settings=chosen, small=bench.quick, resident=resident)[1]
         play()  # watched
         play()  # captured
         return play

@@ -1,0 +1,108 @@
+"""``python -m benchmarks.gpu``: all stages, benchmarks/results/gpu.json, the page and its plots; 2 without a GPU."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import measure, table
+from benchmarks.gpu import bench as tools
+from benchmarks.gpu import ceilings, crossing, gaussian, kernels, lessons, steps, suite
+from minigan.ops import BackendUnavailable
+
+STAGES = ("tests", "ceilings", "kernels", "steps", "gaussian", "crossing", "lessons")
+MINUTES = 9.5
+
+
+def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
+    """Run the stages that are asked for; 0 if all went well, 1 if tests failed, 2 if there is no GPU."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
+    parser.add_argument("--minutes", type=float, default=MINUTES, metavar="N", help=f"at most (default {MINUTES})")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="where results are written (default: benchmarks/results; of a quick or partial run: a new folder)",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    unknown = [stage for stage in args.stages if stage not in STAGES]
+    if unknown:
+        parser.error(f"no stage {unknown[0]!r}; accepted: {', '.join(STAGES)}")
+    try:
+        bench = make(quick=args.quick, seconds=60 * args.minutes)
+    except BackendUnavailable as why:
+        measure.say(f"python -m benchmarks.gpu: nothing was measured: {why}")
+        return 2
+    whole = not args.stages or set(args.stages) == set(STAGES)
+    out = args.out
+    if out is None:
+        out = measure.RESULTS if whole and not args.quick else Path(tempfile.mkdtemp(prefix="minigan-gpu-"))
+    result = run(bench, args.stages or STAGES)
+    path = measure.write("gpu", result, out)
+    print(path)
+    print(table.SECTIONS["gpu"](json.loads(path.read_text())))
+    print(table.write() if out == measure.RESULTS else table.write(out, out / "benchmarks.md", out))
+    return 1 if result.get("tests", {}).get("tests", {}).get("failed") else 0
+
+
+def run(bench: tools.Bench, stages: Sequence[str]) -> dict[str, Any]:
+    """Return what the stages found; the ceilings are measured in any case that needs them."""
+    result: dict[str, Any] = {
+        "benchmark": "gpu",
+        "settings": "small" if bench.quick else "full",
+        "gpu": describe(bench),
+        "absent": bench.absent,
+        "stages": list(stages),
+        "seconds": {},
+    }
+    todo: dict[str, Callable[[], Any]] = {
+        "tests": lambda: suite.run(bench),
+        "ceilings": lambda: ceilings.run(bench),
+        "kernels": lambda: kernels.run(bench, result.get("ceilings") or ceilings.run(bench)),
+        "steps": lambda: steps.run(bench),
+        "gaussian": lambda: gaussian.run(bench),
+        "crossing": lambda: crossing.run(bench),
+        "lessons": lambda: lessons.run(bench),
+    }
+    for stage in stages:
+        measure.say(f"--- {stage} ({bench.left:.0f} s are left)")
+        start = time.perf_counter()
+        result[stage] = todo[stage]()
+        result["seconds"][stage] = round(time.perf_counter() - start, 1)
+    result["check"] = {
+        "kernels": result.get("kernels", {}).get("worst"),
+        "gaussian": result.get("gaussian", {}).get("check"),
+        "tests": {key: result["tests"]["tests"].get(key) for key in ("passed", "status")}
+        if "tests" in result
+        else None,
+    }
+    return result
+
+
+def describe(bench: tools.Bench) -> dict[str, Any]:
+    """Return name, memory, multiprocessors, driver and versions."""
+    device = bench.ops().device
+    found: dict[str, Any] = {"name": device.name, "processors": device.processors}
+    if bench.device == "gpu":
+        import cupy
+
+        runtime = cupy.cuda.runtime
+        of = runtime.getDeviceProperties(cupy.cuda.Device().id)
+        found |= {
+            "name": of["name"].decode(),
+            "memory_gib": round(of["totalGlobalMem"] / 2**30, 1),
+            "clock_mhz": of["clockRate"] // 1000 if "clockRate" in of else None,
+            "arch": device.arch,
+            "driver_cuda": runtime.driverGetVersion(),
+            "runtime_cuda": runtime.runtimeGetVersion(),
+        }
+    found["versions"] = {name: measure._version(name) for name in ("cupy-cuda13x", "cuda-bindings", "torch")}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The Gaussian game on the GPU: step by step, as a graph, in one kernel, and ten thousand at once.
+
+First the one kernel is compared with the library's own steps in float64 on the reference backend, on the same draws:
+those of numpy.random.Philox.  An iteration is the recipe's: 1000 + 1000 samples, ten updates of D and ten of G.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.games import CASES
+from benchmarks.gpu.bench import Bench, left_out, spread
+from benchmarks.gpu.resident import player
+from benchmarks.gpu.steps import _time, _torch
+from benchmarks.measure import digits, say
+from minigan.gan import same_batch
+from minigan.ops.cuda.gan1d import Ensemble
+from minigan.recipes import Setting, get_recipe
+
+GATE = 1e-10
+SIZES = (1, 132, 1000, 10_000)
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Check, time one GAN in all ways, then ensembles."""
+    worst = check(bench, 2 if bench.quick else 5)
+    say(f"check: the one kernel and the library's steps agree to {worst:.1e} in float64")
+    settings = CASES["gaussian"].small if bench.quick else {}
+    ways: dict[str, Any] = {}
+    absent = dict(bench.absent)
+    for who, graphs, resident in (
+        ("minigan, graph", True, True),
+        ("minigan, graph, host draws", True, False),
+        ("minigan, step by step", False, True),
+    ):
+        play = player("gaussian", bench.options(graphs=graphs), settings=settings, small=False, resident=resident)[1]
+        play()
+        play()
+        ways[who] = _time(bench, who, play)
+    ways["minigan, one kernel"] = _one_kernel(bench, settings)
+    if bench.torch_device:
+        for who in ("torch", "torch-graph"):
+            try:
+                ways[who] = _time(bench, who, _torch(bench, "gaussian", None if bench.quick else settings, "fp32", who))
+            except Exception as error:
+                absent[who] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+    for who, row in ways.items():
+        say(f"  {who}: {1e6 * row['median']:.4g} us")
+    eager = ways.get("torch")
+    return {
+        "check": {"greatest_difference": worst, "gate": GATE, "dtype": "float64"},
+        "seconds": ways,
+        "absent": absent,
+        "ratio": {} if eager is None else {
+            who: digits(eager["median"] / row["median"]) for who, row in ways.items() if who != "torch"
+        },
+        "ensembles": ensembles(bench, settings),
+    }  # fmt: skip
+
+
+def check(bench: Bench, iterations: int) -> float:
+    """Return the greatest difference of two GANs' parameters; SystemExit where it is above GATE."""
+    recipe = get_recipe("gaussian")
+    config, seeds = recipe.configure({"batch_size": 100}), (3, 2**40)
+    theta = initial(config, seeds, "float64")
+    found = Ensemble(config, theta, device=bench.ops().device, seeds=seeds)
+    found.train(iterations)
+    worst = 0.0
+    for seed, start, end in zip(seeds, theta, found.theta, strict=True):
+        gan = recipe.build(config, Setting(dtype="float64", ops="reference")).gan
+        gan.D.theta, gan.G.theta = np.split(start, [3 * config.hidden + 1])
+        for t in range(iterations):
+            x, z = (normals(seed, t, kind, config.batch_size)[:, None] for kind in (0, 1))
+            same_batch(
+                gan, lambda x=x: config.mu + config.sigma * x, lambda z=z: z,
+                d_updates=config.d_updates, g_updates=config.g_updates,
+            )  # fmt: skip
+        difference = np.abs(np.concatenate([gan.D.theta, gan.G.theta]) - end).max()
+        worst = float(np.maximum(worst, difference))  # NaN stays
+    if not worst <= GATE:
+        raise SystemExit(f"the one kernel and the library's steps differ by {worst:.3g}: nothing to time")
+    return worst
+
+
+def initial(config: Any, seeds: Any, dtype: str) -> Any:
+    """Return theta (E, 3 H + 3) of the recipe's networks for each seed."""
+    recipe = get_recipe("gaussian")
+    nets = [recipe.networks(config, Setting(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds]
+    return np.stack([np.concatenate([D.theta, G.theta]) for G, D in nets])
+
+
+def normals(seed: int, iteration: int, kind: int, n: int) -> Any:
+    """Return the kernel's draws from NumPy's Philox, in float64."""
+    eights = -(-n // 8)
+    words = np.random.Philox(key=np.array([seed, 0], np.uint64), counter=[0, iteration, kind, 0]).random_raw(4 * eights)
+    u = ((words >> np.uint64(32)).astype(float) + 0.5) / 2**32
+    angle = np.pi * words.astype(np.uint32).view(np.int32) / 2**31
+    pairs = np.sqrt(-2 * np.log(u)) * np.array([np.cos(angle), np.sin(angle)])
+    return pairs.T.reshape(eights, 8).T.ravel()[:n]
+
+
+def _one_kernel(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
+    """An iteration of one GAN, of many in one launch."""
+    config, iterations = get_recipe("gaussian").configure(settings), bench.number(200, 2)
+    one = Ensemble(config, initial(config, [0], "float32"), device=bench.ops().device, seeds=[0])
+    seconds = bench.clock.device(lambda: one.train(iterations), repeats=bench.number(9, 2), warm=1)
+    return spread([s / iterations for s in seconds])
+
+
+def ensembles(bench: Bench, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return throughput, GAN-iterations a second, over the number of GANs; of the largest what was learned."""
+    config, device = get_recipe("gaussian").configure(settings), bench.ops().device
+    found = []
+    for E in SIZES if not bench.quick else (1, 3):
+        if left_out(bench, f"{E} GANs", 5 if not bench.quick else 0):
+            break
+        weights = initial(config, range(min(E, 100)), "float32")
+        theta = weights[np.arange(E) % len(weights)]
+        iterations = bench.number(20, 1)
+        gans = Ensemble(config, theta, device=device, seeds=np.arange(E))
+
+        def train(gans: Any = gans, iterations: int = iterations) -> None:
+            gans.train(iterations)
+
+        times = bench.clock.device(train, repeats=bench.number(5, 2), warm=1)
+        row = {"gans": E, "iterations": iterations, "seconds": spread(times)}
+        row["per_second"] = digits(E * iterations / row["seconds"]["median"])
+        say(f"  {E} GANs: {row['per_second']:.4g} GAN-iterations a second")
+        found.append(row)
+    if found and not bench.quick and found[-1]["gans"] == SIZES[-1]:
+        found[-1]["whole_run"] = _whole(bench, config)
+    return found
+
+
+def _whole(bench: Bench, config: Any) -> dict[str, Any]:
+    """Train the largest ensemble as long as the recipe says, and look at what it found."""
+    E = SIZES[-1]
+    weights = initial(config, range(100), "float32")
+    gans = Ensemble(config, weights[np.arange(E) % 100], device=bench.ops().device, seeds=np.arange(E))
+    seconds = bench.clock.wall(lambda: gans.train(config.iterations), repeats=1, inner=1, warm=0)[0]
+    a, b = gans.generators()
+    finite = np.isfinite(a) & np.isfinite(b)
+    return {
+        "seconds": digits(seconds),
+        "iterations": config.iterations,
+        "finite": int(finite.sum()),
+        "mean": {"median": digits(float(np.median(b[finite]))), "std": digits(float(b[finite].std()))},
+        "std": {"median": digits(float(np.median(np.abs(a[finite])))), "std": digits(float(np.abs(a[finite]).std()))},
+    }

@@ -1,0 +1,76 @@
+"""The tests of tests/cuda on the GPU, and some of them under CUDA's memory and race checkers, where those are found."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.bench import Bench
+from benchmarks.measure import say
+
+ROOT = Path(__file__).parent.parent.parent
+OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
+"""Not of the device: `make test` runs them everywhere."""
+CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_convolution.py")
+"""What the checkers watch: they take many times as long."""
+TOOLS = ("memcheck", "racecheck")
+SECONDS = {"tests": 180.0, "checker": 60.0}
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Return the counts and the names of what failed."""
+    env = {**os.environ, "MINIGAN_CUDA_DEVICE": "gpu" if bench.device == "gpu" else ""}
+    found: dict[str, Any] = {"tests": run_files(env, seconds=min(SECONDS["tests"], bench.left))}
+    sanitizer = shutil.which("compute-sanitizer")
+    if sanitizer is None:
+        found["checkers"] = "compute-sanitizer was not found"
+        say(found["checkers"])
+        return found
+    found["checkers"] = {}
+    for tool in TOOLS:
+        command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
+        seconds = min(SECONDS["checker"], bench.left)
+        found["checkers"][tool] = run_files(env, files=CHECKED, before=command, seconds=seconds)
+    return found
+
+
+def run_files(
+    env: dict[str, str],
+    *,
+    files: tuple[str, ...] = (),
+    before: list[str] | None = None,
+    seconds: float,
+    folder: Path = ROOT / "tests" / "cuda",
+) -> dict[str, Any]:
+    """Run the files (all but the emulator's) in a process of their own, so many seconds at most."""
+    names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in OF_THE_EMULATOR))
+    with tempfile.TemporaryDirectory() as made:
+        report = Path(made) / "report.xml"
+        command = [
+            *(before or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+            *(str(folder / name) for name in names),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=seconds, env=env, cwd=ROOT
+            )
+        except subprocess.TimeoutExpired:
+            return {"passed": 0, "failed": [], "status": f"not done after {seconds:.0f} s"}
+        found = read_report(report) if report.is_file() else {"passed": 0, "skipped": 0, "failed": []}
+    found["status"] = "passed" if done.returncode == 0 else f"exit status {done.returncode}"
+    if done.returncode:
+        found["tail"] = (done.stdout + done.stderr).strip().splitlines()[-12:]
+    say(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
+    return found
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return what a JUnit report says."""
+    cases = list(ET.parse(path).getroot().iter("testcase"))  # noqa: S314  (pytest has just written it)
+    failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if {e.tag for e in c} & {"failure", "error"}]
+    skipped = sum(any(e.tag == "skipped" for e in c) for c in cases)
+    return {"passed": len(cases) - len(failed) - skipped, "skipped": skipped, "failed": failed}
