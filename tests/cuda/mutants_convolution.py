@@ -46,6 +46,8 @@ MUTANTS = [
             ("taps that are not turned", "/ s, -(d / g), first", "/ s, d / g, first", check.bf16),
             ("padding off by one", "{k, s, -before, d, 0, 1}", "{k, s, -before - 1, d, 0, 1}", check.tf32),
             ("a carry lost", "  if (middle >= next) middle -= next, high++;\n", "", check.fp32),
+            ("always the first channels", "k.high = 0, k.low += DEPTH;", "k.high = 0;", check.tf32),
+            ("a tap too few in a round", "if (k.high == down.taps)", "if (k.high == max(down.taps - 1, 1))", check.bf16),
             ("a row below the last", ROW, AFTER, check.fp32),
         ]
     ),

@@ -41,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   const int rows = images * h * w, depth = kh * kw * C;
   const Tile tile(O);
   PixelRows A({x, H, L, C}, Axis::forward(kh, sh, dh, top), Axis::forward(kw, sw, dw, left), tile.row, rows, h, w);
-  MatrixRows B(W, O, tile.column, 0, depth);
+  TapRows B(A, W, O, tile.column);
   Sums sums;
   product(A, B, depth, sums);
 #pragma unroll
@@ -94,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   const Tile tile(O);
   PixelColumns A({x, H, L, C}, Axis::forward(kh, sh, dh, top), Axis::forward(kw, sw, dw, left), tile.row, first, last,
                  h, w);
-  MatrixRows B(y, O, tile.column, first, last);
+  PixelValues B(y, O, tile.column, first, last);
   Sums sums;
   product(A, B, last - first, sums);
 #pragma unroll

@@ -53,18 +53,21 @@ struct Images {
   }
 };
 
-// A_(nuv),(tt'c): the patches of the pixels (n, u, v), u < height and v < width, of the result; t' < over.taps.
+// A_(nuv),k: the patches of the pixels (n, u, v), u < height and v < width, of the result; k = (t, t', c).
+//
+// Where the channels are a multiple of DEPTH, a stage is one tap and DEPTH channels, and the taps come one after the
+// other before the next channels do: they read nearly the same pixels, which the first cache still has.
 struct PixelRows : Along {
   const Images x;
   const Axis down, over;
-  const bool packs;
+  const bool packs, whole;
   const int radix;
   const Digits stage;
   Digits k;
   int top[PACKS], left[PACKS], start[PACKS];
 
   __device__ __forceinline__ PixelRows(Images x, Axis down, Axis over, int row, int rows, int height, int width)
-      : x(x), down(down), over(over), packs(wide(x.of, x.C)), radix(max(over.taps, 1)),
+      : x(x), down(down), over(over), packs(wide(x.of, x.C)), whole(x.C % DEPTH == 0), radix(max(over.taps, 1)),
         stage(Digits::of(DEPTH, x.C, radix)), k(Digits::of(depth(), x.C, radix)) {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
@@ -76,12 +79,25 @@ struct PixelRows : Along {
       top[r] = m < rows ? first : NOWHERE;
     }
   }
+  __device__ __forceinline__ bool valid(Digits k) const { return k.high < down.taps; }
+
+  // The least k of this stage.
+  __device__ __forceinline__ int first() const { return (k.high * radix + k.middle) * x.C + k.low - depth(); }
+
+  __device__ __forceinline__ void next() {
+    if (whole) {
+      k.add({0, 1, 0}, x.C, radix);
+      if (k.high == down.taps) k.high = 0, k.low += DEPTH;
+    } else {
+      k.add(stage, x.C, radix);
+    }
+  }
   __device__ __forceinline__ void load() {
     if (packs) {
       const int below = down.step * k.high, beside = over.step * k.middle, at = (below * x.L + beside) * x.C + k.low;
 #pragma unroll
       for (int r = 0; r < PACKS; r++)
-        value[r] = load_pack(x.of + (start[r] + at), k.high < down.taps && x.inside(top[r] + below, left[r] + beside));
+        value[r] = load_pack(x.of + (start[r] + at), valid(k) && x.inside(top[r] + below, left[r] + beside));
     } else {
       Digits one = k;
 #pragma unroll
@@ -90,17 +106,17 @@ struct PixelRows : Along {
         const int at = (below * x.L + beside) * x.C + one.low;
 #pragma unroll
         for (int r = 0; r < PACKS; r++) {
-          const bool valid = one.high < down.taps && x.inside(top[r] + below, left[r] + beside);
-          value[r].of[e] = valid ? x.of[start[r] + at] : 0.f;
+          const bool inside = valid(one) && x.inside(top[r] + below, left[r] + beside);
+          value[r].of[e] = inside ? x.of[start[r] + at] : 0.f;
         }
       }
     }
-    k.add(stage, x.C, radix);
+    next();
   }
 };
 
-// B_(tt'o),c = W_ijco, where (i, j) is the kernel's tap that t and t' stand for.  It counts with A, whose reduction it
-// has: it is to be loaded first, since A's `load` counts on.
+// B_k,c = W_ijco with k = (t, t', o), where (i, j) is the kernel's tap that t and t' stand for.  It counts with A, whose
+// reduction it has: it is to be loaded first, since A's `load` counts on.
 struct TapColumns : Along {
   const PixelRows& A;
   const float* const W;
@@ -119,7 +135,7 @@ struct TapColumns : Along {
       const float* from = row_of_tap(A.k);
 #pragma unroll
       for (int r = 0; r < PACKS; r++)
-        value[r] = load_pack(from + r * PASS * A.x.C, A.k.high < A.down.taps && channel + r * PASS < C);
+        value[r] = load_pack(from + r * PASS * A.x.C, A.valid(A.k) && channel + r * PASS < C);
     } else {
       Digits one = A.k;
 #pragma unroll
@@ -127,7 +143,7 @@ struct TapColumns : Along {
         const float* from = row_of_tap(one);
 #pragma unroll
         for (int r = 0; r < PACKS; r++)
-          value[r].of[e] = one.high < A.down.taps && channel + r * PASS < C ? from[r * PASS * A.x.C] : 0.f;
+          value[r].of[e] = A.valid(one) && channel + r * PASS < C ? from[r * PASS * A.x.C] : 0.f;
       }
     }
   }
@@ -178,21 +194,19 @@ struct PixelColumns : Across {
   }
 };
 
-// B_mo: rows m of a matrix, first <= m < last, and its columns from `column` on.
+// Rows of a matrix, before `last`, and its columns from `column` on.
 struct MatrixRows : Across {
   const float* const matrix;
   const int columns, column, last;
   const bool packs;
-  int m;
 
-  __device__ __forceinline__ MatrixRows(const float* matrix, int columns, int column, int first, int last)
-      : matrix(matrix), columns(columns), column(column + outer()), last(last), packs(wide(matrix, columns)),
-        m(first) {}
+  __device__ __forceinline__ MatrixRows(const float* matrix, int columns, int column, int last)
+      : matrix(matrix), columns(columns), column(column + outer()), last(last), packs(wide(matrix, columns)) {}
 
-  __device__ __forceinline__ void load() {
+  __device__ __forceinline__ void load(int first) {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
-      const int row = m + depth(r);
+      const int row = first + depth(r);
       const float* from = matrix + (row * columns + column);
       if (packs) {
         value[r] = load_pack(from, row < last && column < columns);
@@ -201,6 +215,23 @@ struct MatrixRows : Across {
         for (int e = 0; e < 4; e++) value[r].of[e] = row < last && column + e < columns ? from[e] : 0.f;
       }
     }
-    m += DEPTH;
   }
+};
+
+// B_ko = W_ijco: the rows that A, which all taps of the kernel belong to, comes to next.  To be loaded before A.
+struct TapRows : MatrixRows {
+  const PixelRows& A;
+
+  __device__ __forceinline__ TapRows(const PixelRows& A, const float* W, int O, int column)
+      : MatrixRows(W, O, column, A.down.taps * A.over.taps * A.x.C), A(A) {}
+  __device__ __forceinline__ void load() { MatrixRows::load(A.first()); }
+};
+
+// B_mo = y_npqo with m = (n, p, q), first <= m < last.
+struct PixelValues : MatrixRows {
+  int m;
+
+  __device__ __forceinline__ PixelValues(const float* y, int O, int column, int first, int last)
+      : MatrixRows(y, O, column, last), m(first) {}
+  __device__ __forceinline__ void load() { MatrixRows::load(m), m += DEPTH; }
 };
