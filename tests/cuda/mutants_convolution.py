@@ -48,6 +48,7 @@ MUTANTS = [
             ("a carry lost", "  if (middle >= next) middle -= next, high++;\n", "", check.fp32),
             ("always the first channels", "k.high = 0, k.low += DEPTH;", "k.high = 0;", check.tf32),
             ("a tap too few in a round", "if (k.high == down.taps)", "if (k.high == max(down.taps - 1, 1))", check.bf16),
+            ("rows of the gradient in another order", "k.low + round * chunk, k.middle", "k.low, k.middle", check.fp32),
             ("a row below the last", ROW, AFTER, check.fp32),
         ]
     ),
@@ -57,7 +58,7 @@ MUTANTS = [
             ("the last part not added", "part < count; part++", "part < count - 1; part++", check.bf16),
             ("a part that goes on into the next", LAST, LATER, check.fp32),
             ("the bias of the other column", "second += b[column + 1];\n", "second += b[column];\n", check.tf32),
-            ("rows beyond the last written", "if (k >= rows) continue;", "if (k > rows) continue;", check.fp32),
+            ("rows beyond the last written", "if (r >= rows) continue;", "if (r > rows) continue;", check.fp32),
         ]
     ),
 ]  # fmt: skip

@@ -99,12 +99,14 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   product(A, B, last - first, sums);
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
-    const int k = tile.row + row_of(i);
-    if (k >= rows) continue;
+    const int r = tile.row + row_of(i);
+    if (r >= rows) continue;
+    const Digits k = tap_of_row(r, kh, kw, C);
+    float* row = parts + (blockIdx.z * rows + (k.high * kw + k.middle) * C + k.low) * O;
 #pragma unroll
     for (int j = 0; j < PAIRS; j++) {
       const float* pair = sums.of[i / 2][j] + i % 2 * 2;
-      write_pair(parts + (blockIdx.z * rows + k) * O, nullptr, tile.column + column_of(j), O, pair[0], pair[1]);
+      write_pair(row, nullptr, tile.column + column_of(j), O, pair[0], pair[1]);
     }
   }
 }

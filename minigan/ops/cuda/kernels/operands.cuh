@@ -149,7 +149,16 @@ struct TapColumns : Along {
   }
 };
 
-// A_(ijc),(npq): the patches of pixels m = (n, p, q) of the small images, first <= m < last, as columns.
+// Row r of the weight gradient: its tap and channel.  Where the channels are a multiple of 32, it is in the order
+// (c / 32, i, j, c % 32), so that a tile has several taps, which read nearly the same pixels; else (i, j, c).
+__device__ __forceinline__ Digits tap_of_row(int r, int kh, int kw, int C) {
+  const int chunk = C % 32 == 0 ? 32 : C;
+  const Digits k = Digits::of(r, chunk, kw);
+  const int round = k.high / kh;
+  return {k.low + round * chunk, k.middle, round * chunk < C ? k.high % kh : kh};
+}
+
+// A_r,(npq): the patches of pixels m = (n, p, q) of the small images, first <= m < last, as columns.
 struct PixelColumns : Across {
   const Images x;
   const Axis down, over;
@@ -162,7 +171,8 @@ struct PixelColumns : Across {
   __device__ __forceinline__ PixelColumns(Images x, Axis down, Axis over, int column, int first, int last, int height,
                                           int width)
       : x(x), down(down), over(over), width(width), height(height), last(last), packs(wide(x.of, x.C)),
-        stage(Digits::of(DEPTH, width, height)), k(Digits::of(column + outer(), x.C, over.taps)), m(first) {
+        stage(Digits::of(DEPTH, width, height)), k(tap_of_row(column + outer(), down.taps, over.taps, x.C)),
+        m(first) {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) pixel[r] = Digits::of(first + depth(r), width, height);
   }
