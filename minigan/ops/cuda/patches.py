@@ -99,10 +99,12 @@ class Patches:
         height, width = geometry.large
         if kernel == "take_patches":
             height, width = geometry.small[0], geometry.small[1] * math.prod(geometry.kernel)
-        lines = min(len(x) * height, MOST_ROWS)
-        across = blocks_for(width * x.shape[3] * x.itemsize // 16, THREADS, 1 << 16)
+        pack = 16 // x.itemsize
+        line = width * x.shape[3] // (pack if x.shape[3] % pack == 0 else 1)
+        threads = min(THREADS, -(-line // 32) * 32)
+        grid = blocks_for(line, threads, MOST_ROWS), min(len(x) * height, MOST_ROWS)
         sizes = numbers(len(x), geometry, x.shape[3])
-        self.device.launch("patches", kernel, (across, lines), THREADS, *arrays, *sizes, REAL=REALS[x.dtype])
+        self.device.launch("patches", kernel, grid, threads, *arrays, *sizes, REAL=REALS[x.dtype])
 
 
 def are_images(geometry: Geometry) -> bool:
