@@ -1,6 +1,7 @@
-"""The CUDA backend, emulated, for tests that hand NumPy's arrays to a backend and look at NumPy's."""
+"""The CUDA backend, emulated (or a GPU: MINIGAN_CUDA_DEVICE=gpu), for tests that hand a backend NumPy's arrays."""
 
 import functools
+import os
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class OnHost:
     xp = np
 
     def __init__(self):
-        self.cuda = get_ops("cuda", device="emulated")
+        self.cuda = get_ops("cuda", device=os.environ.get("MINIGAN_CUDA_DEVICE", "emulated"))
 
     def __repr__(self):
         return "OnHost()"

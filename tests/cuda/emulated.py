@@ -1,7 +1,7 @@
 """The device for the tests, and the marks of tests that need a compiler.
 
-It is the emulated one, or with MINIGAN_CUDA_DEVICE=gpu in the environment CuPy's GPU: the same tests, so far as they are
-not about the emulator.
+It is the emulated one, or with MINIGAN_CUDA_DEVICE=gpu in the environment CuPy's GPU: the same tests, so far as they
+are not about the emulator.
 """
 
 import functools

@@ -1,9 +1,11 @@
 """The real device: CuPy's arrays and streams, our cubins.
 
 All work of the backend goes to one stream of its own, which does not wait for the default stream, so that a graph can
-be captured from it; making the device makes it CuPy's current stream in this thread.
+be captured from it; making the device makes it CuPy's current stream in this thread.  Other threads work within
+``with device.session():``.
 """
 
+import functools
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +62,15 @@ def _count(cupy: Any) -> int:
         return 0
 
 
+@functools.cache
+def _stream(number: int) -> Any:
+    """The stream of a GPU: one for all its devices, so that their work keeps its order."""
+    import cupy
+
+    with cupy.cuda.Device(number):
+        return cupy.cuda.Stream(non_blocking=True)
+
+
 class GPU(Device):
     """``get_ops("cuda")``: CuPy's current device.  BackendUnavailable where there is none.
 
@@ -84,7 +95,7 @@ class GPU(Device):
             )
         self.processors = int(self._device.attributes["MultiProcessorCount"])
         self.most_shared = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
-        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.stream = _stream(self._device.id)
         self.stream.use()
         self._kernels: dict[tuple[int, str], Any] = {}
         self._blas: cublas.Cublas | None = None
