@@ -48,7 +48,7 @@ def sum_rows(x: Array) -> Array:
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """Return zeros of the kind of `like`: among balls and Fractions the zero is one of them (an int has no exp)."""
-    y = np.zeros_like(like, order="C", subok=False, shape=shape)  # of a device too, where `like` is
+    y = np.zeros_like(like, order="C", shape=shape or 1).reshape(shape)  # on a device, where `like` is
     if like.dtype.kind == "O" and like.size:
         y[...] = zero_like(like.reshape(-1)[:1])
     return y

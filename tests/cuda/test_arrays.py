@@ -31,9 +31,11 @@ A = np.arange(12.0).reshape(3, 4)
         lambda x: A.__setitem__(0, x[0]),
         lambda x: x[np.array([0, 1])],
         lambda x: np.add(x, 1, out=A),
+        lambda x: np.zeros_like(x, subok=False),
+        lambda x: np.zeros_like(x, shape=()),
     ],
 )
-def test_numpy_arrays_do_not_mix(mix):
+def test_what_cupy_refuses_or_does_otherwise_is_refused(mix):
     with pytest.raises(TypeError):
         mix(xp.asarray(A))
 

@@ -145,6 +145,8 @@ def _unwrap(value: Any) -> Any:
 
 def _apply(function: Callable, args: Any, kwargs: Any) -> Any:
     """Call NumPy's function; an `out` that was given is returned as it is."""
+    if "subok" in kwargs or kwargs.get("shape") == ():
+        raise TypeError("subok=..., and shape=() of zeros_like and its kind, are not what they are in NumPy (CuPy 14)")
     out = kwargs.get("out")
     given, named = tuple(map(_unwrap, args)), {name: _unwrap(value) for name, value in kwargs.items()}
     found = recorder.apply(function, given, named, _wrap) if recorder else _wrap(function(*given, **named))
