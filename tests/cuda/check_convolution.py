@@ -37,14 +37,12 @@ def draws(rng, geometry, n, C, O, *, dtype="float64"):
 
 
 def rounded(a, precision):
-    """float64 of a float32's nearest tf32 (ties away from zero) or bf16 (ties to even)."""
+    """float64 of a float32's nearest tf32 or bf16, ties to even."""
     if precision == "fp32":
         return a.astype("float64")
     fraction, exponent = np.frexp(a.astype("float64"))
     bits = {"tf32": 11, "bf16": 8}[precision]
-    scaled = fraction * 2.0**bits
-    nearest = np.rint(scaled) if precision == "bf16" else np.trunc(scaled + np.copysign(0.5, scaled))
-    return nearest * 2.0 ** (exponent - bits)
+    return np.rint(fraction * 2.0**bits) * 2.0 ** (exponent - bits)
 
 
 def close(got, want, gate):

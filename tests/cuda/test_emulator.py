@@ -52,9 +52,9 @@ def bf16(x):
 
 
 def tf32(x):
-    """Rounded to nearest, ties away from zero, 11 bits."""
+    """Rounded to nearest, ties to even, 11 bits."""
     mantissa, exponent = np.frexp(x.astype(np.float64))
-    return np.ldexp(np.copysign(np.floor(np.ldexp(abs(mantissa), 11) + 0.5), mantissa), exponent - 11)
+    return np.ldexp(np.round(np.ldexp(mantissa, 11)), exponent - 11)
 
 
 @ON_EACH_SCHEDULE

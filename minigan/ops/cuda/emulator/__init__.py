@@ -126,12 +126,11 @@ class EmulatedDevice(Device):
 
 
 def _rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """The operand of a product on tensor cores: bf16 to nearest even, tf32 to nearest, ties away from zero."""
+    """The operand of a product on tensor cores: to the nearest bf16 or tf32, ties to even."""
     if precision == "fp32" or x.dtype != np.float32:
         return x
     word = np.ascontiguousarray(x).view(np.uint32)
-    if precision == "tf32":
-        rounded = (word + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
-    else:
-        rounded = (word + np.uint32(0x7FFF) + (word >> np.uint32(16) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    bits = np.uint32(13 if precision == "tf32" else 16)  # that are dropped
+    half = np.uint32((1 << (bits - 1)) - 1)
+    rounded = (word + half + (word >> bits & np.uint32(1))) >> bits << bits
     return np.where(np.isfinite(x), rounded.view(np.float32), x)

@@ -92,9 +92,13 @@ inline unsigned pack_bf16(float low, float high) {
   return unsigned(__float2bfloat16(low).bits) | unsigned(__float2bfloat16(high).bits) << 16;
 }
 
-// Rounded to 10 bits of fraction, ties away from zero.
+// Rounded to 10 bits of fraction, ties to even.
 inline unsigned to_tf32(float x) {
   uint32_t word = emulator::float_as_word(x);
   if ((word & 0x7f800000u) == 0x7f800000u) return word;  // infinite or NaN
-  return (word + 0x1000u) & 0xffffe000u;
+  return (word + 0xfffu + (word >> 13 & 1)) & 0xffffe000u;
+}
+
+inline float4 load_16(const float* global, bool valid) {
+  return valid ? *reinterpret_cast<const float4*>(global) : make_float4(0.f, 0.f, 0.f, 0.f);
 }

@@ -5,6 +5,7 @@
 //   Pack, PACK                   16 bytes of reals, which one instruction loads, and how many they are
 //   MMA_BF16, MMA_TF32           d += a b by one warp, on tensor cores
 //   pack_bf16, to_tf32           their operands, rounded to nearest
+//   load_16                      16 bytes, or zeros where there is nothing to read
 //   cp_async_16 ...              copies to shared memory that run while the thread goes on
 #pragma once
 
@@ -42,10 +43,28 @@ __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
   return word;
 }
 
+// Ties to even: one instruction on Hopper, where ties away from zero are four; older GPUs have only those.
 __device__ __forceinline__ unsigned to_tf32(float x) {
   unsigned word;
+#if __CUDA_ARCH__ >= 900
+  asm("cvt.rn.tf32.f32 %0, %1;" : "=r"(word) : "f"(x));
+#else
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(x));
+#endif
   return word;
+}
+
+// 16 bytes that no thread of this launch writes; zeros where not `valid`, and nothing is read.  One instruction under a
+// predicate, where the compiler would branch.
+__device__ __forceinline__ float4 load_16(const float* global, bool valid) {
+  float4 v;
+  asm volatile(
+      "{ .reg .pred valid; setp.ne.b32 valid, %5, 0;"
+      " mov.f32 %0, 0f00000000; mov.f32 %1, 0f00000000; mov.f32 %2, 0f00000000; mov.f32 %3, 0f00000000;"
+      " @valid ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4]; }"
+      : "=&f"(v.x), "=&f"(v.y), "=&f"(v.z), "=&f"(v.w)
+      : "l"(global), "r"((int)valid));
+  return v;
 }
 
 // Begin to copy 16 (or 4) bytes to shared memory; where not `valid`, zeros, and nothing is read.  Both addresses are
