@@ -40,6 +40,13 @@ def test_no_spill_no_stack_and_few_registers(file, folder, defines):
         assert used.shared <= 48 * 1024, (name, used)
 
 
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
+def test_older_and_newer_gpus(arch):
+    """Every file compiles for them too; on which of their kernels spill, nothing is said."""
+    for path in sorted(source.KERNELS.glob("*.cu")):
+        assert compile_source(source.read(path.stem), {"REAL": "float"}, arch).resources
+
+
 def test_a_stack_frame_shows_in_the_report(tmp_path):
     text = """#include "minigan.cuh"
     extern "C" __global__ void __launch_bounds__(256) indexed(real* x, int n) {
