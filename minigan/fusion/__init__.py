@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.fusion.bias import biased
 from minigan.fusion.rows import run_of_rows
 from minigan.fusion.small import small_chain
 from minigan.layers.base import Fused as Fused
@@ -19,7 +20,7 @@ Rule = Callable[[Sequence[Layer], Ops], tuple[Fused, int] | None]
 """(layers, ops) -> the fused layer, and how many of the layers it takes from the front; or None."""
 
 
-RULES: tuple[Rule, ...] = (small_chain, run_of_rows)
+RULES: tuple[Rule, ...] = (small_chain, biased, run_of_rows)
 """The first that fits is taken."""
 
 

@@ -27,5 +27,5 @@ MUTANTS = [
     elementwise("the sign is lost in the slope", "sign * s[i], e", "s[i], e", "loss"),
     bias("the last row is left out", LAST, f"{LAST} - 1", "bias"),
     bias("leaky ReLU's slope is squared", "y > 0 ? d : slope * d", "y > 0 ? d : slope * slope * d", "bias"),
-    bias("the bias is every channel's first", "load(b + at.column)", "every(b[0])", "bias"),
+    bias("the bias is every channel's first", "= b[at.column + k]", "= b[0]", "bias"),
 ]  # fmt: skip

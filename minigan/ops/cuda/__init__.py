@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
+from minigan.ops.cuda.bias import Bias
 from minigan.ops.cuda.convolution import Convolution
 from minigan.ops.cuda.device import PRECISIONS, Device
 from minigan.ops.cuda.elementwise import Elementwise
@@ -61,7 +62,8 @@ class CUDA:
         self.device = device_named(device) if isinstance(device, str) else device
         self.precision, self.graphs = precision, graphs
         self.rows, self.flat = Rows(self.device), Flat(self.device)
-        self.elementwise, self.convolution = Elementwise(self.device), Convolution(self.device, precision)
+        self.elementwise, self.bias = Elementwise(self.device), Bias(self.device, self.rows)
+        self.convolution = Convolution(self.device, precision)
         self.iterations = Iterations(self, enabled=graphs)
 
     def __repr__(self) -> str:

@@ -25,26 +25,28 @@ class Bias:
         x = self.rows.plain(x)
         y = self.rows.empty(x.shape, x.dtype)
         if x.size:
-            tiles = tiles_of(x.reshape(-1, x.shape[-1]), y, *(() if b is None else (b,)))
+            tiles = tiles_of(x.reshape(-1, x.shape[-1]), y)
             sizes = tiles.M, tiles.C, tiles.log_lanes
             self._launch("bias_activation", tiles.grid, tiles, x, b, y, *sizes, number, slope)
         return y
 
-    def backward(self, dy: Array, y: Array, kind: str = "none", slope: float = 0.0) -> tuple[Array, Array]:
-        """Return dx and db."""
+    def backward(
+        self, dy: Array, y: Array, kind: str = "none", slope: float = 0.0, *, need_db: bool = True
+    ) -> tuple[Array, Array | None]:
+        """Return dx and db, or None for it."""
         number = _kind(kind, slope)
         dy, y = self.rows.plain(dy), self.rows.plain(y)
         if dy.shape != y.shape:
             raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; accepted: one shape")
         dx, C = self.rows.empty(dy.shape, dy.dtype), dy.shape[-1]
         if not dy.size:
-            return dx, self.device.xp.zeros(C, dtype=dy.dtype)
+            return dx, self.device.xp.zeros(C, dtype=dy.dtype) if need_db else None
         tiles = tiles_of(dy.reshape(-1, C), y, dx)
         partial = self.rows.empty((tiles.parts, C), dy.dtype)
         sizes = tiles.M, C, tiles.rows, tiles.log_lanes
         grid = tiles.across, tiles.parts
         self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, number, slope)
-        return dx, self.rows.merged(partial)
+        return dx, self.rows.merged(partial) if need_db else None
 
     def _launch(self, kernel: str, grid: tuple[int, int], tiles: Tiles, x: Array, *args: object) -> None:
         self.device.launch("bias", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=tiles.width)

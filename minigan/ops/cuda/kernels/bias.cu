@@ -30,7 +30,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) bias_activation(
     int kind, real slope) {
   const Tile at = tile(C, log_lanes);
   if (!at.inside) return;
-  const Wide bias = b ? load(b + at.column) : every(0);
+  Wide bias = every(0);
+#pragma unroll
+  for (int k = 0; k < WIDTH; k++)
+    if (b) bias.at[k] = b[at.column + k];  // may begin anywhere: it is a view of theta
 #pragma unroll 2
   for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
     const long long i = r * C + at.column;

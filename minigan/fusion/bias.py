@@ -1,0 +1,71 @@
+"""A linear layer's bias and the activation behind it as one pass, where the backend has one (`minigan.ops.cuda.bias`).
+
+    y = f(W x + b)        dx = W^T (f'(y) dy)        db = sum f'(y) dy        W x a product or a convolution
+
+The product is the layer's own, without its bias.  The pullback keeps y, by which every such f knows its derivative.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minigan._views import split
+from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.layers.base import Context, Fused, Layer, Pullback, Views
+from minigan.layers.conv import Conv2D, ConvTranspose2D
+from minigan.layers.dense import Dense
+from minigan.layers.dropout import Dropout
+from minigan.layers.norm import BatchNorm
+from minigan.ops import Array, Ops
+
+LINEAR = (Dense, Conv2D, ConvTranspose2D)
+ACTIVATIONS: dict[type[Layer], str] = {
+    ReLU: "relu", LeakyReLU: "leaky_relu", Tanh: "tanh", Sigmoid: "sigmoid"
+}  # fmt: skip
+"""And what the backend calls them."""
+
+
+@dataclass(frozen=True)
+class Biased(Fused):
+    """A layer of LINEAR with a bias, and an activation."""
+
+    by_example = True
+
+    linear: Layer
+    activation: Layer
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """W and b."""
+        return split(vector, [{name: parameter.shape for name, parameter in self.linear.parameters().items()}])[0]
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return y and the pullback."""
+        ops: Any = ctx.ops
+        how = ACTIVATIONS[type(self.activation)], float(getattr(self.activation, "slope", 0.0))
+        product, back = self.linear.forward({"W": p["W"]}, x, ctx)
+        y = ops.bias.forward(product, p["b"], *how)
+        del product
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is None and not need_dx:
+                return None
+            d, db = ops.bias.backward(dy, y, *how, need_db=g is not None)
+            if g is None:
+                return back(d)
+            g_b = g["b"]
+            g_b += db  # dL/db = sum f'(y) dy
+            return back(d, {"W": g["W"]}, need_dx=need_dx)
+
+        return y, backward
+
+
+def biased(layers: Sequence[Layer], ops: Ops) -> tuple[Biased, int] | None:
+    """The rule: both, unless the activation is in a run of rows with what is behind it (`run_of_rows`)."""
+    if not hasattr(ops, "bias") or len(layers) < 2 or type(layers[0]) not in LINEAR:
+        return None
+    linear, f = layers[:2]
+    known_by_y = type(f) in ACTIVATIONS and getattr(f, "slope", 0.0) >= 0
+    in_run = type(f) in (ReLU, LeakyReLU) and len(layers) > 2 and type(layers[2]) in (Dropout, BatchNorm)
+    if not getattr(linear, "bias", False) or not known_by_y or in_run:
+        return None
+    return Biased((linear, f), linear, f), 2
