@@ -6,8 +6,8 @@ from mutation import Mutant
 FIRST = "b.store(buffers[0][1]);\n"
 STORED = "b.store(buffers[(s + 1) % 2][1]);\n"
 BARRIER = "    __syncthreads();"
-LEFT = "A::word(a, row_of(i + 1), k + t),\n                                A::word(a, row_of(i), k + t + 4)"
-SWAPPED = "A::word(a, row_of(i), k + t + 4),\n                                A::word(a, row_of(i + 1), k + t)"
+LEFT = "a[A::place(8 * i + 8, k)], a[A::place(8 * i, k + 4)]"
+SWAPPED = "a[A::place(8 * i, k + 4)], a[A::place(8 * i + 8, k)]"
 ROW, AFTER = "value[r] = load_pack(from, row < last", "value[r] = load_pack(from, row <= last"
 LAST = "last = min(first + each, images * h * w)"
 LATER = "last = min(first + each + 1, images * h * w)"
@@ -32,8 +32,7 @@ MUTANTS = [
             ("no barrier between stages", STORED + BARRIER, STORED, check.fp32),
             ("one buffer for two", "a.store(buffers[(s + 1) % 2][0])", "a.store(buffers[s % 2][0])", check.tf32),
             ("quarters of a fragment exchanged", LEFT, SWAPPED, check.tf32),
-            ("a column of a fragment for a row", "B::word(b, column, k + t),", "B::word(b, column - g + t, k + g),",
-             check.bf16),
+            ("a column of a fragment for a row", "- 2 * t + g, t);", "- 2 * t + t, g);", check.bf16),
             ("bf16 pairs the wrong way round", "pack_bf16(v[0], w[0])", "pack_bf16(w[0], v[0])", check.bf16),
             ("bf16 where tf32 is asked for", "return to_tf32(x);", "return pack_bf16(0.f, x);", check.tf32),
         ]
@@ -47,7 +46,7 @@ MUTANTS = [
             ("padding off by one", "{k, s, -before, d, 0, 1}", "{k, s, -before - 1, d, 0, 1}", check.tf32),
             ("a carry lost", "  if (middle >= next) middle -= next, high++;\n", "", check.fp32),
             ("always the first channels", "k.high = 0, k.low += DEPTH;", "k.high = 0;", check.tf32),
-            ("a tap too few in a round", "if (k.high == down.taps)", "if (k.high == max(down.taps - 1, 1))", check.bf16),
+            ("a tap too few in a round", "if (k.high == down.taps)", "if (k.high + 1 >= down.taps)", check.bf16),
             ("rows of the gradient in another order", "k.low + round * chunk, k.middle", "k.low, k.middle", check.fp32),
             ("a row below the last", ROW, AFTER, check.fp32),
         ]
@@ -57,7 +56,7 @@ MUTANTS = [
         for name, old, new, way in [
             ("the last part not added", "part < count; part++", "part < count - 1; part++", check.bf16),
             ("a part that goes on into the next", LAST, LATER, check.fp32),
-            ("the bias of the other column", "second += b[column + 1];\n", "second += b[column];\n", check.tf32),
+            ("the bias of the other column", "pair[1] + bias[j][1]", "pair[1] + bias[j][0]", check.tf32),
             ("rows beyond the last written", "if (r >= rows) continue;", "if (r > rows) continue;", check.fp32),
         ]
     ),

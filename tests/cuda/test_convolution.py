@@ -306,10 +306,12 @@ def test_errors_name_the_array():
 
 
 @NEEDS_NVRTC
-@IN_EACH_TILE
-def test_no_spill_and_two_blocks_on_a_multiprocessor(tile, precision):
+@pytest.mark.parametrize(("tile", "packed"), [(128, 1), (64, 1), (64, 0)])
+@IN_EACH_PRECISION
+def test_no_spill_and_two_blocks_on_a_multiprocessor(tile, packed, precision):
     """128 registers a thread: 65536 are there for the two blocks of 256 threads."""
-    cubin = compile_source(source.read("convolution"), {"TILE": tile, "PRECISION": PRECISIONS.index(precision)})
+    defines = {"TILE": tile, "PRECISION": PRECISIONS.index(precision), "PACKED": packed}
+    cubin = compile_source(source.read("convolution"), defines)
     for name, used in cubin.resources.items():
         assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0), (name, used)
         assert used.registers <= 128, (name, used)

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.ops.cuda.device import PRECISIONS, Device, blocks_for
 from minigan.ops.cuda.patches import numbers
+from minigan.ops.cuda.tiles import address
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -19,7 +20,10 @@ THREADS = {128: 256, 64: 128}
 
 
 class Tiles:
-    """The three correlations on a device, in one of its precisions, with tiles of 128 x 128 or 64 x 64."""
+    """The three correlations on a device, in one of its precisions, with tiles of 128 x 128 or 64 x 64.
+
+    Arrays that cannot be read 16 bytes at a time take tiles of 64 always.
+    """
 
     def __init__(self, device: Device, precision: str) -> None:
         self.device, self.precision = device, PRECISIONS.index(precision)
@@ -28,17 +32,19 @@ class Tiles:
         """y = patches(x) W + b."""
         C, O = W.shape[2:]
         y = self.device.xp.empty((len(x), *geometry.small, O), np.float32)
-        grid = _tiles(tile, len(x) * math.prod(geometry.small), O)
-        self._launch("correlate", grid, tile, x, W, b, y, *numbers(len(x), geometry, C, O))
+        way = _Way(tile, _packed(x, C) and _packed(W, O))
+        grid = (way.tiles(len(x) * math.prod(geometry.small), O),)
+        self._launch("correlate", grid, way, x, W, b, y, *numbers(len(x), geometry, C, O))
         return y
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None, tile: int) -> Array:
         """x = sum of y W^T over the pairs of pixels, + b: all phases of the stride's grid in one launch."""
         C, O = W.shape[2:]
         x = self.device.xp.empty((len(y), *geometry.large, C), np.float32)
+        way = _Way(tile, _packed(y, O) and _packed(W, O))
         phase = math.prod(-(-size // s) for size, s in zip(geometry.large, geometry.stride, strict=True))
-        grid = (_tiles(tile, len(y) * phase, C), 1, math.prod(geometry.stride))
-        self._launch("correlate_adjoint", grid, tile, y, W, b, x, *numbers(len(y), geometry, C, O))
+        grid = (way.tiles(len(y) * phase, C), 1, math.prod(geometry.stride))
+        self._launch("correlate_adjoint", grid, way, y, W, b, x, *numbers(len(y), geometry, C, O))
         return x
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry, tile: int, parts: int) -> Array:
@@ -49,17 +55,30 @@ class Tiles:
         each = -(-pixels // parts)
         parts = -(-pixels // each)
         sums = dW if parts == 1 else self.device.xp.empty((parts, *dW.shape), np.float32)
-        grid = (_tiles(tile, math.prod(geometry.kernel) * C, O), 1, parts)
-        self._launch("correlate_weights", grid, tile, x, y, sums, each, *numbers(len(x), geometry, C, O))
+        way = _Way(tile, _packed(x, C) and _packed(y, O))
+        grid = (way.tiles(math.prod(geometry.kernel) * C, O), 1, parts)
+        self._launch("correlate_weights", grid, way, x, y, sums, each, *numbers(len(x), geometry, C, O))
         if parts > 1:
             blocks = blocks_for(dW.size, 256, 16 * self.device.processors)
-            self._launch("add_parts", blocks, tile, sums, dW, parts, dW.size, threads=256)
+            self._launch("add_parts", (blocks,), way, sums, dW, parts, dW.size, threads=256)
         return dW
 
-    def _launch(self, kernel: str, grid: Any, tile: int, *args: Any, threads: int = 0) -> None:
-        block = threads or THREADS[tile]
-        self.device.launch("convolution", kernel, grid, block, *args, TILE=tile, PRECISION=self.precision)
+    def _launch(self, kernel: str, grid: tuple[int, ...], way: "_Way", *args: Any, threads: int = 0) -> None:
+        defines = {"TILE": way.tile, "PRECISION": self.precision, "PACKED": int(way.packed)}
+        self.device.launch("convolution", kernel, grid, threads or THREADS[way.tile], *args, **defines)
 
 
-def _tiles(tile: int, rows: int, columns: int) -> int:
-    return -(-rows // tile) * -(-columns // tile)
+class _Way:
+    """Which of the compiled kernels, by its tile and by whether operands are read 16 bytes at a time."""
+
+    def __init__(self, tile: int, packed: bool) -> None:
+        self.tile, self.packed = tile if packed else min(THREADS), packed
+
+    def tiles(self, rows: int, columns: int) -> int:
+        """How many tiles a result has."""
+        return -(-rows // self.tile) * -(-columns // self.tile)
+
+
+def _packed(array: Array, n: int) -> bool:
+    """Whether rows of n values are packs of four that begin at multiples of 16 bytes."""
+    return n % 4 == 0 and address(array) % 16 == 0

@@ -20,19 +20,37 @@ struct Tile {
   }
 };
 
-// Columns `column` and the next of one row of the result.
-__device__ __forceinline__ void write_pair(float* row, const float* b, int column, int columns, float first,
-                                           float second) {
-  if (column >= columns) return;
-  if (b) first += b[column];
-  if (columns % 2 == 0) {
-    if (b) second += b[column + 1];
-    *reinterpret_cast<float2*>(row + column) = make_float2(first, second);
-    return;
+// A thread's results, with a bias: rows one after the other, each in its pairs of columns.
+struct Writer {
+  const Sums& sums;
+  const int first, columns;
+  float bias[PAIRS][2];
+
+  __device__ __forceinline__ Writer(const Sums& sums, const float* b, int first, int columns)
+      : sums(sums), first(first), columns(columns) {
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++)
+#pragma unroll
+      for (int e = 0; e < 2; e++) {
+        const int column = first + column_of(j) + e;
+        bias[j][e] = b && column < columns ? b[column] : 0.f;
+      }
   }
-  row[column] = first;
-  if (column + 1 < columns) row[column + 1] = b ? second + b[column + 1] : second;
-}
+  __device__ __forceinline__ void write(int i, float* row) const {
+#pragma unroll
+    for (int j = 0; j < PAIRS; j++) {
+      const int column = first + column_of(j);
+      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
+      const float2 v = make_float2(pair[0] + bias[j][0], pair[1] + bias[j][1]);
+      if (columns % 2 == 0) {
+        if (column < columns) *reinterpret_cast<float2*>(row + column) = v;
+      } else {
+        if (column < columns) row[column] = v.x;
+        if (column + 1 < columns) row[column + 1] = v.y;
+      }
+    }
+  }
+};
 
 extern "C" __global__ void __launch_bounds__(256, 2)
     correlate(const float* __restrict__ x, const float* __restrict__ W, const float* __restrict__ b,
@@ -44,15 +62,11 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   TapRows B(A, W, O, tile.column);
   Sums sums;
   product(A, B, depth, sums);
+  const Writer writer(sums, b, tile.column, O);
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
     const int m = tile.row + row_of(i);
-    if (m >= rows) continue;
-#pragma unroll
-    for (int j = 0; j < PAIRS; j++) {
-      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
-      write_pair(y + m * O, b, tile.column + column_of(j), O, pair[0], pair[1]);
-    }
+    if (m < rows) writer.write(i, y + m * O);
   }
 }
 
@@ -71,17 +85,14 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   TapColumns B(A, W, kw, C, tile.column);
   Sums sums;
   product(A, B, down.taps * over.taps * O, sums);
+  const Writer writer(sums, b, tile.column, C);
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
     const int m = tile.row + row_of(i);
     if (m >= rows) continue;
     const Digits pixel = Digits::of(m, width, height);
     float* row = x + ((pixel.high * H + Y + sh * pixel.middle) * L + X + sw * pixel.low) * C;
-#pragma unroll
-    for (int j = 0; j < PAIRS; j++) {
-      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
-      write_pair(row, b, tile.column + column_of(j), C, pair[0], pair[1]);
-    }
+    writer.write(i, row);
   }
 }
 
@@ -97,17 +108,14 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   PixelValues B(y, O, tile.column, first, last);
   Sums sums;
   product(A, B, last - first, sums);
+  const Writer writer(sums, nullptr, tile.column, O);
 #pragma unroll
   for (int i = 0; i < ROWS; i++) {
     const int r = tile.row + row_of(i);
     if (r >= rows) continue;
     const Digits k = tap_of_row(r, kh, kw, C);
     float* row = parts + (blockIdx.z * rows + (k.high * kw + k.middle) * C + k.low) * O;
-#pragma unroll
-    for (int j = 0; j < PAIRS; j++) {
-      const float* pair = sums.of[i / 2][j] + i % 2 * 2;
-      write_pair(row, nullptr, tile.column + column_of(j), O, pair[0], pair[1]);
-    }
+    writer.write(i, row);
   }
 }
 

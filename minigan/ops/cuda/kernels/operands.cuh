@@ -60,14 +60,14 @@ struct Images {
 struct PixelRows : Along {
   const Images x;
   const Axis down, over;
-  const bool packs, whole;
+  const bool whole;
   const int radix;
   const Digits stage;
   Digits k;
   int top[PACKS], left[PACKS], start[PACKS];
 
   __device__ __forceinline__ PixelRows(Images x, Axis down, Axis over, int row, int rows, int height, int width)
-      : x(x), down(down), over(over), packs(wide(x.of, x.C)), whole(x.C % DEPTH == 0), radix(max(over.taps, 1)),
+      : x(x), down(down), over(over), whole(x.C % DEPTH == 0), radix(max(over.taps, 1)),
         stage(Digits::of(DEPTH, x.C, radix)), k(Digits::of(depth(), x.C, radix)) {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
@@ -93,7 +93,7 @@ struct PixelRows : Along {
     }
   }
   __device__ __forceinline__ void load() {
-    if (packs) {
+    if (PACKED) {
       const int below = down.step * k.high, beside = over.step * k.middle, at = (below * x.L + beside) * x.C + k.low;
 #pragma unroll
       for (int r = 0; r < PACKS; r++)
@@ -121,17 +121,16 @@ struct TapColumns : Along {
   const PixelRows& A;
   const float* const W;
   const int kw, C, channel;
-  const bool packs;
 
   __device__ __forceinline__ TapColumns(const PixelRows& A, const float* W, int kw, int C, int column)
-      : A(A), W(W), kw(kw), C(C), channel(column + outer(0)), packs(wide(W, A.x.C)) {}
+      : A(A), W(W), kw(kw), C(C), channel(column + outer(0)) {}
 
   __device__ __forceinline__ const float* row_of_tap(Digits k) const {
     const int i = A.down.first + A.down.every * k.high, j = A.over.first + A.over.every * k.middle;
     return W + (((i * kw + j) * C + channel) * A.x.C + k.low);
   }
   __device__ __forceinline__ void load() {
-    if (packs) {
+    if (PACKED) {
       const float* from = row_of_tap(A.k);
 #pragma unroll
       for (int r = 0; r < PACKS; r++)
@@ -163,14 +162,13 @@ struct PixelColumns : Across {
   const Images x;
   const Axis down, over;
   const int width, height, last;
-  const bool packs;
   const Digits stage, k;
   Digits pixel[PACKS];
   int m;
 
   __device__ __forceinline__ PixelColumns(Images x, Axis down, Axis over, int column, int first, int last, int height,
                                           int width)
-      : x(x), down(down), over(over), width(width), height(height), last(last), packs(wide(x.of, x.C)),
+      : x(x), down(down), over(over), width(width), height(height), last(last),
         stage(Digits::of(DEPTH, width, height)), k(tap_of_row(column + outer(), down.taps, over.taps, x.C)),
         m(first) {
 #pragma unroll
@@ -186,7 +184,7 @@ struct PixelColumns : Across {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
       bool valid = m + depth(r) < last;
-      if (packs) {
+      if (PACKED) {
         const float* from = at(k, pixel[r], valid);
         value[r] = load_pack(from, valid);
       } else {
@@ -208,17 +206,16 @@ struct PixelColumns : Across {
 struct MatrixRows : Across {
   const float* const matrix;
   const int columns, column, last;
-  const bool packs;
 
   __device__ __forceinline__ MatrixRows(const float* matrix, int columns, int column, int last)
-      : matrix(matrix), columns(columns), column(column + outer()), last(last), packs(wide(matrix, columns)) {}
+      : matrix(matrix), columns(columns), column(column + outer()), last(last) {}
 
   __device__ __forceinline__ void load(int first) {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
       const int row = first + depth(r);
       const float* from = matrix + (row * columns + column);
-      if (packs) {
+      if (PACKED) {
         value[r] = load_pack(from, row < last && column < columns);
       } else {
 #pragma unroll

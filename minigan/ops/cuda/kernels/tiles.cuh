@@ -7,12 +7,17 @@
 // PRECISION  0: fp32, 1: tf32, 2: bf16.  The operands are rounded once, on the way to shared memory, to words of 32
 // bits: one value, or in bf16 two neighbours of the reduction.  In words the fragments of both tensor-core
 // instructions lie alike, so that one body serves both.  Sums are fp32.
+//
+// PACKED  1: rows of the operands are packs of four values, which begin at multiples of 16 bytes; 0: they need not.
 
 #ifndef TILE
 #define TILE 128
 #endif
 #ifndef PRECISION
 #define PRECISION 0
+#endif
+#ifndef PACKED
+#define PACKED 1
 #endif
 
 constexpr int THREADS = TILE == 128 ? 256 : 128;
@@ -32,15 +37,12 @@ __device__ __forceinline__ unsigned word_of(float x) {
 #endif
 }
 
-// Whether rows of n values can be read as packs of four.
-__device__ __forceinline__ bool wide(const float* p, int n) { return n % 4 == 0 && in_packs(p); }
-
 struct Four {
   float of[4];
 };
 
 __device__ __forceinline__ Four load_pack(const float* p, bool valid) {
-  const float4 v = valid ? *reinterpret_cast<const float4*>(p) : make_float4(0.f, 0.f, 0.f, 0.f);
+  const float4 v = load_16(p, valid);
   return {{v.x, v.y, v.z, v.w}};
 }
 
@@ -55,9 +57,7 @@ struct Along {
 
   __device__ __forceinline__ static int depth() { return threadIdx.x % COLUMNS * 4; }
   __device__ __forceinline__ static int outer(int r) { return threadIdx.x / COLUMNS + r * PASS; }
-  __device__ __forceinline__ static unsigned word(const unsigned* buffer, int outer, int word) {
-    return buffer[outer * STRIDE + word];
-  }
+  __device__ __forceinline__ static constexpr int place(int outer, int word) { return outer * STRIDE + word; }
   __device__ __forceinline__ void store(unsigned* buffer) const {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
@@ -85,9 +85,7 @@ struct Across {
     const int row = threadIdx.x / COLUMNS;
     return PRECISION == 2 ? 2 * (row + r / 2 * PASS) + r % 2 : row + r * PASS;
   }
-  __device__ __forceinline__ static unsigned word(const unsigned* buffer, int outer, int word) {
-    return buffer[word * WIDTH + outer];
-  }
+  __device__ __forceinline__ static constexpr int place(int outer, int word) { return word * WIDTH + outer; }
   __device__ __forceinline__ void store(unsigned* buffer) const {
 #if PRECISION == 2
 #pragma unroll
@@ -158,19 +156,18 @@ __device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, S
           sums.of[i / 2][j][i % 2 * 2 + e] = fmaf(left[i], right[j][e], sums.of[i / 2][j][i % 2 * 2 + e]);
   }
 #else
+  // All further addresses are these two and a constant.
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+  a += A::place(row_of(0), t), b += B::place(column_of(0) - 2 * t + g, t);
 #pragma unroll
   for (int k = 0; k < WORDS; k += 8) {
     unsigned right[PAIRS][2];
 #pragma unroll
-    for (int j = 0; j < PAIRS; j++) {
-      const int column = column_of(j) - 2 * t + g;
-      right[j][0] = B::word(b, column, k + t), right[j][1] = B::word(b, column, k + t + 4);
-    }
+    for (int j = 0; j < PAIRS; j++) right[j][0] = b[B::place(8 * j, k)], right[j][1] = b[B::place(8 * j, k + 4)];
 #pragma unroll
     for (int i = 0; i < ROWS; i += 2) {
-      const unsigned left[4] = {A::word(a, row_of(i), k + t), A::word(a, row_of(i + 1), k + t),
-                                A::word(a, row_of(i), k + t + 4), A::word(a, row_of(i + 1), k + t + 4)};
+      const unsigned left[4] = {a[A::place(8 * i, k)], a[A::place(8 * i + 8, k)], a[A::place(8 * i, k + 4)],
+                                a[A::place(8 * i + 8, k + 4)]};
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
 #if PRECISION == 1
