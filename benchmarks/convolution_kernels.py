@@ -64,7 +64,7 @@ class Version:
 
 VERSIONS = (
     Version("conv1_naive", "a thread an output", 1, 256, 256, 2),
-    Version("conv2_shared", "tiles in shared memory", 32, 32, 1024, 2),
+    Version("conv2_shared", "tiles in shared memory", 32, 32, 1024, 40 / 32),
     Version("conv3_registers", "8 x 8 outputs in registers", 128, 128, 256, 16 / 64),
     Version("conv4_vectors", "16 bytes at a time, two buffers", 128, 128, 256, 6 / 64, packs=True),
     Version("conv5_tensor", "tensor cores", 128, 128, 256, 24 / 512, tensor=True, packs=True),

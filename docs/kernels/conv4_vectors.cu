@@ -15,12 +15,10 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   const int row = threadIdx.x / 2, e = threadIdx.x % 2 * 4, f = threadIdx.x / 32, column = threadIdx.x % 32 * 4;
   const Pixel pixel = pixel_of(shape, first_row + row);
   const bool row_inside = first_row + row < rows, column_inside = first_column + column < O;
-  const float4 zero = make_float4(0.f, 0.f, 0.f, 0.f);
   float4 from_x, from_W;
   auto load = [&](int k) {
-    from_x = row_inside && k + e < depth ? patch4(x, shape, pixel, k + e) : zero;
-    const float* at = W + (k + f) * O + first_column + column;
-    from_W = column_inside && k + f < depth ? *reinterpret_cast<const float4*>(at) : zero;
+    from_x = patch4(x, shape, pixel, k + e, row_inside && k + e < depth);
+    from_W = load_16(W + (k + f) * O + first_column + column, column_inside && k + f < depth);
   };
   auto store = [&](int s) {
     a[s][e][row] = from_x.x, a[s][e + 1][row] = from_x.y, a[s][e + 2][row] = from_x.z, a[s][e + 3][row] = from_x.w;

@@ -15,15 +15,14 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   const int down = warp % 2 * 64 + g, across = warp / 2 * 32;
   const int row = threadIdx.x / 4, e = threadIdx.x % 4 * 4, f = threadIdx.x / 32, column = threadIdx.x % 32 * 4;
   const Pixel pixel[2] = {pixel_of(shape, first_row + row), pixel_of(shape, first_row + row + 64)};
-  const float4 zero = make_float4(0.f, 0.f, 0.f, 0.f);
   float4 from_x[2], from_W[2];
   auto load = [&](int k) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
       const bool in_x = first_row + row + 64 * r < rows && k + e < depth;
       const bool in_W = first_column + column < O && k + f + 8 * r < depth;
-      from_x[r] = in_x ? patch4(x, shape, pixel[r], k + e) : zero;
-      from_W[r] = in_W ? *reinterpret_cast<const float4*>(W + (k + f + 8 * r) * O + first_column + column) : zero;
+      from_x[r] = patch4(x, shape, pixel[r], k + e, in_x);
+      from_W[r] = load_16(W + (k + f + 8 * r) * O + first_column + column, in_W);
     }
   };
   auto words = [](float4 v) { return make_uint4(to_tf32(v.x), to_tf32(v.y), to_tf32(v.z), to_tf32(v.w)); };

@@ -28,7 +28,9 @@ __device__ __forceinline__ float patch(const float* x, Shape s, Pixel pixel, int
   return in_patch(s, pixel, k, at) ? x[at] : 0.f;
 }
 
-__device__ __forceinline__ float4 patch4(const float* x, Shape s, Pixel pixel, int k) {
+// Entries k ... k + 3, or zeros.
+__device__ __forceinline__ float4 patch4(const float* x, Shape s, Pixel pixel, int k, bool wanted) {
   int at;
-  return in_patch(s, pixel, k, at) ? *reinterpret_cast<const float4*>(x + at) : make_float4(0.f, 0.f, 0.f, 0.f);
+  const bool inside = in_patch(s, pixel, k, at);
+  return load_16(x + at, wanted && inside);
 }
