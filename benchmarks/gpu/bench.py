@@ -119,7 +119,7 @@ def on_this_machine(*, quick: bool, seconds: float) -> Bench:
 
 
 @contextmanager
-def torch_precision(name: str) -> Iterator[Any]:
+def torch_precision(name: str, device: str = "cuda") -> Iterator[Any]:
     """PyTorch in the same precision: strict fp32, TF32 allowed, or autocast to bf16."""
     import torch
 
@@ -128,7 +128,7 @@ def torch_precision(name: str) -> Iterator[Any]:
     matmul.allow_tf32 = cudnn.allow_tf32 = name == "tf32"
     cudnn.benchmark = True  # it looks for the fastest convolution, as people set it
     try:
-        with torch.autocast("cuda", torch.bfloat16) if name == "bf16" else nullcontext():
+        with torch.autocast(device, torch.bfloat16) if name == "bf16" else nullcontext():
             yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before

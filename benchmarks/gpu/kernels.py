@@ -107,7 +107,7 @@ def _torch_times(bench: Bench, piece: Piece, precision: str, repeats: int) -> di
 
     t = tensor(x).requires_grad_(True)
     inputs = [t, *twin.parameters()]
-    with torch_precision(precision):
+    with torch_precision(precision, str(bench.torch_device)):
         y = twin(t)
         dt = tensor(dy).to(y.dtype)
 
@@ -171,7 +171,7 @@ def _adam(bench: Bench) -> Made:
     """One update of as many parameters as dcgan64's G and D have."""
     ops, n = bench.ops("fp32"), bench.number(6_343_000, 1000)
     host = [np.random.default_rng(k).uniform(0.1, 1, n).astype("float32") for k in range(4)]
-    step = {"lr": 1e-3, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
+    step = {"lr": 0.1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
 
     def error() -> float:
         exact, given = [v.astype(float) for v in host], [ops.device.array(v) for v in host]
@@ -186,7 +186,7 @@ def _adam(bench: Bench) -> Made:
 
         p = torch.nn.Parameter(torch.from_numpy(host[0]).to(bench.torch_device))
         p.grad = torch.from_numpy(host[1]).to(bench.torch_device)
-        theirs = torch.optim.Adam([p], lr=1e-3, betas=(0.5, 0.999), fused=True).step
+        theirs = torch.optim.Adam([p], lr=0.1, betas=(0.5, 0.999), fused=True).step
     return 28.0 * n, lambda: ops.adam(*given, 3, **step), theirs, error  # reads four vectors, writes three
 
 

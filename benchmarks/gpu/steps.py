@@ -5,13 +5,18 @@ with batches and noise that NumPy draws.  PyTorch: eager (NCHW), channels_last, 
 torch.compile; its Adam is fused.  Times are the wall's, Python included, of many iterations in a row.
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.games import CASES
+import numpy as np
+
+from benchmarks.contest import GATE
+from benchmarks.games import CASES, build
 from benchmarks.gpu.bench import PRECISIONS, Bench, left_out, spread
 from benchmarks.gpu.resident import player
 from benchmarks.measure import digits, say
+from minigan.ops import to_host
 
 GAMES: dict[str, dict[str, Any]] = {
     "dcgan64": {"batch_size": 128},
@@ -28,11 +33,32 @@ TORCH = ("torch", "torch-channels-last", "torch-graph", "torch-compile")
 COMPILED = (("dcgan64", "bf16"), ("dcgan64", "fp32"), ("dcgan64", "tf32"))
 
 
+def check(bench: Bench, name: str) -> float:
+    """Return the greatest difference of two small iterations in float64 from the reference; SystemExit above GATE."""
+    options, worst = bench.options(), 0.0
+    ours, theirs = (
+        build(CASES[name], small=True, dtype="float64", ops=ops, options=given)[2]
+        for ops, given in (("cuda", options), ("reference", {}))
+    )
+    for _ in range(2):
+        ours.play()
+        theirs.play()
+    for a, b in ((ours.gan.G, theirs.gan.G), (ours.gan.D, theirs.gan.D)):
+        there = {**b.parameters(), **b.state}
+        for key, value in {**a.parameters(), **a.state}.items():
+            worst = float(np.maximum(worst, np.abs(to_host(value) - there[key]).max()))  # NaN stays
+    if not worst <= GATE:
+        raise SystemExit(f"{name}: cuda and reference differ by {worst:.3g}, accepted: {GATE:g}: nothing to time")
+    say(f"check: {name}: cuda and reference agree to {worst:.1e}")
+    return worst
+
+
 def run(bench: Bench) -> dict[str, Any]:
-    """Time every game in every precision; the dense ones in fp32 and tf32 alone."""
+    """Check and time every game in every precision; the dense ones in fp32 and tf32 alone."""
     cases: dict[str, Any] = {}
     for name, settings in GAMES.items():
-        cases[name] = {"about": CASES[name].about.partition(";")[2].strip() or CASES[name].about, "settings": settings}
+        difference = check(bench, name)
+        cases[name] = {"settings": {} if bench.quick else settings, "difference": difference}
         for precision in PRECISIONS if CASES[name].convolutional else PRECISIONS[:2]:
             cases[name][precision] = _case(bench, name, settings, precision)
     return cases
@@ -56,7 +82,8 @@ def _case(bench: Bench, name: str, settings: dict[str, Any], precision: str) -> 
             say(f"  {name} {precision} {who}: absent: {why}")
         else:
             say(f"  {name} {precision} {who}: {1e3 * seconds[who]['median']:.4g} ms")
-    return {"seconds": seconds, "absent": absent, **ratios(name, settings, precision, seconds)}
+        gc.collect()  # the memory of a graph goes with its game
+    return {"seconds": seconds, "absent": absent, **ratios(name, {} if bench.quick else settings, precision, seconds)}
 
 
 def ratios(name: str, settings: dict[str, Any], precision: str, seconds: dict[str, Any]) -> dict[str, Any]:

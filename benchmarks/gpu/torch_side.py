@@ -87,7 +87,7 @@ def play_of(game: Game, precision: str) -> Callable[[], None]:
     """One iteration in the precision."""
 
     def play() -> None:
-        with torch_precision(precision):
+        with torch_precision(precision, game.device):
             game.play()
 
     return play

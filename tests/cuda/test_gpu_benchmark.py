@@ -1,0 +1,227 @@
+"""The benchmark of the GPU on the emulated device with a clock that is not one: what it does, not what it measures."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
+
+from benchmarks import measure, table
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import bench as tools
+from benchmarks.gpu import crossing, gaussian, kernels, lessons, steps, suite
+from benchmarks.layers import pieces
+from minigan.ops.cuda.flat import Flat
+from minigan.ops.cuda.gpu import why_not
+
+pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
+
+TIMED = ("ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "checkers")
+
+
+class FakeClock:
+    """Runs each job once; the k-th repeat takes k ms."""
+
+    def __init__(self):
+        self.jobs = 0
+
+    def device(self, job, *, repeats, warm=3):
+        job()
+        self.jobs += 1
+        return [1e-3 * (k + 1) for k in range(repeats)]
+
+    def wall(self, job, *, repeats, inner, warm=3):
+        return self.device(job, repeats=repeats)
+
+    def wait(self):
+        pass
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What makes a bench of few small games on the emulated device."""
+    monkeypatch.setattr(steps, "GAMES", {"mnist-dense": {"batch_size": 128}})
+    monkeypatch.setattr(crossing, "GAMES", {"gaussian": ({}, (10, 20, 30))})
+    some = [piece for piece in pieces(quick=True) if piece.key in ("dcgan64 G 2", "dcgan64 D 1", "mnist-maxout D 1")]
+    monkeypatch.setattr(kernels, "pieces", lambda **_: some)
+
+    def make(*, quick, seconds, torch=None):
+        bench = tools.Bench("emulated", FakeClock(), quick, seconds, torch)
+        if torch is None:
+            bench.absent["torch"] = "left out here"
+        return bench
+
+    return make
+
+
+def test_all_stages_and_the_page(made, tmp_path, capsys):
+    assert command.main([*TIMED, "--quick", "--out", str(tmp_path)], made) == 0
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert result["benchmark"] == "gpu"
+    assert result["settings"] == "small"
+    assert {"cpu", "versions", "blas"} <= set(result["machine"])
+    assert set(TIMED) <= set(result)
+    assert set(result["check"]) == {"kernels", "gaussian", "tests"}
+    assert set(result["steps"]["mnist-dense"]) == {"settings", "difference", "fp32", "tf32"}
+    assert result["steps"]["mnist-dense"]["difference"] < 1e-9
+    assert result["gaussian"]["check"]["greatest_difference"] < 1e-12
+    assert [row["gans"] for row in result["gaussian"]["ensembles"]] == [1, 3]
+    assert {row["precision"] for row in result["kernels"]["pieces"]} == {"fp32", "tf32", "bf16"}
+    assert [row["kernel"] for row in result["kernels"]["single"]] == list(kernels.SINGLE)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "## On a GPU" in page
+    assert "the numbers mean nothing" in page
+    assert "Absent: torch: left out here." in page
+    assert "| gaussian" not in page  # its section has a heading of its own
+    assert (tmp_path / "gpu.png").exists()
+    assert not (measure.RESULTS / "gpu.json").exists() or "emulated" not in (measure.RESULTS / "gpu.json").read_text()
+
+
+@pytest.mark.torch
+def test_pytorch_plays_beside_it(made, tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+
+    def with_torch(**options):
+        return made(**options, torch="cpu")
+
+    assert (
+        command.main(["ceilings", "steps", "kernels", "gaussian", "--quick", "--out", str(tmp_path)], with_torch) == 0
+    )
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    one = result["steps"]["mnist-dense"]["fp32"]
+    assert one["ratio"] == {"torch": 1.0}
+    assert set(one["absent"]) == {"torch-graph"}  # no GPU, no graph
+    assert set(result["gaussian"]["ratio"]) == set(result["gaussian"]["seconds"]) - {"torch"}
+    assert {"torch forward", "torch backward"} <= set(result["kernels"]["pieces"][0]["seconds"])
+    assert "PyTorch / minigan" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
+    adam = Flat.adam
+    monkeypatch.setattr(Flat, "adam", lambda self, *args, lr, **rest: adam(self, *args, lr=lr * 1.01, **rest))
+    bench = made(quick=True, seconds=100)
+    with pytest.raises(SystemExit, match="mnist-dense: cuda and reference differ by .*: nothing to time"):
+        steps.run(bench)
+    with pytest.raises(SystemExit, match="Adam has a relative error of .*: nothing to time"):
+        kernels._single(bench, "Adam", kernels._adam, {"copy": {"per_second": 1.0}})
+    monkeypatch.setattr(gaussian, "normals", lambda seed, t, kind, n: np.zeros(n))
+    with pytest.raises(SystemExit, match="the one kernel and the library's steps differ by .*: nothing to time"):
+        gaussian.check(bench, 1)
+    assert bench.clock.jobs == 0
+
+
+def test_a_piece_that_is_wrong_is_named(made, monkeypatch):
+    monkeypatch.setattr(kernels, "GATES", {"fp32": 1e-12, "tf32": 1, "bf16": 1})
+    with pytest.raises(SystemExit, match=r"dcgan64 \w \d in fp32: y has a relative error of .*: nothing to time"):
+        kernels.run(made(quick=True, seconds=100), {})
+
+
+def test_without_a_gpu_nothing_is_measured(capsys, tmp_path):
+    if not why_not():
+        pytest.skip("there is a GPU")
+    assert command.main(["--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "nothing was measured: ops='cuda' is not available" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_stage_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["kernel"])
+    assert "no stage 'kernel'; accepted: tests, ceilings" in capsys.readouterr().err
+
+
+def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
+    bench = made(quick=True, seconds=0)
+    found = kernels.run(bench, {"copy": {"per_second": 1.0}})
+    assert found["pieces"] == found["single"] == []
+    assert "0 s were left, 3 s are needed" in found["left_out"].replace("-0 s", "0 s")
+    monkeypatch.setattr(bench, "quick", False)
+    assert crossing.run(bench) == {"gaussian": {"settings": {}, "rows": [], "crossing": None}}
+    assert suite.left_out(bench, "memcheck", 20) is not None
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+
+def test_ratios_and_the_floor():
+    seconds = {"minigan": {"median": 4.2e-3}, "torch": {"median": 8.4e-3}, "minigan, host draws": {"median": 1.0}}
+    found = steps.ratios("dcgan64", {"batch_size": 128}, "bf16", seconds)
+    assert found["ratio"] == {"torch": 2.0}
+    assert found["share_of_floor"] == 0.5
+    assert found["flop_per_second"] == pytest.approx(1149e9 / 4.2e-3, rel=1e-4)
+    assert steps.ratios("mnist-dcgan", {"batch_size": 128}, "bf16", seconds) == {"ratio": {"torch": 2.0}}
+    assert steps.ratios("dcgan64", {}, "fp32", {}) == {"ratio": {}}
+
+
+def test_where_cpu_and_gpu_cross():
+    def rows(*gains):
+        return [{"batch": 4**k, "cpu": {"median": gain}, "gpu": {"median": 1.0}} for k, gain in enumerate(gains)]
+
+    assert crossing.crossing(rows(0.5, 0.5, 2.0)) == pytest.approx(8)
+    assert crossing.crossing(rows(2.0, 3.0)) == 1
+    assert crossing.crossing(rows(0.5, 0.9)) is None
+    assert crossing.crossing([]) is None
+    assert crossing.crossing([{"batch": 1, "gpu": {"median": 1.0}}]) is None
+
+
+def test_spread():
+    found = tools.spread([4.0, 1.0, 2.0, 3.0])
+    assert (found["median"], found["min"], found["max"], found["repeats"]) == (2.5, 1.0, 4.0, 4)
+    assert found["spread"] == pytest.approx((3.75 - 1.25) / 2.5)
+
+
+# --- tests on the device --------------------------------------------------------------------------
+
+
+def test_the_tests_are_run_and_counted(made, tmp_path):
+    (tmp_path / "test_two.py").write_text(
+        "import os, pytest\n"
+        "def test_device(): assert os.environ['MINIGAN_CUDA_DEVICE'] == ''\n"
+        "def test_wrong(): assert 1 == 2\n"
+        "@pytest.mark.skip(reason='no')\ndef test_none(): pass\n"
+    )
+    (tmp_path / "test_mutants.py").write_text("1 / 0")  # the emulator's: not run
+    bench = made(quick=True, seconds=100)
+    found = suite.run_files(suite._environment(bench), seconds=60, folder=tmp_path)
+    assert (found["passed"], found["skipped"], found["status"]) == (1, 1, "exit status 1")
+    assert [name.rpartition("::")[2] for name in found["failed"]] == ["test_wrong"]
+    assert any("1 failed" in line for line in found["tail"])
+    slow = suite.run_files(suite._environment(bench), seconds=0.01, folder=tmp_path)
+    assert slow["status"] == "not done after 0 s"
+
+
+def test_the_checkers_are_called_as_they_want(made, monkeypatch):
+    calls = []
+    monkeypatch.setattr(suite.shutil, "which", lambda name: f"/cuda/{name}")
+    monkeypatch.setattr(suite, "run_files", lambda env, **how: calls.append(how) or {"passed": 1, "status": "passed"})
+    assert set(suite.checkers(made(quick=True, seconds=100))) == {"memcheck", "racecheck"}
+    assert calls[0]["before"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
+    assert set(suite.checkers(made(quick=True, seconds=0))["racecheck"]) == {"passed", "skipped", "failed", "status"}
+
+
+def test_a_failed_test_is_the_exit_status(made, tmp_path, monkeypatch):
+    failed = {"passed": 3, "skipped": 0, "failed": ["tests.cuda.test_x::test_y"], "status": "exit status 1"}
+    monkeypatch.setattr(suite, "run", lambda bench: failed)
+    assert command.main(["tests", "--quick", "--out", str(tmp_path)], made) == 1
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "3 passed, 0 skipped, 1 failed (exit status 1)." in page
+    assert "Failed: `tests.cuda.test_x::test_y`." in page
+
+
+def test_lessons_say_why_they_are_absent(made):
+    assert "absent" in lessons.run(made(quick=True, seconds=100))
+
+
+def test_no_result_is_made_up():
+    """The page has the section where the file is, and only there."""
+    assert ("## On a GPU" in table.page()) == (measure.RESULTS / "gpu.json").exists()
+
+
+def test_the_command_is_there():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--minutes" in done.stdout
