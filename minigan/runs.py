@@ -11,11 +11,12 @@ The functions behind `minigan train`, `resume`, `sweep` and `sample`, for notebo
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -219,6 +220,9 @@ def sweep(
     was finished is returned, with the status "interrupted".  With ``folder=True`` sweep.json is written into `out`, or
     into the next free runs/NAME-sweep/NUMBER; if no seed was finished nothing is left there.
 
+    With ``ops="cuda"`` the seeds of `gaussian` train all at once, in one kernel (`minigan.ensembles`): ten thousand are
+    as easily asked for as ten; `workers` does not matter then.
+
     The workers import the caller's script again: there, call it below ``if __name__ == "__main__":``.
     """
     for what, count in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
@@ -227,8 +231,12 @@ def sweep(
     recipe = get_recipe(name)
     # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
     setting = Setting(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
-    built = recipe.build(recipe.configure(settings), setting).config
-    config = {key: value for key, value in built.items() if key != "seed"}
+    chosen = recipe.configure(settings)
+    built = recipe.build(chosen, setting)
+    config = {key: value for key, value in built.config.items() if key != "seed"}
+    together = _together(name, ops, chosen, dtype)
+    if together:
+        config["together"] = "all seeds in one kernel, data and noise drawn on the device"
     made = out is None or not Path(out).exists()
     path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
     result = Sweep(name, [], seeds, config, path)
@@ -251,7 +259,12 @@ def sweep(
         data_dir=data_dir,
     )
     try:
-        train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
+        if together:
+            device = cast(Any, built.gan.D.ops).device
+            with suppress(KeyboardInterrupt):
+                together(chosen, seeds, device=device, dtype=dtype, finished=finished)
+        else:
+            train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
     finally:
         if path is not None and result.summaries:
             write_json(path, result.as_dict())
@@ -260,6 +273,15 @@ def sweep(
             if made:
                 path.parent.rmdir()
     return result
+
+
+def _together(name: str, ops: str, config: Any, dtype: str) -> Callable[..., None] | None:
+    """Return what trains all seeds at once, or None where each is a run of its own."""
+    if name != "gaussian" or ops != "cuda":
+        return None
+    from minigan.ensembles import train_together, why_apart
+
+    return None if why_apart(config, dtype) else train_together
 
 
 def load_config(run: PathLike) -> tuple[Recipe, Any, str]:

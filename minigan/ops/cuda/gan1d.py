@@ -8,7 +8,7 @@ normals of each four words.  So a GAN depends on its seed alone, not on how many
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +27,10 @@ AT_ONCE = 1000
 """Iterations in one launch: between two, Ctrl-C is heard."""
 
 
-class Game(Protocol):
-    """The numbers that the game needs: those of `minigan.recipes.gaussian.Config`."""
-
-    batch_size: int
-    d_updates: int
-    g_updates: int
-    hidden: int
-    mu: float
-    sigma: float
-    lr: float
-    beta1: float
-    beta2: float
-    eps: float
-
-
 class Ensemble:
     """E GANs that play one game from seeds and initial parameters of their own.
 
-    config    the game
+    config    the game: the numbers of `minigan.recipes.gaussian.Config`
     theta     (E, 3 H + 3): w1, b1, w2, b2 (the theta of D), a, b (of G); its dtype is the one to train in
     seeds     (E,) of the draws, whole numbers below 2^64
     lr        (E,) learning rates in place of the game's one
@@ -55,7 +40,7 @@ class Ensemble:
 
     def __init__(
         self,
-        config: Game,
+        config: Any,
         theta: NDArray[np.floating],
         *,
         device: Device,

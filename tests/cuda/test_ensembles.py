@@ -1,0 +1,115 @@
+"""Sweeps of the Gaussian game in one kernel: the recipe's weights, the sweep's summaries and files."""
+
+import json
+
+import numpy as np
+import pytest
+from check_gan1d import normals
+from emulated import NAME, NEEDS_HOST_COMPILER
+
+from minigan import ensembles, runs
+from minigan.cli import main
+from minigan.gan import same_batch
+from minigan.ops import get_ops
+from minigan.ops.cuda.gan1d import Ensemble
+from minigan.recipes import Setting, get_recipe
+from minigan.recipes.gaussian import Config, distances
+from minigan.training.loop import measure
+
+pytestmark = NEEDS_HOST_COMPILER
+
+SMALL = {"iterations": 3, "batch_size": 30, "d_updates": 2, "g_updates": 2}
+
+
+def swept(**how):
+    how = {"options": {"device": NAME}, "settings": SMALL, "seeds": 3, **how}
+    return runs.sweep("gaussian", ops="cuda", **how)
+
+
+def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
+    found = swept(dtype="float64").summaries[2]
+    recipe = get_recipe("gaussian")
+    config = recipe.configure(SMALL)
+    gan = recipe.build(config, Setting(seed=2, dtype="float64", ops="reference")).gan
+    for t in range(config.iterations):
+        x, z = (normals(2, t, kind, config.batch_size)[:, None] for kind in (0, 1))
+        seen = same_batch(gan, lambda x=x: config.mu + config.sigma * x, lambda z=z: z, d_updates=2, g_updates=2)
+    assert found["metrics"] == pytest.approx(measure(gan, seen), rel=1e-9)
+    a, b = gan.G.theta
+    assert found["generator"] == pytest.approx({"mean": b, "std": abs(a), "a": a, "b": b}, rel=1e-9)
+    expected = distances(gan, ensembles.Gaussian(config.mu, config.sigma))
+    assert (found["jsd"], found["value"]) == pytest.approx((expected["jsd"], expected["value"]), rel=1e-9)
+
+
+def test_a_summary_has_what_a_run_s_has():
+    found = swept().summaries[0]
+    run = runs.train_recipe("gaussian", settings=SMALL, folder=False)
+    assert set(run) - set(found) == set()
+    for part in ("losses", "metrics", "parameters", "target"):
+        assert set(found[part]) == set(run[part]), part
+    assert found["parameters"] == run["parameters"]
+    assert set(run["generator"]) - set(found["generator"]) == {"samples"}
+
+
+def test_the_command_writes_the_sweep(in_tmp, capsys, monkeypatch):
+    get = ensembles.Setting.backend
+    monkeypatch.setattr(
+        Setting, "backend", lambda self: get_ops("cuda", device=NAME) if self.ops == "cuda" else get(self)
+    )
+    settings = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+    assert main(["sweep", "gaussian", "--seeds", "4", "--ops", "cuda", "--out", "s", *settings]) == 0
+    stored = json.loads((in_tmp / "s" / "sweep.json").read_text())
+    assert (stored["status"], stored["runs"], stored["failures"], stored["ops"]) == ("completed", 4, 0, "cuda")
+    assert stored["together"].startswith("all seeds in one kernel")
+    assert {"generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "metrics.accuracy"} <= set(
+        stored["table"]
+    )
+    assert [one["seed"] for one in stored["summaries"]] == [0, 1, 2, 3]
+    printed = capsys.readouterr()
+    assert "4 runs of gaussian, 0 failed" in printed.out
+    assert "seed 3: completed" in printed.err
+
+
+def test_settings_that_are_not_the_kernel_s_are_runs_of_their_own(monkeypatch):
+    calls = []
+    monkeypatch.setattr(runs, "train_in_workers", lambda one, seeds, **_: calls.append(seeds))
+    swept(settings={**SMALL, "patience": 2})
+    swept(settings={**SMALL, "hidden": 32})
+    swept(settings={**SMALL, "hidden": 11}, dtype="float64")
+    assert calls == [3, 3, 3]
+    assert ensembles.why_apart(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"
+
+
+def test_a_gan_that_diverged_is_a_failure(monkeypatch):
+    initial = Ensemble.__init__
+
+    def spoilt(self, config, theta, **how):
+        theta[1, 0] = np.nan
+        initial(self, config, theta, **how)
+
+    monkeypatch.setattr(Ensemble, "__init__", spoilt)
+    found = swept()
+    assert [one["seed"] for one in found.failures] == [1]
+    assert found.failures[0]["status"] == "diverged"
+    assert "seed 1: diverged: parameters or losses are not finite" in str(found)
+    assert set(found.table()) >= {"jsd", "generator.mean"}
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_an_interrupted_sweep_leaves_nothing(in_tmp, monkeypatch):
+    def interrupted(self, iterations):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ensemble, "train", interrupted)
+    found = swept(folder=True, out="s")
+    assert (found.status, found.summaries) == ("interrupted", [])
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_rates_of_ones_own():
+    device = get_ops("cuda", device=NAME).device
+    gans = ensembles.gaussian_ensemble(Config(**SMALL), [4, 4], device=device, lr=np.array([1e-3, 1e-2]))
+    gans.train(3)
+    start = ensembles.gaussian_ensemble(Config(**SMALL), [4, 4], device=device).theta
+    moved = np.abs(gans.theta - start).max(axis=1)
+    assert moved[1] > 5 * moved[0] > 0
