@@ -1,6 +1,6 @@
 """Data: toy densities with closed forms, and image files that are checked before they are used."""
 
-from minigan.data.batches import EpochBatches, RandomBatches
+from minigan.data.batches import EpochBatches, Prepared, RandomBatches
 from minigan.data.cifar import parse_cifar10
 from minigan.data.files import DataError, cache_folder, search_folders
 from minigan.data.idx import parse_idx, read_idx
@@ -17,6 +17,7 @@ __all__ = [
     "Laplace",
     "Mixture",
     "Modes",
+    "Prepared",
     "RandomBatches",
     "cache_folder",
     "grid",

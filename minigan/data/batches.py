@@ -1,5 +1,6 @@
 """Batches of an array, drawn from an explicit random stream."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,21 @@ from minigan.ops import Array
 def _require(data: Array, n: int) -> None:
     if not 1 <= n <= len(data):
         raise SettingError(f"batch_size must be in 1 ... {len(data)} (the number of examples), got {n!r}")
+
+
+class Prepared:
+    """Batches as they are drawn, and what is made of each: ``prepare(draw())``.
+
+    A backend with a device of its own draws on the host, moves what was drawn (bytes, perhaps) and prepares it there.
+    So `prepare` uses operators and array methods alone, which every array module has.
+    """
+
+    def __init__(self, draw: Callable[[], Array], prepare: Callable[[Array], Array]) -> None:
+        self.draw, self.prepare = draw, prepare
+
+    def __call__(self) -> Array:
+        """Return the next batch, prepared."""
+        return self.prepare(self.draw())
 
 
 class RandomBatches:

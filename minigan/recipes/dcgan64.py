@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan._names import SettingError
-from minigan.data import EpochBatches, resize
+from minigan.data import EpochBatches, Prepared, resize
 from minigan.gan import GAN, Played, alternating, fresh_fakes, separate, tracking_judge
 from minigan.initializers import Normal, Uniform
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
@@ -122,12 +122,17 @@ def assemble(
     images = data.images
     batches = EpochBatches(images, config.batch_size, streams["data"])
 
-    def prepare(x: Array) -> Array:
-        x = signed(resize(x.astype(dtype), SIZE), dtype)  # not rounded to bytes
+    def enlarged(x: Array) -> Array:
+        return resize(x.astype(dtype), SIZE)  # not rounded to bytes
+
+    def coloured(x: Array) -> Array:
+        x = signed(x, dtype)
         return x if x.shape[3] == COLOURS else x.repeat(COLOURS, axis=3)
 
-    def real() -> Array:
-        return prepare(batches())
+    def prepare(x: Array) -> Array:
+        return coloured(enlarged(x))
+
+    real = Prepared(lambda: enlarged(batches()), coloured)
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.data import RandomBatches
+from minigan.data import Prepared, RandomBatches
 from minigan.gan import GAN, Played, batch_judge, inference_fakes, split_batch
 from minigan.layers import (
     BatchNorm,
@@ -128,8 +128,7 @@ def assemble(
     def prepare(x: Array) -> Array:
         return signed(x, dtype)
 
-    def real() -> Array:
-        return prepare(batches())
+    real = Prepared(batches, prepare)
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)

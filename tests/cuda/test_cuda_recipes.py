@@ -8,6 +8,7 @@ import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 
 import minigan as mg
+from minigan.data import Prepared
 from minigan.ops import to_host
 from minigan.ops.cuda.iterations import CaptureWarning
 from minigan.recipes import RECIPES, Setting, get_recipe
@@ -134,3 +135,18 @@ def test_a_users_own_loop():
     assert 0 < float(seen_D.value) < 5
     assert 0 < float(seen_G.value) < 5
     assert gan.optimizer_D.t == 8
+
+
+def test_batches_are_prepared_on_the_device():
+    """What crosses over is what was drawn: bytes, for mnist-dcgan."""
+    game = on_device("mnist-dcgan", dtype="float32")
+    device = game.gan.D.ops.device
+    seen = []
+    draw = Prepared(
+        lambda: np.full((2, 28, 28, 1), 51, np.uint8), lambda x: seen.append(x) or (x / 127.5 - 1).astype("float32")
+    )
+    gan = game.gan
+    for _ in range(4):  # by steps, captured, replayed
+        outcome, _ = mg.alternating(gan, draw, lambda: np.zeros((2, 100), np.float32))
+    assert [(type(x), x.dtype) for x in seen] == [(device.xp.ndarray, np.uint8)] * 2
+    assert np.isfinite(float(outcome.value))

@@ -52,9 +52,8 @@ class Iterations:
 
     def play(self, order: Order, gan: Any, real: Draw, noise: Draw, **counts: int) -> Any:
         """Return what `order` returns; its arrays are the graph's, which the next iteration overwrites."""
-        draws = {"real": self._moved(real), "noise": self._moved(noise)}
         if not self.enabled:
-            return order(gan, draws["real"], draws["noise"], **counts)
+            return order(gan, self._moved(real), self._moved(noise), **counts)
         return self._find(gan).play(order, gan, {"real": real, "noise": noise}, counts)
 
     def _find(self, gan: Any) -> "_Iteration":
@@ -67,13 +66,11 @@ class Iterations:
         return iteration
 
     def _moved(self, draw: Draw) -> Draw:
-        """The draws of the host, on the device."""
+        """The draws of the host, on the device, and prepared there."""
+        return lambda: _prepared(draw, self._there(_host_part(draw)()))
 
-        def moved() -> Any:
-            x = draw()
-            return self.ops.device.array(x) if isinstance(x, np.ndarray) else x
-
-        return moved
+    def _there(self, x: Any) -> Any:
+        return self.ops.device.array(x) if isinstance(x, np.ndarray) else x
 
 
 class _Iteration:
@@ -81,7 +78,7 @@ class _Iteration:
 
     def __init__(self, whole: Iterations) -> None:
         self.ops, self.device = whole.ops, whole.ops.device
-        self._moved = whole._moved
+        self._moved, self._there = whole._moved, whole._there
         self.events: list[Event] | None = None
         self.captured: Captured | None = None
         self._same: tuple[Any, ...] = ()
@@ -129,9 +126,9 @@ class _Iteration:
 
         def watched(source: str) -> Draw:
             def draw() -> Any:
-                x = draws[source]()
+                x = _host_part(draws[source])()
                 events.append(_event(source, x))
-                return self.device.array(x) if isinstance(x, np.ndarray) else x
+                return _prepared(draws[source], self._there(x))
 
             return draw
 
@@ -150,7 +147,7 @@ class _Iteration:
         def told(source: str) -> Draw:
             def draw() -> Any:
                 x = next(left[source], None)
-                return self._moved(draws[source])() if x is None else self._moved(lambda: x)()
+                return self._moved(draws[source])() if x is None else _prepared(draws[source], self._there(x))
 
             return draw
 
@@ -170,7 +167,7 @@ class _Iteration:
             elif event.dtype is None:
                 found.append((event, None))
             else:
-                x = draws[event.source]()
+                x = _host_part(draws[event.source])()
                 found.append((_event(event.source, x), x))
         return found
 
@@ -191,7 +188,7 @@ class _Iteration:
         def given(source: str) -> Draw:
             def draw() -> Any:
                 x = next(ready[source], None)
-                return draws[source]() if x is None else x
+                return _prepared(draws[source], _host_part(draws[source])() if x is None else x)
 
             return draw
 
@@ -263,6 +260,16 @@ class _Keys:
             raise CaptureError(f"integers({high}, dtype={dtype}) of the GAN's stream; accepted: keys of 64 bits")
         keys = self._draw(() if size is None else tuple(np.atleast_1d(size).tolist()))
         return keys[()] if size is None else keys
+
+
+def _host_part(draw: Draw) -> Draw:
+    """What is drawn on the host: of `minigan.data.Prepared` the batch before it is prepared."""
+    return getattr(draw, "draw", draw)
+
+
+def _prepared(draw: Draw, x: Any) -> Any:
+    """What the order of play is given, of x on the device."""
+    return draw.prepare(x) if hasattr(draw, "prepare") else x
 
 
 def _keys(rng: Any, shape: tuple[int, ...]) -> Array:
