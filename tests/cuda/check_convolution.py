@@ -1,7 +1,7 @@
 """Checks of the convolutions' kernels, through the code that launches them."""
 
 import numpy as np
-from emulated import error_of
+from emulated import ON_GPU, error_of
 
 from minigan.ops import reference
 from minigan.ops.cuda.image_tiles import Tiles
@@ -10,6 +10,8 @@ from minigan.ops.geometry import Geometry, small_size
 
 RTOL = 1e-13
 OF_FLOAT = 2e-6  # sums of a few hundred float32 products, the operands exactly as they were rounded
+OF_TILES = {"fp32": OF_FLOAT} | dict.fromkeys(("tf32", "bf16"), 2e-5 if ON_GPU else OF_FLOAT)
+"""A GPU's tensor cores cut what they add, and do not round it."""
 
 
 def geometry_of(large, kernel, stride=(1, 1), dilation=(1, 1), padding=((0, 0), (0, 0))):
@@ -98,7 +100,7 @@ def in_tiles(device, tile, precision):
         for parts in (1, 3):
             got = of_tiles(device, tile, precision, geometry, arrays, parts=parts)
             for one, want in zip(got, exact, strict=True):
-                close(one, want, OF_FLOAT)
+                close(one, want, OF_TILES[precision])
 
 
 def fp32(device):

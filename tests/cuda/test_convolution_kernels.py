@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE
+from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, ON_GPU
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +18,10 @@ EACH_VERSION = pytest.mark.parametrize("version", kernels.VERSIONS, ids=lambda v
 
 @functools.cache
 def device(schedule):
+    if ON_GPU:
+        from minigan.ops.cuda.gpu import GPU
+
+        return GPU(folders=(kernels.FOLDER,))
     return EmulatedDevice(schedule=schedule, seed=4, guard=True, folders=(kernels.FOLDER,))
 
 
