@@ -58,6 +58,15 @@ def tf32(x):
 
 
 @ON_EACH_SCHEDULE
+def test_matrices_from_shared_memory(schedule):
+    """Word t of row g of matrix i goes to lane 4 g + t."""
+    d = device(schedule)
+    x, y = np.arange(128, dtype=np.uint32), d.xp.zeros(128, dtype=np.uint32)
+    d.launch("probes", "matrices", 1, 32, d.array(x), y)
+    np.testing.assert_array_equal(d.host(y).reshape(8, 4, 4), x.reshape(4, 8, 4).transpose(1, 2, 0))
+
+
+@ON_EACH_SCHEDULE
 def test_products_of_tensor_cores(schedule):
     d, rng = device(schedule), np.random.default_rng(2)
     a, b = rng.standard_normal((16, 16)).astype(np.float32), rng.standard_normal((16, 8)).astype(np.float32)

@@ -74,6 +74,16 @@ products(const float* a, const float* b, float* of_bf16, float* of_tf32) {
   }
 }
 
+// y (32, 4): what each lane gets of four matrices of 8 rows of 4 words, which lie in shared memory in reverse order.
+extern "C" __global__ void __launch_bounds__(32) matrices(const unsigned* x, unsigned* y) {
+  __shared__ __align__(16) unsigned rows[32][4];
+  for (int i = 0; i < 4; i++) rows[31 - threadIdx.x][i] = x[threadIdx.x * 4 + i];
+  __syncwarp();
+  unsigned got[4];
+  LOAD_MATRICES(got, rows[31 - threadIdx.x]);
+  for (int i = 0; i < 4; i++) y[threadIdx.x * 4 + i] = got[i];
+}
+
 // y = x through shared memory, copied while the thread goes on; y = 0 where x is not to be read.
 extern "C" __global__ void __launch_bounds__(THREADS) through_copies(const float* x, float* y, int n) {
   __shared__ __align__(16) float part[2][4 * THREADS];

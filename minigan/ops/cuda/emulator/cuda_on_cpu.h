@@ -314,6 +314,17 @@ template <class T> inline T shuffle(unsigned mask, T v, int source, const char* 
   return found;
 }
 
+// Four matrices of 8 rows of 4 words: lane 8 i + r has the address of row r of matrix i, and lane 4 g + t gets word t of
+// row g; all ones where an address is no multiple of 16.
+inline void load_matrices(unsigned* d, const unsigned* row, const char* file, int line) {
+  int phase = offer(~0u, row, file, line);
+  for (unsigned i = 0; i < 4; i++) {
+    unsigned lane = (running->linear & ~31u) + 8 * i + (running->linear & 31) / 4;
+    const unsigned* from = *slot<const unsigned*>(lane, phase);
+    d[i] = reinterpret_cast<uintptr_t>(from) % 16 ? ~0u : from[running->linear % 4];
+  }
+}
+
 inline int lane() { return running->linear & 31; }
 // The lane to read from, among `width` neighbours; its own where it would be outside.
 inline int above(int d, int width) { return lane() % width + d < width ? lane() + d : lane(); }
@@ -419,6 +430,7 @@ inline void wait_copies(size_t latest) {
 #define __ballot_sync(mask, v) emulator::ballot(mask, v, MINIGAN_HERE)
 #define __any_sync(mask, v) (emulator::ballot(mask, v, MINIGAN_HERE) != 0)
 #define __all_sync(mask, v) (emulator::ballot(mask, v, MINIGAN_HERE) == (mask))
+#define LOAD_MATRICES(d, row) emulator::load_matrices(d, row, MINIGAN_HERE)
 #define MMA_BF16(d, a, b) emulator::mma_bf16(d, a, b, MINIGAN_HERE)
 #define MMA_TF32(d, a, b) emulator::mma_tf32(d, a, b, MINIGAN_HERE)
 

@@ -5,6 +5,7 @@
 //   Pack, PACK                   16 bytes of reals, which one instruction loads, and how many they are
 //   MMA_BF16, MMA_TF32           d += a b by one warp, on tensor cores
 //   pack_bf16, to_tf32           their operands, rounded to nearest
+//   LOAD_MATRICES                such operands from shared memory
 //   load_16                      16 bytes, or zeros where there is nothing to read
 //   cp_async_16 ...              copies to shared memory that run while the thread goes on
 #pragma once
@@ -66,6 +67,14 @@ __device__ __forceinline__ float4 load_16(const float* global, bool valid) {
       : "l"(global), "r"((int)valid));
   return v;
 }
+
+// Four matrices of 8 rows of 4 words from shared memory into d[0..3]: lane 8 i + r says where row r of matrix i begins,
+// at a multiple of 16 bytes; lane 4 g + t gets word t of row g of each.
+#define LOAD_MATRICES(d, row)                                                                             \
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"                            \
+               : "=r"((d)[0]), "=r"((d)[1]), "=r"((d)[2]), "=r"((d)[3])                                   \
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))                                \
+               : "memory")
 
 // Begin to copy 16 (or 4) bytes to shared memory; where not `valid`, zeros, and nothing is read.  Both addresses are
 // multiples of 16 (or 4).  What a thread has begun since its last commit is one group; wait<n> returns when all but
