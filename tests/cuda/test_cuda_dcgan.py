@@ -1,4 +1,4 @@
-"""A whole step of a tiny DCGAN through the code that launches the kernels: arrays guarded, all schedules and precisions."""
+"""A whole step of a tiny DCGAN, launched as ever: arrays guarded, all schedules and precisions."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from minigan.ops.cuda import CUDA
 pytestmark = NEEDS_HOST_COMPILER
 
 GATES = {("float64", "fp32"): 1e-13, ("float32", "fp32"): 5e-6, ("float32", "tf32"): 1e-3, ("float32", "bf16"): 1e-2}
-"""Of the gradients, relative to their largest number; where operands are rounded, some that differ in float32's last bit
-become neighbours, 2^-11 or 2^-8 of them apart."""
+"""Of the gradients, relative to their largest number; where operands are rounded, some that differ in the last bit of
+float32 become neighbours, 2^-11 or 2^-8 of them apart."""
 
 
 class Rounding:
