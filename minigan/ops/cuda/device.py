@@ -1,8 +1,10 @@
 """What the real and the emulated device share: kernel launches with checked arguments."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ class Device:
     def __init__(self, *, folders: Sequence[Path | str] = ()) -> None:
         self.folders = (*map(Path, folders), source.KERNELS)
         self._programs: dict[Any, tuple[Source, Any]] = {}
+        self._entries: dict[Any, _Entry] = {}
 
     def launch(
         self, file: str, kernel: str, grid: Size, block: Size, *args: Any, shared: int = 0, **defines: Any
@@ -46,20 +49,25 @@ class Device:
         A pointer parameter takes an array of this device, C-contiguous and of its dtype, or None for a null pointer;
         a number one takes a number that it can hold.  KernelError names what does not fit.
         """
-        found, program = self._program(file, defines)
-        entry = found.kernel(kernel)
-        where = f"{file}.cu, {kernel}"
-        blocks, threads = self._sizes(where, entry, grid, block)
-        real = str(defines.get("REAL", "float"))
-        if len(args) != len(entry.parameters):
-            accepted = ", ".join(map(str, entry.parameters))
-            raise KernelError(f"{where}: {len(args)} arguments given; accepted: {len(entry.parameters)} ({accepted})")
-        values = [
-            self._value(where, parameter, parameter.dtype(real), arg)
-            for parameter, arg in zip(entry.parameters, args, strict=True)
-        ]
+        key = (file, kernel, *defines.items())
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = self._entry(file, kernel, defines)
+        blocks, threads = _sizes(entry, grid, block)
+        parameters = entry.kernel.parameters
+        if len(args) != len(parameters):
+            accepted = f"{len(parameters)} ({', '.join(map(str, parameters))})"
+            raise KernelError(f"{entry.where}: {len(args)} arguments given; accepted: {accepted}")
+        values, kind = [], self.xp.ndarray
+        for parameter, dtype, arg in zip(parameters, entry.dtypes, args, strict=True):
+            if not parameter.pointer:
+                values.append(_number(entry.where, parameter, dtype, arg))
+                continue
+            if arg is not None and not (type(arg) is kind and arg.dtype == dtype and arg.flags.c_contiguous):
+                self._require_array(f"{entry.where}: {parameter.name}", dtype, arg)
+            values.append(arg)
         if math.prod(blocks):
-            self._run(where, program, entry, blocks, threads, values, shared)
+            self._run(entry.where, entry.program, entry.kernel, blocks, threads, values, shared)
 
     def gemm(
         self,
@@ -133,36 +141,15 @@ class Device:
 
     # --- checks ---------------------------------------------------------------------------------
 
-    def _program(self, file: str, defines: Mapping[str, Any]) -> tuple[Source, Any]:
+    def _entry(self, file: str, kernel: str, defines: Mapping[str, Any]) -> "_Entry":
         key = (file, *defines.items())
         if key not in self._programs:
             found = source.read(file, self.folders)
             self._programs[key] = found, self._build(found, defines)
-        return self._programs[key]
-
-    @staticmethod
-    def _sizes(where: str, entry: Kernel, grid: Size, block: Size) -> tuple[Triple, Triple]:
-        blocks, threads = _triple(where, "grid", grid), _triple(where, "block", block)
-        if any(n > most for n, most in zip(blocks, MOST_BLOCKS, strict=True)):
-            raise KernelError(f"{where}: grid {grid} given; accepted: at most {MOST_BLOCKS}")
-        most = entry.threads or MOST_THREADS
-        if not 1 <= math.prod(threads) <= most or threads[2] > 64:
-            raise KernelError(f"{where}: block {block} given; accepted: 1 to {most} threads")
-        return blocks, threads
-
-    def _value(self, where: str, parameter: Parameter, dtype: np.dtype, arg: Any) -> Any:
-        if parameter.pointer:
-            if arg is not None:
-                self._require_array(f"{where}: {parameter.name}", dtype, arg)
-            return arg
-        if dtype.kind == "f":
-            if isinstance(arg, (int, float, np.floating, np.integer)):
-                return dtype.type(arg)
-        elif isinstance(arg, (int, np.integer)):
-            limits = np.iinfo(dtype)
-            if limits.min <= arg <= limits.max:
-                return dtype.type(arg)
-        raise KernelError(f"{where}: {parameter.name} is {arg!r}; accepted: {parameter.kind} ({dtype})")
+        found, program = self._programs[key]
+        real = str(defines.get("REAL", "float"))
+        one = found.kernel(kernel)
+        return _Entry(f"{file}.cu, {kernel}", program, one, tuple(p.dtype(real) for p in one.parameters))
 
     def _require_array(self, what: str, dtype: np.dtype, array: Any) -> None:
         if not isinstance(array, self.xp.ndarray):
@@ -173,7 +160,47 @@ class Device:
             raise KernelError(f"{what} of shape {array.shape} is not C-contiguous; accepted: a contiguous copy of it")
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One kernel, compiled: what it is called in errors, and the dtypes of its parameters."""
+
+    where: str
+    program: Any
+    kernel: Kernel
+    dtypes: tuple[np.dtype, ...]
+
+
+def _number(where: str, parameter: Parameter, dtype: np.dtype, arg: Any) -> Any:
+    """The number as the parameter holds it."""
+    if dtype.kind == "f":
+        if isinstance(arg, (int, float, np.floating, np.integer)):
+            return dtype.type(arg)
+    elif isinstance(arg, (int, np.integer)):
+        low, high = _limits(dtype)
+        if low <= arg <= high:
+            return dtype.type(arg)
+    raise KernelError(f"{where}: {parameter.name} is {arg!r}; accepted: {parameter.kind} ({dtype})")
+
+
+@functools.cache
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _sizes(entry: _Entry, grid: Size, block: Size) -> tuple[Triple, Triple]:
+    blocks, threads = _triple(entry.where, "grid", grid), _triple(entry.where, "block", block)
+    if blocks[0] > MOST_BLOCKS[0] or blocks[1] > MOST_BLOCKS[1] or blocks[2] > MOST_BLOCKS[2]:
+        raise KernelError(f"{entry.where}: grid {grid} given; accepted: at most {MOST_BLOCKS}")
+    most = entry.kernel.threads or MOST_THREADS
+    if not 1 <= math.prod(threads) <= most or threads[2] > 64:
+        raise KernelError(f"{entry.where}: block {block} given; accepted: 1 to {most} threads")
+    return blocks, threads
+
+
 def _triple(where: str, name: str, size: Size) -> Triple:
+    if type(size) is int and size >= 0:
+        return size, 1, 1
     given = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     if not 1 <= len(given) <= 3 or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in given):
         raise KernelError(f"{where}: {name} {size!r} given; accepted: 1 to 3 whole numbers")
