@@ -60,22 +60,34 @@ def momentum(device):
     update(device, "nesterov", 12_345, "float64")
 
 
-def adam_counted(device):
-    """t kept on the device gives what t given by the host does."""
-    settings = STEP["adam"]
-    rest = {name: settings[name] for name in ("beta1", "beta2")}
-    for dtype, gate in (("float32", 1e-6), ("float64", 1e-13)):
-        host = vectors("adam", 333, dtype)
-        exact = [v.astype(float) for v in host]
-        given = on_device(device, host, 0)
-        t, moving = device.array(np.array([6])), device.array(np.full(2, np.nan))
-        for now in range(7, 10):
-            Flat(device).count(t, moving, lr=settings["lr"], **rest)
-            Flat(device).adam_counted(*given, moving, eps=settings["eps"], **rest)
-            reference.adam(*exact, now, **settings)
-        assert device.host(t).tolist() == [9]
-        for found, expected in zip(given, exact, strict=True):
-            assert error_of(device.host(found), expected) < gate
+class Places:
+    """Where an update's numbers lie on the device: others than those that it is launched with."""
+
+    def __init__(self, device, numbers):
+        self.row = device.array(np.array(numbers, float))
+
+    def place(self, theta, numbers):
+        assert len(numbers) <= len(self.row)
+        return self.row
+
+
+def given(device):
+    """Numbers that lie on the device count, not those of the launch."""
+    for dtype, gate in GATES.items():
+        for name, numbers in (
+            ("adam", (STEP["adam"]["lr"] / (1 - 0.5**7), 1 / np.sqrt(1 - 0.99**7))),
+            ("rmsprop", (STEP["rmsprop"]["lr"], 0)),
+            ("momentum", (STEP["momentum"]["lr"], STEP["momentum"]["momentum"])),
+        ):
+            host = vectors(name, 333, dtype)
+            exact, found = [v.astype(float) for v in host], on_device(device, host, 0)
+            flat, counter = Flat(device), (7,) if name == "adam" else ()
+            getattr(reference, name)(*exact, *counter, **STEP[name])
+            flat.updates = Places(device, numbers)
+            stale = {"momentum": 0.1} if name == "momentum" else {}
+            getattr(flat, name)(*found, *(3,)[: len(counter)], **{**STEP[name], "lr": 0.5, **stale})
+            for a, b in zip(found, exact, strict=True):
+                assert error_of(device.host(a), b) < gate, name
 
 
 def finite(device):

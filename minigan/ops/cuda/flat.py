@@ -18,43 +18,39 @@ REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 class Flat:
     """The updates of `minigan.ops.reference`, in place on vectors (P,) of the device.
 
-    clocks    while a graph is captured: what counts t on the device, by the id of the first moment's vector
+    updates   while a graph is captured: what gives each update a place on the device for the numbers that differ from
+              replay to replay (`minigan.ops.cuda.updates`)
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.clocks: dict[int, Any] | None = None
+        self.updates: Any = None
 
     def adam(
         self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
     ) -> None:
-        """`reference.adam`; within a graph at the t that the device counts."""
-        if self.clocks is not None:
-            clock = self.clocks[id(m)]
-            self.count(clock.now, clock.moving, lr=lr, beta1=beta1, beta2=beta2)
-            self.adam_counted(theta, g, m, v, clock.moving, beta1=beta1, beta2=beta2, eps=eps)
-            return
-        numbers = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**t), eps)
-        self._launch("adam", theta, (theta, self._as(theta, g), m, v), *numbers)
-
-    def count(self, t: Array, moving: Array, *, lr: float, beta1: float, beta2: float) -> None:
-        """t <- t + 1, and `moving` <- what depends on t in Adam's update.    t (1,) int64   moving (2,) float64"""
-        self.device.launch("flat", "adam_count", 1, 32, t, moving, lr, beta1, beta2, REAL="float")
-
-    def adam_counted(
-        self, theta: Array, g: Array, m: Array, v: Array, moving: Array, *, beta1: float, beta2: float, eps: float
-    ) -> None:
-        """`reference.adam` at the t of the last `count`, which the device keeps."""
-        rest = (moving, beta1, 1 - beta1, beta2, 1 - beta2, eps)
-        self._launch("adam_counted", theta, (theta, self._as(theta, g), m, v), *rest)
+        """`reference.adam`."""
+        numbers = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+        self._update("adam", theta, g, (m, v), numbers, beta1, 1 - beta1, beta2, 1 - beta2, eps)
 
     def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
         """`reference.rmsprop`."""
-        self._launch("rmsprop", theta, (theta, self._as(theta, g), v), lr, rho, 1 - rho, eps)
+        self._update("rmsprop", theta, g, (v,), (lr,), rho, 1 - rho, eps)
 
     def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
         """`reference.momentum`."""
-        self._launch("momentum", theta, (theta, self._as(theta, g), u), lr, momentum, bool(nesterov))
+        self._update("momentum", theta, g, (u,), (lr, momentum), bool(nesterov))
+
+    def _update(
+        self, kernel: str, theta: Array, g: Array, state: tuple[Array, ...], numbers: tuple[float, ...], *rest: Any
+    ) -> None:
+        """Launch with the numbers, and where they lie within a graph."""
+        moving = None
+        if self.updates is not None:
+            moving = self.updates.place(theta, numbers)
+            if moving is None:
+                return
+        self._launch(kernel, theta, (theta, self._as(theta, g), *state), *numbers, moving, *rest)
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; the host waits for the answer."""

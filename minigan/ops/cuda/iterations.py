@@ -6,7 +6,8 @@ The graph repeats launches; what differs from iteration to iteration is drawn an
                the device are made within the graph
     dropout    keys are drawn from the GAN's stream, in the order of the layers, into an array: a kernel of the graph
                has the number of a key in place of the key
-    Adam       t is counted on the device (`flat.cu`), and set where the optimizer's own has moved otherwise
+    updates    the numbers that depend on t (Adam's corrections, scheduled rates) are computed by the optimizers and
+               go into an array too (`minigan.ops.cuda.updates`)
 
 So a captured run is the same run: the same draws in the same order, and a checkpoint of it resumes either way.  An
 iteration that cannot be captured is said (CaptureWarning) and played step by step.
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops.cuda.graph import Captured, CaptureError, capture
+from minigan.ops.cuda.updates import Updates
 from minigan.ops.protocol import Array
 
 Draw = Callable[[], Any]
@@ -132,10 +134,11 @@ class _Iteration:
 
             return draw
 
-        rng = gan.rng
+        rng, before = gan.rng, [optimizer.t for optimizer in _optimizers(gan)]
         twin = _with_keys(gan, _Keys(lambda shape: _noted(events, shape, _keys(rng, shape))))
         found = order(twin, watched("real"), watched("noise"), **counts)
         self.events = events
+        self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(gan), before, strict=True)]
         return found
 
     def _told(
@@ -173,12 +176,11 @@ class _Iteration:
 
     def _capture(self, order: Order, gan: Any, draws: dict[str, Draw], counts: dict[str, int]) -> None:
         assert self.events is not None  # noqa: S101
-        _require_no_schedule(gan)
         xp = self.device.xp
         self._batches = [xp.empty(e.shape, dtype=e.dtype) for e in self.events if e.dtype is not None]
         numbers = [int(np.prod(event.shape)) for event in self.events if event.source == KEYS]
         self._key_array = xp.zeros(max(1, sum(numbers)), dtype=np.uint64)
-        self._clocks = {name: _Clock(self.device, optimizer) for name, optimizer in _optimizers(gan)}
+        self._updates = Updates(self.device, self.ops.flat, _optimizers(gan), self._steps)
         ready = {
             source: iter([x for e, x in zip(self._hosts(), self._batches, strict=True) if e.source == source])
             for source in ("real", "noise")
@@ -196,16 +198,15 @@ class _Iteration:
             count = int(np.prod(shape))
             return np.array([next(numbered) for _ in range(count)], np.uint64).reshape(shape)
 
-        before = {name: optimizer.t for name, optimizer in _optimizers(gan)}
+        before = [optimizer.t for optimizer in _optimizers(gan)]
         twin = _with_keys(gan, _Keys(keys))
-        self.ops.rows.keys, self.ops.flat.clocks = self._key_array, {c.of: c for c in self._clocks.values()}
+        self.ops.rows.keys, self.ops.flat.updates = self._key_array, self._updates
         try:
             captured = capture(self.device, lambda: order(twin, given("real"), given("noise"), **counts))
         finally:
-            self.ops.rows.keys = self.ops.flat.clocks = None
-            self._steps = {name: optimizer.t - before[name] for name, optimizer in _optimizers(gan)}
-            for name, optimizer in _optimizers(gan):
-                optimizer.t = before[name]
+            self.ops.rows.keys = self.ops.flat.updates = None
+            for optimizer, t in zip(_optimizers(gan), before, strict=True):
+                optimizer.t = t
         self.captured = captured
 
     def _hosts(self) -> list[Event]:
@@ -221,31 +222,13 @@ class _Iteration:
         keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS and x.size]
         if keys:
             self._key_array.set(np.concatenate(keys))
-        for name, optimizer in _optimizers(gan):
-            self._clocks[name].require(optimizer.t)
+        self._updates.give()
         found = self.captured.replay()
-        for name, optimizer in _optimizers(gan):
-            optimizer.t += self._steps[name]
-            self._clocks[name].t = optimizer.t
+        for optimizer, steps in zip(_optimizers(gan), self._steps, strict=True):
+            optimizer.t += steps
         gan.G.touch()
         gan.D.touch()
         return found
-
-
-class _Clock:
-    """An optimizer's t on the device: `t` is what the host knows of it."""
-
-    def __init__(self, device: Any, optimizer: Any) -> None:
-        self.of = id(optimizer.state.get("m"))
-        self.t = optimizer.t
-        self.now = device.array(np.array([self.t], np.int64))
-        self.moving = device.xp.zeros(2, dtype=np.float64)
-
-    def require(self, t: int) -> None:
-        """Set it where the optimizer has made steps outside the graph, or has gone back to a checkpoint."""
-        if self.t != t:
-            self.now.set(np.array([t], np.int64))
-            self.t = t
 
 
 class _Keys:
@@ -294,21 +277,14 @@ def _event(source: str, x: Any) -> Event:
     return Event(source, x.shape, x.dtype if isinstance(x, np.ndarray) else None)
 
 
-def _optimizers(gan: Any) -> list[tuple[str, Any]]:
-    return [("optimizer_G", gan.optimizer_G), ("optimizer_D", gan.optimizer_D)]
-
-
-def _require_no_schedule(gan: Any) -> None:
-    for name, optimizer in _optimizers(gan):
-        for what, value in vars(optimizer).items():
-            if callable(value) and value is not optimizer.net:
-                raise CaptureError(f"{what} of {name} is a schedule, a function of the host")
+def _optimizers(gan: Any) -> list[Any]:
+    return [gan.optimizer_G, gan.optimizer_D]
 
 
 def _same(gan: Any) -> tuple[Any, ...]:
     """What a graph was made of beside the numbers in its arrays."""
     found: list[Any] = [gan.through, gan.fakes, gan.judge, gan.objective, gan.rng]
-    for net, (_, optimizer) in zip((gan.G, gan.D), _optimizers(gan), strict=True):
+    for net, optimizer in zip((gan.G, gan.D), _optimizers(gan), strict=True):
         found += [net.theta, *net.state.values()]
         found += [value for name, value in vars(optimizer).items() if name not in ("t", "state", "net")]
         found += optimizer.state.values()

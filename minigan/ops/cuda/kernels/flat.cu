@@ -32,33 +32,20 @@ __device__ __forceinline__ void update(const Adam& adam, real* theta, const real
   for (long long i = packs * PACK + first; i < n; i += step) adam(theta[i], g[i], m[i], v[i]);
 }
 
+// Where `moving` is not null, the first numbers (rate and root; lr; lr and momentum) are read there: a graph is given
+// others before each replay.
 extern "C" __global__ void __launch_bounds__(THREADS)
 adam(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ m, real* __restrict__ v, long long n,
-     real rate, real beta1, real rest1, real beta2, real rest2, real root, real eps) {
+     real rate, real root, const double* __restrict__ moving, real beta1, real rest1, real beta2, real rest2, real eps) {
+  if (moving) rate = (real)moving[0], root = (real)moving[1];
   update(Adam{rate, beta1, rest1, beta2, rest2, root, eps}, theta, g, m, v, n);
-}
-
-// The same, where t is counted on the device: a launch that a graph replays has the same arguments each time.
-// adam_count runs first, with one thread: t <- t + 1, moving = rate, root.
-extern "C" __global__ void __launch_bounds__(32)
-adam_count(long long* t, double* moving, double lr, double beta1, double beta2) {
-  if (threadIdx.x > 0) return;
-  long long now = t[0] + 1;
-  t[0] = now;
-  moving[0] = lr / (1 - pow(beta1, (double)now));
-  moving[1] = 1 / sqrt(1 - pow(beta2, (double)now));
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-adam_counted(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ m, real* __restrict__ v,
-             long long n, const double* __restrict__ moving, real beta1, real rest1, real beta2, real rest2, real eps) {
-  update(Adam{(real)moving[0], beta1, rest1, beta2, rest2, (real)moving[1], eps}, theta, g, m, v, n);
 }
 
 // v <- rho v + rest g^2    theta <- theta - lr g / (sqrt(v) + eps)
 extern "C" __global__ void __launch_bounds__(THREADS)
-rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ v, long long n, real lr, real rho,
-        real rest, real eps) {
+rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ v, long long n, real lr,
+        const double* __restrict__ moving, real rho, real rest, real eps) {
+  if (moving) lr = (real)moving[0];
   for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
     v[i] = rho * v[i] + rest * (g[i] * g[i]);
     theta[i] -= lr * (g[i] / (sqrt(v[i]) + eps));
@@ -68,7 +55,8 @@ rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__
 // u <- momentum u - lr g    theta <- theta + u, or with nesterov theta + (momentum u - lr g)
 extern "C" __global__ void __launch_bounds__(THREADS)
 momentum(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ u, long long n, real lr,
-         real momentum, int nesterov) {
+         real momentum, const double* __restrict__ moving, int nesterov) {
+  if (moving) lr = (real)moving[0], momentum = (real)moving[1];
   for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
     real step = lr * g[i];
     u[i] = momentum * u[i] - step;
