@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import write
 from minigan.ops import reference
 from minigan.ops.cuda.device import Device
 from minigan.ops.geometry import Geometry, small_size
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "kernels"
 PAGE = ROOT / "docs" / "convolution-kernels.md"
 RESULTS = Path(__file__).parent / "results" / "convolution_kernels.json"
+GATE = 1e-5
+"""Of the error of each kernel, relative to the largest output, before it is timed."""
 
 # An H200, from its data sheet and the CUDA programming guide.
 PROCESSORS = 132
@@ -191,7 +194,7 @@ def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
     times = {}
     for version in VERSIONS:
         wrong = error(device, version, Layer(3, 9, 11, 8, 36, 4, 2, 1))
-        if not wrong < 1e-5:
+        if not wrong < GATE:
             raise ArithmeticError(f"{version.file} is wrong by {wrong}")
 
         def call(version: Version = version) -> None:
@@ -239,6 +242,11 @@ def results() -> dict[str, Any] | None:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else None
 
 
+def keep(measured: dict[str, Any]) -> Path:
+    """Write the results, with the machine."""
+    return write("convolution_kernels", {"check": {"gate": GATE}, **measured}, RESULTS.parent)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write the results and the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.convolution_kernels", description=__doc__)
@@ -246,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not parser.parse_args(argv).page:
         from minigan.ops.cuda.gpu import GPU
 
-        RESULTS.write_text(json.dumps(measure(GPU(folders=(FOLDER,))), indent=1) + "\n", encoding="utf-8")
+        keep(measure(GPU(folders=(FOLDER,))))
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")
     return 0
 

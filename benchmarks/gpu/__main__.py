@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     path = measure.write("gpu", result, out)
     print(path)
     print(table.SECTIONS["gpu"](json.loads(path.read_text())))
+    if out == measure.RESULTS:
+        lessons.publish(result.get("lessons", {}))
     print(table.write() if out == measure.RESULTS else table.write(out, out / "benchmarks.md", out))
     return 0 if result.get("tests", {}).get("status", "passed") == "passed" else 1
 
