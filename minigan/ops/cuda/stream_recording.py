@@ -38,5 +38,5 @@ class StreamRecording:
             self._graph.upload(self._stream)
 
     def launch(self) -> None:
-        """Launch the graph on the stream."""
-        self._graph.launch(self._stream)
+        """Launch the graph on the current stream: after all that was done there."""
+        self._graph.launch()
