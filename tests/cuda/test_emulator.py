@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device, error_of
+from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, ON_EACH_SCHEDULE, device, error_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +21,15 @@ def test_block_sums(schedule, n, blocks, warps):
     d.launch("probes", "block_sums", blocks, 32 * warps, d.array(x), sums, n, REAL="double")
     i = np.arange(n) % (32 * warps * blocks) // (32 * warps)
     assert error_of(d.host(sums), np.bincount(i, x, blocks)) < 1e-13
+
+
+@OF_THE_EMULATOR
+@ON_EACH_SCHEDULE
+def test_other_processors_switch_stacks_by_the_c_library(schedule):
+    d, x = device(schedule), np.random.default_rng(0).standard_normal(700)
+    sums = d.xp.full(2, np.nan)
+    d.launch("probes", "block_sums", 2, 96, d.array(x), sums, 700, REAL="double", MINIGAN_UCONTEXT=1)
+    assert error_of(d.host(sums), np.bincount(np.arange(700) % 192 // 96, x)) < 1e-13
 
 
 @ON_EACH_SCHEDULE
@@ -162,12 +171,14 @@ def test_a_launch_names_what_does_not_fit():
         assert message in str(error.value)
 
 
+@OF_THE_EMULATOR
 def test_a_file_that_does_not_compile_is_an_error_with_its_line(tmp_path):
     (tmp_path / "wrong.cu").write_text('#include "minigan.cuh"\nextern "C" __global__ void f(int n) {\n  oops;\n}\n')
     with pytest.raises(KernelError, match=r"wrong.cu:3.*oops"):
         EmulatedDevice(folders=[tmp_path]).launch("wrong", "f", 1, 1, 0)
 
 
+@OF_THE_EMULATOR
 def test_schedules_are_named():
     with pytest.raises(ValueError, match="unknown schedule 'backward'; accepted: forward, reverse, random"):
         EmulatedDevice(schedule="backward")
