@@ -6,8 +6,8 @@ from mutation import Mutant
 FIRST = "b.store(buffers[0][1]);\n"
 STORED = "b.store(buffers[(s + 1) % 2][1]);\n"
 BARRIER = "    __syncthreads();"
-LEFT = "a[A::place(8 * i + 8, k)], a[A::place(8 * i, k + 4)]"
-SWAPPED = "a[A::place(8 * i, k + 4)], a[A::place(8 * i + 8, k)]"
+LEFT, SWAPPED = "outer + lane % 16, lane / 16 * 4", "outer + lane % 8 + lane / 16 * 8, lane / 8 % 2 * 4"
+LANE, TURNED = "outer + threadIdx.x % 32 / 4, threadIdx.x % 4", "outer + threadIdx.x % 4, threadIdx.x % 32 / 4"
 ROW, AFTER = "value[r] = load_pack(from, row < last", "value[r] = load_pack(from, row <= last"
 LAST = "last = min(first + each, images * h * w)"
 LATER = "last = min(first + each + 1, images * h * w)"
@@ -32,7 +32,7 @@ MUTANTS = [
             ("no barrier between stages", STORED + BARRIER, STORED, check.fp32),
             ("one buffer for two", "a.store(buffers[(s + 1) % 2][0])", "a.store(buffers[s % 2][0])", check.tf32),
             ("quarters of a fragment exchanged", LEFT, SWAPPED, check.tf32),
-            ("a column of a fragment for a row", "- 2 * t + g, t);", "- 2 * t + t, g);", check.bf16),
+            ("a column of a fragment for a row", LANE, TURNED, check.bf16),
             ("bf16 pairs the wrong way round", "pack_bf16(v[0], w[0])", "pack_bf16(w[0], v[0])", check.bf16),
             ("bf16 where tf32 is asked for", "return to_tf32(x);", "return pack_bf16(0.f, x);", check.tf32),
         ]

@@ -58,6 +58,19 @@ struct Along {
   __device__ __forceinline__ static int depth() { return threadIdx.x % COLUMNS * 4; }
   __device__ __forceinline__ static int outer(int r) { return threadIdx.x / COLUMNS + r * PASS; }
   __device__ __forceinline__ static constexpr int place(int outer, int word) { return outer * STRIDE + word; }
+
+  // Four matrices of 8 rows and 4 words are 16 rows and 8 words of A, or 16 columns and 8 words of B, and come as mma's
+  // fragments have them; the second is 8 rows below the first in A, and 4 words beside it in B.
+  __device__ __forceinline__ static int start_of_A(int outer) {
+    const int lane = threadIdx.x % 32;
+    return place(outer + lane % 16, lane / 16 * 4);
+  }
+  __device__ __forceinline__ static int start_of_B(int outer) {
+    const int lane = threadIdx.x % 32;
+    return place(outer + lane % 8 + lane / 16 * 8, lane / 8 % 2 * 4);
+  }
+  __device__ __forceinline__ static void four_of_A(unsigned* to, const unsigned* from) { LOAD_MATRICES(to, from); }
+  __device__ __forceinline__ static void four_of_B(unsigned* to, const unsigned* from) { LOAD_MATRICES(to, from); }
   __device__ __forceinline__ void store(unsigned* buffer) const {
 #pragma unroll
     for (int r = 0; r < PACKS; r++) {
@@ -86,6 +99,18 @@ struct Across {
     return PRECISION == 2 ? 2 * (row + r / 2 * PASS) + r % 2 : row + r * PASS;
   }
   __device__ __forceinline__ static constexpr int place(int outer, int word) { return word * WIDTH + outer; }
+
+  // The same fragments, a word at a time: lane 4 g + t has rows (or columns) g and g + 8, words t and t + 4.
+  __device__ __forceinline__ static int start_of_A(int outer) {
+    return place(outer + threadIdx.x % 32 / 4, threadIdx.x % 4);
+  }
+  __device__ __forceinline__ static int start_of_B(int outer) { return start_of_A(outer); }
+  __device__ __forceinline__ static void four_of_A(unsigned* to, const unsigned* from) {
+    to[0] = from[0], to[1] = from[place(8, 0)], to[2] = from[place(0, 4)], to[3] = from[place(8, 4)];
+  }
+  __device__ __forceinline__ static void four_of_B(unsigned* to, const unsigned* from) {
+    to[0] = from[0], to[1] = from[place(0, 4)], to[2] = from[place(8, 0)], to[3] = from[place(8, 4)];
+  }
   __device__ __forceinline__ void store(unsigned* buffer) const {
 #if PRECISION == 2
 #pragma unroll
@@ -157,23 +182,22 @@ __device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, S
   }
 #else
   // All further addresses are these two and a constant.
-  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-  a += A::place(row_of(0), t), b += B::place(column_of(0) - 2 * t + g, t);
+  a += A::start_of_A(threadIdx.x / 32 % 2 * (TILE / 2)), b += B::start_of_B(threadIdx.x / 64 * (8 * PAIRS));
 #pragma unroll
   for (int k = 0; k < WORDS; k += 8) {
-    unsigned right[PAIRS][2];
+    unsigned right[PAIRS / 2][4];
 #pragma unroll
-    for (int j = 0; j < PAIRS; j++) right[j][0] = b[B::place(8 * j, k)], right[j][1] = b[B::place(8 * j, k + 4)];
+    for (int j = 0; j < PAIRS; j += 2) B::four_of_B(right[j / 2], b + B::place(8 * j, k));
 #pragma unroll
     for (int i = 0; i < ROWS; i += 2) {
-      const unsigned left[4] = {a[A::place(8 * i, k)], a[A::place(8 * i + 8, k)], a[A::place(8 * i, k + 4)],
-                                a[A::place(8 * i + 8, k + 4)]};
+      unsigned left[4];
+      A::four_of_A(left, a + A::place(8 * i, k));
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
 #if PRECISION == 1
-        MMA_TF32(sums.of[i / 2][j], left, right[j]);
+        MMA_TF32(sums.of[i / 2][j], left, right[j / 2] + j % 2 * 2);
 #else
-        MMA_BF16(sums.of[i / 2][j], left, right[j]);
+        MMA_BF16(sums.of[i / 2][j], left, right[j / 2] + j % 2 * 2);
 #endif
       }
     }
