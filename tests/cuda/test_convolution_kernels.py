@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, ON_GPU
+from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR, ON_EACH_SCHEDULE, ON_GPU, SCHEDULES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +48,19 @@ def test_more_than_a_tile(version, schedule):
     assert kernels.error(device(schedule), version, kernels.Layer(3, 9, 19, 8, 132, 4, 2, 1)) < 1e-6
 
 
+@NEEDS_HOST_COMPILER
+@OF_THE_EMULATOR
+@pytest.mark.parametrize("missing", [0, 1])
+def test_without_a_barrier_one_schedule_is_wrong(missing, tmp_path):
+    version, barrier = kernels.VERSIONS[1], "__syncthreads();"
+    parts = (kernels.FOLDER / f"{version.file}.cu").read_text().split(barrier)
+    assert len(parts) == 3
+    joined = ("", barrier) if missing == 0 else (barrier, "")
+    (tmp_path / f"{version.file}.cu").write_text(parts[0] + joined[0] + parts[1] + joined[1] + parts[2])
+    devices = [EmulatedDevice(schedule=schedule, folders=(tmp_path, kernels.FOLDER)) for schedule in SCHEDULES]
+    assert any(not kernels.error(device, version, kernels.Layer(2, 9, 9, 8, 8, 4, 2, 1)) < 1e-6 for device in devices)
+
+
 @NEEDS_NVRTC
 @EACH_VERSION
 def test_no_spill(version):
@@ -87,7 +100,8 @@ def test_the_banks_in_the_pages_words():
     """Each of a warp's 32 words lies in a bank of its own."""
     g, t = np.divmod(np.arange(32), 4)
     e, row = np.arange(32) % 8, np.arange(32) // 8
-    for words in (20 * g + t, 136 * t + g, 132 * e + row):
+    library = [rows * g + t for rows in (20, 12)] + [width * t + g for width in (136, 72)]  # tiles.cuh
+    for words in (20 * g + t, 136 * t + g, 132 * e + row, *library):
         assert len(set(words % 32)) == 32
     assert len(set((128 * e + row) % 32)) == 4
 
