@@ -1,0 +1,80 @@
+"""Stream capture without a GPU: what is asked of CuPy, in which order, and what is left when something fails."""
+
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from minigan.ops.cuda.graph import CaptureError, capture
+from minigan.ops.cuda.stream_recording import StreamRecording
+
+
+class Stream:
+    """CuPy's stream, so far as captures use it; `fails`: an operation has ended the capture."""
+
+    def __init__(self, log, *, fails=False):
+        self.log, self.fails = log, fails
+
+    def __enter__(self):
+        self.log.append("stream in")
+
+    def __exit__(self, *_):
+        self.log.append("stream out")
+
+    def begin_capture(self):
+        self.log.append("begin")
+
+    def end_capture(self):
+        self.log.append("end")
+        if self.fails:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+        return SimpleNamespace(
+            upload=lambda stream: self.log.append("upload"), launch=lambda: self.log.append("launch")
+        )
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """What happens, in its order; a stand-in for CuPy."""
+    log = []
+
+    @contextmanager
+    def using_allocator(malloc):
+        log.append("own pool")
+        try:
+            yield
+        finally:
+            log.append("pool before")
+
+    cuda = SimpleNamespace(MemoryPool=lambda: SimpleNamespace(malloc=None), using_allocator=using_allocator)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda))
+    return log
+
+
+def device(log, **how):
+    return SimpleNamespace(recording=lambda: StreamRecording(Stream(log, **how)))
+
+
+BEFORE, AFTER = ["stream in", "own pool", "begin"], ["end", "pool before", "stream out"]
+
+
+def test_a_capture_and_its_replays(log):
+    captured = capture(device(log), lambda: log.append("step") or "outputs")
+    assert log == [*BEFORE, "step", *AFTER, "upload"]
+    assert (captured.replay(), captured.replay()) == ("outputs", "outputs")
+    assert log[-2:] == ["launch", "launch"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_that_raises(log, fails):
+    """The step's own error is the reason, whether or not the capture had ended before."""
+    with pytest.raises(CaptureError, match="ZeroDivisionError"):
+        capture(device(log, fails=fails), lambda: 1 // 0)
+    assert log == [*BEFORE, *AFTER]
+
+
+def test_a_capture_that_an_operation_has_ended(log):
+    with pytest.raises(CaptureError, match="RuntimeError: cudaErrorStreamCaptureInvalidated"):
+        capture(device(log, fails=True), lambda: None)
+    assert log == [*BEFORE, *AFTER]
