@@ -14,7 +14,7 @@
 #include <vector>
 
 #if !defined(__x86_64__) && !defined(MINIGAN_UCONTEXT)
-#define MINIGAN_UCONTEXT  // the C library's way to switch stacks, on every processor, and twenty times slower
+#define MINIGAN_UCONTEXT  // the C library's way to switch stacks, on every processor, and ten times slower
 #endif
 #ifdef MINIGAN_UCONTEXT
 #include <ucontext.h>
