@@ -1,6 +1,7 @@
 """Which way a correlation goes on the CUDA device: over patches and the library's products, or by tiles.
 
-What is estimated is seconds on an H200; the constants are stated rates and shares of them, not measurements.
+What is estimated is seconds on an H200; the constants are stated rates and shares of them, not measurements
+(``python -m benchmarks.gpu.ways`` measures all ways beside the plan's).
 
     patches   products at the library's share of the peak, and the patches written and read once (8 bytes each)
     tiles     whole tiles at the kernel's share: rounded up to tiles, and to as many as the processors take at a time
@@ -63,7 +64,7 @@ def choose(
         return Plan(0)
     best, cheapest = Plan(0), _patches(kind, taps * C, images * small, O, precision)
     for tile in (128, 64):
-        plan = Plan(tile, _parts(tile, taps * C, O, images * small, processors) if kind == "weights" else 1)
+        plan = Plan(tile, parts_of(tile, taps * C, O, images * small, processors) if kind == "weights" else 1)
         cost = _tiles(kind, plan, geometry, images, C, O, precision, processors)
         if cost < cheapest:
             best, cheapest = plan, cost
@@ -101,7 +102,7 @@ def _tiles(
     return -(-blocks // processors) * tile * tile * 2 * depth / rate
 
 
-def _parts(tile: int, depth: int, O: int, pixels: int, processors: int) -> int:
+def parts_of(tile: int, depth: int, O: int, pixels: int, processors: int) -> int:
     """As many as two blocks on each processor allow, but none too short, and not too many sums to add."""
     blocks = _up(depth, tile) * _up(O, tile) // tile**2
     return max(1, min(2 * processors // blocks, pixels // LEAST, PARTIAL // (4 * depth * O)))

@@ -1,0 +1,57 @@
+"""The ways of a correlation, compared on the emulated device with a clock that is not one."""
+
+import pytest
+from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
+
+from benchmarks.gpu import bench as tools
+from benchmarks.gpu import ways
+from minigan.ops import BackendUnavailable
+
+pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
+
+
+class FakeClock:
+    """Runs each job once; the k-th job takes k ms."""
+
+    def __init__(self):
+        self.jobs = 0
+
+    def device(self, job, *, repeats):
+        job()
+        self.jobs += 1
+        return [1e-3 * self.jobs] * repeats
+
+
+def made(*, quick, seconds):
+    return tools.Bench("emulated", FakeClock(), quick, seconds)
+
+
+def test_every_way_of_every_layer_is_checked_and_timed(capsys):
+    assert ways.main(["--quick"], made) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 2 + 3 * 2 * 3  # precisions, layers, kinds
+    assert lines[2].startswith("| fp32 | 2, 64, 3, 4 | correlate | 1 | 2 | 3 | ")
+
+
+def test_what_is_slower_than_the_best_is_said():
+    bench = made(quick=True, seconds=10)
+    rows = ways.run(bench)
+    for row in rows:
+        medians = {tile: row["times"][tile]["median"] for tile in (0, 64, 128)}
+        assert row["best"] == 0 == min(medians, key=medians.get)
+        assert row["slower"] == pytest.approx(medians[row["plan"]] / medians[0], rel=1e-3)
+    assert bench.clock.jobs == 3 * len(rows)
+
+
+def test_a_wrong_way_is_not_timed(monkeypatch):
+    monkeypatch.setitem(ways.GATES, "bf16", 1e-9)
+    with pytest.raises(ArithmeticError, match="correlate in bf16 is wrong by"):
+        ways.run(made(quick=True, seconds=10))
+
+
+def test_without_a_gpu_nothing_is_measured(capsys):
+    def none(**_):
+        raise BackendUnavailable("no driver")
+
+    assert ways.main([], none) == 2
+    assert "nothing was measured: no driver" in "".join(capsys.readouterr())
