@@ -230,8 +230,11 @@ Played = tuple[Outcome, Outcome]
 Order = TypeVar("Order", bound=Callable[..., Played])
 
 
-def _whole(order: Order) -> Order:
-    """Return an order of play which a backend that keeps whole iterations (CUDA's graphs) is handed instead."""
+def whole(order: Order) -> Order:
+    """Return an order of play, ``order(gan, real, noise, **counts)``, that a backend may keep whole (CUDA's graphs).
+
+    All that is drawn in an iteration comes from `real`, `noise` and the GAN's stream.
+    """
 
     @functools.wraps(order)
     def play(gan: GAN, real: Draw, noise: Draw, **counts: int) -> Played:
@@ -243,7 +246,7 @@ def _whole(order: Order) -> Order:
     return cast(Order, play)
 
 
-@_whole
+@whole
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
     """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
     _require_updates(k=k)
@@ -252,7 +255,7 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
     return seen_D, gan.update_G(noise())
 
 
-@_whole
+@whole
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> Played:
     """Draw one batch; D is updated several times on it, then G several times on the same noise."""
     _require_updates(d_updates=d_updates, g_updates=g_updates)
@@ -266,7 +269,7 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     return seen_D, seen_G
 
 
-@_whole
+@whole
 def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
     """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
 
@@ -279,7 +282,7 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
     return Outcome((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
-@_whole
+@whole
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
     """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
 

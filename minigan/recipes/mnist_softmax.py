@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data import RandomBatches
-from minigan.gan import GAN, Played, batch_judge, inference_fakes, joint, pretrain
+from minigan.gan import GAN, Draw, Played, batch_judge, inference_fakes, joint, pretrain, whole
 from minigan.initializers import GlorotNormal
 from minigan.layers import (
     BatchNorm,
@@ -110,6 +110,13 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
     return rng.uniform(-1, 1, (n, config.latent))
 
 
+@whole
+def halves(gan: GAN, real: Draw, noise: Draw, *, fakes: int) -> Played:
+    """D on a half of real images and the `fakes` of the first z, then G on all other z."""
+    x_real, z = real(), noise()
+    return gan.update_D(x_real, gan.fake(z[:fakes])), gan.update_G(z[fakes:])
+
+
 def assemble(
     config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
@@ -147,8 +154,7 @@ def assemble(
         return {"pretraining": {"images": 2 * n, **ends}}
 
     def iteration() -> Played:
-        seen_D = gan.update_D(unit(batches(), dtype), gan.fake(noise(half)))
-        return seen_D, gan.update_G(noise(config.batch_size))
+        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), fakes=half)
 
     def drawn(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)

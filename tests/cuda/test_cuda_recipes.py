@@ -63,9 +63,9 @@ def test_recipes(name, dtype, graphs):
         assert their_metrics[key] == pytest.approx(value, rel=GATES[dtype], abs=GATES[dtype])
 
 
-@pytest.mark.parametrize("name", sorted(set(SMALL) - {"mnist-softmax", "mnist-dcgan"}))
+@pytest.mark.parametrize("name", sorted(set(SMALL) - {"mnist-dcgan"}))
 def test_graphs_are_captured(name):
-    """mnist-softmax plays in an order of its own, step by step; mnist-dcgan takes long."""
+    """mnist-dcgan takes long; its order, its layers and its keys are those of others."""
     game = on_device(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
