@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks import measure, table
 from benchmarks.gpu import bench as tools
-from benchmarks.gpu import ceilings, crossing, gaussian, kernels, lessons, steps, suite
+from benchmarks.gpu import ceilings, crossing, gaussian, kernels, lessons, steps, suite, ways
 from minigan.ops import BackendUnavailable
 
-STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "checkers")
+STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
 MINUTES = 9.5
 
 
@@ -69,6 +69,7 @@ def run(bench: tools.Bench, stages: Sequence[str]) -> dict[str, Any]:
         "gaussian": lambda: gaussian.run(bench),
         "crossing": lambda: crossing.run(bench),
         "lessons": lambda: lessons.run(bench),
+        "ways": lambda: _ways(bench),
         "checkers": lambda: suite.checkers(bench),
     }
     for stage in stages:
@@ -82,6 +83,11 @@ def run(bench: tools.Bench, stages: Sequence[str]) -> dict[str, Any]:
         "tests": {key: result.get("tests", {}).get(key) for key in ("passed", "status")},
     }
     return result
+
+
+def _ways(bench: tools.Bench) -> Any:
+    """The rows of `benchmarks.gpu.ways`, where there is time."""
+    return tools.left_out(bench, "ways", 0 if bench.quick else 60) or ways.run(bench)
 
 
 def describe(bench: tools.Bench) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.gpu import ways
 from benchmarks.table import picture, span, where
 
 Result = dict[str, Any]
@@ -178,6 +179,14 @@ def _lessons(found: Result) -> list[str]:
     return ["### One kernel from naive to fast", "", "| version | ms |", "|---|---|", *rows]
 
 
+def _ways(found: Any) -> list[str]:
+    if isinstance(found, str):
+        return [f"Ways of the convolutions: {found}."]
+    rows = [{**row, "times": {int(tile): times for tile, times in row["times"].items()}} for row in found]
+    title = "### Convolutions: over patches, by tiles, and what the plan takes; ms"
+    return [title, "", *ways.table(rows).splitlines()]
+
+
 PARTS = {
     "tests": _tests,
     "ceilings": _ceilings,
@@ -186,6 +195,7 @@ PARTS = {
     "gaussian": _gaussian,
     "crossing": _crossing,
     "lessons": _lessons,
+    "ways": _ways,
     "checkers": _checkers,
 }
 

@@ -18,7 +18,7 @@ from minigan.ops.cuda.gpu import why_not
 
 pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
 
-TIMED = ("ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "checkers")
+TIMED = ("ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
 
 
 class FakeClock:
@@ -75,6 +75,7 @@ def test_all_stages_and_the_page(made, tmp_path, capsys):
     assert "the numbers mean nothing" in page
     assert "Absent: torch: left out here." in page
     assert "| gaussian" not in page  # its section has a heading of its own
+    assert "| precision | N, H, C, O | | patches" in page
     assert (tmp_path / "gpu.png").exists()
     assert not (measure.RESULTS / "gpu.json").exists() or "emulated" not in (measure.RESULTS / "gpu.json").read_text()
 
