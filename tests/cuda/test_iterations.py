@@ -152,12 +152,12 @@ def all_updates_read_one_row(monkeypatch):
 
 
 def keys_go_by_value(monkeypatch):
-    class Keys(iterations._Keys):
+    class Keys(iterations.Keys):
         def integers(self, *args, **kwargs):
             get_ops("cuda", device=NAME, graphs=True).rows.keys = None
             return super().integers(*args, **kwargs)
 
-    monkeypatch.setattr(iterations, "_Keys", Keys)
+    monkeypatch.setattr(iterations, "Keys", Keys)
 
 
 def batches_are_not_given(monkeypatch):
@@ -307,6 +307,27 @@ def test_an_optimizer_of_ones_own_is_said():
         players[0].play()
     players[1].play()
     assert differ(*players, 2) is None
+
+
+class Jitter(mg.layers.Layer):
+    """A layer of one's own, with noise from the stream."""
+
+    def forward(self, p, x, ctx):
+        noise = ctx.rng.standard_normal(x.shape) + ctx.rng.integers(5) if ctx.train else np.zeros(x.shape)
+        return x + ctx.ops.device.array(noise), lambda dy, g=None, *, need_dx=True: dy
+
+
+def test_other_draws_of_the_stream_are_said():
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        ops = player.gan.D.ops
+        G = mg.Network([mg.Dense(3, 2), Jitter()], rng=np.random.default_rng(0), dtype="float64", ops=ops)
+        player.gan.G, player.gan.optimizer_G = G, mg.Adam(G, lr=0.01)
+    players[1].play()
+    with pytest.warns(CaptureWarning, match="step by step.* is drawn from the GAN's stream"):
+        players[0].play()
+    assert differ(*players, 3) is None
+    assert players[0].graph is None
 
 
 def test_an_error_of_the_game_is_the_game_s():

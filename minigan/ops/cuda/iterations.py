@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops.cuda.graph import Captured, CaptureError, capture
+from minigan.ops.cuda.keys import Keys, draw_keys
 from minigan.ops.cuda.updates import Updates
 from minigan.ops.protocol import Array
 
@@ -105,11 +106,14 @@ class _Iteration:
             try:
                 self._capture(order, gan, draws, counts)
             except CaptureError as error:
-                self.refused = True
-                message = f"the iteration is played step by step, since it could not be captured: {error}"
-                warnings.warn(message, CaptureWarning, stacklevel=4)
+                self._refuse(str(error), stacklevel=5)
                 return self._told(order, gan, drawn, draws, counts)
         return self._replayed(gan, drawn)
+
+    def _refuse(self, why: str, *, stacklevel: int) -> None:
+        self.refused = True
+        message = f"the iteration is played step by step, since it could not be captured: {why}"
+        warnings.warn(message, CaptureWarning, stacklevel=stacklevel)
 
     def _give_up(self, why: str) -> None:
         """Forget the graph; the next iteration is watched."""
@@ -135,8 +139,10 @@ class _Iteration:
             return draw
 
         rng, before = gan.rng, [optimizer.t for optimizer in _optimizers(gan)]
-        twin = _with_keys(gan, _Keys(lambda shape: _noted(events, shape, _keys(rng, shape))))
-        found = order(twin, watched("real"), watched("noise"), **counts)
+        keys = Keys(lambda shape: _noted(events, shape, draw_keys(rng, shape)), rng)
+        found = order(_with_keys(gan, keys), watched("real"), watched("noise"), **counts)
+        if keys.other:
+            self._refuse(keys.other, stacklevel=6)
         self.events = events
         self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(gan), before, strict=True)]
         return found
@@ -155,7 +161,7 @@ class _Iteration:
             return draw
 
         rng = gan.rng
-        gan = _with_keys(gan, _Keys(lambda shape: _next(left[KEYS], lambda: _keys(rng, shape))))
+        gan = _with_keys(gan, Keys(lambda shape: _next(left[KEYS], lambda: draw_keys(rng, shape)), rng))
         return order(gan, told("real"), told("noise"), **counts)
 
     # --- as a graph -------------------------------------------------------------------------------
@@ -166,7 +172,7 @@ class _Iteration:
         found: list[tuple[Event, Any]] = []
         for event in self.events:
             if event.source == KEYS:
-                found.append((event, _keys(gan.rng, event.shape)))
+                found.append((event, draw_keys(gan.rng, event.shape)))
             elif event.dtype is None:
                 found.append((event, None))
             else:
@@ -199,7 +205,7 @@ class _Iteration:
             return np.array([next(numbered) for _ in range(count)], np.uint64).reshape(shape)
 
         before = [optimizer.t for optimizer in _optimizers(gan)]
-        twin = _with_keys(gan, _Keys(keys))
+        twin = _with_keys(gan, Keys(keys))
         self.ops.rows.keys, self.ops.flat.updates = self._key_array, self._updates
         try:
             captured = capture(self.device, lambda: order(twin, given("real"), given("noise"), **counts))
@@ -231,20 +237,6 @@ class _Iteration:
         return found
 
 
-class _Keys:
-    """What a network takes for its random stream: `integers`, of whole keys of 64 bits."""
-
-    def __init__(self, draw: Callable[[tuple[int, ...]], Array]) -> None:
-        self._draw = draw
-
-    def integers(self, high: int, size: Any = None, dtype: Any = np.uint64) -> Any:
-        """Keys of that shape; without `size` one."""
-        if high != 2**64 or dtype is not np.uint64:
-            raise CaptureError(f"integers({high}, dtype={dtype}) of the GAN's stream; accepted: keys of 64 bits")
-        keys = self._draw(() if size is None else tuple(np.atleast_1d(size).tolist()))
-        return keys[()] if size is None else keys
-
-
 def _host_part(draw: Draw) -> Draw:
     """What is drawn on the host: of `minigan.data.Prepared` the batch before it is prepared."""
     return getattr(draw, "draw", draw)
@@ -255,11 +247,7 @@ def _prepared(draw: Draw, x: Any) -> Any:
     return draw.prepare(x) if hasattr(draw, "prepare") else x
 
 
-def _keys(rng: Any, shape: tuple[int, ...]) -> Array:
-    return np.asarray(rng.integers(2**64, size=shape or None, dtype=np.uint64))
-
-
-def _with_keys(gan: Any, keys: _Keys) -> Any:
+def _with_keys(gan: Any, keys: Keys) -> Any:
     return gan if gan.rng is None else replace(gan, rng=keys)
 
 
