@@ -1,7 +1,9 @@
 """What the real device hands to CuPy: a stand-in for CuPy notes it, with host arrays for the GPU's."""
 
 import ctypes
+import functools
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from emulated import KERNELS, NEEDS_NVRTC
 from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import cublas, gpu
 from minigan.ops.cuda.emulator import arrays
+from minigan.ops.cuda.graph import CaptureError, capture
 from minigan.ops.cuda.source import KernelError
 
 pytestmark = NEEDS_NVRTC
@@ -30,23 +33,49 @@ class Cupy(SimpleNamespace):
 
     def __init__(self, capability="90"):
         self.__spec__ = "found"
-        self.calls, self.loaded, self.used = [], [], []
+        self.calls, self.loaded = [], []
         attributes = {"MultiProcessorCount": 132, "MaxSharedMemoryPerBlockOptin": 232448}
         self.ndarray, self.zeros, self.asarray = arrays.ndarray, arrays.zeros, arrays.asarray
         self.cuda = SimpleNamespace(
             is_available=lambda: True, Stream=self._stream, Memory=lambda n: SimpleNamespace(ptr=n),
-            Device=lambda *number: _Device(capability, attributes), get_current_stream=lambda: self.used[-1],
+            Device=lambda *number: _Device(capability, attributes), get_current_stream=lambda: self.stream,
+            MemoryPool=lambda: SimpleNamespace(malloc=None), using_allocator=lambda malloc: nullcontext(),
         )  # fmt: skip
+        self.default = self.stream = _Stream(self, 0)
+        self.entered = [self.default]
 
     def _stream(self, *, non_blocking):
         assert non_blocking
-        stream = SimpleNamespace(ptr=77)
-        stream.use = lambda: self.used.append(stream)
-        return stream
+        return _Stream(self, 77)
 
     def RawModule(self, *, path):
         self.loaded.append(Path(path).read_bytes())
         return SimpleNamespace(get_function=lambda name: Kernel(name, self.calls))
+
+
+class _Stream:
+    """As CuPy's since version 10: what `with` goes back to is the `with` around it, not what `use` chose."""
+
+    def __init__(self, cupy, ptr):
+        self.cupy, self.ptr = cupy, ptr
+
+    def use(self):
+        self.cupy.stream = self
+
+    def __enter__(self):
+        self.cupy.entered.append(self)
+        self.use()
+
+    def __exit__(self, *_):
+        self.cupy.entered.pop()
+        self.cupy.entered[-1].use()
+
+    def begin_capture(self):
+        assert self.cupy.stream is self
+
+    def end_capture(self):
+        assert self.cupy.stream is self
+        return SimpleNamespace(upload=lambda stream: None)
 
 
 class _Device(SimpleNamespace):
@@ -64,9 +93,8 @@ class _Device(SimpleNamespace):
 def cupy(monkeypatch):
     stand_in = Cupy()
     monkeypatch.setitem(sys.modules, "cupy", stand_in)
-    gpu._stream.cache_clear()
-    yield stand_in
-    gpu._stream.cache_clear()
+    monkeypatch.setattr(gpu, "_stream", functools.cache(gpu._stream.__wrapped__))  # a GPU's own stays what it is
+    return stand_in
 
 
 def test_numbers_have_the_width_of_their_parameters(cupy):
@@ -119,8 +147,25 @@ def test_nothing_is_launched_over_an_empty_grid(cupy):
 
 def test_all_devices_of_a_gpu_have_one_stream(cupy):
     one, other = gpu.GPU(), gpu.GPU()
-    assert one.stream is other.stream is cupy.used[-1]
-    assert one.session() is one.stream
+    assert one.stream is other.stream is cupy.stream
+
+
+def test_the_stream_is_current_after_sessions_and_captures(cupy):
+    """On the default stream what follows would not wait for it."""
+    device = gpu.GPU()
+    with device.session(), device.session():
+        assert cupy.stream is device.stream
+    assert cupy.stream is device.stream
+    capture(device, lambda: None)
+    assert cupy.stream is device.stream
+    with pytest.raises(CaptureError):
+        capture(device, lambda: 1 // 0)
+    assert cupy.stream is device.stream
+    cupy.default.use()  # as in another thread
+    with device.session():
+        capture(device, lambda: None)
+        assert cupy.stream is device.stream
+    assert cupy.stream is cupy.default
 
 
 def test_an_old_gpu_is_refused(cupy, monkeypatch):

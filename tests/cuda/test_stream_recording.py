@@ -11,23 +11,19 @@ from minigan.ops.cuda.stream_recording import StreamRecording
 
 
 class Stream:
-    """CuPy's stream, so far as captures use it; `fails`: an operation has ended the capture."""
+    """CuPy's stream, so far as captures use it; `fails`: the call that raises."""
 
-    def __init__(self, log, *, fails=False):
+    def __init__(self, log, *, fails=""):
         self.log, self.fails = log, fails
-
-    def __enter__(self):
-        self.log.append("stream in")
-
-    def __exit__(self, *_):
-        self.log.append("stream out")
 
     def begin_capture(self):
         self.log.append("begin")
+        if self.fails == "begin":
+            raise RuntimeError("cudaErrorIllegalState")
 
     def end_capture(self):
         self.log.append("end")
-        if self.fails:
+        if self.fails == "end":  # an operation has ended the capture
             raise RuntimeError("cudaErrorStreamCaptureInvalidated")
         return SimpleNamespace(
             upload=lambda stream: self.log.append("upload"), launch=lambda: self.log.append("launch")
@@ -52,8 +48,17 @@ def log(monkeypatch):
     return log
 
 
+@contextmanager
+def session(log):
+    log.append("stream in")
+    try:
+        yield
+    finally:
+        log.append("stream out")
+
+
 def device(log, **how):
-    return SimpleNamespace(recording=lambda: StreamRecording(Stream(log, **how)))
+    return SimpleNamespace(recording=lambda: StreamRecording(Stream(log, **how), session(log)))
 
 
 BEFORE, AFTER = ["stream in", "own pool", "begin"], ["end", "pool before", "stream out"]
@@ -66,7 +71,7 @@ def test_a_capture_and_its_replays(log):
     assert log[-2:] == ["launch", "launch"]
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", ["", "end"])
 def test_a_step_that_raises(log, fails):
     """The step's own error is the reason, whether or not the capture had ended before."""
     with pytest.raises(CaptureError, match="ZeroDivisionError"):
@@ -76,5 +81,11 @@ def test_a_step_that_raises(log, fails):
 
 def test_a_capture_that_an_operation_has_ended(log):
     with pytest.raises(CaptureError, match="RuntimeError: cudaErrorStreamCaptureInvalidated"):
-        capture(device(log, fails=True), lambda: None)
+        capture(device(log, fails="end"), lambda: None)
     assert log == [*BEFORE, *AFTER]
+
+
+def test_a_capture_that_does_not_begin(log):
+    with pytest.raises(CaptureError, match="RuntimeError: cudaErrorIllegalState"):
+        capture(device(log, fails="begin"), lambda: log.append("step"))
+    assert log == [*BEFORE, *AFTER[1:]]

@@ -7,7 +7,8 @@ be captured from it; making the device makes it CuPy's current stream in this th
 
 import functools
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ def _stream(number: int) -> Any:
         return cupy.cuda.Stream(non_blocking=True)
 
 
+@contextmanager
+def current(stream: Any) -> Iterator[Any]:
+    """Make a stream CuPy's current one for a block, and then the one before it again.
+
+    CuPy's own ``with stream`` goes back to the ``with`` around it, and past what `use` has chosen: to the default
+    stream, which would not wait for this one.
+    """
+    import cupy
+
+    before = cupy.cuda.get_current_stream()
+    stream.use()
+    try:
+        yield stream
+    finally:
+        before.use()
+
+
 class GPU(Device):
     """``get_ops("cuda")``: CuPy's current device.  BackendUnavailable where there is none.
 
@@ -108,11 +126,11 @@ class GPU(Device):
         """Return what records a graph."""
         from minigan.ops.cuda.stream_recording import StreamRecording
 
-        return StreamRecording(self.stream)
+        return StreamRecording(self.stream, self.session())
 
-    def session(self) -> Any:
+    def session(self) -> AbstractContextManager[Any]:
         """Make the device's stream the current one, in whichever thread this is."""
-        return self.stream
+        return current(self.stream)
 
     def synchronize(self) -> None:
         """Wait until all that was launched has ended."""

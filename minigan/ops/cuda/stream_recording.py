@@ -5,35 +5,38 @@ what is captured, launched or done step by step keeps its order.  Arrays that ar
 pool that belongs to the graph: nobody else is given their memory as long as the graph is there.
 """
 
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 
 class StreamRecording:
-    """``with StreamRecording(stream) as recording: step()``, and then ``recording.launch()``."""
+    """``with StreamRecording(stream, session) as recording: step()``, and then ``recording.launch()``.
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    `session` is a context in which the stream is the current one.
+    """
+
+    def __init__(self, stream: Any, session: AbstractContextManager[Any]) -> None:
+        self._stream, self._session = stream, session
         self._graph: Any = None
 
     def __enter__(self) -> "StreamRecording":
         import cupy
 
         self._pool = cupy.cuda.MemoryPool()
-        self._allocator = cupy.cuda.using_allocator(self._pool.malloc)
-        self._stream.__enter__()
-        self._allocator.__enter__()
-        self._stream.begin_capture()
+        with ExitStack() as around:
+            around.enter_context(self._session)
+            around.enter_context(cupy.cuda.using_allocator(self._pool.malloc))
+            self._stream.begin_capture()
+            self._around = around.pop_all()  # left where the capture ends
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
-            self._graph = self._stream.end_capture()  # raises where an operation has ended the capture
-        except Exception:
-            if error is None:
-                raise
-        finally:
-            self._allocator.__exit__(kind, error, trace)
-            self._stream.__exit__(kind, error, trace)
+        with self._around:
+            try:
+                self._graph = self._stream.end_capture()  # raises where an operation has ended the capture
+            except Exception:
+                if error is None:
+                    raise
         if error is None:
             self._graph.upload(self._stream)
 
