@@ -1,9 +1,13 @@
 """Every kernel file compiles for the GPU (sm_90, no GPU needed), and its kernels keep within the machine."""
 
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from emulated import KERNELS, NEEDS_NVRTC
 
-from minigan.ops.cuda import source
+from minigan.ops.cuda import compiler, source
 from minigan.ops.cuda.compiler import compile_source
 from minigan.ops.cuda.source import KernelError
 
@@ -57,6 +61,32 @@ def test_a_stack_frame_shows_in_the_report(tmp_path):
     (tmp_path / "stacked.cu").write_text(text)
     cubin = compile_source(source.read("stacked", (tmp_path, source.KERNELS)), {})
     assert cubin.resources["indexed"].stack >= 160
+
+
+def test_headers_of_a_toolkit_serve_where_the_wheels_lack_some(tmp_path, monkeypatch):
+    """As where PyTorch brought the runtime's wheel, which comes without `crt`, and nvcc is installed."""
+    wheels, toolkit = tmp_path / "nvidia", tmp_path / "cuda"
+    for folder in (wheels / "cu13" / "include", toolkit / "include" / "crt", toolkit / "bin"):
+        folder.mkdir(parents=True)
+    for folder in (wheels / "cu13", toolkit):
+        (folder / "include" / "cuda_runtime.h").touch()
+    find, found = importlib.util.find_spec, SimpleNamespace(submodule_search_locations=[str(wheels)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "nvidia" else find(name))
+    monkeypatch.setattr(compiler, "_toolkits", lambda: [tmp_path / "none", toolkit])
+    assert compiler.include_folders() == [toolkit / "include"]
+    monkeypatch.setattr(compiler, "_toolkits", lambda: [tmp_path / "none"])
+    with pytest.raises(compiler.CompilerMissing, match="nvidia-cuda-crt is not installed"):
+        compiler.include_folders()
+    (wheels / "cu13" / "include" / "crt").mkdir()
+    assert compiler.include_folders() == [wheels / "cu13" / "include"]
+
+
+def test_where_a_toolkit_is_looked_for(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: str(tmp_path / "bin" / name))
+    monkeypatch.setenv("CUDA_PATH", "/one")
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    assert compiler._toolkits() == [Path("/one"), tmp_path.resolve(), Path("/usr/local/cuda")]
 
 
 def test_what_nvrtc_refuses_is_an_error_with_its_line(tmp_path):

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,15 +134,23 @@ def _missing(what: str) -> str:
 
 
 def include_folders() -> list[Path]:
-    """The folders of the wheels that hold CUDA's headers."""
+    """The folders with CUDA's headers: of the wheels, or of a toolkit ($CUDA_PATH, $CUDA_HOME, nvcc's, /usr/local)."""
     spec = importlib.util.find_spec("nvidia")
     roots = [Path(root) for root in spec.submodule_search_locations or ()] if spec else []
     folders = sorted({header.parent for root in roots for header in root.glob("*/include/cuda_runtime.h")})
-    if not folders:
-        raise CompilerMissing(_missing("nvidia-cuda-runtime"))
-    if not any((folder / "crt").is_dir() for folder in folders):
-        raise CompilerMissing(_missing("nvidia-cuda-crt"))
-    return folders
+    if any((folder / "crt").is_dir() for folder in folders):
+        return folders
+    for toolkit in _toolkits():
+        if (toolkit / "include" / "cuda_runtime.h").is_file() and (toolkit / "include" / "crt").is_dir():
+            return [toolkit / "include"]
+    raise CompilerMissing(_missing("nvidia-cuda-crt" if folders else "nvidia-cuda-runtime"))
+
+
+def _toolkits() -> list[Path]:
+    """Where a CUDA toolkit may be."""
+    nvcc = shutil.which("nvcc")
+    named = [os.environ.get("CUDA_PATH"), os.environ.get("CUDA_HOME"), nvcc and Path(nvcc).resolve().parent.parent]
+    return [Path(place) for place in (*named, "/usr/local/cuda") if place]
 
 
 def _compile(nvrtc: Any, source: Source, options: list[str]) -> tuple[bytes, str]:
