@@ -39,7 +39,7 @@ def get_ops(ops: str | Ops, **options: Any) -> Ops:
     if ops == "cpu":
         return _default_cpu() if not options else _cpu(**options)
     if ops == "cuda":
-        return _cuda(**options)
+        return _cuda(**{"device": "gpu", "precision": "fp32", "graphs": True, **options})  # one for equal options
     _require_no_options(options, f"ops={ops!r}")
     return cast(Ops, importlib.import_module(f"minigan.ops.{ops}"))
 

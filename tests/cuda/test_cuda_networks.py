@@ -119,6 +119,12 @@ def test_copies_and_named_arrays(cuda):
     assert twin.ops is cuda
 
 
+def test_one_backend_for_equal_options(cuda):
+    """An array that comes without a network is of the backend that a user got, whatever defaults were written out."""
+    assert get_ops("cuda", graphs=True, device=NAME) is get_ops("cuda", device=NAME, precision="fp32") is cuda
+    assert get_ops("cuda", device=NAME, graphs=False) is not cuda
+
+
 @pytest.mark.parametrize("dtype", ["complex128", "object", "float16"])
 def test_other_dtypes_are_refused(dtype, cuda):
     with pytest.raises(TypeError, match=f"dtype {dtype} with ops='cuda'; accepted: float32, float64"):

@@ -55,9 +55,10 @@ class Iterations:
 
     def play(self, order: Order, gan: Any, real: Draw, noise: Draw, **counts: int) -> Any:
         """Return what `order` returns; its arrays are the graph's, which the next iteration overwrites."""
-        if not self.enabled:
-            return order(gan, self._moved(real), self._moved(noise), **counts)
-        return self._find(gan).play(order, gan, {"real": real, "noise": noise}, counts)
+        with self.ops.session():  # also in a thread that has not asked for it
+            if not self.enabled:
+                return order(gan, self._moved(real), self._moved(noise), **counts)
+            return self._find(gan).play(order, gan, {"real": real, "noise": noise}, counts)
 
     def _find(self, gan: Any) -> "_Iteration":
         known, iteration = self._of.get(id(gan), (None, None))
