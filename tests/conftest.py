@@ -18,6 +18,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config):
+    """On a GPU there are packages of its machine: what they warn of is shown, and is not our error."""
+    if os.environ.get("MINIGAN_CUDA_DEVICE") == "gpu":
+        config.addinivalue_line("filterwarnings", "default")
+        config.addinivalue_line("filterwarnings", "error::minigan.ops.cuda.iterations.CaptureWarning")
+
+
 @pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
     """A fresh working folder, and a home without a data cache."""

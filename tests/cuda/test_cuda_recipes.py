@@ -68,7 +68,7 @@ def test_graphs_are_captured(name):
     """mnist-dcgan takes long; its order, its layers and its keys are those of others."""
     game = on_device(name)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", CaptureWarning)
         end(game)
     iterations = game.gan.D.ops.iterations
     assert iterations._find(game.gan).captured is not None

@@ -89,7 +89,7 @@ def differ(one, other, iterations, between=lambda k, player: None):
 def silent():
     """A graph is made, or a test says that it is not."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", CaptureWarning)
         yield
 
 
