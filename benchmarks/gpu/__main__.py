@@ -19,7 +19,7 @@ MINUTES = 9.5
 
 
 def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
-    """Run the stages that are asked for; 0 if all went well, 1 if tests failed, 2 if there is no GPU."""
+    """Run the stages that are asked for; 0 if all went well, 1 if tests or a part failed, 2 if there is no GPU."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
@@ -41,23 +41,27 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     out = args.out
     if out is None:
         out = measure.RESULTS if whole and not args.quick else Path(tempfile.mkdtemp(prefix="minigan-gpu-"))
-    result = run(bench, args.stages or STAGES)
-    path = measure.write("gpu", result, out)
+    path = out / "gpu.json"
+    result = run(bench, args.stages or STAGES, lambda result: measure.write("gpu", result, out))
     print(path)
     print(table.SECTIONS["gpu"](json.loads(path.read_text())))
     if out == measure.RESULTS:
         lessons.publish(result.get("lessons", {}))
     print(table.write() if out == measure.RESULTS else table.write(out, out / "benchmarks.md", out))
-    return 0 if result.get("tests", {}).get("status", "passed") == "passed" else 1
+    return 0 if result.get("tests", {}).get("status", "passed") == "passed" and not result["failed"] else 1
 
 
-def run(bench: tools.Bench, stages: Sequence[str]) -> dict[str, Any]:
-    """Return what the stages found; the ceilings are measured in any case that needs them."""
+def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Return what the stages found; the ceilings are measured in any case that needs them.
+
+    What fails is in "failed", and the stages after it are run; `keep` is given what there is after each of them.
+    """
     result: dict[str, Any] = {
         "benchmark": "gpu",
         "settings": "small" if bench.quick else "full",
         "gpu": describe(bench),
         "absent": bench.absent,
+        "failed": bench.failed,
         "stages": list(stages),
         "seconds": {},
     }
@@ -75,13 +79,15 @@ def run(bench: tools.Bench, stages: Sequence[str]) -> dict[str, Any]:
     for stage in stages:
         measure.say(f"--- {stage} ({bench.left:.0f} s are left)")
         start = time.perf_counter()
-        result[stage] = todo[stage]()
+        with bench.apart(stage):
+            result[stage] = todo[stage]()
         result["seconds"][stage] = round(time.perf_counter() - start, 1)
-    result["check"] = {
-        "kernels": result.get("kernels", {}).get("worst"),
-        "gaussian": result.get("gaussian", {}).get("check"),
-        "tests": {key: result.get("tests", {}).get(key) for key in ("passed", "status")},
-    }
+        result["check"] = {
+            "kernels": result.get("kernels", {}).get("worst"),
+            "gaussian": result.get("gaussian", {}).get("check"),
+            "tests": {key: result.get("tests", {}).get(key) for key in ("passed", "status")},
+        }
+        keep(result)
     return result
 
 

@@ -82,6 +82,7 @@ class Bench:
     seconds: float = 600.0
     torch_device: str | None = None  # None: PyTorch is not there, or sees no GPU
     absent: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)  # what raised, and what
     started: float = field(default_factory=time.perf_counter)
 
     def options(self, precision: str = "fp32", *, graphs: bool = True) -> dict[str, Any]:
@@ -91,6 +92,16 @@ class Bench:
     def ops(self, precision: str = "fp32", *, graphs: bool = True) -> Any:
         """Return the backend."""
         return get_ops("cuda", **self.options(precision, graphs=graphs))
+
+    @contextmanager
+    def apart(self, what: str) -> Iterator[None]:
+        """What the block raises is said and kept in `failed`; what comes after it goes on."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            text = (str(error).strip() or "no message").splitlines()[0][:300]
+            self.failed[what] = text if isinstance(error, SystemExit) else f"{type(error).__name__}: {text}"
+            say(f"{what}: failed: {self.failed[what]}")
 
     @property
     def left(self) -> float:

@@ -24,7 +24,8 @@ def run(bench: Bench) -> dict[str, Any]:
         "copy": _best(2 * source.nbytes, bench.clock.device(lambda: _copy(target, source), repeats=repeats))
     }
     size = bench.number(8192, 32)
-    a, b, out = (xp.ones((size, size), dtype=np.float32) for _ in range(3))
+    a, b = (_numbers(xp, size, seed) for seed in (1, 2))
+    out = xp.zeros((size, size), dtype=np.float32)
     for precision in PRECISIONS:
 
         def product(precision: str = precision) -> None:
@@ -34,11 +35,17 @@ def run(bench: Bench) -> dict[str, Any]:
     if bench.torch_device:
         import torch
 
-        x, y = (torch.ones(size, size, device=bench.torch_device, dtype=torch.bfloat16) for _ in range(2))
+        x, y = (torch.randn(size, size, device=bench.torch_device, dtype=torch.bfloat16) for _ in range(2))
         found["gemm_bf16_arrays"] = _best(2.0 * size**3, _on_torch(bench, lambda: x @ y, repeats))
     for name, row in found.items():
         say(f"ceiling {name}: {row['per_second'] / 1e12:.4g} T/s")
     return found
+
+
+def _numbers(xp: Any, size: int, seed: int) -> Any:
+    """Return a matrix of many different numbers: a product of ones takes less power, and so less time, than others."""
+    rows, columns = (xp.asarray(v) for v in np.random.default_rng(seed).standard_normal((2, size)).astype(np.float32))
+    return rows[:, None] * columns
 
 
 def _copy(target: Any, source: Any) -> None:

@@ -29,7 +29,8 @@ def run(bench: Bench) -> dict[str, Any]:
         for n in sizes[:2] if bench.quick else sizes:
             if left_out(bench, f"{name} at {n}", 0 if bench.quick else 15):
                 break
-            rows.append(_row(bench, name, {**settings, "batch_size": n}, rows))
+            with bench.apart(f"crossing, {name} at {n}"):
+                rows.append(_row(bench, name, {**settings, "batch_size": n}, rows))
         found[name] = {"settings": settings, "rows": rows, "crossing": crossing(rows)}
         say(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
     return found

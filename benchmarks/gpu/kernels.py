@@ -40,15 +40,17 @@ def run(bench: Bench, ceilings: dict[str, Any]) -> dict[str, Any]:
             found["left_out"] = f"{piece.key} and what comes after it: {why}"
             break
         for precision in PRECISIONS if piece.unit == "flop" else ("fp32",):
-            error = check(bench, piece, precision)
-            found["worst"][precision] = max(found["worst"].get(precision, 0.0), error)
-            row = _row(piece, precision, _times(bench, piece, precision), ceilings)
-            found["pieces"].append({**row, "error": digits(error)})
-            times = ", ".join(f"{way} {1e3 * t['median']:.3g} ms" for way, t in row["seconds"].items())
-            say(f"{piece.key} {precision}: {times}")
+            with bench.apart(f"kernels, {piece.key} in {precision}"):
+                error = check(bench, piece, precision)
+                found["worst"][precision] = max(found["worst"].get(precision, 0.0), error)
+                row = _row(piece, precision, _times(bench, piece, precision), ceilings)
+                found["pieces"].append({**row, "error": digits(error)})
+                times = ", ".join(f"{way} {1e3 * t['median']:.3g} ms" for way, t in row["seconds"].items())
+                say(f"{piece.key} {precision}: {times}")
     for name, make in SINGLE.items():
         if not left_out(bench, name, SECONDS):
-            found["single"].append(_single(bench, name, make, ceilings))
+            with bench.apart(f"kernels, {name}"):
+                found["single"].append(_single(bench, name, make, ceilings))
     return found
 
 

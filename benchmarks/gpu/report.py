@@ -24,6 +24,7 @@ def section(result: Result) -> str:
         "device's, with its caches scrubbed before each repeat; of iterations the wall's, Python included. PyTorch "
         "computes in the same precision: strict fp32, TF32, or autocast to bf16.",
         *(f"Absent: {name}: {why}." for name, why in result["absent"].items()),
+        *(f"Failed: {name}: {why}." for name, why in result.get("failed", {}).items()),
         "",
     ]
     for name, part in PARTS.items():
@@ -96,7 +97,7 @@ def _ratio(theirs: Result | None, ours: Result) -> str:
 
 
 def _steps(found: Result) -> list[str]:
-    worst = max(case["difference"] for case in found.values())
+    worst = max((case["difference"] for case in found.values()), default=float("nan"))
     lines = [
         "### A whole iteration of each recipe",
         "",

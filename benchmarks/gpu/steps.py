@@ -57,10 +57,12 @@ def run(bench: Bench) -> dict[str, Any]:
     """Check and time every game in every precision; the dense ones in fp32 and tf32 alone."""
     cases: dict[str, Any] = {}
     for name, settings in GAMES.items():
-        difference = check(bench, name)
-        cases[name] = {"settings": {} if bench.quick else settings, "difference": difference}
-        for precision in PRECISIONS if CASES[name].convolutional else PRECISIONS[:2]:
-            cases[name][precision] = _case(bench, name, settings, precision)
+        with bench.apart(f"steps, {name}"):
+            difference = check(bench, name)
+            cases[name] = {"settings": {} if bench.quick else settings, "difference": difference}
+            for precision in PRECISIONS if CASES[name].convolutional else PRECISIONS[:2]:
+                with bench.apart(f"steps, {name}, {precision}"):
+                    cases[name][precision] = _case(bench, name, settings, precision)
     return cases
 
 

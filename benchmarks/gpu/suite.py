@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,18 +66,29 @@ def run_files(
             *(before or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
             *(str(folder / name) for name in names),
         ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=seconds, env=env, cwd=ROOT
-            )
-        except subprocess.TimeoutExpired:
-            return {"passed": 0, "skipped": 0, "failed": [], "status": f"not done after {seconds:.0f} s"}
+        status, said = _status(command, env, seconds)
         found = read_report(report) if report.is_file() else {"passed": 0, "skipped": 0, "failed": []}
-    found["status"] = "passed" if done.returncode == 0 else f"exit status {done.returncode}"
-    if done.returncode:
-        found["tail"] = (done.stdout + done.stderr).strip().splitlines()[-12:]
+    found["status"] = status
+    if status != "passed":
+        found["tail"] = said.strip().splitlines()[-12:]
     say(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
     return found
+
+
+def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[str, str]:
+    """Run a command and what it starts, so many seconds at most; return how it ended, and what it said until then."""
+    done = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
+    )
+    try:
+        said = done.communicate(timeout=seconds)[0]
+    except BaseException as error:
+        os.killpg(done.pid, signal.SIGKILL)  # a checker has the tests in a process of its own
+        said = done.communicate()[0]
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        return f"not done after {seconds:.0f} s", said
+    return ("passed" if done.returncode == 0 else f"exit status {done.returncode}"), said
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """The benchmark of the GPU on the emulated device with a clock that is not one: what it does, not what it measures."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from minigan.ops.cuda.gpu import why_not
 pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
 
 TIMED = ("ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
+GATED = ("fp32", "tf32", "bf16")
 
 
 class FakeClock:
@@ -103,8 +107,8 @@ def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
     adam = Flat.adam
     monkeypatch.setattr(Flat, "adam", lambda self, *args, lr, **rest: adam(self, *args, lr=lr * 1.01, **rest))
     bench = made(quick=True, seconds=100)
-    with pytest.raises(SystemExit, match="mnist-dense: cuda and reference differ by .*: nothing to time"):
-        steps.run(bench)
+    assert steps.run(bench) == {}
+    assert "mnist-dense: cuda and reference differ by " in bench.failed["steps, mnist-dense"]
     with pytest.raises(SystemExit, match="Adam has a relative error of .*: nothing to time"):
         kernels._single(bench, "Adam", kernels._adam, {"copy": {"per_second": 1.0}})
     monkeypatch.setattr(gaussian, "normals", lambda seed, t, kind, n: np.zeros(n))
@@ -115,8 +119,37 @@ def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
 
 def test_a_piece_that_is_wrong_is_named(made, monkeypatch):
     monkeypatch.setattr(kernels, "GATES", {"fp32": 1e-12, "tf32": 1, "bf16": 1})
-    with pytest.raises(SystemExit, match=r"dcgan64 \w \d in fp32: y has a relative error of .*: nothing to time"):
-        kernels.run(made(quick=True, seconds=100), {})
+    bench = made(quick=True, seconds=100)
+    found = kernels.run(bench, {"copy": {"per_second": 1.0}, **{f"gemm_{p}": {"per_second": 1.0} for p in GATED}})
+    assert {row["precision"] for row in found["pieces"]} == {"tf32", "bf16"}
+    assert len(bench.failed) >= 2
+    for what, why in bench.failed.items():
+        assert what.startswith("kernels, ")
+        assert re.search(r"has a relative error of .*: nothing to time", why)
+
+
+def test_what_fails_takes_nothing_else_with_it(made, tmp_path, monkeypatch):
+    """The other stages and games are there, and on the disk as soon as each has ended."""
+    monkeypatch.setattr(steps, "GAMES", {"gaussian": {}, "mnist-dense": {"batch_size": 128}})
+    check, seen = steps.check, []
+
+    def failing(bench, name):
+        if name == "gaussian":
+            raise RuntimeError("an illegal memory access\nand more")
+        return check(bench, name)
+
+    def last(bench):
+        seen.append(json.loads((tmp_path / "gpu.json").read_text()))
+        raise SystemExit("crossed")
+
+    monkeypatch.setattr(steps, "check", failing)
+    monkeypatch.setattr(crossing, "run", last)
+    assert command.main(["steps", "crossing", "ceilings", "--quick", "--out", str(tmp_path)], made) == 1
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert result["failed"] == {"steps, gaussian": "RuntimeError: an illegal memory access", "crossing": "crossed"}
+    assert set(result["steps"]) == set(seen[0]["steps"]) == {"mnist-dense"}
+    assert "ceilings" in result
+    assert "Failed: crossing: crossed." in (tmp_path / "benchmarks.md").read_text()
 
 
 def test_without_a_gpu_nothing_is_measured(capsys, tmp_path):
@@ -192,6 +225,15 @@ def test_the_tests_are_run_and_counted(made, tmp_path):
     assert any("1 failed" in line for line in found["tail"])
     slow = suite.run_files(suite._environment(bench), seconds=0.01, folder=tmp_path)
     assert slow["status"] == "not done after 0 s"
+
+
+def test_what_a_checker_starts_ends_with_it(tmp_path):
+    """As compute-sanitizer has the tests in a process of its own, which holds the pipe."""
+    sleeper = "import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', SLEEP])"
+    code = sleeper.replace("SLEEP", repr("import time; time.sleep(60)"))
+    start = time.perf_counter()
+    assert suite._status([sys.executable, "-c", code], dict(os.environ), 1.0) == ("not done after 1 s", "begun\n")
+    assert time.perf_counter() - start < 20
 
 
 def test_the_checkers_are_called_as_they_want(made, monkeypatch):
