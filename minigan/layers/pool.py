@@ -1,6 +1,7 @@
 """Padding, upsampling and pooling of images (N, H, W, C)."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Size, pair, require_image, sides
@@ -126,7 +127,7 @@ class MaxPool2D(_Pool2D):
         """Return the greatest pixel of each window; the pullback gives dy to it alone."""
         xp = ctx.ops.xp
         taps = self._geometry(require_image(self, x.shape[1:])).taps
-        windows = xp.stack([x[:, rows, columns] for _, _, rows, columns in taps])  # (kh kw, N, h, w, C)
+        windows = _stacked(xp, [x[:, rows, columns] for _, _, rows, columns in taps])  # (kh kw, N, h, w, C)
         winner = real(windows).argmax(axis=0)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
@@ -138,3 +139,10 @@ class MaxPool2D(_Pool2D):
             return dx
 
         return xp.take_along_axis(windows, winner[None], axis=0)[0], backward
+
+
+def _stacked(xp: Any, arrays: list[Array]) -> Array:
+    """Stack them, eight at a time: CuPy would join more by a table that the host sends, which no graph can hold."""
+    if len(arrays) <= 8:
+        return xp.stack(arrays)
+    return xp.concatenate([_stacked(xp, arrays[:-8]), xp.stack(arrays[-8:])])

@@ -119,6 +119,24 @@ def test_copies_and_named_arrays(cuda):
     assert twin.ops is cuda
 
 
+def test_pooling_over_many_pixels_can_be_captured(cuda):
+    """More windows than CuPy joins by copies."""
+    layer, rng = mg.MaxPool2D((3, 6), stride=1), np.random.default_rng(0)
+    host, device = both([layer], cuda, "float64")
+    x = rng.standard_normal((2, 5, 8, 3))
+    on_device = cuda.device.array(x)
+
+    def step():
+        y, back = device.forward(on_device, train=True)
+        return y, back(y)
+
+    step()
+    y, dx = cuda.device.capture(step).replay()
+    right, back = host.forward(x, train=True)
+    np.testing.assert_array_equal(to_host(y), right)
+    np.testing.assert_allclose(to_host(dx), back(right), rtol=1e-14)
+
+
 def test_one_backend_for_equal_options(cuda):
     """An array that comes without a network is of the backend that a user got, whatever defaults were written out."""
     assert get_ops("cuda", graphs=True, device=NAME) is get_ops("cuda", device=NAME, precision="fp32") is cuda

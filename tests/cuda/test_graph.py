@@ -113,8 +113,9 @@ def test_a_new_array_in_an_old_one_s_place_is_not_seen():
         (lambda x: x + device().array(np.zeros(3)), "array"),
         (lambda x: f"{x[0]:.3f}", "format"),
         (lambda x: device().capture(lambda: x), "a capture within a capture"),
+        (lambda x: device().xp.stack(9 * [x]), "stack of 9 arrays"),
     ],
-    ids=["get", "float", "bool", "int", "tolist", "item", "set", "array", "format", "capture"],
+    ids=["get", "float", "bool", "int", "tolist", "item", "set", "array", "format", "capture", "join"],
 )
 def test_what_makes_the_host_wait_is_refused(ask, says):
     x = device().array(np.ones(3))

@@ -14,6 +14,8 @@ import numpy as np
 recorder: Any = None
 """Where a graph is being captured, what records it (`minigan.ops.cuda.emulator.recording`)."""
 
+MOST_JOINED = 8
+"""Arrays that CuPy joins by copies; of more it sends a table of addresses from the host, which no graph can hold."""
 _MIXED = "a NumPy array among arrays of the emulated CUDA device; accepted: device.array(host) first, or x.get()"
 
 
@@ -147,6 +149,8 @@ def _apply(function: Callable, args: Any, kwargs: Any) -> Any:
     """Call NumPy's function; an `out` that was given is returned as it is."""
     if "subok" in kwargs or kwargs.get("shape") == ():
         raise TypeError("subok=..., and shape=() of zeros_like and its kind, are not what they are in NumPy (CuPy 14)")
+    if recorder is not None and function in (np.concatenate, np.stack) and len(args[0]) > MOST_JOINED:
+        recorder.refuse(f"{function.__name__} of {len(args[0])} arrays")
     out = kwargs.get("out")
     given, named = tuple(map(_unwrap, args)), {name: _unwrap(value) for name, value in kwargs.items()}
     found = recorder.apply(function, given, named, _wrap) if recorder else _wrap(function(*given, **named))
