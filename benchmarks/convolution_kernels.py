@@ -188,8 +188,9 @@ def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
     """Check each version, then time it with events of the device; the second cache is swept before each call."""
     cupy = device.xp
     rows, columns, depth = LAYER.product
-    x = cupy.random.standard_normal((LAYER.N, *LAYER.large, LAYER.C), dtype=np.float32)
-    W = cupy.random.standard_normal((depth, columns), dtype=np.float32)
+    rng = np.random.default_rng(0)
+    x = device.array(rng.standard_normal((LAYER.N, *LAYER.large, LAYER.C), dtype=np.float32))
+    W = device.array(rng.standard_normal((depth, columns), dtype=np.float32))
     y, swept = cupy.empty((rows, columns), np.float32), cupy.empty(1 << 26, np.float32)
     times = {}
     for version in VERSIONS:

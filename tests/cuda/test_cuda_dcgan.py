@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import mask, network
 from check_convolution import rounded
-from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device, error_of
+from emulated import NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, ON_GPU, device, error_of
 
 import minigan as mg
 from minigan.gan import discriminator_gradient, generator_gradient
@@ -16,6 +16,8 @@ pytestmark = NEEDS_HOST_COMPILER
 GATES = {("float64", "fp32"): 1e-13, ("float32", "fp32"): 5e-6, ("float32", "tf32"): 1e-3, ("float32", "bf16"): 1e-2}
 """Of the gradients, relative to their largest number; where operands are rounded, some that differ in the last bit of
 float32 become neighbours, 2^-11 or 2^-8 of them apart."""
+if ON_GPU:  # cuBLAS does not say how it rounds the operands
+    GATES |= {("float32", "tf32"): 4e-3, ("float32", "bf16"): 4e-2}
 
 
 class Rounding:

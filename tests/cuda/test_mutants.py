@@ -4,10 +4,10 @@ import importlib
 from pathlib import Path
 
 import pytest
-from emulated import NEEDS_HOST_COMPILER
+from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
 from mutation import outcome
 
-pytestmark = NEEDS_HOST_COMPILER
+pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
 
 MODULES = sorted(path.stem for path in Path(__file__).parent.glob("mutants_*.py"))
 MUTANTS = [mutant for module in MODULES for mutant in importlib.import_module(module).MUTANTS]
