@@ -22,6 +22,8 @@ KINDS = ("correlate", "adjoint", "weights")
 GATES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
 """Relative errors against float64: the operands have 24, 11 or 8 bits."""
 
+LEAST = 10.0
+"""Seconds that a row may take, most of them the check's."""
 Layer = tuple[int, int, int, int]
 """N, H = W, C, O of a convolution with 4 x 4 taps and stride 2."""
 
@@ -43,7 +45,10 @@ def run(bench: tools.Bench) -> list[dict[str, Any]]:
     for precision in tools.PRECISIONS:
         for layer in layers(bench):
             for kind in KINDS:
-                rows.append(_row(bench, precision, layer, kind))
+                if not bench.quick and bench.left < LEAST:
+                    return rows
+                with bench.apart(f"ways, {kind} of {layer} in {precision}"):
+                    rows.append(_row(bench, precision, layer, kind))
     return rows
 
 

@@ -1,5 +1,7 @@
 """The ways of a correlation, compared on the emulated device with a clock that is not one."""
 
+import re
+
 import pytest
 from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
 
@@ -45,8 +47,15 @@ def test_what_is_slower_than_the_best_is_said():
 
 def test_a_wrong_way_is_not_timed(monkeypatch):
     monkeypatch.setitem(ways.GATES, "bf16", 1e-9)
-    with pytest.raises(ArithmeticError, match="correlate in bf16 is wrong by"):
-        ways.run(made(quick=True, seconds=10))
+    bench = made(quick=True, seconds=10)
+    assert {row["precision"] for row in ways.run(bench)} == {"fp32", "tf32"}
+    assert len(bench.failed) == 2 * 3  # layers, kinds
+    for why in bench.failed.values():
+        assert re.search("in bf16 is wrong by", why)
+
+
+def test_when_time_is_up_the_rows_that_there_are_stay():
+    assert ways.run(made(quick=False, seconds=0)) == []
 
 
 def test_without_a_gpu_nothing_is_measured(capsys):
