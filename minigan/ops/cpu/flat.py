@@ -10,11 +10,11 @@ import numpy as np
 
 from minigan.ops import reference
 from minigan.ops.cpu import memory
-from minigan.ops.cpu.team import FLOATS, Bodies, are_floats
+from minigan.ops.cpu.team import FLOATS, Bodies, are_floats, pieces
 from minigan.ops.protocol import Array
 
-BLOCK = 1 << 16
-"""Numbers at a time."""
+BLOCK, BLOCK_BY_NUMPY = 1 << 16, 1 << 17
+"""Numbers at a time; more where each function gives the interpreter's lock up and takes it again."""
 ALONE = 1 << 17
 """Fewer than this are worked on without the pool."""
 
@@ -76,15 +76,19 @@ class Flat(Bodies):
             return
         self._each(lambda block: np.copyto(target[block], source[block]), source.size)
 
+    @property
+    def _block(self) -> int:
+        return BLOCK if self._team.compiled else BLOCK_BY_NUMPY
+
     def _update(self, body: Any, vectors: tuple[Array, ...], numbers: tuple[float, ...], *flags: bool) -> None:
         own = [vectors[0].dtype.type(number) for number in numbers]
-        if vectors[0].size <= BLOCK:
+        if vectors[0].size <= self._block:
             body(*vectors, *own, *flags)
             return
         self._each(lambda block: body(*(vector[block] for vector in vectors), *own, *flags), vectors[0].size)
 
     def _each(self, job: Any, size: int) -> None:
-        blocks = [slice(start, start + BLOCK) for start in range(0, size, BLOCK)]
+        blocks = pieces(size, self._block)
         if size < ALONE:
             for block in blocks:
                 job(block)

@@ -115,7 +115,9 @@ def _activate(v: Array, gate: Any) -> None:
     """v <- f(v), in place."""
     relu, slope = gate[:2]
     if relu:
-        np.maximum(v, 0, out=v)
+        zero = _like("rows.f", v)
+        zero.fill(0)
+        np.maximum(v, zero, out=v)  # by the number 0 it takes four times as long
     elif slope != 1:
         np.multiply(v, _derivative(v, slope), out=v)
 

@@ -15,12 +15,13 @@ from minigan.ops import reference
 from minigan.ops.cpu import memory
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.scratch import scratch
-from minigan.ops.cpu.team import FLOATS, Bodies, plain
+from minigan.ops.cpu.team import FLOATS, Bodies, pieces, plain
 from minigan.ops.protocol import Array
 from minigan.ops.rows import OPEN, Gate, Norm
 
-PART = 1 << 18
-"""Bytes of a part."""
+PART, PART_BY_NUMPY = 1 << 18, 1 << 20
+"""Bytes of a part: what a core's cache holds beside the workspaces.  NumPy's functions give the interpreter's lock up
+and take it again, and between two threads that costs more than the cache saves: so theirs are larger, and fewer."""
 LEAST = 32
 """Rows that a part has at least, so that its sums are small beside it."""
 WIDTH = 1024
@@ -43,7 +44,7 @@ class Rows(Bodies):
         as distances from the first part's pivot, so that a mean far above the spread takes no digits from it.
         """
         M, C = x.shape
-        parts = _parts(M, C, x.itemsize)
+        parts = self._parts(M, C, x.itemsize)
         pivot, rest, m2 = np.empty((3, len(parts), C))
 
         def job(i: int) -> None:
@@ -73,7 +74,7 @@ class Rows(Bodies):
     def sums(self, x: Array, dy: Array, before: Gate, norm: Norm, after: Gate) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m, in float64; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
         M, C = x.shape
-        parts = _parts(M, C, x.itemsize)
+        parts = self._parts(M, C, x.itemsize)
         sum_d, sum_dx = np.empty((2, len(parts), C))
 
         def job(i: int) -> None:
@@ -123,7 +124,7 @@ class Rows(Bodies):
         if not _plain(x):
             return reference.sum_rows(x)
         rows = x.reshape(-1, x.shape[-1])
-        parts = _parts(len(rows), x.shape[-1], x.itemsize)
+        parts = self._parts(len(rows), x.shape[-1], x.itemsize)
         if len(parts) == 1:
             with one_thread:
                 return np.ones(len(rows), dtype=x.dtype) @ rows
@@ -156,8 +157,12 @@ class Rows(Bodies):
     def _gate(gate: Gate, x: Array, part: slice, first: int) -> tuple[Any, ...]:
         return gate.at(first + part.start * x.shape[1], x.dtype)
 
+    def _parts(self, rows: int, C: int, itemsize: int) -> list[slice]:
+        """Cut the rows of a matrix; by sizes alone, so that sums do not depend on the threads."""
+        return pieces(rows, max(LEAST, (PART if self._team.compiled else PART_BY_NUMPY) // (C * itemsize)))
+
     def _each_part(self, job: Callable[[slice], object], x: Array) -> None:
-        parts = _parts(len(x), x.shape[1], x.itemsize)
+        parts = self._parts(len(x), x.shape[1], x.itemsize)
         self._each(lambda i: job(parts[i]), len(parts))
 
     def _each(self, job: Callable[[int], object], n: int) -> None:
@@ -171,12 +176,6 @@ class Rows(Bodies):
 
 def _plain(x: Array) -> bool:
     return x.dtype in FLOATS and x.size > 0
-
-
-def _parts(rows: int, C: int, itemsize: int) -> list[slice]:
-    """Cut the rows of a matrix; by sizes alone, so that sums do not depend on the threads."""
-    step = max(LEAST, PART // (C * itemsize))
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 def _matrices(norm: Norm | None, x: Array, *others: Array) -> Iterator[tuple[Array, list[Array], int]]:
