@@ -106,6 +106,8 @@ def _block(typingctx, rows, a, of_a, b, of_b, c, of_c, depth, left, add):
             with cgutils.for_range(builder, depth_) as loop:
                 row = builder.add(b_at, builder.mul(b_row, loop.index))
                 factors = [on.load(b_, b, on.after(row, v), mask) for v, mask in enumerate(masks)]
+                for v in range(WIDE):  # the next columns: rows of a wide b lie in different pages
+                    on.prefetch(b_, b, on.after(row, WIDE + v))
                 column = builder.add(a_at, builder.mul(a_next, loop.index))
                 for r in steps:
                     number = on.spread(a_, a, nth(column, r, a_row))

@@ -87,6 +87,14 @@ class Vectors:
         store = self.builder.module.declare_intrinsic(f"llvm.masked.store.{self._kind}", fnty=of)
         self.builder.call(store, [value, place, self._bytes, mask])
 
+    def prefetch(self, array, ty, at):
+        """Have the vector at x[at] brought to the cache; nothing is read, so x[at] need not be there."""
+        place = self._place(array, ty, at)
+        of = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+        read, keep, data = (ir.Constant(_I32, n) for n in (0, 3, 1))
+        prefetch = self.builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=of)
+        self.builder.call(prefetch, [place, read, keep, data])
+
     def add(self, left, right):
         """Left + right."""
         return self.builder.fadd(left, right, flags=("contract",))
