@@ -104,11 +104,11 @@ def test_the_last_good_parameters_come_back():
     good = loop.LastGood(game)
     game.D.theta[...] += 1
     good.keep()
-    kept = [vector.copy() for _, vector in loop.vectors(game)]
+    kept = [vector.copy() for vector in loop.vectors(game)]
     version = game.D.version
-    for _, vector in loop.vectors(game):
+    for vector in loop.vectors(game):
         vector[...] = np.nan
     good.restore()
-    for (_, vector), want in zip(loop.vectors(game), kept, strict=True):
+    for vector, want in zip(loop.vectors(game), kept, strict=True):
         np.testing.assert_array_equal(vector, want)
     assert game.D.version > version
