@@ -55,6 +55,8 @@ class CUDA:
     def __init__(self, *, device: str | Device = "gpu", precision: str = "fp32", graphs: bool = True) -> None:
         if isinstance(device, str) and device not in DEVICES:
             raise ValueError(unknown("device", device, DEVICES))
+        if not isinstance(device, (str, Device)):
+            raise TypeError(f"device is {device!r}; accepted: {', '.join(map(repr, DEVICES))}, or a Device")
         if precision not in PRECISIONS:
             raise ValueError(unknown("precision", precision, PRECISIONS))
         if not isinstance(graphs, bool):

@@ -1,11 +1,20 @@
 """What was compiled, kept in the user's cache folder under the hash of all that decides it."""
 
+import atexit
+import functools
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+
+MAKING = ".making-"
+"""How the names of folders begin in which a file is being made."""
+LONG = 3600
+"""Seconds that no file takes to be made."""
 
 
 def folder() -> Path:
@@ -32,17 +41,19 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
     """Return the file of that name; where there is none, `make` writes it, and it is there whole or not at all.
 
     Two processes may make one file at a time: the last one's stays.  Where the cache folder cannot be written, the
-    file lies in a temporary folder of this process.
+    file lies in a temporary folder, which goes with this process.
     """
     path = folder() / name
     if path.is_file():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(dir=path.parent, prefix=".making-")
+        temporary = tempfile.mkdtemp(dir=path.parent, prefix=MAKING)
     except OSError:
-        path = Path(tempfile.mkdtemp(prefix="minigan-")) / name
-        temporary = tempfile.mkdtemp(dir=path.parent)
+        path = _of_this_process() / name
+        if path.is_file():
+            return path
+        temporary = tempfile.mkdtemp(dir=path.parent, prefix=MAKING)
     made = Path(temporary) / name
     try:
         make(made)
@@ -50,4 +61,24 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
     finally:
         made.unlink(missing_ok=True)
         Path(temporary).rmdir()
+    _tidy(path.parent)
     return path
+
+
+@functools.cache
+def _of_this_process() -> Path:
+    """A folder that is there until Python ends."""
+    made = tempfile.TemporaryDirectory(prefix="minigan-", ignore_cleanup_errors=True)
+    atexit.register(made.cleanup)
+    return Path(made.name)
+
+
+def _tidy(cache: Path) -> None:
+    """Remove what processes that were killed while they made a file left behind."""
+    for left in cache.glob(f"{MAKING}*"):
+        try:
+            old = time.time() - left.stat().st_mtime > LONG
+        except OSError:  # it is gone
+            continue
+        if old:
+            shutil.rmtree(left, ignore_errors=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.ops import BackendUnavailable
 from minigan.ops.cuda.source import KernelError
 
 WORKSPACE = 32 << 20
@@ -42,7 +43,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
 """The functions and the types of their arguments; each returns a status."""
 
 
-class CublasMissing(KernelError):
+class CublasMissing(KernelError, BackendUnavailable):
     """No libcublas."""
 
 

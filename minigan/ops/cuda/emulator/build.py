@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import cache
 from minigan.ops.cuda.source import CompileError, Kernel, KernelError, Source
 
@@ -19,7 +20,7 @@ COMPILERS = ("g++", "c++", "clang++")
 OPTIONS = ("-O1", "-std=gnu++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off", "-w")
 
 
-class HostCompilerMissing(KernelError):
+class HostCompilerMissing(KernelError, BackendUnavailable):
     """No C++ compiler, or a machine that the emulator does not run on."""
 
 
@@ -35,7 +36,10 @@ def compiler() -> tuple[str, str]:
             f"the emulated CUDA device needs a C++ compiler: no {', '.join(names)} on the PATH; "
             "accepted: g++ >= 9 or clang++ >= 10 (set CXX to say which)"
         )
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    try:
+        version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise HostCompilerMissing(f"{path} is no C++ compiler that runs here ({error}); set CXX to one") from error
     return path, version.stdout.partition("\n")[0]
 
 

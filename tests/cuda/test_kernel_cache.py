@@ -1,0 +1,212 @@
+"""What was compiled is kept whole or not at all, and taken only for the same source, options and compiler."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR
+
+from minigan.ops import BackendUnavailable, get_ops
+from minigan.ops.cuda import cache, compiler, cublas, source
+from minigan.ops.cuda.emulator import build
+
+SMALL = """#include "minigan.cuh"
+extern "C" __global__ void __launch_bounds__(32) one(real* x) { x[threadIdx.x] = real(VALUE); }
+"""
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    """The cache, a fresh folder."""
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "kernels"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file with one kernel."""
+    (tmp_path / "small.cu").write_text(SMALL)
+    return source.read("small", (tmp_path, source.KERNELS))
+
+
+def writes(text):
+    return lambda path: path.write_text(text) and None
+
+
+def never(path):
+    pytest.fail(f"{path} is made again")
+
+
+def python(code, **environ):
+    """What a process of its own prints, and how it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environ}
+    )
+    return done.stdout.strip(), done.returncode
+
+
+# --- where -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the places of Linux")
+def test_the_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("MINIGAN_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache" / "minigan" / "kernels"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.folder() == tmp_path / "xdg" / "minigan" / "kernels"
+    monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "own"))
+    assert cache.folder() == tmp_path / "own" / "kernels"
+
+
+def test_where_nothing_can_be_written_the_process_has_a_folder_of_its_own(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = """
+from minigan.ops.cuda import cache
+made = []
+make = lambda path: made.append(path.write_text("whole"))
+paths = {cache.kept("a.so", make), cache.kept("a.so", make)}
+(path,) = paths
+assert len(made) == 1 and path.read_text() == "whole" and cache.kept("b.so", make).parent == path.parent
+print(path.parent)
+"""
+    printed, status = python(code, MINIGAN_CACHE=str(tmp_path / "file"))
+    assert status == 0
+    assert Path(printed).is_absolute()
+    assert not Path(printed).exists()
+
+
+# --- whole or not at all ---------------------------------------------------------------------------
+
+
+def test_a_file_is_made_once(kernels):
+    assert cache.kept("a.so", writes("whole")).read_text() == "whole"
+    assert cache.kept("a.so", never) == kernels / "a.so"
+    assert [path.name for path in kernels.iterdir()] == ["a.so"]
+
+
+def test_a_process_killed_in_the_middle_leaves_nothing_that_is_taken(kernels):
+    code = """
+import os, signal
+from minigan.ops.cuda import cache
+def half(path):
+    path.write_text("ha")
+    os.kill(os.getpid(), signal.SIGKILL)
+cache.kept("a.so", half)
+"""
+    assert python(code)[1] == -9
+    assert cache.kept("a.so", writes("whole")).read_text() == "whole"
+
+
+def test_what_fails_leaves_nothing(kernels):
+    def fails(path):
+        path.write_text("ha")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        cache.kept("a.so", fails)
+    assert not list(kernels.iterdir())
+
+
+def test_two_processes_make_one_file(kernels):
+    def while_another_does(path):
+        path.write_text("ha")
+        assert cache.kept("a.so", writes("theirs")).read_text() == "theirs"
+        path.write_text("ours")
+
+    assert cache.kept("a.so", while_another_does).read_text() == "ours"
+    assert [path.name for path in kernels.iterdir()] == ["a.so"]
+
+
+def test_what_killed_processes_left_goes_after_an_hour(kernels):
+    for name in ("old", "new"):
+        (kernels / f"{cache.MAKING}{name}").mkdir(parents=True)
+        (kernels / f"{cache.MAKING}{name}" / "a.so").write_text("ha")
+    before = time.time() - 2 * cache.LONG
+    os.utime(kernels / f"{cache.MAKING}old", (before, before))
+    cache.kept("b.so", writes("whole"))
+    assert sorted(path.name for path in kernels.iterdir()) == [f"{cache.MAKING}new", "b.so"]
+
+
+# --- for the same alone ----------------------------------------------------------------------------
+
+
+@OF_THE_EMULATOR
+@NEEDS_HOST_COMPILER
+def test_a_library_is_of_its_source_options_headers_and_compiler(kernels, small, monkeypatch, tmp_path):
+    path, version = build.compiler()
+
+    def known():
+        return len(list(kernels.glob("small-*.so")))
+
+    build.build(small, {"VALUE": 1})
+    with monkeypatch.context() as without:
+        without.setattr(build.subprocess, "run", lambda *_, **__: pytest.fail("compiled again"))
+        build.build(small, {"VALUE": 1})
+    assert known() == 1
+    build.build(small, {"VALUE": 2})
+    assert known() == 2
+    with monkeypatch.context() as other:
+        other.setattr(build, "_headers", lambda: "// an emulator that was changed")
+        build.build(small, {"VALUE": 1})
+    assert known() == 3
+    with monkeypatch.context() as other:
+        other.setattr(build, "compiler", lambda: (path, f"{version}, the next one"))
+        build.build(small, {"VALUE": 1})
+    assert known() == 4
+    (tmp_path / "small.cu").write_text(SMALL.replace("VALUE)", "VALUE + 1)"))
+    build.build(source.read("small", (tmp_path, source.KERNELS)), {"VALUE": 1})
+    assert known() == 5
+
+
+@NEEDS_NVRTC
+def test_a_cubin_is_of_its_source_options_architecture_and_compiler(kernels, small, monkeypatch, tmp_path):
+    nvrtc, version = compiler._nvrtc()
+
+    def compiled(found=small, value=1, arch="sm_90"):
+        return compiler.compile_source(found, {"VALUE": value}, arch).path
+
+    paths = [compiled(), compiled(value=2), compiled(arch="sm_80")]
+    with monkeypatch.context() as other:
+        other.setattr(compiler, "_nvrtc", lambda: (nvrtc, f"{version}, the next one"))
+        paths.append(compiled())
+    (tmp_path / "small.cu").write_text(SMALL.replace("VALUE)", "VALUE + 1)"))
+    paths.append(compiled(source.read("small", (tmp_path, source.KERNELS))))
+    assert len({*paths}) == 5
+    monkeypatch.setattr(compiler, "_compile", lambda *_: pytest.fail("compiled again"))
+    assert compiled() == paths[0]
+
+
+# --- without a part --------------------------------------------------------------------------------
+
+
+@OF_THE_EMULATOR
+@pytest.mark.parametrize(
+    ("cxx", "message"),
+    [
+        ("/no/such/compiler", "no /no/such/compiler on the PATH; accepted: g[+][+] >= 9"),
+        ("false", "is no C[+][+] compiler that"),
+    ],
+)
+def test_a_compiler_that_does_not_run_is_a_backend_that_is_not_there(cxx, message, monkeypatch):
+    monkeypatch.setenv("CXX", cxx)
+    with pytest.raises(BackendUnavailable, match=message):
+        build.compiler.__wrapped__()
+
+
+def test_products_need_a_library(monkeypatch):
+    def missing(*_, **__):
+        raise OSError("not there")
+
+    monkeypatch.setattr(cublas.ctypes, "CDLL", missing)
+    with pytest.raises(BackendUnavailable, match=r"no libcublas .*pip install 'minigan\[gpu\]'"):
+        cublas.find_library()
+
+
+def test_a_device_is_named_or_is_one():
+    with pytest.raises(TypeError, match="device is 3; accepted: 'gpu', 'emulated', or a Device"):
+        get_ops("cuda", device=3)
