@@ -4,8 +4,8 @@ import numpy as np
 
 from minigan.ops.cuda.data import Images
 
-SHAPES = ((3, 5, 3), (4, 4, 1), (28, 28, 1), (1, 1, 1), (9, 31, 3))
-"""Of an image: pixels that do and do not come in fours, fewer and more than a block has threads."""
+SHAPES = ((3, 5, 3), (4, 4, 1), (28, 28, 1), (1, 1, 1), (9, 31, 3), (16, 27, 3))
+"""Of an image: pixels that do and do not come in fours; fewer of either than a block has threads, and more."""
 
 
 def data_set(shape, count=7):

@@ -34,5 +34,7 @@ MUTANTS = [
     in_data("a grey channel is spread by images", "(j * PACK + k) / REPEAT", "(j * PACK + k) % 4"),
     in_data("the shift is scaled", "real(image[i]) + shift", "(real(image[i]) + shift)"),
     in_data("the pixels behind the packs", "i = 4 * packs + threadIdx.x", "i = 4 * packs + 1 + threadIdx.x"),
+    in_data("four bytes from anywhere", " && (reinterpret_cast<unsigned long long>(image) & 3) == 0", ""),
+    in_data("a thread has one pack", "i < packs; i += THREADS", "i < packs; i += packs"),
     in_data("bytes are signed", "{real(bytes.x)", "{real((signed char)bytes.x)"),
 ]  # fmt: skip

@@ -17,7 +17,10 @@ from minigan.ops.cuda.source import CompileError, Kernel, KernelError, Source
 
 HEADERS = Path(__file__).parent
 COMPILERS = ("g++", "c++", "clang++")
-OPTIONS = ("-O1", "-std=gnu++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off", "-w")
+OPTIONS = (
+    "-O1", "-std=gnu++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off", "-w",
+    "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error",  # a GPU does not read 16 bytes from anywhere either
+)  # fmt: skip
 
 
 class HostCompilerMissing(KernelError, BackendUnavailable):
