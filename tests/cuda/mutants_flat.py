@@ -10,6 +10,8 @@ def planted(name, old, new, check, **kwargs):
 
 MUTANTS = [
     planted("adam loses the tail", "packs * PACK + first", "(n + PACK - 1) / PACK * PACK + first", check_flat.adam),
+    planted("adam makes one pack a thread", "i < packs; i += step", "i < packs; i += packs", check_flat.adam),
+    planted("adam makes one number a thread", "first; i < n; i += step", "first; i < n; i += n", check_flat.adam),
     planted("adam reads a pack too many", ") ? n / PACK : 0", ") ? n / PACK + 1 : 0", check_flat.adam),
     planted("adam forgets an alignment", "in_packs(theta) && in_packs(g) && ", "true || ", check_flat.adam),
     planted("adam leaves out the root", "sqrt(v) * root + eps", "sqrt(v) + eps", check_flat.adam),

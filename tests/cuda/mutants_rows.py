@@ -31,6 +31,8 @@ MUTANTS = [
     planted("an empty part is merged", "  if (n_b == 0) return;\n", "", check_rows.statistics),
     planted("no pivot", "u.at[k] - pivot.at[k], d", "u.at[k], d", check_rows.statistics),
     planted("the last part counts as whole", "double(left < rows ? left : rows)", "rows * 1.0", check_rows.statistics),
+    planted("parts that no thread comes to", "p += 32) {", "p += parts) {", check_rows.statistics),
+    planted("parts of a sum that no thread comes to", "p += 32) s", "p += parts) s", check_rows.sums),
     planted("a channel too far", LAST, LAST.replace("8;", "8 + 1;"), check_rows.statistics),
     planted("the running variance stays biased", "factor * q", "q", check_rows.norm),
     planted("the running mean moves too late", "step * (m - running_mean[c])", "step * m", check_rows.norm),

@@ -1,0 +1,36 @@
+"""A grid may be of any size: where there is one block for all the numbers, its threads go over them again and again."""
+
+import check_convolution
+import check_elementwise
+import check_flat
+import check_random
+import check_rows
+import pytest
+from emulated import NEEDS_HOST_COMPILER, device
+
+from minigan.ops.cuda import elementwise, flat, image_tiles, patches, random, rows
+
+pytestmark = NEEDS_HOST_COMPILER
+
+CHECKS = [
+    *(check_flat.adam, check_flat.rmsprop, check_flat.momentum, check_flat.finite, check_flat.fill_and_copy),
+    *(check_elementwise.forward, check_elementwise.backward, check_elementwise.both, check_elementwise.loss),
+    *(check_random.integers, check_random.indices, check_random.uniforms, check_random.normals),
+    *(check_rows.flat, check_rows.dropout, check_convolution.patches, check_convolution.fp32),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.__module__}-{check.__name__}")
+def test_one_block_does_it_all(check, monkeypatch):
+    launched = []
+
+    def one(*_):
+        launched.append(1)
+        return 1
+
+    for module in (elementwise, flat, image_tiles, patches, random, rows):
+        monkeypatch.setattr(module, "blocks_for", one)
+    monkeypatch.setattr(patches, "MOST_ROWS", 2)
+    monkeypatch.setattr(patches, "THREADS", 32)
+    check(device())
+    assert launched
