@@ -97,6 +97,18 @@ def test_gemm_rounds_as_the_mode_says(precision, rounded):
     assert error_of(d.host(out), 3.5 * expected) < 1e-6
 
 
+@OF_THE_EMULATOR  # a library may round them another way
+@pytest.mark.parametrize(("precision", "rounded", "bits"), [("tf32", tf32, 11), ("bf16", bf16, 8)])
+def test_gemm_rounds_ties_to_even(precision, rounded, bits):
+    d, half = device(), 2.0**-bits
+    ties = np.array([1 + k * half + e for k in (1, 3, -1, 5) for e in (0, 2.0**-22, -(2.0**-22))], np.float32)
+    a = np.concatenate([ties, -ties, [np.inf, -np.inf, np.nan]]).astype(np.float32)
+    out = d.array(np.zeros((len(a), 1), np.float32))
+    d.gemm(d.array(a[:, None]), d.array(np.ones((1, 1), np.float32)), out, precision=precision)
+    np.testing.assert_array_equal(d.host(out)[:-3, 0], rounded(a[:-3]))
+    np.testing.assert_array_equal(d.host(out)[-3:, 0], a[-3:])
+
+
 def test_gemm_refuses_what_does_not_fit():
     d = device()
     a = d.xp.zeros((2, 3))

@@ -231,6 +231,10 @@ def another_rule(player):
     player.gan.judge = mg.gan.running_judge
 
 
+def another_objective(player):
+    player.gan.objective = mg.NonSaturating(factor=0.25)
+
+
 def another_batch(player):
     player.n = 5
 
@@ -239,7 +243,10 @@ def another_order(player):
     player.counts = {"k": 1}
 
 
-@pytest.mark.parametrize("change", [another_rate, another_array, another_rule, another_batch, another_order])
+CHANGES = [another_rate, another_array, another_rule, another_objective, another_batch, another_order]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_a_graph_was_made_of_changes(change):
     one, other = Player(graphs=True), Player(graphs=False)
     graphs = []
