@@ -14,6 +14,7 @@ GAMES = {
     "recipe": {"batch_size": 1000, "d_updates": 3, "g_updates": 3},
     "odd batch": {"batch_size": 111, "hidden": 7, "d_updates": 2, "g_updates": 1, "sigma": 0.5},
     "tiny": {"batch_size": 3, "hidden": 1, "d_updates": 1, "g_updates": 4, "beta1": 0.5},
+    "more draws than threads": {"batch_size": 2057, "hidden": 2, "d_updates": 1, "g_updates": 1},
 }
 
 

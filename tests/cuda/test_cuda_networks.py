@@ -93,6 +93,20 @@ def test_objectives(objective, cuda):
             assert error_of(to_host(a), np.asarray(b)) < 1e-13
 
 
+def test_products_are_added_wherever_the_sum_lies(cuda):
+    """To a matrix, to every second column of one, and to one of another dtype."""
+    rng, array = np.random.default_rng(0), cuda.device.array
+    x, y, wide = (rng.standard_normal(shape) for shape in ((7, 3), (7, 4), (3, 8)))
+    for dtype, gate in DTYPES.items():
+        out = array(wide.astype(dtype))
+        for part in (out, out[:, ::2]):
+            before = to_host(part).astype(float)
+            y_of = np.concatenate([y, y], axis=1) if part is out else y
+            cuda.add_product(array(x), array(y_of), part)
+            assert part.dtype == dtype
+            assert error_of(to_host(part), before + x.T @ y_of) < gate
+
+
 def test_crossing_over(cuda):
     """NumPy's x gives NumPy's y at inference; the device's gives the device's; what is not an array is refused."""
     host, device = both([mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh()], cuda, "float64")

@@ -6,6 +6,7 @@ from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, ON_EACH_SCHEDULE, dev
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minigan.ops.cuda import source
 from minigan.ops.cuda.emulator import EmulatedDevice
 from minigan.ops.cuda.source import KernelError
 
@@ -188,6 +189,13 @@ def test_a_file_that_does_not_compile_is_an_error_with_its_line(tmp_path):
     (tmp_path / "wrong.cu").write_text('#include "minigan.cuh"\nextern "C" __global__ void f(int n) {\n  oops;\n}\n')
     with pytest.raises(KernelError, match=r"wrong.cu:3.*oops"):
         EmulatedDevice(folders=[tmp_path]).launch("wrong", "f", 1, 1, 0)
+
+
+def test_a_file_is_included_once(tmp_path):
+    (tmp_path / "twice.cu").write_text('#include "minigan.cuh"\n#include "minigan.cuh"\nint after;\n')
+    text = source.read("twice", (tmp_path, source.KERNELS)).text
+    assert text.count("#define DYNAMIC_SHARED") == source.read("flat").text.count("#define DYNAMIC_SHARED")
+    assert text.splitlines()[-2:] == ['#line 3 "twice.cu"', "int after;"]
 
 
 @OF_THE_EMULATOR
