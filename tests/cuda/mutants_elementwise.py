@@ -18,7 +18,7 @@ MUTANTS = [
     functions("sigmoid of a growing exponential", "exp(v > 0 ? -v : v)", "exp(-v)", "forward"),
     functions("softplus loses small exponentials", "log1p(e)", "log(1 + e)", "forward"),
     elementwise("a masked infinity is NaN", "v <= 0 ? real(0) : d;", "(v > 0) * d;", "backward"),
-    elementwise("tanh's derivative at x", "d * (1 - v * v)", "d * (1 - v)", "backward"),
+    bias("tanh's derivative at x", "d * (1 - y * y)", "d * (1 - y)", "bias"),
     elementwise("a pack too many", "in_packs(x) && in_packs(y) ? n / PACK", "in_packs(x) ? n / PACK + 1", "forward"),
     elementwise("the tail is forgotten", TAIL, TAIL.replace("packs * PACK", "n"), "forward"),
     elementwise("no barrier in the sum of a block", SYNC, "    if (t < half)", "loss"),

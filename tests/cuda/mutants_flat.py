@@ -25,5 +25,5 @@ MUTANTS = [
     planted("infinities pass", "!isfinite(x[i])", "isnan(x[i])", check_flat.finite),
     planted("only the first numbers are seen", "bad |= !isfinite", "bad = !isfinite", check_flat.finite),
     planted("copy misses the last", "i < n; i += threads_of_grid()) to[i]", "i < n - 1; i += threads_of_grid()) to[i]",
-            check_flat.fill_and_copy),
+            check_flat.copy),
 ]  # fmt: skip

@@ -38,8 +38,7 @@ def test_any_number(x, sign):
     e = Elementwise(device())
     with np.errstate(all="ignore"):
         pairs = [
-            (getattr(e, name)(device().array(x)).get(), right(x))
-            for name, right in list(check_elementwise.UNARY.items())[:4]
+            (getattr(e, name)(device().array(x)).get(), right(x)) for name, right in check_elementwise.UNARY.items()
         ]
         value, ds = e.mean_softplus(device().array(x), sign, 0.5)
         right, right_ds = reference.mean_softplus(x, sign, 0.5)
@@ -70,17 +69,15 @@ def test_shapes_and_layouts():
     assert e.relu(device().array(x).reshape(4, 6).T).shape == (6, 4)
     np.testing.assert_array_equal(e.relu(device().array(x).reshape(4, 6).T).get(), np.maximum(x.reshape(4, 6).T, 0))
     assert e.sigmoid(device().array(np.array(0.0))).shape == ()
-    assert e.tanh(device().xp.zeros((0, 3))).shape == (0, 3)
+    assert e.sigmoid(device().xp.zeros((0, 3))).shape == (0, 3)
 
 
 def test_what_does_not_fit_is_said():
     xp, e = device().xp, Elementwise(device())
     with pytest.raises(ValueError, match=r"relu_backward: shapes \(2,\) and \(3,\); accepted: two of one shape"):
         e.relu_backward(xp.zeros(2), xp.zeros(3))
-    with pytest.raises(
-        TypeError, match="tanh_forward: dtype int64 given; accepted on the CUDA backend: float32, float64"
-    ):
-        e.tanh(xp.zeros(2, dtype="int64"))
+    with pytest.raises(TypeError, match="sigmoid: dtype int64 given; accepted on the CUDA backend: float32, float64"):
+        e.sigmoid(xp.zeros(2, dtype="int64"))
     with pytest.raises(ValueError, match=r"mean_softplus: s has shape \(0, 1\); accepted: one logit or more"):
         e.mean_softplus(xp.zeros((0, 1)), 1, 1.0)
     bias = Bias(device(), Rows(device()))

@@ -110,6 +110,14 @@ def test_gemm_rounds_ties_to_even(precision, rounded, bits):
     np.testing.assert_array_equal(d.host(out)[-3:, 0], a[-3:])
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_gemm_never_rounds_float64(precision):
+    d, (a, b) = device(), np.random.default_rng(2).standard_normal((2, 6, 6))
+    out = d.xp.zeros((6, 6))
+    d.gemm(d.array(a), d.array(b), out, precision=precision)
+    assert error_of(d.host(out), a @ b) < 1e-14
+
+
 def test_gemm_refuses_what_does_not_fit():
     d = device()
     a = d.xp.zeros((2, 3))

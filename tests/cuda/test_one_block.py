@@ -13,7 +13,7 @@ from minigan.ops.cuda import elementwise, flat, image_tiles, patches, random, ro
 pytestmark = NEEDS_HOST_COMPILER
 
 CHECKS = [
-    *(check_flat.adam, check_flat.rmsprop, check_flat.momentum, check_flat.finite, check_flat.fill_and_copy),
+    *(check_flat.adam, check_flat.rmsprop, check_flat.momentum, check_flat.finite, check_flat.copy),
     *(check_elementwise.forward, check_elementwise.backward, check_elementwise.both, check_elementwise.loss),
     *(check_random.integers, check_random.indices, check_random.uniforms, check_random.normals),
     *(check_rows.flat, check_rows.dropout, check_convolution.patches, check_convolution.fp32),

@@ -1,4 +1,7 @@
-"""Activations of each number, forwards and backwards, and the mean of softplus (`elementwise.cu`)."""
+"""The functions of each number of `minigan.ops.reference`, and the mean of softplus (`elementwise.cu`).
+
+Activations behind a bias are `bias.py`'s, those beside dropout or batch norm `rows.py`'s.
+"""
 
 from typing import Any
 
@@ -28,29 +31,9 @@ class Elementwise:
         """`reference.relu_backward`."""
         return self._map("relu_backward", dy, y)
 
-    def leaky_relu(self, x: Array, slope: float) -> Array:
-        """y = x where x > 0, else slope x."""
-        return self._map("leaky_relu", x, numbers=(slope,))
-
-    def leaky_relu_backward(self, dy: Array, x: Array, slope: float) -> Array:
-        """dx = dy where x > 0, else slope dy.  For slope >= 0, y may be given as x."""
-        return self._map("leaky_relu_backward", dy, x, numbers=(slope,))
-
-    def tanh(self, x: Array) -> Array:
-        """y = tanh x."""
-        return self._map("tanh_forward", x)
-
-    def tanh_backward(self, dy: Array, y: Array) -> Array:
-        """dx = dy (1 - y^2)."""
-        return self._map("tanh_backward", dy, y)
-
     def sigmoid(self, x: Array) -> Array:
         """`reference.sigmoid`."""
         return self._map("sigmoid", x)
-
-    def sigmoid_backward(self, dy: Array, y: Array) -> Array:
-        """dx = dy y (1 - y)."""
-        return self._map("sigmoid_backward", dy, y)
 
     def softplus(self, x: Array) -> Array:
         """`reference.softplus`."""
@@ -84,13 +67,13 @@ class Elementwise:
     def _plain(self, x: Array) -> Array:
         return self.device.xp.ascontiguousarray(x).reshape(x.shape)
 
-    def _map(self, kernel: str, *arrays: Array, numbers: tuple[float, ...] = ()) -> Array:
+    def _map(self, kernel: str, *arrays: Array) -> Array:
         first, *rest = map(self._plain, arrays)
         for other in rest:
             if other.shape != first.shape:
                 raise ValueError(f"{kernel}: shapes {first.shape} and {other.shape}; accepted: two of one shape")
         y = self.device.xp.empty(first.shape, dtype=first.dtype)
-        self._launch(kernel, y.size, first, *rest, y, y.size, *numbers)
+        self._launch(kernel, y.size, first, *rest, y, y.size)
         return y
 
     def _launch(self, kernel: str, n: int, x: Array, *args: Any) -> None:

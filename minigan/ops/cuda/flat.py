@@ -1,4 +1,4 @@
-"""The flat parameter vector on the device: optimizer updates, whether it is finite, fill and copy (`flat.cu`)."""
+"""The flat parameter vector on the device: optimizer updates, whether it is finite, and copies (`flat.cu`)."""
 
 import math
 from typing import Any
@@ -62,10 +62,6 @@ class Flat:
     def zero_vector(self, size: int, dtype: Any) -> Array:
         """`reference.zero_vector`."""
         return self.device.xp.zeros(size, dtype=dtype)
-
-    def fill(self, x: Array, value: float) -> None:
-        """x <- value."""
-        self._launch("fill", x, (x,), value)
 
     def copy(self, target: Array, source: Array) -> None:
         """`reference.copy`."""

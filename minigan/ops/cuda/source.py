@@ -4,7 +4,6 @@ A kernel is declared as ``extern "C" __global__ void __launch_bounds__(256) name
 """
 
 import functools
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,17 +61,12 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Source:
-    """A file's name and text (includes resolved; #line says where each line is from), its hash, its kernels."""
+    """A file's name and text (includes resolved; #line says where each line is from), its kernels."""
 
     name: str
     path: Path
     text: str
     kernels: Mapping[str, Kernel]
-
-    @functools.cached_property
-    def hash(self) -> str:
-        """SHA-256 of the text, without the folders that the files lie in."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
     def kernel(self, name: str) -> Kernel:
         """Return the kernel of that name."""

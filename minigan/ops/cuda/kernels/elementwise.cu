@@ -1,4 +1,4 @@
-// Functions of each number, forwards and backwards, and the mean of softplus with its gradient.
+// Functions of each number, and the mean of softplus with its gradient.
 //
 // The formulas are those of minigan/ops/reference.py; NaN is not hidden, nor infinities but where a mask is 0.  Each
 // number is read and written once, 16 bytes at a time where all arrays begin at a multiple of 16.
@@ -46,35 +46,8 @@ relu_backward(const real* __restrict__ dy, const real* __restrict__ y, real* __r
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-leaky_relu(const real* __restrict__ x, real* __restrict__ y, long long n, real slope) {
-  map(x, y, n, [=](real v) { return v > 0 ? v : slope * v; });
-}
-
-// dx = dy where x > 0, else slope dy.  x may be y = f(x) where slope >= 0: it is positive in the same places.
-extern "C" __global__ void __launch_bounds__(THREADS)
-leaky_relu_backward(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ dx, long long n,
-                    real slope) {
-  map_back(dy, x, dx, n, [=](real d, real v) { return v > 0 ? d : slope * d; });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-tanh_forward(const real* __restrict__ x, real* __restrict__ y, long long n) {
-  map(x, y, n, [](real v) { return tanh(v); });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-tanh_backward(const real* __restrict__ dy, const real* __restrict__ y, real* __restrict__ dx, long long n) {
-  map_back(dy, y, dx, n, [](real d, real v) { return d * (1 - v * v); });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
 sigmoid(const real* __restrict__ x, real* __restrict__ y, long long n) {
   map(x, y, n, [](real v) { return sigmoid_of(v, exp_minus_abs(v)); });
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-sigmoid_backward(const real* __restrict__ dy, const real* __restrict__ y, real* __restrict__ dx, long long n) {
-  map_back(dy, y, dx, n, [](real d, real v) { return d * (v * (1 - v)); });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -1,4 +1,4 @@
-// The flat parameter vector: optimizer updates in place, whether it is finite, fill and copy.
+// The flat parameter vector: optimizer updates in place, whether it is finite, and copies.
 //
 // Each number is read and written once, 16 bytes at a time where all vectors begin at a multiple of 16; the formulas
 // are those of minigan/ops/reference.py.  The grid may be of any size.
@@ -70,10 +70,6 @@ not_finite(const real* __restrict__ x, long long n, int* found) {
   bool bad = false;
   for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) bad |= !isfinite(x[i]);
   if (bad) found[0] = 1;
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS) fill(real* __restrict__ x, long long n, real value) {
-  for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) x[i] = value;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
