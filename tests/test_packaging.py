@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,14 @@ def test_public_names_exist_and_have_docstrings():
         thing = getattr(minigan, name)
         assert thing.__doc__, name
         assert not thing.__doc__.startswith(f"{name}("), name  # what a dataclass writes where there is none
+
+
+def test_an_archive_of_the_sources_has_all_that_the_tests_need():
+    """Every module and package beside the library, the tests and the documents that they read."""
+    project = ROOT.parent / "pyproject.toml"
+    if not project.is_file():
+        pytest.skip("the library is installed without its sources")
+    included = set(tomllib.loads(project.read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    modules = {f"/{path.name}" for path in project.parent.glob("*.py")}
+    packages = {f"/{path.parent.name}" for path in project.parent.glob("*/__init__.py")}
+    assert modules | packages | {"/tests", "/docs", "/Makefile"} <= included
