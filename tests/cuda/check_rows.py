@@ -129,8 +129,8 @@ def sums(device, dtype="float64"):
 
 
 def dropout(device, dtype="float64"):
-    """The reference's masks, bit for bit, whatever the address."""
-    for size, offset in ((1, 0), (1000, 0), (777, 1)):
+    """The reference's masks, bit for bit, whatever the address, and beyond what 16 bits count."""
+    for size, offset in ((1, 0), (1000, 0), (777, 1), (70_001, 0)):
         for rate, key in ((0.3, 2**63 + 12345), (0.9, 2**64 - 1), (0.0, 7), (1e-12, 5), (0.42, 6)):
             x = np.random.default_rng(size).standard_normal(size + offset).astype(dtype)
             found = Rows(device).dropout(device.array(x)[offset:], rate, key)
