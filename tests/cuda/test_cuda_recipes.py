@@ -44,7 +44,8 @@ def end(game, iterations=3):
     summary = train(game, iterations=iterations)
     assert summary["status"] == "completed"
     assert all(type(value) is float for value in summary["metrics"].values())
-    return [to_host(net.theta) for net in (game.gan.G, game.gan.D)], summary["metrics"]
+    nets = game.gan.G, game.gan.D
+    return [to_host(part) for net in nets for part in (net.theta, net.state_vector)], summary["metrics"]
 
 
 def test_every_recipe_is_shrunk():
