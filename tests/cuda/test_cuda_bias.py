@@ -75,6 +75,13 @@ def test_a_stage_is_its_layers(linear, activation, n, frozen, need_dx, seed):
     np.testing.assert_array_equal(dy, before[1])
 
 
+def test_a_frozen_stage_adds_up_no_bias_gradient(monkeypatch):
+    (_, fused), rng = pair([mg.Dense(5, 4), mg.Tanh()]), np.random.default_rng(0)
+    _, back = fused.forward(rng.standard_normal((3, 5)), train=True)
+    monkeypatch.setattr(ops().rows, "merged", lambda partial: pytest.fail("a bias gradient"))
+    assert back(rng.standard_normal((3, 4))).shape == (3, 5)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_infinities_and_nan_are_treated_as_by_the_layers(activation):
     special = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1.0, 1e-300])

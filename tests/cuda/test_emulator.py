@@ -206,6 +206,17 @@ def test_a_file_is_included_once(tmp_path):
     assert text.splitlines()[-2:] == ['#line 3 "twice.cu"', "int after;"]
 
 
+def test_headers_of_the_first_folders_go_before_those_beside_the_file(tmp_path):
+    for name in ("first", "beside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part.cuh").write_text(f"// of {name}\n")
+    (tmp_path / "beside" / "one.cu").write_text('#include "part.cuh"\n')
+    assert "// of first" in source.read("one", (tmp_path / "first", tmp_path / "beside")).text
+    assert "// of beside" in source.read("one", (tmp_path / "beside", tmp_path / "first")).text
+    (tmp_path / "first" / "part.cuh").unlink()
+    assert "// of beside" in source.read("one", (tmp_path / "first", tmp_path / "beside")).text
+
+
 @OF_THE_EMULATOR
 def test_schedules_are_named():
     with pytest.raises(ValueError, match="unknown schedule 'backward'; accepted: forward, reverse, random"):

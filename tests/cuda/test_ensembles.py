@@ -42,6 +42,12 @@ def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
     assert (found["jsd"], found["value"]) == pytest.approx((expected["jsd"], expected["value"]), rel=1e-9)
 
 
+def test_a_generator_that_turns_the_axis_round_has_a_standard_deviation():
+    found = [summary["generator"] for summary in swept(seeds=5).summaries]
+    assert {one["a"] > 0 for one in found} == {True, False}
+    assert [one["std"] for one in found] == [abs(one["a"]) for one in found]
+
+
 def test_a_summary_has_what_a_run_s_has():
     found = swept().summaries[0]
     run = runs.train_recipe("gaussian", settings=SMALL, folder=False)
