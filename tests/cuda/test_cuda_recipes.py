@@ -119,6 +119,21 @@ def test_a_divergence_is_named():
     assert np.isfinite(to_host(game.gan.D.theta)).all()
 
 
+def test_parameters_that_are_not_finite_are_named_as_on_the_host(monkeypatch):
+    """While the losses, which were taken before the update, are."""
+    monkeypatch.setitem(SMALL, "gaussian", {"batch_size": 8, "d_updates": 1, "g_updates": 1})
+    errors = []
+    for game in (on_device("gaussian"), experiment("gaussian")):
+        game.gan.optimizer_G.lr = 1e308  # over 1 - beta1: infinite
+        with np.errstate(over="ignore", invalid="ignore"):
+            summary = train(game, iterations=2)
+        assert summary["status"] == "diverged"
+        assert np.isfinite(to_host(game.gan.G.theta)).all()
+        errors.append(summary["error"])
+    assert errors[0] == errors[1]
+    assert "loss" not in errors[0].partition(";")[0]
+
+
 def test_a_users_own_loop():
     """The order of play from a user's script, batches from the host."""
     rng = np.random.default_rng(0)
