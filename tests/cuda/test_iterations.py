@@ -4,85 +4,19 @@ import warnings
 
 import numpy as np
 import pytest
-from emulated import NAME, NEEDS_HOST_COMPILER, OF_THE_EMULATOR, ON_GPU
+from emulated import NAME, NEEDS_HOST_COMPILER, OF_THE_EMULATOR
+from two_players import ORDERS, Player, differ
 
 import minigan as mg
-from minigan.gan import alternating, same_batch, separate, simultaneous, split_batch
-from minigan.ops import get_ops, to_host
+from minigan.gan import separate
+from minigan.ops import get_ops
 from minigan.ops.cuda import iterations
 from minigan.ops.cuda.emulator import EmulatedDevice, arrays
 from minigan.ops.cuda.flat import Flat
 from minigan.ops.cuda.iterations import CaptureWarning
-from minigan.ops.cuda.random import Stream
 from minigan.ops.cuda.updates import Updates
 
 pytestmark = NEEDS_HOST_COMPILER
-
-ORDERS = {
-    "alternating": (alternating, {"k": 2}),
-    "same batch": (same_batch, {"d_updates": 2, "g_updates": 3}),
-    "split batch": (split_batch, {}),
-    "simultaneous": (simultaneous, {}),
-}
-
-
-class Player:
-    """A GAN with dropout and batch norm in both networks, its draws, and an order of play."""
-
-    def __init__(self, order="alternating", *, graphs, rate=0.25, optimizer=mg.Adam, device=NAME, **how):
-        self.order, self.counts = ORDERS[order]
-        ops = get_ops("cuda", device=device, graphs=graphs)
-        rng = np.random.default_rng(1)
-
-        def body(n_in, n_out):
-            return [mg.Dense(n_in, 6), mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dropout(rate), mg.Dense(6, n_out)]
-
-        G, D = (mg.Network(body(*sizes), rng=rng, dtype="float64", ops=ops) for sizes in ((3, 2), (2, 1)))
-        how = {"through": separate, **how}
-        self.gan = mg.GAN(
-            G, D, optimizer(G, lr=0.01), optimizer(D, lr=0.01), mg.NonSaturating(), rng=np.random.default_rng(7), **how
-        )
-        self.draws = np.random.default_rng(3)
-        self.n = 8
-
-    def real(self):
-        return self.draws.normal(2, 1, (self.n, 2))
-
-    def noise(self):
-        return self.draws.standard_normal((self.n, 3))
-
-    def play(self):
-        return self.order(self.gan, self.real, self.noise, **self.counts)
-
-    @property
-    def graph(self):
-        return self.gan.D.ops.iterations._find(self.gan).captured
-
-    def numbers(self, seen):
-        """All that an iteration leaves behind."""
-        gan = self.gan
-        found = [gan.G.theta, gan.D.theta, *gan.G.state.values(), *gan.D.state.values()]
-        for optimizer in (gan.optimizer_G, gan.optimizer_D):
-            found += [*optimizer.state.values()]
-        found += [part for outcome in seen for part in (outcome.value, outcome.s_fake)]
-        random = [stream.bit_generator.state["state"]["state"] for stream in (gan.rng, self.draws)]
-        return [to_host(x) for x in found], (gan.optimizer_G.t, gan.optimizer_D.t, *random)
-
-
-def same(a, b):
-    """Bit for bit; on a GPU, whose pow is not the host's, to rounding."""
-    return np.allclose(a, b, rtol=1e-9, atol=1e-12) if ON_GPU else np.array_equal(a, b)
-
-
-def differ(one, other, iterations, between=lambda k, player: None):
-    """The first iteration after which two players' numbers are not the same, or None."""
-    for k in range(1, iterations + 1):
-        (found, counted), (expected, also) = (player.numbers(player.play()) for player in (one, other))
-        if counted != also or not all(same(a, b) for a, b in zip(found, expected, strict=True)):
-            return k
-        for player in (one, other):
-            between(k, player)
-    return None
 
 
 @pytest.fixture(autouse=True)
@@ -270,7 +204,7 @@ def test_graphs_that_are_given_up_again_and_again_are_said():
             player.gan.optimizer_D.lr = 0.01 * (1 + k // 2)
             player.play()
 
-    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the GAN has changed"):
+    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the GAN or a draw has changed"):
         play()
     assert player.gan.optimizer_D.t == 24
 
@@ -347,22 +281,6 @@ def test_an_error_of_the_game_is_the_game_s():
 
 
 # --- draws of the device --------------------------------------------------------------------------
-
-
-def test_draws_of_the_device_are_made_within_the_graph():
-    device = get_ops("cuda", device=NAME).device
-    players = [Player(graphs=graphs) for graphs in (True, False)]
-    for player in players:
-        stream = Stream(device, 5)
-
-        def noise(stream=stream, n=8):
-            z = stream.normal((n, 3), "float64")
-            stream.advance()
-            return z
-
-        player.noise = noise
-    assert differ(*players, 5) is None
-    assert players[0].graph is not None
 
 
 def test_two_gans_have_two_graphs_and_a_gan_that_is_gone_has_none():

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from emulated import KERNELS, NEEDS_NVRTC
 
+from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import compiler, source
 from minigan.ops.cuda.compiler import compile_source
 from minigan.ops.cuda.source import KernelError
@@ -75,7 +76,7 @@ def test_headers_of_a_toolkit_serve_where_the_wheels_lack_some(tmp_path, monkeyp
     monkeypatch.setattr(compiler, "_toolkits", lambda: [tmp_path / "none", toolkit])
     assert compiler.include_folders() == [toolkit / "include"]
     monkeypatch.setattr(compiler, "_toolkits", lambda: [tmp_path / "none"])
-    with pytest.raises(compiler.CompilerMissing, match="nvidia-cuda-crt is not installed"):
+    with pytest.raises(BackendUnavailable, match="nvidia-cuda-crt is not installed"):
         compiler.include_folders()
     (wheels / "cu13" / "include" / "crt").mkdir()
     assert compiler.include_folders() == [wheels / "cu13" / "include"]

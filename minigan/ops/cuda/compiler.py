@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import cache
 from minigan.ops.cuda.source import CompileError, KernelError, Source
 
@@ -18,7 +19,7 @@ FORMAT = "1"
 """Of the report beside a cubin; raised with every change of it."""
 
 
-class CompilerMissing(KernelError):
+class CompilerMissing(KernelError, BackendUnavailable):
     """A part of the compiler that is not installed."""
 
 

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,9 @@ class _Iteration:
 
     def play(self, order: Order, gan: Any, draws: dict[str, Draw], counts: dict[str, int]) -> Any:
         """Step by step, captured, or replayed."""
-        same = (order, tuple(counts.items()), *_same(gan))
+        same = (order, tuple(counts.items()), *_same(gan), *self._of_draws(draws))
         if self.captured is not None and not _are(same, self._same):  # a rate, an array, a rule is another
-            self._give_up("the GAN has changed")
+            self._give_up("the GAN or a draw has changed")
         self._same = same
         if self.refused:
             return order(gan, self._moved(draws["real"]), self._moved(draws["noise"]), **counts)
@@ -110,6 +111,12 @@ class _Iteration:
                 self._refuse(str(error), stacklevel=5)
                 return self._told(order, gan, drawn, draws, counts)
         return self._replayed(gan, drawn)
+
+    def _of_draws(self, draws: dict[str, Draw]) -> list[Any]:
+        """What a graph holds of the draws: how batches are prepared, and those that are made on the device whole."""
+        made = {event.source for event in self.events or () if event.dtype is None}
+        held = [getattr(draw, "prepare", None) for draw in draws.values()]
+        return [*held, *(draw for source, draw in draws.items() if source in made)]
 
     def _refuse(self, why: str, *, stacklevel: int) -> None:
         self.refused = True
@@ -281,7 +288,7 @@ def _same(gan: Any) -> tuple[Any, ...]:
 
 
 def _are(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether both hold the same objects, or equal numbers."""
+    """Whether both hold the same objects, equal numbers, or methods of the same objects."""
     return len(one) == len(other) and all(
-        a is b or (isinstance(a, (int, float, tuple)) and a == b) for a, b in zip(one, other, strict=True)
+        a is b or (isinstance(a, (int, float, tuple, MethodType)) and a == b) for a, b in zip(one, other, strict=True)
     )

@@ -1,0 +1,89 @@
+"""What a graph holds of the draws: those that are made on the device, and how batches are prepared there."""
+
+import warnings
+
+import pytest
+from emulated import NAME, NEEDS_HOST_COMPILER
+from two_players import Player, differ
+
+from minigan.data import Prepared
+from minigan.ops import get_ops
+from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.ops.cuda.random import Noise, Stream
+
+pytestmark = NEEDS_HOST_COMPILER
+
+
+@pytest.fixture(autouse=True)
+def silent():
+    """A graph is made, or a test says that it is not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CaptureWarning)
+        yield
+
+
+def test_draws_of_the_device_are_made_within_the_graph():
+    device = get_ops("cuda", device=NAME).device
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        stream = Stream(device, 5)
+
+        def noise(stream=stream, n=8):
+            z = stream.normal((n, 3), "float64")
+            stream.advance()
+            return z
+
+        player.noise = noise
+    assert differ(*players, 5) is None
+    assert players[0].graph is not None
+
+
+def noise_of(player, key):
+    player.noise = Noise(Stream(player.gan.D.ops.device, key), (8, 3), dtype="float64")
+
+
+def scaled(player, by):
+    draws = player.draws
+    player.real = Prepared(lambda: draws.normal(2, 1, (8, 2)), lambda x: x * by)
+
+
+@pytest.mark.parametrize(("give", "first", "then"), [(noise_of, 5, 99), (scaled, 1.0, 3.0)])
+def test_another_draw_is_another_graph(give, first, then):
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        give(player, first)
+    kept = []
+
+    def between(k, player):
+        if k == 4:
+            kept.append(player.graph)
+            give(player, then)
+
+    assert differ(*players, 8, between) is None
+    assert kept[0] is not None
+    assert players[0].graph not in (None, kept[0])
+
+
+def test_methods_of_one_object_are_one_draw():
+    """``self.noise`` is a new object at each call, and the same draw."""
+
+    class Source:
+        def __init__(self, player):
+            self.made = Noise(Stream(player.gan.D.ops.device, 5), (8, 3), dtype="float64")
+
+        def noise(self):
+            return self.made()
+
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    sources = [Source(player) for player in players]
+
+    def between(k, player):
+        player.noise = sources[players.index(player)].noise
+
+    for player in players:
+        between(0, player)
+    assert differ(*players, 3, between) is None
+    graph = players[0].graph
+    assert graph is not None
+    assert differ(*players, 3, between) is None
+    assert players[0].graph is graph
