@@ -23,7 +23,7 @@ QUICK = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
 
 def run(options: measure.Options) -> dict[str, Any]:
     """Check, time, return the result."""
-    rounds, seconds = options.rounds_or(7), 0.05 if options.quick else 0.7
+    rounds, seconds = options.rounds_or(5), 0.05 if options.quick else 0.7
     checks, cases = {}, {}
     for name, case in CASES.items():
         measure.say(f"{name}: {case.about}")
