@@ -121,23 +121,23 @@ class Device:
 
     def recording(self) -> Any:
         """Return what a graph is captured with: a context, and then `launch`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define recording")
 
     def _build(self, found: Source, defines: Mapping[str, Any]) -> Any:
         """Return the compiled file."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _build")
 
     def _run(
         self, where: str, program: Any, entry: Kernel, grid: Triple, block: Triple, values: list[Any], shared: int
     ) -> None:
         """Run a kernel; each value is an array of the device, None, or a NumPy scalar of the parameter's type."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _run")
 
     def _gemm(
         self, a: Any, b: Any, out: Any, transpose_a: bool, transpose_b: bool, alpha: float, beta: float, precision: str
     ) -> None:
         """`gemm` of arguments that fit."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _gemm")
 
     # --- checks ---------------------------------------------------------------------------------
 
