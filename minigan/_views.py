@@ -7,33 +7,23 @@ from typing import Any
 import numpy as np
 
 from minigan.initializers import Shape
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 Named = dict[str, Array]
-Layout = list[dict[str, Shape]]
 
 
-def total(layout: Layout) -> int:
-    """Return how many numbers the vector holds."""
-    return sum(math.prod(shape) for shapes in layout for shape in shapes.values())
+def named_views(vector: Array, shapes: Mapping[str, Shape]) -> Named:
+    """Cut a flat vector into shaped views, one after the other, by name.
 
-
-def split(vector: Array, layout: Layout) -> list[dict[str, Array]]:
-    """Cut a flat vector into one dict of shaped views a layer."""
-    views, at = [], 0
-    for shapes in layout:
-        named = {}
-        for name, shape in shapes.items():
-            n = math.prod(shape)
-            named[name] = vector[at : at + n].reshape(shape)
-            at += n
-        views.append(named)
+    >>> named_views(np.arange(3), {"W": (1, 2), "b": (1,)})
+    {'W': array([[0, 1]]), 'b': array([2])}
+    """
+    views, at = {}, 0
+    for name, shape in shapes.items():
+        n = math.prod(shape)
+        views[name] = vector[at : at + n].reshape(shape)
+        at += n
     return views
-
-
-def flatten(views: list[dict[str, Array]]) -> Named:
-    """Return all views in one dict: "0.W", "0.b", "2.gamma", ..."""
-    return {f"{i}.{name}": view for i, named in enumerate(views) for name, view in named.items()}
 
 
 def castable(given: np.dtype[Any], to: np.dtype[Any]) -> bool:

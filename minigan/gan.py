@@ -49,7 +49,7 @@ def separate(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None = None
     Returns s_real, s_fake and backward(ds_real, ds_fake, g), which adds dJ/dtheta_D to g.  Where the backend runs
     groups well and both batches are of one size, both go through D in one pass: the same sums, fewer and larger.
     """
-    if D.ops.fused and D.by_example and x_real.shape == x_fake.shape:
+    if D.ops.one_pass and D.by_example and x_real.shape == x_fake.shape:
         return _as_one(D, x_real, x_fake, rng=rng, groups=2)
     s_real, back_real = D.forward(x_real, train=True, rng=rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)

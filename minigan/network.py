@@ -1,37 +1,16 @@
 """Network: a chain of layers over ONE flat parameter vector theta."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from minigan import _arguments
-from minigan._views import Layout, Named, castable, copy_named, flatten, split, total
-from minigan.fusion import Fused, fused
-from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError
-from minigan.layers.dropout import Dropout
+from minigan._views import Named, castable, copy_named, named_views
+from minigan.layers.base import Context, Layer, Pullback, ShapeError
+from minigan.layers.chain import Chain
 from minigan.ops import Array, Ops, get_ops, to_host
-from minigan.summary import Row, Summary
-
-
-@dataclass(slots=True)
-class _Stage:
-    """What the forward pass runs: one layer, or several as one (`minigan.fusion`)."""
-
-    layer: Layer
-    p: Any
-    state: MutableMapping[str, Array]
-    shapes: Layout
-    low: int
-    high: int
-
-    def views(self, vector: Array) -> Any:
-        """Return the stage's part of a vector shaped like theta, as its layer takes it."""
-        part = vector[self.low : self.high]
-        if isinstance(self.layer, Fused):
-            return self.layer.views(part)
-        return split(part, self.shapes)[0]
+from minigan.summary import Summary, summarize
 
 
 class StaleBackwardError(RuntimeError):
@@ -39,7 +18,7 @@ class StaleBackwardError(RuntimeError):
 
 
 class Network:
-    """y = f_L(... f_2(f_1(x; theta); theta) ...; theta).
+    """y = f_L(... f_2(f_1(x; theta); theta) ...; theta): a chain of layers with its numbers, theta.
 
     theta (P,) holds every parameter; layers see named views of it, and so do gradients and
     optimizer moments (`views`).  Running statistics are not parameters: they live in `state`.
@@ -66,43 +45,39 @@ class Network:
         dtype: Any = "float32",
         ops: str | Ops = "cpu",
     ) -> None:
-        _require_layers(layers)
+        self.chain = Chain(tuple(layers))
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
-        self.layers = tuple(layers)
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "fcO":
             raise TypeError(f"dtype must be floating, complex or object, got {self.dtype}")
         self.ops = get_ops(ops)
-        if self.ops.name == "cuda" and self.dtype not in (np.float32, np.float64):
-            raise TypeError(f"dtype {self.dtype} with ops='cuda'; accepted: float32, float64")
+        if self.ops.dtypes is not None and self.dtype not in self.ops.dtypes:
+            known = ", ".join(map(str, self.ops.dtypes))
+            raise TypeError(f"dtype {self.dtype} with ops={self.ops.name!r}; accepted: {known}")
         self.version = 0
         """Raised by every change of theta; a pullback of an older version refuses to run."""
 
-        self._theta_layout: Layout = [{k: q.shape for k, q in layer.parameters().items()} for layer in self.layers]
-        self._state_layout: Layout = [{k: shape for k, (shape, _) in layer.state().items()} for layer in self.layers]
+        parameters, state = self.chain.parameters(), self.chain.state()
+        self._theta_shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        self._state_shapes = {name: shape for name, (shape, _) in state.items()}
         xp = self.ops.xp
-        self._theta = xp.zeros(total(self._theta_layout), dtype=self.dtype)
-        self._state = xp.zeros(total(self._state_layout), dtype=self.dtype)
-        self._p = split(self._theta, self._theta_layout)
-        self._s = split(self._state, self._state_layout)
-        for layer, p, s in zip(self.layers, self._p, self._s, strict=True):
-            for name, q in layer.parameters().items():
-                p[name][...] = xp.asarray(q.init.draw(rng, q.shape, q.fan_in, q.fan_out).astype(self.dtype))
-            for name, (_, value) in layer.state().items():
-                s[name][...] = value
-        self._stages = [self._stage(*stage) for stage in fused(self.layers, self.ops, self.dtype)]
-        # The input gradient is not needed below the first stage that has parameters.
-        self._first = next((i for i, stage in enumerate(self._stages) if len(stage.p)), len(self._stages))
-        self._drops = sum(isinstance(layer, Dropout) and layer.rate > 0 for layer in self.layers)
+        self._theta = xp.zeros(self.chain.n_parameters, dtype=self.dtype)
+        self._state = xp.zeros(self.chain.n_state, dtype=self.dtype)
+        for name, view in self.parameters().items():
+            q = parameters[name]
+            view[...] = xp.asarray(q.init.draw(rng, q.shape, q.fan_in, q.fan_out).astype(self.dtype))
+        for name, view in self.state.items():
+            view[...] = state[name][1]
+        self._run = self.chain.for_backend(self.ops, self.dtype)
+        self._p = self._run.parameter_views(self._theta)
+        self._s = self._run.state_views(self._state)
+        self._n_keys = self.chain.n_keys
 
-    def _stage(self, layer: Layer, first: int, last: int) -> "_Stage":
-        """A layer, or one that does the work of several: its views of theta and state, and its part of theta."""
-        low, high = (total(self._theta_layout[:i]) for i in (first, last))
-        shapes = self._theta_layout[first:last]
-        if isinstance(layer, Fused):
-            return _Stage(layer, layer.views(self._theta[low:high]), layer.join(self._s[first:last]), shapes, low, high)
-        return _Stage(layer, self._p[first], self._s[first], shapes, low, high)
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the chain."""
+        return self.chain.layers
 
     # --- forward and backward -------------------------------------------------------------------
 
@@ -128,15 +103,11 @@ class Network:
         dx likewise dy.  dy is cast as x is.
         """
         x = self._input(x)
-        ops = self.ops
-        pullbacks = []
-        drawn = self._draw(len(x), groups, rng if train else None)
-        for stage in self._stages:
-            x, pullback = stage.layer.forward(
-                stage.p, x, Context(ops, train, rng, stage.state, update_state, groups, drawn)
-            )
-            pullbacks.append(pullback)
-        shape, version = x.shape, self.version
+        drawn = self._draw(len(x), groups, rng) if train else None
+        context = Context(self.ops, train, rng, self._s, update_state, groups, drawn)
+        y, pullback = self._run.forward(self._p, x, context)
+        shape, version = y.shape, self.version
+        del x
 
         def backward(dy: Array, grads: Array | None = None, *, need_dx: bool = True) -> Array | None:
             if version != self.version:
@@ -149,15 +120,10 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            if grads is not None:
-                self.like_theta("grads", grads)
-            last = 0 if need_dx else self._first
-            for i in range(len(pullbacks) - 1, last - 1, -1):
-                g = None if grads is None else self._stages[i].views(grads)
-                dy = pullbacks[i](dy, g, need_dx=need_dx or i > last)
-            return dy if need_dx else None
+            g = None if grads is None else self._run.parameter_views(self.like_theta("grads", grads))
+            return pullback(dy, g, need_dx=need_dx)
 
-        return x, backward
+        return y, backward
 
     def __call__(self, x: Array) -> Array:
         """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.
@@ -165,10 +131,9 @@ class Network:
         y may be x itself, or a view of it (Flatten, Reshape, Dropout).  NumPy's x gives NumPy's y on every device.
         """
         home = isinstance(x, np.ndarray)
-        x = self._input(x)
-        for stage in self._stages:
-            x = stage.layer.forward(stage.p, x, Context(self.ops, state=stage.state, update_state=False))[0]
-        return to_host(x) if home else x
+        context = Context(self.ops, state=self._s, update_state=False)
+        y = self._run.forward(self._p, self._input(x), context)[0]
+        return to_host(y) if home else y
 
     def array(self, x: Array) -> Array:
         """Return x on the network's device and in its dtype: x itself, where it is."""
@@ -177,17 +142,17 @@ class Network:
     @property
     def by_example(self) -> bool:
         """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `by_example`."""
-        return all(layer.by_example for layer in self.layers)
+        return self.chain.by_example
 
     def _draw(self, n: int, groups: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
-        """Draw the keys of dropout as passes of one group after the other would."""
-        if groups == 1:
-            return None
-        if n % groups or not self.by_example:
+        """Draw the random keys of all layers as passes of one group after the other would."""
+        if groups != 1 and (n % groups or not self.by_example):
             raise ValueError(f"groups={groups} with {n} examples; accepted: a divisor, and layers that are by_example")
         if rng is None:
             return None
-        keys = rng.integers(2**64, size=(groups, self._drops), dtype=np.uint64)
+        if not self._n_keys:
+            return iter(())
+        keys = rng.integers(2**64, size=(groups, self._n_keys), dtype=np.uint64)
         return iter(keys.T.tolist())
 
     def _input(self, x: Array) -> Array:
@@ -237,7 +202,7 @@ class Network:
 
     def views(self, vector: Array) -> Named:
         """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""
-        return flatten(split(self.like_theta("vector", vector), self._theta_layout))
+        return named_views(self.like_theta("vector", vector), self._theta_shapes)
 
     def parameters(self) -> Named:
         """Return named views of theta.  They write through to the network without raising `version`: call `touch`."""
@@ -246,7 +211,7 @@ class Network:
     @property
     def state(self) -> Named:
         """Named views of the running statistics ("2.running_mean", "2.running_var", ...)."""
-        return flatten(self._s)
+        return named_views(self._state, self._state_shapes)
 
     @property
     def state_vector(self) -> Array:
@@ -307,16 +272,7 @@ class Network:
         `input_shape` is without the batch axis: (28, 28, 1), or 3 for (3,).  Counted as Keras does: total = trainable
         (theta) + non-trainable (running statistics).
         """
-        shape: Shape = _arguments.shape("input_shape", input_shape)
-        rows = []
-        for i, layer in enumerate(self.layers):
-            try:
-                shape = layer.output_shape(shape)
-            except ShapeError as error:
-                raise ShapeError(f"layer {i}: {error}") from None
-            trainable, fixed = total([self._theta_layout[i]]), total([self._state_layout[i]])
-            rows.append(Row(i, type(layer).__name__, shape, trainable, fixed))
-        table = Summary(tuple(rows))
+        table = summarize(self.chain, _arguments.shape("input_shape", input_shape))
         print(table)
         return table
 
@@ -327,11 +283,3 @@ class Network:
     def __repr__(self) -> str:
         chain = ", ".join(map(repr, self.layers))
         return f"Network([{chain}], dtype={str(self.dtype)!r}, ops={self.ops.name!r})"
-
-
-def _require_layers(layers: Sequence[Layer]) -> None:
-    if not layers:
-        raise ValueError("layers is empty; accepted: one layer or more")
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers[{i}] must be a minigan Layer, got {layer!r}")

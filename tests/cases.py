@@ -76,6 +76,18 @@ LAYERS = {
     "upsample": (mg.UpSample2D((2, 3)), (2, 3, 2)),
     "max pool": (mg.MaxPool2D((2, 3), stride=(1, 2)), (4, 6, 2)),
     "average pool": (mg.AvgPool2D((3, 2), stride=(2, 1)), (6, 3, 2)),
+    "chain": (mg.Chain([mg.Dense(3, 5), mg.Tanh(), mg.Chain([mg.Dense(5, 2), mg.Dropout(0.3)])]), (3,)),
+    "residual": (mg.Residual([mg.Dense(3, 4), mg.LeakyReLU(0.2), mg.Dense(4, 3)]), (3,)),
+    "residual shortcut": (
+        mg.Residual(
+            [mg.Conv2D(2, 3, 3, stride=2, padding="same"), mg.Dropout(0.3)], [mg.AvgPool2D(2), mg.Conv2D(2, 3, 1)]
+        ),
+        (4, 6, 2),
+    ),
+    "residual nested": (
+        mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Tanh(), mg.Dense(3, 3)]),
+        (3,),
+    ),
 }
 
 # those of images (H, W, C)
@@ -110,6 +122,9 @@ BODIES = {
     "upsample": ([mg.Reshape((2, 3, 1)), mg.UpSample2D((1, 2)), mg.Flatten()], 12),
     "max pool": ([mg.Reshape((2, 3, 1)), mg.MaxPool2D((1, 2), stride=1), mg.Flatten()], 4),
     "average pool": ([mg.Reshape((2, 3, 1)), mg.AvgPool2D(2, stride=1), mg.Flatten()], 2),
+    "chain": ([mg.Chain([mg.Dense(6, 5), mg.Tanh()])], 5),
+    "residual": ([mg.Residual([mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dense(6, 6)])], 6),
+    "residual shortcut": ([mg.Residual([mg.Dense(6, 5), mg.Dropout(0.3)], [mg.Dense(6, 5, bias=False)])], 5),
 }  # fmt: skip
 N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch shows
 

@@ -18,7 +18,9 @@ class OnHost:
     """
 
     name = "cuda on the host"
-    fused = False
+    one_pass = False
+    dtypes = None
+    rules = ()
     xp = np
 
     def __init__(self):

@@ -118,8 +118,8 @@ def cases(draw):
 def test_a_fused_run_is_its_layers(body, case, seed):
     layers, x, dy, how = case
     reference, fused = pair(layers, cpu(body), seed=seed)
-    assert len(fused._stages) == 1
-    assert isinstance(fused._stages[0].layer, FusedRows)
+    assert len(fused._run.layers) == 1
+    assert isinstance(fused._run.layers[0], FusedRows)
     before = x.copy(), dy.copy()
     want, got = (results(net, x, dy, **how) for net in (reference, fused))
     assert_close(got, want, 1e-12)
@@ -209,6 +209,11 @@ def test_what_a_frozen_stage_need_not_do_is_not_done(monkeypatch, compiled):
     at_inference(x)
 
 
+def cells_of(function):
+    """What a closure keeps, by name."""
+    return {c: v.cell_contents for c, v in zip(function.__code__.co_freevars, function.__closure__, strict=True)}
+
+
 @pytest.mark.parametrize(
     ("run", "kept"),
     [
@@ -231,7 +236,7 @@ def test_the_pullback_keeps_one_array_and_no_mask(run, kept):
     references["y"] = weakref.ref(y)
     del x, y
     assert [name for name, alive in references.items() if alive() is not None] == ([kept] if kept else [])
-    cells = {c: v.cell_contents for c, v in zip(back.__code__.co_freevars, back.__closure__, strict=True)}
+    cells = cells_of(cells_of(back)["pullback"])
     assert "pullbacks" in cells
     assert back(np.ones((500, 40))).shape == (500, 40)
 
@@ -239,7 +244,7 @@ def test_the_pullback_keeps_one_array_and_no_mask(run, kept):
 def test_the_rule_takes_as_much_as_it_can():
     def stages(*layers, **kwargs):
         net = mg.Network(layers, rng=np.random.default_rng(0), **({"ops": cpu(False)} | kwargs))
-        return [(stage.layer.members if isinstance(stage.layer, FusedRows) else stage.layer) for stage in net._stages]
+        return [(stage.members if isinstance(stage, FusedRows) else stage) for stage in net._run.layers]
 
     d, r, n, dense = mg.Dropout(0.5), mg.ReLU(), mg.BatchNorm(3), mg.Dense(3, 3)
     assert stages(dense, d, n, r, dense, n, r, d) == [dense, (d, n, r), dense, (n, r, d)]

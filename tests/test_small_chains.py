@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fusion.small import SmallChain
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import small
+from minigan.ops.cpu.rules import SmallChain
 from minigan.recipes import Setting, get_recipe
 from minigan.training import train
 
@@ -39,7 +39,7 @@ def on(ops, chain, theta, dtype="float64"):
     """The chain with these parameters; on the compiled backend it is one stage."""
     net = mg.Network(chain, rng=np.random.default_rng(0), dtype=dtype, ops=ops)
     net.theta = theta
-    assert ops is not CPU or [type(stage.layer) for stage in net._stages] == [SmallChain]
+    assert ops is not CPU or [type(stage) for stage in net._run.layers] == [SmallChain]
     return net
 
 
@@ -150,9 +150,7 @@ def test_which_layers_join():
 
     def stages(*chain, ops=CPU, dtype="float32"):
         net = mg.Network(chain, rng=np.random.default_rng(0), ops=ops, dtype=dtype)
-        return [
-            len(s.layer.members) if isinstance(s.layer, SmallChain) else type(s.layer).__name__ for s in net._stages
-        ]
+        return [len(s.members) if isinstance(s, SmallChain) else type(s).__name__ for s in net._run.layers]
 
     d = mg.Dense(4, 4)
     assert stages(d, mg.ReLU(), d, d, mg.Tanh()) == [5]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from minigan._arguments import scalar
 from minigan.layers.activation import LeakyReLU, ReLU
-from minigan.layers.base import Context, Fused, Layer, Pullback, Views
+from minigan.layers.base import Context, Layer, Pullback, Views
+from minigan.layers.chain import Fused
 from minigan.layers.dropout import Dropout
 from minigan.layers.norm import BatchNorm
-from minigan.ops import Array, Ops
+from minigan.ops.protocol import Array, Ops
 
 if TYPE_CHECKING:  # the engine is loaded when a network first asks for it
     from minigan.ops.cpu.rows import Rows
@@ -31,13 +32,6 @@ class FusedRows(Fused):
     norm: BatchNorm | None
     f1: Layer | None
     drop1: Dropout | None
-
-    def views(self, vector: Array) -> dict[str, Array]:
-        """gamma and beta of the norm."""
-        if self.norm is None:
-            return {}
-        C = self.norm.channels
-        return {"gamma": vector[:C], "beta": vector[C:]}
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Run each group of the batch with its own statistics and masks."""
@@ -87,15 +81,10 @@ class FusedRows(Fused):
         if self.norm is None:
             return None
         state = ctx.state
-        if ctx.train and hasattr(rows, "normalise"):  # a device: what follows in two launches
-            return rows.normalise(x, before, self.norm, p, state if ctx.update_state else None)
         if ctx.train:
-            mu, var = rows.statistics(x, before)
-            if ctx.update_state and state is not None:
-                self.norm.update(state, mu, var, len(x))
-        else:
-            assert state is not None  # noqa: S101  (Network always hands it over)
-            mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
+            return rows.normalise(x, before, self.norm, p, state if ctx.update_state else None)
+        assert state is not None  # noqa: S101  (Network always hands it over)
+        mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
         inverse = 1 / ctx.ops.xp.sqrt(var + scalar(self.norm.eps, x.dtype))
         return rows.norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
 
@@ -126,16 +115,14 @@ class _Pass:
 def _gates(rows: "Rows", drop: Dropout | None, f: Layer | None, ctx: Context) -> "list[Gate]":
     """Return each group's gate; dropout draws its keys."""
     gate = rows.gate(relu=isinstance(f, ReLU), slope=float(f.slope) if isinstance(f, LeakyReLU) else 1.0)
-    keys = None if drop is None else drop.keys(ctx)
+    keys = None if drop is None else drop.draw_keys(ctx)
     if drop is None or keys is None:
         return [gate] * ctx.groups
     return [replace(gate, rate=float(drop.rate), key=key) for key in keys]
 
 
-def run_of_rows(layers: Sequence[Layer], ops: Ops) -> tuple[FusedRows, int] | None:
+def run_of_rows(layers: Sequence[Layer], _ops: Ops) -> tuple[FusedRows, int] | None:
     """The rule: as many of the five as come first, in their order; without batch norm one activation."""
-    if not hasattr(ops, "rows"):
-        return None
     rest = list(layers)
 
     def take(*kinds: type[Layer]) -> Any:  # a class of one's own that inherits from them is another layer

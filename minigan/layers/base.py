@@ -1,14 +1,17 @@
 """What a layer is: a description, a forward pass, and the pullback that the forward pass returns."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from minigan._views import named_views
 from minigan.initializers import Initializer
 from minigan.initializers import Shape as Shape  # the layers' word too
-from minigan.ops import Array, Ops
+from minigan.ops.protocol import Array, Ops
 
 Views = Mapping[str, Array]
 
@@ -25,6 +28,10 @@ class ShapeError(ValueError):
     """An array or a layer whose shape does not fit."""
 
 
+class TooManyKeysError(RuntimeError):
+    """A layer that draws more random keys than its `n_keys` says."""
+
+
 @dataclass(slots=True)
 class Context:
     """What a forward pass is given beside p and x."""
@@ -32,17 +39,33 @@ class Context:
     ops: Ops
     train: bool = False
     rng: np.random.Generator | None = None
-    state: MutableMapping[str, Array] | None = None  # running statistics, written in place
+    state: Any = None  # running statistics (`Layer.state_views`), written in place
     update_state: bool = True
     groups: int = 1
     """The batch is this many of equal size, one after the other: batch statistics and dropout are each's own."""
-    drawn: Iterator[list[int]] | None = None  # keys that were drawn before the first layer ran
+    drawn: Iterator[list[int]] | None = None
+    """The layer's random keys, drawn before the first layer ran; None: drawn when the layer asks."""
+
+    def part(self, i: int, n_keys: int) -> "Context":
+        """Return what layer i within a layer is given: its running statistics, and the next `n_keys` random keys."""
+        state = None if self.state is None else self.state[i]
+        keys = None if self.drawn is None else iter([next(self.drawn) for _ in range(n_keys)])
+        return Context(self.ops, self.train, self.rng, state, self.update_state, self.groups, keys)
 
     def keys(self) -> list[int]:
-        """Draw a key of 64 bits for each group."""
+        """Return a random key of 64 bits for each group.
+
+        A layer that asks n times in a training pass says so: ``n_keys = n``.
+        """
         if self.drawn is not None:
-            return next(self.drawn)
-        assert self.rng is not None  # noqa: S101  (a layer asks when it has one)
+            keys = next(self.drawn, None)
+            if keys is None:
+                raise TooManyKeysError
+            return keys
+        if self.rng is None:
+            raise ValueError(
+                "training draws random numbers and needs forward(..., rng=np.random.Generator), got rng=None"
+            )
         return [int(self.rng.integers(2**64, dtype=np.uint64))]
 
 
@@ -58,10 +81,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Layer:
-    """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able."""
+    """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able.
 
-    by_example: ClassVar[bool] = False
-    """Whether y_n depends on x_n alone, or the layer heeds ``ctx.groups``: then several batches can run as one."""
+    A layer of your own defines `forward`, and `parameters`, `state`, `output_shape`, `by_example` and `n_keys` where
+    the defaults below do not fit.
+    """
+
+    @property
+    def by_example(self) -> bool:
+        """Whether y_n depends on x_n alone, or the layer heeds ``ctx.groups``: then several batches can run as one."""
+        return False
+
+    @property
+    def n_keys(self) -> int:
+        """How many random keys a training pass draws by ``ctx.keys()``."""
+        return 0
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name, in the order of theta."""
@@ -75,36 +109,57 @@ class Layer:
         """Return the shape of y for x of `shape` (both without the batch axis N)."""
         return shape
 
-    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return y and the pullback."""
+    def forward(self, p: Any, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return y and the pullback; p is `parameter_views` of theta."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
+    def sublayers(self) -> "dict[str, Layer]":
+        """Return the layers that this one is made of, by the prefix of their parameters' names; {} for most."""
+        return {}
+
+    def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Layer":
+        """Return what a network runs in this layer's place: by default the layer itself."""
+        return self
+
+    def parameter_views(self, vector: Array) -> Any:
+        """Return the layer's part of theta, or of a vector shaped like it, as `forward` and the pullback take it."""
+        return named_views(vector, self._parameter_shapes)
+
+    def state_views(self, vector: Array) -> Any:
+        """Return the layer's part of the vector of running statistics, as ``ctx.state`` holds it."""
+        return named_views(vector, self._state_shapes)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """How many numbers of theta are the layer's."""
+        return sum(map(math.prod, self._parameter_shapes.values()))
+
+    @cached_property
+    def n_state(self) -> int:
+        """How many running statistics the layer has."""
+        return sum(map(math.prod, self._state_shapes.values()))
+
+    @cached_property
+    def _parameter_shapes(self) -> dict[str, Shape]:
+        return {name: parameter.shape for name, parameter in self.parameters().items()}
+
+    @cached_property
+    def _state_shapes(self) -> dict[str, Shape]:
+        return {name: shape for name, (shape, _) in self.state().items()}
+
     def describe(self) -> dict[str, Any]:
-        """Return the layer as JSON-able data: its class name and its fields."""
-        fields = asdict(self)
-        for key in fields:
-            value = getattr(self, key)
-            if isinstance(value, Initializer):
-                fields[key] = {"initializer": type(value).__name__, **asdict(value)}
-        return {"layer": type(self).__name__, **fields}
+        """Return the layer as JSON-able data: its class name and its fields; `minigan.layers.rebuild` reads it."""
+        return {"layer": type(self).__name__, **{f.name: _describe(getattr(self, f.name)) for f in fields(self)}}
 
 
-@dataclass(frozen=True)
-class Fused(Layer):
-    """Several layers as one: ``forward(p, x, ctx)`` returns their y and pullback.
-
-    `views` says what p and g are, `join` what ``ctx.state`` is.
-    """
-
-    members: tuple[Layer, ...]
-
-    def views(self, vector: Array) -> Any:
-        """Return the members' part of a vector shaped like theta as `forward` and the pullback take it."""
-        raise NotImplementedError(f"{type(self).__name__} does not define views")
-
-    def join(self, states: Sequence[MutableMapping[str, Array]]) -> MutableMapping[str, Array]:
-        """Return the running statistics of all members (at most one has any)."""
-        return next((state for state in states if state), {})
+def _describe(value: Any) -> Any:
+    if isinstance(value, Layer):
+        return value.describe()
+    if isinstance(value, Initializer):
+        return {"initializer": type(value).__name__, **{f.name: getattr(value, f.name) for f in fields(value)}}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_describe, value))
+    return value
 
 
 def require_features(layer: Layer, x: Array, n: int) -> None:

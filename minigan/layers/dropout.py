@@ -24,7 +24,7 @@ class Dropout(Layer):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return mask x and its pullback; the same mask in both directions."""
-        keys = self.keys(ctx)
+        keys = self.draw_keys(ctx)
         if keys is None:
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
         ops, rate = ctx.ops, scalar(self.rate, x.dtype)
@@ -38,7 +38,12 @@ class Dropout(Layer):
 
         return masked(x), backward
 
-    def keys(self, ctx: Context) -> list[int] | None:
+    @property
+    def n_keys(self) -> int:
+        """One, for the mask."""
+        return int(self.rate > 0)
+
+    def draw_keys(self, ctx: Context) -> list[int] | None:
         """Draw a key for each group; None where y = x."""
         if not ctx.train or self.rate == 0:
             return None

@@ -9,10 +9,13 @@ from typing import Any, cast
 
 from minigan._names import unknown
 from minigan.ops.protocol import Array, Ops
+from minigan.ops.registry import BACKENDS, register_kernel, register_rule, unregister_kernel, unregister_rule
 
-__all__ = ["BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops", "ops_of", "to_host"]
+__all__ = [
+    "BACKENDS", "Array", "BackendUnavailable", "Ops", "get_ops", "ops_of", "register_kernel", "register_rule",
+    "to_host", "unregister_kernel", "unregister_rule",
+]  # fmt: skip
 
-BACKENDS = ("reference", "cpu", "cuda")
 _BACKEND_OF = {"numpy": "reference", "cupy": "cuda"}  # package of the array -> backend
 _EMULATED = "minigan.ops.cuda.emulator.arrays"
 

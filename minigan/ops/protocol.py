@@ -1,5 +1,6 @@
 """The signatures that every backend has."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from minigan.ops.geometry import Geometry
 
 Array = NDArray[Any]
+Rule = Callable[[Sequence[Any], Any], tuple[Any, int] | None]
+"""``rule(layers, ops)``: the `minigan.layers.Fused` layer for the first n of the layers, and n; or None."""
 
 
 class Ops(Protocol):
@@ -19,8 +22,22 @@ class Ops(Protocol):
     """
 
     name: str
-    fused: bool
-    """Whether networks hand it runs of layers as one (`minigan.fusion`), and real and fake as one batch."""
+    one_pass: bool
+    """Whether several batches run faster as one: D's real and fake examples."""
+
+    @property
+    def dtypes(self) -> Sequence[Any] | None:
+        """The dtypes that a network may have; None: all that its layers know."""
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """Which neighbouring layers it runs as one, in the order in which the rules are tried."""
+
+    def engine(self) -> dict[str, Any]:
+        """The options with which it runs, defaults filled in, and what else the last bits of its results depend on."""
+
+    def kernel(self, name: str) -> Callable[..., Any]:
+        """The registered kernel of that name (`minigan.ops.registry`)."""
 
     @property
     def xp(self) -> Any:

@@ -6,6 +6,7 @@ balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs
 (``float32 * np.float64`` would be float64).
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,11 +14,24 @@ import numpy as np
 
 from minigan.ops.geometry import Geometry
 from minigan.ops.objects import zero_like
-from minigan.ops.protocol import Array
+from minigan.ops.protocol import Array, Rule
+from minigan.ops.registry import registered_kernel
 
 name = "reference"
-fused = False
+one_pass = False
+dtypes = None
+rules: tuple[Rule, ...] = ()
 xp = np
+
+
+def kernel(name: str) -> Callable[..., Any]:
+    """Return the definition of the registered kernel of that name."""
+    return registered_kernel(name, "reference")
+
+
+def engine() -> dict[str, Any]:
+    """Return nothing: there are no options."""
+    return {}
 
 
 def session() -> AbstractContextManager[None]:

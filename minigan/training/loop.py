@@ -16,7 +16,7 @@ from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver
-from minigan.training.surroundings import blas, engine, versions
+from minigan.training.surroundings import blas, versions
 
 
 def measure(gan: GAN, played: Played) -> Metrics:
@@ -222,7 +222,7 @@ def _config(run: Run) -> dict[str, Any]:
         **({"note": run.experiment.note} if run.experiment.note else {}),
         "networks": {"G": gan.G.describe(), "D": gan.D.describe()},
         "versions": versions(),
-        "engine": engine(gan.D.ops),
+        "engine": gan.D.ops.engine(),
         "blas": blas(),
     }
 

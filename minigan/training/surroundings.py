@@ -1,7 +1,6 @@
 """What a run depends on beside its settings: versions, and the engine and BLAS (their kernels decide the last bits)."""
 
 import platform
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,13 +27,3 @@ def blas() -> list[dict[str, Any]]:
         for found in threadpool_info()
         if found["user_api"] == "blas"
     ]
-
-
-def engine(ops: Any) -> dict[str, Any]:
-    """Return the options with which a backend runs, defaults filled in ({}: it has none), and numba's version."""
-    if ops.name == "cuda":
-        return {"device": repr(ops.device), "precision": ops.precision, "graphs": ops.graphs}
-    if not hasattr(ops, "accuracy"):
-        return {}
-    found = {name: getattr(ops, name) for name in ("threads", "accuracy", "compiled")}
-    return {**found, "numba": version("numba")} if found["compiled"] else found

@@ -26,7 +26,7 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     for name, value in net.state.items():
         value[...] = (rng.uniform(0.5, 1.5, value.shape) * (-1 if name.endswith("mean") else 1)).astype(x.dtype)
     rows = Rows(device)
-    ops = SimpleNamespace(name="cuda", fused=True, xp=device.xp, rows=rows)
+    ops = SimpleNamespace(name="cuda", xp=device.xp, rows=rows)
     stage, taken = run_of_rows(layers, ops)
     assert isinstance(stage, FusedRows)
     assert taken == len(layers)
@@ -40,8 +40,8 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     if keyed:
         rows.keys = device.array(keys.reshape(-1))
         ctx.drawn = iter(np.arange(keys.size).reshape(keys.shape).T.tolist())
-    y, back = stage.forward(stage.views(theta), device.array(x), ctx)
-    dx = back(device.array(dy), None if frozen else stage.views(g), need_dx=need_dx)
+    y, back = stage.forward(stage.parameter_views(theta), device.array(x), ctx)
+    dx = back(device.array(dy), None if frozen else stage.parameter_views(g), need_dx=need_dx)
     found = {"y": y, "dx": dx, "g": g, **state}
 
     net_y, net_back = net.forward(x.astype(float), rng=Keys(keys), **how)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fusion.bias import Biased
 from minigan.ops.cuda import CUDA
+from minigan.ops.cuda.rules import Biased
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -61,7 +61,7 @@ def test_a_stage_is_its_layers(linear, activation, n, frozen, need_dx, seed):
     make, shape = LINEAR[linear]
     layers = [make(), ACTIVATIONS[activation]]
     reference, fused = pair(layers, seed)
-    assert [type(stage.layer) for stage in fused._stages] == [Biased]
+    assert [type(stage) for stage in fused._run.layers] == [Biased]
     rng = np.random.default_rng(seed)
     x, dy = rng.standard_normal((n, *shape)), rng.standard_normal((n, *layers[0].output_shape(shape)))
     before = x.copy(), dy.copy()
@@ -110,7 +110,7 @@ def test_a_pullback_can_be_repeated():
 def test_the_rule():
     def stages(*layers, **kwargs):
         net = mg.Network(layers, rng=np.random.default_rng(0), **({"ops": ops()} | kwargs))
-        return [len(getattr(stage.layer, "members", "1")) for stage in net._stages]
+        return [len(getattr(stage, "members", "1")) for stage in net._run.layers]
 
     dense, relu, drop, norm = mg.Dense(3, 3), mg.ReLU(), mg.Dropout(0.5), mg.BatchNorm(3)
     assert stages(dense, relu, dense, mg.Tanh(), dense) == [2, 2, 1]

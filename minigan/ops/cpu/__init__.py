@@ -8,7 +8,9 @@ installed (the extra ``fast``), compiled bodies replace the NumPy ones.
 import functools
 import importlib
 import importlib.util
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ from minigan.ops.cpu.pool import Job, Waiting, cores, default_threads, pool
 from minigan.ops.cpu.rows import Rows
 from minigan.ops.cpu.team import FLOATS
 from minigan.ops.geometry import Geometry
-from minigan.ops.protocol import Array
+from minigan.ops.protocol import Array, Rule
+from minigan.ops.registry import registered_kernel, registered_rules
 
 __all__ = ["ACCURACIES", "CPU"]
 
@@ -39,7 +42,8 @@ class CPU:
     """
 
     name = "cpu"
-    fused = True
+    one_pass = True
+    dtypes = None
     xp = np
 
     def __init__(self, *, threads: int | None = None, accuracy: str = "balanced", compiled: bool | None = None) -> None:
@@ -57,6 +61,25 @@ class CPU:
 
     def __repr__(self) -> str:
         return f"CPU(threads={self.threads}, accuracy={self.accuracy!r}, compiled={self.compiled})"
+
+    @functools.cached_property
+    def _rules(self) -> Sequence[Rule]:
+        rules = importlib.import_module("minigan.ops.cpu.rules")
+        return rules.COMPILED_RULES if self.compiled else rules.NUMPY_RULES
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """Which neighbouring layers run as one: the registered rules, then those of `minigan.ops.cpu.rules`."""
+        return (*registered_rules(self.name), *self._rules)
+
+    def kernel(self, name: str) -> Callable[..., Any]:
+        """Return the registered kernel of that name for this backend."""
+        return registered_kernel(name, self.name)
+
+    def engine(self) -> dict[str, Any]:
+        """Return threads, accuracy, whether kernels are compiled, and numba's version."""
+        found = {"threads": self.threads, "accuracy": self.accuracy, "compiled": self.compiled}
+        return {**found, "numba": version("numba")} if self.compiled else found
 
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""

@@ -6,11 +6,12 @@ A matrix is cut into parts of rows that a core's cache holds; what is between x 
 every pass, and never stored.  Without statistics a row has no meaning, and the matrix is cut as if it were flat.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from minigan._arguments import scalar
 from minigan.ops import reference
 from minigan.ops.cpu import memory
 from minigan.ops.cpu.blas import one_thread
@@ -59,6 +60,16 @@ class Rows(Bodies):
         distance -= mean
         var = (m2.sum(axis=0) + (n * distance * distance).sum(axis=0)) / M
         return (pivot[0] + mean).astype(x.dtype), var.astype(x.dtype)
+
+    def normalise(
+        self, x: Array, before: Gate, layer: Any, p: Mapping[str, Array], state: Mapping[str, Array] | None
+    ) -> Norm:
+        """Return a `BatchNorm` layer with the statistics of the batch, which move `state` (None: nothing)."""
+        mu, var = self.statistics(x, before)
+        if state is not None:
+            layer.update(state, mu, var, len(x))
+        inverse = 1 / np.sqrt(var + scalar(layer.eps, x.dtype))
+        return Norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
 
     def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
         """Write y."""

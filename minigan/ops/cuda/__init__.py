@@ -7,6 +7,8 @@ Each function replaces one of ``minigan.ops.reference`` for device arrays, float
 """
 
 import functools
+import importlib
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -21,7 +23,8 @@ from minigan.ops.cuda.flat import REALS, Flat
 from minigan.ops.cuda.iterations import Iterations
 from minigan.ops.cuda.rows import Rows
 from minigan.ops.geometry import Geometry
-from minigan.ops.protocol import Array
+from minigan.ops.protocol import Array, Rule
+from minigan.ops.registry import registered_kernel, registered_rules
 
 __all__ = ["CUDA", "DEVICES", "PRECISIONS"]
 
@@ -50,7 +53,8 @@ class CUDA:
     """
 
     name = "cuda"
-    fused = True
+    one_pass = True
+    dtypes = tuple(REALS)
 
     def __init__(self, *, device: str | Device = "gpu", precision: str = "fp32", graphs: bool = True) -> None:
         if isinstance(device, str) and device not in DEVICES:
@@ -70,6 +74,19 @@ class CUDA:
 
     def __repr__(self) -> str:
         return f"CUDA(device={self.device!r}, precision={self.precision!r}, graphs={self.graphs})"
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """Which neighbouring layers run as one: the registered rules, then those of `minigan.ops.cuda.rules`."""
+        return (*registered_rules(self.name), *importlib.import_module("minigan.ops.cuda.rules").RULES)
+
+    def kernel(self, name: str) -> Callable[..., Any]:
+        """Return the registered kernel of that name for this backend."""
+        return registered_kernel(name, self.name)
+
+    def engine(self) -> dict[str, Any]:
+        """Return the device, the precision, and whether iterations are captured."""
+        return {"device": repr(self.device), "precision": self.precision, "graphs": self.graphs}
 
     @property
     def xp(self) -> Any:

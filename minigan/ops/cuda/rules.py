@@ -1,4 +1,5 @@
-"""A linear layer's bias and the activation behind it as one pass, where the backend has one (`minigan.ops.cuda.bias`).
+"""Which neighbouring layers the CUDA backend runs as one: a linear layer's bias and the activation behind it, and
+the rows of dropout, activation and batch norm (`minigan.fusion.rows`).
 
     y = f(W x + b)        dx = W^T (f'(y) dy)        db = sum f'(y) dy        W x a product or a convolution
 
@@ -9,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigan._views import split
+from minigan.fusion.rows import run_of_rows
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
-from minigan.layers.base import Context, Fused, Layer, Pullback, Views
+from minigan.layers.base import Context, Layer, Pullback, Views
+from minigan.layers.chain import Fused
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.norm import BatchNorm
-from minigan.ops import Array, Ops
+from minigan.ops.protocol import Array, Ops, Rule
 
 LINEAR = (Dense, Conv2D, ConvTranspose2D)
 ACTIVATIONS: dict[type[Layer], str] = {
@@ -29,14 +31,8 @@ ACTIVATIONS: dict[type[Layer], str] = {
 class Biased(Fused):
     """A layer of LINEAR with a bias, and an activation."""
 
-    by_example = True
-
     linear: Layer
     activation: Layer
-
-    def views(self, vector: Array) -> dict[str, Array]:
-        """W and b."""
-        return split(vector, [{name: parameter.shape for name, parameter in self.linear.parameters().items()}])[0]
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return y and the pullback."""
@@ -59,9 +55,9 @@ class Biased(Fused):
         return y, backward
 
 
-def biased(layers: Sequence[Layer], ops: Ops) -> tuple[Biased, int] | None:
+def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
     """The rule: both, unless the activation is in a run of rows with what is behind it (`run_of_rows`)."""
-    if not hasattr(ops, "bias") or len(layers) < 2 or type(layers[0]) not in LINEAR:
+    if len(layers) < 2 or type(layers[0]) not in LINEAR:
         return None
     linear, f = layers[:2]
     known_by_y = type(f) in ACTIVATIONS and getattr(f, "slope", 0.0) >= 0
@@ -69,3 +65,7 @@ def biased(layers: Sequence[Layer], ops: Ops) -> tuple[Biased, int] | None:
     if not getattr(linear, "bias", False) or not known_by_y or in_run:
         return None
     return Biased((linear, f), linear, f), 2
+
+
+RULES: tuple[Rule, ...] = (biased, run_of_rows)
+"""In the order in which they are tried."""

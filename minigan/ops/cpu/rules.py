@@ -1,23 +1,27 @@
-"""Runs of small dense layers and their activations as one stage, in one compiled call each way."""
+"""Which neighbouring layers the CPU backend runs as one.
+
+`SmallChain` runs small dense layers and their activations in one compiled call each way; the rows of dropout,
+activation and batch norm are `minigan.fusion.rows`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from minigan.layers import Dense, LeakyReLU, ReLU, Sigmoid, Tanh
-from minigan.layers.base import Context, Fused, Layer, Pullback, require_features
-from minigan.ops import Array, Ops
-from minigan.ops.cpu import CPU
+from minigan.fusion.rows import run_of_rows
+from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from minigan.layers.base import Context, Layer, Pullback, require_features
+from minigan.layers.chain import Fused
+from minigan.layers.dense import Dense
 from minigan.ops.cpu.small import WIDEST, Chain
+from minigan.ops.protocol import Array, Ops, Rule
 
 
 @dataclass(frozen=True)
 class SmallChain(Fused):
     """[Dense, activation or none] once or more.  p and g are the members' part of theta and of its gradient."""
 
-    by_example = True
-
-    def views(self, vector: Array) -> Array:
+    def parameter_views(self, vector: Array) -> Array:
         """Return the vector itself."""
         return vector
 
@@ -30,7 +34,7 @@ class SmallChain(Fused):
                 rows.append((layer.n_in, layer.n_out, layer.bias, name, getattr(above, "slope", 0.0)))
         return Chain(rows)
 
-    def forward(self, p: Array, x: Array, ctx: Context) -> tuple[Array, Pullback]:  # type: ignore[override]
+    def forward(self, p: Array, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return y and the pullback."""
         first = self.members[0]
         assert isinstance(first, Dense)  # noqa: S101  (`small_chain`)
@@ -46,10 +50,8 @@ class SmallChain(Fused):
 ACTIVATIONS = (ReLU, LeakyReLU, Tanh, Sigmoid)
 
 
-def small_chain(layers: Sequence[Layer], ops: Ops) -> tuple[SmallChain, int] | None:
+def small_chain(layers: Sequence[Layer], _ops: Ops) -> tuple[SmallChain, int] | None:
     """The longest run of small dense layers that `layers` begin with, each with its activation; else None."""
-    if not (isinstance(ops, CPU) and ops.compiled):
-        return None
     n, width = 0, None
     for layer in layers:
         if type(layer) is Dense:
@@ -66,3 +68,8 @@ def small_chain(layers: Sequence[Layer], ops: Ops) -> tuple[SmallChain, int] | N
 def _monotonic(layer: Layer) -> bool:
     """Whether the sign of y is that of x: the stage knows an activation by its y."""
     return not isinstance(layer, LeakyReLU) or layer.slope >= 0
+
+
+COMPILED_RULES: tuple[Rule, ...] = (small_chain, run_of_rows)
+NUMPY_RULES: tuple[Rule, ...] = (run_of_rows,)
+"""In the order in which they are tried: with numba's kernels, and without."""

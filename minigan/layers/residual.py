@@ -1,0 +1,129 @@
+"""Residual: a chain of layers around which x is led (He et al. 2016)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError
+from minigan.layers.chain import Chain, prefixed
+from minigan.ops.protocol import Array, Ops
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """y = f(x) + h(x),    dx = J_f^T dy + J_h^T dy.    f(x) and h(x) have one shape, that of y
+
+    f is a chain of layers, the body; h is x itself, or another chain, the shortcut, where the body changes the shape.
+    An activation of the sum is the layer behind this one.  Source: He, Zhang, Ren and Sun, "Deep Residual Learning
+    for Image Recognition", 2016, equations (1) and (2).
+
+    Parameters
+    ----------
+    body
+        The layers of f, at least one.  Their parameters are called "body.0.W", ...
+    shortcut
+        The layers of h; empty (the default): h(x) = x.  Their parameters are called "shortcut.0.W", ...
+
+    Raises
+    ------
+    ShapeError
+        In `output_shape` and `forward`, where f(x) and h(x) have different shapes.
+
+    Examples
+    --------
+    >>> import minigan as mg
+    >>> block = Residual([mg.Dense(8, 16), mg.ReLU(), mg.Dense(16, 8)])
+    >>> list(block.parameters())
+    ['body.0.W', 'body.0.b', 'body.2.W', 'body.2.b']
+    >>> Residual([mg.Dense(8, 4)]).output_shape((8,))
+    Traceback (most recent call last):
+    minigan.layers.base.ShapeError: Residual: the body gives shape (4,) and the shortcut (8,); expected one shape
+
+    """
+
+    body: Chain
+    shortcut: Chain | tuple[()] = ()
+
+    def __post_init__(self) -> None:
+        for name, layers in (("body", self.body), ("shortcut", self.shortcut)):
+            if name == "body" or not isinstance(layers, (tuple, list)) or layers:
+                try:
+                    object.__setattr__(self, name, layers if isinstance(layers, Chain) else Chain(layers))
+                except (TypeError, ValueError) as error:
+                    raise type(error)(str(error).replace("layers", name, 1)) from None
+            else:
+                object.__setattr__(self, name, ())
+
+    @property
+    def by_example(self) -> bool:
+        """Whether both chains are by example."""
+        return all(layer.by_example for layer in self.sublayers().values())
+
+    @property
+    def n_keys(self) -> int:
+        """The random keys of the body, then those of the shortcut."""
+        return sum(layer.n_keys for layer in self.sublayers().values())
+
+    def sublayers(self) -> dict[str, Layer]:
+        """Return the body, and the shortcut if it has layers."""
+        return {"body": self.body, **({"shortcut": self.shortcut} if isinstance(self.shortcut, Chain) else {})}
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return "body.0.W", ..., "shortcut.0.W", ..."""
+        return prefixed(self.sublayers(), lambda layer: layer.parameters())
+
+    def state(self) -> dict[str, tuple[Shape, float]]:
+        """Return the running statistics of both chains."""
+        return prefixed(self.sublayers(), lambda layer: layer.state())
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of y."""
+        shapes = [shape, shape]
+        for i, (name, layer) in enumerate(self.sublayers().items()):
+            try:
+                shapes[i] = layer.output_shape(shape)
+            except ShapeError as error:
+                raise ShapeError(f"{name}: {error}") from None
+        self._require_one_shape(*shapes)
+        return shapes[0]
+
+    def _require_one_shape(self, body: Shape, shortcut: Shape) -> None:
+        if body != shortcut:
+            raise ShapeError(f"Residual: the body gives shape {body} and the shortcut {shortcut}; expected one shape")
+
+    def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Residual":
+        """Return the sum of both chains as the backend runs them."""
+        return Residual(*(layer.for_backend(ops, dtype) for layer in self.sublayers().values()))  # type: ignore[arg-type]
+
+    def _views(self, vector: Array, views: Callable[[Layer, Array], Any], size: Callable[[Layer], int]) -> list[Any]:
+        found, at = [], 0
+        for layer in self.sublayers().values():
+            found.append(views(layer, vector[at : at + size(layer)]))
+            at += size(layer)
+        return found
+
+    def parameter_views(self, vector: Array) -> list[Any]:
+        """Return the views of the body and of the shortcut."""
+        return self._views(vector, lambda layer, part: layer.parameter_views(part), lambda layer: layer.n_parameters)
+
+    def state_views(self, vector: Array) -> list[Any]:
+        """Return the running statistics of the body and of the shortcut."""
+        return self._views(vector, lambda layer, part: layer.state_views(part), lambda layer: layer.n_state)
+
+    def forward(self, p: list[Any], x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Return f(x) + h(x) and its pullback."""
+        (y, back), *others = [
+            layer.forward(p[i], x, ctx.part(i, layer.n_keys)) for i, layer in enumerate(self.sublayers().values())
+        ]
+        h, back_h = others[0] if others else (x, None)
+        self._require_one_shape(y.shape[1:], h.shape[1:])
+
+        def backward(dy: Array, g: list[Any] | None = None, *, need_dx: bool = True) -> Array | None:
+            g_f, g_h = (None, None) if g is None else (g[0], g[-1])
+            dx = back(dy, g_f, need_dx=need_dx)
+            dh = dy if back_h is None else back_h(dy, g_h, need_dx=need_dx)
+            return dx + dh if need_dx else None  # dL/dx = J_f^T dy + J_h^T dy
+
+        return y + h, backward
