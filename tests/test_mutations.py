@@ -27,8 +27,17 @@ WRONG = 1 + 1e-6
 JUDGES = [batch_judge, running_judge, tracking_judge]
 
 
+def innermost(layer, target):
+    """The layer that has a parameter, and the parameter's own name: of "body.0.W" that of "0" in "body", and "W"."""
+    for prefix, inner in layer.sublayers().items():
+        if target.startswith(f"{prefix}."):
+            return innermost(inner, target.removeprefix(f"{prefix}."))
+    return layer, target
+
+
 def plant(monkeypatch, layer, target, factor):
     """Scale one gradient of one layer (that very object, wherever it stands) inside its pullback."""
+    layer, target = innermost(layer, target)
     right = type(layer).forward
 
     def forward(self, p, x, ctx):
@@ -90,7 +99,7 @@ def test_in_one_layer(name, target, train, monkeypatch):
 
 def parameters(net):
     """(layer, name) of each parameter gradient that is not zero whatever the data."""
-    keys = [key.split(".") for key in net.parameters() if key not in zero_tensors(net)]
+    keys = [key.split(".", 1) for key in net.parameters() if key not in zero_tensors(net)]
     return [(int(i), name) for i, name in keys]
 
 

@@ -103,7 +103,7 @@ def test_simultaneous_draws_once_and_updates_each_player_once():
     assert sorted(log[:2]) == ["noise", "real"]
     assert sorted(log[2:]) == ["update D", "update G"]
     assert forwards == ["G", "D", "D"]
-    assert game.rng.log == [None] * 3  # a key of G, of D on real and of D on fake
+    assert game.rng.log == [(1, 1)] * 3  # a key of G, of D on real and of D on fake
     assert len(set(game.rng.keys)) == 3
 
 

@@ -26,6 +26,9 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
         "images": (mg.BatchNorm(3), (2, 2, 3)),
         "keras": (mg.BatchNorm.keras(3, momentum=0.8), (2, 3)),
     },
+    "Chain": {
+        "dense, tanh, chain": (mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)),
+    },
     "Conv2D": {
         "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
         "k2x3, dilated, sides": (
@@ -48,6 +51,12 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "Maxout": {"3-4, 5 pieces": (mg.Maxout(3, 4, pieces=5), (3,))},
     "ReLU": {"5": (mg.ReLU(), (5,))},
     "Reshape": {"6 to 3x2": (mg.Reshape((3, 2)), (6,))},
+    "Residual": {
+        "nested": (mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Dense(3, 3)]), (3,)),
+        "shortcut": (
+            mg.Residual([mg.Conv2D(2, 3, 3, stride=2, padding="same")], [mg.AvgPool2D(2), mg.Conv2D(2, 3, 1)]), (4, 2, 2)
+        ),
+    },
     "Sigmoid": {"5": (mg.Sigmoid(), (5,))},
     "Softmax": {"2x5": (mg.Softmax(), (2, 5))},
     "Softplus": {"5": (mg.Softplus(), (5,))},
@@ -234,6 +243,11 @@ class Faulty(Layer):
 
     layer: Layer
     factor: float
+
+    @property
+    def n_keys(self) -> int:
+        """Those of the layer."""
+        return self.layer.n_keys
 
     def parameters(self) -> dict[str, Parameter]:
         """Those of the layer."""

@@ -63,7 +63,8 @@ class Chain(Layer):
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Chain":
         """Return the chain of stages that the backend runs: neighbouring layers as one where a rule of it says so."""
-        return Chain(tuple(layer for layer, *_ in stages(self.layers, ops, dtype)))
+        run = tuple(layer for layer, *_ in stages(self.layers, ops, dtype))
+        return self if run == self.layers else Chain(run)
 
     @cached_property
     def _cuts(self) -> list[tuple[slice, slice]]:

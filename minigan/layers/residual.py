@@ -95,7 +95,9 @@ class Residual(Layer):
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Residual":
         """Return the sum of both chains as the backend runs them."""
-        return Residual(*(layer.for_backend(ops, dtype) for layer in self.sublayers().values()))  # type: ignore[arg-type]
+        body = self.body.for_backend(ops, dtype)
+        shortcut = self.shortcut.for_backend(ops, dtype) if isinstance(self.shortcut, Chain) else ()
+        return self if (body, shortcut) == (self.body, self.shortcut) else Residual(body, shortcut)
 
     def _views(self, vector: Array, views: Callable[[Layer, Array], Any], size: Callable[[Layer], int]) -> list[Any]:
         found, at = [], 0
