@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import minigan as mg
 from minigan.interop import to_torch
-from minigan.interop.order import runs
+from minigan.interop.order import leaves
 from minigan.ops import get_ops
 
 
@@ -159,7 +159,7 @@ def _orders(net: Any, shape: tuple[int, ...], channels_last: bool) -> list[Any]:
     if channels_last or not _has_images(net):
         return [None] * len(net.layers)
     found, at = [], shape
-    for layer, (_, writes) in zip(net.layers, runs(net.layers, shape), strict=True):
+    for layer, writes in ((leaf.layer, leaf.writes) for leaf in leaves(net.layers, shape)):
         at = layer.output_shape(at)
         found.append(None if writes is None or len(at) != 1 else writes.order(at[0]))
     return found

@@ -60,14 +60,14 @@ class Network:
 
         parameters, state = self.chain.parameters(), self.chain.state()
         self._theta_shapes = {name: parameter.shape for name, parameter in parameters.items()}
-        self._state_shapes = {name: shape for name, (shape, _) in state.items()}
         xp = self.ops.xp
         self._theta = xp.zeros(self.chain.n_parameters, dtype=self.dtype)
         self._state = xp.zeros(self.chain.n_state, dtype=self.dtype)
         for name, view in self.parameters().items():
             q = parameters[name]
             view[...] = xp.asarray(q.init.draw(rng, q.shape, q.fan_in, q.fan_out).astype(self.dtype))
-        for name, view in self.state.items():
+        self._named_state = named_views(self._state, {name: shape for name, (shape, _) in state.items()})
+        for name, view in self._named_state.items():
             view[...] = state[name][1]
         self._run = self.chain.for_backend(self.ops, self.dtype)
         self._p = self._run.parameter_views(self._theta)
@@ -77,7 +77,7 @@ class Network:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers of the chain."""
-        return self.chain.layers
+        return tuple(self.chain.layers)
 
     # --- forward and backward -------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class Network:
     @property
     def state(self) -> Named:
         """Named views of the running statistics ("2.running_mean", "2.running_var", ...)."""
-        return named_views(self._state, self._state_shapes)
+        return dict(self._named_state)
 
     @property
     def state_vector(self) -> Array:

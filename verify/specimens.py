@@ -27,7 +27,9 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
         "keras": (mg.BatchNorm.keras(3, momentum=0.8), (2, 3)),
     },
     "Chain": {
-        "dense, tanh, chain": (mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)),
+        "dense, tanh, chain": (
+            mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)
+        ),
     },
     "Conv2D": {
         "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
@@ -54,7 +56,8 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "Residual": {
         "nested": (mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Dense(3, 3)]), (3,)),
         "shortcut": (
-            mg.Residual([mg.Conv2D(2, 3, 3, stride=2, padding="same")], [mg.AvgPool2D(2), mg.Conv2D(2, 3, 1)]), (4, 2, 2)
+            mg.Residual([mg.Conv2D(2, 3, 3, stride=2, padding="same")], [mg.AvgPool2D(2), mg.Conv2D(2, 3, 1)]),
+            (4, 2, 2),
         ),
     },
     "Sigmoid": {"5": (mg.Sigmoid(), (5,))},

@@ -1,5 +1,6 @@
 """What both frameworks share: which layers they know, and numbers that are checked before any of them is written."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
+    Chain,
     Conv2D,
     ConvTranspose2D,
     Dense,
@@ -16,6 +18,7 @@ from minigan.layers import (
     MaxPool2D,
     ReLU,
     Reshape,
+    Residual,
     Sigmoid,
     Softmax,
     Softplus,
@@ -23,22 +26,29 @@ from minigan.layers import (
     UpSample2D,
     ZeroPad2D,
 )
-from minigan.layers.base import Shape
+from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops import Array
 
 KNOWN = (
-    AvgPool2D, BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, ReLU, Reshape,
-    Sigmoid, Softmax, Softplus, Tanh, UpSample2D, ZeroPad2D,
+    AvgPool2D, BatchNorm, Chain, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, ReLU, Reshape,
+    Residual, Sigmoid, Softmax, Softplus, Tanh, UpSample2D, ZeroPad2D,
 )  # fmt: skip
 
 
 def require_known(net: Network, framework: str) -> None:
     """Raise ValueError naming every layer that the framework has not."""
-    strange = [f"layer {i} ({type(f).__name__})" for i, f in enumerate(net.layers) if not isinstance(f, KNOWN)]
+    strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, KNOWN)]
     if strange:
         accepted = ", ".join(layer.__name__ for layer in KNOWN)
         raise ValueError(f"{framework} has no layer for {', '.join(strange)}; accepted: {accepted}")
+
+
+def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """All layers within a layer, by name."""
+    for name, inner in layer.sublayers().items():
+        yield prefix + name, inner
+        yield from walk(inner, f"{prefix}{name}.")
 
 
 def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str]) -> Array | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.interop.checks import numbers, require_known
+from minigan.interop.checks import numbers, require_known, walk
 from minigan.network import Network
 from minigan.ops import Array, to_host
 
@@ -52,7 +52,12 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
 def _names(net: Network) -> list[str]:
     """Our names, layer by layer: the parameters, then the running statistics."""
     require_known(net, "Keras")
-    return [f"{i}.{name}" for i, layer in enumerate(net.layers) for name in (*layer.parameters(), *layer.state())]
+    return [
+        f"{place}.{name}"
+        for place, layer in walk(net.chain)
+        if not layer.sublayers()
+        for name in (*layer.parameters(), *layer.state())
+    ]
 
 
 def _label(name: str) -> str:
@@ -61,5 +66,5 @@ def _label(name: str) -> str:
     >>> _label("3.W")
     'layer 3 kernel'
     """
-    i, _, own = name.partition(".")
+    i, _, own = name.rpartition(".")
     return f"layer {i} {NAMES.get(own, own)}"

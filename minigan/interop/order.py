@@ -10,7 +10,7 @@ What lies on the way (activations, Dropout, BatchNorm) is in that order too; Den
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from minigan.layers import (
     Flatten,
     MaxPool2D,
     Reshape,
+    Residual,
     UpSample2D,
     ZeroPad2D,
 )
@@ -45,11 +46,20 @@ def channels_first(n: int, channels: int) -> Order:
     return np.arange(n).reshape(-1, channels).T.ravel()
 
 
-@dataclass
 class Run:
     """A vector on its way between two layers that set its order; `channels` are those of an image at either end."""
 
-    channels: int | None = None
+    def __init__(self, channels: int | None = None) -> None:
+        self._channels = channels
+        self._same: Run | None = None  # the vector in whose order this one has to stand
+
+    def _root(self) -> "Run":
+        return self if self._same is None else self._same._root()
+
+    @property
+    def channels(self) -> int | None:
+        """Of the image that the vector was or becomes; None: it stands in the order in which Dense writes it."""
+        return self._root()._channels
 
     def order(self, n: int) -> Order:
         """Return the order of its n features there."""
@@ -57,53 +67,127 @@ class Run:
 
     def ends_as(self, shape: Shape) -> None:
         """Say that Reshape makes an image of `shape` of it."""
-        n = math.prod(shape)
-        if self.channels is not None and (self.order(n) != channels_first(n, shape[-1])).any():
+        self._require_alike(math.prod(shape), shape[-1])
+        self._root()._channels = shape[-1]
+
+    def join(self, other: "Run", n: int) -> None:
+        """Say that it is added to another vector of n features: both stand in one order."""
+        mine, others = self._root(), other._root()
+        if mine is others:
+            return
+        if others._channels is not None:
+            self._require_alike(n, others._channels)
+            mine._channels = others._channels
+        others._same = mine
+
+    def _require_alike(self, n: int, channels: int) -> None:
+        if self.channels is not None and (self.order(n) != channels_first(n, channels)).any():
             raise ShapeError(
-                f"images of {self.channels} channels become images of {shape[-1]} with no Dense between them, "
+                f"images of {self.channels} channels become images of {channels} with no Dense between them, "
                 "for which the other layout has no layer; accepted: the same number"
             )
-        self.channels = shape[-1]
 
 
-def runs(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[tuple[Run | None, Run | None]]:
-    """Return the vector that each layer reads and the one it writes; None for an image.
+@dataclass(frozen=True)
+class Leaf:
+    """A layer that is not made of layers: its name, and the vector that it reads and writes (None: an image)."""
 
-    `input_shape` (without N) is needed only where the input reaches Flatten before a layer that names its channels.
+    name: str
+    layer: Layer
+    reads: Run | None
+    writes: Run | None
+
+
+@dataclass
+class _Flow:
+    """What is known of the array between two layers."""
+
+    shape: Shape | None
+    channels: int | None  # of the image that it is, or was before Flatten
+    run: Run | None = None  # None: an image, or not known
+    image: bool = False
+
+
+def leaves(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[Leaf]:
+    """Return all layers, also those within others, in the order of their parameters.
+
+    Parameters
+    ----------
+    layers
+        The layers of a network.
+    input_shape
+        Of the network's input, without N; needed only where the input reaches Flatten before a layer that names its
+        channels.
+
+    Returns
+    -------
+    list of Leaf
+        The layers that are not made of others.
+
+    Raises
+    ------
+    ValueError
+        Where the order of a vector cannot be known, or the other layout has no layer for it.
+
     """
     shape = None if input_shape is None else tuple(int(n) for n in input_shape)
-    channels = shape[-1] if shape else None
-    run = Run() if shape is not None and len(shape) < 2 else None  # None: an image, or not known
-    image = shape is not None and run is None
-    found: list[tuple[Run | None, Run | None]] = []
+    flow = _Flow(shape, shape[-1] if shape else None)
+    if shape is not None and len(shape) < 2:
+        flow.run = Run()
+    flow.image = shape is not None and flow.run is None
+    found: list[Leaf] = []
     for i, layer in enumerate(layers):
-        before = run
         try:
-            shape = _next_shape(layer, shape)
-            if isinstance(layer, Dense):
-                before, run, image = run or Run(), Run(), False
-            elif isinstance(layer, (Flatten, Reshape)):
-                becomes_image = isinstance(layer, Reshape) and len(layer.shape) > 1
-                known = run is not None or (image and channels is not None)
-                harmless = becomes_image and channels is None  # nothing before it has parameters to put in order
-                if not known and not harmless:
-                    raise ValueError(
-                        f"the shape of what {type(layer).__name__} reads is not known; accepted: "
-                        "input_shape=(H, W, C) of the network's input, or (I,)"
-                    )
-                run, image = run or Run(channels), False
-                if isinstance(layer, Reshape) and becomes_image:
-                    run.ends_as(layer.shape)
-                    run, image, channels = None, True, layer.shape[-1]
-            elif isinstance(layer, (Conv2D, ConvTranspose2D)):
-                channels = layer.c_out
-            elif isinstance(layer, BatchNorm) and run is None:
-                channels = layer.channels
-            image = image or isinstance(layer, OF_IMAGES)
+            _enter(str(i), layer, flow, found)
         except ValueError as error:
             raise type(error)(f"layer {i}: {error}") from None
-        found.append((before, run))
     return found
+
+
+def _enter(name: str, layer: Layer, flow: _Flow, found: list[Leaf]) -> None:
+    """Lead the array through a layer, which changes `flow`, and add its leaves."""
+    inner = layer.sublayers()
+    if isinstance(layer, Residual):
+        ways = [replace(flow), replace(flow)]  # the body's, and the shortcut's: x itself where it has no layers
+        for way, (prefix, chain) in zip(ways, inner.items(), strict=False):
+            _enter(f"{name}.{prefix}", chain, way, found)
+        body, shortcut = ways
+        if body.run is not None and shortcut.run is not None and body.shape is not None:
+            shortcut.run.join(body.run, math.prod(body.shape))
+        vars(flow).update(vars(body))
+    elif inner:
+        for prefix, one in inner.items():
+            _enter(f"{name}.{prefix}", one, flow, found)
+    else:
+        reads = _advance(layer, flow)
+        found.append(Leaf(name, layer, reads, flow.run))
+
+
+def _advance(layer: Layer, flow: _Flow) -> Run | None:
+    """Lead the array through a layer that is not made of others; return the vector that it reads."""
+    reads = flow.run
+    flow.shape = _next_shape(layer, flow.shape)
+    if isinstance(layer, Dense):
+        reads, flow.run, flow.image = flow.run or Run(), Run(), False
+    elif isinstance(layer, (Flatten, Reshape)):
+        becomes_image = isinstance(layer, Reshape) and len(layer.shape) > 1
+        known = flow.run is not None or (flow.image and flow.channels is not None)
+        harmless = becomes_image and flow.channels is None  # nothing before it has parameters to put in order
+        if not known and not harmless:
+            raise ValueError(
+                f"the shape of what {type(layer).__name__} reads is not known; accepted: "
+                "input_shape=(H, W, C) of the network's input, or (I,)"
+            )
+        flow.run, flow.image = flow.run or Run(flow.channels), False
+        if isinstance(layer, Reshape) and becomes_image:
+            flow.run.ends_as(layer.shape)
+            flow.run, flow.image, flow.channels = None, True, layer.shape[-1]
+    elif isinstance(layer, (Conv2D, ConvTranspose2D)):
+        flow.channels = layer.c_out
+    elif isinstance(layer, BatchNorm) and flow.run is None:
+        flow.channels = layer.channels
+    flow.image = flow.image or isinstance(layer, OF_IMAGES)
+    return reads
 
 
 def _next_shape(layer: Layer, shape: Shape | None) -> Shape | None:

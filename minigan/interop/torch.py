@@ -8,6 +8,8 @@
 | BatchNorm           | BatchNorm1d, 2d    | i.weight, i.bias  | (C,), (C,)           | gamma, beta           |
 |                     |                    | i.running_mean, i.running_var | (C,), (C,)| running_mean, running_var |
 |                     |                    | i.num_batches_tracked | ()               | not counted: 0        |
+| Chain               | Sequential         | i.j.weight, ...   |                      |                       |
+| Residual            | one with `body` and `shortcut` | i.body.j.weight, ... |       |                       |
 | Flatten, Reshape    | Flatten, Unflatten |                   | images (C, H, W)     | images (H, W, C)      |
 
 No kernel is flipped: both frameworks correlate.  The rows of a Dense that reads a flattened image, the columns and bias
@@ -23,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan.interop.checks import numbers, require_known
-from minigan.interop.order import Run, runs
+from minigan.interop.checks import numbers, require_known, walk
+from minigan.interop.order import Run, leaves
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
 from minigan.layers.base import Layer
 from minigan.network import Network
@@ -82,19 +84,22 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
 
 
 def _counters(net: Network) -> list[str]:
-    return [f"{i}.{COUNTER}" for i, layer in enumerate(net.layers) if isinstance(layer, BatchNorm)]
+    return [f"{name}.{COUNTER}" for name, layer in walk(net.chain) if isinstance(layer, BatchNorm)]
 
 
 def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
     require_known(net, "PyTorch")
     slots = []
-    for i, (layer, (reads, writes)) in enumerate(zip(net.layers, runs(net.layers, input_shape), strict=True)):
+    for leaf in leaves(net.layers, input_shape):
         try:
-            arrays = _layout(layer, reads, writes)
+            arrays = _layout(leaf.layer, leaf.reads, leaf.writes)
         except ValueError as error:
-            raise type(error)(f"layer {i}: {error}") from None
+            raise type(error)(f"layer {leaf.name}: {error}") from None
         # In rows, because what is indexed with it lies in memory as the index does.
-        slots += [Slot(f"{i}.{there}", f"{i}.{here}", np.ascontiguousarray(index)) for there, here, index in arrays]
+        slots += [
+            Slot(f"{leaf.name}.{there}", f"{leaf.name}.{here}", np.ascontiguousarray(index))
+            for there, here, index in arrays
+        ]
     return slots
 
 

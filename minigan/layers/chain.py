@@ -25,7 +25,7 @@ class Chain(Layer):
 
     """
 
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", as_layers("layers", self.layers))
@@ -191,7 +191,7 @@ def stages(layers: Sequence[Layer], ops: Ops, dtype: np.dtype[Any]) -> list[tupl
 def as_layers(argument: str, layers: Any) -> tuple[Layer, ...]:
     """Return the layers as a tuple; TypeError or ValueError names the argument where they are something else."""
     if isinstance(layers, Chain):
-        return layers.layers
+        return tuple(layers.layers)
     if isinstance(layers, Layer):
         raise TypeError(f"{argument} must be a sequence of layers, got {layers}; expected [{layers}]")
     layers = tuple(layers)

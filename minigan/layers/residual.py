@@ -1,8 +1,8 @@
 """Residual: a chain of layers around which x is led (He et al. 2016)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class Residual(Layer):
 
     """
 
-    body: Chain
-    shortcut: Chain | tuple[()] = ()
+    body: Sequence[Layer] | Chain
+    shortcut: Sequence[Layer] | Chain = ()
 
     def __post_init__(self) -> None:
         for name, layers in (("body", self.body), ("shortcut", self.shortcut)):
@@ -68,7 +68,8 @@ class Residual(Layer):
 
     def sublayers(self) -> dict[str, Layer]:
         """Return the body, and the shortcut if it has layers."""
-        return {"body": self.body, **({"shortcut": self.shortcut} if isinstance(self.shortcut, Chain) else {})}
+        both = {"body": self.body, "shortcut": self.shortcut}
+        return {name: chain for name, chain in both.items() if isinstance(chain, Chain)}
 
     def parameters(self) -> dict[str, Parameter]:
         """Return "body.0.W", ..., "shortcut.0.W", ..."""
@@ -95,9 +96,8 @@ class Residual(Layer):
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Residual":
         """Return the sum of both chains as the backend runs them."""
-        body = self.body.for_backend(ops, dtype)
-        shortcut = self.shortcut.for_backend(ops, dtype) if isinstance(self.shortcut, Chain) else ()
-        return self if (body, shortcut) == (self.body, self.shortcut) else Residual(body, shortcut)
+        chains = {name: cast(Chain, chain.for_backend(ops, dtype)) for name, chain in self.sublayers().items()}
+        return self if chains == self.sublayers() else Residual(**chains)
 
     def _views(self, vector: Array, views: Callable[[Layer, Array], Any], size: Callable[[Layer], int]) -> list[Any]:
         found, at = [], 0
