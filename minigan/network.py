@@ -8,7 +8,7 @@ import numpy as np
 from minigan import _arguments
 from minigan._views import Named, castable, copy_named, named_views
 from minigan.layers.base import Context, Layer, Pullback, ShapeError
-from minigan.layers.chain import Chain
+from minigan.layers.chain import Chain, Fused
 from minigan.ops import Array, Ops, get_ops, to_host
 from minigan.summary import Summary, summarize
 
@@ -70,9 +70,12 @@ class Network:
         for name, view in self._named_state.items():
             view[...] = state[name][1]
         self._run = self.chain.for_backend(self.ops, self.dtype)
-        self._p = self._run.parameter_views(self._theta)
-        self._s = self._run.state_views(self._state)
         self._n_keys = self.chain.n_keys
+        # A chain of one stage is that stage: a small network's iterations are counted in microseconds.
+        alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
+        self._only: Layer = self._run.layers[0] if alone else self._run
+        self._p = self._only.parameter_views(self._theta)
+        self._s = self._only.state_views(self._state)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -105,7 +108,7 @@ class Network:
         x = self._input(x)
         drawn = self._draw(len(x), groups, rng) if train else None
         context = Context(self.ops, train, rng, self._s, update_state, groups, drawn)
-        y, pullback = self._run.forward(self._p, x, context)
+        y, pullback = self._only.forward(self._p, x, context)
         shape, version = y.shape, self.version
         del x
 
@@ -120,7 +123,7 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            g = None if grads is None else self._run.parameter_views(self.like_theta("grads", grads))
+            g = None if grads is None else self._only.parameter_views(self.like_theta("grads", grads))
             return pullback(dy, g, need_dx=need_dx)
 
         return y, backward
@@ -132,7 +135,7 @@ class Network:
         """
         home = isinstance(x, np.ndarray)
         context = Context(self.ops, state=self._s, update_state=False)
-        y = self._run.forward(self._p, self._input(x), context)[0]
+        y = self._only.forward(self._p, self._input(x), context)[0]
         return to_host(y) if home else y
 
     def array(self, x: Array) -> Array:

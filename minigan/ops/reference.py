@@ -26,7 +26,7 @@ xp = np
 
 def kernel(name: str) -> Callable[..., Any]:
     """Return the definition of the registered kernel of that name."""
-    return registered_kernel(name, "reference")
+    return registered_kernel(name)
 
 
 def engine() -> dict[str, Any]:

@@ -5,6 +5,7 @@ register_kernel("swish", reference=f, cpu=g)      # one function with several im
 y = ctx.ops.kernel("swish")(x)                    # in a layer: that of the network's backend
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,14 +77,15 @@ def register_kernel(
     name
         By what ``ops.kernel(name)`` finds it.  Choose one with a prefix of your package: "mypackage.swish".
     reference
-        The definition, in NumPy's functions.  Every backend uses it unless it has its own implementation, and the
-        tests of your kernel compare the others with it.
+        The definition, ``reference(*arrays)``, in NumPy's functions.  Every backend uses it unless it has its own
+        implementation, and the tests of your kernel compare the others with it.
     cpu
-        The implementation for ``ops="cpu"``, for instance compiled by numba.  Default: `reference`.
+        The implementation for ``ops="cpu"``, ``cpu(ops, *arrays)``: for instance compiled by numba, its parts run on
+        the backend's threads by ``ops.each``.  Default: `reference`.
     cuda
-        The implementation for ``ops="cuda"``, which gets and returns arrays of the device; it launches a .cu file of a
-        folder given to the device (`minigan.ops.cuda.device.Device`).  Default: `reference`, which then has to work
-        on CuPy's arrays.
+        The implementation for ``ops="cuda"``, ``cuda(ops, *arrays)``, with arrays of the device: it launches a kernel
+        by ``ops.device.launch``, whose .cu file lies in one of the folders that the device was made with
+        (``GPU(folders=[...])``).  Default: `reference`, which then has to work on CuPy's arrays.
 
     Raises
     ------
@@ -93,11 +95,11 @@ def register_kernel(
     """
     if name in _kernels:
         raise ValueError(f"a kernel {name!r} is registered already; expected a new name")
-    given = {"reference": reference, "cpu": cpu or reference, "cuda": cuda or reference}
+    given = {"reference": reference, "cpu": cpu, "cuda": cuda}
     for backend, function in given.items():
-        if not callable(function):
+        if not callable(function) and (function is not None or backend == "reference"):
             raise TypeError(f"{backend} must be callable, got {function!r}")
-    _kernels[name] = given
+    _kernels[name] = {backend: function for backend, function in given.items() if function is not None}
 
 
 def unregister_kernel(name: str) -> None:
@@ -106,8 +108,9 @@ def unregister_kernel(name: str) -> None:
         raise ValueError(unknown("kernel", name, _kernels))
 
 
-def registered_kernel(name: str, ops: str) -> Callable[..., Any]:
-    """Return a kernel's implementation for a backend."""
+def registered_kernel(name: str, ops: Any = None) -> Callable[..., Any]:
+    """Return a kernel's implementation for a backend, as a function of its arrays; the definition without `ops`."""
     if name not in _kernels:
         raise ValueError(unknown("kernel", name, _kernels))
-    return _kernels[name][ops]
+    own = None if ops is None else _kernels[name].get(ops.name)
+    return _kernels[name]["reference"] if own is None else functools.partial(own, ops)

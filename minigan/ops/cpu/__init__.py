@@ -74,7 +74,7 @@ class CPU:
 
     def kernel(self, name: str) -> Callable[..., Any]:
         """Return the registered kernel of that name for this backend."""
-        return registered_kernel(name, self.name)
+        return registered_kernel(name, self)
 
     def engine(self) -> dict[str, Any]:
         """Return threads, accuracy, whether kernels are compiled, and numba's version."""

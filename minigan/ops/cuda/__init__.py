@@ -82,7 +82,7 @@ class CUDA:
 
     def kernel(self, name: str) -> Callable[..., Any]:
         """Return the registered kernel of that name for this backend."""
-        return registered_kernel(name, self.name)
+        return registered_kernel(name, self)
 
     def engine(self) -> dict[str, Any]:
         """Return the device, the precision, and whether iterations are captured."""
