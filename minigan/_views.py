@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigan.initializers import Shape
+from minigan.ops.errors import ShapeError
 from minigan.ops.protocol import Array
 
 Named = dict[str, Array]
@@ -29,6 +30,25 @@ def named_views(vector: Array, shapes: Mapping[str, Shape]) -> Named:
 def castable(given: np.dtype[Any], to: np.dtype[Any]) -> bool:
     """Whether numbers may change dtype: real ones always, complex ones not to real, objects not at all."""
     return given == to or given.kind in "biuf" or (given.kind == "c" and to.kind in "cO")
+
+
+def like(array: Any, name: str, kind: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
+    """Return what a layer returned as an array of the network's kind and dtype.
+
+    Raises TypeError or ShapeError, which name the layer, where more than rounding would be lost.
+    """
+    if not isinstance(array, kind) or isinstance(array, np.ma.MaskedArray):
+        given = f"a {type(array).__name__}" if array is not None else "None"
+        raise TypeError(f"{name} is {given}; expected {_article(kind)} of {dtype}")
+    if shape is not None and array.shape != shape:
+        raise ShapeError(f"{name} has shape {array.shape}; expected {shape}, the shape of x")
+    if not castable(array.dtype, dtype):
+        raise TypeError(f"{name} is {array.dtype}; expected {dtype}, or real numbers to be rounded to it")
+    return array.astype(dtype, copy=False) if type(array) is kind else array.astype(dtype).view(kind)
+
+
+def _article(kind: Any) -> str:
+    return f"a {kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def copy_named(what: str, targets: Named, given: Mapping[str, Any], xp: Any) -> None:

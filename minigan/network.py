@@ -51,6 +51,8 @@ class Network:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind not in "fcO":
             raise TypeError(f"dtype must be floating, complex or object, got {self.dtype}")
+        if self.dtype == np.float16:  # Adam's eps is 0 there, and a sum of squares overflows
+            raise TypeError("dtype float16 has too few digits for the formulas; expected float32 or float64")
         self.ops = get_ops(ops)
         if self.ops.dtypes is not None and self.dtype not in self.ops.dtypes:
             known = ", ".join(map(str, self.ops.dtypes))
@@ -105,10 +107,11 @@ class Network:
         place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
         dx likewise dy.  dy is cast as x is.
         """
+        _require_truth("train", train)
         x = self._input(x)
         drawn = self._draw(len(x), groups, rng) if train else None
         context = Context(self.ops, train, rng, self._s, update_state, groups, drawn)
-        y, pullback = self._only.forward(self._p, x, context)
+        y, pullback = self._forward(x, context)
         shape, version = y.shape, self.version
         del x
 
@@ -123,7 +126,7 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            g = None if grads is None else self._only.parameter_views(self.like_theta("grads", grads))
+            g = None if grads is None else self._only.parameter_views(self._gradient(grads))
             return pullback(dy, g, need_dx=need_dx)
 
         return y, backward
@@ -135,8 +138,14 @@ class Network:
         """
         home = isinstance(x, np.ndarray)
         context = Context(self.ops, state=self._s, update_state=False)
-        y = self._only.forward(self._p, self._input(x), context)[0]
+        y = self._forward(self._input(x), context)[0]
         return to_host(y) if home else y
+
+    def _forward(self, x: Array, context: Context) -> tuple[Array, Pullback]:
+        try:
+            return self._only.forward(self._p, x, context)
+        except ValueError as error:
+            raise (error if self._only is self._run else self._run.placed(0, error)) from None
 
     def array(self, x: Array) -> Array:
         """Return x on the network's device and in its dtype: x itself, where it is."""
@@ -158,6 +167,17 @@ class Network:
         keys = rng.integers(2**64, size=(groups, self._n_keys), dtype=np.uint64)
         return iter(keys.T.tolist())
 
+    def _gradient(self, grads: Array) -> Array:
+        """Return the vector that gradients are added to: an array like theta, in memory of its own."""
+        self.like_theta("grads", grads)
+        theta = self._theta
+        base = getattr(grads, "base", None)
+        if grads is theta or base is theta or (base is not None and base is theta.base):
+            raise ValueError("grads shares its memory with theta; expected a vector of its own, net.zeros_like_theta()")
+        if not getattr(grads.flags, "writeable", True):
+            raise ValueError("grads is read-only; expected a writable vector, net.zeros_like_theta()")
+        return grads
+
     def _input(self, x: Array) -> Array:
         x = self._cast("x", x)
         if x.ndim < 2 or x.shape[0] == 0:
@@ -168,6 +188,8 @@ class Network:
         """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
             array = self.ops.xp.asarray(array)
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array, whose mask would be lost; expected {name}.filled(...)")
         if not isinstance(array, self.ops.xp.ndarray):
             raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(array).__name__}")
         if array.dtype == self.dtype:
@@ -286,3 +308,8 @@ class Network:
     def __repr__(self) -> str:
         chain = ", ".join(map(repr, self.layers))
         return f"Network([{chain}], dtype={str(self.dtype)!r}, ops={self.ops.name!r})"
+
+
+def _require_truth(name: str, value: object) -> None:
+    if value is not True and value is not False and not isinstance(value, np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")

@@ -75,7 +75,7 @@ def _rows(layer: Layer, shape: Shape, level: int) -> Iterator[Row]:
         try:
             after = inner.output_shape(shape)
         except ShapeError as error:
-            raise ShapeError(f"layer {index}: {error}") from None
+            raise ShapeError(f"layer {index} ({type(inner).__name__}): {error}") from None
         place = int(index) if index.isdecimal() else index
         yield Row(place, type(inner).__name__, after, inner.n_parameters, inner.n_state, level)
         yield from _rows(inner, shape, level + 1)

@@ -112,12 +112,12 @@ SMALL = [  # a layer, the largest size that it refuses, the smallest that it acc
 @pytest.mark.parametrize(("layer", "refused", "accepted"), SMALL)
 def test_images_that_are_too_small(layer, refused, accepted):
     (h, w), (H, W) = refused, accepted
-    message = re.escape(f"{layer}: images of {h} x {w} given; accepted: at least {H} x {W}")
+    message = re.escape(f"images of {h} x {w} given; accepted: at least {H} x {W}")
     net = network(layer)
     for call in (lambda: net(np.ones((1, h, w, 2))), lambda: layer.output_shape((h, w, 2))):
         with pytest.raises(mg.ShapeError, match=message):
             call()
-    with pytest.raises(mg.ShapeError, match=f"layer 0: {message}"):
+    with pytest.raises(mg.ShapeError, match=f"layer 0 .*: {message}"):
         net.summary((h, w, 2))
     assert net(np.ones((1, H, W, 2))).shape[1:] == layer.output_shape((H, W, 2))
     for h, w in {(H - 1, W), (H, W - 1)} - {(0, W), (H, 0)}:
@@ -132,7 +132,7 @@ def test_arrays_that_are_no_images(name):
     channels = C if net.theta.size else "C"
     wrong = [(H, W), (H,), (1, H, W, C), (0, W, C), (H, 0, C), (H, W, 0)]
     for shape in wrong + ([(H, W, C + 1)] if net.theta.size else []):
-        message = re.escape(f"{layer}: images have shape {shape}; accepted: (H, W, {channels}), none of them 0")
+        message = re.escape(f"images have shape {shape}; accepted: (H, W, {channels}), none of them 0")
         for call in (lambda s=shape: net(np.ones((2, *s))), lambda s=shape: layer.output_shape(s)):
             with pytest.raises(mg.ShapeError, match=message):
                 call()

@@ -228,7 +228,7 @@ class TestDropout:
         np.testing.assert_array_equal(network(mg.Dropout(0.9))(x), x)
 
     def test_training_without_rng_is_an_error(self):
-        with pytest.raises(ValueError, match=r"Dropout\(rate=0.5\): training needs forward"):
+        with pytest.raises(ValueError, match=r"layer 0 \(Dropout\): training needs forward"):
             network(mg.Dropout(0.5)).forward(np.ones((2, 3)), train=True)
 
 

@@ -304,7 +304,11 @@ def test_some_layers_give_x_itself_or_a_view(layer):
         (lambda: make().summary("3"), ValueError, r"input_shape\[0\] must be an int >= 1, got '3'"),
         (lambda: make().summary(None), ValueError, "input_shape must be an int >= 1, got None"),
         (lambda: make().summary((2.5,)), ValueError, r"input_shape\[0\] must be an int >= 1, got 2.5"),
-        (lambda: make()(np.ones((5, 4))), mg.ShapeError, r"Dense\(n_in=3.*x has shape \(5, 4\); accepted: \(N, 3\)"),
+        (
+            lambda: make()(np.ones((5, 4))),
+            mg.ShapeError,
+            r"^layers? 0.* \(Dense.*x has shape \(5, 4\)",
+        ),
         (lambda: make()(np.ones((0, 3))), mg.ShapeError, r"x has shape \(0, 3\); accepted: \(N, ...\) with N >= 1"),
         (lambda: make()(np.ones(3)), mg.ShapeError, r"x has shape \(3,\)"),
         (lambda: make()([[1, 2, 3]]), TypeError, "x must be a numpy array, got list"),
@@ -322,7 +326,7 @@ def test_some_layers_give_x_itself_or_a_view(layer):
         (lambda: mg.Network(LAYERS, rng=3), TypeError, "rng must be a numpy.random.Generator .*, got 3"),
         (lambda: make(dtype="int32"), TypeError, "dtype must be floating, complex or object, got int32"),
         (lambda: make(ops="cp"), ValueError, "unknown ops 'cp' .did you mean 'cpu'"),
-        (lambda: make().summary((5,)), mg.ShapeError, r"layer 0: Dense.*input shape \(5,\); accepted: \(3,\)"),
+        (lambda: make().summary((5,)), mg.ShapeError, r"^layer 0 \(Dense\): input shape \(5,\); accepted: \(3,\)"),
     ],
 )
 def test_errors_name_the_argument(call, error, message):

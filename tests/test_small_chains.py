@@ -160,13 +160,13 @@ def test_which_layers_join():
     assert stages(d, mg.Dense(4, small.WIDEST + 1), mg.Dense(small.WIDEST + 1, 1)) == [1, "Dense", "Dense"]
     assert stages(d, mg.ReLU(), ops=get_ops("cpu", compiled=False)) == ["Dense", "FusedRows"]
     assert stages(d, mg.ReLU(), ops="reference") == ["Dense", "ReLU"]
-    for dtype in ("float16", "longdouble", "complex128", object):
+    for dtype in ("longdouble", "complex128", object):
         assert stages(d, mg.ReLU(), dtype=dtype) == ["Dense", "ReLU"]
 
 
 def test_bad_input_is_refused_as_dense_refuses_it():
     net = mg.Network([mg.Dense(3, 2), mg.ReLU()], rng=np.random.default_rng(0), ops=CPU)
-    with pytest.raises(mg.ShapeError, match=r"Dense\(n_in=3.*x has shape \(4, 2\); accepted: \(N, 3\)"):
+    with pytest.raises(mg.ShapeError, match=r"layers? 0.*Dense.*: x has shape \(4, 2\); accepted: \(N, 3\)"):
         net(np.ones((4, 2), dtype="float32"))
 
 

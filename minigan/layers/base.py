@@ -11,6 +11,7 @@ import numpy as np
 from minigan._views import named_views
 from minigan.initializers import Initializer
 from minigan.initializers import Shape as Shape  # the layers' word too
+from minigan.ops.errors import ShapeError as ShapeError
 from minigan.ops.protocol import Array, Ops
 
 Views = Mapping[str, Array]
@@ -22,10 +23,6 @@ dy is dL/dy; dx is dL/dx, or None if not need_dx.  The parameter gradients are A
 g=None means frozen: no parameter gradient is computed.  A pullback never writes into dy, may be
 called twice with the same result, and keeps nothing that a later forward could overwrite.
 """
-
-
-class ShapeError(ValueError):
-    """An array or a layer whose shape does not fit."""
 
 
 class TooManyKeysError(RuntimeError):
@@ -165,4 +162,4 @@ def _describe(value: Any) -> Any:
 def require_features(layer: Layer, x: Array, n: int) -> None:
     """Raise ShapeError unless x is (N, n)."""
     if x.ndim != 2 or x.shape[1] != n:
-        raise ShapeError(f"{layer}: x has shape {x.shape}; accepted: (N, {n})")
+        raise ShapeError(f"x has shape {x.shape}; accepted: (N, {n})")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan._views import like
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, TooManyKeysError
 from minigan.ops.protocol import Array, Ops
 
@@ -58,13 +59,23 @@ class Chain(Layer):
             try:
                 shape = layer.output_shape(shape)
             except ShapeError as error:
-                raise ShapeError(f"layer {i}: {error}") from None
+                raise ShapeError(f"{self.place(i)}: {error}") from None
         return shape
+
+    def place(self, i: int) -> str:
+        """Return how errors call layer i."""
+        return f"layer {i} ({type(self.layers[i]).__name__})"
+
+    def placed(self, i: int, error: ValueError) -> ValueError:
+        """Return what layer i raised, with its place."""
+        known = type(error) in (ShapeError, ValueError)  # another class may be made of other arguments
+        return type(error)(f"{self.place(i)}: {error}") if known else error
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Chain":
         """Return the chain of stages that the backend runs: neighbouring layers as one where a rule of it says so."""
-        run = tuple(layer for layer, *_ in stages(self.layers, ops, dtype))
-        return self if run == self.layers else Chain(run)
+        found = stages(self.layers, ops, dtype)
+        run = tuple(layer for layer, *_ in found)
+        return self if run == self.layers else Stages(run, tuple((first, last) for _, first, last in found))
 
     @cached_property
     def _cuts(self) -> list[tuple[slice, slice]]:
@@ -96,15 +107,21 @@ class Chain(Layer):
 
     def forward(self, p: Sequence[Any], x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Run the layers in order; the pullback runs theirs in reverse order."""
-        pullbacks = []
+        pullbacks: list[Pullback] = []
+        shapes, kind, dtype = [], type(x), x.dtype
         for i, layer in enumerate(self.layers):
+            shapes.append(x.shape)
             try:
                 x, pullback = layer.forward(p[i], x, ctx.part(i, self._keys[i]))
+            except ValueError as error:
+                raise self.placed(i, error) from None
             except TooManyKeysError:
                 raise RuntimeError(
-                    f"layer {i} ({type(layer).__name__}) draws more random keys than its n_keys={layer.n_keys}; "
-                    "expected: a class attribute n_keys that says how often forward calls ctx.keys()"
+                    f"{self.place(i)} draws more random keys than its n_keys={layer.n_keys}; "
+                    "expected a class attribute n_keys that says how often forward calls ctx.keys()"
                 ) from None
+            if type(x) is not kind or x.dtype != dtype:
+                x = like(x, f"{self.place(i)}: y", kind, dtype)
             pullbacks.append(pullback)
 
         def backward(dy: Array, g: Sequence[Any] | None = None, *, need_dx: bool = True) -> Array | None:
@@ -112,10 +129,37 @@ class Chain(Layer):
                 return None
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
-                dy = pullbacks[i](dy, None if g is None else g[i], need_dx=need_dx or i > last)
+                needed = need_dx or i > last
+                dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed)
+                if needed and (type(dy) is not kind or dy.dtype != dtype or dy.shape != shapes[i]):
+                    dy = like(dy, f"{self.place(i)}: dx of its pullback", kind, dtype, shapes[i])
             return dy if need_dx else None
 
         return x, backward
+
+
+@dataclass(frozen=True)
+class Stages(Chain):
+    """What a backend runs in a chain's place: layers, and `Fused` ones that do the work of several.
+
+    Parameters
+    ----------
+    layers
+        The stages.
+    places
+        The places [first, last) in the chain of the layers whose work each stage does.
+
+    """
+
+    places: tuple[tuple[int, int], ...] = ()
+
+    def place(self, i: int) -> str:
+        """Return how errors call stage i: by the layers whose work it does."""
+        first, last = self.places[i]
+        stage = self.layers[i]
+        names = [type(layer).__name__ for layer in (stage.members if isinstance(stage, Fused) else (stage,))]
+        which = f"layer {first}" if last == first + 1 else f"layers {first} to {last - 1}"
+        return f"{which} ({', '.join(names)})"
 
 
 @dataclass(frozen=True)

@@ -193,4 +193,4 @@ def _reach(k: int, stride: int, dilation: int) -> int:
 
 def _too_small(layer: Layer, size: Pair, least: Pair) -> str:
     rows, columns = (max(1, n) for n in least)
-    return f"{layer}: images of {size[0]} x {size[1]} given; accepted: at least {rows} x {columns}"
+    return f"images of {size[0]} x {size[1]} given; accepted: at least {rows} x {columns}"

@@ -48,5 +48,5 @@ class Dropout(Layer):
         if not ctx.train or self.rate == 0:
             return None
         if ctx.rng is None:
-            raise ValueError(f"{self}: training needs forward(..., rng=np.random.Generator), got rng=None")
+            raise ValueError("training needs forward(..., rng=np.random.Generator), got rng=None")
         return ctx.keys()

@@ -61,7 +61,7 @@ class BatchNorm(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(..., C) -> (..., C)."""
         if not shape or shape[-1] != self.channels:
-            raise ShapeError(f"{self}: input shape {shape}; accepted: (..., {self.channels})")
+            raise ShapeError(f"input shape {shape}; accepted: (..., {self.channels})")
         return shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
@@ -74,7 +74,7 @@ class BatchNorm(Layer):
     def require_channels(self, x: Array) -> None:
         """Raise ShapeError unless x is (N, ..., C)."""
         if x.shape[-1] != self.channels or x.ndim < 2:
-            raise ShapeError(f"{self}: x has shape {x.shape}; accepted: (N, ..., {self.channels})")
+            raise ShapeError(f"x has shape {x.shape}; accepted: (N, ..., {self.channels})")
 
     def _train(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma = ctx.ops, p["gamma"]
@@ -139,6 +139,6 @@ class BatchNorm(Layer):
     def steps(self, M: int) -> tuple[float, float]:
         """Return how far the running statistics move, and by what the biased variance of M values is multiplied."""
         if self.unbiased and M < 2:
-            raise ShapeError(f"{self}: the unbiased variance needs 2 values a channel or more, got {M}")
+            raise ShapeError(f"the unbiased variance needs 2 values a channel or more, got {M}")
         step = self.momentum if self.momentum_on == "new" else 1 - self.momentum
         return step, M / (M - 1) if self.unbiased else 1.0

@@ -39,7 +39,7 @@ class Residual(Layer):
     ['body.0.W', 'body.0.b', 'body.2.W', 'body.2.b']
     >>> Residual([mg.Dense(8, 4)]).output_shape((8,))
     Traceback (most recent call last):
-    minigan.layers.base.ShapeError: Residual: the body gives shape (4,) and the shortcut (8,); expected one shape
+    minigan.layers.base.ShapeError: the body gives shape (4,) and the shortcut (8,); expected one shape
 
     """
 
@@ -92,7 +92,7 @@ class Residual(Layer):
 
     def _require_one_shape(self, body: Shape, shortcut: Shape) -> None:
         if body != shortcut:
-            raise ShapeError(f"Residual: the body gives shape {body} and the shortcut {shortcut}; expected one shape")
+            raise ShapeError(f"the body gives shape {body} and the shortcut {shortcut}; expected one shape")
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Residual":
         """Return the sum of both chains as the backend runs them."""

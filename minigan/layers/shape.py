@@ -37,7 +37,7 @@ class Reshape(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> shape."""
         if math.prod(shape) != math.prod(self.shape):
-            raise ShapeError(f"{self}: input shape {shape} has {math.prod(shape)} numbers, not {math.prod(self.shape)}")
+            raise ShapeError(f"input shape {shape} has {math.prod(shape)} numbers, not {math.prod(self.shape)}")
         return self.shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:

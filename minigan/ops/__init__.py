@@ -8,6 +8,7 @@ import importlib
 from typing import Any, cast
 
 from minigan._names import unknown
+from minigan.ops.errors import BackendUnavailable
 from minigan.ops.protocol import Array, Ops
 from minigan.ops.registry import BACKENDS, register_kernel, register_rule, unregister_kernel, unregister_rule
 
@@ -18,10 +19,6 @@ __all__ = [
 
 _BACKEND_OF = {"numpy": "reference", "cupy": "cuda"}  # package of the array -> backend
 _EMULATED = "minigan.ops.cuda.emulator.arrays"
-
-
-class BackendUnavailable(RuntimeError):
-    """A backend that exists but cannot run here."""
 
 
 def get_ops(ops: str | Ops, **options: Any) -> Ops:

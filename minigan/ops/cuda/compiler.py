@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import cache
 from minigan.ops.cuda.source import CompileError, KernelError, Source
+from minigan.ops.errors import BackendUnavailable
 
 PACKAGES = ("cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-crt")
 FORMAT = "1"

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import BackendUnavailable
 from minigan.ops.cuda.source import KernelError
+from minigan.ops.errors import BackendUnavailable
 
 WORKSPACE = 32 << 20
 """Bytes, as NVIDIA recommends for Hopper; a workspace that is given once is what makes captures possible."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import compiler, cublas
 from minigan.ops.cuda.device import Device, Triple
 from minigan.ops.cuda.source import Kernel, KernelError, Source
+from minigan.ops.errors import BackendUnavailable
 
 STATIC_SHARED = 48 * 1024
 """Bytes of shared memory that a kernel may have without asking for more."""

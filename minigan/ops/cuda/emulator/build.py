@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import cache
 from minigan.ops.cuda.source import CompileError, Kernel, KernelError, Source
+from minigan.ops.errors import BackendUnavailable
 
 HEADERS = Path(__file__).parent
 COMPILERS = ("g++", "c++", "clang++")
