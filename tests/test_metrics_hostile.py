@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -133,6 +134,29 @@ class TestNoGoodValueFromNaN:
         got, want = precision_recall(size * real, size * fake), precision_recall(real, fake)
         assert 0 < want.precision < 1
         assert got == pytest.approx(want, abs=0.04)  # the products round
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("width", [0.0, 1e-6, 3.0])
+def test_frechet_of_sets_on_two_lines_against_sixty_digits(width, offset):
+    """x_n = s_n u and y_n = offset + t_n v: rank 1, or 0 where t is constant; the trace of the root is |u.v| sd sd."""
+    rng = np.random.default_rng(0)
+    u, v = rng.integers(-8, 9, (2, 6)) / 8
+    s, t = rng.integers(-99, 100, 20) / 16, width * rng.integers(-99, 100, 30) / 16
+    x, y = offset + s[:, None] * u, offset + t[:, None] * v
+    with localcontext(prec=60):
+        X, Y = ([[Decimal(float(a)) for a in row] for row in rows] for rows in (x, y))
+        means = [[sum(column) / len(rows) for column in zip(*rows, strict=True)] for rows in (X, Y)]
+        traces = [
+            sum((a - m) ** 2 for row in rows for a, m in zip(row, mean, strict=True)) / (len(rows) - 1)
+            for rows, mean in zip((X, Y), means, strict=True)
+        ]
+        U, V = ([Decimal(float(a)) for a in w] for w in (u, v))
+        cosine = sum(a * b for a, b in zip(U, V, strict=True)) ** 2
+        cosine = (cosine / sum(a * a for a in U) / sum(b * b for b in V)).sqrt()
+        between = 2 * (traces[0] * traces[1]).sqrt() * cosine
+        want = sum((a - b) ** 2 for a, b in zip(*means, strict=True)) + sum(traces) - between
+    assert frechet_distance(x, y) == pytest.approx(float(want), rel=1e-8 if offset else 1e-12)
 
 
 class TestCompactSupport:
