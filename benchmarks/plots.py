@@ -3,14 +3,15 @@
 A library has one colour everywhere (`COLOURS`), and its variants are told apart by their names at the axis.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 Result = dict[str, Any]
 
@@ -28,14 +29,16 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _groups(figure: Figure, rows: dict[str, dict[str, float]], label: str) -> None:
-    """Draw horizontal bars: a group for each row, a colour for each name."""
+    """Draw horizontal bars: a group for each row, a colour for each library, paler for its later variants."""
     axes = figure.subplots()
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    height, colours = 0.8 / max(1, len(names)), colormaps["tab20"]
+    height, variants = 0.8 / max(1, len(names)), Counter[str]()
     for k, name in enumerate(names):
         at = [i + k * height for i, row in enumerate(rows.values()) if name in row]
         values = [row[name] for row in rows.values() if name in row]
-        axes.barh(at, values, height=height, label=name, color=colours(k) if len(names) > 10 else f"C{k}")
+        colour = _colour(name)
+        axes.barh(at, values, height=height, label=name, color=colour, alpha=0.65 ** variants[colour])
+        variants[colour] += 1
     axes.set_yticks([i + 0.4 - height / 2 for i in range(len(rows))], list(rows))
     axes.invert_yaxis()
     axes.set_xlabel(label)
@@ -114,16 +117,20 @@ def scaling(result: Result) -> Figure:
     figure = Figure(figsize=(9, 7), layout="constrained")
     for axes, (axis, found) in zip(figure.subplots(2, 2).ravel(), result["axes"].items(), strict=False):
         sizes = np.array(found["sizes"], float)
-        for k, (name, rows) in enumerate(found["seconds"].items()):
+        for name, rows in found["seconds"].items():
             times, b = np.array([1e3 * row["median"] for row in rows]), found["exponent"][name]
-            axes.loglog(sizes, times, "o", color=f"C{k}", label=name if b is None else f"{name}: exponent {b:.2f}")
+            axes.loglog(
+                sizes, times, "o", color=_colour(name), label=name if b is None else f"{name}: exponent {b:.2f}"
+            )
             if b is not None:
                 a = np.exp(np.mean(np.log(times) - b * np.log(sizes)))
-                axes.loglog(sizes, a * sizes**b, color=f"C{k}", linewidth=1)
+                axes.loglog(sizes, a * sizes**b, color=_colour(name), linewidth=1)
         axes.set_title(f"{axis}: {found['game']}", fontsize=8)
         axes.set_xlabel(found["what"])
         axes.set_ylabel("ms")
         axes.set_xticks(sizes, [f"{n:g}" for n in sizes], minor=False)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
@@ -152,7 +159,7 @@ def layers(result: Result) -> Figure:
                 above = -0.16 if library == "minigan" else 0.16
                 colour = _colour(library)
                 (handles[name],) = axes.plot(
-                    rate, at + above, mark, color=colour, markerfacecolor=colour if filled else "white", markersize=5,
+                    rate, at + above, mark, color=colour, markerfacecolor=colour if filled else "none", markersize=5,
                     linestyle="none",
                 )  # fmt: skip
         labels = [f"{row['piece'].removeprefix(recipe).strip()} {row['layers']}" for row in rows]
