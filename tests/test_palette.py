@@ -81,6 +81,9 @@ def test_the_figure_of_verify_has_the_same_colours(monkeypatch):
         assert same_color(colour, MEANING[label]), label
     top, right = (next(a for a in figure.axes if a.get_ylabel() == y) for y in ("density", "probability of real"))
     assert top.get_ylim()[0] == right.get_ylim()[0] == 0
+    rasterise(figure)
+    (legend,) = legends(figure)
+    assert not any(legend.get_window_extent().overlaps(axes.bbox) for axes in figure.axes)
 
 
 def legends(figure):

@@ -40,7 +40,7 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     right.set_ylim(0, 1.03)  # its zero is that of the densities
     right.set_ylabel("probability of real")
     handles = [*top.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    right.legend(handles=handles, loc="best", fontsize="small", framealpha=0.7)
+    picture.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
     bottom.fill_between(x, np.maximum(lacking, 0), color=palette.GAP, alpha=0.7, linewidth=0)
     bottom.set_ylabel("$(p + q)\\,\\mathrm{KL}(D^* \\| D)$")
     bottom.set_xlabel("x")
