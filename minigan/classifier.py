@@ -98,6 +98,8 @@ class Classifier:
             features.append(h)
             logits.append(self.head(h))
         s = np.concatenate(logits).astype(float)
+        if not np.isfinite(s).all():  # argmax of NaN is class 0, which some labels are
+            raise RunError("the classifier's outputs are not finite: NaN or inf is in its parameters or in the images")
         e = np.exp(s - s.max(axis=1, keepdims=True))
         return np.concatenate(features).astype(float), e / e.sum(axis=1, keepdims=True)
 
@@ -168,7 +170,9 @@ def _step(net: Classifier, adams: list[Adam], x: Floats, labels: NDArray[Any], r
 
 
 def unit(images: NDArray[Any]) -> Floats:
-    """Bytes as x / 255, floating numbers as they are, in float32."""
+    """Bytes as x / 255, floating numbers as they are, in float32; TypeError for other whole numbers."""
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 

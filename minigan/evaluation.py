@@ -229,12 +229,12 @@ def spread(length: int, n: int) -> NDArray[np.intp]:
 
 
 def as_judged(images: NDArray[Any], shape: Shape) -> Floats:
-    """(N, H, W, C) in [0, 1], H = W -> (N, *shape) in float32, smaller or as large.
+    """(N, H, W, C) as bytes or in [0, 1], H = W -> (N, *shape) in [0, 1] in float32, smaller or as large.
 
     The mean of the colours where `shape` is grey, then the mean over the area of each new pixel (`shrink`).
     """
     side, _, colours = shape
-    x = np.asarray(images, dtype=np.float32)
+    x = unit(np.asarray(images))
     x = x if colours == x.shape[3] else x.mean(axis=3, keepdims=True)
     return x if x.shape[1:3] == (side, side) else shrink(x, side)
 

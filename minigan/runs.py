@@ -344,6 +344,8 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     images = recipe.to_images(x)
     columns = min(10, len(images))
     rows = -(-len(images) // columns)
-    blank = np.ones((rows * columns - len(images), *images.shape[1:]))
-    picture = image_grid(np.concatenate([images, blank]), rows=rows, columns=columns)
+    white = 255 if images.dtype == np.uint8 else 1
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), white, dtype=images.dtype)
+    title = f"{recipe.name}: {len(images)} samples"
+    picture = image_grid(np.concatenate([images, blank]), rows=rows, columns=columns, title=title)
     return write_whole(path, lambda stream: picture.save(stream, format="PNG"), new=True)

@@ -10,6 +10,7 @@ from minigan import commands, runs
 from minigan._names import SettingError
 from minigan.classifier import CLASSIFIERS
 from minigan.cli import main
+from minigan.plots.images import LINE
 from minigan.recipes import Setting, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
@@ -78,7 +79,7 @@ def test_train_on_digits(in_tmp, capsys):
     from PIL import Image
 
     with Image.open(in_tmp / "run/drawn-001.png") as sheet:
-        assert sheet.size == ((10 * 30 - 2) * 2, (2 * 30 - 2) * 2)
+        assert sheet.size == ((10 * 30 - 2) * 2, (2 * 30 - 2) * 2 + LINE + 4)
     assert run(capsys, "sample", "run", "--out", "x.npy")[0] == 0
     assert np.load(in_tmp / "x.npy").shape == (40, 784)
 

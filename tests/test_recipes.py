@@ -11,6 +11,7 @@ from PIL import Image
 import minigan as mg
 from minigan import data, plots
 from minigan.cli import main
+from minigan.plots.images import LINE
 from minigan.recipes import RECIPES, Setting, get_recipe
 from minigan.recipes.figures import Samples, thinned
 from minigan.training import read_json, train
@@ -259,7 +260,8 @@ class TestSamples:
         for name in (*grids, "samples.png", "samples.gif"):
             with Image.open(tmp_path / name) as picture:
                 sizes[name] = picture.size
-        one_by_four, four_by_ten = (2 * (4 * 30 - 2), 2 * 28), (2 * (10 * 30 - 2), 2 * (4 * 30 - 2))
+        head = LINE + 4  # a line of title
+        one_by_four, four_by_ten = (2 * (4 * 30 - 2), 2 * 28 + head), (2 * (10 * 30 - 2), 2 * (4 * 30 - 2) + head)
         assert set(map(sizes.get, grids)) == {one_by_four}
         assert (sizes["samples.gif"], sizes["samples.png"]) == (one_by_four, four_by_ten)
         with Image.open(tmp_path / "samples.gif") as gif:
@@ -269,9 +271,9 @@ class TestSamples:
     def test_mnist_maxout_shows_the_nearest_training_image_of_each_rows_last_sample(self, images, tmp_path):
         self.run(images, tmp_path, "mnist-maxout", iterations=1)
         with Image.open(tmp_path / "neighbours.png") as picture:
-            sheet = np.asarray(picture)
+            sheet = np.asarray(picture)[3 * LINE + 4 :]  # below the label of the neighbours
         with Image.open(tmp_path / "samples.png") as picture:
-            np.testing.assert_array_equal(sheet[:, : picture.width], np.asarray(picture))
+            np.testing.assert_array_equal(sheet[:, : picture.width], np.asarray(picture)[LINE + 4 :])
         training = images.images[..., 0].astype(float)
         for row in range(4):
             top = 60 * row
@@ -291,8 +293,9 @@ class TestSamples:
         samples.on_iteration(run)
         with Image.open(tmp_path / "samples_000001.png") as picture:
             shown = picture.copy()
-        assert len(shown.getcolors()) > 150
-        plots.save_picture(plots.image_grid(1 - x, rows=2, columns=3), tmp_path / "samples_000000.png")
+        assert len(shown.getcolors(1000)) > 150
+        other = plots.image_grid(1 - x, rows=2, columns=3, title="iteration 0")
+        plots.save_picture(other, tmp_path / "samples_000000.png")
         samples.on_end(run)
         with Image.open(tmp_path / "samples.gif") as gif:
             assert gif.n_frames == 2

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minigan.metrics._ranges import within
+
 Floats = NDArray[np.float64]
 
 
@@ -23,12 +25,13 @@ def total_variation(counts: ArrayLike) -> float:
     c = np.asarray(counts, dtype=float)
     if c.ndim != 1 or c.size == 0 or (c < 0).any() or not 0 < c.sum() < np.inf:
         raise ValueError(f"counts are {c.tolist()}; accepted: (K,), >= 0 and not all 0")
-    return float(np.abs(c / c.sum() - 1 / len(c)).sum() / 2)
+    return within(float(np.abs(c / c.sum() - 1 / len(c)).sum() / 2), 0, 1 - 1 / len(c))
 
 
 def mean_confidence(p: ArrayLike) -> float:
     """mean_n max_k p_nk, in [1/K, 1]."""
-    return float(_probabilities(p).max(axis=1).mean())
+    p = _probabilities(p)
+    return within(float(p.max(axis=1).mean()), 1 / p.shape[1], 1)
 
 
 def classifier_score(p: ArrayLike) -> float:
@@ -43,7 +46,8 @@ def classifier_score(p: ArrayLike) -> float:
     from scipy.special import rel_entr
 
     p = _probabilities(p)
-    return float(np.exp(rel_entr(p, p.mean(axis=0)).sum(axis=1).mean()))  # rel_entr: a log(a / b), 0 where a = 0
+    information = rel_entr(p, p.mean(axis=0)).sum(axis=1).mean()  # rel_entr: a log(a / b), 0 where a = 0
+    return within(float(np.exp(information)), 1, p.shape[1])
 
 
 def _probabilities(p: ArrayLike) -> Floats:

@@ -7,9 +7,11 @@ Everything is written on logarithms: with l = log p, r = log q and log m = log((
     V(D)       = integral p log D + q log(1 - D),    D = sigma(s)
     D*         = p / (p + q),    V(D*) = C(G) = -log 4 + 2 JSD(p, q)     (Goodfellow et al. 2014, Theorem 1)
 
+0 log 0 is 0, so densities may have a compact support (log p = -inf outside) if its ends are among their breakpoints.
 These are float results (about 1e-12 for smooth integrands, 1e-6 where D has kinks).
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -18,12 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigan.data.toy import Density1D
+from minigan.metrics._ranges import within
 from minigan.ops import ops_of
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
 
 PANELS, NODES = 64, 16
+FURTHEST = math.asinh(300 / (math.pi / 2))  # u at |x - a| = e^300 and e^-300
+ROUNDING = 1e-6  # how far quadrature leaves the range of a divergence; further is no rounding
 
 
 @cache
@@ -34,47 +39,162 @@ def _gauss_legendre() -> tuple[Floats, Floats]:
 def integrate(f: Function, breakpoints: ArrayLike) -> float:
     """Return the integral of f between the outermost breakpoints.
 
-    Gauss-Legendre with 16 nodes on 64 equal panels between each two neighbouring breakpoints.
+    Gauss-Legendre with 16 nodes on 64 equal panels between each two neighbouring breakpoints.  Between a and inf the
+    panels are those of u in x = a + exp(pi/2 sinh u), which reaches from a + e^-300 to a + e^300; likewise to -inf.
 
-    >>> round(integrate(np.exp, [0, 1]), 12)
-    1.718281828459
+    Parameters
+    ----------
+    f : callable
+        x (P, 16) -> f(x) (P, 16), in float64; at most e^300 in size is x where an end is infinite.
+    breakpoints : array
+        Two different numbers or more, in any order: the ends, and between them every kink or jump of f.  The ends may
+        be -inf and inf; without a finite one beside them the line is cut at 0.
+
+    Returns
+    -------
+    float
+        The integral; NaN or inf where f is.
+
+    Raises
+    ------
+    ValueError
+        Where fewer than two different breakpoints are given, one is NaN, or f decays too slowly towards infinity.
+
+    Examples
+    --------
+    >>> round(integrate(np.exp, [0, 1]), 12), round(integrate(lambda x: np.exp(-x), [0, np.inf]), 12)
+    (1.718281828459, 1.0)
+
     """
     points = np.unique(np.asarray(breakpoints, dtype=float))
-    edges = np.unique(np.concatenate([np.linspace(a, b, PANELS + 1) for a, b in pairwise(points)]))
+    if len(points) < 2 or np.isnan(points).any():
+        given = np.asarray(breakpoints, dtype=float).tolist()
+        raise ValueError(f"breakpoints are {given}; expected two different numbers or more, none of them NaN")
+    finite = points[np.isfinite(points)]
+    finite = finite if len(finite) else np.zeros(1)
+    total = 0.0
     nodes, weights = _gauss_legendre()
+    if len(finite) > 1:
+        edges = np.unique(np.concatenate([np.linspace(a, b, PANELS + 1) for a, b in pairwise(finite)]))
+        half = np.diff(edges)[:, None] / 2
+        x = (edges[:-1, None] + half) + half * nodes
+        total += float((f(x) * half * weights).sum())
+    if np.isposinf(points[-1]):
+        total += _half_line(f, float(finite[-1]), 1)
+    if np.isneginf(points[0]):
+        total += _half_line(f, float(finite[0]), -1)
+    return total
+
+
+def _half_line(f: Function, a: float, sign: int) -> float:
+    """Return the integral of f from a to inf (sign 1), or from -inf to a (sign -1)."""
+    nodes, weights = _gauss_legendre()
+    edges = np.linspace(-FURTHEST, FURTHEST, 4 * PANELS + 1)
     half = np.diff(edges)[:, None] / 2
-    x = (edges[:-1, None] + half) + half * nodes
-    return float((f(x) * half * weights).sum())
+    u = (edges[:-1, None] + half) + half * nodes
+    away = np.exp(math.pi / 2 * np.sinh(u))
+    parts = (f(a + sign * away) * away * (math.pi / 2 * np.cosh(u)) * half * weights).sum(axis=1)
+    if abs(parts[-1]) > 1e-9 * np.abs(parts).sum():
+        raise ValueError(f"f decays too slowly towards {sign * math.inf}; expected an integral that converges")
+    return float(parts.sum())
 
 
 def _breakpoints(p: Density1D, q: Density1D) -> list[float]:
     return p.breakpoints() + q.breakpoints()
 
 
+def _divergence(name: str, found: float, high: float) -> float:
+    """Return `found` in [0, high]; ValueError where it is further outside than quadrature rounds."""
+    if found < -ROUNDING or found > high + ROUNDING:
+        raise ValueError(
+            f"{name} comes out as {found:.6g}, outside [0, {high:.6g}]: p or q is not a density, or its breakpoints "
+            "miss a part of it; expected breakpoints at every kink and jump"
+        )
+    return within(found, 0, high)
+
+
 def kl(p: Density1D, q: Density1D) -> float:
     """KL(p || q) = integral p log(p / q).
 
+    Parameters
+    ----------
+    p, q : Density1D
+        Two densities; where p is 0 (log p = -inf) the integrand is 0.
+
+    Returns
+    -------
+    float
+        In [0, inf], in nats; inf where q is 0 at a place where p is not.
+
+    Raises
+    ------
+    ValueError
+        Where the quadrature gives less than 0 by more than 1e-6: what was given is not two densities, or their
+        breakpoints leave out a kink or a jump.
+
+    Examples
+    --------
     >>> from minigan.data import Gaussian
     >>> round(kl(Gaussian(0, 1), Gaussian(1, 1)), 12)
     0.5
+
     """
-    return integrate(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), _breakpoints(p, q))
+
+    def integrand(x: Floats) -> Floats:
+        log_p, log_q = p.logpdf(x), q.logpdf(x)
+        with np.errstate(invalid="ignore"):  # -inf - -inf and 0 inf, which are replaced
+            y = p.pdf(x) * (log_p - log_q)
+        return np.where(np.isneginf(log_p), 0.0, np.where(np.isneginf(log_q), np.inf, y))
+
+    return _divergence("KL(p || q)", integrate(integrand, _breakpoints(p, q)), math.inf)
 
 
 def jsd(p: Density1D, q: Density1D) -> float:
     """JSD(p, q) = (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2.
 
+    Parameters
+    ----------
+    p, q : Density1D
+        Two densities; where one is 0 (its logarithm -inf) it adds nothing.
+
+    Returns
+    -------
+    float
+        In [0, log 2], in nats.
+
+    Raises
+    ------
+    ValueError
+        Where the quadrature leaves [0, log 2] by more than 1e-6, as for `kl`.
+
+    Examples
+    --------
     >>> from minigan.data import Gaussian
     >>> round(jsd(Gaussian(4, 2), Gaussian(0, 1)), 6)
     0.474307
+
     """
 
     def integrand(x: Floats) -> Floats:
         log_p, log_q = p.logpdf(x), q.logpdf(x)
-        log_m = np.logaddexp(log_p, log_q) - np.log(2)
-        return 0.5 * (np.exp(log_p) * (log_p - log_m) + np.exp(log_q) * (log_q - log_m))
+        with np.errstate(invalid="ignore"):  # a density's NaN is the result's
+            log_m = np.logaddexp(log_p, log_q) - np.log(2)
+        return 0.5 * (_times_log_ratio(log_p, log_m) + _times_log_ratio(log_q, log_m))
 
-    return integrate(integrand, _breakpoints(p, q))
+    return _divergence("JSD(p, q)", integrate(integrand, _breakpoints(p, q)), math.log(2))
+
+
+def _times_log_ratio(log_p: Floats, log_m: Floats) -> Floats:
+    """p log(p / m), 0 where p is 0."""
+    with np.errstate(invalid="ignore"):  # -inf - -inf, which is replaced
+        y = np.exp(log_p) * (log_p - log_m)
+    return np.where(np.isneginf(log_p), 0.0, y)
+
+
+def _weighted(p: Floats, loss: Floats) -> Floats:
+    """p loss, 0 where p is 0: D is free there, and may be 0 or 1 (an infinite loss) or undefined."""
+    with np.errstate(invalid="ignore"):
+        return np.where(p == 0, 0.0, p * loss)
 
 
 def value(p: Density1D, q: Density1D, logit: Function) -> float:
@@ -83,7 +203,7 @@ def value(p: Density1D, q: Density1D, logit: Function) -> float:
     def integrand(x: Floats) -> Floats:
         s = logit(x)
         softplus = ops_of(s).softplus
-        return -p.pdf(x) * softplus(-s) - q.pdf(x) * softplus(s)
+        return -_weighted(p.pdf(x), softplus(-s)) - _weighted(q.pdf(x), softplus(s))
 
     return integrate(integrand, _breakpoints(p, q))
 
@@ -92,7 +212,7 @@ def value_at_point(p: Density1D, b: float, logit: Function) -> float:
     """V(D) = E_p log D + log(1 - D(b)), where the generator gives b with probability 1."""
     s = logit(np.array([b]))
     softplus = ops_of(s).softplus
-    real = integrate(lambda x: -p.pdf(x) * softplus(-logit(x)), p.breakpoints())
+    real = integrate(lambda x: -_weighted(p.pdf(x), softplus(-logit(x))), p.breakpoints())
     return real - float(softplus(s)[0])
 
 
@@ -103,5 +223,6 @@ def optimal_discriminator(p: Density1D, q: Density1D, x: ArrayLike) -> Floats:
     >>> optimal_discriminator(Gaussian(4, 2), Gaussian(0, 1), [0.0, 2.0, 4.0]).round(6)
     array([0.063379, 0.691438, 0.99933 ])
     """
-    s = np.asarray(p.logpdf(x) - q.logpdf(x))
+    with np.errstate(invalid="ignore"):  # NaN where both are 0, and D* is not defined
+        s = np.asarray(p.logpdf(x) - q.logpdf(x))
     return ops_of(s).sigmoid(s)

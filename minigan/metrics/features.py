@@ -6,8 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minigan.metrics._distances import exponent, slack, squared_of
+from minigan.metrics._ranges import within
+
 Floats = NDArray[np.float64]
-BLOCK = 1000  # points at a time: a block of distances, not all N M of them
+BLOCK = 500  # points at a time: a block of distances, not all N M of them
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -18,14 +21,36 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     the numbers are others.  With C_x = R_x^T R_x by QR of the centred points, the trace of the root is the sum of the
     singular values of R_x R_y^T: no root of a rounded zero is taken.
 
+    Parameters
+    ----------
+    x, y : array (N, F), (M, F)
+        Two sets of finite features, N, M >= 2.  They are scaled by a power of two first, so that no square overflows.
+
+    Returns
+    -------
+    float
+        In [0, inf], in the squared unit of the features; inf where the result itself is above the largest float64.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not agree or a feature is not finite.
+
+    Examples
+    --------
     >>> frechet_distance([[0.0], [2.0]], [[5.0], [5.0]])  # (1 - 5)^2 + (sqrt 2 - 0)^2
     18.0
+
     """
     a, b = _pair("x", x, "y", y, least=2)
+    e = exponent(a, b)
+    a, b = np.ldexp(a, -e), np.ldexp(b, -e)
     shift = a.mean(axis=0) - b.mean(axis=0)
     R_x, R_y = _root(a), _root(b)
     between = np.linalg.svd(R_x @ R_y.T, full_matrices=False, compute_uv=False).sum()
-    return max(0.0, float(shift @ shift + np.square(R_x).sum() + np.square(R_y).sum() - 2 * between))
+    scaled = within(float(shift @ shift + np.square(R_x).sum() + np.square(R_y).sum() - 2 * between), 0, math.inf)
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(scaled, 2 * e))
 
 
 def _root(x: Floats) -> Floats:
@@ -42,40 +67,80 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> PrecisionRecall:
-    """Return improved precision and recall (Kynkaanniemi et al. 2019, eq. 1-2).    real (N, F), fake (M, F), N, M > k
+    """Return improved precision and recall (Kynkaanniemi et al. 2019, eq. 1-2).
 
     The manifold of a set is the union of closed balls around its points, each reaching to the point's k-th neighbour in
-    the set.  Both depend on N and M: compare only what has the same.
+    the set.  Both depend on N and M: compare only what has the same.  Whether a point is in a ball is decided by
+    differences wherever a matrix product cannot tell, so repeated and nearly equal points count as they should.
 
+    Parameters
+    ----------
+    real, fake : array (N, F), (M, F)
+        Two sets of finite features, N, M > k.
+    k : int
+        The neighbour that a ball reaches to; 3 as in the paper.
+
+    Returns
+    -------
+    PrecisionRecall
+        The share of `fake` in the manifold of `real`, and of `real` in that of `fake`, each in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not agree, a feature is not finite, or k is not a whole number >= 1.
+
+    Examples
+    --------
     >>> precision_recall([[0.0], [1.0], [2.0], [3.0]], [[0.5], [0.7], [0.9], [1.1]], k=1)  # a narrow generator
     PrecisionRecall(precision=1.0, recall=0.25)
+
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be an int >= 1, got {k!r}")
     x, y = _pair("real", real, "fake", fake, least=k + 1)
-    middle = x.mean(axis=0)  # nearer to zero, |x|^2 - 2 x.y + |y|^2 cancels less
-    x, y = x - middle, y - middle
+    e = exponent(x, y)
+    x, y = np.ldexp(x, -e), np.ldexp(y, -e)
     return PrecisionRecall(_inside(y, x, k), _inside(x, y, k))
 
 
 def _inside(points: Floats, centres: Floats, k: int) -> float:
     """Return the share of points in the union of the balls around the centres."""
+    middle = centres.mean(axis=0)  # nearer to zero, |x|^2 - 2 x.y + |y|^2 cancels less
     radius = np.empty(len(centres))  # squared
     for start in range(0, len(centres), BLOCK):
-        squares = _squares(centres[start : start + BLOCK], centres)
-        own = np.arange(len(squares))
-        squares[own, start + own] = 0  # a point and itself
-        radius[start : start + BLOCK] = np.partition(squares, k, axis=1)[:, k]  # the 0th is the point itself
+        part = centres[start : start + BLOCK]
+        radius[start : start + BLOCK] = _reach(part, centres, middle, start, k)
     hits = 0
     for start in range(0, len(points), BLOCK):
-        hits += int((_squares(points[start : start + BLOCK], centres) <= radius).any(axis=1).sum())
+        part = points[start : start + BLOCK]
+        low, high = _bounds(part - middle, centres - middle)
+        hit = np.asarray((high < radius).any(axis=1))
+        i, j = np.nonzero((low <= radius) & ~hit[:, None])  # what the bounds do not decide
+        hit[i[squared_of(part, centres, i, j) <= radius[j]]] = True
+        hits += int(hit.sum())
     return hits / len(points)
 
 
-def _squares(x: Floats, y: Floats) -> Floats:
-    """|x_n - y_m|^2   (N, M)."""
-    squares: Floats = np.square(x).sum(axis=1)[:, None] - 2 * (x @ y.T) + np.square(y).sum(axis=1)
-    return np.maximum(squares, 0, out=squares)
+def _reach(part: Floats, centres: Floats, middle: Floats, start: int, k: int) -> Floats:
+    """Return the squared distance from each of `part`, the centres from `start` on, to its k-th neighbour."""
+    low, high = _bounds(part - middle, centres - middle)
+    own = np.arange(len(part))
+    low[own, start + own] = high[own, start + own] = np.inf  # a point is no neighbour of itself
+    surely = np.partition(high, k - 1, axis=1)[:, k - 1 : k]  # k neighbours are as near as this
+    i, j = np.nonzero(low <= surely)
+    low[:] = np.inf
+    low[i, j] = squared_of(part, centres, i, j)
+    return np.asarray(np.partition(low, k - 1, axis=1)[:, k - 1])
+
+
+def _bounds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return numbers (N, M) that |x_n - y_m|^2 is between."""
+    scale = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
+    squares = scale - 2 * (x @ y.T)
+    scale *= slack(x.shape[1], x.dtype)
+    scale += np.finfo(x.dtype).tiny * x.shape[1]  # what is lost where products underflow
+    return squares - scale, squares + scale
 
 
 def _pair(name_x: str, x: ArrayLike, name_y: str, y: ArrayLike, *, least: int) -> tuple[Floats, Floats]:

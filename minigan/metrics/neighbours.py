@@ -6,34 +6,115 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from minigan.metrics._distances import slack, squared, squared_of
+
+ROWS = 1024  # of x at a time
+MOST = 1e15  # in size, of what is multiplied in float32 (whose squares overflow at 1.8e19)
+LARGEST = 1e150  # in size, of anything: squares and their sums stay finite in float64
+
+Numbers = NDArray[Any]
 
 
 def nearest(
-    x: Floats, examples: NDArray[Any], *, prepare: Callable[[Any], Any] = np.asarray, block: int = 4096
-) -> tuple[NDArray[np.intp], Floats]:
+    x: Numbers, examples: Numbers, *, prepare: Callable[[Any], Any] = np.asarray, block: int = 4096
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the index of the example nearest to each x, and the Euclidean distance to it.
 
-    |x - e|^2 = |x|^2 - 2 x.e + |e|^2 chooses the example, `block` examples at a time; the distance to the chosen one is
-    then the norm of the difference itself, free of that formula's cancellation.  `prepare` is applied to each block, so
-    that bytes need not all become floating-point numbers at once.
+    A matrix product, |x|^2 - 2 x.e + |e|^2, chooses candidates among `block` examples at a time: all that can be the
+    nearest within its rounding errors.  Differences, in float64, decide between them, so an exact copy is always found.
 
-    x (N, ...)   examples (M, ...)   -> (N,), (N,); of equally near ones the first.
+    Parameters
+    ----------
+    x : array (N, ...)
+        The points, N >= 1: real numbers of any dtype.  Whole numbers (bytes, say) are computed with as floating ones.
+    examples : array (M, ...)
+        What is searched, M >= 1, in the units of `x` once `prepare` was applied.
+    prepare : callable
+        Applied to each block of examples, so that bytes need not all become floating-point numbers at once.
+    block : int
+        Examples at a time.  4096 keeps a block of MNIST's images in float32 at 13 MB.
+
+    Returns
+    -------
+    index : array (N,)
+        Of equally near examples the first.
+    distance : array (N,), float64
+        In the units of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not agree or a value is NaN, infinite or above 1e150 in size.
+    TypeError
+        Where a dtype is not one of real numbers.
+
+    Examples
+    --------
+    >>> bytes_ = np.array([[200, 0], [0, 16], [100, 100]], np.uint8)
+    >>> index, distance = nearest(bytes_[:1], bytes_)
+    >>> index.tolist(), distance.tolist()
+    ([0], [0.0])
+
     """
     x, examples = np.asarray(x), np.asarray(examples)
     shape = prepare(examples[:1]).shape
     if x.ndim < 2 or x.shape[1:] != shape[1:] or len(x) == 0 or len(examples) == 0:
         given = (len(examples), *shape[1:])
         raise ValueError(f"x has shape {x.shape}, examples {given}; accepted: (N, ...) and (M, ...), N, M >= 1")
-    points = x.reshape(len(x), -1)
-    best = np.full(len(x), np.inf)
+    points = _floating("x", x)
+    best = np.full(len(x), np.inf)  # squared
     index = np.zeros(len(x), dtype=np.intp)
-    rows = np.arange(len(x))
     for start in range(0, len(examples), block):
-        e = prepare(examples[start : start + block]).reshape(-1, points.shape[1])
-        square = np.einsum("mi,mi->m", e, e) - 2 * (points @ e.T)  # |x|^2 is common to all of a row
-        found = square.argmin(axis=1)
-        nearer = square[rows, found] < best
-        best[nearer], index[nearer] = square[rows, found][nearer], start + found[nearer]
-    found = prepare(examples[index]).reshape(points.shape)
-    return index, np.sqrt(np.square(points - found).sum(axis=1))
+        e = _floating("examples", prepare(examples[start : start + block]))
+        dtype = np.result_type(points, e)  # of the matrix product: float32 only where both are exact in it
+        e, squares = e.astype(dtype, copy=False), np.square(e, dtype=np.float64).sum(axis=1)
+        for first in range(0, len(points), ROWS):
+            rows = slice(first, first + ROWS)
+            _search(points[rows].astype(dtype, copy=False), e, squares, start, best[rows], index[rows])
+    return index, np.sqrt(best)
+
+
+def _search(
+    x: Numbers, e: Numbers, squares: NDArray[np.float64], start: int, best: NDArray[np.float64], index: NDArray[np.intp]
+) -> None:
+    """Update `best` and `index` of x (n, F) by the examples e (m, F), which are those from `start` on.
+
+    e is a candidate unless (1 - c) (|x|^2 + |e|^2) - 2 x.e > best, that is x.e - (1 - c) |e|^2 / 2 < threshold.
+    """
+    keep = 1 - slack(x.shape[1], x.dtype)
+    product = x @ e.T
+    product -= (0.5 * keep * squares).astype(x.dtype)
+    guess = product.argmax(axis=1)
+    _take(squared(x, e[guess]), start + guess, np.arange(len(x)), best, index)
+    threshold = 0.5 * (keep * np.square(x, dtype=np.float64).sum(axis=1) - best)
+    near = product >= np.nextafter(threshold.astype(x.dtype), -np.inf, dtype=x.dtype)[:, None]
+    near[np.arange(len(x)), guess] = False
+    exact = (best == 0)[:, None]  # nothing is nearer; only a copy that stands before it counts
+    near &= ~exact | (start + np.arange(len(e)) < index[:, None])
+    i, j = np.nonzero(near)
+    _take(squared_of(x, e, i, j), start + j, i, best, index)
+
+
+def _take(
+    found: NDArray[np.float64], which: Numbers, rows: Numbers, best: NDArray[np.float64], index: NDArray[np.intp]
+) -> None:
+    """Give each of `rows` the least of its squares `found`, of equal ones that with the lowest index."""
+    order = np.lexsort((which, found, rows))
+    rows, first = np.unique(rows[order], return_index=True)
+    found, which = found[order][first], which[order][first]
+    better = (found < best[rows]) | ((found == best[rows]) & (which < index[rows]))
+    best[rows[better]], index[rows[better]] = found[better], which[better]
+
+
+def _floating(name: str, a: Any) -> Numbers:
+    """Return a (N, F): float32 where that holds every value exactly and squares do not overflow, else float64."""
+    a = np.asarray(a)
+    if a.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {a.dtype}; expected real numbers")
+    a = a.reshape(len(a), -1)
+    small = a.dtype == np.float32 or np.can_cast(a.dtype, np.float32)
+    a = a.astype(np.float32 if small else np.float64, copy=False)
+    largest = max(float(a.max(initial=0)), -float(a.min(initial=0)))  # NaN where one is
+    if not largest <= LARGEST:
+        raise ValueError(f"{name} has values that are not finite or above {LARGEST:g}; expected finite values")
+    return a if largest <= MOST else a.astype(np.float64, copy=False)

@@ -2,10 +2,11 @@
 
 from minigan.plots.curves import judgement_histograms, loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame
-from minigan.plots.images import image_grid, neighbour_grid
+from minigan.plots.images import NEAREST, image_grid, neighbour_grid
 from minigan.plots.write import read_picture, save, save_gif, save_picture
 
 __all__ = [
+    "NEAREST",
     "Snapshot",
     "figure_1",
     "image_grid",

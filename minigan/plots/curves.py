@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from minigan.plots import palette
 from minigan.training.experiment import Metrics
 
 Floats = NDArray[np.float64]
@@ -25,15 +26,22 @@ def loss_curves(history: Sequence[Metrics]) -> Figure:
 
     Pale: every iteration; solid: the running mean over a hundredth of the run.
     """
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     losses, outputs = figure.subplots(2, 1, sharex=True)
     iterations = np.arange(1, len(history) + 1)
     window = max(1, len(history) // 100)
     for axes, names in (
-        (losses, {"d_loss": "D loss", "g_loss": "G loss"}),
-        (outputs, {"d_real": "D(x)", "d_fake": "D(G(z))", "accuracy": "accuracy of D"}),
+        (losses, {"d_loss": ("D loss", palette.D), "g_loss": ("G loss", palette.GENERATOR)}),
+        (
+            outputs,
+            {
+                "d_real": ("D(x)", palette.DATA),
+                "d_fake": ("D(G(z))", palette.GENERATOR),
+                "accuracy": ("accuracy of D", palette.D),
+            },
+        ),
     ):
-        for colour, (name, label) in zip(("tab:blue", "tab:orange", "tab:green"), names.items(), strict=False):
+        for name, (label, colour) in names.items():
             values = np.array([m[name] for m in history])
             axes.plot(iterations, values, color=colour, linewidth=0.5, alpha=0.25)
             mean = running_mean(values, window)
@@ -49,12 +57,14 @@ def loss_curves(history: Sequence[Metrics]) -> Figure:
 
 def judgement_histograms(real: Floats, fake: Floats) -> Figure:
     """Return the histograms of D(x) for real examples and for samples of G.    real (N,), fake (M,) in [0, 1]"""
-    figure = Figure(figsize=(5, 3), layout="constrained")
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     bins = [k / 25 for k in range(26)]
-    for values, label in ((real, "real"), (fake, "fake")):
-        axes.hist(values, bins=bins, weights=np.full(len(values), 1 / len(values)), alpha=0.5, label=label)
-    axes.axvline(0.5, color="black", linestyle=":", linewidth=1)
+    for values, label, colour in ((real, "real", palette.DATA), (fake, "fake", palette.GENERATOR)):
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values, bins=bins, weights=weights, alpha=palette.SAMPLES_ALPHA, color=colour, label=label)
+    axes.axvline(0.5, color=palette.REFERENCE, linestyle=":", linewidth=1)
+    axes.set_title("what D says of real examples and of samples of G", fontsize="medium")
     axes.set_xlim(0, 1)
     axes.set_xlabel("D(x)")
     axes.set_ylabel("share of examples")

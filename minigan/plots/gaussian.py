@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
+from minigan.plots import palette
 
 Floats = NDArray[np.float64]
 ARROWS = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: each the median of an eleventh of N(0, 1)
@@ -19,8 +21,9 @@ ARROWS = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: each the median 
 class Axis:
     """The part of the x axis that the figures show, and its unit, a nineteenth of it.
 
-    For N(0, 1) -> N(4, 2^2) it is (-8, 11), the unit is 1 and the figure S1's: D on arange(-8, 8, .1), limits -9 and 9,
-    bins of 0.5.  For other data it is as wide as they need.
+    For N(0, 1) -> N(4, 2^2) it is (-8, 11), the unit is 1 and the bins are S1's, of 0.5 (S1 draws D on
+    arange(-8, 8, .1), between limits of -9 and 9, where it stops before the axis does).  For other data it is as wide
+    as they need.
     """
 
     low: float
@@ -78,38 +81,46 @@ class Snapshot:
 
 def training_frame(moment: Snapshot) -> Figure:
     """Histograms of 1000 fake and 1000 real samples, D(x), and beside it the analytic D*(x)."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
     counts = figure.subplots()
-    axis = moment.axis
-    drawn = axis.xs < axis.high - 3.05 * axis.unit  # the document draws D on arange(-8, 8, .1)
-    counts.hist(moment.fake, bins=axis.bins, alpha=0.3, label="Fake $p_g$")
-    counts.hist(moment.real, bins=axis.bins, alpha=0.3, label="Real $p_d$")
+    axis, alpha = moment.axis, palette.SAMPLES_ALPHA
+    counts.hist(moment.real, bins=axis.bins, alpha=alpha, color=palette.DATA, label="real, $p_{data}$")
+    counts.hist(moment.fake, bins=axis.bins, alpha=alpha, color=palette.GENERATOR, label="fake, $p_g$")
     counts.set_ylim(0, 280)
-    counts.set_xlim(axis.low - axis.unit, axis.high - 2 * axis.unit)
-    counts.set_ylabel("samples a bin")
+    counts.set_xlim(axis.xs[0], axis.xs[-1])  # D is drawn from end to end
+    counts.set_ylabel("samples per bin")
     counts.set_xlabel("x")
     probability = counts.twinx()
-    probability.plot(axis.xs[drawn], moment.d[drawn], color="tab:green", label="D(x)")
-    if moment.d_star is not None:
-        probability.plot(
-            axis.xs[drawn], moment.d_star[drawn], color="black", linestyle="--", linewidth=1, label="D*(x)"
-        )
+    _discriminators(probability, moment)
     probability.set_ylim(0, 280 / 250)  # the document draws 250 D(x) on the axis of the counts
     probability.set_yticks([0, 0.5, 1])
     probability.set_ylabel("probability of real")
-    handles = [*counts.get_legend_handles_labels()[0], *probability.get_legend_handles_labels()[0]]
-    probability.legend(handles=handles, loc="lower left", fontsize="small", framealpha=0.5)
+    _legend(figure, counts, probability)
     figure.suptitle(f"Iteration: [{moment.iteration} / {moment.of}]", fontsize="medium")
     return figure
+
+
+def _discriminators(axes: Axes, moment: Snapshot) -> None:
+    """Draw D and, where there is one, D*."""
+    axes.plot(moment.axis.xs, moment.d, color=palette.D, label="D(x)")
+    if moment.d_star is not None:
+        axes.plot(moment.axis.xs, moment.d_star, color=palette.D_STAR, linestyle="--", linewidth=1, label="D*(x)")
+
+
+def _legend(figure: Figure, *axes: Axes) -> None:
+    """One legend of all curves, below the axes, where it covers none."""
+    handles = [handle for one in axes for handle in one.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
 
 
 def figure_1(moments: Sequence[Snapshot]) -> Figure:
     """Figure 1 of Goodfellow et al. 2014 for N(0, 1) -> the data, a panel for each moment.
 
-    Dotted: the data density.  Solid: the generator density.  Dashed: D; thin: D*.  Below, the map
-    x = G(z) as arrows from equally likely z to x.
+    The densities of the data and of the generator, D and, dashed, D*, in the colours of all figures
+    (`minigan.plots.palette`).  Below, the map x = G(z) as arrows from equally likely z to x.  Both vertical axes begin
+    at 0.
     """
-    figure = Figure(figsize=(3.1 * len(moments), 3.4), layout="constrained")
+    figure = Figure(figsize=(3.4 * len(moments), 4), layout="constrained")
     panels = figure.subplots(2, len(moments), height_ratios=[3, 1], squeeze=False)
     axis = moments[0].axis
     limits = axis.low + 3 * axis.unit, axis.high
@@ -118,16 +129,14 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
     highest = min(1.1 * max(peaks), 1.0)
     for column, moment in enumerate(moments):
         top, bottom = panels[:, column]
-        top.plot(x, moment.data.pdf(x), "k:", label="$p_{data}$")
+        top.plot(x, moment.data.pdf(x), color=palette.DATA, label="$p_{data}$")
         if moment.generator is not None:
-            top.plot(x, moment.generator.pdf(x), color="tab:green", label="$p_g$")
+            top.plot(x, moment.generator.pdf(x), color=palette.GENERATOR, label="$p_g$")
         top.set_ylim(0, highest)
         top.set_xlim(limits)
         top.set_title(f"iteration {moment.iteration}", fontsize="medium")
         right = top.twinx()
-        right.plot(axis.xs, moment.d, color="tab:blue", linestyle="--", label="D")
-        if moment.d_star is not None:
-            right.plot(axis.xs, moment.d_star, color="tab:blue", linewidth=0.7, label="D*")
+        _discriminators(right, moment)
         right.set_ylim(0, 1.05)
         right.set_yticks([0, 0.5, 1])
         if column:
@@ -136,13 +145,15 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
             top.set_ylabel("density")
         if column == len(moments) - 1:
             right.set_ylabel("probability of real")
-            handles = [*top.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-            right.legend(handles=handles, loc="upper right", fontsize="x-small")
+            _legend(figure, top, right)
         else:
             right.set_yticklabels([])
         for z in ARROWS:
             bottom.annotate(
-                "", xy=(moment.a * z + moment.b, 1), xytext=(z, 0), arrowprops={"arrowstyle": "->", "lw": 0.6}
+                "",
+                xy=(moment.a * z + moment.b, 1),
+                xytext=(z, 0),
+                arrowprops={"arrowstyle": "->", "lw": 0.8, "color": palette.GENERATOR},
             )
         bottom.set_xlim(limits)
         bottom.set_ylim(-0.05, 1.05)

@@ -89,11 +89,13 @@ class Samples(Callback):
             self._draw(run)
         rows, columns = self.sheet
         x = self.G(self.z)
-        plots.save_picture(plots.image_grid(self.to_images(x), rows=rows, columns=columns), run.folder / "samples.png")
+        images, title = self.to_images(x), f"samples of G after {run.iteration} iterations"
+        picture = plots.image_grid(images, rows=rows, columns=columns, title=title)
+        plots.save_picture(picture, run.folder / "samples.png")
         if self.examples is not None:
             index, _ = nearest(x[columns - 1 : rows * columns : columns], self.examples, prepare=self.prepare)
             found = self.to_images(self.prepare(self.examples[index]))
-            picture = plots.neighbour_grid(self.to_images(x), found, rows=rows, columns=columns)
+            picture = plots.neighbour_grid(images, found, rows=rows, columns=columns, title=title, label=plots.NEAREST)
             plots.save_picture(picture, run.folder / "neighbours.png")
         shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], FRAMES)
         frames = [plots.read_picture(path) for path in shown]
@@ -108,7 +110,8 @@ class Samples(Callback):
         if run.folder is None:
             return
         x = self.G(self.z[: self.rows * self.columns])
-        picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns)
+        title = f"iteration {run.iteration}"
+        picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns, title=title)
         save_picture(picture, self._path(run.folder, run.iteration))
         self.drawn.append(run.iteration)
 
@@ -145,7 +148,8 @@ class Interpolation(Callback):
 
         if run.folder is not None:
             images = self.to_images(self.G(self.z))
-            picture = plots.image_grid(images, rows=len(images) // self.columns, columns=self.columns)
+            title = "G along a straight line between two z in each row"
+            picture = plots.image_grid(images, rows=len(images) // self.columns, columns=self.columns, title=title)
             plots.save_picture(picture, run.folder / "interpolation.png")
 
 
@@ -187,7 +191,8 @@ class BeforeAndAfter(Callback):
 
         if run.folder is not None:
             both = self.to_images(np.concatenate([self.x_real, self.G(self.z)]))
-            plots.save_picture(plots.image_grid(both, rows=1, columns=2, enlarge=4), run.folder / name)
+            title = f"real | G(z), iteration {run.iteration}"
+            plots.save_picture(plots.image_grid(both, rows=1, columns=2, enlarge=4, title=title), run.folder / name)
 
 
 def of_images(

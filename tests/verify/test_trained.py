@@ -362,7 +362,7 @@ def test_command_writes_the_figure_and_the_certificate(run, tmp_path, capsys):
     assert "JSD(p_data, p_g)" in out
     assert "optimality.svg" in out
     with Image.open(tmp_path / "new" / "optimality.png") as picture:
-        assert picture.size == (700, 520)
+        assert picture.size == (1120, 832)
         assert len(np.unique(np.asarray(picture.convert("L")))) > 50
     assert ET.parse(tmp_path / "new" / "optimality.svg").getroot().tag.endswith("svg")  # noqa: S314
     (stored,) = json.loads((tmp_path / "new" / "optimality.json").read_text())["certificates"]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from minigan.plots import save
+from minigan.plots import palette, save
 from minigan.training.files import PathLike, write_whole
 from verify.densities import Density
 from verify.trained.run import Optimality
@@ -28,22 +28,20 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     lacking = p * (_softplus(-s) - _softplus(-best)) + q * (_softplus(s) - _softplus(best))
     picture = Figure(figsize=(7, 5.2), layout="constrained")
     top, bottom = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1.4])
-    top.fill_between(x, p, alpha=0.25, color="tab:orange", label="$p_{data}$", linewidth=0)
-    top.fill_between(x, q, alpha=0.25, color="tab:blue", label="$p_g$", linewidth=0)
+    top.fill_between(x, p, alpha=palette.SAMPLES_ALPHA, color=palette.DATA, label="$p_{data}$", linewidth=0)
+    top.fill_between(x, q, alpha=palette.SAMPLES_ALPHA, color=palette.GENERATOR, label="$p_g$", linewidth=0)
     top.set_ylabel("density")
     top.set_ylim(bottom=0)
     right = top.twinx()
-    right.plot(x, np.exp(-_softplus(-best)), "k--", linewidth=1, label="$D^*$")
-    right.plot(x, np.exp(-_softplus(-s)), color="tab:green", label="D")
+    right.plot(x, np.exp(-_softplus(-best)), color=palette.D_STAR, linestyle="--", linewidth=1, label="$D^*$")
+    right.plot(x, np.exp(-_softplus(-s)), color=palette.D, label="D")
     inside = [float(e) for e in found.D.edges if x[0] <= e <= x[-1]]
-    right.plot(
-        inside, [0.0] * len(inside), "|", color="tab:green", markersize=9, label="breakpoints" if inside else None
-    )
-    right.set_ylim(-0.03, 1.03)
+    right.plot(inside, [0.0] * len(inside), "|", color=palette.D, markersize=9, label="breakpoints" if inside else None)
+    right.set_ylim(0, 1.03)  # its zero is that of the densities
     right.set_ylabel("probability of real")
     handles = [*top.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    right.legend(handles=handles, loc="best", fontsize="small", framealpha=0.7)
-    bottom.fill_between(x, np.maximum(lacking, 0), color="tab:red", alpha=0.5, linewidth=0)
+    picture.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
+    bottom.fill_between(x, np.maximum(lacking, 0), color=palette.GAP, alpha=0.7, linewidth=0)
     bottom.set_ylabel("$(p + q)\\,\\mathrm{KL}(D^* \\| D)$")
     bottom.set_xlabel("x")
     bottom.set_ylim(bottom=0)
