@@ -39,7 +39,7 @@ class Residual(Layer):
     ['body.0.W', 'body.0.b', 'body.2.W', 'body.2.b']
     >>> Residual([mg.Dense(8, 4)]).output_shape((8,))
     Traceback (most recent call last):
-    minigan.layers.base.ShapeError: the body gives shape (4,) and the shortcut (8,); expected one shape
+    minigan.ops.errors.ShapeError: the body gives shape (4,) and the shortcut (8,); expected one shape
 
     """
 
