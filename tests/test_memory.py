@@ -164,4 +164,4 @@ def test_a_larger_block_is_left_for_its_own_size():
     del large
     small = empty((LEAST,), "uint8")
     assert place(small) != at
-    assert memory.blocks._total == 2 * LEAST
+    assert sum(block.nbytes for block in memory.blocks._kept) == 2 * LEAST
