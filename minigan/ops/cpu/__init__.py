@@ -8,6 +8,7 @@ installed (the extra ``fast``), compiled bodies replace the NumPy ones.
 import functools
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
@@ -39,6 +40,8 @@ class CPU:
     accuracy  of float32 convolutions: "exact" (direct sums only), "balanced" (the default: also F(2) of Winograd's
               family, as accurate as direct sums to a small factor), "fast" (also F(4), about ten times less accurate)
     compiled  True: numba's bodies; False: NumPy's; None (the default): numba's where it is installed
+
+    Raises BackendUnavailable in a free-threaded Python that runs without the interpreter's lock.
     """
 
     name = "cpu"
@@ -51,6 +54,13 @@ class CPU:
             raise ValueError(f"threads must be a whole number >= 1, got {threads!r}")
         if accuracy not in ACCURACIES:
             raise ValueError(unknown("accuracy", accuracy, ACCURACIES))
+        if not getattr(sys, "_is_gil_enabled", lambda: True)():
+            from minigan.ops import BackendUnavailable
+
+            raise BackendUnavailable(
+                "ops='cpu' does not support free-threaded Python without the interpreter's lock; "
+                "expected: PYTHON_GIL=1 in the environment, or python -X gil=1"
+            )
         numba = importlib.util.find_spec("numba") is not None
         if compiled and not numba:
             raise ValueError("compiled=True needs numba, which is not installed: pip install 'minigan[fast]'")
@@ -83,9 +93,7 @@ class CPU:
 
     def each(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
-        if self.threads > 1:
-            pool.waiting = self._waiting
-        pool.each(job, n, self.threads)
+        pool.each(job, n, self.threads, self._waiting if self.threads > 1 else None)
 
     @functools.cached_property
     def _waiting(self) -> Waiting:

@@ -9,16 +9,15 @@ A plan (layers, 4) has n_in, n_out, whether there is a bias, and the activation 
 part of the parameters, W (n_in, n_out) and b (n_out,) of each layer in turn.
 """
 
-import numba
 import numpy as np
 
 from minigan.ops.cpu.compiled_functions import sigmoid, softplus_sigmoid, tanh
-from minigan.ops.cpu.jit import kernel
+from minigan.ops.cpu.jit import compiled, kernel
 
 LANES = 64  # blocks are filled up to a multiple, so that no loop has a rest that is too short for vector instructions
 LINEAR, RELU, LEAKY_RELU, TANH, SIGMOID = range(5)
 
-summing = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
+summing = compiled({"contract", "reassoc"})
 """As `kernel`, for sums: taken in as many parts as vectors have lanes.  The order is the machine code's: always one."""
 
 

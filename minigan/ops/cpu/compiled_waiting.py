@@ -58,9 +58,14 @@ def listen(numbers, i, seen, turns, board):
         if _now(board, 0) == POSTED:
             _carry_out(board)
             left = turns
+    looked = 0
     while not _swap(board, 0, LISTENING, IDLE):  # a caller has claimed it
         if _now(board, 0) == POSTED:
             _carry_out(board)
+            looked = 0
+        looked += 1
+        if looked > PATIENCE:  # the caller has no core at this moment: it may have ours
+            give_way()
 
 
 @kernel

@@ -12,7 +12,6 @@ import itertools
 import math
 import mmap
 import os
-import threading
 from typing import Any
 
 import numpy as np
@@ -72,48 +71,46 @@ class _Owner(np.ndarray):
 
 
 class _Blocks:
-    """What is kept, the oldest first."""
+    """What is kept, the oldest first.
+
+    Without a lock: a finalizer or a signal handler may come in anywhere, and wait for a worker that needs memory too.
+    Appending to a list and popping from it are single steps under the interpreter's lock; what was found is looked at
+    again after it is popped.
+    """
 
     def __init__(self) -> None:
         self.forget()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)  # another thread may have held the lock
+            os.register_at_fork(after_in_child=self.forget)
 
     def release(self) -> None:
         """Let go of what is kept."""
-        with self._lock:
-            self._kept.clear()
-            self._total = 0
+        self._kept.clear()
 
     def forget(self) -> None:
-        """Begin anew, with a new lock."""
-        self._lock = threading.Lock()
+        """Begin anew."""
         self._kept: list[memoryview] = []
-        self._total = 0
 
     def take(self, size: int) -> memoryview:
         """Return memory of that size: what was given back last, or fresh."""
-        with self._lock:
-            for i in range(len(self._kept) - 1, -1, -1):
-                if self._kept[i].nbytes == size:
-                    self._total -= size
-                    return self._kept.pop(i)
+        for i in range(len(self._kept) - 1, -1, -1):
+            try:
+                if self._kept[i].nbytes != size:
+                    continue
+                found = self._kept.pop(i)
+            except IndexError:  # others have taken some meanwhile
+                continue
+            if found.nbytes == size:
+                return found
+            self._kept.append(found)
         return aligned(size)
 
     def give(self, block: memoryview) -> None:
-        """Keep memory, and let go of the oldest where it is too much.
-
-        The collector may run this anywhere, also within `take`: then the block is let go of.
-        """
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            self._kept.append(block)
-            self._total += block.nbytes
-            while self._total > KEPT:
-                self._total -= self._kept.pop(0).nbytes
-        finally:
-            self._lock.release()
+        """Keep memory, and let go of the oldest where it is too much."""
+        self._kept.append(block)
+        while sum(kept.nbytes for kept in tuple(self._kept)) > KEPT:
+            with contextlib.suppress(IndexError):
+                self._kept.pop(0)
 
 
 blocks = _Blocks()

@@ -1,0 +1,186 @@
+"""Ctrl-C in a parallel job; signal handlers and finalizers that compute.  What could deadlock runs in a process."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from minigan.ops.cpu import memory
+from minigan.ops.cpu.blas import one_thread
+from minigan.ops.cpu.pool import pool
+
+ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
+
+
+def run(program):
+    """Run a program that must end; a deadlock is a TimeoutExpired."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@ALARMS
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+def test_after_an_interrupt_no_worker_writes_any_more(times):
+    """The caller has done its part and waits; the worker's takes .4 s."""
+    caller, started, log, left = threading.current_thread(), threading.Barrier(2, timeout=20), [], times
+
+    def interrupt(*_):
+        nonlocal left
+        left -= 1
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        raise KeyboardInterrupt
+
+    def job(i):
+        if i < 2:
+            started.wait()
+            if threading.current_thread() is not caller:
+                time.sleep(0.4)
+        log.append(i)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            pool.each(job, 2, 2)
+        assert sorted(log) == [0, 1]
+        assert one_thread._limit.depth == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    again = []
+    pool.each(again.append, 10, 2)
+    assert sorted(again) == list(range(10))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_orders_are_given_waits_for_what_was_given(monkeypatch, when):
+    fresh, log = type(pool)(), []
+    fresh.each(log.append, 2, 2)
+    give, interrupts = type(fresh._all[0]).give, iter([True])
+
+    def interrupted(worker, order):
+        raises = next(interrupts, False)
+        if when == "after" or not raises:
+            give(worker, order)
+        if raises:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(fresh._all[0]), "give", interrupted)
+    log.clear()
+
+    def job(i):
+        time.sleep(0.05)
+        log.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        fresh.each(job, 100, 2)
+    count = len(log)
+    time.sleep(0.2)
+    assert len(log) == count < 3
+
+
+def test_blas_is_given_back_after_an_interrupt_at_any_call_within(monkeypatch):
+    class Library:
+        internal_api, threads, calls, at = "other", 8, 0, 0
+
+        def _call(self):
+            self.calls += 1
+            if self.calls == self.at:
+                raise KeyboardInterrupt
+
+        def get_num_threads(self):
+            self._call()
+            return self.threads
+
+        def set_num_threads(self, n):
+            self.threads = n
+            self._call()
+
+    for at in range(1, 4):
+        library = Library()
+        monkeypatch.setattr(one_thread, "_libraries", [library])
+        library.at = at
+        with pytest.raises(KeyboardInterrupt), one_thread:
+            pass
+        with one_thread:
+            assert library.threads == 1
+        assert library.threads == 8
+        assert one_thread._limit.depth == 0
+
+
+COMPUTES = """
+import signal, sys
+import numpy as np
+import minigan as mg
+from minigan.ops import get_ops
+
+ops = get_ops("cpu", threads=2)
+x, W = (np.random.default_rng(0).standard_normal(s).astype("float32") for s in ((600, 1000), (1000, 600)))
+big = x.nbytes
+want, inside, wrong = ops.affine(x, W).tobytes(), [0], []
+
+def compute(*_):
+    if inside[0] < 2:
+        inside[0] += 1
+        if ops.affine(x, W).tobytes() != want:
+            wrong.append("handler")
+        inside[0] -= 1
+        count[0] += 1
+
+count = [0]
+signal.signal(signal.SIGALRM, compute)
+signal.setitimer(signal.ITIMER_REAL, .002, .005)
+for _ in range(150):
+    if ops.affine(x, W).tobytes() != want:
+        wrong.append("main")
+signal.setitimer(signal.ITIMER_REAL, 0)
+from minigan.ops.cpu.blas import one_thread
+assert not wrong, wrong
+assert count[0] > 5, count
+assert one_thread._limit.depth == 0
+"""
+
+
+@ALARMS
+def test_a_signal_handler_may_compute_while_the_main_thread_computes():
+    run(COMPUTES)
+
+
+LOCKS = """
+from minigan.ops.cpu.blas import one_thread
+from minigan.ops.cpu.pool import pool
+
+ran = []
+with one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
+    with one_thread:
+        pass
+    pool.each(lambda i: (one_thread.__enter__(), ran.append(i), one_thread.__exit__()), 4, 2)
+assert sorted(ran) == [0, 1, 2, 3]
+"""
+
+
+def test_no_lock_keeps_out_the_thread_that_holds_it():
+    run(LOCKS)
+
+
+def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch):
+    blocks = memory._Blocks()
+    kept = memory.aligned(100)
+
+    class Kept(list):
+        def __getitem__(self, i):
+            found = super().__getitem__(i)
+            if not taken:  # a finalizer comes in between the look and the taking
+                taken.append(self.pop(i))
+                self.append(memory.aligned(50))
+            return found
+
+    taken, blocks._kept = [], Kept([kept])
+    first = blocks.take(100)
+    handed_out = [id(block) for block in (first, *taken)]
+    assert len(set(handed_out)) == len(handed_out)
