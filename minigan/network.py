@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minigan import _arguments
+from minigan import _arguments, _checks
 from minigan._views import Layout, Named, castable, copy_named, flatten, split, total
 from minigan.fusion import Fused, fused
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError
@@ -70,9 +70,7 @@ class Network:
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
         self.layers = tuple(layers)
-        self.dtype = np.dtype(dtype)
-        if self.dtype.kind not in "fcO":
-            raise TypeError(f"dtype must be floating, complex or object, got {self.dtype}")
+        self.dtype = _checks.network_dtype(dtype)
         self.ops = get_ops(ops)
         if self.ops.name == "cuda" and self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype {self.dtype} with ops='cuda'; accepted: float32, float64")
@@ -127,14 +125,17 @@ class Network:
         place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
         dx likewise dy.  dy is cast as x is.
         """
+        _checks.require_flags(train=train, update_state=update_state)
+        _checks.require_generator("rng", rng)
+        groups = _arguments.size("groups", groups)
         x = self._input(x)
-        ops = self.ops
-        pullbacks = []
+        ops, theta, n = self.ops, self._theta, len(x)
+        pullbacks, shapes = [], []
         drawn = self._draw(len(x), groups, rng if train else None)
-        for stage in self._stages:
-            x, pullback = stage.layer.forward(
-                stage.p, x, Context(ops, train, rng, stage.state, update_state, groups, drawn)
-            )
+        for i, stage in enumerate(self._stages):
+            shapes.append(x.shape)
+            result = stage.layer.forward(stage.p, x, Context(ops, train, rng, stage.state, update_state, groups, drawn))
+            x, pullback = _checks.layer_output(self._stages, i, result, n, theta, ops.xp)
             pullbacks.append(pullback)
         shape, version = x.shape, self.version
 
@@ -150,11 +151,13 @@ class Network:
             if grads is None and not need_dx:
                 return None
             if grads is not None:
-                self.like_theta("grads", grads)
+                _checks.require_grads(self.like_theta("grads", grads), theta)
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 g = None if grads is None else self._stages[i].views(grads)
-                dy = pullbacks[i](dy, g, need_dx=need_dx or i > last)
+                needed = need_dx or i > last
+                dx = pullbacks[i](dy, g, need_dx=needed)
+                dy = _checks.layer_gradient(self._stages, i, dx, shapes[i], theta, ops.xp) if needed else dx
             return dy if need_dx else None
 
         return x, backward
@@ -166,8 +169,9 @@ class Network:
         """
         home = isinstance(x, np.ndarray)
         x = self._input(x)
-        for stage in self._stages:
-            x = stage.layer.forward(stage.p, x, Context(self.ops, state=stage.state, update_state=False))[0]
+        for i, stage in enumerate(self._stages):
+            result = stage.layer.forward(stage.p, x, Context(self.ops, state=stage.state, update_state=False))
+            x = _checks.layer_output(self._stages, i, result, len(x), self._theta, self.ops.xp)[0]
         return to_host(x) if home else x
 
     def array(self, x: Array) -> Array:
@@ -199,9 +203,9 @@ class Network:
     def _cast(self, name: str, array: Array) -> Array:
         """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
+            _checks.require_plain(name, array, np)
             array = self.ops.xp.asarray(array)
-        if not isinstance(array, self.ops.xp.ndarray):
-            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(array).__name__}")
+        _checks.require_plain(name, array, self.ops.xp)
         if array.dtype == self.dtype:
             return array
         if castable(array.dtype, self.dtype):
@@ -224,6 +228,7 @@ class Network:
     @theta.setter
     def theta(self, value: Array) -> None:
         if value is not self._theta:
+            _checks.require_unmasked("theta", value)
             self._theta[...] = self._cast("theta", self.like_theta("theta", self.ops.xp.asarray(value)))
         self.touch()
 
@@ -293,8 +298,7 @@ class Network:
 
     def like_theta(self, name: str, vector: Array) -> Array:
         """Return `vector` if it is an array of theta's shape; TypeError or ShapeError names it if not."""
-        if not isinstance(vector, self.ops.xp.ndarray):
-            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(vector).__name__}")
+        _checks.require_plain(name, vector, self.ops.xp)
         if vector.shape != self._theta.shape:
             raise ShapeError(f"{name} has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
         return vector
