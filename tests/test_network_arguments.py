@@ -156,3 +156,44 @@ def test_dtypes_that_are_supported_survive_a_zero_gradient(dtype):
     for optimizer in (mg.Adam(net), mg.RMSProp(net), mg.SGD(net, lr=0.1, momentum=0.5)):
         optimizer.step(net.zeros_like_theta())
         assert np.isfinite(net.theta).all()
+
+
+BAD = {
+    "-2": (-2.0, "'1.running_var' is a variance and goes down to -2; expected numbers >= 0"),
+    "nan": (np.nan, "'1.running_var' holds NaN or infinity; expected finite numbers"),
+    "inf": (np.inf, "'1.running_var' holds NaN or infinity"),
+    "1e300": (1e300, "'1.running_var' overflows in float32; expected numbers up to 3.4e"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_running_statistics_that_make_nan_are_refused_and_nothing_is_changed(bad):
+    from minigan.interop import from_keras, from_torch, to_keras, to_torch
+
+    value, message = BAD[bad]
+    net = make(dtype="float32")
+    theta, state = net.theta.copy(), net.state_vector.copy()
+    given = {name: array.astype("f8") for name, array in net.state.items()}
+    given["1.running_var"][2] = value
+    with pytest.raises(ValueError, match=message):
+        net.load_state(given)
+    with pytest.raises(ValueError, match="missing '1.running_mean'; " + message):
+        net.load_state({"1.running_var": given["1.running_var"]})
+    weights = [array.astype("f8") + 1 for array in to_keras(net)]
+    weights[5][2] = value
+    with pytest.raises(
+        ValueError, match=message.replace("'1.running_var'", r"weights\[5\] \(layer 1 moving_variance\)")
+    ):
+        from_keras(net, weights)
+    tensors = {name: np.array(array, "f8") + 1 for name, array in to_torch(net).items()}
+    tensors["1.running_var"][2] = value
+    with pytest.raises(ValueError, match=message):
+        from_torch(net, tensors)
+    np.testing.assert_array_equal(net.theta, theta)
+    np.testing.assert_array_equal(net.state_vector, state)
+
+
+def test_parameters_that_overflow_are_refused():
+    net = make(dtype="float32")
+    with pytest.raises(ValueError, match="'0.b' overflows in float32"):
+        net.load_parameters({**net.parameters(), "0.b": np.full(4, -1e39)})

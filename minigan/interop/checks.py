@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan._views import converted_numbers
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
@@ -41,7 +42,9 @@ def require_known(net: Network, framework: str) -> None:
         raise ValueError(f"{framework} has no layer for {', '.join(strange)}; accepted: {accepted}")
 
 
-def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str]) -> Array | None:
+def numbers(
+    label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str], *, name: str = ""
+) -> Array | None:
     """Return `value` as an array of the network's dtype; None, and a line in `problems`, where it does not fit."""
     try:
         array = np.asarray(value)
@@ -53,5 +56,5 @@ def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: lis
     elif array.dtype.kind not in {"f": "biuf", "c": "biufc", "O": "biufcO"}[dtype.kind]:
         problems.append(f"{label} is {array.dtype}, accepted numbers that {dtype} can hold")
     else:
-        return array.astype(dtype)
+        return converted_numbers(label, array, dtype, problems, name=name)
     return None
