@@ -14,7 +14,7 @@ from minigan._arguments import scalar
 from minigan.layers.activation import LeakyReLU, ReLU
 from minigan.layers.base import Context, Fused, Layer, Pullback, Views
 from minigan.layers.dropout import Dropout
-from minigan.layers.norm import BatchNorm
+from minigan.layers.norm import FAR, BatchNorm
 from minigan.ops import Array, Ops
 
 if TYPE_CHECKING:  # the engine is loaded when a network first asks for it
@@ -89,15 +89,21 @@ class FusedRows(Fused):
         state = ctx.state
         if ctx.train and hasattr(rows, "normalise"):  # a device: what follows in two launches
             return rows.normalise(x, before, self.norm, p, state if ctx.update_state else None)
+        rest = None
         if ctx.train:
-            mu, var = rows.statistics(x, before)
+            mu, var, rest = rows.statistics_and_rest(x, before)
+            far = mu * mu > FAR * var
+            rest = far * rest if far.any() else None
             if ctx.update_state and state is not None:
                 self.norm.update(state, mu, var, len(x))
         else:
             assert state is not None  # noqa: S101  (Network always hands it over)
             mu, var = state["running_mean"].copy(), state["running_var"]  # copies: training writes them in place
         inverse = 1 / ctx.ops.xp.sqrt(var + scalar(self.norm.eps, x.dtype))
-        return rows.norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
+        scale, beta = p["gamma"] * inverse, p["beta"].copy()
+        if rest is not None:  # (u - mu - rest) scale + beta
+            beta -= (rest * scale).astype(beta.dtype)
+        return rows.norm(mu, inverse, scale, beta, rest)
 
 
 @dataclass(frozen=True, slots=True)
