@@ -28,3 +28,10 @@ def test_batch_norm_of_values_far_from_zero(ops, offset):
     dy = np.random.default_rng(1).standard_normal(x.shape).astype("f4")
     right = wide.forward(x, train=True)[1](dy.astype("f8"))
     np.testing.assert_allclose(backward(dy), right, rtol=0, atol=1e-5 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("ops", [get_ops("cpu", compiled=False), get_ops("cpu")], ids=["numpy", "cpu"])
+def test_batch_norm_of_many_values_far_from_zero(ops):
+    x = (10001.3 + 0.01 * np.random.default_rng(0).standard_normal((20000, 8))).astype("f4")
+    net = mg.Network([mg.BatchNorm(8)], rng=np.random.default_rng(0), ops=ops)
+    np.testing.assert_allclose(net.forward(x, train=True)[0], normed(x), rtol=0, atol=1e-5)

@@ -52,7 +52,12 @@ class Rows(Bodies):
         pivot, rest, m2 = np.empty((3, len(parts), C))
 
         def job(i: int) -> None:
-            self._bodies.statistics(self._u(x, parts[i], 0, before), pivot[i], rest[i], m2[i])
+            u = self._u(x, parts[i], 0, before)
+            self._bodies.statistics(u, pivot[i], rest[i], m2[i])
+            if (len(u) * rest[i] ** 2 > m2[i]).any():  # the pivot is so far from the mean that m2 has lost digits
+                near = (pivot[i] + rest[i]).astype(x.dtype)
+                self._bodies.statistics(u - near, pivot[i], rest[i], m2[i])
+                pivot[i] += near
 
         self._each(job, len(parts))
         if len(parts) == 1:
