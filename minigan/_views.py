@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from minigan.initializers import Shape
-from minigan.ops.errors import ShapeError
 from minigan.ops.protocol import Array
 
 Named = dict[str, Array]
@@ -32,23 +31,26 @@ def castable(given: np.dtype[Any], to: np.dtype[Any]) -> bool:
     return given == to or given.kind in "biuf" or (given.kind == "c" and to.kind in "cO")
 
 
-def like(array: Any, name: str, kind: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
-    """Return what a layer returned as an array of the network's kind and dtype.
+def converted_numbers(
+    label: str, value: Array, dtype: np.dtype[Any], problems: list[str], *, name: str, xp: Any = np
+) -> Array:
+    """Return a copy of `value` in another dtype, and add a line to `problems` for numbers that `name` cannot hold.
 
-    Raises TypeError or ShapeError, which name the layer, where more than rounding would be lost.
+    Those are numbers that are finite in their own dtype and overflow in the network's; and of running statistics, also
+    NaN and infinity, and variances below 0.  (Parameters may hold NaN: a run that diverged is read with them.)
     """
-    if not isinstance(array, kind) or isinstance(array, np.ma.MaskedArray):
-        given = f"a {type(array).__name__}" if array is not None else "None"
-        raise TypeError(f"{name} is {given}; expected {_article(kind)} of {dtype}")
-    if shape is not None and array.shape != shape:
-        raise ShapeError(f"{name} has shape {array.shape}; expected {shape}, the shape of x")
-    if not castable(array.dtype, dtype):
-        raise TypeError(f"{name} is {array.dtype}; expected {dtype}, or real numbers to be rounded to it")
-    return array.astype(dtype, copy=False) if type(array) is kind else array.astype(dtype).view(kind)
-
-
-def _article(kind: Any) -> str:
-    return f"a {kind.__module__.partition('.')[0]}.{kind.__name__}"
+    with np.errstate(over="ignore"):
+        array = value.astype(dtype)
+    if dtype.kind not in "fc" or value.dtype.kind == "O":
+        return array
+    own, finite = name.rpartition(".")[2], xp.isfinite(array)
+    if bool((~finite & xp.isfinite(value)).any()):
+        problems.append(f"{label} overflows in {dtype}; expected numbers up to {np.finfo(dtype).max:.3g}")
+    elif own in ("running_mean", "running_var") and not bool(finite.all()):
+        problems.append(f"{label} holds NaN or infinity; expected finite numbers")
+    elif own == "running_var" and bool((array.real < 0).any()):
+        problems.append(f"{label} is a variance and goes down to {float(array.real.min()):.6g}; expected numbers >= 0")
+    return array
 
 
 def copy_named(what: str, targets: Named, given: Mapping[str, Any], xp: Any) -> None:
@@ -69,7 +71,8 @@ def copy_named(what: str, targets: Named, given: Mapping[str, Any], xp: Any) -> 
         elif not castable(value.dtype, target.dtype):
             problems.append(f"{name!r} is {value.dtype}, accepted {target.dtype} or real numbers")
         else:
-            converted[name] = value.astype(target.dtype)  # a copy: the given arrays may be views of the targets
+            # a copy: the given arrays may be views of the targets
+            converted[name] = converted_numbers(repr(name), value, target.dtype, problems, name=name, xp=xp)
     if problems:
         raise ValueError(f"{what} do not fit the network: " + "; ".join(problems))
     for name, value in converted.items():

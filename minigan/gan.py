@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from minigan._checks import logit_gradient
 from minigan.layers.base import Pullback
 from minigan.losses import Objective
 from minigan.network import Network
@@ -122,6 +123,8 @@ def discriminator_gradient(
     """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
     s_real, s_fake, backward = through(D, x_real, x_fake, rng=rng)
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
+    ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
+    ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     g = D.zeros_like_theta()
     backward(ds_real, ds_fake, g)
     return g, Outcome(value, s_real, s_fake)
@@ -141,6 +144,7 @@ def generator_gradient(
     s_fake, back_D = judge(D, x_fake, rng=rng)
     value, ds_fake = objective.generator(s_fake, ops=D.ops)
     g = G.zeros_like_theta()
+    ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     back_G(back_D(ds_fake), g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds; no g for D: frozen
     return g, Outcome(value, None, s_fake)
 
@@ -211,7 +215,7 @@ class GAN:
         s, backward = self.D.forward(x, train=True, rng=self.rng)
         value, ds = self.objective.one_kind(s, real=real, ops=self.D.ops)
         g = self.D.zeros_like_theta()
-        backward(ds, g, need_dx=False)
+        backward(logit_gradient("ds", ds, s, self.objective), g, need_dx=False)
         self.optimizer_D.step(g)
         return value, s
 
@@ -297,6 +301,8 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
     s_fake, back_fake = D.forward(x_fake, train=True, rng=gan.rng)
     value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     value_G, ds_for_G = objective.generator(s_fake, ops=D.ops)
+    ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
+    ds_fake, ds_for_G = (logit_gradient("ds_fake", ds, s_fake, objective) for ds in (ds_fake, ds_for_G))
     g_D, g_G = D.zeros_like_theta(), G.zeros_like_theta()
     back_real(ds_real, g_D, need_dx=False)
     back_fake(ds_fake, g_D, need_dx=False)

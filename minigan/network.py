@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minigan import _arguments
+from minigan import _arguments, _checks
 from minigan._views import Named, castable, copy_named, named_views
 from minigan.layers.base import Context, Layer, Pullback, ShapeError
 from minigan.layers.chain import Chain, Fused
@@ -48,11 +48,7 @@ class Network:
         self.chain = Chain(tuple(layers))
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
-        self.dtype = np.dtype(dtype)
-        if self.dtype.kind not in "fcO":
-            raise TypeError(f"dtype must be floating, complex or object, got {self.dtype}")
-        if self.dtype == np.float16:  # Adam's eps is 0 there, and a sum of squares overflows
-            raise TypeError("dtype float16 has too few digits for the formulas; expected float32 or float64")
+        self.dtype = _checks.network_dtype(dtype)
         self.ops = get_ops(ops)
         if self.ops.dtypes is not None and self.dtype not in self.ops.dtypes:
             known = ", ".join(map(str, self.ops.dtypes))
@@ -107,12 +103,14 @@ class Network:
         place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
         dx likewise dy.  dy is cast as x is.
         """
-        _require_truth("train", train)
+        _checks.require_flags(train=train, update_state=update_state)
+        _checks.require_generator("rng", rng)
+        groups = _arguments.size("groups", groups)
         x = self._input(x)
         drawn = self._draw(len(x), groups, rng) if train else None
         context = Context(self.ops, train, rng, self._s, update_state, groups, drawn)
         y, pullback = self._forward(x, context)
-        shape, version = y.shape, self.version
+        shape, version, theta = y.shape, self.version, self._theta
         del x
 
         def backward(dy: Array, grads: Array | None = None, *, need_dx: bool = True) -> Array | None:
@@ -126,7 +124,10 @@ class Network:
                 raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
-            g = None if grads is None else self._only.parameter_views(self._gradient(grads))
+            g = None
+            if grads is not None:
+                _checks.require_grads(self.like_theta("grads", grads), theta)
+                g = self._only.parameter_views(grads)
             return pullback(dy, g, need_dx=need_dx)
 
         return y, backward
@@ -167,17 +168,6 @@ class Network:
         keys = rng.integers(2**64, size=(groups, self._n_keys), dtype=np.uint64)
         return iter(keys.T.tolist())
 
-    def _gradient(self, grads: Array) -> Array:
-        """Return the vector that gradients are added to: an array like theta, in memory of its own."""
-        self.like_theta("grads", grads)
-        theta = self._theta
-        base = getattr(grads, "base", None)
-        if grads is theta or base is theta or (base is not None and base is theta.base):
-            raise ValueError("grads shares its memory with theta; expected a vector of its own, net.zeros_like_theta()")
-        if not getattr(grads.flags, "writeable", True):
-            raise ValueError("grads is read-only; expected a writable vector, net.zeros_like_theta()")
-        return grads
-
     def _input(self, x: Array) -> Array:
         x = self._cast("x", x)
         if x.ndim < 2 or x.shape[0] == 0:
@@ -187,11 +177,9 @@ class Network:
     def _cast(self, name: str, array: Array) -> Array:
         """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
+            _checks.require_plain(name, array, np)
             array = self.ops.xp.asarray(array)
-        if isinstance(array, np.ma.MaskedArray):
-            raise TypeError(f"{name} is a masked array, whose mask would be lost; expected {name}.filled(...)")
-        if not isinstance(array, self.ops.xp.ndarray):
-            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(array).__name__}")
+        _checks.require_plain(name, array, self.ops.xp)
         if array.dtype == self.dtype:
             return array
         if castable(array.dtype, self.dtype):
@@ -214,6 +202,7 @@ class Network:
     @theta.setter
     def theta(self, value: Array) -> None:
         if value is not self._theta:
+            _checks.require_unmasked("theta", value)
             self._theta[...] = self._cast("theta", self.like_theta("theta", self.ops.xp.asarray(value)))
         self.touch()
 
@@ -283,8 +272,7 @@ class Network:
 
     def like_theta(self, name: str, vector: Array) -> Array:
         """Return `vector` if it is an array of theta's shape; TypeError or ShapeError names it if not."""
-        if not isinstance(vector, self.ops.xp.ndarray):
-            raise TypeError(f"{name} must be a {self.ops.xp.__name__} array, got {type(vector).__name__}")
+        _checks.require_plain(name, vector, self.ops.xp)
         if vector.shape != self._theta.shape:
             raise ShapeError(f"{name} has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
         return vector
@@ -308,8 +296,3 @@ class Network:
     def __repr__(self) -> str:
         chain = ", ".join(map(repr, self.layers))
         return f"Network([{chain}], dtype={str(self.dtype)!r}, ops={self.ops.name!r})"
-
-
-def _require_truth(name: str, value: object) -> None:
-    if value is not True and value is not False and not isinstance(value, np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")

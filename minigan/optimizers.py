@@ -5,8 +5,10 @@ once; what a schedule gives is checked at its step.
 """
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
-from minigan._arguments import number, scalar
+from minigan._arguments import number, scalar, size
+from minigan._checks import require_apart, require_flags
 from minigan._views import castable
 from minigan.network import Network
 from minigan.ops import Array
@@ -26,19 +28,48 @@ def _schedule(net: Network, name: str, value: Schedule, accepted: str) -> Schedu
 
 
 class Optimizer:
-    """t counts the steps; `state` names the vectors that a checkpoint needs."""
+    """t counts the steps; `state` names the vectors that a checkpoint needs.
+
+    Rates and weights may be changed between steps (``adam.lr = 1e-4``); they are checked whenever they are set.
+    """
+
+    lr: Schedule
+    _intervals: ClassVar[dict[str, str]] = {"lr": RATE, "momentum": SHARE}
+    """Where the attributes lie that may be schedules."""
+    _constants: ClassVar[dict[str, str]] = {"rho": SHARE, "beta1": SHARE, "beta2": SHARE, "eps": RATE}
+    """Where those lie that are numbers."""
 
     def __init__(self, net: Network, *, lr: Schedule) -> None:
         self.net = net
-        self.lr = _schedule(net, "lr", lr, RATE)
+        self.lr = lr
         self.t = 0
         self.state: dict[str, Array] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; ValueError or TypeError where a rate, a weight or t is given what it cannot be."""
+        if name in self._intervals:
+            value = _schedule(self.net, name, value, self._intervals[name])
+        elif name in self._constants:
+            value = _constant(self.net, name, value, self._constants[name])
+        elif name == "t":
+            value = size(name, value, low=0)
+        elif name == "nesterov":
+            require_flags(nesterov=value)
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        shown = [name for name in (*self._intervals, "nesterov", *self._constants, "t") if hasattr(self, name)]
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__name__}({values}, parameters={self.net.theta.size})"
 
     def step(self, g: Array) -> None:
         """Move theta by one step.    g (P,), dL/dtheta.  What does not fit is refused before anything has moved."""
         self.net.like_theta("g", g)
         if not castable(g.dtype, self.net.dtype):
             raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; accepted: {self.net.dtype}")
+        require_apart("g", g, "theta", self.net.theta)
+        for name, vector in self.state.items():
+            require_apart("g", g, f"state[{name!r}]", vector)
         self._update(self.net.theta, g, self.t + 1)
         self.t += 1
         self.net.touch()
@@ -61,7 +92,7 @@ class SGD(Optimizer):
 
     def __init__(self, net: Network, *, lr: Schedule, momentum: Schedule = 0.0, nesterov: bool = False) -> None:
         super().__init__(net, lr=lr)
-        self.momentum = _schedule(net, "momentum", momentum, SHARE)
+        self.momentum: Schedule = momentum
         self.nesterov = nesterov
         self.state = {"u": net.zeros_like_theta()}
 
@@ -80,8 +111,8 @@ class RMSProp(Optimizer):
 
     def __init__(self, net: Network, *, lr: Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8) -> None:
         super().__init__(net, lr=lr)
-        self.rho = _constant(net, "rho", rho, SHARE)
-        self.eps = _constant(net, "eps", eps, RATE)
+        self.rho = rho
+        self.eps = eps
         self.state = {"v": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
@@ -108,9 +139,9 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(net, lr=lr)
-        self.beta1 = _constant(net, "beta1", beta1, SHARE)
-        self.beta2 = _constant(net, "beta2", beta2, SHARE)
-        self.eps = _constant(net, "eps", eps, RATE)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
         self.state = {"m": net.zeros_like_theta(), "v": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:

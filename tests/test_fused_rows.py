@@ -209,11 +209,6 @@ def test_what_a_frozen_stage_need_not_do_is_not_done(monkeypatch, compiled):
     at_inference(x)
 
 
-def cells_of(function):
-    """What a closure keeps, by name."""
-    return {c: v.cell_contents for c, v in zip(function.__code__.co_freevars, function.__closure__, strict=True)}
-
-
 @pytest.mark.parametrize(
     ("run", "kept"),
     [
@@ -236,8 +231,6 @@ def test_the_pullback_keeps_one_array_and_no_mask(run, kept):
     references["y"] = weakref.ref(y)
     del x, y
     assert [name for name, alive in references.items() if alive() is not None] == ([kept] if kept else [])
-    cells = cells_of(cells_of(back)["pullback"])
-    assert "pullbacks" in cells
     assert back(np.ones((500, 40))).shape == (500, 40)
 
 
@@ -265,7 +258,7 @@ def test_errors_are_the_layers(compiled):
     net = pair(layers_of("norm relu drop", 5), cpu(compiled))[1]
     with pytest.raises(ShapeError, match=r"BatchNorm.*accepted: \(N, ..., 5\)"):
         net.forward(np.ones((2, 4)), train=True, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"Dropout\(rate=0.3\): training needs forward"):
+    with pytest.raises(ValueError, match=r"Dropout\): training needs forward"):
         net.forward(np.ones((2, 5)), train=True)
     with pytest.raises(ShapeError, match="the unbiased variance needs 2 values a channel"):
         net.forward(np.ones((1, 5)), train=True, rng=np.random.default_rng(0))

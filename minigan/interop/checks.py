@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan._views import converted_numbers
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
@@ -51,7 +52,9 @@ def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         yield from walk(inner, f"{prefix}{name}.")
 
 
-def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str]) -> Array | None:
+def numbers(
+    label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str], *, name: str = ""
+) -> Array | None:
     """Return `value` as an array of the network's dtype; None, and a line in `problems`, where it does not fit."""
     try:
         array = np.asarray(value)
@@ -63,5 +66,5 @@ def numbers(label: str, value: Any, shape: Shape, dtype: np.dtype, problems: lis
     elif array.dtype.kind not in {"f": "biuf", "c": "biufc", "O": "biufcO"}[dtype.kind]:
         problems.append(f"{label} is {array.dtype}, accepted numbers that {dtype} can hold")
     else:
-        return array.astype(dtype)
+        return converted_numbers(label, array, dtype, problems, name=name)
     return None

@@ -40,7 +40,7 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
     if len(weights) != len(names):
         problems.append(f"{len(weights)} arrays, accepted {len(names)}: " + ", ".join(map(_label, names)))
     for i, (name, weight) in enumerate(zip(names, weights, strict=False)):
-        value = numbers(f"weights[{i}] ({_label(name)})", weight, here[name].shape, net.dtype, problems)
+        value = numbers(f"weights[{i}] ({_label(name)})", weight, here[name].shape, net.dtype, problems, name=name)
         if value is not None:
             values[name] = value
     if problems:

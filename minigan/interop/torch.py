@@ -72,7 +72,7 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
         if slot.key not in state_dict:
             problems.append(f"missing {slot.key!r}")
             continue
-        value = numbers(repr(slot.key), state_dict[slot.key], slot.index.shape, net.dtype, problems)
+        value = numbers(repr(slot.key), state_dict[slot.key], slot.index.shape, net.dtype, problems, name=slot.here)
         if value is not None:
             flat = np.empty(slot.index.size, dtype=net.dtype)
             flat[slot.index] = value

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan._views import like
+from minigan._checks import layer_gradient, layer_output
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, TooManyKeysError
 from minigan.ops.protocol import Array, Ops
 
@@ -108,11 +108,12 @@ class Chain(Layer):
     def forward(self, p: Sequence[Any], x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Run the layers in order; the pullback runs theirs in reverse order."""
         pullbacks: list[Pullback] = []
-        shapes, kind, dtype = [], type(x), x.dtype
+        shapes, n = [], len(x)
+        like = ctx.ops.xp.empty(0, dtype=x.dtype)
         for i, layer in enumerate(self.layers):
             shapes.append(x.shape)
             try:
-                x, pullback = layer.forward(p[i], x, ctx.part(i, self._keys[i]))
+                result = layer.forward(p[i], x, ctx.part(i, self._keys[i]))
             except ValueError as error:
                 raise self.placed(i, error) from None
             except TooManyKeysError:
@@ -120,8 +121,7 @@ class Chain(Layer):
                     f"{self.place(i)} draws more random keys than its n_keys={layer.n_keys}; "
                     "expected a class attribute n_keys that says how often forward calls ctx.keys()"
                 ) from None
-            if type(x) is not kind or x.dtype != dtype:
-                x = like(x, f"{self.place(i)}: y", kind, dtype)
+            x, pullback = layer_output(self.place, i, result, n, like)
             pullbacks.append(pullback)
 
         def backward(dy: Array, g: Sequence[Any] | None = None, *, need_dx: bool = True) -> Array | None:
@@ -131,8 +131,8 @@ class Chain(Layer):
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 needed = need_dx or i > last
                 dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed)
-                if needed and (type(dy) is not kind or dy.dtype != dtype or dy.shape != shapes[i]):
-                    dy = like(dy, f"{self.place(i)}: dx of its pullback", kind, dtype, shapes[i])
+                if needed:
+                    dy = layer_gradient(self.place, i, dy, shapes[i], like)
             return dy if need_dx else None
 
         return x, backward

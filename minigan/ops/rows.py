@@ -54,6 +54,8 @@ class Norm:
     inverse: Array
     scale: Array
     beta: Array
+    rest: Array | None = None
+    """(C,) float64: what rounding left of mu, which `beta` holds already; None where it is too small to count."""
 
     @property
     def vectors(self) -> tuple[Array, Array, Array]:

@@ -44,32 +44,49 @@ class Rows(Bodies):
         Each part in two passes; the parts are put together (Chan, Golub and LeVeque 1979) in float64, in their order,
         as distances from the first part's pivot, so that a mean far above the spread takes no digits from it.
         """
+        return self.statistics_and_rest(x, before)[:2]
+
+    def statistics_and_rest(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array, Array]:
+        """Return mu and var as `statistics` does, and what rounding left of mu.    rest (C,), float64"""
         M, C = x.shape
         parts = self._parts(M, C, x.itemsize)
         pivot, rest, m2 = np.empty((3, len(parts), C))
 
         def job(i: int) -> None:
-            self._bodies.statistics(self._u(x, parts[i], 0, before), pivot[i], rest[i], m2[i])
+            u = self._u(x, parts[i], 0, before)
+            self._bodies.statistics(u, pivot[i], rest[i], m2[i])
+            if (len(u) * rest[i] ** 2 > m2[i]).any():  # the pivot is so far from the mean that m2 has lost digits
+                near = (pivot[i] + rest[i]).astype(x.dtype)
+                self._bodies.statistics(u - near, pivot[i], rest[i], m2[i])
+                pivot[i] += near
 
         self._each(job, len(parts))
         if len(parts) == 1:
-            return (pivot[0] + rest[0]).astype(x.dtype), (m2[0] / M).astype(x.dtype)
+            mu = (pivot[0] + rest[0]).astype(x.dtype)
+            return mu, (m2[0] / M).astype(x.dtype), (pivot[0] - mu) + rest[0]
         n = np.array([[part.stop - part.start] for part in parts], dtype=float)
         distance = rest + (pivot - pivot[0])
         mean = (n * distance).sum(axis=0) / M
         distance -= mean
         var = (m2.sum(axis=0) + (n * distance * distance).sum(axis=0)) / M
-        return (pivot[0] + mean).astype(x.dtype), var.astype(x.dtype)
+        mu = (pivot[0] + mean).astype(x.dtype)
+        return mu, var.astype(x.dtype), (pivot[0] - mu) + mean
 
     def normalise(
         self, x: Array, before: Gate, layer: Any, p: Mapping[str, Array], state: Mapping[str, Array] | None
     ) -> Norm:
         """Return a `BatchNorm` layer with the statistics of the batch, which move `state` (None: nothing)."""
-        mu, var = self.statistics(x, before)
+        mu, var, rest = self.statistics_and_rest(x, before)
         if state is not None:
             layer.update(state, mu, var, len(x))
         inverse = 1 / np.sqrt(var + scalar(layer.eps, x.dtype))
-        return Norm(mu, inverse, p["gamma"] * inverse, p["beta"].copy())
+        scale, beta = p["gamma"] * inverse, p["beta"].copy()
+        far = layer.far(mu, var)
+        if not far.any():
+            return Norm(mu, inverse, scale, beta)
+        rest = far * rest
+        beta -= (rest * scale).astype(beta.dtype)  # (u - mu - rest) scale + beta
+        return Norm(mu, inverse, scale, beta, rest)
 
     def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
         """Write y."""
@@ -94,7 +111,10 @@ class Rows(Bodies):
             self._bodies.sums(u, dy[part], norm.vectors, gate, sum_d[i], sum_dx[i])
 
         self._each(job, len(parts))
-        return sum_d.sum(axis=0), sum_dx.sum(axis=0) * norm.inverse
+        total, total_x = sum_d.sum(axis=0), sum_dx.sum(axis=0)
+        if norm.rest is not None:
+            total_x -= norm.rest * total
+        return total, total_x * norm.inverse
 
     def pull(
         self,
@@ -112,6 +132,8 @@ class Rows(Bodies):
             slope, constant = (
                 -norm.scale * total.astype(float) / len(x) for total in (sums[1] * norm.inverse, sums[0])
             )
+            if norm.rest is not None:
+                constant -= slope * norm.rest
             line = slope.astype(x.dtype), constant.astype(x.dtype)
         vectors = None if norm is None else norm.vectors
         for rows, (from_, into), first in _matrices(norm, x, dy, dx):

@@ -70,7 +70,7 @@ def width_of(C: int, *arrays: Array) -> int:
 
 def address(x: Any) -> int:
     """Return where an array of the device begins."""
-    return int(x.address if hasattr(x, "address") else x.data.ptr)
+    return int(x.data.ptr)
 
 
 def real_of(x: Array, name: str) -> str:

@@ -7,7 +7,7 @@ NumPy's: ``arrays.exp(x)``, ``arrays.concatenate([x, y])``.
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,12 @@ recorder: Any = None
 MOST_JOINED = 8
 """Arrays that CuPy joins by copies; of more it sends a table of addresses from the host, which no graph can hold."""
 _MIXED = "a NumPy array among arrays of the emulated CUDA device; accepted: device.array(host) first, or x.get()"
+
+
+class Pointer(NamedTuple):
+    """Where the first number of an array lies."""
+
+    ptr: int
 
 
 class ndarray:
@@ -66,9 +72,9 @@ class ndarray:
         return self._host.flags
 
     @property
-    def address(self) -> int:
-        """Where the first number lies."""
-        return self._host.__array_interface__["data"][0]
+    def data(self) -> "Pointer":
+        """The memory, as CuPy says it."""
+        return Pointer(self._host.__array_interface__["data"][0])
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,192 @@
+"""Checks of what goes into a network and comes out of its layers: kinds, shapes and dtypes, never the numbers.
+
+Each check compares attributes; none reads an array's data, so that they cost nothing beside a pass.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigan._views import castable
+from minigan.initializers import Shape
+from minigan.ops.errors import ShapeError
+from minigan.ops.protocol import Array
+
+Place = Callable[[int], str]
+Pullback = Callable[..., Any]
+
+
+def network_dtype(given: Any) -> np.dtype[Any]:
+    """Return `given` as a dtype that the formulas of layers and optimizers support.
+
+    Raises TypeError for float16, in which the optimizers' eps of 1e-8 is 0 and sums of squares overflow, for a byte
+    order that is not the machine's, and for what is neither floating, complex nor object.
+    """
+    expected = "expected float32, float64, longdouble, a complex dtype, or object"
+    try:
+        dtype = np.dtype(given)
+    except TypeError:
+        raise TypeError(f"dtype {given!r} is not a dtype; {expected}") from None
+    if given is None or dtype.kind not in "fcO":
+        raise TypeError(
+            f"dtype must be floating, complex or object, got {given if given is None else dtype}; {expected}"
+        )
+    if dtype == np.float16:
+        raise TypeError(f"dtype float16: its range and precision are too small for the optimizers' eps; {expected}")
+    if not dtype.isnative:
+        raise TypeError(
+            f"dtype {dtype.str} has a foreign byte order; expected the machine's, {dtype.newbyteorder('=')}"
+        )
+    return dtype
+
+
+def require_plain(name: str, array: Any, xp: Any) -> None:
+    """Raise TypeError unless `array` is an array of the backend, and neither masked nor a matrix.
+
+    A mask would be ignored, and `*` of matrices is another product.  (A numpy.memmap is an array as any other.)
+    """
+    require_kind(name, array, xp.ndarray, xp.__name__)
+
+
+def require_kind(name: str, array: Any, kind: Any, package: str = "") -> None:
+    """Raise TypeError unless `array` is of the backend's array type, and neither masked nor a matrix."""
+    if not isinstance(array, kind):
+        raise TypeError(f"{name} must be a {package or kind.__module__} array, got {type(array).__name__}")
+    require_unmasked(name, array)
+    if isinstance(array, np.matrix):
+        raise TypeError(f"{name} is a matrix; expected a plain array, np.asarray({name})")
+
+
+def require_unmasked(name: str, array: Any) -> None:
+    """Raise TypeError for a masked array."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; expected a plain array")
+
+
+def require_flags(**flags: Any) -> None:
+    """Raise TypeError unless each is True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def require_generator(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is a numpy.random.Generator or None."""
+    if value is not None and not isinstance(value, np.random.Generator):
+        raise TypeError(f"{name} must be a numpy.random.Generator (np.random.default_rng(seed)) or None, got {value!r}")
+
+
+def require_apart(name: str, array: Array, other: str, vector: Array) -> None:
+    """Raise ValueError where the memory of a vector overlaps another one that is written or must stay as it is."""
+    if array is vector or _overlap(array, vector):
+        raise ValueError(f"{name} shares memory with {other}; expected an array of its own (net.zeros_like_theta())")
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    """Whether two vectors overlap: by their bounds, so that no data is read."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return bool(np.may_share_memory(a, b))
+    ends = []
+    for v in (a, b):
+        low, reach = int(v.data.ptr), (v.size - 1) * v.strides[0]
+        ends.append((low + min(reach, 0), low + max(reach, 0) + v.itemsize))
+    return bool(a.size and b.size and ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1])
+
+
+def require_grads(grads: Array, theta: Array) -> None:
+    """Raise unless gradients can be added to `grads` (P,): of theta's dtype, writeable, and apart from theta."""
+    if grads.dtype != theta.dtype:
+        raise TypeError(f"grads is {grads.dtype}; expected {theta.dtype}, the dtype of theta")
+    if isinstance(grads, np.ndarray) and not grads.flags.writeable:
+        raise ValueError("grads is read-only; expected an array that gradients can be added to")
+    require_apart("grads", grads, "theta", theta)
+
+
+def layer_output(place: Place, at: int, result: Any, n: int, like: Array) -> tuple[Array, Pullback]:
+    """Return y and the pullback that a layer's forward returned.
+
+    Parameters
+    ----------
+    place : callable
+        ``place(at)`` is how errors call the layer.
+    at : int
+        The layer's number in its chain.
+    result : object
+        What its `forward` returned; expected (y, pullback) with y (N, ...).
+    n : int
+        N, the number of examples in x.
+    like : array
+        An array of the backend, in the network's dtype.
+
+    Returns
+    -------
+    tuple
+        y (N, ...) in the network's dtype, and the pullback.
+
+    Raises
+    ------
+    TypeError
+        Unless result is such a pair, and y an array of the backend that loses only rounding in the network's dtype.
+    ShapeError
+        Unless y has one row for each example.
+
+    """
+    if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
+        given = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        if isinstance(result, tuple) and len(result) == 2:
+            given = f"a pullback of type {type(result[1]).__name__}"
+        raise TypeError(f"{place(at)}: forward returned {given}; expected (y, pullback), pullback callable")
+    y = result[0]
+    if type(y) is type(like) and y.dtype == like.dtype and y.ndim and y.shape[0] == n:
+        return result
+    name = place(at) + ": y"
+    require_kind(name, y, type(like))
+    if not y.ndim or y.shape[0] != n:
+        raise ShapeError(f"{name} has shape {y.shape}; expected ({n}, ...), one row for each of the {n} examples in x")
+    return _cast(name, y, like.dtype), result[1]
+
+
+def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, like: Array) -> Array:
+    """Return dx, which the pullback of layer `at` returned, in the network's dtype; `shape` is that of its x.
+
+    Raises
+    ------
+    TypeError
+        Unless dx is an array of the backend that loses only rounding in the network's dtype.
+    ShapeError
+        Unless dx has the shape of x.
+
+    """
+    if type(dx) is type(like) and dx.dtype == like.dtype and dx.shape == shape:
+        return dx
+    name = place(at) + ": dx"
+    require_kind(name, dx, type(like))
+    if dx.shape != shape:
+        raise ShapeError(f"{name} has shape {dx.shape}; expected {shape}, the shape of x")
+    return _cast(name, dx, like.dtype)
+
+
+def logit_gradient(name: str, ds: Any, s: Array, objective: Any) -> Array:
+    """Return ds, a gradient that an objective returned for the logits s, in their dtype.
+
+    Raises TypeError or ShapeError, which names the objective, unless ds is an array of the kind and shape of s.
+    """
+    if type(ds) is type(s) and ds.dtype == s.dtype and ds.shape == s.shape:
+        return ds
+    name = f"{type(objective).__name__}: {name}"
+    if not isinstance(ds, type(s)) or isinstance(ds, np.ma.MaskedArray | np.matrix):
+        kind = type(s)
+        raise TypeError(f"{name} must be a {kind.__module__} array, as the logits are, got {type(ds).__name__}")
+    if ds.shape != s.shape:
+        raise ShapeError(f"{name} has shape {ds.shape}; expected {s.shape}, the shape of the logits")
+    return _cast(name, ds, s.dtype)
+
+
+def _cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the array in another dtype where only rounding is lost."""
+    if array.dtype == dtype:
+        return array
+    if not castable(array.dtype, dtype):
+        raise TypeError(f"{name} is {array.dtype}; expected {dtype}, or real numbers")
+    return array.astype(dtype)
