@@ -17,6 +17,7 @@ The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from minigan.game import Game, Player
 from minigan.gan import (
     GAN,
     alternating,
@@ -97,6 +98,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "Game",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -109,6 +111,7 @@ __all__ = [
     "Network",
     "NonSaturating",
     "Normal",
+    "Player",
     "RMSProp",
     "ReLU",
     "Reshape",
