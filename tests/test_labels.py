@@ -81,9 +81,6 @@ def test_every_schedule_takes_them(schedule, fakes):
 
 
 def test_simultaneous_is_the_gradient_of_both_at_one_point():
-    gradients = {}
-    for net, name in zip(networks(), "GD", strict=True):
-        gradients[name] = net.zeros_like_theta()
     G, D = networks()
     start = G.theta.copy(), D.theta.copy()
     gan = mg.GAN(G, D, mg.SGD(G, lr=1.0), mg.SGD(D, lr=1.0), mg.NonSaturating())
@@ -91,6 +88,9 @@ def test_simultaneous_is_the_gradient_of_both_at_one_point():
     same_G, same_D = networks()
     g, _ = generator_gradient(same_G, same_D, mg.NonSaturating(), (Z, ALSO))
     np.testing.assert_allclose(start[0] - G.theta, g, rtol=1e-9, atol=1e-14)
+    fake = mg.fresh_fakes(same_G, (Z, ALSO))
+    g, _ = discriminator_gradient(same_D, mg.NonSaturating(), (X, Y), fake)
+    np.testing.assert_allclose(start[1] - D.theta, g, rtol=1e-9, atol=1e-14)
 
 
 def test_each_class_goes_to_its_place():
