@@ -17,6 +17,7 @@ The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from minigan.game import Game, Player
 from minigan.gan import (
     GAN,
     alternating,
@@ -100,6 +101,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "Game",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -112,6 +114,7 @@ __all__ = [
     "Network",
     "NonSaturating",
     "Normal",
+    "Player",
     "RMSProp",
     "ReLU",
     "Reshape",

@@ -260,7 +260,7 @@ def sweep(
     )
     try:
         if together:
-            device = cast(Any, built.gan.D.ops).device
+            device = cast(Any, built.game.ops).device
             with suppress(KeyboardInterrupt):
                 together(chosen, seeds, device=device, dtype=dtype, finished=finished)
         else:

@@ -8,7 +8,6 @@ from spies import LoggedSGD, LoggedStream
 
 import minigan as mg
 from minigan.gan import Outcome, discriminator_gradient, generator_gradient
-from minigan.training.loop import measure
 
 
 class Batches:
@@ -173,11 +172,11 @@ def test_the_reported_figures_are_those_of_real_and_fake(objective):
     if outputs_of(objective) == 2:
         logits = tuple(np.hstack([0 * s, s]) for s in logits)
     game = gan(objective)
-    figures = measure(game, (Outcome(0.25, *logits), Outcome(0.75, None, logits[1] - 9)))
+    figures = game.metrics((Outcome(0.25, *logits), Outcome(0.75, None, logits[1] - 9)))
     D = [[1 / (1 + np.exp(-s)) for s in (2, 1, -1)], [1 / (1 + np.exp(-s)) for s in (-3, 0.5)]]
     want = {"d_loss": 0.25, "g_loss": 0.75, "d_real": np.mean(D[0]), "d_fake": np.mean(D[1]), "accuracy": 3 / 5}
     assert figures == pytest.approx(want, rel=1e-14)
-    all_right = measure(game, (Outcome(0.0, logits[0][:2], logits[1][:1]), Outcome(0.0, None, logits[1])))
+    all_right = game.metrics((Outcome(0.0, logits[0][:2], logits[1][:1]), Outcome(0.0, None, logits[1])))
     assert all_right["accuracy"] == 1.0
 
 

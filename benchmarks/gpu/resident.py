@@ -25,15 +25,15 @@ class Resident:
         self._shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
         self._pool: Any = None
 
-    def play(self, order: Callable[..., Any], gan: Any, real: Any, noise: Any, **counts: int) -> Any:
+    def play(self, schedule: Callable[..., Any], game: Any, draws: dict[str, Any], counts: dict[str, int]) -> Any:
         """As `Iterations.play`."""
         if not self._shapes:
-            batches = [np.asarray(real()) for _ in range(POOL)]
-            z = np.asarray(noise())
+            batches = [np.asarray(draws["real"]()) for _ in range(POOL)]
+            z = np.asarray(draws["noise"]())
             self._shapes = {"real": (batches[0].shape, batches[0].dtype), "noise": (z.shape, z.dtype)}
             self._pool = self.device.array(np.concatenate(batches))
             self._at = self.device.array(np.arange(len(batches[0]), dtype=np.int64))
-        return self.iterations.play(order, gan, self._real, self._noise, **counts)
+        return self.iterations.play(schedule, game, {"real": self._real, "noise": self._noise}, counts)
 
     def _real(self) -> Any:
         n = self._shapes["real"][0][0]

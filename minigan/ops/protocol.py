@@ -1,6 +1,6 @@
 """The signatures that every backend has."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -45,6 +45,14 @@ class Ops(Protocol):
 
     def session(self) -> AbstractContextManager[None]:
         """A block around many operations, which spares each of them what they would set up alike."""
+
+    def play(
+        self, schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
+    ) -> Any:
+        """``schedule(game, **draws, **counts)``, one iteration of a game, in the backend's own way.
+
+        `draws` return batches (an array or a tuple of arrays); `counts` are the same from iteration to iteration.
+        """
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """x W + b."""

@@ -6,7 +6,7 @@ balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs
 (``float32 * np.float64`` would be float64).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -37,6 +37,13 @@ def engine() -> dict[str, Any]:
 def session() -> AbstractContextManager[None]:
     """Nothing to set up."""
     return nullcontext()
+
+
+def play(
+    schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
+) -> Any:
+    """Call the schedule."""
+    return schedule(game, **draws, **counts)
 
 
 def real(x: Array) -> Array:

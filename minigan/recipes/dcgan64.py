@@ -145,7 +145,7 @@ def assemble(
 
     return Experiment(
         recipe="dcgan64",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

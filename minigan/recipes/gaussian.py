@@ -103,7 +103,7 @@ def assemble(
         callbacks.append(EarlyStop("jsd", patience=config.patience))
     return Experiment(
         recipe="gaussian",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

@@ -141,7 +141,7 @@ def assemble(
 
     return Experiment(
         recipe="mnist-dcgan",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

@@ -101,7 +101,7 @@ def assemble(
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
         recipe="mnist-dense",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

@@ -111,7 +111,7 @@ def assemble(
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
         recipe="mnist-maxout",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

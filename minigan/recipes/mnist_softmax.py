@@ -164,7 +164,7 @@ def assemble(
 
     return Experiment(
         recipe="mnist-softmax",
-        gan=gan,
+        game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,

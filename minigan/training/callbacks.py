@@ -102,20 +102,43 @@ class MetricsFile(Callback):
         self._file.close()
 
 
-def log_line(iteration: int, metrics: Metrics) -> str:
-    """Return one line for a log.
+OF_A_GAN = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
+"""The metrics of `minigan.GAN`, which have a line of their own."""
 
+
+def log_line(iteration: int, metrics: Metrics) -> str:
+    """Return one line for a log: a GAN's five metrics as below, those of another game by name.
+
+    >>> log_line(7, {"cycle_loss": 0.25, "distance": 1e-7})
+    '7 [cycle_loss: 0.25, distance: 1e-07]'
     >>> log_line(7, {"d_loss": 0.693147, "g_loss": 0.7, "d_real": 0.5, "d_fake": 0.5, "accuracy": 0.5})
     '7 [D loss: 0.693147, acc.: 50.00%] [G loss: 0.700000] [D(x): 0.5000, D(G(z)): 0.5000]'
     """
+    if any(name not in metrics for name in OF_A_GAN):
+        return f"{iteration} [{_by_name(metrics)}]"
     return (
         f"{iteration} [D loss: {metrics['d_loss']:.6f}, acc.: {100 * metrics['accuracy']:.2f}%]"
         f" [G loss: {metrics['g_loss']:.6f}] [D(x): {metrics['d_real']:.4f}, D(G(z)): {metrics['d_fake']:.4f}]"
     )
 
 
+def _by_name(metrics: Metrics) -> str:
+    return ", ".join(f"{name}: {value:.6g}" for name, value in metrics.items())
+
+
+def _beside_the_bar(m: Metrics) -> str:
+    if any(name not in m for name in OF_A_GAN):
+        return ", ".join(f"{name} {value:.3g}" for name, value in m.items())
+    return (
+        f"D loss {m['d_loss']:.3f} G loss {m['g_loss']:.3f} D(x) {m['d_real']:.3f} "
+        f"D(G(z)) {m['d_fake']:.3f} acc {m['accuracy']:.1%}"
+    )
+
+
 class ProgressBar(Callback):
-    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy, time left.  Elsewhere ten log lines.
+    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy (or a game's own metrics), time left.
+
+    Elsewhere ten log lines.
 
     Before them the experiment's note, if it has one.
     A stream that is missing, closed or no longer read is given up: the training goes on without it.
@@ -175,12 +198,7 @@ class ProgressBar(Callback):
     def _advance(self, run: Run, _stream: TextIO) -> None:
         now = time.monotonic()
         if now - self._drawn > 0.1 or run.is_last:
-            m = run.metrics
-            self._bar.set_postfix_str(
-                f"D loss {m['d_loss']:.3f} G loss {m['g_loss']:.3f} D(x) {m['d_real']:.3f} "
-                f"D(G(z)) {m['d_fake']:.3f} acc {m['accuracy']:.1%}",
-                refresh=False,
-            )
+            self._bar.set_postfix_str(_beside_the_bar(run.metrics), refresh=False)
             self._bar.update(run.iteration - self._bar.n)
             self._drawn = now
 

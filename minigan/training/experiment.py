@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from minigan._names import SettingError
-from minigan.gan import GAN, Played
+from minigan.game import Game
+from minigan.gan import GAN
 
 if TYPE_CHECKING:
     from minigan.training.callbacks import Callback
@@ -32,15 +33,15 @@ class Divergence(ArithmeticError):
 STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures", "pretraining")
 
 
-def random_streams(seed: int) -> dict[str, np.random.Generator]:
+def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
     """Return one independent random stream for each purpose, all from one seed.
 
     Streams are separate so that, say, another number of evaluation samples leaves the training as it is, and each
-    is keyed by its name, so that a new stream leaves the others as they are.
+    is keyed by its name, so that a new stream leaves the others as they are.  `more` names those of a game of your own.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SettingError(f"seed must be an int >= 0, got {seed!r}")
-    return {name: np.random.default_rng([int(seed), *name.encode()]) for name in STREAMS}
+    return {name: np.random.default_rng([int(seed), *name.encode()]) for name in (*STREAMS, *more)}
 
 
 class Source(Protocol):
@@ -55,11 +56,14 @@ class Source(Protocol):
 
 @dataclass
 class Experiment:
-    """A game ready to be played: networks and optimizers (`gan`), and `play`, one iteration of it."""
+    """A game ready to be trained: its players (`game`), and `play`, one iteration of it.
+
+    `play` is often ``game.play``; it returns what ``game.metrics`` reads.
+    """
 
     recipe: str
-    gan: GAN
-    play: Callable[[], Played]
+    game: Game
+    play: Callable[[], Any]
     iterations: int
     streams: dict[str, np.random.Generator]
     config: dict[str, Any] = field(default_factory=dict)  # JSON-able: seed, dtype, ops and every hyper-parameter
@@ -69,6 +73,14 @@ class Experiment:
     before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
     sources: dict[str, Source] = field(default_factory=dict)  # the data that have a position beside their stream
     note: str = ""  # what is to be known of the data, said where a run starts and kept in its config.json
+
+    @property
+    def gan(self) -> GAN:
+        """The game of an experiment with G and D; AttributeError where it is another one."""
+        if not isinstance(self.game, GAN):
+            kind = type(self.game).__name__
+            raise AttributeError(f"the game of {self.recipe!r} is a {kind}; expected a GAN (see experiment.game)")
+        return self.game
 
 
 class Clock:

@@ -7,54 +7,39 @@ from typing import Any
 import numpy as np
 
 from minigan._arguments import size
-from minigan.gan import GAN, Played
-from minigan.losses import accuracy
+from minigan.game import Game
 from minigan.ops import Array, to_host
 from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
-from minigan.training.state import Saver
+from minigan.training.state import Saver, describe, require_names
 from minigan.training.surroundings import blas, versions
 
 
-def measure(gan: GAN, played: Played) -> Metrics:
-    """Return d_loss, g_loss, mean D(x), mean D(G(z)) and D's accuracy, from the last outcomes of both players."""
-    seen_D, seen_G = played
-    assert seen_D.s_real is not None  # noqa: S101  (a discriminator step always has it)
-    real = gan.objective.probability(seen_D.s_real, ops=gan.D.ops)
-    fake = gan.objective.probability(seen_D.s_fake, ops=gan.D.ops)
-    return {
-        "d_loss": float(seen_D.value),
-        "g_loss": float(seen_G.value),
-        "d_real": float(real.sum()) / len(real),
-        "d_fake": float(fake.sum()) / len(fake),
-        "accuracy": accuracy(real, fake),
-    }
-
-
-def vectors(gan: GAN) -> list[Array]:
+def vectors(game: Game) -> list[Array]:
     """Return every vector that training changes, in as few as there are: each is a call, and on a GPU a wait."""
-    return [vector for net in (gan.G, gan.D) for vector in (net.theta, net.state_vector) if vector.size]
+    networks = [player.network for player in game.players.values()]
+    return [vector for net in networks for vector in (net.theta, net.state_vector) if vector.size]
 
 
-def named(gan: GAN) -> Iterator[tuple[str, Array]]:
+def named(game: Game) -> Iterator[tuple[str, Array]]:
     """Yield every array that training changes, with what each of its numbers is called."""
-    for name, net in (("G", gan.G), ("D", gan.D)):
-        yield f"a parameter of {name}", net.theta
-        for key, statistic in net.state.items():
+    for name, player in game.players.items():
+        yield f"a parameter of {name}", player.network.theta
+        for key, statistic in player.network.state.items():
             yield f"{key} of {name}", statistic
 
 
 class LastGood:
-    """A copy of parameters and running statistics of both players."""
+    """A copy of parameters and running statistics of all players."""
 
-    def __init__(self, gan: GAN) -> None:
-        self._vectors = vectors(gan)
+    def __init__(self, game: Game) -> None:
+        self._vectors = vectors(game)
         self._copies = [vector.copy() for vector in self._vectors]
-        self._nets = (gan.G, gan.D)
-        self._copy = gan.D.ops.copy
+        self._nets = [player.network for player in game.players.values()]
+        self._copy = game.ops.copy
 
     def keep(self) -> None:
         """Copy."""
@@ -80,8 +65,8 @@ def train(
     """Play `iterations` of the experiment and return the summary.
 
     With a `folder` (new or empty, as from `new_folder`; anything else is a RunError) it writes config.json,
-    metrics.jsonl, generator.npz and discriminator.npz (named parameters and running statistics), summary.json, and the
-    experiment's figures.
+    metrics.jsonl, summary.json, each player's named parameters and running statistics (of a GAN generator.npz and
+    discriminator.npz), and the experiment's figures.
 
     With `checkpoint_every` it writes FOLDER/checkpoints too, from which `resume` goes on: one before the first
     iteration, one every so many, one where the game ends; the newest two are kept.
@@ -98,6 +83,7 @@ def train(
         size("checkpoint_every", checkpoint_every)
         if folder is None:
             raise ValueError(f"checkpoint_every={checkpoint_every} needs a run folder, got folder=None")
+    require_names(experiment.game)
     run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks])
     if folder is not None:
         run.folder = claim(folder, "config.json", _config(run))
@@ -157,19 +143,19 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
         with interrupts.cuttable():
             hook.on_start(run)
         started.append(hook)
-    gan = run.experiment.gan
+    game = run.experiment.game
     if not run.resumed:
         with interrupts.cuttable(at_once=True), np.errstate(all="ignore"):
             run.before = run.experiment.before()
     _save(saver, interrupts)
-    good = LastGood(gan)
+    good = LastGood(game)
     while run.iteration < run.iterations and run.stop is None:
         try:
-            # Overflow is looked for below, once an iteration: in the losses, D's outputs and what training changed.
-            with interrupts.cuttable(), np.errstate(all="ignore"), gan.D.ops.session():
-                metrics = measure(gan, run.experiment.play())
+            # Overflow is looked for below, once an iteration: in the metrics and in what training changed.
+            with interrupts.cuttable(), np.errstate(all="ignore"), game.ops.session():
+                metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
-        except BaseException:  # somewhere in an iteration: both players go back to its beginning
+        except BaseException:  # somewhere in an iteration: all players go back to its beginning
             good.restore()
             raise
         good.keep()
@@ -194,10 +180,10 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
-    gan = run.experiment.gan
-    if all(map(gan.D.ops.finite, vectors(gan))):  # the losses were taken before the last update
+    game = run.experiment.game
+    if all(map(game.ops.finite, vectors(game))):  # the losses were taken before the last update
         return
-    for name, vector in named(gan):
+    for name, vector in named(game):
         numbers = to_host(vector)
         if not np.isfinite(numbers).all():
             raise Divergence(run.iteration + 1, name, float(numbers[~np.isfinite(numbers)][0]))
@@ -214,23 +200,25 @@ def _end(run: Run, hook: Callback, interrupts: Interrupts) -> None:
 
 
 def _config(run: Run) -> dict[str, Any]:
-    gan = run.experiment.gan
+    game = run.experiment.game
     return {
         "recipe": run.experiment.recipe,
         **run.experiment.config,
         "iterations": run.iterations,
         **({"note": run.experiment.note} if run.experiment.note else {}),
-        "networks": {"G": gan.G.describe(), "D": gan.D.describe()},
+        "networks": describe(game),
         "versions": versions(),
-        "engine": gan.D.ops.engine(),
+        "engine": game.ops.engine(),
         "blas": blas(),
     }
 
 
 def _write_weights(run: Run) -> None:
     if run.folder is not None:
-        for name, net in (("generator", run.experiment.gan.G), ("discriminator", run.experiment.gan.D)):
-            write_arrays(run.folder / f"{name}.npz", {**net.parameters(), **net.state})
+        game = run.experiment.game
+        for name, player in game.players.items():
+            arrays = {**player.network.parameters(), **player.network.state}
+            write_arrays(run.folder / f"{game.file_of(name)}.npz", arrays)
 
 
 def _write_summary(run: Run, summary: dict[str, Any]) -> None:
@@ -255,9 +243,9 @@ def _summary(run: Run) -> dict[str, Any]:
         "status": run.status,
         "iterations": run.iteration,
         **run.clock.read(),
-        "losses": {name: run.metrics.get(name) for name in ("d_loss", "g_loss")},
+        "losses": {name: run.metrics.get(name) for name in experiment.game.losses},
         "metrics": run.metrics,
-        "parameters": {"G": experiment.gan.G.theta.size, "D": experiment.gan.D.theta.size},
+        "parameters": {name: player.network.theta.size for name, player in experiment.game.players.items()},
         **run.before,
         **({"resumed": run.resumed} if run.resumed else {}),
     }

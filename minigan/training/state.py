@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan._views import copy_named
+from minigan.game import Game
 from minigan.network import Network
 from minigan.optimizers import Optimizer
 from minigan.training.callbacks import Callback
@@ -17,22 +18,46 @@ from minigan.training.files import RunError, jsonable, sync
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """Return what makes an experiment this one: recipe, seed, dtype, backend, hyper-parameters, layers (JSON-able)."""
-    gan = experiment.gan
-    networks = {"G": gan.G.describe(), "D": gan.D.describe()}
-    return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": networks})
+    return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": describe(experiment.game)})
+
+
+def describe(game: Game) -> dict[str, Any]:
+    """Return the layers of each player's network (JSON-able)."""
+    return {name: player.network.describe() for name, player in game.players.items()}
+
+
+OTHERS = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
+"""The names that a checkpoint has besides those of players and their optimizers."""
+
+
+def require_names(game: Game) -> None:
+    """Raise ValueError where two players, or a player and something else, would have one name in a run's files."""
+    optimizers = {_optimizer(name) for name in game.players}
+    for name in game.players:
+        if name in OTHERS or name in optimizers:
+            raise ValueError(
+                f"a player is named {name!r}, which checkpoints use for something else; expected another name"
+            )
+    files = [game.file_of(name).casefold() for name in game.players]  # some file systems do not tell case
+    if len({*files}) < len(files):
+        raise ValueError(f"the players {', '.join(game.players)} share a file name; expected one for each of them")
+
+
+def _optimizer(name: str) -> str:
+    return f"optimizer_{name}"
 
 
 def state_of(run: Run) -> Tree:
     """Return the state after `run.iteration`; its arrays are the run's own, not copies."""
     experiment = run.experiment
-    gan = experiment.gan
+    players = experiment.game.players
+    networks = {name: player.network for name, player in players.items()}
+    optimizers = {_optimizer(name): player.optimizer for name, player in players.items()}
     return {
         "identity": identity(experiment),
         "iteration": run.iteration,
-        "G": {"theta": gan.G.theta, "state": gan.G.state},
-        "D": {"theta": gan.D.theta, "state": gan.D.state},
-        "optimizer_G": {"t": gan.optimizer_G.t, "state": gan.optimizer_G.state},
-        "optimizer_D": {"t": gan.optimizer_D.t, "state": gan.optimizer_D.state},
+        **{name: {"theta": net.theta, "state": net.state} for name, net in networks.items()},
+        **{name: {"t": optimizer.t, "state": optimizer.state} for name, optimizer in optimizers.items()},
         "streams": {name: rng.bit_generator.state for name, rng in experiment.streams.items()},
         "sources": {name: source.state() for name, source in experiment.sources.items()},
         "callbacks": {name: state for name, hook in _named(run.hooks).items() if (state := hook.state())},
@@ -45,7 +70,6 @@ def state_of(run: Run) -> Tree:
 def restore(run: Run, tree: Tree, *, path: Path) -> None:
     """Bring a fresh run to the state in `tree`, read from `path`; RunError where it is another run's."""
     experiment = run.experiment
-    gan = experiment.gan
     theirs, ours = tree["identity"], identity(experiment)
     differ = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
     if differ:
@@ -55,10 +79,9 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     if missing:
         raise RunError(f"{path}: the run was begun with {', '.join(missing)}; accepted: the same callbacks again")
     try:
-        for name, net in (("G", gan.G), ("D", gan.D)):
-            _restore_network(net, tree[name])
-        for name, optimizer in (("optimizer_G", gan.optimizer_G), ("optimizer_D", gan.optimizer_D)):
-            _restore_optimizer(name, optimizer, tree[name])
+        for name, player in experiment.game.players.items():
+            _restore_network(player.network, tree[name])
+            _restore_optimizer(_optimizer(name), player.optimizer, tree[_optimizer(name)])
         for name, rng in experiment.streams.items():
             rng.bit_generator.state = tree["streams"][name]
         for name, source in experiment.sources.items():

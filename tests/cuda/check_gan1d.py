@@ -7,7 +7,6 @@ import numpy as np
 from minigan.gan import same_batch
 from minigan.ops.cuda import gan1d
 from minigan.recipes import Setting, get_recipe
-from minigan.training.loop import measure
 
 GATES = {"float32": 2e-6, "float64": 1e-12}
 GAMES = {
@@ -54,7 +53,7 @@ def played(config, seed, theta, iterations, lr=None):
             return normals(seed, t, 1, config.batch_size)[:, None]
 
         seen = same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
-    return np.concatenate([gan.D.theta, gan.G.theta]), measure(gan, seen)
+    return np.concatenate([gan.D.theta, gan.G.theta]), gan.metrics(seen)
 
 
 def game(device, name, dtype):

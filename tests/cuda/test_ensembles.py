@@ -14,7 +14,6 @@ from minigan.ops import get_ops
 from minigan.ops.cuda.gan1d import Ensemble
 from minigan.recipes import Setting, get_recipe
 from minigan.recipes.gaussian import Config, distances
-from minigan.training.loop import measure
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -34,7 +33,7 @@ def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
     for t in range(config.iterations):
         x, z = (normals(2, t, kind, config.batch_size)[:, None] for kind in (0, 1))
         seen = same_batch(gan, lambda x=x: config.mu + config.sigma * x, lambda z=z: z, d_updates=2, g_updates=2)
-    last = measure(gan, seen)
+    last = gan.metrics(seen)
     assert {name: found["metrics"][name] for name in last} == pytest.approx(last, rel=1e-9)
     a, b = gan.G.theta
     assert found["generator"] == pytest.approx({"mean": b, "std": abs(a), "a": a, "b": b}, rel=1e-9)

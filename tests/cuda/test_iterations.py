@@ -204,7 +204,7 @@ def test_graphs_that_are_given_up_again_and_again_are_said():
             player.gan.optimizer_D.lr = 0.01 * (1 + k // 2)
             player.play()
 
-    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the GAN or a draw has changed"):
+    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the game or a draw has changed"):
         play()
     assert player.gan.optimizer_D.t == 24
 
@@ -265,7 +265,7 @@ def test_other_draws_of_the_stream_are_said():
         G = mg.Network([mg.Dense(3, 2), Jitter()], rng=np.random.default_rng(0), dtype="float64", ops=ops)
         player.gan.G, player.gan.optimizer_G = G, mg.Adam(G, lr=0.01)
     players[1].play()
-    with pytest.warns(CaptureWarning, match="step by step.* is drawn from the GAN's stream"):
+    with pytest.warns(CaptureWarning, match="step by step.* is drawn from the game's stream"):
         players[0].play()
     assert differ(*players, 3) is None
     assert players[0].graph is None

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
+from minigan.ops import reference
 from minigan.ops.cpu import convolution, elementwise, gemm, memory, small
 from minigan.ops.cpu.blas import one_thread
 from minigan.ops.cpu.flat import Flat
@@ -118,6 +119,8 @@ class CPU:
     def release(self) -> None:
         """Give back the memory of large arrays that is kept for the next ones (512 MiB at most)."""
         memory.blocks.release()
+
+    play = staticmethod(reference.play)
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b."""

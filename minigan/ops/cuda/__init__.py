@@ -8,7 +8,7 @@ Each function replaces one of ``minigan.ops.reference`` for device arrays, float
 
 import functools
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -96,6 +96,12 @@ class CUDA:
     def session(self) -> AbstractContextManager[Any]:
         """All that is done in the block is done on the device's stream."""
         return self.device.session()
+
+    def play(
+        self, schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
+    ) -> Any:
+        """Play an iteration, as a graph where it can be captured; arrays that it returns are the graph's."""
+        return self.iterations.play(schedule, game, draws, counts)
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""

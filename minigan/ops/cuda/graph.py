@@ -7,7 +7,7 @@
 A graph repeats its launches with the arguments that they had.  What is to differ from replay to replay must be read
 from the device's memory; a number that Python computed (Adam's t, a key of dropout, a scheduled learning rate), an
 array that is made anew outside, a batch that came from the host: all these would stay as they were.
-`minigan.ops.cuda.iterations` captures a whole iteration of a GAN with that in mind.
+`minigan.ops.cuda.iterations` captures a whole iteration of a game with that in mind.
 """
 
 from collections.abc import Callable

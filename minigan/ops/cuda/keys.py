@@ -1,4 +1,4 @@
-"""The keys of dropout: a GAN's random stream as a network sees it while an iteration is watched or captured."""
+"""The keys of dropout: a game's random stream as a network sees it while an iteration is watched or captured."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ class Keys:
         return keys[()] if size is None else keys
 
     def __getattr__(self, name: str) -> Any:
-        self.other = f"{name} is drawn from the GAN's stream, which gives a graph keys of 64 bits alone"
+        self.other = f"{name} is drawn from the game's stream, which gives a graph keys of 64 bits alone"
         if self._rng is None:
             raise CaptureError(self.other)
         return getattr(self._rng, name)

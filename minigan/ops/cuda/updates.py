@@ -17,7 +17,7 @@ OWN = "minigan.optimizers"
 
 
 class Updates:
-    """The updates of both players in one iteration: `steps` (K,) of each optimizer, its rows one after the other.
+    """The updates of all players in one iteration: `steps` (K,) of each optimizer, its rows one after the other.
 
     In the place of ``ops.flat.updates`` it is told of each update: while a graph is captured it says which row the
     kernel is to read, and while numbers are collected it takes them, and no kernel is run.

@@ -72,9 +72,14 @@ class ndarray:
         return self._host.flags
 
     @property
-    def data(self) -> "Pointer":
-        """The memory, as CuPy says it."""
-        return Pointer(self._host.__array_interface__["data"][0])
+    def address(self) -> int:
+        """Where the first number lies."""
+        return self._host.__array_interface__["data"][0]
+
+    @property
+    def data(self) -> Pointer:
+        """The memory, in CuPy's form."""
+        return Pointer(self.address)
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,47 @@
+"""What a draw returns: an array (N, ...), or a tuple of arrays with the same N (examples and labels, pairs)."""
+
+from collections.abc import Callable
+from typing import Any
+
+Batch = Any  # an array, or a tuple of arrays
+
+
+def map_batch(function: Callable[[Any], Any], batch: Batch) -> Batch:
+    """Return `function` of the array, or the tuple of `function` of each array.
+
+    >>> map_batch(len, ([1, 2], [3]))
+    (2, 1)
+    """
+    return tuple(map(function, batch)) if isinstance(batch, tuple) else function(batch)
+
+
+def take(batch: Batch, index: Any) -> Batch:
+    """Return ``array[index]`` of the array, or of each array."""
+    return map_batch(lambda array: array[index], batch)
+
+
+def arrays_of(batch: Batch) -> tuple[Any, ...]:
+    """Return the arrays of a batch, a single one as a tuple of one."""
+    return batch if isinstance(batch, tuple) else (batch,)
+
+
+def examples_in(name: str, batch: Batch) -> int:
+    """Return N, the number of examples.
+
+    Parameters
+    ----------
+    name
+        What the error calls the batch.
+    batch
+        An array (N, ...) or a non-empty tuple of arrays (N, ...).
+
+    Raises
+    ------
+    ValueError
+        If the tuple is empty or its arrays differ in N.
+
+    """
+    lengths = [len(array) for array in arrays_of(batch)]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"{name} is a tuple of arrays with {lengths} examples; expected arrays of equal length")
+    return lengths[0]

@@ -1,0 +1,114 @@
+"""Schedules: in which order an iteration updates D and G.
+
+A schedule is ``schedule(gan, real, noise, **counts)``: `real` and `noise` return the next batch, and the result is the
+last outcomes of D and of G.  One of your own is marked with `minigan.game.whole`, so that CUDA may capture it.
+"""
+
+from minigan._batch import Batch, examples_in, take
+from minigan._checks import logit_gradient
+from minigan.game import Draw, Rng, whole
+from minigan.gan.pair import GAN, Played
+from minigan.gan.steps import Outcome, batch_judge, fresh_fakes, labelled, of_example, seen_by, separate
+
+
+@whole
+def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
+    """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
+    _require_updates(k=k)
+    for _ in range(k):
+        seen_D = gan.update_D(real(), gan.fake(noise()))
+    return seen_D, gan.update_G(noise())
+
+
+@whole
+def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> Played:
+    """Draw one batch; D is updated several times on it, then G several times on the same noise."""
+    _require_updates(d_updates=d_updates, g_updates=g_updates)
+    z = noise()
+    x_fake = gan.fake(z)
+    x_real = real()
+    for _ in range(d_updates):
+        seen_D = gan.update_D(x_real, x_fake)
+    for _ in range(g_updates):
+        seen_G = gan.update_G(z)
+    return seen_D, seen_G
+
+
+@whole
+def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
+    """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
+
+    The cost is the mean of both, as of Keras's two ``train_on_batch`` calls; each update descends its own cost whole.
+    """
+    z = noise()
+    x_fake = gan.fake(z)
+    cost_real, s_real = gan.update_D_on(real(), real=True)
+    cost_fake, s_fake = gan.update_D_on(x_fake, real=False)
+    return Outcome((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
+
+
+@whole
+def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
+    """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
+
+    One pass of G and one of D on its samples serve both players: D's pullback is run twice, with
+    parameter gradients for D and frozen for G.  So `gan.through` must be `separate`, `gan.fakes` `fresh_fakes` and
+    `gan.judge` `batch_judge` (D's running statistics follow once, in D's own pass), which are the defaults.
+    """
+    _require_one_pass(gan)
+    G, D, objective = gan.G, gan.D, gan.objective
+    z = noise()
+    x_fake, back_G = G.forward(seen_by(G, z), train=True, rng=gan.rng)
+    judged = labelled(x_fake, z)
+    s_real, back_real = D.forward(seen_by(D, real()), train=True, rng=gan.rng)
+    s_fake, back_fake = D.forward(seen_by(D, judged), train=True, rng=gan.rng)
+    value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
+    value_G, ds_for_G = objective.generator(s_fake, ops=D.ops)
+    ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
+    ds_fake, ds_for_G = (logit_gradient("ds_fake", ds, s_fake, objective) for ds in (ds_fake, ds_for_G))
+    g_D, g_G = D.zeros_like_theta(), G.zeros_like_theta()
+    back_real(ds_real, g_D, need_dx=False)
+    back_fake(ds_fake, g_D, need_dx=False)
+    back_G(of_example(D, back_fake(ds_for_G), judged), g_G, need_dx=False)
+    gan.optimizer_D.step(g_D)
+    gan.optimizer_G.step(g_G)
+    return Outcome(value_D, s_real, s_fake), Outcome(value_G, None, s_fake)
+
+
+def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
+    """Train D alone on a fixed set of real and fake examples in shuffled batches; returns J_D of each batch.
+
+    A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.
+    Batches that hold one kind only are left out (with 32 examples: one in 2^31); a batch of 1 always would be.
+    """
+    _require_updates(batch_size=batch_size, epochs=epochs)
+    if batch_size == 1:
+        raise ValueError("batch_size must be >= 2, got 1: a batch must hold real and fake")
+    n, n_fake = examples_in("x_real", x_real), examples_in("x_fake", x_fake)
+    if not (n and n_fake):
+        raise ValueError(f"x_real has {n} examples and x_fake {n_fake}; accepted: 1 or more of each")
+    values = []
+    for _ in range(epochs):
+        order = rng.permutation(n + n_fake)
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            is_real = batch < n
+            if is_real.any() and not is_real.all():
+                real, fake = batch[is_real], batch[~is_real] - n
+                outcome = gan.update_D(take(x_real, real), take(x_fake, fake))
+                values.append(float(outcome.value))
+    return values
+
+
+def _require_updates(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be >= 1, got {count!r}")
+
+
+def _require_one_pass(gan: GAN) -> None:
+    for name, accepted in (("through", separate), ("fakes", fresh_fakes), ("judge", batch_judge)):
+        given = getattr(gan, name)
+        if given is not accepted:
+            text = getattr(given, "__name__", repr(given))
+            raise ValueError(f"{name} is {text}; simultaneous runs each network once and accepts {accepted.__name__}")

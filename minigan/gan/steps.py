@@ -1,0 +1,249 @@
+"""The two steps of Algorithm 1 of Goodfellow et al. 2014.
+
+A step is a gradient and an update.  The gradient functions return what they saw, so that a caller
+can report D(x), D(G(z)) and the losses without a second pass.
+
+How D sees a batch is an argument, `through`: `separate` (real, then fake: batch statistics of each) or
+`joint` (one batch of both: common batch statistics, as ``train_on_batch`` of a concatenated batch has).
+How G makes the fakes for D is one too, `fakes`: `fresh_fakes` (training mode) or `inference_fakes` (running
+statistics, no dropout, as ``generator.predict``).  So is how the frozen D judges them in G's step, `judge`:
+`batch_judge` (training mode), `tracking_judge` (the same, and D's running statistics follow, as in PyTorch) or
+`running_judge` (inference mode, as TensorFlow 2 freezes batch norm).
+
+A batch is an array x (N, ..., C), or a tuple (x, y, ...) of x and what is known of each example: labels y (N, K), say
+one-hot rows, or maps (N, ..., K).  A network sees a tuple as x with K more channels (Mirza and Osindero 2014).  Of a
+batch of noise (z, y) G makes the fakes (G(z, y), y); D's gradient in y is left out.  `through`, `fakes` and `judge`
+get batches as they were drawn, so that one of your own may treat the labels in another way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minigan._batch import Batch
+from minigan._checks import logit_gradient
+from minigan.game import Rng
+from minigan.layers.base import Pullback, ShapeError
+from minigan.losses import Objective
+from minigan.network import Network
+from minigan.ops import Array
+from minigan.optimizers import Optimizer
+
+Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]
+Through = Callable[..., Passes]
+Fakes = Callable[..., Batch]
+Judge = Callable[..., tuple[Array, Pullback]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step saw: the cost, and the logits of D on real and on fake (before the update)."""
+
+    value: Any
+    s_real: Array | None
+    s_fake: Array
+
+
+# --- batches with labels --------------------------------------------------------------------------
+
+
+def seen_by(net: Network, batch: Batch) -> Array:
+    """Return what a network sees of a batch: x, or x with the labels as further channels.
+
+    Parameters
+    ----------
+    net
+        The network, whose dtype and device the arrays get.
+    batch
+        x (N, ..., C), returned as it is, or a tuple (x, y, ...) with y (N, K) or (N, ..., K).
+
+    Returns
+    -------
+    Array
+        x, or (N, ..., C + K); a y (N, K) has the same K values at every place of an image.
+
+    Raises
+    ------
+    ShapeError
+        If y has no channels, as class numbers (N,), or does not fit x.
+
+    """
+    if not isinstance(batch, tuple):
+        return batch
+    xp = net.ops.xp
+    x, *labels = (net.array(array) for array in batch)
+    channels = [x]
+    for y in labels:
+        middle = x.shape[1:-1] if y.ndim == 2 else y.shape[1:-1]
+        if y.ndim < 2 or x.ndim < 2 or (len(y), *middle) != x.shape[:-1]:
+            raise ShapeError(
+                f"x has shape {x.shape} and its labels {y.shape}; expected (N, K), one row an example (classes as "
+                "one-hot rows), or maps (N, ..., K) of x's size"
+            )
+        if y.ndim < x.ndim:  # an array of its own: a broadcast view cannot be written to again by a graph
+            everywhere = xp.zeros((*x.shape[:-1], y.shape[-1]), dtype=net.dtype)
+            y = everywhere + y.reshape(len(y), *(1,) * len(middle), -1)
+        channels.append(y)
+    return xp.concatenate(channels, axis=-1)
+
+
+def labelled(x: Array, batch: Batch) -> Batch:
+    """Return (x, y, ...) with the labels of `batch`, or x where it has none."""
+    return (x, *batch[1:]) if isinstance(batch, tuple) else x
+
+
+def of_example(net: Network, dx: Array, batch: Batch) -> Array:
+    """Return the part of a network's input gradient that belongs to x, without the labels' channels."""
+    return net.ops.xp.ascontiguousarray(dx[..., : batch[0].shape[-1]]) if isinstance(batch, tuple) else dx
+
+
+# --- how D sees real and fake ---------------------------------------------------------------------
+
+
+def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
+    """Run D on real and on fake, each with its own batch statistics.
+
+    Returns s_real, s_fake and backward(ds_real, ds_fake, g), which adds dJ/dtheta_D to g.  Where the backend runs
+    groups well and both batches are of one size, both go through D in one pass: the same sums, fewer and larger.
+    """
+    x_real, x_fake = seen_by(D, x_real), seen_by(D, x_fake)
+    if D.ops.one_pass and D.by_example and x_real.shape == x_fake.shape:
+        return _as_one(D, x_real, x_fake, rng=rng, groups=2)
+    s_real, back_real = D.forward(x_real, train=True, rng=rng)
+    s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
+
+    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
+        back_real(ds_real, g, need_dx=False)
+        back_fake(ds_fake, g, need_dx=False)
+
+    return s_real, s_fake, backward
+
+
+def joint(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
+    """Run D on real and fake as one batch with common batch statistics."""
+    return _as_one(D, seen_by(D, x_real), seen_by(D, x_fake), rng=rng, groups=1)
+
+
+def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, groups: int) -> Passes:
+    xp, n = D.ops.xp, len(x_real)
+    s, back = D.forward(xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, groups=groups)
+
+    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
+        back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False)
+
+    return s[:n], s[n:], backward
+
+
+# --- how G makes the fakes that D is trained on ---------------------------------------------------
+
+
+def fresh_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
+    """x = G(z) in training mode: batch statistics (which update the running ones) and dropout."""
+    return labelled(G.forward(seen_by(G, z), train=True, rng=rng)[0], z)
+
+
+def inference_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
+    """x = G(z) at inference: running statistics, no dropout, G untouched."""
+    return labelled(G(seen_by(G, z)), z)
+
+
+# --- how the frozen D judges G's samples ----------------------------------------------------------
+
+
+def batch_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in training mode (batch statistics, dropout); its running statistics stay as they are."""
+    return D.forward(seen_by(D, x), train=True, rng=rng, update_state=False)
+
+
+def tracking_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in training mode, and its running statistics follow."""
+    return D.forward(seen_by(D, x), train=True, rng=rng)
+
+
+def running_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+    """D in inference mode (running statistics, no dropout)."""
+    return D.forward(seen_by(D, x), train=False, rng=rng)
+
+
+# --- gradients and steps --------------------------------------------------------------------------
+
+
+def discriminator_gradient(
+    D: Network,
+    objective: Objective,
+    x_real: Batch,
+    x_fake: Batch,
+    *,
+    rng: Rng | None = None,
+    through: Through = separate,
+) -> tuple[Array, Outcome]:
+    """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
+    s_real, s_fake, backward = through(D, x_real, x_fake, rng=rng)
+    value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
+    ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
+    ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
+    g = D.zeros_like_theta()
+    backward(ds_real, ds_fake, g)
+    return g, Outcome(value, s_real, s_fake)
+
+
+def generator_gradient(
+    G: Network,
+    D: Network,
+    objective: Objective,
+    z: Batch,
+    *,
+    rng: Rng | None = None,
+    judge: Judge = batch_judge,
+) -> tuple[Array, Outcome]:
+    """g = dJ_G / dtheta_G at a batch of noise, through D, which is frozen."""
+    x_fake, back_G = G.forward(seen_by(G, z), train=True, rng=rng)
+    judged = labelled(x_fake, z)
+    s_fake, back_D = judge(D, judged, rng=rng)
+    value, ds_fake = objective.generator(s_fake, ops=D.ops)
+    g = G.zeros_like_theta()
+    ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
+    dx = of_example(D, back_D(ds_fake), judged)  # no g for D: it is frozen
+    back_G(dx, g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
+    return g, Outcome(value, None, s_fake)
+
+
+def discriminator_step(
+    D: Network,
+    optimizer: Optimizer,
+    objective: Objective,
+    x_real: Batch,
+    x_fake: Batch,
+    *,
+    rng: Rng | None = None,
+    through: Through = separate,
+) -> Outcome:
+    """Update D once by descending J_D; returns what D saw before the update."""
+    require_optimizer("optimizer", optimizer, D, "D")
+    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, through=through)
+    optimizer.step(g)
+    return outcome
+
+
+def generator_step(
+    G: Network,
+    D: Network,
+    optimizer: Optimizer,
+    objective: Objective,
+    z: Batch,
+    *,
+    rng: Rng | None = None,
+    judge: Judge = batch_judge,
+) -> Outcome:
+    """Update G once by descending J_G through the frozen D; returns what D saw before the update."""
+    require_optimizer("optimizer", optimizer, G, "G")
+    g, outcome = generator_gradient(G, D, objective, z, rng=rng, judge=judge)
+    optimizer.step(g)
+    return outcome
+
+
+def require_optimizer(argument: str, optimizer: Optimizer, net: Network, name: str) -> None:
+    """Raise ValueError unless the optimizer given as `argument` moves `net`, which the message calls `name`."""
+    if optimizer.net is not net:
+        kind = type(optimizer).__name__
+        raise ValueError(f"{argument} moves the parameters of another network; accepted: one of {name}, {kind}({name})")
