@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
 from minigan import __version__
@@ -58,7 +59,10 @@ class Parser(argparse.ArgumentParser):
             target = known.parser if hasattr(known, "parser") else self
             actions = [*target._actions, *self._actions]
             options = [o for action in actions for o in action.option_strings if o.startswith("--")]
-            target.error(unknown("argument", rest[0].split("=")[0], dict.fromkeys(options)))
+            given = rest[0].split("=")[0]
+            if given in options:  # it is the parent's: --version
+                target.error(f"{given} belongs before the command: {self.prog} {given}")
+            target.error(unknown("argument", given, dict.fromkeys(options)))
         return known
 
 
@@ -262,6 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(name: str, command: Callable[[], int]) -> int:
     """Run a command; a reader that leaves ends it in silence, what the machine refuses is one line and status 1."""
     status = EXIT_OK
+    _print_anything(sys.stdout)
     try:
         try:
             status = command()
@@ -304,6 +309,14 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     except MemoryError as error:
         say(f"{name}: out of memory: {error}")
         return EXIT_FAILED
+
+
+def _print_anything(stream: TextIO | None) -> None:
+    """Let a stream print "?" for a character that its encoding lacks: the name of a folder must not end a command."""
+    if isinstance(stream, TextIOWrapper) and not stream.closed:
+        whole = stream.encoding.lower().replace("-", "") == "utf8"
+        if stream.errors == "strict" or (stream.errors == "surrogateescape" and not whole):
+            stream.reconfigure(errors="replace")
 
 
 def _settle(stream: TextIO | None) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from minigan._matplotlib import Figure
 from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
 
