@@ -17,3 +17,11 @@ def test_version_behind_a_command(capsys):
 def test_names_of_the_package(name):
     assert getattr(minigan, name) is not None
     assert name in dir(minigan)
+
+
+def test_wording_of_help(capsys):
+    texts = {"train": "save a checkpoint every N", "resume": "total iterations", "sweep": "one per core"}
+    for command, text in texts.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert text in " ".join(capsys.readouterr().out.split())
