@@ -32,6 +32,7 @@ from minigan.gan import (
     same_batch,
     separate,
     simultaneous,
+    split_batch,
     tracking_judge,
 )
 from minigan.initializers import (
@@ -57,6 +58,7 @@ from minigan.layers import (
     LeakyReLU,
     Maxout,
     MaxPool2D,
+    Parameter,
     ReLU,
     Reshape,
     Residual,
@@ -68,7 +70,7 @@ from minigan.layers import (
     UpSample2D,
     ZeroPad2D,
 )
-from minigan.losses import Minimax, NonSaturating, SoftmaxTwoClass
+from minigan.losses import Minimax, NonSaturating, Objective, SoftmaxTwoClass
 from minigan.network import Network, StaleBackwardError
 from minigan.ops import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
@@ -76,7 +78,9 @@ from minigan.optimizers import SGD, Adam, RMSProp
 if TYPE_CHECKING:
     from minigan import classifier as classifier
     from minigan import data as data
+    from minigan import ensembles as ensembles
     from minigan import evaluation as evaluation
+    from minigan import interop as interop
     from minigan import metrics as metrics
     from minigan import plots as plots
     from minigan import recipes as recipes
@@ -85,7 +89,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = ("classifier", "data", "evaluation", "metrics", "plots", "recipes", "runs", "training")
+_LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
 
 __all__ = [
     "GAN",
@@ -114,6 +118,8 @@ __all__ = [
     "Network",
     "NonSaturating",
     "Normal",
+    "Objective",
+    "Parameter",
     "Player",
     "RMSProp",
     "ReLU",
@@ -142,6 +148,7 @@ __all__ = [
     "same_batch",
     "separate",
     "simultaneous",
+    "split_batch",
     "tracking_judge",
 ]
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
 from minigan import __version__
@@ -18,7 +19,7 @@ COMMANDS = {
     "recipes": "list the systems that can be trained",
     "summary": "print the layers and parameter counts of a recipe",
     "train": "train a recipe into a new run folder",
-    "resume": "go on with a run that was killed or interrupted, from its newest checkpoint",
+    "resume": "continue a run that was killed or interrupted, from its newest checkpoint",
     "sweep": "train a recipe with many seeds and tabulate the results",
     "sample": "draw samples from a trained generator",
     "evaluate": "measure a run's samples beside real test images (classifier, features, nearest neighbours)",
@@ -26,7 +27,7 @@ COMMANDS = {
 }
 
 MORE = {
-    "evaluate": "The judge is a classifier made of this library's layers: two convolutions and two dense layers, "
+    "evaluate": "The evaluation classifier is made of this library's layers: two convolutions and two dense layers, "
     "trained with Adam on the training images of the run's data, once (minutes), and kept as DATA.npz in the folder "
     "classifiers of the cache ($XDG_CACHE_HOME or ~/.cache, then minigan) or in --classifier. Its test accuracy is "
     "printed above the table; its hyper-parameters are those that `minigan recipes` lists last.",
@@ -58,7 +59,10 @@ class Parser(argparse.ArgumentParser):
             target = known.parser if hasattr(known, "parser") else self
             actions = [*target._actions, *self._actions]
             options = [o for action in actions for o in action.option_strings if o.startswith("--")]
-            target.error(unknown("argument", rest[0].split("=")[0], dict.fromkeys(options)))
+            given = rest[0].split("=")[0]
+            if given in options:  # it is the parent's: --version
+                target.error(f"{given} belongs before the command: {self.prog} {given}")
+            target.error(unknown("argument", given, dict.fromkeys(options)))
         return known
 
 
@@ -120,7 +124,7 @@ SEED = at_least(0, 2**63 - 1)
 
 def build_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = Parser(prog="minigan", description="Train generative adversarial networks, explicitly.", epilog=EXIT_CODES)
+    parser = Parser(prog="minigan", description="Train generative adversarial networks.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"minigan {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     made = {
@@ -180,19 +184,19 @@ def build_parser() -> Parser:
     )
     made["train"].add_argument(
         "--checkpoint-every", type=at_least(1), metavar="N",
-        help="keep what `minigan resume` needs, every N iterations (three times the weights, the newest two)",
+        help="save a checkpoint every N iterations, for `minigan resume` (keeps the last two)",
     )  # fmt: skip
     resume = made["resume"]
     resume.add_argument("run", metavar="RUN", help="a run folder of minigan train ... --checkpoint-every N")
     resume.add_argument(
-        "--iterations", type=at_least(1), metavar="N", help="how many in all (default: as asked for before)"
+        "--iterations", type=at_least(1), metavar="N", help="total iterations (default: as asked for before)"
     )
     resume.add_argument("--checkpoint", metavar="FILE", help="the checkpoint to use (default: the newest)")
     resume.add_argument("--data-dir", metavar="DIR", help="folder with the data files, as for train")
     made["sweep"].add_argument(
         "--seeds", type=at_least(1), default=10, metavar="N", help="train seeds 0 ... N-1 (default 10)"
     )
-    made["sweep"].add_argument("--workers", type=at_least(1), metavar="N", help="runs at a time (default: one a core)")
+    made["sweep"].add_argument("--workers", type=at_least(1), metavar="N", help="parallel runs (default: one per core)")
     sample = made["sample"]
     sample.add_argument("run", metavar="RUN", help="a run folder")
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="how many samples (default 40)")
@@ -262,6 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(name: str, command: Callable[[], int]) -> int:
     """Run a command; a reader that leaves ends it in silence, what the machine refuses is one line and status 1."""
     status = EXIT_OK
+    _print_anything(sys.stdout)
     try:
         try:
             status = command()
@@ -304,6 +309,14 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     except MemoryError as error:
         say(f"{name}: out of memory: {error}")
         return EXIT_FAILED
+
+
+def _print_anything(stream: TextIO | None) -> None:
+    """Let a stream print "?" for a character that its encoding lacks: the name of a folder must not end a command."""
+    if isinstance(stream, TextIOWrapper) and not stream.closed:
+        whole = stream.encoding.lower().replace("-", "") == "utf8"
+        if stream.errors == "strict" or (stream.errors == "surrogateescape" and not whole):
+            stream.reconfigure(errors="replace")
 
 
 def _settle(stream: TextIO | None) -> None:

@@ -137,7 +137,7 @@ def evaluate(args: Any) -> int:
 
 def _free(folder: Path, suffix: str) -> Path:
     number = 1
-    while (path := folder / f"drawn-{number:03d}{suffix}").exists():
+    while (path := folder / f"samples-{number:03d}{suffix}").exists():
         number += 1
     return path
 

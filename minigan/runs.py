@@ -296,7 +296,7 @@ def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
     try:
         recipe = get_recipe(stored["recipe"])
         Setting(dtype=stored["dtype"])
-        return stored, recipe, recipe.configure(stored["settings"])
+        return stored, recipe, recipe.configure_stored(stored["settings"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: not the configuration of a run ({error})") from None
 

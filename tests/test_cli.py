@@ -75,10 +75,10 @@ def test_train_on_digits(in_tmp, capsys):
     assert "d_loss" in out
     assert (in_tmp / "run/samples.png").stat().st_size > 0
     status, out, _ = run(capsys, "sample", "run", "--n", "12")
-    assert (status, out) == (0, "run/drawn-001.png\n")
+    assert (status, out) == (0, "run/samples-001.png\n")
     from PIL import Image
 
-    with Image.open(in_tmp / "run/drawn-001.png") as sheet:
+    with Image.open(in_tmp / "run/samples-001.png") as sheet:
         assert sheet.size == ((10 * 30 - 2) * 2, (2 * 30 - 2) * 2 + LINE + 4)
     assert run(capsys, "sample", "run", "--out", "x.npy")[0] == 0
     assert np.load(in_tmp / "x.npy").shape == (40, 784)
@@ -88,11 +88,11 @@ def test_sample_a_gaussian(in_tmp, capsys):
     run(capsys, "train", "gaussian", *SMALL, "--out", "run")
     status, out, _ = run(capsys, "sample", "run", "--n", "1000", "--seed", "5")
     assert status == 0
-    x = np.load(in_tmp / "run/drawn-001.npy")
+    x = np.load(in_tmp / "run/samples-001.npy")
     assert x.shape == (1000, 1)
     assert f"1000 samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}" in out
-    assert "run/drawn-002.npy" in run(capsys, "sample", "run")[1]
-    for out_file, message in (("run/drawn-001.npy", "exists; accepted: a new file"), ("a.png", "ending in .npy"),
+    assert "run/samples-002.npy" in run(capsys, "sample", "run")[1]
+    for out_file, message in (("run/samples-001.npy", "exists; accepted: a new file"), ("a.png", "ending in .npy"),
                               ("a.txt", "ending in .npy")):  # fmt: skip
         status, _, err = run(capsys, "sample", "run", "--out", out_file)
         assert status == 1
@@ -273,7 +273,7 @@ class TestFilesThatCannotBeWritten:
         monkeypatch.setattr("tempfile.mkstemp", refuse)
 
     def test_sample_into_a_read_only_run(self, read_only, capsys):
-        assert run(capsys, "sample", "run") == (1, "", "minigan sample: run/drawn-001.npy: Permission denied\n")
+        assert run(capsys, "sample", "run") == (1, "", "minigan sample: run/samples-001.npy: Permission denied\n")
 
     def test_train_into_a_read_only_folder(self, read_only, capsys):
         status, out, err = run(capsys, "train", "gaussian", *SMALL, "--out", "new")

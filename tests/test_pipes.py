@@ -49,7 +49,7 @@ class TestPipes:
     def test_a_reader_of_verify_that_leaves(self, line):
         done = shell(f"{line} | head -1")
         assert len(done.stdout.splitlines()) == 1
-        assert done.stderr == ""
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_a_reader_that_was_never_there(self):
         done = shell("minigan recipes | true")

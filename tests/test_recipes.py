@@ -85,7 +85,8 @@ CONFIGS = {
     },
     "mnist-dcgan": {
         "iterations": 1001, "batch_size": 32, "latent": 100, "dropout": 0.25, "bn_momentum": 0.8, "slope": 0.2,
-        "lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 100,
+        "lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "eps": 1e-7, "fakes": "training", "data": "mnist",
+        "sample_every": 100,
     },
     "mnist-softmax": {
         "iterations": 10_000, "batch_size": 32, "pretrain": 10_000, "latent": 100, "depth": 200, "d_depth": 256,

@@ -221,8 +221,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -
     args = build_parser(prog).parse_args(argv)
     try:
         return int(args.act(args))
-    except BrokenPipeError:  # the reader of our output left before the verdict: silence, but not 0
-        return EXIT_FAILED
+    except BrokenPipeError:  # the reader of our output left: silence, and not 0 where it left before a verdict
+        return EXIT_OK if args.command in ("list", "explain") else EXIT_FAILED
     except (ValueError, OSError) as error:
         print(f"{prog} {args.command}: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +31,18 @@ class DataFile:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for data: $XDG_CACHE_HOME/minigan, else ~/.cache/minigan."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "minigan"
+    """Return the user's cache folder for data: $XDG_CACHE_HOME/minigan, else ~/.cache/minigan.
+
+    A user without a home folder (HOME is not set and the user has no passwd entry, as in some containers) has one in
+    the folder of temporary files, TMPDIR/minigan-UID.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "minigan"
+    try:
+        return Path.home() / ".cache" / "minigan"
+    except RuntimeError:
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        return Path(tempfile.gettempdir()) / f"minigan-{user}"
 
 
 def search_folders(data_dir: PathLike | None = None) -> list[Path]:

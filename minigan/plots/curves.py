@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from minigan._matplotlib import Figure
 from minigan.plots import palette
 from minigan.training.experiment import Metrics
 

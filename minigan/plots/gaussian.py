@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from minigan._matplotlib import Axes, Figure
 from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
 from minigan.plots import palette

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
+from minigan._matplotlib import Figure, FigureCanvasAgg
 from minigan.training.files import PathLike, RunError, write_whole
 
 DPI = 160

@@ -80,6 +80,14 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
     assemble: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
+    before: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
+
+    def configure_stored(self, settings: Mapping[str, Any]) -> Any:
+        """Return the configuration of a run from its config.json.
+
+        An older version may have written it: a setting that it lacks has the value in `before`, else its default.
+        """
+        return self.configure({**self.before, **settings})
 
     def configure(self, settings: Mapping[str, Any] | None = None) -> Any:
         """Return the configuration with `settings` in place of the defaults.

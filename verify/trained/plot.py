@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from flint import arb
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from minigan._matplotlib import Figure, FigureCanvasSVG
 from minigan.plots import palette, save
 from minigan.training.files import PathLike, write_whole
 from verify.densities import Density

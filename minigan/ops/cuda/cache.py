@@ -23,12 +23,16 @@ def folder() -> Path:
     """  # fmt: skip
     if given := os.environ.get("MINIGAN_CACHE"):
         return Path(given) / "kernels"
+    try:
+        home = Path.home()
+    except RuntimeError:  # HOME is not set and the user has no passwd entry
+        home = Path(tempfile.gettempdir()) / f"minigan-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home / "Library" / "Caches"
     elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     return base / "minigan" / "kernels"
 
 
