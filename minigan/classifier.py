@@ -198,6 +198,8 @@ def read_classifier(path: PathLike) -> Classifier:
     arrays = read_arrays(path)
     try:
         about = json.loads(str(arrays.pop(ABOUT)))
+        if not isinstance(about, dict) or not isinstance(about.get("config"), dict):
+            raise ValueError("its description is not a JSON object with a configuration")
         net = untrained(Config(**about["config"]), np.random.default_rng(0))
         if net.about()["layers"] != about["layers"]:
             raise ValueError("its layers are not those of this version")
@@ -205,7 +207,7 @@ def read_classifier(path: PathLike) -> Classifier:
             own = {k.removeprefix(f"{part}."): v for k, v in arrays.items() if k.startswith(f"{part}.")}
             getattr(net, part).load_parameters(own)
         return replace(net, data=str(about["data"]), accuracy=float(about["accuracy"]), seconds=float(about["seconds"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: not a classifier of minigan ({error})") from None
 
 

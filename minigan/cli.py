@@ -153,7 +153,7 @@ def build_parser() -> Parser:
         sub.add_argument(
             "--data-dir",
             metavar="DIR",
-            help="folder with the data files (searched before $MINIGAN_DATA and the cache)",
+            help="folder with the data files (default: $MINIGAN_DATA, then the cache)",
         )
         sub.add_argument(
             "--ops",

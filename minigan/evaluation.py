@@ -38,7 +38,7 @@ from minigan.metrics import (
 )
 from minigan.recipes import Recipe
 from minigan.runs import load_config, sample
-from minigan.training import RunError, write_json
+from minigan.training import RunError, read_json, write_json
 from minigan.training.files import PathLike
 from minigan.training.surroundings import versions
 
@@ -163,6 +163,8 @@ def evaluate(
     there, where there is none: `say` is told how that goes.  RunError, DataError or SettingError say what is missing.
     """
     recipe, config, _ = load_config(run)
+    if "images" in read_json(Path(run) / "config.json"):
+        raise RunError(f"{run}: trained on images of your own; expected a run on {', '.join(CLASSIFIERS)}")
     data = _data(recipe, config)
     train, test = splits(data, data_dir=data_dir)
     most, shape = min(len(train), len(test)), train.images.shape[1:]
@@ -170,8 +172,6 @@ def evaluate(
     if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
         raise SettingError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
     x = sample(run, n=n, seed=seed)
-    if not np.isfinite(x).all():
-        raise RunError(f"{run}: its generator gives values that are not finite; nothing to evaluate")
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:

@@ -293,6 +293,8 @@ def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
 def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
     path = Path(run) / "config.json"
     stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise RunError(f"{path}: not the configuration of a run (expected a JSON object, got {type(stored).__name__})")
     try:
         recipe = get_recipe(stored["recipe"])
         Setting(dtype=stored["dtype"])
@@ -322,12 +324,22 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
 
 
 def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
-    """Return n samples (n, ...) of a run's generator, in its dtype; `seed` is the noise's."""
+    """Return n samples (n, ...) of a run's generator, in its dtype; `seed` is the noise's.
+
+    RunError where the weights or the samples are not finite.
+    """
     if n < 1:
         raise SettingError(f"n must be >= 1, got {n!r}")
     G, recipe, config = load_generator(run)
+    refused = RunError(f"{run}: its generator gives values that are not finite")
+    if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
+        raise refused  # before anything is computed: the warnings of NumPy would name the library's lines
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
-    return np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])
+    if not np.isfinite(x).all():
+        raise refused
+    return x
 
 
 def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:

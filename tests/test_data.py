@@ -103,16 +103,18 @@ class TestSearch:
         np.testing.assert_array_equal(loaded.labels, [5, 0])
         assert len(loaded) == 2
 
-    def test_order_is_data_dir_then_environment_then_cache(self, in_tmp, small_mnist, monkeypatch):
+    def test_a_named_folder_is_the_only_one_else_environment_then_cache(self, in_tmp, small_mnist, monkeypatch):
         monkeypatch.setenv("MINIGAN_DATA", str(in_tmp / "env"))
         cache = in_tmp / "home/.cache/minigan"
-        assert data.search_folders("x") == [Path("x"), in_tmp / "env", cache]
+        assert data.search_folders("x") == [Path("x")]
         assert data.search_folders() == [in_tmp / "env", cache]
         place(cache / "mnist", small_mnist)
-        assert len(data.load("mnist", data_dir="nowhere")) == 2  # --data-dir does not exclude the others
+        assert len(data.load("mnist")) == 2
+        with pytest.raises(DataError, match="nowhere/mnist"):
+            data.load("mnist", data_dir="nowhere")
         place(in_tmp / "env", small_mnist)
         (cache / "mnist/train-images-idx3-ubyte.gz").write_bytes(b"never read")
-        assert len(data.load("mnist", data_dir="nowhere")) == 2
+        assert len(data.load("mnist")) == 2
         place(in_tmp / "mine", small_mnist)
         (in_tmp / "env/train-labels-idx1-ubyte.gz").write_bytes(b"never read")
         assert len(data.load("mnist", data_dir="mine")) == 2
@@ -125,7 +127,7 @@ class TestSearch:
             data.load("mnist", data_dir="mine")
         for text in ("train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
                      "train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                     "  mine/mnist/", "/env/mnist/", "home/.cache/minigan/mnist/",
+                     "  mine/mnist/",
                      "--data-dir", "MINIGAN_DATA", "--data digits"):  # fmt: skip
             assert text in str(caught.value)
 
@@ -140,8 +142,8 @@ class TestSearch:
     def test_images_and_labels_may_be_in_two_places(self, in_tmp, small_mnist, monkeypatch):
         monkeypatch.setenv("MINIGAN_DATA", str(in_tmp / "env"))
         place(in_tmp / "env", small_mnist[:1], raw=True)
-        place(in_tmp / "mine/mnist", small_mnist[1:])
-        assert len(data.load("mnist", data_dir=in_tmp / "mine")) == 2
+        place(in_tmp / "home/.cache/minigan/mnist", small_mnist[1:])
+        assert len(data.load("mnist")) == 2
 
     def test_an_unreadable_file_is_named(self, in_tmp, small_mnist, monkeypatch):
         def refuse(_):

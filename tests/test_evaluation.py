@@ -164,7 +164,7 @@ def no_folder(kept):
         (on_gone_data, "data=stl10: there is no classifier of it; accepted: a run on mnist, fashion-mnist, cifar10, d"),
         (on_cifar, "c: its images are (28, 28, 1), those of cifar10 (32, 32, 3); accepted: as large or larger"),
         (on_mnist, "mnist: not found:"),
-        (not_finite, "n: its generator gives values that are not finite; nothing to evaluate"),
+        (not_finite, "n: its generator gives values that are not finite"),
         (without_generator, "c/generator.npz: No such file or directory: the weights are written where a run ends"),
         (of_other_data, "digits.npz: a classifier of ; accepted: one of digits; without the file it is trained again"),
         (of_other_images, "digits.npz: a classifier of images (32, 32, 3); accepted: (28, 28, 1)"),

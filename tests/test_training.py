@@ -533,7 +533,7 @@ class TestCallbacks:
             call()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_a_complete_run_folder(in_tmp, number):
     command = [sys.executable, "-m", "minigan", "train", "gaussian", "--iterations", "1000000", "--out", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -57,7 +57,7 @@ def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -
 
     Of CIFAR-10's five training batches those at hand are returned; `note` says how many images of the 50,000 these are.
 
-    Looks in `data_dir`, $MINIGAN_DATA and the cache folder, in that order.  DataError names every missing file, its
+    Looks in `data_dir` alone where it is given, else in $MINIGAN_DATA, then in the cache folder.  DataError names every missing file, its
     checksum and where it goes, or the one that is damaged.
     """
     if name == "digits":

@@ -33,6 +33,40 @@ OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "preci
 MOST = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
 
 
+def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return images as bytes.
+
+    Parameters
+    ----------
+    images : array, shape (N, H, W, C)
+        At least one image: uint8, or floats in [0, 1].  Floats are rounded to x / 255 for a whole x.
+
+    Returns
+    -------
+    array of uint8, shape (N, H, W, C)
+        `images` itself where it is uint8.
+
+    Raises
+    ------
+    SettingError
+        Where `images` is anything else.
+
+    """
+    expected = "expected an array (N, H, W, C) of uint8, or of floats in [0, 1]"
+    if not isinstance(images, np.ndarray) or isinstance(images, np.ma.MaskedArray):
+        raise SettingError(f"images: got {type(images).__name__}; {expected}")
+    if images.ndim != 4 or images.size == 0:
+        raise SettingError(f"images: got shape {images.shape}; {expected}, with at least one image")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise SettingError(f"images: got dtype {images.dtype}; {expected}")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):  # also where one is NaN
+        raise SettingError(f"images: got floats in [{low:g}, {high:g}]; {expected}")
+    return np.rint(images.astype(np.float64) * 255).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class Setting:
     """What every run has beside its hyper-parameters."""
@@ -42,13 +76,16 @@ class Setting:
     ops: str = "cpu"
     data_dir: str | os.PathLike[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # of the backend: OPTIONS
-    images: NDArray[np.uint8] | None = field(default=None, compare=False)  # (N, H, W, C) in place of the data set's
+    images: NDArray[Any] | None = field(default=None, compare=False)
+    """(N, H, W, C) in place of the data set's: uint8, or floats in [0, 1], which are rounded to bytes (`as_bytes`)."""
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise SettingError(unknown("dtype", self.dtype, DTYPES))
         if self.ops not in BACKENDS:
             raise SettingError(unknown("ops", self.ops, BACKENDS))
+        if self.images is not None:
+            object.__setattr__(self, "images", as_bytes(self.images))
         known = [name for names in OPTIONS.values() for name in names]
         for name in self.options:
             if name not in known:
@@ -111,6 +148,8 @@ class Recipe:
         """
         config = self.configure(None if config is None else asdict(config))
         setting = Setting() if setting is None else setting
+        if setting.images is not None and self.to_images is None:
+            raise SettingError(f"images: {self.name} is not trained on images; expected None")
         streams = random_streams(setting.seed)
         G, D = self.networks(config, setting, streams)
         experiment = self.assemble(config, setting, G, D, streams)

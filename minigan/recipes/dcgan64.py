@@ -120,6 +120,12 @@ def assemble(
     )
     data = training_images(config.data, setting)
     images = data.images
+    _, height, width, colours = images.shape
+    if height != width or height > SIZE or colours not in (1, COLOURS):
+        raise SettingError(
+            f"images: got shape {images.shape}; expected (N, H, H, C) with H <= {SIZE} (they are enlarged to {SIZE}) "
+            f"and C = 1 (grey) or {COLOURS} (red, green, blue), the channels last"
+        )
     batches = EpochBatches(images, config.batch_size, streams["data"])
 
     def enlarged(x: Array) -> Array:

@@ -26,6 +26,8 @@ def training_images(data: str, setting: Setting, *, shape: Shape | None = None) 
         found = Images(data, setting.images, np.zeros(len(setting.images), np.uint8))
     else:
         found = load(data, "train", data_dir=setting.data_dir)
+    if setting.images is not None and shape is not None and found.images.shape[1:] != shape:
+        raise SettingError(f"images: got shape {found.images.shape}; expected (N, {', '.join(map(str, shape))})")
     if shape is not None and found.images.shape[1:] != shape:
         raise SettingError(f"data={data!r} has images {found.images.shape[1:]}; accepted here: {shape}, such as mnist")
     return found

@@ -157,7 +157,9 @@ def read_json(path: PathLike) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise RunError(f"{path.parent}: not a run folder: it has no {path.name}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except RecursionError:
+        raise RunError(f"{path}: not JSON of a run: it is nested too deeply") from None
+    except (OSError, ValueError) as error:  # a ValueError also for text that is not UTF-8 and for huge integers
         raise RunError(f"{path}: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end the training and cut short what can be left out, never what must be whole."""
+"""Ctrl-C, SIGTERM and SIGHUP: they end the training and cut short what can be left out, never what must be whole."""
 
 import signal
 import threading
@@ -9,7 +9,8 @@ from typing import Any
 
 from minigan.training.experiment import Run
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # sent where the terminal is closed; Windows has none
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *(() if HANGUP is None else (HANGUP,)))
 DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
@@ -29,7 +30,10 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) in DEFAULTS:
+                found = signal.getsignal(number)
+                if number == HANGUP and found == signal.SIG_IGN:  # nohup: the run is to go on
+                    continue
+                if found in DEFAULTS:
                     self._before[number] = signal.signal(number, self._handle)
         return self
 

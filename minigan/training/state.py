@@ -130,7 +130,7 @@ def read_metrics(path: Path, iterations: int) -> tuple[list[Metrics], int]:
                 end += len(line)
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(
             f"{path}: line {len(history) + 1} is not iteration {len(history) + 1} of the {iterations} before the "
             f"checkpoint ({error}); an older checkpoint needs fewer"

@@ -13,6 +13,7 @@ from typing import Any
 from minigan.training.callbacks import Callback
 from minigan.training.experiment import Run
 from minigan.training.files import RunError
+from minigan.training.interrupts import HANGUP, SIGNALS
 
 Summary = dict[str, Any]
 
@@ -22,7 +23,7 @@ ADVICE = (
     "the workers import it"
 )
 
-ENDING = {signal.SIGINT, signal.SIGTERM}
+ENDING = set(SIGNALS)
 _stop: Any = None  # in a worker: an event, set when the sweep is to end
 
 
@@ -94,10 +95,12 @@ def _work(one: Callable[[int], Summary], seed: int) -> Summary:
 
 
 def _begin_worker(stop: Any) -> None:
-    """A terminal sends Ctrl-C to the workers too: they leave it to the parent, and end at once when terminated."""
+    """A terminal sends Ctrl-C and SIGHUP to the workers too: the parent acts on them; SIGTERM ends a worker at once."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, lambda *_: None)
+    if HANGUP is not None:
+        signal.signal(HANGUP, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
@@ -118,12 +121,16 @@ def _held() -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM what Ctrl-C is."""
+    """Make SIGTERM and SIGHUP what Ctrl-C is."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [signal.SIGTERM]
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:  # ignored under nohup: the sweep is to go on
+        numbers.append(HANGUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            signal.signal(number, old)
