@@ -123,9 +123,10 @@ class _Finder:
 
 
 def _serve() -> None:
-    import numpy.testing  # noqa: F401
     import pytest  # noqa: F401
     import sympy  # noqa: F401
+
+    import minigan.layers  # noqa: F401
 
     try:
         import flint  # noqa: F401
@@ -164,7 +165,9 @@ def _run(test: str, change) -> int:
 
     if change:
         sys.meta_path.insert(0, _Finder(*change))
-    plugins = [option for name in ("cacheprovider", "xdist", "doctest") for option in ("-p", f"no:{name}")]
+    plugins = [option for name in ("cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
+    # hypothesis, which the server has imported, is no file whose assertions matter
+    plugins += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main(["-q", "-x", "-o", "addopts=", *plugins, str(HERE / test)]))
 
 

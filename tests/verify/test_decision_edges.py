@@ -13,7 +13,7 @@ from verify import checker, dirac, divergences, integrate, simplex, statistics, 
 from verify.balls import Enclosure, ball, between, precision
 from verify.boxes import cover
 from verify.decide import Unbounded, Undecided, Verdict, both, prove_nonnegative, prove_positive, prove_zero
-from verify.densities import Cauchy, Discrete, Exponential, Logistic, Normal, Uniform
+from verify.densities import Cauchy, Discrete, Exponential, Logistic, Normal, StudentT, Uniform
 from verify.densities.ends import End
 from verify.densities.functions import log, log_sum_exp, softplus
 from verify.differentiable import Differentiable, check_direction, check_tensors, furthest, relative
@@ -214,6 +214,8 @@ def test_functions_refuse_a_branch_cut_where_they_must_be_analytic():
     for f in (lambda s, analytic: softplus(s, analytic), lambda s, analytic: log_sum_exp([acb(0), s], analytic)):
         assert not f(AT_A_POLE, True).is_finite()
         assert f(acb(1, 1), True).is_finite()
+    minus_one = [acb(0), acb(0, arb.pi()), acb(0, arb.pi())]  # 1 - 1 - 1
+    assert not log_sum_exp(minus_one, True).is_finite()
     log_p = Logistic().log_density()
     assert not log_p(AT_A_POLE, Fraction(0), True).is_finite()
 
@@ -396,3 +398,16 @@ def test_the_independent_checker_at_the_ends_of_the_range(text):
     x = checker.enclose(text, 12)
     assert x.overlaps(expected)
     assert x.rad() < arb(10) ** -12
+
+
+@pytest.mark.parametrize(
+    "p", [Logistic("1/3", 2), Normal("1/2", 2), Cauchy(1, 3), StudentT("5/2", -1, 2), Exponential(3)], ids=repr
+)
+def test_a_log_density_has_mass_one(p):
+    """Its integral between two points is the difference of its own closed-form tails, to 20 digits."""
+    low, high = Fraction(1, 10), Fraction(7, 3)
+    with precision(40):
+        log_p = p.log_density()
+        inside = integrate.integral(lambda x, a: log_p(x, Fraction(1), a).exp(), ball(low), ball(high), 25)
+        assert (inside - p.mass(ball(low), ball(high))).contains(0)
+        assert inside.rad() < arb(10) ** -20

@@ -118,7 +118,7 @@ def test_kl_with_its_tails(p, q, expected):
     assert holds(divergences.kl.__wrapped__(p, q, INNER), expected)
 
 
-@pytest.mark.parametrize("nu", ["3", "5/2"])
+@pytest.mark.parametrize("nu", ["3/2", "5/2"])
 def test_the_slowest_component_bounds_a_mixture(nu):
     """-log of a mixture grows as its heaviest tail does: KL is finite although the other component is normal."""
     p, q = StudentT(nu), Mixture(["1/2", "1/2"], [Normal(), Cauchy(0, 2)])
@@ -261,6 +261,12 @@ class TestValue:
         x = value.gap.__wrapped__(p, q, D)
         assert holds(x, 2 * cauchy_jsd(1, 2))
         assert x.rad() > 1e-5
+
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_each_density_pays_for_its_own_tail(self, swapped):
+        """Only one of them has heavy tails."""
+        pair = (Cauchy(), Normal()) if swapped else (Normal(), Cauchy())
+        assert holds(value.value.__wrapped__(*pair, value.squashed(0, 1)), -math.log(4))
 
     def test_of_a_bounded_logit(self):
         """p = q even: E softplus(-s) + softplus(s) for s = c tanh(x), where c decides in the tail."""
