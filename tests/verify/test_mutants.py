@@ -45,6 +45,7 @@ def test_what_only_looks_like_a_failure_is_told_apart():
     from mutation import Mutant
 
     assert outcome("test_decision_edges.py::no_such_test").endswith("ended with 4")
-    broken = Mutant("broken", "decide", "class Undecided(ArithmeticError):", "raise ImportError\nclass Undecided(ArithmeticError):",
+    text = "class Undecided(ArithmeticError):"
+    broken = Mutant("broken", "decide", text, "raise ImportError\n" + text,
                     "test_decision_edges.py::test_zero")  # fmt: skip
     assert "ended with" in outcome(broken.test, broken)
