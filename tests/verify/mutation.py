@@ -1,0 +1,175 @@
+"""Planted bugs: a module with one place changed, imported in a process of its own, must fail the test that is named.
+
+The working tree is never written to: an import hook compiles the changed text.  A server process imports the heavy
+libraries once and forks for every run, so that a run costs little more than its test.  It does not import the packages
+that bugs are planted in.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+SECONDS = 60
+"""For a test, before it counts as one that hangs."""
+
+MODULES = {
+    "balls": "verify.balls",
+    "base": "verify.densities.base",
+    "bounded": "verify.densities.bounded",
+    "boxes": "verify.boxes",
+    "checker": "verify.checker",
+    "decide": "verify.decide",
+    "differentiable": "verify.differentiable",
+    "dirac": "verify.dirac",
+    "divergences": "verify.divergences",
+    "dual": "verify.dual",
+    "ends": "verify.densities.ends",
+    "fgan": "verify.fgan",
+    "functions": "verify.densities.functions",
+    "generator": "verify.generator",
+    "integrate": "verify.integrate",
+    "line": "verify.densities.line",
+    "lotus": "verify.lotus",
+    "measured": "verify.measured",
+    "mixture": "verify.densities.mixture",
+    "proof": "verify.proof",
+    "radial": "verify.densities.radial",
+    "simplex": "verify.simplex",
+    "statistics": "verify.statistics",
+    "value": "verify.value",
+    "variation": "verify.variation",
+}
+"""Where each module is now: the one place to change when a module moves."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which the module has exactly once, becomes `new`; `test` (file.py::name[case]) must fail then."""
+
+    name: str
+    module: str  # a key of MODULES
+    old: str
+    new: str
+    test: str
+
+    def path(self) -> Path:
+        """Return the file of the module."""
+        return ROOT / (MODULES[self.module].replace(".", "/") + ".py")
+
+    def text(self) -> str:
+        """Return the changed text."""
+        text = self.path().read_text()
+        count = text.count(self.old)
+        assert count == 1, f"{self.path().name} has {count} times: {self.old!r}; expected once"
+        changed = text.replace(self.old, self.new)
+        compile(changed, str(self.path()), "exec")
+        return changed
+
+
+def outcome(test: str, mutant: Mutant | None = None) -> str:
+    """Run a test, with or without a planted bug; return "passes", "fails", "hangs" or what went wrong besides."""
+    change = [MODULES[mutant.module], str(mutant.path()), mutant.text()] if mutant else None
+    server = _server()
+    assert server.stdin
+    assert server.stdout
+    server.stdin.write(json.dumps([test, change]) + "\n")
+    server.stdin.flush()
+    return str(json.loads(server.stdout.readline()))
+
+
+@cache
+def _server() -> "subprocess.Popen[str]":
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+    # the environment's addopts and plugins of the caller (xdist) are not for these runs
+    env = {key: value for key, value in env.items() if not key.startswith("PYTEST_")}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, env=env, cwd=ROOT, text=True)
+
+
+# In the server.
+
+
+class _Changed(SourceFileLoader):
+    """A loader of other text than the file holds."""
+
+    source = ""
+
+    def get_code(self, fullname: str):
+        """Compile the changed text."""
+        return compile(self.source, self.path, "exec")
+
+
+class _Finder:
+    """Finds one module, changed."""
+
+    def __init__(self, name: str, path: str, source: str) -> None:
+        self.name, self.path, self.source = name, path, source
+
+    def find_spec(self, fullname: str, path=None, target=None):
+        """Return the spec of the changed module, and None for all others."""
+        if fullname != self.name:
+            return None
+        loader = _Changed(fullname, self.path)
+        loader.source = self.source
+        return importlib.util.spec_from_file_location(fullname, self.path, loader=loader)
+
+
+def _serve() -> None:
+    import pytest  # noqa: F401
+    import sympy  # noqa: F401
+
+    import minigan.layers  # noqa: F401
+
+    try:
+        import flint  # noqa: F401
+        import hypothesis  # noqa: F401
+        import mpmath  # noqa: F401
+    except ImportError:
+        pass
+    assert not any(name.split(".")[0] == "verify" for name in sys.modules)
+    for line in sys.stdin:
+        test, change = json.loads(line)
+        print(json.dumps(_fork(test, change)), flush=True)
+
+
+def _fork(test: str, change) -> str:
+    import signal
+
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            silent = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(silent, descriptor)
+            signal.alarm(SECONDS)
+            code = _run(test, change)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    known = {0: "passes", 1: "fails", -signal.SIGALRM: "hangs"}
+    return known.get(code, f"the run of {test} ended with {code}")
+
+
+def _run(test: str, change) -> int:
+    import pytest
+
+    if change:
+        sys.meta_path.insert(0, _Finder(*change))
+    plugins = [option for name in ("cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
+    # hypothesis, which the server has imported, is no file whose assertions matter
+    plugins += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main(["-q", "-x", "-o", "addopts=", *plugins, str(HERE / test)]))
+
+
+if __name__ == "__main__":
+    _serve()
