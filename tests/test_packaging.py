@@ -63,8 +63,8 @@ def test_subpackages_are_listed_and_other_names_are_errors():
 # Each module may import from those before it only.
 ORDER = [
     "_arguments", "_batch", "_names", "initializers", "ops", "_views", "_checks", "layers", "summary", "fusion",
-    "network", "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop", "classifier", "plots", "recipes",
-    "ensembles", "runs", "evaluation", "cli", "commands", "__main__",
+    "network", "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop", "classifier", "plots",
+    "recipes", "ensembles", "runs", "evaluation", "cli", "commands", "__main__",
 ]  # fmt: skip
 
 
