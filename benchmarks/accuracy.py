@@ -18,8 +18,9 @@ import numpy as np
 from benchmarks import measure
 from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
-from minigan.ops.cpu import CPU, direct, winograd, winograd_weights
-from minigan.ops.cpu.plan import LEAST, ORDERS, Plan, choose, taps
+from minigan.ops.cpu import CPU
+from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv.plan import LEAST, ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 from minigan.recipes import get_recipe

@@ -18,9 +18,9 @@ from benchmarks import contest, measure
 from benchmarks.checks import check
 from benchmarks.games import CASES
 from minigan.ops.cpu import CPU
-from minigan.ops.cpu.flat import Flat
-from minigan.ops.cpu.plan import choose, taps
-from minigan.ops.cpu.rows import Rows
+from minigan.ops.cpu.conv.plan import choose, taps
+from minigan.ops.cpu.norm_act import Rows
+from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 
 ITERATIONS = 5

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.measure import write
 from minigan.ops import reference
-from minigan.ops.cuda.device import Device
+from minigan.ops.cuda.device.base import Device
 from minigan.ops.geometry import Geometry, small_size
 
 ROOT = Path(__file__).parent.parent
@@ -253,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.convolution_kernels", description=__doc__)
     parser.add_argument("--page", action="store_true", help="the page alone, from what was measured before")
     if not parser.parse_args(argv).page:
-        from minigan.ops.cuda.gpu import GPU
+        from minigan.ops.cuda.device.gpu import GPU
 
         keep(measure(GPU(folders=(FOLDER,))))
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")

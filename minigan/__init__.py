@@ -17,6 +17,7 @@ The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from minigan._version import __version__
 from minigan.game import Game, Player
 from minigan.gan import (
     GAN,
@@ -72,7 +73,7 @@ from minigan.layers import (
 )
 from minigan.losses import Minimax, NonSaturating, Objective, SoftmaxTwoClass
 from minigan.network import Network, StaleBackwardError
-from minigan.ops import BackendUnavailable
+from minigan.ops.errors import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ if TYPE_CHECKING:
     from minigan import recipes as recipes
     from minigan import runs as runs
     from minigan import training as training
-
-__version__ = "0.1.0"
 
 _LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
-from minigan import __version__
 from minigan._names import SettingError, unknown
+from minigan._version import __version__
 
 COMMANDS = {
     "recipes": "list the systems that can be trained",
@@ -291,7 +291,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
             return _verify(arguments[1:])
         args = build_parser().parse_args(arguments)
         from minigan.data.files import DataError
-        from minigan.ops import BackendUnavailable
+        from minigan.ops.errors import BackendUnavailable
         from minigan.training.files import RunError
 
         try:

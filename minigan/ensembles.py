@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minigan.data.toy import Gaussian
 from minigan.gan import GAN
 from minigan.losses import NonSaturating
-from minigan.ops.cuda.device import Device
+from minigan.ops.cuda.device.base import Device
 from minigan.ops.cuda.gan1d import HIDDEN, Ensemble
 from minigan.optimizers import SGD
 from minigan.recipes import Setting, get_recipe

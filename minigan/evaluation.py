@@ -39,8 +39,8 @@ from minigan.metrics import (
 from minigan.recipes import Recipe
 from minigan.runs import load_config, sample
 from minigan.training import RunError, read_json, write_json
+from minigan.training.environment import versions
 from minigan.training.files import PathLike
-from minigan.training.surroundings import versions
 
 Floats = NDArray[np.floating]
 

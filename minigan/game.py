@@ -25,7 +25,7 @@ import numpy as np
 
 from minigan._batch import Batch
 from minigan.network import Network
-from minigan.ops import Array, Ops
+from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
 
 Rng = np.random.Generator

@@ -25,7 +25,8 @@ from typing import Any, Protocol
 
 from minigan._arguments import scalar, set_numbers
 from minigan.layers.base import ShapeError
-from minigan.ops import Array, Ops, ops_of
+from minigan.ops import ops_of
+from minigan.ops.protocol import Array, Ops
 from minigan.ops.reference import real
 
 Value = Any  # a scalar of the logits' dtype

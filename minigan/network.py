@@ -9,7 +9,8 @@ from minigan import _arguments, _checks
 from minigan._views import Named, castable, copy_named, named_views
 from minigan.layers.base import Context, Layer, Pullback, ShapeError
 from minigan.layers.chain import Chain, Fused
-from minigan.ops import Array, Ops, get_ops, to_host
+from minigan.ops import get_ops, to_host
+from minigan.ops.protocol import Array, Ops
 from minigan.summary import Summary, summarize
 
 

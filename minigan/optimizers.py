@@ -11,7 +11,7 @@ from minigan._arguments import number, scalar, size
 from minigan._checks import require_apart, require_flags
 from minigan._views import castable
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 Schedule = float | Callable[[int], float]
 

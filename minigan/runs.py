@@ -22,7 +22,7 @@ import numpy as np
 
 from minigan._names import SettingError
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.recipes import Recipe, Setting, get_recipe
 from minigan.training import (
     Callback,
@@ -35,8 +35,8 @@ from minigan.training import (
     train,
     write_json,
 )
+from minigan.training.environment import versions
 from minigan.training.files import PathLike, write_whole
-from minigan.training.surroundings import versions
 from minigan.training.workers import StopWhenTold, train_in_workers
 
 Numbers = dict[str, float]

@@ -11,7 +11,7 @@ from on_host import OnHost
 
 import minigan as mg
 from minigan.ops import get_ops, to_host
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device.source import KernelError
 
 
 def emulated():

@@ -22,7 +22,7 @@ def pytest_configure(config):
     """On a GPU there are packages of its machine: what they warn of is shown, and is not our error."""
     if os.environ.get("MINIGAN_CUDA_DEVICE") == "gpu":
         config.addinivalue_line("filterwarnings", "default")
-        config.addinivalue_line("filterwarnings", "error::minigan.ops.cuda.iterations.CaptureWarning")
+        config.addinivalue_line("filterwarnings", "error::minigan.ops.cuda.capture.iterations.CaptureWarning")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.ops.cpu.cook_toom import cook_toom
-from minigan.ops.cpu.plan import ORDERS
+from minigan.ops.cpu.conv.cook_toom import cook_toom
+from minigan.ops.cpu.conv.plan import ORDERS
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6)).filter(lambda size: sum(size) <= 8)
 FRACTIONS = st.fractions(-3, 3, max_denominator=4)

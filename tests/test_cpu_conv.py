@@ -11,7 +11,7 @@ from images import convolutions, pools, resizings, transposes
 
 import minigan as mg
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import direct
+from minigan.ops.cpu.conv import direct
 from minigan.ops.geometry import Geometry
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from minigan.ops.cpu import memory
-from minigan.ops.cpu.blas import one_thread
-from minigan.ops.cpu.pool import pool
+from minigan.ops.cpu.memory import arrays
+from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.pool import pool
 
 ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 
@@ -139,7 +139,7 @@ for _ in range(150):
     if ops.affine(x, W).tobytes() != want:
         wrong.append("main")
 signal.setitimer(signal.ITIMER_REAL, 0)
-from minigan.ops.cpu.blas import one_thread
+from minigan.ops.cpu.threads.blas import one_thread
 assert not wrong, wrong
 assert count[0] > 5, count
 assert one_thread._limit.depth == 0
@@ -152,8 +152,8 @@ def test_a_signal_handler_may_compute_while_the_main_thread_computes():
 
 
 LOCKS = """
-from minigan.ops.cpu.blas import one_thread
-from minigan.ops.cpu.pool import pool
+from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.pool import pool
 
 ran = []
 with one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
@@ -169,15 +169,15 @@ def test_no_lock_keeps_out_the_thread_that_holds_it():
 
 
 def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch):
-    blocks = memory._Blocks()
-    kept = memory.aligned(100)
+    blocks = arrays._Blocks()
+    kept = arrays.aligned(100)
 
     class Kept(list):
         def __getitem__(self, i):
             found = super().__getitem__(i)
             if not taken:  # a finalizer comes in between the look and the taking
                 taken.append(self.pop(i))
-                self.append(memory.aligned(50))
+                self.append(arrays.aligned(50))
             return found
 
     taken, blocks._kept = [], Kept([kept])

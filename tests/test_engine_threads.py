@@ -8,10 +8,10 @@ import pytest
 
 import minigan as mg
 from minigan.ops import BackendUnavailable, get_ops
-from minigan.ops.cpu import blas
-from minigan.ops.cpu.blas import is_per_thread, one_thread
-from minigan.ops.cpu.pool import Waiting, pool
-from minigan.ops.cpu.scratch import scratch
+from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.threads import blas
+from minigan.ops.cpu.threads.blas import is_per_thread, one_thread
+from minigan.ops.cpu.threads.pool import Waiting, pool
 
 
 def results(threads, compiled):

@@ -25,7 +25,7 @@ def no_home():
 
 
 def test_a_user_without_a_home(monkeypatch, tmp_path):
-    from minigan.ops.cuda import cache
+    from minigan.ops.cuda.device import cache
 
     for name in ("XDG_CACHE_HOME", "MINIGAN_CACHE"):
         monkeypatch.delenv(name, raising=False)

@@ -108,7 +108,7 @@ def test_every_backend_runs_its_own_kernel_and_the_fused_rule(tmp_path):
     (tmp_path / "swish.cu").write_text(SWISH_CU)
     backends = [get_ops("cpu", threads=2), get_ops("cpu", threads=2, compiled=False)]
     if emulated():
-        from minigan.ops.cuda.emulator import EmulatedDevice
+        from minigan.ops.cuda.device.emulator import EmulatedDevice
 
         backends.append(get_ops("cuda", device=EmulatedDevice(folders=[tmp_path])))
     x, dy = np.random.default_rng(1).standard_normal((9, 3)), np.random.default_rng(2).standard_normal((9, 2))

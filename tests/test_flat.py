@@ -5,10 +5,11 @@ import pytest
 from cases import gan
 
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import flat, numpy_flat
+from minigan.ops.cpu import vector
+from minigan.ops.cpu.kernels.numpy import vector as numpy_vector
 from minigan.training import loop
 
-SIZES = [1, 7, flat.BLOCK + 1, 3 * flat.BLOCK_BY_NUMPY + 5]
+SIZES = [1, 7, vector.BLOCK + 1, 3 * vector.BLOCK_BY_NUMPY + 5]
 UPDATES = {
     "adam": (3, lambda o, v: o.adam(*v, 3, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8)),
     "adam, first step": (3, lambda o, v: o.adam(*v, 1, lr=0.01, beta1=0.0, beta2=0.0, eps=0.0)),
@@ -83,9 +84,9 @@ def test_finite(size, dtype, compiled):
 
 
 def test_finite_stops_after_the_first_block_that_is_not(monkeypatch):
-    looked, finite = [], numpy_flat.finite
-    monkeypatch.setattr(numpy_flat, "finite", lambda block: looked.append(1) or finite(block))
-    x = np.zeros(8 * flat.BLOCK_BY_NUMPY)
+    looked, finite = [], numpy_vector.finite
+    monkeypatch.setattr(numpy_vector, "finite", lambda block: looked.append(1) or finite(block))
+    x = np.zeros(8 * vector.BLOCK_BY_NUMPY)
     x[0] = np.nan
     assert not get_ops("cpu", compiled=False, threads=1).finite(x)
     assert len(looked) == 1
@@ -106,9 +107,9 @@ def test_the_last_good_parameters_come_back():
     good.keep()
     kept = [vector.copy() for vector in loop.vectors(game)]
     version = game.D.version
-    for vector in loop.vectors(game):
-        vector[...] = np.nan
+    for changed in loop.vectors(game):
+        changed[...] = np.nan
     good.restore()
-    for vector, want in zip(loop.vectors(game), kept, strict=True):
-        np.testing.assert_array_equal(vector, want)
+    for restored, want in zip(loop.vectors(game), kept, strict=True):
+        np.testing.assert_array_equal(restored, want)
     assert game.D.version > version

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fusion.rows import FusedRows
+from minigan.fusion.norm_act import FusedRows
 from minigan.layers.base import ShapeError
 from minigan.ops import get_ops
-from minigan.ops.cpu import rows
+from minigan.ops.cpu import norm_act
 
 NAN, INF = np.nan, np.inf
 BODIES = [False, True]
@@ -134,7 +134,7 @@ def test_a_fused_run_is_its_layers(body, case, seed):
 @pytest.mark.parametrize(("dtype", "gate"), [("float32", 1e-5), ("float64", 1e-12)])
 def test_many_parts(run, dtype, gate, compiled, monkeypatch):
     """Matrices of several parts, an incomplete last one, and more channels than fit the least rows."""
-    monkeypatch.setattr(rows, "PART_BY_NUMPY", rows.PART)
+    monkeypatch.setattr(norm_act, "PART_BY_NUMPY", norm_act.PART)
     rng = np.random.default_rng(0)
     for shape in ((2, 5000, 37), (4, 20, 9001), (2, 150001, 1)):
         x, dy = rng.standard_normal((2, *shape)).astype(dtype)
@@ -202,10 +202,10 @@ def test_what_a_frozen_stage_need_not_do_is_not_done(monkeypatch, compiled):
     net = pair(layers_of("norm relu drop", 5), cpu(compiled))[1]
     _, at_inference = net.forward(x, train=False)
     _, in_training = net.forward(x, train=True, rng=np.random.default_rng(0))
-    monkeypatch.setattr(rows.Rows, "pull", refuse)
+    monkeypatch.setattr(norm_act.Rows, "pull", refuse)
     assert in_training(x, net.zeros_like_theta(), need_dx=False) is None
     monkeypatch.undo()
-    monkeypatch.setattr(rows.Rows, "sums", refuse)
+    monkeypatch.setattr(norm_act.Rows, "sums", refuse)
     at_inference(x)
 
 

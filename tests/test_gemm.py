@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import gemm
-from minigan.ops.cpu.pool import cores
+from minigan.ops.cpu import matmul
+from minigan.ops.cpu.threads.pool import cores
 
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([64, 130, 1000, 4500]))
 BODIES = {
@@ -44,8 +44,8 @@ def test_products_of_all_sizes(compiled, dtype, n, middle, o, bias, seed):
     y = rng.uniform(-1, 1, (n, o)).astype(dtype)
     b = b if bias else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gemm, "WORTH", 1e3)
-        patch.setattr(gemm, "CALL", 1)
+        patch.setattr(matmul, "WORTH", 1e3)
+        patch.setattr(matmul, "CALL", 1)
         forwards = [cpu.affine(x, W, b) for cpu in cpus]
         backwards = [cpu.affine(y, W.T) for cpu in cpus]  # as Dense's pullback has it
         weights = [added(cpu, x, y) for cpu in cpus]
@@ -74,14 +74,14 @@ def test_a_wide_layer_is_cut(monkeypatch):
 
     rng = np.random.default_rng(0)
     x, W, b = (rng.standard_normal(shape, dtype="float32") for shape in ((32, 100), (100, 100_352), (100_352,)))
-    y = gemm.affine(x, W, b, Team())
+    y = matmul.affine(x, W, b, Team())
     assert jobs == [25]
     np.testing.assert_allclose(y, x @ W + b, rtol=0, atol=1e-4)
     dW = np.zeros((100, 100_352), "float32")
-    gemm.add_product(x, y, dW, Team())
+    matmul.add_product(x, y, dW, Team())
     assert jobs == [25, 25]
     np.testing.assert_allclose(dW, x.T @ y, rtol=0, atol=1e-2)
-    gemm.affine(x[:, :10], W[:10, :50], None, Team())
+    matmul.affine(x[:, :10], W[:10, :50], None, Team())
     assert jobs == [25, 25]  # too small
 
 
@@ -90,15 +90,15 @@ def test_a_wide_layer_is_cut(monkeypatch):
 )
 @pytest.mark.parametrize("worth", [1e3, 6e6])
 def test_batches_of_products(shape, worth, monkeypatch):
-    monkeypatch.setattr(gemm, "WORTH", worth)
+    monkeypatch.setattr(matmul, "WORTH", worth)
     F, T, K, O = shape
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((F, T, K)), rng.standard_normal((F, K, O))
     for left in (a, np.ascontiguousarray(a.swapaxes(1, 2)).swapaxes(1, 2)):
         runs = [np.full((F, T, O), np.nan) for _ in CPUS]
         for cpu, run in zip(CPUS, runs, strict=True):
-            gemm.batched(left, b, run, cpu)
-            gemm.batched(left, b, run, cpu, add=True)
+            matmul.batched(left, b, run, cpu)
+            matmul.batched(left, b, run, cpu, add=True)
             np.testing.assert_array_equal(run, runs[0])
         np.testing.assert_allclose(runs[0], 2 * (a @ b), rtol=0, atol=1e-12 * K)
 
@@ -119,7 +119,7 @@ def test_complex_and_mixed_types_as_the_reference():
 )  # fmt: skip
 def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
     """Rows anywhere in memory; nothing is read or written beside them."""
-    from minigan.ops.cpu.compiled_product import multiply
+    from minigan.ops.cpu.kernels.numba.matmul import multiply
 
     rng = np.random.default_rng(seed)
     first, of_a, of_b, of_c = gaps
@@ -143,10 +143,10 @@ def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
 @pytest.mark.parametrize("callers", [1, 3])
 def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
     """The same bits as alone, whoever else calls; and some are shared indeed."""
-    from minigan.ops.cpu import listening
-    from minigan.ops.cpu.compiled_product import multiply
+    from minigan.ops.cpu.kernels.numba.matmul import multiply
+    from minigan.ops.cpu.threads import spin_wait
 
-    monkeypatch.setattr(listening, "TURNS", 30_000_000)  # long enough on a busy machine
+    monkeypatch.setattr(spin_wait, "TURNS", 30_000_000)  # long enough on a busy machine
 
     cpu, shared, wrong = get_ops("cpu", threads=2, compiled=True), [], []
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from minigan.ops import get_ops
-from minigan.ops.cpu import memory
-from minigan.ops.cpu.memory import LEAST, empty
-from minigan.ops.cpu.scratch import scratch
+from minigan.ops.cpu.memory import arrays
+from minigan.ops.cpu.memory.arrays import LEAST, empty
+from minigan.ops.cpu.memory.scratch import scratch
 
 SHAPE = (4, LEAST // 16)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    memory.blocks.forget()
+    arrays.blocks.forget()
     yield
-    memory.blocks.forget()
+    arrays.blocks.forget()
 
 
 def place(x):
@@ -80,17 +80,17 @@ def test_small_and_empty_arrays_are_numpys():
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
-    monkeypatch.setattr(memory, "KEPT", 3 * LEAST)
-    arrays = [empty((LEAST + 64 * k,), "uint8") for k in range(5)]
-    places = [place(x) for x in arrays]
-    while arrays:
-        del arrays[0]
-    assert sum(block.nbytes for block in memory.blocks._kept) <= 3 * LEAST
+    monkeypatch.setattr(arrays, "KEPT", 3 * LEAST)
+    filled = [empty((LEAST + 64 * k,), "uint8") for k in range(5)]
+    places = [place(x) for x in filled]
+    while filled:
+        del filled[0]
+    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * LEAST
     assert place(empty((LEAST + 64 * 4,), "uint8")) == places[4]
-    assert all(block.nbytes > LEAST + 64 for block in memory.blocks._kept)
-    del arrays, places
+    assert all(block.nbytes > LEAST + 64 for block in arrays.blocks._kept)
+    del filled, places
     empty((4 * LEAST,), "uint8")
-    assert sum(block.nbytes for block in memory.blocks._kept) <= 3 * LEAST
+    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * LEAST
 
 
 def test_from_many_threads_at_once():
@@ -140,9 +140,9 @@ def test_a_forked_child_begins_anew():
 
 def test_what_is_kept_can_be_given_back():
     empty(SHAPE, "float32")
-    assert memory.blocks._kept
+    assert arrays.blocks._kept
     get_ops("cpu").release()
-    assert not memory.blocks._kept
+    assert not arrays.blocks._kept
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "object"])
@@ -164,4 +164,4 @@ def test_a_larger_block_is_left_for_its_own_size():
     del large
     small = empty((LEAST,), "uint8")
     assert place(small) != at
-    assert sum(block.nbytes for block in memory.blocks._kept) == 2 * LEAST
+    assert sum(block.nbytes for block in arrays.blocks._kept) == 2 * LEAST

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from minigan.ops.cpu import blas
-from minigan.ops.cpu import scratch as scratch_module
-from minigan.ops.cpu.blas import one_thread
-from minigan.ops.cpu.pool import _RANKS, DONE, ORDERED, default_threads, pool
-from minigan.ops.cpu.scratch import LIMIT, scratch
+from minigan.ops.cpu.memory import scratch as scratch_module
+from minigan.ops.cpu.memory.scratch import LIMIT, scratch
+from minigan.ops.cpu.threads import blas
+from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.pool import _RANKS, DONE, ORDERED, default_threads, pool
 
 
 class Library:

@@ -492,12 +492,12 @@ class TestCallbacks:
     def test_the_bar_says_that_a_kernel_is_compiled_and_nothing_else_does(self, capsys):
         """By a fake event of numba's; compilations of other packages are not ours."""
         event = pytest.importorskip("numba.core.event")
-        importlib.import_module("minigan.ops.cpu.jit")
+        importlib.import_module("minigan.ops.cpu.kernels.numba.jit")
         bar, log = Terminal(), io.StringIO()
 
         class Compiles(Callback):
             def on_iteration(self, run):
-                for module, name in (("minigan.ops.cpu.compiled_rows", "apply"), ("other.package", "theirs")):
+                for module, name in (("minigan.ops.cpu.kernels.numba.norm_act", "apply"), ("other.package", "theirs")):
                     function = SimpleNamespace(__module__=module, __name__=name)
                     data = {"dispatcher": SimpleNamespace(py_func=function)}
                     with event.trigger_event("numba:compile", data=data):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import direct, winograd, winograd_weights
-from minigan.ops.cpu import plan as costs
-from minigan.ops.cpu.plan import ORDERS, Plan, choose, taps
+from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv import plan as costs
+from minigan.ops.cpu.conv.plan import ORDERS, Plan, choose, taps
 from minigan.ops.geometry import Geometry, small_size
 
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))

@@ -27,7 +27,7 @@ def run(bench: Bench) -> dict[str, Any]:
     why = left_out(bench, "lessons", SECONDS)
     if why:
         return {"absent": why}
-    from minigan.ops.cuda.gpu import GPU
+    from minigan.ops.cuda.device.gpu import GPU
 
     bench.clock.wait()
     module = importlib.import_module(MODULE)

@@ -1,6 +1,6 @@
 """``python -m benchmarks.gpu.ways``: each correlation of DCGAN-64 by every way, beside the way that the plan takes.
 
-What `minigan.ops.cuda.plan` estimates is measured here: the constants there are to follow this table.
+What `minigan.ops.cuda.conv.plan` estimates is measured here: the constants there are to follow this table.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks import measure
 from benchmarks.gpu import bench as tools
 from minigan.ops import BackendUnavailable, reference
-from minigan.ops.cuda.image_tiles import Tiles
-from minigan.ops.cuda.patches import Patches
-from minigan.ops.cuda.plan import Plan, choose, parts_of
+from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.plan import Plan, choose, parts_of
+from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry
 
 KINDS = ("correlate", "adjoint", "weights")

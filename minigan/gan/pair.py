@@ -22,7 +22,7 @@ from minigan.gan.steps import (
 )
 from minigan.losses import Objective, accuracy
 from minigan.network import Network
-from minigan.ops import Array, Ops
+from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
 
 Played = tuple[Outcome, Outcome]

@@ -26,7 +26,7 @@ from minigan.game import Rng
 from minigan.layers.base import Pullback, ShapeError
 from minigan.losses import Objective
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.optimizers import Optimizer
 
 Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]

@@ -29,7 +29,7 @@ from minigan.layers import (
 )
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 KNOWN = (
     AvgPool2D, BatchNorm, Chain, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, ReLU, Reshape,

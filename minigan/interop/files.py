@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 from minigan.training.files import write_whole
 
 PathLike = str | os.PathLike[str]

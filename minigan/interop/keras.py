@@ -17,7 +17,8 @@ import numpy as np
 
 from minigan.interop.checks import numbers, require_known, walk
 from minigan.network import Network
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 
 NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_var": "moving_variance"}
 

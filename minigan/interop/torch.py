@@ -30,7 +30,8 @@ from minigan.interop.order import Run, leaves
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
 from minigan.layers.base import Layer
 from minigan.network import Network
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 
 COUNTER = "num_batches_tracked"
 

@@ -16,8 +16,8 @@ from minigan._arguments import set_sizes, set_truths
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
-from minigan.ops import Array
 from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
+from minigan.ops.protocol import Array
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from minigan._arguments import scalar, set_numbers
 from minigan.layers.base import Context, Layer, Pullback, Views
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 
 @dataclass(frozen=True)

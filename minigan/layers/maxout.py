@@ -14,7 +14,7 @@ from minigan.layers.base import (
     Views,
     require_features,
 )
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.ops.reference import real
 
 

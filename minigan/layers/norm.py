@@ -6,7 +6,7 @@ from minigan._arguments import scalar, set_numbers, set_sizes, set_truths
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 FAR = 1024
 """From mu^2 > FAR var on, the remainder that rounding leaves of mu is subtracted too: below, it is less than 2e-6 of

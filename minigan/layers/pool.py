@@ -5,8 +5,8 @@ from typing import Any
 
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Size, pair, require_image, sides
-from minigan.ops import Array
 from minigan.ops.geometry import Geometry, Pair, Sides, small_size
+from minigan.ops.protocol import Array
 from minigan.ops.reference import real, zeros
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from minigan import _arguments
 from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 
 
 @dataclass(frozen=True)

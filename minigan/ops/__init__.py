@@ -18,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 _BACKEND_OF = {"numpy": "reference", "cupy": "cuda"}  # package of the array -> backend
-_EMULATED = "minigan.ops.cuda.emulator.arrays"
+_EMULATED = "minigan.ops.cuda.device.emulator.arrays"
 
 
 def get_ops(ops: str | Ops, **options: Any) -> Ops:

@@ -13,7 +13,8 @@ from minigan._arguments import number
 from minigan._names import SettingError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.ops import BACKENDS, Array, Ops, get_ops
+from minigan.ops import BACKENDS, get_ops
+from minigan.ops.protocol import Array, Ops
 from minigan.training.experiment import Experiment, random_streams
 
 

@@ -23,7 +23,7 @@ from minigan.initializers import Normal, Uniform
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
 from minigan.losses import NonSaturating
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.recipes.figures import of_images

@@ -9,7 +9,7 @@ import numpy as np
 from minigan.gan import GAN
 from minigan.metrics import nearest
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.training.callbacks import Callback
 from minigan.training.experiment import Run
 from minigan.training.files import RunError

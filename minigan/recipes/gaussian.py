@@ -19,7 +19,8 @@ from minigan.layers import Dense, ReLU
 from minigan.losses import NonSaturating
 from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
-from minigan.ops import Array, reference
+from minigan.ops import reference
+from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate

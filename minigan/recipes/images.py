@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from minigan._names import SettingError
 from minigan.data import Images, load, unit_interval
 from minigan.layers.base import Shape
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.recipes.base import Setting
 
 SIDE = 28

@@ -15,7 +15,7 @@ from minigan.gan import GAN, Played, inference_fakes, joint, running_judge, same
 from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.recipes.figures import Samples

@@ -18,7 +18,7 @@ from minigan.initializers import Uniform
 from minigan.layers import Dense, Dropout, Maxout, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
-from minigan.ops import Array
+from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
 from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
 from minigan.recipes.figures import Samples

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 from minigan.training.files import PathLike, RunError, write_whole
 
 try:

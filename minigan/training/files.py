@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 
 PathLike = str | os.PathLike[str]
 

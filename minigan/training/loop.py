@@ -8,14 +8,15 @@ import numpy as np
 
 from minigan._arguments import size
 from minigan.game import Game
-from minigan.ops import Array, to_host
+from minigan.ops import to_host
+from minigan.ops.protocol import Array
 from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
+from minigan.training.environment import blas, versions
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
-from minigan.training.surroundings import blas, versions
 
 
 def vectors(game: Game) -> list[Array]:

@@ -9,11 +9,11 @@ from minigan._arguments import size
 from minigan._names import SettingError
 from minigan.training.callbacks import Callback
 from minigan.training.checkpoint import Checkpoints
+from minigan.training.environment import versions
 from minigan.training.experiment import Experiment, Run
 from minigan.training.files import PathLike, RunError, read_json, write_json
 from minigan.training.loop import carry_out, with_files
 from minigan.training.state import Saver, read_metrics, restore
-from minigan.training.surroundings import versions
 
 
 def resume(

@@ -4,8 +4,8 @@ import numpy as np
 from emulated import ON_GPU, error_of
 
 from minigan.ops import reference
-from minigan.ops.cuda.image_tiles import Tiles
-from minigan.ops.cuda.patches import Patches
+from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry, small_size
 
 RTOL = 1e-13

@@ -4,9 +4,9 @@ import numpy as np
 from emulated import error_of
 
 from minigan.ops import reference
-from minigan.ops.cuda.bias import Bias
+from minigan.ops.cuda.bias_act import Bias
 from minigan.ops.cuda.elementwise import Elementwise
-from minigan.ops.cuda.rows import Rows
+from minigan.ops.cuda.norm_act import Rows
 
 GATES = {"float32": 1e-6, "float64": 1e-13}
 SPECIAL = [np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1.0, 1e-300, 800.0, -800.0]

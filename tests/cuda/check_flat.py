@@ -4,7 +4,7 @@ import numpy as np
 from emulated import error_of
 
 from minigan.ops import reference
-from minigan.ops.cuda.flat import Flat
+from minigan.ops.cuda.vector import Flat
 
 SIZES = (1, 5, 300, 40_003)
 """Up to more packs than the emulated device has threads, so that each goes on to a second one."""

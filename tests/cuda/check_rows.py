@@ -7,11 +7,11 @@ from emulated import error_of
 from test_fused_rows import layers_of
 
 import minigan as mg
-from minigan.fusion.rows import FusedRows, run_of_rows
+from minigan.fusion.norm_act import FusedRows, run_of_rows
 from minigan.layers.base import Context
 from minigan.ops import reference
-from minigan.ops.cuda.rows import Rows
-from minigan.ops.rows import Gate
+from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.norm_act import Gate
 
 GATES = {"float32": 3e-6, "float64": 1e-13}
 MANY = 9100, 64

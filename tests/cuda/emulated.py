@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from minigan.ops.cuda import compiler
-from minigan.ops.cuda.emulator import EmulatedDevice, build
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device import compiler
+from minigan.ops.cuda.device.emulator import EmulatedDevice, build
+from minigan.ops.cuda.device.source import KernelError
 
 KERNELS = Path(__file__).parent / "kernels"
 ON_GPU = os.environ.get("MINIGAN_CUDA_DEVICE") == "gpu"
@@ -36,7 +36,7 @@ NEEDS_NVRTC = pytest.mark.skipif(bool(_missing(compiler.require)), reason=_missi
 
 @functools.cache
 def _gpu():
-    from minigan.ops.cuda.gpu import GPU
+    from minigan.ops.cuda.device.gpu import GPU
 
     return GPU(folders=(KERNELS,))
 

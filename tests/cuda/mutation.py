@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from emulated import KERNELS, SCHEDULES
 
-from minigan.ops.cuda import source
-from minigan.ops.cuda.emulator import EmulatedDevice
-from minigan.ops.cuda.source import CompileError, KernelError
+from minigan.ops.cuda.device import source
+from minigan.ops.cuda.device.emulator import EmulatedDevice
+from minigan.ops.cuda.device.source import CompileError, KernelError
 
 SECONDS = 120
 """For a check, before it counts as one that hangs."""

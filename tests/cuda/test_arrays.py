@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan.ops.cuda.emulator import arrays as xp
+from minigan.ops.cuda.device.emulator import arrays as xp
 
 A = np.arange(12.0).reshape(3, 4)
 

@@ -13,12 +13,12 @@ from images import convolutions, transposes
 from scipy import signal
 
 from minigan.ops import reference
-from minigan.ops.cuda import source
-from minigan.ops.cuda.compiler import compile_source
-from minigan.ops.cuda.convolution import Convolution
-from minigan.ops.cuda.image_tiles import THREADS, Tiles
-from minigan.ops.cuda.patches import Patches, are_images
-from minigan.ops.cuda.plan import MOST_PHASES, Plan, choose
+from minigan.ops.cuda.conv.convolution import Convolution
+from minigan.ops.cuda.conv.im2col import Patches, are_images
+from minigan.ops.cuda.conv.plan import MOST_PHASES, Plan, choose
+from minigan.ops.cuda.conv.tiles import THREADS, Tiles
+from minigan.ops.cuda.device import source
+from minigan.ops.cuda.device.compiler import compile_source
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -263,7 +263,7 @@ def test_each_plan_gives_the_same(precision, monkeypatch):
     exact = [rounded(a, precision) for a in arrays[:3]] + arrays[3:]
     x, y, W, bc, bo = map(device(RANDOM).array, arrays)
     for plan in (Plan(0), Plan(64, 2), Plan(128, 1)):
-        monkeypatch.setattr("minigan.ops.cuda.convolution.choose", lambda *_, plan=plan, **__: plan)
+        monkeypatch.setattr("minigan.ops.cuda.conv.convolution.choose", lambda *_, plan=plan, **__: plan)
         ops = Convolution(device(RANDOM), precision)
         got = ops.correlate(x, W, geometry, bo), ops.correlate_adjoint(y, W, geometry, bc)
         for one, want in zip((*got, ops.correlate_weights(x, y, geometry)), of_reference(geometry, exact), strict=True):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import convolution_kernels as kernels
-from minigan.ops.cuda import source
-from minigan.ops.cuda.compiler import compile_source
-from minigan.ops.cuda.emulator import EmulatedDevice
+from minigan.ops.cuda.device import source
+from minigan.ops.cuda.device.compiler import compile_source
+from minigan.ops.cuda.device.emulator import EmulatedDevice
 
 EACH_VERSION = pytest.mark.parametrize("version", kernels.VERSIONS, ids=lambda version: version.file)
 
@@ -19,7 +19,7 @@ EACH_VERSION = pytest.mark.parametrize("version", kernels.VERSIONS, ids=lambda v
 @functools.cache
 def device(schedule):
     if ON_GPU:
-        from minigan.ops.cuda.gpu import GPU
+        from minigan.ops.cuda.device.gpu import GPU
 
         return GPU(folders=(kernels.FOLDER,))
     return EmulatedDevice(schedule=schedule, seed=4, guard=True, folders=(kernels.FOLDER,))

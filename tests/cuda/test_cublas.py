@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.ops.cuda import cublas
-from minigan.ops.cuda.cublas import FUNCTIONS, WORKSPACE, Cublas
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device import cublas
+from minigan.ops.cuda.device.cublas import FUNCTIONS, WORKSPACE, Cublas
+from minigan.ops.cuda.device.source import KernelError
 
 
 class ColumnMajor:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.ops.cuda.data import Images, RandomBatches
-from minigan.ops.cuda.graph import capture
+from minigan.ops.cuda.device.graph import capture
 from minigan.ops.cuda.random import Stream
 
 pytestmark = NEEDS_HOST_COMPILER

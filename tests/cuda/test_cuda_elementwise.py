@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from minigan.ops import reference
-from minigan.ops.cuda.bias import Bias
+from minigan.ops.cuda.bias_act import Bias
 from minigan.ops.cuda.elementwise import ALONE, Elementwise
-from minigan.ops.cuda.rows import Rows
+from minigan.ops.cuda.norm_act import Rows
 
 pytestmark = NEEDS_HOST_COMPILER
 ON_EACH_DTYPE = pytest.mark.parametrize("dtype", check_elementwise.GATES)

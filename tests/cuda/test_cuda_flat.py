@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.ops.cpu import CPU
-from minigan.ops.cuda.flat import Flat
+from minigan.ops.cuda.vector import Flat
 
 pytestmark = NEEDS_HOST_COMPILER
 

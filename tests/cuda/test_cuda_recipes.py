@@ -10,7 +10,7 @@ from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 import minigan as mg
 from minigan.data import Prepared
 from minigan.ops import to_host
-from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.recipes import RECIPES, Setting, get_recipe
 from minigan.training import read_arrays, read_json, resume, train
 

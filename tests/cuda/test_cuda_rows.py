@@ -10,9 +10,9 @@ from test_fused_rows import RUNS, layers_of
 from test_fused_rows import cases as runs_of_layers
 
 from minigan.ops import reference
-from minigan.ops.cuda.rows import Rows
+from minigan.ops.cuda.norm_act import Rows
 from minigan.ops.cuda.tiles import BLOCKS, Tiles, tiles_of
-from minigan.ops.rows import OPEN, Gate
+from minigan.ops.norm_act import OPEN, Gate
 
 pytestmark = NEEDS_HOST_COMPILER
 

@@ -6,9 +6,9 @@ from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, ON_EACH_SCHEDULE, dev
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigan.ops.cuda import source
-from minigan.ops.cuda.emulator import EmulatedDevice
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device import source
+from minigan.ops.cuda.device.emulator import EmulatedDevice
+from minigan.ops.cuda.device.source import KernelError
 
 pytestmark = NEEDS_HOST_COMPILER
 

@@ -12,7 +12,7 @@ import minigan as mg
 from minigan.gan import whole
 from minigan.gan.steps import seen_by
 from minigan.ops import get_ops, to_host
-from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.training import resume, train
 
 sys.path.append(str(Path(__file__).parent.parent))
@@ -78,7 +78,7 @@ def test_four_players():
 
 def test_a_player_that_is_forgotten_is_seen(monkeypatch):
     one, other = four(graphs=True), four(graphs=False)
-    monkeypatch.setattr("minigan.ops.cuda.iterations._optimizers", lambda game: [
+    monkeypatch.setattr("minigan.ops.cuda.capture.iterations._optimizers", lambda game: [
         player.optimizer for name, player in game.players.items() if name != "D_B"
     ])  # fmt: skip
     with warnings.catch_warnings():

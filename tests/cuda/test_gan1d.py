@@ -6,9 +6,10 @@ import pytest
 from check_gan1d import config_of, initial, played
 from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, device
 
-from minigan.ops.cuda import gan1d, source
-from minigan.ops.cuda.compiler import compile_source
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda import gan1d
+from minigan.ops.cuda.device import source
+from minigan.ops.cuda.device.compiler import compile_source
+from minigan.ops.cuda.device.source import KernelError
 from minigan.recipes import Setting, get_recipe
 
 pytestmark = NEEDS_HOST_COMPILER

@@ -16,8 +16,8 @@ from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import bench as tools
 from benchmarks.gpu import crossing, gaussian, kernels, lessons, steps, suite
 from benchmarks.layers import pieces
-from minigan.ops.cuda.flat import Flat
-from minigan.ops.cuda.gpu import why_not
+from minigan.ops.cuda.device.gpu import why_not
+from minigan.ops.cuda.vector import Flat
 
 pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
 

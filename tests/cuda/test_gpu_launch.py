@@ -12,10 +12,10 @@ import pytest
 from emulated import KERNELS, NEEDS_NVRTC
 
 from minigan.ops import BackendUnavailable
-from minigan.ops.cuda import cublas, gpu
-from minigan.ops.cuda.emulator import arrays
-from minigan.ops.cuda.graph import CaptureError, capture
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device import cublas, gpu
+from minigan.ops.cuda.device.emulator import arrays
+from minigan.ops.cuda.device.graph import CaptureError, capture
+from minigan.ops.cuda.device.source import KernelError
 
 pytestmark = NEEDS_NVRTC
 

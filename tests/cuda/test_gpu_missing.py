@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from minigan.ops import BackendUnavailable
-from minigan.ops.cuda import gpu
+from minigan.ops.cuda.device import gpu
 
 
 def cupy(*, available=False, driver=0, devices=0):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, device
 
-from minigan.ops.cuda.flat import Flat
-from minigan.ops.cuda.graph import CaptureError
+from minigan.ops.cuda.device.graph import CaptureError
+from minigan.ops.cuda.vector import Flat
 
 pytestmark = NEEDS_HOST_COMPILER
 

@@ -10,11 +10,11 @@ from two_players import ORDERS, Player, differ
 import minigan as mg
 from minigan.gan import separate
 from minigan.ops import get_ops
-from minigan.ops.cuda import iterations
-from minigan.ops.cuda.emulator import EmulatedDevice, arrays
-from minigan.ops.cuda.flat import Flat
-from minigan.ops.cuda.iterations import CaptureWarning
-from minigan.ops.cuda.updates import Updates
+from minigan.ops.cuda.capture import iterations
+from minigan.ops.cuda.capture.iterations import CaptureWarning
+from minigan.ops.cuda.capture.updates import Updates
+from minigan.ops.cuda.device.emulator import EmulatedDevice, arrays
+from minigan.ops.cuda.vector import Flat
 
 pytestmark = NEEDS_HOST_COMPILER
 

@@ -8,7 +8,7 @@ from two_players import Player, differ
 
 from minigan.data import Prepared
 from minigan.ops import get_ops
-from minigan.ops.cuda.iterations import CaptureWarning
+from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.ops.cuda.random import Noise, Stream
 
 pytestmark = NEEDS_HOST_COMPILER

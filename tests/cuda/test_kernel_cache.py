@@ -10,8 +10,8 @@ import pytest
 from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR
 
 from minigan.ops import BackendUnavailable, get_ops
-from minigan.ops.cuda import cache, compiler, cublas, source
-from minigan.ops.cuda.emulator import build
+from minigan.ops.cuda.device import cache, compiler, cublas, source
+from minigan.ops.cuda.device.emulator import build
 
 SMALL = """#include "minigan.cuh"
 extern "C" __global__ void __launch_bounds__(32) one(real* x) { x[threadIdx.x] = real(VALUE); }

@@ -8,7 +8,8 @@ import check_rows
 import pytest
 from emulated import NEEDS_HOST_COMPILER, device
 
-from minigan.ops.cuda import elementwise, flat, image_tiles, patches, random, rows
+from minigan.ops.cuda import elementwise, norm_act, random, vector
+from minigan.ops.cuda.conv import im2col, tiles
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -28,9 +29,9 @@ def test_one_block_does_it_all(check, monkeypatch):
         launched.append(1)
         return 1
 
-    for module in (elementwise, flat, image_tiles, patches, random, rows):
+    for module in (elementwise, vector, tiles, im2col, random, norm_act):
         monkeypatch.setattr(module, "blocks_for", one)
-    monkeypatch.setattr(patches, "MOST_ROWS", 2)
-    monkeypatch.setattr(patches, "THREADS", 32)
+    monkeypatch.setattr(im2col, "MOST_ROWS", 2)
+    monkeypatch.setattr(im2col, "THREADS", 32)
     check(device())
     assert launched

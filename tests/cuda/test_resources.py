@@ -8,9 +8,9 @@ import pytest
 from emulated import KERNELS, NEEDS_NVRTC
 
 from minigan.ops import BackendUnavailable
-from minigan.ops.cuda import compiler, source
-from minigan.ops.cuda.compiler import compile_source
-from minigan.ops.cuda.source import KernelError
+from minigan.ops.cuda.device import compiler, source
+from minigan.ops.cuda.device.compiler import compile_source
+from minigan.ops.cuda.device.source import KernelError
 
 pytestmark = NEEDS_NVRTC
 

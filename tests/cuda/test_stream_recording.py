@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from minigan.ops.cuda.graph import CaptureError, capture
-from minigan.ops.cuda.stream_recording import StreamRecording
+from minigan.ops.cuda.device.graph import CaptureError, capture
+from minigan.ops.cuda.device.stream_recording import StreamRecording
 
 
 class Stream:

@@ -1,19 +1,19 @@
 """Which neighbouring layers the CPU backend runs as one.
 
 `SmallChain` runs small dense layers and their activations in one compiled call each way; the rows of dropout,
-activation and batch norm are `minigan.fusion.rows`.
+activation and batch norm are `minigan.fusion.norm_act`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from minigan.fusion.rows import run_of_rows
+from minigan.fusion.norm_act import run_of_rows
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
 from minigan.layers.dense import Dense
-from minigan.ops.cpu.small import WIDEST, Chain
+from minigan.ops.cpu.mlp import WIDEST, Chain
 from minigan.ops.protocol import Array, Ops, Rule
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.cuda.device import Device
-from minigan.ops.cuda.flat import REALS, THREADS
+from minigan.ops.cuda.device.base import Device
 from minigan.ops.cuda.random import Stream
+from minigan.ops.cuda.vector import REALS, THREADS
 from minigan.ops.protocol import Array
 
 

@@ -5,7 +5,7 @@ Activations behind a bias are `bias.py`'s, those beside dropout or batch norm `r
 
 from typing import Any
 
-from minigan.ops.cuda.device import Device, blocks_for
+from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.cuda.tiles import THREADS, real_of
 from minigan.ops.protocol import Array
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan.ops.cuda.device import Device
+from minigan.ops.cuda.device.base import Device
 from minigan.ops.protocol import Array
 
 REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}

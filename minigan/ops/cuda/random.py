@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.cuda.device import Device, blocks_for
-from minigan.ops.cuda.flat import REALS, THREADS
+from minigan.ops.cuda.device.base import Device, blocks_for
+from minigan.ops.cuda.vector import REALS, THREADS
 from minigan.ops.protocol import Array
 
 BLOCKS = 8

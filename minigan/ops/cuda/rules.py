@@ -1,5 +1,5 @@
 """Which neighbouring layers the CUDA backend runs as one: a linear layer's bias and the activation behind it, and
-the rows of dropout, activation and batch norm (`minigan.fusion.rows`).
+the rows of dropout, activation and batch norm (`minigan.fusion.norm_act`).
 
     y = f(W x + b)        dx = W^T (f'(y) dy)        db = sum f'(y) dy        W x a product or a convolution
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.fusion.rows import run_of_rows
+from minigan.fusion.norm_act import run_of_rows
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, Views
 from minigan.layers.chain import Fused

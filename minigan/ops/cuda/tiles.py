@@ -6,7 +6,7 @@ By sizes alone, not by the device: sums have the same order everywhere.
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.ops.cuda.flat import REALS
+from minigan.ops.cuda.vector import REALS
 from minigan.ops.protocol import Array
 
 THREADS = 256

@@ -1,0 +1,78 @@
+"""The three correlations of the CPU backend: directly or by Winograd's family, as the plan says."""
+
+import numpy as np
+
+from minigan.ops import reference
+from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv.plan import choose
+from minigan.ops.cpu.executor import Team, are_floats, plain
+from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.geometry import Geometry, Pair
+from minigan.ops.protocol import Array
+
+
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o."""
+    if not are_floats(x, W, *([] if b is None else [b])):
+        return reference.correlate(x, W, geometry, b)
+    x, W, b = _checked(x, geometry.large, W.shape[2], "x"), plain(W), _bias(b, W.shape[3])
+    _require_kernel(W, geometry)
+    plan = choose(geometry, len(x), *W.shape[2:], team.accuracy, compiled=team.compiled)
+    with one_thread:
+        if plan is None:
+            return direct.correlate(x, W, geometry, b, team)
+        return winograd.correlate(x, W, geometry, b, plan, team)
+
+
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+    """x = the sum of y W^T over the pairs of pixels of the correlation, + b_c.
+
+    At stride 1 Winograd's tiles are those of the correlation with the turned kernel, which do not overlap where they
+    are written.
+    """
+    if not are_floats(y, W, *([] if b is None else [b])):
+        return reference.correlate_adjoint(y, W, geometry, b)
+    C, O = W.shape[2:]
+    y, W, b = _checked(y, geometry.small, O, "y"), plain(W), _bias(b, C)
+    _require_kernel(W, geometry)
+    turned = direct.turned_geometry(geometry)
+    with one_thread:
+        if turned is not None:
+            plan = choose(turned, len(y), O, C, team.accuracy, compiled=team.compiled)
+            if plan is not None:
+                return winograd.correlate(y, direct.turned_weights(W), turned, b, plan, team)
+            return direct.correlate_adjoint(y, W, geometry, b, team)
+        plan = choose(geometry, len(y), C, O, team.accuracy, compiled=team.compiled)
+        if plan is not None:
+            return winograd.correlate_adjoint(y, W, geometry, b, plan, team)
+        return direct.correlate_adjoint(y, W, geometry, b, team)
+
+
+def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Array:
+    """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo."""
+    if not are_floats(x, y):
+        return reference.correlate_weights(x, y, geometry)
+    x, y = _checked(x, geometry.large, x.shape[3], "x"), _checked(y, geometry.small, y.shape[3], "y")
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} images x and {len(y)} of y; accepted: as many of both")
+    plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy, compiled=team.compiled)
+    with one_thread:
+        if plan is None:
+            return direct.correlate_weights(x, y, geometry, team)
+        return winograd_weights.correlate_weights(x, y, geometry, plan, team)
+
+
+def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:
+    """Return the images as the bodies take them, which look at no index any more."""
+    if x.ndim != 4 or x.shape[1:] != (*size, channels):
+        raise ValueError(f"{name} has shape {x.shape}; accepted: (N, {size[0]}, {size[1]}, {channels})")
+    return plain(x)
+
+
+def _require_kernel(W: Array, geometry: Geometry) -> None:
+    if W.shape[:2] != geometry.kernel:
+        raise ValueError(f"W has shape {W.shape}; accepted: ({geometry.kernel[0]}, {geometry.kernel[1]}, C, O)")
+
+
+def _bias(b: Array | None, channels: int) -> Array | None:
+    return None if b is None else plain(np.broadcast_to(b, (channels,)))

@@ -1,0 +1,1 @@
+"""The same kernels in NumPy, for a machine without numba."""

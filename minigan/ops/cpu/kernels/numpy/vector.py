@@ -1,0 +1,57 @@
+"""The bodies of `minigan.ops.cpu.vector` in NumPy: one block of each vector; `compiled_flat` has the same.
+
+The equations are those of `minigan.ops.reference`; the numbers in the loops are of the vectors' own dtype.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.protocol import Array
+
+
+def adam(
+    theta: Array, g: Array, m: Array, v: Array, rate: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, root: Any,
+    eps: Any,
+) -> None:  # fmt: skip
+    """rate = lr / (1 - beta1^t),  root = 1 / sqrt(1 - beta2^t),  rest = 1 - beta."""
+    t = scratch.array("flat", g.shape, g.dtype)
+    np.multiply(m, beta1, out=m)
+    np.add(m, np.multiply(g, rest1, out=t), out=m)
+    np.multiply(v, beta2, out=v)
+    np.multiply(g, g, out=t)
+    np.add(v, np.multiply(t, rest2, out=t), out=v)
+    np.multiply(np.sqrt(v, out=t), root, out=t)
+    np.add(t, eps, out=t)
+    np.divide(m, t, out=t)
+    np.subtract(theta, np.multiply(t, rate, out=t), out=theta)
+
+
+def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps: Any) -> None:
+    """rest = 1 - rho."""
+    t = scratch.array("flat", g.shape, g.dtype)
+    np.multiply(v, rho, out=v)
+    np.multiply(g, g, out=t)
+    np.add(v, np.multiply(t, rest, out=t), out=v)
+    np.sqrt(v, out=t)
+    np.add(t, eps, out=t)
+    np.divide(g, t, out=t)
+    np.subtract(theta, np.multiply(t, lr, out=t), out=theta)
+
+
+def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov: bool) -> None:
+    """The step is momentum u - lr g (Nesterov), or u."""
+    t = scratch.array("flat", g.shape, g.dtype)
+    np.multiply(u, momentum, out=u)
+    np.subtract(u, np.multiply(g, lr, out=t), out=u)
+    if nesterov:
+        np.subtract(theta, t, out=theta)
+        np.add(theta, np.multiply(u, momentum, out=t), out=theta)
+    else:
+        np.add(theta, u, out=theta)
+
+
+def finite(x: Array) -> bool:
+    """Whether no number is infinite or NaN."""
+    return bool(np.isfinite(x, out=scratch.array("finite", x.shape, bool)).all())

@@ -1,0 +1,1 @@
+"""Memory for large arrays that is used again, and workspaces of a thread."""

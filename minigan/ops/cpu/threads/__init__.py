@@ -1,0 +1,1 @@
+"""The CPU backend's threads, how they wait for work, and the limit on BLAS's own threads."""

@@ -1,0 +1,60 @@
+"""A bias and an activation in one pass, and backwards with the bias gradient in one pass (`bias.cu`).
+
+y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m        x, y (..., C)   b (C,)
+"""
+
+from minigan._names import unknown
+from minigan.ops.cuda.device.base import Device
+from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.tiles import THREADS, Tiles, real_of, tiles_of
+from minigan.ops.protocol import Array
+
+KINDS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
+"""f, in the order of bias.cu."""
+
+
+class Bias:
+    """y = f(x + b) on a device; `rows` adds up the bias gradient's parts."""
+
+    def __init__(self, device: Device, rows: Rows) -> None:
+        self.device, self.rows = device, rows
+
+    def forward(self, x: Array, b: Array | None, kind: str = "none", slope: float = 0.0) -> Array:
+        """y = f(x + b), f one of KINDS; `slope` >= 0 is the leaky ReLU's.  b None: y = f(x)."""
+        number = _kind(kind, slope)
+        x = self.rows.plain(x)
+        y = self.rows.empty(x.shape, x.dtype)
+        if x.size:
+            tiles = tiles_of(x.reshape(-1, x.shape[-1]), y)
+            sizes = tiles.M, tiles.C, tiles.log_lanes
+            self._launch("bias_activation", tiles.grid, tiles, x, b, y, *sizes, number, slope)
+        return y
+
+    def backward(
+        self, dy: Array, y: Array, kind: str = "none", slope: float = 0.0, *, need_db: bool = True
+    ) -> tuple[Array, Array | None]:
+        """Return dx and db, or None for it."""
+        number = _kind(kind, slope)
+        dy, y = self.rows.plain(dy), self.rows.plain(y)
+        if dy.shape != y.shape:
+            raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; accepted: one shape")
+        dx, C = self.rows.empty(dy.shape, dy.dtype), dy.shape[-1]
+        if not dy.size:
+            return dx, self.device.xp.zeros(C, dtype=dy.dtype) if need_db else None
+        tiles = tiles_of(dy.reshape(-1, C), y, dx)
+        partial = self.rows.empty((tiles.parts, C), dy.dtype)
+        sizes = tiles.M, C, tiles.rows, tiles.log_lanes
+        grid = tiles.across, tiles.parts
+        self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, number, slope)
+        return dx, self.rows.merged(partial) if need_db else None
+
+    def _launch(self, kernel: str, grid: tuple[int, int], tiles: Tiles, x: Array, *args: object) -> None:
+        self.device.launch("bias", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=tiles.width)
+
+
+def _kind(kind: str, slope: float) -> int:
+    if kind not in KINDS:
+        raise ValueError(unknown("activation", kind, KINDS))
+    if slope < 0:
+        raise ValueError(f"slope must be >= 0 (where y > 0 says where x + b > 0), got {slope!r}")
+    return KINDS.index(kind)

@@ -1,0 +1,1 @@
+"""Whole iterations captured as CUDA graphs and replayed."""

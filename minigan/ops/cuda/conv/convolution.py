@@ -1,0 +1,86 @@
+"""The three correlations of the CUDA backend, in float32 or float64: over patches or by tiles, as the plan says."""
+
+from typing import Any
+
+import numpy as np
+
+from minigan._names import unknown
+from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.plan import Plan, choose
+from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.device.base import PRECISIONS, Device
+from minigan.ops.cuda.vector import REALS
+from minigan.ops.geometry import Geometry
+from minigan.ops.protocol import Array
+
+
+class Convolution:
+    """The functions of `minigan.ops.protocol.Ops` of those names, on the arrays of a device.
+
+    precision   of float32's products: "fp32" (strict), "tf32" or "bf16" (the operands rounded, float32 sums); float64
+                is not rounded
+    """
+
+    def __init__(self, device: Device, precision: str = "fp32") -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(unknown("precision", precision, PRECISIONS))
+        self.device, self.precision = device, precision
+        self._patches, self._tiles = Patches(device, precision), Tiles(device, precision)
+
+    def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.
+
+        x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)
+        """
+        x, W, b = self._arrays(x, W, b)
+        C, O = W.shape[2:]
+        _require("x", x, (len(x), *geometry.large, C))
+        _require("W", W, (*geometry.kernel, C, O))
+        _require("b", b, (O,))
+        plan = self._plan("correlate", x, geometry, C, O)
+        if not plan.tile:
+            return self._patches.correlate(x, W, geometry, b)
+        return self._tiles.correlate(x, W, geometry, b, plan.tile)
+
+    def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
+        """x = the sum of y W^T over the pairs of pixels of the correlation, + b_c.
+
+        y (N, h, w, O)   x (N, H, W, C)
+        """
+        y, W, b = self._arrays(y, W, b)
+        C, O = W.shape[2:]
+        _require("y", y, (len(y), *geometry.small, O))
+        _require("W", W, (*geometry.kernel, C, O))
+        _require("b", b, (C,))
+        plan = self._plan("adjoint", y, geometry, C, O)
+        if not plan.tile:
+            return self._patches.correlate_adjoint(y, W, geometry, b)
+        return self._tiles.correlate_adjoint(y, W, geometry, b, plan.tile)
+
+    def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
+        """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)"""
+        x, y, _ = self._arrays(x, y, None)
+        C, O = x.shape[3], y.shape[3]
+        _require("x", x, (len(x), *geometry.large, C))
+        _require("y", y, (len(x), *geometry.small, O))
+        plan = self._plan("weights", x, geometry, C, O)
+        if not plan.tile:
+            return self._patches.correlate_weights(x, y, geometry)
+        return self._tiles.correlate_weights(x, y, geometry, plan.tile, plan.parts)
+
+    def _plan(self, kind: str, images: Array, geometry: Geometry, C: int, O: int) -> Plan:
+        double, processors = bool(images.dtype == np.float64), self.device.processors
+        return choose(kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors)
+
+    def _arrays(self, first: Array, second: Array, b: Array | None) -> tuple[Any, ...]:
+        """The arrays in one dtype, each contiguous."""
+        dtype = np.result_type(first.dtype, second.dtype)
+        if dtype not in REALS:
+            raise TypeError(f"a correlation of {dtype}; accepted on the CUDA backend: float32, float64")
+        plain = self.device.xp.ascontiguousarray
+        return (*(None if a is None else plain(a.astype(dtype, copy=False)) for a in (first, second, b)),)
+
+
+def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
+    if array is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; accepted: {shape}")

@@ -1,0 +1,1 @@
+"""The device: compiling, launching, memory, matrix products; a GPU or the emulator."""

@@ -1,0 +1,29 @@
+"""What a run depends on beside its settings: versions, and the engine and BLAS (their kernels decide the last bits)."""
+
+import platform
+from typing import Any
+
+import numpy as np
+
+from minigan._version import __version__
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run depends on."""
+    return {"minigan": __version__, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def blas() -> list[dict[str, Any]]:
+    """Return name, version, kernel architecture and threads of each BLAS in use (none: one that cannot be asked)."""
+    from threadpoolctl import threadpool_info
+
+    return [
+        {
+            "name": found["internal_api"],
+            "version": found["version"],
+            "architecture": found.get("architecture"),
+            "threads": found["num_threads"],
+        }
+        for found in threadpool_info()
+        if found["user_api"] == "blas"
+    ]
