@@ -17,7 +17,7 @@ The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from minigan._version import __version__
+from minigan._version import __version__ as __version__
 from minigan.game import Game, Player
 from minigan.gan import (
     GAN,
