@@ -3,5 +3,5 @@
 python -m benchmarks all             everything: results/*.json, docs/benchmarks.md and its plots
 python -m benchmarks steps           one of: steps, layers, scaling, memory, imports, gaussian
 python -m benchmarks all --quick     a smoke run on small settings
-python -m benchmarks.table           the page and the plots from the results that are there
+python -m benchmarks.report.page           the page and the plots from the results that are there
 """

@@ -13,7 +13,8 @@ from pathlib import Path
 for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library takes the instructions that the processor has
     os.environ.pop(_name, None)
 
-from benchmarks import measure, table  # noqa: E402  (they load BLAS)
+from benchmarks.core import measure  # noqa: E402  (it loads BLAS)
+from benchmarks.report import page  # noqa: E402
 
 NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
 ABOUT = {
@@ -56,20 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         measure.say(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
         try:
-            result = importlib.import_module(f"benchmarks.{name}").run(options)
+            result = importlib.import_module(f"benchmarks.cpu.{name}").run(options)
         except measure.Absent as why:
             measure.say(f"{name}: left out: {why}")
             continue
         file = f"{name}-malloc" if args.malloc else name
         print(measure.write(file, result, out), flush=True)
-        if file in table.SECTIONS:
-            print(table.SECTIONS[file](json.loads((out / f"{file}.json").read_text())), flush=True)
+        if file in page.SECTIONS:
+            print(page.SECTIONS[file](json.loads((out / f"{file}.json").read_text())), flush=True)
         done += 1
     measure.say(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
     if out != measure.RESULTS:
-        print(table.write(out, out / "benchmarks.md", out))
+        print(page.write(out, out / "benchmarks.md", out))
     elif done:
-        print(table.write())
+        print(page.write())
     return 0 if done else 1
 
 

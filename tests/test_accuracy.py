@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import accuracy
+from benchmarks.cpu import accuracy
 from minigan.ops.geometry import Geometry
 
 GEOMETRY = Geometry((12, 12), (12, 12), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))

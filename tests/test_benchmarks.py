@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import breakdown, checks, contest, gaussian, layers, measure, plots, scaling, steps, table
-from benchmarks.games import CASES
-from benchmarks.players import Player, turns
+from benchmarks.cases.games import CASES
+from benchmarks.core import checks, contestants, measure
+from benchmarks.core.worker import Player, turns
+from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
+from benchmarks.report import page, plots
 from minigan.ops import get_ops
 from minigan.ops.geometry import Geometry
 
@@ -21,7 +23,7 @@ def no_torch(monkeypatch):
     def without(package):
         return package not in ("torch", "jax") and installed(package)
 
-    for module in (measure, contest, checks):
+    for module in (measure, contestants, checks):
         monkeypatch.setattr(module, "installed", without)
     checks.check.cache_clear()
 
@@ -37,7 +39,7 @@ def quick(monkeypatch, tmp_path, name, cases=("gaussian",)):
 
 
 def test_the_page_is_generated_from_the_results():
-    assert table.PAGE.read_text() == table.page(), "run python -m benchmarks.table"
+    assert page.PAGE.read_text() == page.page(), "run python -m benchmarks.report.page"
 
 
 def test_every_result_names_machine_versions_and_check():
@@ -51,8 +53,8 @@ def test_every_result_names_machine_versions_and_check():
 
 
 def test_every_plot_of_the_page_is_there():
-    for name in table.read():
-        assert name not in plots.PLOTS or (table.PICTURES / f"{name}.png").exists()
+    for name in page.read():
+        assert name not in plots.PLOTS or (page.PICTURES / f"{name}.png").exists()
 
 
 def test_spread():
@@ -77,7 +79,7 @@ def test_steps(monkeypatch, tmp_path):
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
-    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contest.GATE
+    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.GATE
     assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
@@ -150,7 +152,7 @@ def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    assert contest.without_numpy_ml() == f"installed, but {why}"
+    assert contestants.without_numpy_ml() == f"installed, but {why}"
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -179,8 +181,8 @@ def test_an_unknown_name_is_refused(capsys):
 
 def test_the_peak_is_the_process_s_own():
     big = np.ones(60_000_000)  # 458 MiB, resident here and not in the process that is started
-    found = measure.run("benchmarks.contest", "minigan", ["--case", "gaussian", "--seconds", "0"])
-    assert found["peak_mib"] < 400 < contest.peak_mib()
+    found = measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian", "--seconds", "0"])
+    assert found["peak_mib"] < 400 < contestants.peak_mib()
     assert big[-1] == 1
 
 
@@ -206,7 +208,7 @@ def test_a_wrong_engine_is_not_timed(monkeypatch):
 
 def test_a_contestant_that_takes_too_long_is_absent():
     with pytest.raises(measure.Absent, match="not done after 0.05 s"):
-        measure.run("benchmarks.contest", "minigan", ["--case", "gaussian"], timeout=0.05)
+        measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], timeout=0.05)
 
 
 def test_equal_malloc_settings_are_for_all_contestants():
@@ -217,14 +219,14 @@ def test_equal_malloc_settings_are_for_all_contestants():
 
 def test_a_contestant_that_fails_says_why():
     with pytest.raises(RuntimeError, match="invalid choice: 'nowhere'"):
-        Player("benchmarks.contest", "minigan", ["--case", "nowhere"], env={})
+        Player("benchmarks.core.contestants", "minigan", ["--case", "nowhere"], env={})
 
 
 def test_contestants_take_turns():
     arguments = ["--case", "gaussian", "--small"]
     with (
-        Player("benchmarks.contest", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
-        Player("benchmarks.contest", "minigan-numpy", arguments, env={}) as other,
+        Player("benchmarks.core.contestants", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
+        Player("benchmarks.core.contestants", "minigan-numpy", arguments, env={}) as other,
     ):
         assert one.ready["first"] > 0
         found = list(turns({"one": one, "other": other}, rounds=3, seconds=0.01))
@@ -248,7 +250,7 @@ def test_a_player_that_says_something_else(tmp_path, monkeypatch):
 
 def test_a_player_that_is_not_ready_in_time_is_absent():
     with pytest.raises(measure.Absent, match="not done after 0.05 s"):
-        Player("benchmarks.contest", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
+        Player("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
 
 
 def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
@@ -285,7 +287,7 @@ def test_pytorch_plays_the_same_game(case):
 @pytest.mark.torch
 def test_another_game_is_seen(monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
-    from benchmarks.torch_games import Game
+    from benchmarks.rivals.torch.games import Game
 
     checks.check.cache_clear()
     monkeypatch.setattr(Game, "inference_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
@@ -306,7 +308,7 @@ def test_steps_beside_pytorch(monkeypatch, tmp_path):
 
 def test_a_check_does_not_pass_over_nan():
     """A parameter that is not a number in one of both differs, and nothing is timed."""
-    from benchmarks.checks import _require, difference
+    from benchmarks.core.checks import _require, difference
     from minigan.recipes import Setting, get_recipe
 
     recipe = get_recipe("gaussian")

@@ -14,7 +14,7 @@ import numpy as np
 from numba.core import caching, event
 if "nowhere" in sys.argv:
     caching.CacheImpl._locator_classes = []  # neither the package's folder nor a home can be written
-from minigan.ops.cpu import jit
+from minigan.ops.cpu.kernels.numba import jit
 
 class Count(event.Listener):
     def on_start(self, event):
@@ -26,9 +26,10 @@ compiled = []
 event.register("numba:compile", Count())
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from minigan.ops.cpu import compiled_flat, compiled_waiting
+    from minigan.ops.cpu.kernels.numba import vector
+    from minigan.ops.cpu.threads import mailbox
     counts = np.zeros(16, np.int64)
-    assert not compiled_waiting.changed(counts, 0, 0, 1)
+    assert not mailbox.changed(counts, 0, 0, 1)
 print(sorted(set(compiled)), [str(w.message) for w in caught if w.category is RuntimeWarning])
 """
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from benchmarks import checks, contest, measure
-from benchmarks.games import CASES, build
+from benchmarks.cases.games import CASES, build
+from benchmarks.core import checks, contestants, measure
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (the extra 'bench' has it)")
-from benchmarks.jax_games import Game  # noqa: E402
-from benchmarks.jax_twin import function, masks, tree  # noqa: E402
+from benchmarks.rivals.jax.games import Game  # noqa: E402
+from benchmarks.rivals.jax.twin import function, masks, tree  # noqa: E402
 
 LAYERS = {
     "conv, same": ([mg.Conv2D(3, 5, 3, stride=2, padding="same")], (8, 7, 3)),
@@ -55,7 +55,7 @@ def test_jax_plays_the_same_game(case):
     for _ in range(checks.ITERATIONS):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contest.GATE
+    assert theirs.difference(ours.gan) <= contestants.GATE
     assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have moved
 
 
@@ -78,7 +78,7 @@ def test_the_check_sees_another_game(monkeypatch):
     installed = measure.installed
     monkeypatch.setattr(checks, "installed", lambda package: package != "torch" and installed(package))
     checks.check.cache_clear()
-    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contest.GATE
+    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.GATE
     checks.check.cache_clear()
     theirs = Game.difference
     monkeypatch.setattr(Game, "difference", lambda self, gan: theirs(self, gan) + 1e-8)
@@ -88,8 +88,8 @@ def test_the_check_sees_another_game(monkeypatch):
 
 
 def test_jax_is_a_contestant_with_the_threads_it_is_told():
-    assert all("jax" in contest.of(case) for case in CASES)
-    assert contest.absent("jax") is None
-    found = measure.run("benchmarks.contest", "jax", ["--case", "gaussian", "--small", "--seconds", "0"])
+    assert all("jax" in contestants.of(case) for case in CASES)
+    assert contestants.absent("jax") is None
+    found = measure.run("benchmarks.core.contestants", "jax", ["--case", "gaussian", "--small", "--seconds", "0"])
     assert found["iterations"] == 3
     assert found["first"] > found["seconds"] > 0

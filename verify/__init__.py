@@ -11,13 +11,14 @@ try:
 except ImportError as error:
     raise ImportError("verify needs python-flint; install it with: pip install 'minigan[verify]'") from error
 
-from verify.balls import Enclosure, precision
-from verify.certificate import Certificate, ControlResult
-from verify.decide import Undecided, Verdict, prove_nonnegative, prove_positive, prove_zero
-from verify.divergences import Divergences, certify
-from verify.proof import PROFILES, Profile, Proof
-from verify.registry import GOODFELLOW, REGISTRY, Claim, Source, claim, load_claims
-from verify.runner import certificate, run
+from verify.analysis.divergences import Divergences, certify
+from verify.arithmetic.balls import Enclosure, precision
+from verify.arithmetic.decide import Undecided, Verdict, prove_nonnegative, prove_positive, prove_zero
+from verify.claims import load_claims
+from verify.engine.certificate import Certificate, ControlResult
+from verify.engine.proof import PROFILES, Profile, Proof
+from verify.engine.registry import GOODFELLOW, REGISTRY, Claim, Source, claim
+from verify.engine.runner import certificate, run
 
 __all__ = [
     "GOODFELLOW",

@@ -18,14 +18,14 @@ from minigan._names import unknown
 from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
 from minigan.training import RunError
 from minigan.training.files import write_whole
-from verify import output
-from verify.certificate import Certificate
-from verify.decide import Undecided
-from verify.proof import PROFILES, Profile
-from verify.registry import RIGOR, Claim, load_claims
-from verify.replay import Replayed, replay_all
-from verify.report import matrix_markdown, write_html
-from verify.runner import interrupted, run
+from verify.arithmetic.decide import Undecided
+from verify.claims import load_claims
+from verify.engine.certificate import Certificate
+from verify.engine.proof import PROFILES, Profile
+from verify.engine.registry import RIGOR, Claim
+from verify.engine.replay import Replayed, replay_all
+from verify.engine.runner import interrupted, run
+from verify.report import formats, matrix_markdown, write_html
 from verify.trained.command import add_trained_command, run_trained
 
 Certificates = Sequence[Certificate]
@@ -35,7 +35,7 @@ EXIT_CODES = "exit status: 0 everything proved and every wrong statement refuted
 
 def write_json(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
     """Write what `replay` reads."""
-    return output.write_json(path, certificates)
+    return formats.write_json(path, certificates)
 
 
 def write_page(path: Path, certificates: Certificates, profile: Profile, elapsed: float) -> Path:
@@ -138,10 +138,10 @@ def command_run(args: Any) -> int:
             bar.update()
 
         certificates = run(claims, args.profile, workers=processes, done=done)
-    print(output.table(certificates))
+    print(formats.table(certificates))
     for name, path in files.items():
         print(WRITERS[name](path, certificates, args.profile, time.perf_counter() - start))
-    return EXIT_OK if output.passed(certificates) else EXIT_FAILED
+    return EXIT_OK if formats.passed(certificates) else EXIT_FAILED
 
 
 def command_list(args: Any) -> int:
@@ -186,8 +186,8 @@ def code(check: Callable[..., Any]) -> str:
 
 def command_replay(args: Any) -> int:
     """Check the certificates of a file again."""
-    report, claims = output.read_json(args.file), load_claims()
-    records, sealed = report["certificates"], report.get("digest") == output.seal(report)
+    report, claims = formats.read_json(args.file), load_claims()
+    records, sealed = report["certificates"], report.get("digest") == formats.seal(report)
     chosen = [record for record in records if fnmatch.fnmatchcase(str(record.get("id")), args.only)]
     if not chosen:
         message, _, _ = unknown("certificate", args.only, [str(record.get("id")) for record in records]).partition(";")

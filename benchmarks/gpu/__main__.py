@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure, table
+from benchmarks.core import measure
+from benchmarks.gpu import algorithms, crossover, cuda_tests, gaussian, kernel_steps, kernels, roofline, steps
 from benchmarks.gpu import bench as tools
-from benchmarks.gpu import ceilings, crossing, gaussian, kernels, lessons, steps, suite, ways
+from benchmarks.report import page
 from minigan.ops import BackendUnavailable
 
 STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
@@ -44,10 +45,10 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     path = out / "gpu.json"
     result = run(bench, args.stages or STAGES, lambda result: measure.write("gpu", result, out))
     print(path)
-    print(table.SECTIONS["gpu"](json.loads(path.read_text())))
+    print(page.SECTIONS["gpu"](json.loads(path.read_text())))
     if out == measure.RESULTS:
-        lessons.publish(result.get("lessons", {}))
-    print(table.write() if out == measure.RESULTS else table.write(out, out / "benchmarks.md", out))
+        kernel_steps.publish(result.get("lessons", {}))
+    print(page.write() if out == measure.RESULTS else page.write(out, out / "benchmarks.md", out))
     return 0 if result.get("tests", {}).get("status", "passed") == "passed" and not result["failed"] else 1
 
 
@@ -66,15 +67,15 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
         "seconds": {},
     }
     todo: dict[str, Callable[[], Any]] = {
-        "tests": lambda: suite.run(bench),
-        "ceilings": lambda: ceilings.run(bench),
-        "kernels": lambda: kernels.run(bench, result.get("ceilings") or ceilings.run(bench)),
+        "tests": lambda: cuda_tests.run(bench),
+        "ceilings": lambda: roofline.run(bench),
+        "kernels": lambda: kernels.run(bench, result.get("ceilings") or roofline.run(bench)),
         "steps": lambda: steps.run(bench),
         "gaussian": lambda: gaussian.run(bench),
-        "crossing": lambda: crossing.run(bench),
-        "lessons": lambda: lessons.run(bench),
+        "crossing": lambda: crossover.run(bench),
+        "lessons": lambda: kernel_steps.run(bench),
         "ways": lambda: _ways(bench),
-        "checkers": lambda: suite.checkers(bench),
+        "checkers": lambda: cuda_tests.checkers(bench),
     }
     for stage in stages:
         measure.say(f"--- {stage} ({bench.left:.0f} s are left)")
@@ -92,8 +93,8 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
 
 
 def _ways(bench: tools.Bench) -> Any:
-    """The rows of `benchmarks.gpu.ways`, where there is time."""
-    return tools.left_out(bench, "ways", 0 if bench.quick else 60) or ways.run(bench)
+    """The rows of `benchmarks.gpu.algorithms`, where there is time."""
+    return tools.left_out(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
 
 
 def describe(bench: tools.Bench) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.measure import digits, installed, say
+from benchmarks.core.measure import digits, installed, say
 from minigan.ops import get_ops
 
 Job = Callable[[], Any]

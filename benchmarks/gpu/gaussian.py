@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.games import CASES
+from benchmarks.cases.games import CASES
+from benchmarks.core.measure import digits, say
 from benchmarks.gpu.bench import Bench, left_out, spread
-from benchmarks.gpu.resident import player
+from benchmarks.gpu.device_data import player
 from benchmarks.gpu.steps import _time, _torch
-from benchmarks.measure import digits, say
 from minigan.gan import same_batch
 from minigan.ops.cuda.gan1d import Ensemble
 from minigan.recipes import Setting, get_recipe

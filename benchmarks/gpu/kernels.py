@@ -1,6 +1,6 @@
 """Each layer of the recipes on its shapes, forwards and backwards, in each precision; then single kernels.
 
-Rates and pieces are those of `benchmarks.layers`: operations of the direct sums, or bytes as if x were read and y
+Rates and pieces are those of `benchmarks.cpu.layers`: operations of the direct sums, or bytes as if x were read and y
 written once; twice as many backwards.  Beside them PyTorch's modules in channels_last (cuDNN, cuBLAS) and its fused
 operations, in the same precision.  Our side is captured, and PyTorch's launches are hidden behind the scrubbing of the
 caches: both are the device's time.
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import minigan as mg
+from benchmarks.core.measure import digits, say
+from benchmarks.cpu.layers import Piece, _arrays, _once, _output, network, pieces
 from benchmarks.gpu.bench import PRECISIONS, Bench, left_out, spread, torch_precision
-from benchmarks.layers import Piece, _arrays, _once, _output, network, pieces
-from benchmarks.measure import digits, say
 from minigan.ops.cuda.data import Images
 from minigan.ops.cuda.random import Stream
 
@@ -98,7 +98,7 @@ def _torch_times(bench: Bench, piece: Piece, precision: str, repeats: int) -> di
     import torch
 
     from benchmarks.gpu.torch_side import clock
-    from benchmarks.torch_twin import modules
+    from benchmarks.rivals.torch.twin import modules
 
     twin = modules(network(piece, "cpu"), piece.shape, channels_last=True).to(bench.torch_device)
     x, dy, _ = _arrays(piece)

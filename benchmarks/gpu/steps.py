@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import GATE
-from benchmarks.games import CASES, build
+from benchmarks.cases.games import CASES, build
+from benchmarks.core.contestants import GATE
+from benchmarks.core.measure import digits, say
 from benchmarks.gpu.bench import PRECISIONS, Bench, left_out, spread
-from benchmarks.gpu.resident import player
-from benchmarks.measure import digits, say
+from benchmarks.gpu.device_data import player
 from minigan.ops import to_host
 
 GAMES: dict[str, dict[str, Any]] = {

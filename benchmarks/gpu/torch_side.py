@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.bench import SCRUBBED, Bench, Job, torch_precision
-from benchmarks.torch_games import Game
+from benchmarks.rivals.torch.games import Game
 
 POOL = 4
 """Batches that lie on the device; each iteration gathers one from them."""

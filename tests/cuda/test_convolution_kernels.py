@@ -8,7 +8,7 @@ from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR, ON_EACH_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import convolution_kernels as kernels
+from benchmarks.gpu import convolution_kernels as kernels
 from minigan.ops.cuda.device import source
 from minigan.ops.cuda.device.compiler import compile_source
 from minigan.ops.cuda.device.emulator import EmulatedDevice

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
 
-from benchmarks import measure, table
+from benchmarks.core import measure
+from benchmarks.cpu.layers import pieces
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import bench as tools
-from benchmarks.gpu import crossing, gaussian, kernels, lessons, steps, suite
-from benchmarks.layers import pieces
+from benchmarks.gpu import crossover, cuda_tests, gaussian, kernel_steps, kernels, steps
+from benchmarks.report import page
 from minigan.ops.cuda.device.gpu import why_not
 from minigan.ops.cuda.vector import Flat
 
@@ -47,7 +48,7 @@ class FakeClock:
 def made(monkeypatch):
     """What makes a bench of few small games on the emulated device."""
     monkeypatch.setattr(steps, "GAMES", {"mnist-dense": {"batch_size": 128}})
-    monkeypatch.setattr(crossing, "GAMES", {"gaussian": ({}, (10, 20, 30))})
+    monkeypatch.setattr(crossover, "GAMES", {"gaussian": ({}, (10, 20, 30))})
     some = [piece for piece in pieces(quick=True) if piece.key in ("dcgan64 G 2", "dcgan64 D 1", "mnist-maxout D 1")]
     monkeypatch.setattr(kernels, "pieces", lambda **_: some)
 
@@ -143,7 +144,7 @@ def test_what_fails_takes_nothing_else_with_it(made, tmp_path, monkeypatch):
         raise SystemExit("crossed")
 
     monkeypatch.setattr(steps, "check", failing)
-    monkeypatch.setattr(crossing, "run", last)
+    monkeypatch.setattr(crossover, "run", last)
     assert command.main(["steps", "crossing", "ceilings", "--quick", "--out", str(tmp_path)], made) == 1
     result = json.loads((tmp_path / "gpu.json").read_text())
     assert result["failed"] == {"steps, gaussian": "RuntimeError: an illegal memory access", "crossing": "crossed"}
@@ -173,8 +174,8 @@ def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
     assert found["pieces"] == found["single"] == []
     assert "0 s were left, 3 s are needed" in found["left_out"].replace("-0 s", "0 s")
     monkeypatch.setattr(bench, "quick", False)
-    assert crossing.run(bench) == {"gaussian": {"settings": {}, "rows": [], "crossing": None}}
-    assert suite.left_out(bench, "memcheck", 20) is not None
+    assert crossover.run(bench) == {"gaussian": {"settings": {}, "rows": [], "crossing": None}}
+    assert cuda_tests.left_out(bench, "memcheck", 20) is not None
 
 
 # --- what is counted ------------------------------------------------------------------------------
@@ -194,11 +195,11 @@ def test_where_cpu_and_gpu_cross():
     def rows(*gains):
         return [{"batch": 4**k, "cpu": {"median": gain}, "gpu": {"median": 1.0}} for k, gain in enumerate(gains)]
 
-    assert crossing.crossing(rows(0.5, 0.5, 2.0)) == pytest.approx(8)
-    assert crossing.crossing(rows(2.0, 3.0)) == 1
-    assert crossing.crossing(rows(0.5, 0.9)) is None
-    assert crossing.crossing([]) is None
-    assert crossing.crossing([{"batch": 1, "gpu": {"median": 1.0}}]) is None
+    assert crossover.crossing(rows(0.5, 0.5, 2.0)) == pytest.approx(8)
+    assert crossover.crossing(rows(2.0, 3.0)) == 1
+    assert crossover.crossing(rows(0.5, 0.9)) is None
+    assert crossover.crossing([]) is None
+    assert crossover.crossing([{"batch": 1, "gpu": {"median": 1.0}}]) is None
 
 
 def test_spread():
@@ -219,11 +220,11 @@ def test_the_tests_are_run_and_counted(made, tmp_path):
     )
     (tmp_path / "test_mutants.py").write_text("1 / 0")  # the emulator's: not run
     bench = made(quick=True, seconds=100)
-    found = suite.run_files(suite._environment(bench), seconds=60, folder=tmp_path)
+    found = cuda_tests.run_files(cuda_tests._environment(bench), seconds=60, folder=tmp_path)
     assert (found["passed"], found["skipped"], found["status"]) == (1, 1, "exit status 1")
     assert [name.rpartition("::")[2] for name in found["failed"]] == ["test_wrong"]
     assert any("1 failed" in line for line in found["tail"])
-    slow = suite.run_files(suite._environment(bench), seconds=0.01, folder=tmp_path)
+    slow = cuda_tests.run_files(cuda_tests._environment(bench), seconds=0.01, folder=tmp_path)
     assert slow["status"] == "not done after 0 s"
 
 
@@ -232,22 +233,29 @@ def test_what_a_checker_starts_ends_with_it(tmp_path):
     sleeper = "import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', SLEEP])"
     code = sleeper.replace("SLEEP", repr("import time; time.sleep(60)"))
     start = time.perf_counter()
-    assert suite._status([sys.executable, "-c", code], dict(os.environ), 1.0) == ("not done after 1 s", "begun\n")
+    assert cuda_tests._status([sys.executable, "-c", code], dict(os.environ), 1.0) == ("not done after 1 s", "begun\n")
     assert time.perf_counter() - start < 20
 
 
 def test_the_checkers_are_called_as_they_want(made, monkeypatch):
     calls = []
-    monkeypatch.setattr(suite.shutil, "which", lambda name: f"/cuda/{name}")
-    monkeypatch.setattr(suite, "run_files", lambda env, **how: calls.append(how) or {"passed": 1, "status": "passed"})
-    assert set(suite.checkers(made(quick=True, seconds=100))) == {"memcheck", "racecheck"}
+    monkeypatch.setattr(cuda_tests.shutil, "which", lambda name: f"/cuda/{name}")
+    monkeypatch.setattr(
+        cuda_tests, "run_files", lambda env, **how: calls.append(how) or {"passed": 1, "status": "passed"}
+    )
+    assert set(cuda_tests.checkers(made(quick=True, seconds=100))) == {"memcheck", "racecheck"}
     assert calls[0]["before"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
-    assert set(suite.checkers(made(quick=True, seconds=0))["racecheck"]) == {"passed", "skipped", "failed", "status"}
+    assert set(cuda_tests.checkers(made(quick=True, seconds=0))["racecheck"]) == {
+        "passed",
+        "skipped",
+        "failed",
+        "status",
+    }
 
 
 def test_a_failed_test_is_the_exit_status(made, tmp_path, monkeypatch):
     failed = {"passed": 3, "skipped": 0, "failed": ["tests.cuda.test_x::test_y"], "status": "exit status 1"}
-    monkeypatch.setattr(suite, "run", lambda bench: failed)
+    monkeypatch.setattr(cuda_tests, "run", lambda bench: failed)
     assert command.main(["tests", "--quick", "--out", str(tmp_path)], made) == 1
     page = (tmp_path / "benchmarks.md").read_text()
     assert "3 passed, 0 skipped, 1 failed (exit status 1)." in page
@@ -255,12 +263,12 @@ def test_a_failed_test_is_the_exit_status(made, tmp_path, monkeypatch):
 
 
 def test_lessons_say_why_they_are_absent(made):
-    assert "absent" in lessons.run(made(quick=True, seconds=100))
+    assert "absent" in kernel_steps.run(made(quick=True, seconds=100))
 
 
 def test_no_result_is_made_up():
     """The page has the section where the file is, and only there."""
-    assert ("## On a GPU" in table.page()) == (measure.RESULTS / "gpu.json").exists()
+    assert ("## On a GPU" in page.page()) == (measure.RESULTS / "gpu.json").exists()
 
 
 def test_the_command_is_there():

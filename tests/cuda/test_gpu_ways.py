@@ -5,8 +5,8 @@ import re
 import pytest
 from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
 
+from benchmarks.gpu import algorithms
 from benchmarks.gpu import bench as tools
-from benchmarks.gpu import ways
 from minigan.ops import BackendUnavailable
 
 pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
@@ -29,7 +29,7 @@ def made(*, quick, seconds):
 
 
 def test_every_way_of_every_layer_is_checked_and_timed(capsys):
-    assert ways.main(["--quick"], made) == 0
+    assert algorithms.main(["--quick"], made) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 3 * 2 * 3  # precisions, layers, kinds
     assert lines[2].startswith("| fp32 | 2, 64, 3, 4 | correlate | 1 | 2 | 3 | ")
@@ -37,7 +37,7 @@ def test_every_way_of_every_layer_is_checked_and_timed(capsys):
 
 def test_what_is_slower_than_the_best_is_said():
     bench = made(quick=True, seconds=10)
-    rows = ways.run(bench)
+    rows = algorithms.run(bench)
     for row in rows:
         medians = {tile: row["times"][tile]["median"] for tile in (0, 64, 128)}
         assert row["best"] == 0 == min(medians, key=medians.get)
@@ -46,21 +46,21 @@ def test_what_is_slower_than_the_best_is_said():
 
 
 def test_a_wrong_way_is_not_timed(monkeypatch):
-    monkeypatch.setitem(ways.GATES, "bf16", 1e-9)
+    monkeypatch.setitem(algorithms.GATES, "bf16", 1e-9)
     bench = made(quick=True, seconds=10)
-    assert {row["precision"] for row in ways.run(bench)} == {"fp32", "tf32"}
+    assert {row["precision"] for row in algorithms.run(bench)} == {"fp32", "tf32"}
     assert len(bench.failed) == 2 * 3  # layers, kinds
     for why in bench.failed.values():
         assert re.search("in bf16 is wrong by", why)
 
 
 def test_when_time_is_up_the_rows_that_there_are_stay():
-    assert ways.run(made(quick=False, seconds=0)) == []
+    assert algorithms.run(made(quick=False, seconds=0)) == []
 
 
 def test_without_a_gpu_nothing_is_measured(capsys):
     def none(**_):
         raise BackendUnavailable("no driver")
 
-    assert ways.main([], none) == 2
+    assert algorithms.main([], none) == 2
     assert "nothing was measured: no driver" in "".join(capsys.readouterr())

@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 from flint import arb
 
-from verify import GOODFELLOW, PROFILES, Claim, Source, certificate
+from verify import GOODFELLOW, PROFILES, Claim, Source
+from verify.engine import certificate
 
 VOID = {"br", "hr", "input", "meta", "wbr"}
 QUICK = PROFILES["quick"]

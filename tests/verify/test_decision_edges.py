@@ -9,18 +9,20 @@ import pytest
 import sympy as sp
 from flint import acb, arb, arb_mat
 
-from verify import checker, dirac, divergences, integrate, simplex, statistics, symbolic
-from verify.balls import Enclosure, ball, between, precision
-from verify.boxes import cover
-from verify.decide import Unbounded, Undecided, Verdict, both, prove_nonnegative, prove_positive, prove_zero
+from verify.analysis import divergences, integrate
+from verify.analysis.branch_bound import cover
+from verify.analysis.integrate import cut, pieces, tight
+from verify.arithmetic.balls import Enclosure, ball, between, precision
+from verify.arithmetic.decide import Unbounded, Undecided, Verdict, both, prove_nonnegative, prove_positive, prove_zero
+from verify.arithmetic.dual import Dual, sign, varies
 from verify.densities import Cauchy, Discrete, Exponential, Logistic, Normal, StudentT, Uniform
 from verify.densities.ends import End
 from verify.densities.functions import log, log_sum_exp, softplus
-from verify.differentiable import Differentiable, check_direction, check_tensors, furthest, relative
-from verify.dual import Dual, sign, varies
-from verify.integrate import cut, pieces, tight
-from verify.measured import check_error
-from verify.proof import PROFILES, Check, Proof, decide, first_tolerance, widest
+from verify.engine import independent, statistics, symbolic
+from verify.engine.float_checks import check_error
+from verify.engine.proof import PROFILES, Check, Proof, decide, first_tolerance, widest
+from verify.library.differentiable import Differentiable, check_direction, check_tensors, furthest, relative
+from verify.models import dirac, simplex
 
 PROVED, REFUTED, UNDECIDED = Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED
 NAN, HAIR = arb("nan"), arb(2) ** -60
@@ -395,7 +397,7 @@ def test_the_jacobian_of_the_dirac_step_by_mpmath(gamma):
 )
 def test_the_independent_checker_at_the_ends_of_the_range(text):
     expected = -arb(4).log() if text.startswith("C") else arb(2).log()
-    x = checker.enclose(text, 12)
+    x = independent.enclose(text, 12)
     assert x.overlaps(expected)
     assert x.rad() < arb(10) ** -12
 

@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 from flint import arb
 
-from verify import dirac
-from verify.balls import ball, precision
+from verify.arithmetic.balls import ball, precision
 from verify.claims.dirac import H, decrease, lyapunov
-from verify.dirac import jacobian, orbit, radius_squared
+from verify.models import dirac
+from verify.models.dirac import jacobian, orbit, radius_squared
 
 
 def in_floats(n_steps, *, gamma, alternating):

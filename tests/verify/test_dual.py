@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.ops import reference
-from verify.balls import precision
-from verify.decide import Undecided
-from verify.dual import Dual, along, balls, row, sign, slopes, values, variables
+from verify.arithmetic.balls import precision
+from verify.arithmetic.decide import Undecided
+from verify.arithmetic.dual import Dual, along, balls, row, sign, slopes, values, variables
 
 numbers = st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3)
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 
-from verify import divergences, generator, lotus
-from verify.balls import ball, precision
+from verify.analysis import divergences
+from verify.arithmetic.balls import ball, precision
 from verify.claims.lotus import ABSOLUTE, RELU, SHIFTED, SQUARE
 from verify.densities import Cauchy, Mixture, Normal
-from verify.fgan import DUAL, EDGE, FAMILY, U, bound
-from verify.generator import CauchyGame, NormalGame, jsd_gradient, pathwise
-from verify.lotus import by_law, by_noise
+from verify.models import generator, lotus
+from verify.models.fgan import DUAL, EDGE, FAMILY, U, bound
+from verify.models.generator import CauchyGame, NormalGame, jsd_gradient, pathwise
+from verify.models.lotus import by_law, by_noise
 
 GAME = NormalGame(Fraction(4), Fraction(2), Fraction(1), Fraction(0))
 rationals = st.fractions(Fraction(1, 2), Fraction(2), max_denominator=8)

@@ -7,16 +7,15 @@ from flint import arb
 import minigan as mg
 from minigan import data, initializers, layers, losses
 from verify import PROFILES, Verdict
-from verify.balls import precision
-from verify.claims import library_accuracy, statistics
+from verify.arithmetic.balls import precision
+from verify.claims import library_accuracy, load_claims, statistics
 from verify.claims.library_gradients import kebab
-from verify.differentiable import check_enclosed, furthest
-from verify.measured import check_error
-from verify.proof import Proof
-from verify.registry import load_claims
-from verify.runner import certificate
-from verify.specimens import LAYERS, OBJECTIVES, of_layer
-from verify.statistics import BUDGET
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+from verify.engine.runner import certificate
+from verify.engine.statistics import BUDGET
+from verify.library.differentiable import check_enclosed, furthest
+from verify.library.subjects import LAYERS, OBJECTIVES, of_layer
 
 CLAIMS = load_claims()
 OURS = [claim.id for topic in ("Lib.*", "Stat.*", "Trained.*") for claim in CLAIMS.select(topic)]

@@ -5,10 +5,10 @@ import pytest
 from flint import arb
 
 from minigan.network import Network
-from verify.balls import precision
+from verify.arithmetic.balls import precision
+from verify.arithmetic.decide import Undecided
+from verify.arithmetic.dual import balls
 from verify.claims.library_training import ITERATIONS, TRAININGS, in_balls, train
-from verify.decide import Undecided
-from verify.dual import balls
 
 
 def sigmoid(s):

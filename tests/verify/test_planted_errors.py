@@ -5,7 +5,8 @@ import sympy as sp
 from flint import arb
 
 import minigan as mg
-from verify import divergences, fgan, generator, lotus
+from verify.analysis import divergences
+from verify.arithmetic.decide import Verdict
 from verify.claims import dirac as dirac_claims
 from verify.claims import (
     errata_criterion,
@@ -22,11 +23,11 @@ from verify.claims import (
 from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
 from verify.claims import lotus as lotus_claims
-from verify.decide import Verdict
 from verify.densities import IsotropicNormal, Laplace
-from verify.proof import PROFILES
-from verify.registry import REGISTRY
-from verify.runner import certificate
+from verify.engine.proof import PROFILES
+from verify.engine.registry import REGISTRY
+from verify.engine.runner import certificate
+from verify.models import fgan, generator, lotus
 
 CACHED = (generator.pathwise, generator.jsd_gradient, generator.unfrozen, generator.descent, fgan.bound)
 TINY = 1 + arb(2) ** -40  # exact

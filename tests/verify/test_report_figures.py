@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporting import QUICK, certificate, claim, everything, read
 
-from verify.balls import Enclosure
-from verify.decide import Undecided
+from verify.arithmetic.balls import Enclosure
+from verify.arithmetic.decide import Undecided
 from verify.report import curves, figures
 from verify.report.numerals import bound, decimal
 from verify.report.plot import Axis, Plot

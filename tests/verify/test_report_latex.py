@@ -9,7 +9,7 @@ from reporting import read
 
 from verify import load_claims
 from verify.report.latex import mathml
-from verify.report.lexemes import LatexError
+from verify.report.tokenizer import LatexError
 
 ARGUMENTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3, "mroot": 2}
 

@@ -10,7 +10,7 @@ from reporting import QUICK, certificate, claim, everything, read
 
 from verify import Certificate
 from verify.report import html_page, write_html
-from verify.report.standing import Standing, headline, standing
+from verify.report.status import Standing, headline, standing
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,22 @@ from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.balls import ball, precision
+from verify.arithmetic.balls import ball, precision
 from verify.claims.prop2 import gap, mirror_step, unit_step
 from verify.claims.prop2_literal import best_response, shrinking_orbit
-from verify.simplex import apply, c, discriminator, jsd, kl, least, mix, random_channel, random_simplex, tv, value
+from verify.models.simplex import (
+    apply,
+    c,
+    discriminator,
+    jsd,
+    kl,
+    least,
+    mix,
+    random_channel,
+    random_simplex,
+    tv,
+    value,
+)
 
 
 def normalised(counts):

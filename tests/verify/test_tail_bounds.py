@@ -14,8 +14,8 @@ import pytest
 from flint import arb
 from scipy import integrate as quadrature
 
-from verify import boxes, checker, divergences, fgan, generator, lotus, value, variation
-from verify.balls import ball, precision
+from verify.analysis import branch_bound, divergences, game_value, variation
+from verify.arithmetic.balls import ball, precision
 from verify.claims.lotus import ABSOLUTE, RELU, SHIFTED, SQUARE
 from verify.densities import (
     Beta,
@@ -30,7 +30,9 @@ from verify.densities import (
 )
 from verify.densities.ends import End, power_moments
 from verify.densities.radial import Radial
-from verify.generator import NormalGame
+from verify.engine import independent
+from verify.models import fgan, generator, lotus
+from verify.models.generator import NormalGame
 
 INNER = 20  # digits of the integrals between the cuts
 
@@ -45,9 +47,9 @@ def once(compute, digits, name):
 def in_the_mass(request, monkeypatch):
     """Let every cut cost as much as this."""
     budget = ball(Fraction(request.param))
-    for module in (divergences, variation, value):
+    for module in (divergences, variation, game_value):
         monkeypatch.setattr(module, "power_of_ten", lambda exponent: budget)
-    for module in (divergences, value):
+    for module in (divergences, game_value):
         monkeypatch.setattr(module, "tight", once)
     return budget
 
@@ -254,11 +256,11 @@ def test_power_moments_are_the_integrals(exponent, width):
 class TestValue:
     def test_of_the_indifferent_discriminator(self):
         """D = 1/2: V(D) = -log 4 and V(D*) - V(D) = 2 JSD."""
-        p, q, D = Cauchy(0, 1), Cauchy(1, 2), value.squashed(0, 1)
-        x = value.value.__wrapped__(p, q, D)
+        p, q, D = Cauchy(0, 1), Cauchy(1, 2), game_value.squashed(0, 1)
+        x = game_value.value.__wrapped__(p, q, D)
         assert holds(x, -math.log(4))
         assert x.rad() > 1e-5
-        x = value.gap.__wrapped__(p, q, D)
+        x = game_value.gap.__wrapped__(p, q, D)
         assert holds(x, 2 * cauchy_jsd(1, 2))
         assert x.rad() > 1e-5
 
@@ -266,14 +268,14 @@ class TestValue:
     def test_each_density_pays_for_its_own_tail(self, swapped):
         """Only one of them has heavy tails."""
         pair = (Cauchy(), Normal()) if swapped else (Normal(), Cauchy())
-        assert holds(value.value.__wrapped__(*pair, value.squashed(0, 1)), -math.log(4))
+        assert holds(game_value.value.__wrapped__(*pair, game_value.squashed(0, 1)), -math.log(4))
 
     def test_of_a_bounded_logit(self):
         """p = q even: E softplus(-s) + softplus(s) for s = c tanh(x), where c decides in the tail."""
-        p, D = Cauchy(0, 1), value.squashed(20, 1)
+        p, D = Cauchy(0, 1), game_value.squashed(20, 1)
         f = lambda x: -2 * float(p.pdf(x)) * (np.logaddexp(0, -20 * math.tanh(x)) + np.logaddexp(0, 20 * math.tanh(x)))  # noqa: E731
         near, far = quadrature.quad(f, 0, 20, limit=200)[0], -40 * float(1 - p.cdf(20))
-        x = value.value.__wrapped__(p, p, D)
+        x = game_value.value.__wrapped__(p, p, D)
         assert x.overlaps(arb((near + far) / 1) + arb(0, 1e-6))
 
 
@@ -363,9 +365,9 @@ def difference(order):
 @pytest.mark.parametrize("cut", [2, 8])
 @pytest.mark.parametrize("i", [0, 1])
 def test_the_gradient_over_a_box(i, cut, monkeypatch):
-    monkeypatch.setattr(boxes, "CUT", cut)
+    monkeypatch.setattr(branch_bound, "CUT", cut)
     expected = difference((1 - i, i))
-    x = boxes.gradient(ball(Fraction(MU)), ball(Fraction(T)), i)
+    x = branch_bound.gradient(ball(Fraction(MU)), ball(Fraction(T)), i)
     assert x.overlaps(arb(expected) + arb(0, 1e-9))
     assert (x.rad() > 1e-3) is (cut == 2)
 
@@ -373,9 +375,9 @@ def test_the_gradient_over_a_box(i, cut, monkeypatch):
 @pytest.mark.parametrize("cut", [2, 8])
 @pytest.mark.parametrize(("i", "j"), [(0, 0), (0, 1), (1, 1)])
 def test_the_hessian_over_a_box(i, j, cut, monkeypatch):
-    monkeypatch.setattr(boxes, "CUT", cut)
+    monkeypatch.setattr(branch_bound, "CUT", cut)
     expected = difference((2 - i - j, i + j))
-    x = boxes.hessian(ball(Fraction(MU)), ball(Fraction(T)), i, j)
+    x = branch_bound.hessian(ball(Fraction(MU)), ball(Fraction(T)), i, j)
     assert x.overlaps(arb(expected) + arb(0, 1e-9))
     assert (x.rad() > 1e-3) is (cut == 2)
 
@@ -383,8 +385,8 @@ def test_the_hessian_over_a_box(i, j, cut, monkeypatch):
 @pytest.mark.parametrize(("power", "expected"), [(2, 1), (4, 3), (6, 15)])
 def test_the_moments_of_the_noise_beyond_a_cut(power, expected, monkeypatch):
     """f = z^k: E f = (k - 1)!!, and the bound beyond |z| = 1 is its exact tail."""
-    monkeypatch.setattr(boxes, "CUT", 1)
-    x = boxes._expect(lambda z, analytic: z**power, arb(1), power)
+    monkeypatch.setattr(branch_bound, "CUT", 1)
+    x = branch_bound._expect(lambda z, analytic: z**power, arb(1), power)
     f = lambda z: z**power * math.exp(-z * z / 2) * math.sqrt(2 / math.pi)  # noqa: E731
     assert x.contains(expected)
     assert float(x.rad()) == pytest.approx(quadrature.quad(f, 1, 40)[0], abs=1e-4)
@@ -394,12 +396,12 @@ def test_the_moments_of_the_noise_beyond_a_cut(power, expected, monkeypatch):
 def test_the_independent_checker_pays_what_it_leaves_out(kind):
     """Two digits of Cauchys: 4e-4 of the mass is beyond e^8."""
     jsd = cauchy_jsd(1, 2)
-    x = checker.enclose(f"{kind}(Cauchy(mu=0, gamma=1), Cauchy(mu=1, gamma=2))", 2)
+    x = independent.enclose(f"{kind}(Cauchy(mu=0, gamma=1), Cauchy(mu=1, gamma=2))", 2)
     assert holds(x, jsd if kind == "JSD" else 2 * jsd - math.log(4))
     assert x.rad() < 1e-2
 
 
 @pytest.mark.parametrize("digits", [10, 30])
 def test_the_independent_checker_comes_as_near_to_an_edge_as_its_digits(digits):
-    x = checker.enclose("C(Normal(mu=0, sigma=1), Normal(mu=1, sigma=2))", digits)
+    x = independent.enclose("C(Normal(mu=0, sigma=1), Normal(mu=1, sigma=2))", digits)
     assert x.rad() < arb(10) ** -digits

@@ -4,11 +4,11 @@ import importlib
 
 import pytest
 
-from verify.certificate import Certificate
-from verify.decide import Verdict
-from verify.proof import PROFILES
-from verify.registry import REGISTRY, RIGOR
-from verify.runner import certificate
+from verify.arithmetic.decide import Verdict
+from verify.engine.certificate import Certificate
+from verify.engine.proof import PROFILES
+from verify.engine.registry import REGISTRY, RIGOR
+from verify.engine.runner import certificate
 
 MODULES = (
     "prop2", "prop2_literal", "dirac", "generator", "lotus", "fgan", "metric", "likelihood",

@@ -17,12 +17,12 @@ from minigan.data import Gaussian
 from minigan.runs import train_recipe
 from minigan.training import RunError, read_arrays, write_arrays, write_json
 from verify import Verdict
-from verify.balls import ball, precision
-from verify.certificate import Certificate, digest
+from verify.arithmetic.balls import ball, precision
 from verify.cli import main
 from verify.densities import Discrete, IsotropicNormal, Laplace, Mixture, Normal
-from verify.output import seal
-from verify.specimens import network
+from verify.engine.certificate import Certificate, digest
+from verify.library.subjects import network
+from verify.report.formats import seal
 from verify.trained import NotCertifiable, certify_networks, certify_pair, certify_run, discriminator
 from verify.trained.logit import split
 from verify.trained.run import checksum

@@ -10,15 +10,16 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 import sympy as sp
 from flint import arb
 
-from verify import PROFILES, Proof, Verdict, certificate, checker, load_claims
-from verify.balls import power_of_ten, precision
-from verify.boxes import Cover, ball_of, cover, gradient, hessian
+from verify import PROFILES, Proof, Verdict, load_claims
+from verify.analysis.branch_bound import Cover, ball_of, cover, gradient, hessian
+from verify.analysis.divergences import c, jsd
+from verify.arithmetic.balls import power_of_ten, precision
 from verify.claims import errata_networks
 from verify.claims.theorem1 import PAIRS
 from verify.densities import Discrete, Normal
-from verify.divergences import c, jsd
-from verify.output import reasons
-from verify.symbolic import enclose, identity
+from verify.engine import certificate, independent
+from verify.engine.symbolic import enclose, identity
+from verify.report.formats import reasons
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 
@@ -133,14 +134,14 @@ class TestChecker:
     def test_meets_the_enclosures(self, name):
         pair = PAIRS[name]
         for kind, ours in (("C", c), ("JSD", jsd)):
-            theirs = checker.enclose(f"{kind}({pair.p}, {pair.q})", 15)
+            theirs = independent.enclose(f"{kind}({pair.p}, {pair.q})", 15)
             assert theirs.is_finite()
             assert theirs.rad() < 1e-14
             assert theirs.overlaps(ours(pair.p, pair.q, 15))
 
     def test_sees_a_scale_off_by_1e_12(self):
         pair = PAIRS["normal-wider"]
-        assert not checker.enclose(f"JSD({pair.p}, {pair.off})", 20).overlaps(jsd(pair.p, pair.q, 20))
+        assert not independent.enclose(f"JSD({pair.p}, {pair.off})", 20).overlaps(jsd(pair.p, pair.q, 20))
 
     @pytest.mark.parametrize(
         "text",
@@ -150,17 +151,17 @@ class TestChecker:
     )  # fmt: skip
     def test_reads_densities_alone(self, text):
         with pytest.raises(ValueError, match="no pair that the checker knows"):
-            checker.parse(text)
+            independent.parse(text)
 
     def test_leaves_the_precision_alone(self):
         with precision(17):
-            checker.enclose("C(Uniform(low=0, high=1), Uniform(low=0, high=2))", 12)
+            independent.enclose("C(Uniform(low=0, high=1), Uniform(low=0, high=2))", 12)
             assert np.isclose(float(arb(1).exp().rad().log()), -17 * np.log(10), atol=3)
 
 
 def test_the_checker_has_jsd_of_atoms_from_its_definition():
     """Two KL to the mean: exactly 0 for p = q, which C / 2 + log 2 is not."""
     p, q = "Discrete(weights=[1/3, 2/3], atoms=[0, 1])", "Discrete(weights=[1/2, 1/2], atoms=[1, 2])"
-    assert checker.enclose(f"JSD({p}, {p})", 20) == 0
+    assert independent.enclose(f"JSD({p}, {p})", 20) == 0
     ours = jsd(Discrete(["1/3", "2/3"], [0, 1]), Discrete(["1/2", "1/2"], [1, 2]), 20)
-    assert checker.enclose(f"JSD({p}, {q})", 20).overlaps(ours)
+    assert independent.enclose(f"JSD({p}, {q})", 20).overlaps(ours)

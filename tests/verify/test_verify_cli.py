@@ -14,7 +14,7 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 
 from verify import REGISTRY, Enclosure, load_claims
 from verify.cli import main
-from verify.registry import Source
+from verify.engine.registry import Source
 
 SOME = "T1.identity.*exponential*"
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import verify
 from verify import Enclosure, Profile, Proof, Source, Verdict
-from verify.balls import ball, exact, precision
-from verify.certificate import Certificate, digest
-from verify.output import passed, reasons, table
-from verify.proof import PROFILES
-from verify.registry import Registry
-from verify.runner import certificate, run
+from verify.arithmetic.balls import ball, exact, precision
+from verify.engine.certificate import Certificate, digest
+from verify.engine.proof import PROFILES
+from verify.engine.registry import Registry
+from verify.engine.runner import certificate, run
+from verify.report.formats import passed, reasons, table
 
 QUICK = PROFILES["quick"]
 PROVED, REFUTED, UNDECIDED = Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import integrate as quadrature
 from scipy import stats
 
-from verify.balls import precision
+from verify.analysis.integrate import pieces
+from verify.arithmetic.balls import precision
 from verify.densities import (
     Beta,
     Cauchy,
@@ -32,7 +33,6 @@ from verify.densities import (
 from verify.densities.base import Density
 from verify.densities.ends import End, Growth, Moments, expectation
 from verify.densities.functions import log_sum_exp, softplus, tanh
-from verify.integrate import pieces
 
 DENSITIES = {
     "normal": Normal("-1/2", "3/2"),

@@ -16,11 +16,16 @@ from hypothesis import strategies as st
 from scipy import integrate as quadrature
 
 import verify
-import verify.value as module_of_value
+import verify.analysis.game_value as module_of_value
 from minigan.data import Gaussian
 from minigan.metrics import divergences as floats
-from verify import Verdict, certify, divergences, prove_positive, prove_zero
-from verify.balls import ball, between, power_of_ten, precision
+from verify import Verdict, certify, prove_positive, prove_zero
+from verify.analysis import divergences
+from verify.analysis.divergences import c, jsd, kl, tv
+from verify.analysis.game_value import gap, polynomial, squashed, value
+from verify.analysis.integrate import Region, integral
+from verify.analysis.variation import _inside, total_variation
+from verify.arithmetic.balls import ball, between, power_of_ten, precision
 from verify.densities import (
     Beta,
     Cauchy,
@@ -34,10 +39,6 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
-from verify.divergences import c, jsd, kl, tv
-from verify.integrate import Region, integral
-from verify.value import gap, polynomial, squashed, value
-from verify.variation import _inside, total_variation
 
 PAIRS = {
     "normal": (Normal(4, 2), Normal(0, 1)),
@@ -427,7 +428,7 @@ def test_value_against_scipy():
 
 
 def test_a_discriminator_whose_value_is_infinite():
-    with pytest.raises(verify.decide.Undecided):
+    with pytest.raises(verify.arithmetic.decide.Undecided):
         value(Cauchy(), Normal(), polynomial(0, 1), digits=12)
 
 

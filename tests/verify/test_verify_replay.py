@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
 
 from verify import load_claims
-from verify.certificate import digest
 from verify.cli import main
-from verify.output import read_json, seal
-from verify.replay import replay
-from verify.runner import run
+from verify.engine.certificate import digest
+from verify.engine.replay import replay
+from verify.engine.runner import run
+from verify.report.formats import read_json, seal
 
 IDS = ("T1.identity.exponential-exponential", "T1.kl-form.normal-normal", "CF.kl.normal-wider", "P1.pointwise.critical")
 
@@ -166,7 +166,7 @@ def test_an_interrupted_replay(tmp_path, capsys, monkeypatch, records):
     def interrupt(*_):
         raise SystemError("acb.integral returned a result with an exception set") from KeyboardInterrupt()
 
-    monkeypatch.setattr("verify.checker.enclose", interrupt)
+    monkeypatch.setattr("verify.engine.independent.enclose", interrupt)
     (tmp_path / "c.json").write_text(json.dumps({"certificates": [records[IDS[0]]]}))
     assert main(["replay", str(tmp_path / "c.json")]) == 130
     assert capsys.readouterr().err == "python -m verify replay: interrupted; nothing was written\n"

@@ -1,1 +1,13 @@
-"""The claims, one topic a module.  Every module in this folder is found and registered by `load_claims`."""
+"""The claims, one topic per module.  `load_claims` finds and registers every module in this folder."""
+
+import importlib
+import pkgutil
+
+from verify.engine.registry import REGISTRY, Registry
+
+
+def load_claims() -> Registry:
+    """Import every module of this package, which registers its claims, and return them."""
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        importlib.import_module(f"verify.claims.{module}")
+    return REGISTRY

@@ -4,11 +4,11 @@ from functools import partial
 
 from flint import arb
 
-from verify.balls import precision
-from verify.boxes import Box, Test, ball_of, cover, gradient, hessian
-from verify.decide import Verdict, prove_positive
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
+from verify.analysis.branch_bound import Box, Test, ball_of, cover, gradient, hessian
+from verify.arithmetic.balls import precision
+from verify.arithmetic.decide import Verdict, prove_positive
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
 
 THEOREM = Source(GOODFELLOW, "Theorem 1, for a parametric G")
 DIGITS = 19  # boxes are far wider than the rounding of 64 bits

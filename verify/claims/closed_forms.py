@@ -5,11 +5,11 @@ from functools import partial
 
 from flint import arb
 
-from verify.balls import ball, exact
+from verify.analysis.divergences import Distribution, c, jsd, kl, tv
+from verify.arithmetic.balls import ball, exact
 from verify.densities import Cauchy, Exponential, IsotropicNormal, Laplace, Normal, Uniform
-from verify.divergences import Distribution, c, jsd, kl, tv
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
 
 Formula = Callable[[], arb]
 TEXTBOOK = Source("textbook formula", "", "S1, S2", "KL and JS divergence")

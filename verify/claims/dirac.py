@@ -12,12 +12,12 @@ from itertools import pairwise
 import sympy as sp
 from flint import arb
 
-from verify.balls import ball, between, precision
-from verify.dirac import State, jacobian, orbit, radius_squared
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.simplex import least
-from verify.symbolic import identity
+from verify.arithmetic.balls import ball, between, precision
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.engine.symbolic import identity
+from verify.models.dirac import State, jacobian, orbit, radius_squared
+from verify.models.simplex import least
 
 MESCHEDER = Source("Mescheder et al. 2018, Which training methods for GANs do actually converge?", "section 2")
 ROTH = Source("Mescheder et al. 2018, Which training methods for GANs do actually converge?", "section 4.1, R1")

@@ -10,13 +10,13 @@ from math import lcm
 import sympy as sp
 from flint import arb
 
-from verify import divergences
-from verify.decide import rational
+from verify.analysis import divergences
+from verify.arithmetic.decide import rational
 from verify.densities import Normal
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import Vector, discriminator
-from verify.symbolic import identity, positive
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity, positive
+from verify.models.simplex import Vector, discriminator
 
 A, B, Y, M, C = sp.symbols("a b y M c", positive=True)
 OPTIMUM = A / (A + B)

@@ -14,15 +14,15 @@ import sympy as sp
 from flint import arb
 
 from minigan.losses import Minimax
-from verify import divergences
-from verify.balls import ball
-from verify.decide import rational
+from verify.analysis import divergences
+from verify.arithmetic.balls import ball
+from verify.arithmetic.decide import rational
 from verify.densities import Normal
-from verify.generator import sigmoid
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import c, jsd, least, random_distinct
-from verify.symbolic import identity
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity
+from verify.models.generator import sigmoid
+from verify.models.simplex import c, jsd, least, random_distinct
 
 # E12: signs and zeros.
 

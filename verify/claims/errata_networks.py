@@ -11,9 +11,9 @@ from fractions import Fraction
 
 from flint import fmpq_poly
 
-from verify.decide import rational
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.arithmetic.decide import rational
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
 
 # E20: transposed convolution against upsampling and convolution.  A signal is a polynomial in z.
 #   stride-2 transposed convolution with kernel W:    y(z) = x(z^2) W(z)

@@ -9,15 +9,15 @@ from itertools import product
 import sympy as sp
 from flint import arb
 
-from verify.balls import ball, between
-from verify.decide import rational
-from verify.divergences import jsd_integrand
-from verify.generator import NormalGame, pathwise
-from verify.integrate import integral, tight
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import Vector, c, jsd, kl, least
-from verify.symbolic import identity
+from verify.analysis.divergences import jsd_integrand
+from verify.analysis.integrate import integral, tight
+from verify.arithmetic.balls import ball, between
+from verify.arithmetic.decide import rational
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity
+from verify.models.generator import NormalGame, pathwise
+from verify.models.simplex import Vector, c, jsd, kl, least
 
 A, B, Y = sp.symbols("a b y", positive=True)
 OPTIMUM = A / (A + B)

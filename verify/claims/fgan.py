@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import sympy as sp
 
-from verify.balls import ball
-from verify.fgan import DUAL, FAMILY, FDivergence, U, bound
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.symbolic import identity, positive
+from verify.arithmetic.balls import ball
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.engine.symbolic import identity, positive
+from verify.models.fgan import DUAL, FAMILY, FDivergence, U, bound
 
 NOWOZIN = Source("Nowozin, Cseke and Tomioka 2016, f-GAN", "equation 4, table 2", "S1", "reference 1")
 TEMPERED = Fraction(9, 10)

@@ -12,11 +12,11 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb
 
-from verify.balls import ball
-from verify.generator import CauchyGame, NormalGame, descent, jsd_gradient, pathwise, sigmoid, unfrozen
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.symbolic import identity, positive
+from verify.arithmetic.balls import ball
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity, positive
+from verify.models.generator import CauchyGame, NormalGame, descent, jsd_gradient, pathwise, sigmoid, unfrozen
 
 GAMES = (
     NormalGame(Fraction(4), Fraction(2), Fraction(1), Fraction(0)),

@@ -15,10 +15,10 @@ import numpy as np
 from flint import arb
 
 from minigan.ops import get_ops
-from verify.dual import Array
-from verify.measured import check_error
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.arithmetic.dual import Array
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
 
 GATE = "4"  # ulp
 RANGES = (-np.inf, -100.0, -10.0, -1.0, -1e-5, 0.0, 1e-5, 1.0, 10.0, 100.0, np.inf)

@@ -15,9 +15,9 @@ import numpy as np
 import minigan as mg
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from verify.dual import Array
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.arithmetic.dual import Array
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import minigan as mg
 from minigan.layers.base import Layer
+from verify.arithmetic.dual import Array
 from verify.claims.library_gradients import (
     Fault,
     first_line,
@@ -25,11 +26,10 @@ from verify.claims.library_gradients import (
     unchanged,
     wrong_layer,
 )
-from verify.differentiable import check_enclosed, enclosures, furthest, relative
-from verify.dual import Array
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.specimens import GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.library.differentiable import check_enclosed, enclosures, furthest, relative
+from verify.library.subjects import GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
 
 FORWARD_MODE = "(a + b eps)(c + d eps) = ac + (ad + bc) eps: forward mode on dual numbers is the derivative."
 TINY = 2.0**-40  # about 1e-12: a wrong backward that no float64 comparison with 1e-10 would see

@@ -15,7 +15,11 @@ import numpy as np
 
 import minigan as mg
 from minigan.layers.base import Layer, Shape
-from verify.differentiable import (
+from verify.arithmetic.dual import Array
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.library.differentiable import (
     DIRECTION_GATE,
     Differentiable,
     check_direction,
@@ -23,11 +27,7 @@ from verify.differentiable import (
     direction_error,
     relative,
 )
-from verify.dual import Array
-from verify.measured import check_error
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.specimens import GAMES, LAYERS, OBJECTIVES, Faulty, game, of_cost, of_layer
+from verify.library.subjects import GAMES, LAYERS, OBJECTIVES, Faulty, game, of_cost, of_layer
 
 BACKENDS = ("reference", "cpu")
 Fault = Callable[[Differentiable], Differentiable]

@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 from flint import arb
 
+from verify.arithmetic.dual import Dual, along, balls, each, row, slopes, variables
 from verify.claims.library_gradients import planted, unchanged
-from verify.differentiable import TENSOR_GATE, Differentiable, furthest, hessian_product, relative
-from verify.dual import Dual, along, balls, each, row, slopes, variables
-from verify.measured import check_error
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.specimens import GAMES, LAYERS, game, of_layer
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.library.differentiable import TENSOR_GATE, Differentiable, furthest, hessian_product, relative
+from verify.library.subjects import GAMES, LAYERS, game, of_layer
 
 Fault = Callable[[Differentiable], Differentiable]
 

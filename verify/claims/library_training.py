@@ -23,12 +23,12 @@ from minigan.layers.base import Layer
 from minigan.losses import Objective
 from minigan.network import Network
 from minigan.optimizers import Optimizer
-from verify.balls import precision
-from verify.decide import Undecided
-from verify.dual import Array, Dual, each, primal
-from verify.measured import check_error
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.arithmetic.balls import precision
+from verify.arithmetic.decide import Undecided
+from verify.arithmetic.dual import Array, Dual, each, primal
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
 
 GATE = "1e-12"
 ITERATIONS = 200

@@ -10,12 +10,12 @@ from itertools import product
 
 import sympy as sp
 
-from verify.balls import ball
-from verify.decide import rational
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import discriminator, least, random_distinct
-from verify.symbolic import identity
+from verify.arithmetic.balls import ball
+from verify.arithmetic.decide import rational
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity
+from verify.models.simplex import discriminator, least, random_distinct
 
 P, Q, D = sp.symbols("p q D", positive=True)
 N, S, V = sp.symbols("N S v", positive=True)

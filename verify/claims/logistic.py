@@ -24,11 +24,11 @@ from flint import arb
 import minigan as mg
 from minigan.gan import discriminator_gradient
 from minigan.network import Network
-from verify.balls import ball
-from verify.differentiable import furthest
-from verify.dual import balls, each
-from verify.proof import Proof
-from verify.registry import Source, claim
+from verify.arithmetic.balls import ball
+from verify.arithmetic.dual import balls, each
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.library.differentiable import furthest
 
 P, Q = Fraction(1, 3), Fraction(1, 2)  # P(x = 1) under p and under q
 SIZES = (40, 80, 160, 320)

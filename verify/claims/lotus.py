@@ -10,9 +10,9 @@ from typing import Any
 from flint import arb
 
 from verify.densities.functions import log
-from verify.lotus import Generator, by_density, by_law, by_noise, payoff, phi, upper
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.models.lotus import Generator, by_density, by_law, by_noise, payoff, phi, upper
 
 PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
 

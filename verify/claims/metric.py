@@ -5,10 +5,11 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb
 
-from verify.balls import ball
-from verify.proof import Proof
-from verify.registry import Source, claim
-from verify.simplex import (
+from verify.arithmetic.balls import ball
+from verify.engine.proof import Proof
+from verify.engine.registry import Source, claim
+from verify.engine.symbolic import identity, positive
+from verify.models.simplex import (
     Vector,
     apply,
     jsd,
@@ -20,7 +21,6 @@ from verify.simplex import (
     random_simplex,
     tv,
 )
-from verify.symbolic import identity, positive
 
 ENDRES = Source(
     "Endres and Schindelin 2003, A new metric for probability distributions", "theorem 1", "S5", "after C(G)"

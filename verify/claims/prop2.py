@@ -17,13 +17,14 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb
 
-from verify import divergences
-from verify.balls import ball, precision
-from verify.decide import rational
+from verify.analysis import divergences
+from verify.arithmetic.balls import ball, precision
+from verify.arithmetic.decide import rational
 from verify.densities import Mixture, Normal
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import (
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import identity, positive
+from verify.models.simplex import (
     Vector,
     c,
     discriminator,
@@ -34,7 +35,6 @@ from verify.simplex import (
     random_simplex,
     tv,
 )  # fmt: skip
-from verify.symbolic import identity, positive
 
 PROPOSITION = Source(GOODFELLOW, "Proposition 2")
 ETAS = (Fraction(1, 4), Fraction(1, 2), Fraction(1))

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 from flint import arb
 
-from verify.balls import ball
-from verify.decide import rational
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.simplex import Vector, c, discriminator, least, mix, random_distinct, tv, value
+from verify.arithmetic.balls import ball
+from verify.arithmetic.decide import rational
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.models.simplex import Vector, c, discriminator, least, mix, random_distinct, tv, value
 
 HALF = Fraction(1, 2)
 DATA: Vector = (HALF, HALF)

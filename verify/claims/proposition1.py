@@ -5,12 +5,12 @@ from functools import partial
 import sympy as sp
 from flint import arb
 
+from verify.analysis.divergences import c
+from verify.analysis.game_value import Discriminator, gap, polynomial, squashed, value
 from verify.densities import Density, Exponential, Laplace, Normal, StudentT, Uniform
-from verify.divergences import c
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.symbolic import Point, identity
-from verify.value import Discriminator, gap, polynomial, squashed, value
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.symbolic import Point, identity
 
 PROPOSITION = Source(GOODFELLOW, "Proposition 1, eq. 2")
 

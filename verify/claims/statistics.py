@@ -13,11 +13,11 @@ from scipy import special, stats
 import minigan as mg
 from minigan import data, initializers
 from minigan.network import Network
+from verify.analysis.divergences import c
 from verify.densities import Laplace
-from verify.divergences import c
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.statistics import SHARE, Floats, check_distance, check_distribution, check_mean
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.engine.statistics import SHARE, Floats, check_distance, check_distribution, check_mean
 
 Cdf = Callable[[Floats], Any]
 SIZES = {"quick": 200_000, "full": 1_000_000, "deep": 4_000_000}

@@ -5,7 +5,8 @@ from functools import partial
 
 from flint import arb
 
-from verify.balls import Exact
+from verify.analysis.divergences import Distribution, c, jsd, kl, left_out, tv
+from verify.arithmetic.balls import Exact
 from verify.densities import (
     Beta,
     Cauchy,
@@ -20,9 +21,8 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
-from verify.divergences import Distribution, c, jsd, kl, left_out, tv
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
 
 THEOREM = Source(GOODFELLOW, "Theorem 1, eq. 6")
 LIN = Source("Lin 1991, Divergence measures based on the Shannon entropy", "bounds by the variational distance")

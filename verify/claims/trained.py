@@ -13,14 +13,14 @@ import numpy as np
 import minigan as mg
 from minigan.layers.base import Layer
 from minigan.network import Network
-from verify.decide import rational
+from verify.analysis.game_value import Discriminator
+from verify.arithmetic.decide import rational
 from verify.densities import Normal
-from verify.proof import Proof
-from verify.registry import GOODFELLOW, Source, claim
-from verify.specimens import network
+from verify.engine.proof import Proof
+from verify.engine.registry import GOODFELLOW, Source, claim
+from verify.library.subjects import network
 from verify.trained.logit import Piece, discriminator, split
 from verify.trained.run import claim_about
-from verify.value import Discriminator
 
 PAIR = (Normal(4, 2), Normal(0, 1))
 

@@ -12,7 +12,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import ArrayLike, NDArray
 
-from verify.balls import Exact, ball, between, exact
+from verify.arithmetic.balls import Exact, ball, between, exact
 from verify.densities.ends import End, Growth, Moments
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any
 from flint import arb
 from scipy import stats
 
-from verify.balls import Exact, ball, between, exact
+from verify.arithmetic.balls import Exact, ball, between, exact
 from verify.densities.base import Density, LogDensity, assign, positive
 from verify.densities.ends import End, Growth, Moments, power_moments
 from verify.densities.functions import log

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike
 
-from verify.balls import Exact, exact, listed
+from verify.arithmetic.balls import Exact, exact, listed
 from verify.densities.base import Density, Floats, assign
 from verify.densities.mixture import simplex
 

@@ -13,7 +13,7 @@ from flint import arb
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from verify.balls import Exact, ball, exact
+from verify.arithmetic.balls import Exact, ball, exact
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
 from verify.densities.ends import INFINITE, End, Growth, Moments
 from verify.densities.functions import log, softplus

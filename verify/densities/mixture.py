@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import ArrayLike
 
-from verify.balls import Exact, ball, exact, listed
+from verify.arithmetic.balls import Exact, ball, exact, listed
 from verify.densities.base import Density, Floats, LogDensity, assign
 from verify.densities.ends import INFINITE, End, Growth, Moments
 from verify.densities.functions import log_sum_exp

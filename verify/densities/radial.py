@@ -14,7 +14,7 @@ from flint import arb
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from verify.balls import Exact, ball
+from verify.arithmetic.balls import Exact, ball
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
 from verify.densities.ends import End, Growth, Moments, power_moments
 from verify.densities.functions import log

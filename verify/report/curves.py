@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from flint import arb
 
-from verify.balls import ball, precision
-from verify.decide import Undecided
+from verify.analysis.divergences import c, jsd
+from verify.arithmetic.balls import ball, precision
+from verify.arithmetic.decide import Undecided
 from verify.densities import Discrete, Normal
 from verify.densities.functions import softplus
-from verify.divergences import c, jsd
 from verify.report.plot import Point
 
 DRAWN = 1e-9  # the widest ball that may become a point of a figure

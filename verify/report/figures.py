@@ -6,14 +6,14 @@ from functools import cache
 
 from flint import arb
 
-from verify.balls import Enclosure
-from verify.certificate import Certificate
-from verify.proof import Check
+from verify.arithmetic.balls import Enclosure
+from verify.engine.certificate import Certificate
+from verify.engine.proof import Check
 from verify.report import curves
 from verify.report.markup import Markup, join, tag
 from verify.report.numerals import exact_digits, spelled
 from verify.report.plot import Axis, Plot, drawing
-from verify.report.standing import proved_digits, standing, topics
+from verify.report.status import proved_digits, standing, topics
 
 WIDTH, HEIGHT = 360, 270
 ROW, TOP, BAR = 28, 6, 7  # of the bars: a claim, the margin above, the height of a bar

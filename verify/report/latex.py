@@ -6,7 +6,6 @@ that a long statement breaks over lines.  What is not known raises `LatexError`,
 
 from collections.abc import Callable
 
-from verify.report.lexemes import LatexError, Reader
 from verify.report.markup import Markup, tag
 from verify.report.symbols import (
     ACCENTS,
@@ -30,6 +29,7 @@ from verify.report.symbols import (
     UPRIGHT,
     alphabet,
 )  # fmt: skip
+from verify.report.tokenizer import LatexError, Reader
 
 _ENVIRONMENTS = {
     "cases": ("{", ""), "matrix": ("", ""), "pmatrix": ("(", ")"), "bmatrix": ("[", "]"), "vmatrix": ("|", "|"),

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from verify.certificate import Certificate
-from verify.report.standing import NONE, Standing, by_rigor, controls_text, digits_text, headline, radius_text, standing
+from verify.engine.certificate import Certificate
+from verify.report.status import NONE, Standing, by_rigor, controls_text, digits_text, headline, radius_text, standing
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from verify.balls import Enclosure
+from verify.arithmetic.balls import Enclosure
 
 SHOWN = 110  # digits of a midpoint, at most
 LONG, FLOAT = 40, 17  # an exact number of more characters is shown with as many digits as a float64 has

@@ -8,14 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from minigan.training.files import PathLike, write_whole
-from verify.certificate import Certificate
-from verify.proof import Profile
-from verify.registry import RIGOR
+from verify.engine.certificate import Certificate
+from verify.engine.proof import Profile
+from verify.engine.registry import RIGOR
 from verify.report.figures import digits_proved, dirac_orbits, optimal_discriminator, proposition_2
 from verify.report.markup import Markup, tag
 from verify.report.numerals import powers, seconds
 from verify.report.rows import COLUMNS, badge, body
-from verify.report.standing import NONE, Standing, by_rigor, headline, standing
+from verify.report.status import NONE, Standing, by_rigor, headline, standing
 
 MEANING = {
     Standing.PROVED: "proved, and every negative control refuted",

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from verify.certificate import Certificate, ControlResult
-from verify.decide import Verdict
-from verify.proof import Check
+from verify.arithmetic.decide import Verdict
+from verify.engine.certificate import Certificate, ControlResult
+from verify.engine.proof import Check
 from verify.report.figures import scrolled
 from verify.report.latex import mathml
-from verify.report.lexemes import LatexError
 from verify.report.markup import Markup, join, tag
 from verify.report.numerals import FLOAT, bound, powers, seconds, spelled
-from verify.report.standing import NONE, SIGN, Standing, controls_text, digits_text, radius_text, standing
+from verify.report.status import NONE, SIGN, Standing, controls_text, digits_text, radius_text, standing
+from verify.report.tokenizer import LatexError
 
 COLUMNS = ("Claim", "Statement", "Rigor", "Verdict", "Digits", "Radius", "Controls refuted")
 CHECKS = 100  # shown; those that are not proved always are

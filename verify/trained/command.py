@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.cli import EXIT_FAILED, EXIT_OK
-from verify import output
+from verify.report import formats
 from verify.trained.run import DIGITS, FOLDER, certify_run
 
 
@@ -40,6 +40,6 @@ def run_trained(args: argparse.Namespace) -> int:
     print(found)
     where = Path(os.path.relpath(args.run, folder)).as_posix()
     sealed = replace(found.certificate, notes={**found.certificate.notes, FOLDER: where})
-    for path in (*plot.write(found, folder), output.write_json(folder / "optimality.json", [sealed])):
+    for path in (*plot.write(found, folder), formats.write_json(folder / "optimality.json", [sealed])):
         print(path)
     return EXIT_OK if found.certificate.passed else EXIT_FAILED

@@ -23,10 +23,10 @@ from flint import arb, fmpq
 import minigan as mg
 from minigan.layers.base import Layer
 from minigan.network import Network
-from verify.balls import ball
+from verify.analysis.game_value import Discriminator
+from verify.arithmetic.balls import ball
 from verify.densities.ends import End, Growth
 from verify.densities.functions import softplus, tanh
-from verify.value import Discriminator
 
 Line = tuple[Fraction, Fraction]  # slope, offset
 Units = tuple[Line, ...]

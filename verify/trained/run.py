@@ -23,16 +23,16 @@ from flint import arb
 from minigan.network import Network
 from minigan.recipes import Setting, get_recipe
 from minigan.training import RunError, read_arrays, read_json
-from verify.balls import check_digits
-from verify.certificate import Certificate
-from verify.decide import Undecided, Verdict
+from verify.analysis.divergences import c, jsd
+from verify.analysis.game_value import Discriminator, gap, value
+from verify.arithmetic.balls import check_digits
+from verify.arithmetic.decide import Undecided, Verdict
 from verify.densities import Density, Normal
-from verify.divergences import c, jsd
-from verify.proof import Profile, Proof
-from verify.registry import GOODFELLOW, Claim, Source
-from verify.runner import certificate
+from verify.engine.certificate import Certificate
+from verify.engine.proof import Profile, Proof
+from verify.engine.registry import GOODFELLOW, Claim, Source
+from verify.engine.runner import certificate
 from verify.trained.logit import discriminator
-from verify.value import Discriminator, gap, value
 
 DIGITS = 30
 PathLike = str | os.PathLike[str]

@@ -1,7 +1,7 @@
 """Which way a correlation goes on the CUDA device: over patches and the library's products, or by tiles.
 
 What is estimated is seconds on an H200; the constants are stated rates and shares of them, not measurements
-(``python -m benchmarks.gpu.ways`` measures all ways beside the plan's).
+(``python -m benchmarks.gpu.algorithms`` measures all ways beside the plan's).
 
     patches   products at the library's share of the peak, and the patches written and read once (8 bytes each)
     tiles     whole tiles at the kernel's share: rounded up to tiles, and to as many as the processors take at a time

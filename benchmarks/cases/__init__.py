@@ -1,0 +1,1 @@
+"""The recipes and variants that are compared."""

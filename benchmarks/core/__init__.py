@@ -1,0 +1,1 @@
+"""What every benchmark shares: timing in turns, processes of contestants, checks before the clock, results as JSON."""

@@ -1,0 +1,90 @@
+"""Both sides compute the same, or nothing is timed: whole iterations in float64 on small settings."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases.games import CASES, build
+from benchmarks.core.contestants import GATE
+from benchmarks.core.measure import installed, say
+
+ITERATIONS = 2
+
+
+@functools.cache
+def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
+    """Return what was compared and the greatest differences of parameters and running statistics.
+
+    minigan's engine (compiled, where numba is there, and NumPy alone) beside its reference backend; PyTorch in both
+    layouts, and JAX, beside minigan's engine.  SystemExit where any differs by more than GATE.
+    """
+    game = CASES[case]
+    settings = {**game.small}
+    found: dict[str, Any] = {"iterations": iterations, "dtype": "float64", "settings": settings}
+    _, _, reference = build(game, small=True, dtype="float64", options=None, settings=None, ops="reference")
+    for _ in range(iterations):
+        reference.play()
+    engines: dict[str, Any] = {}
+    for name, compiled in (("numpy", False), ("compiled", True)):
+        if not compiled or installed("numba"):
+            _, _, engines[name] = build(game, small=True, dtype="float64", options={"threads": 2, "compiled": compiled})
+    found["against_reference"] = {}
+    for name, ours in engines.items():
+        for _ in range(iterations):
+            ours.play()
+        found["against_reference"][name] = _require(f"{case}: {name} and reference", difference(ours, reference))
+    found["against_torch"] = _torch(case, iterations, engines) if installed("torch") else "PyTorch is not installed"
+    found["against_jax"] = _jax(case, iterations, engines) if installed("jax") else "JAX is not installed"
+    if installed("torch") or installed("jax"):
+        found["covers"] = (
+            "parameters and running statistics after the iterations, from the same weights, batches, noise and dropout "
+            "masks; while timed, PyTorch and JAX draw their own masks, and PyTorch keeps its unbiased running variance"
+        )
+    return found
+
+
+def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+    """Return the greatest difference of PyTorch in each layout."""
+    from benchmarks.rivals.torch.games import Game
+
+    found, game = {}, CASES[case]
+    layouts = {"nchw": False, "channels_last": True} if game.convolutional else {"dense": False}
+    for layout, channels_last in layouts.items():
+        theirs = Game(
+            game, small=True, dtype="float64", channels_last=channels_last, fused_adam=channels_last, checked=True
+        )
+        found[layout] = _beside(f"{case}: minigan and PyTorch, {layout}", theirs, iterations, engines)
+    return found
+
+
+def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+    """Return the greatest difference of JAX."""
+    from benchmarks.rivals.jax.games import Game
+
+    theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
+    return {"jit": _beside(f"{case}: minigan and JAX", theirs, iterations, engines)}
+
+
+def _beside(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
+    """Play a twin's game; return the greatest difference from minigan's engines, which have played theirs."""
+    for _ in range(iterations):
+        theirs.play()
+    return _require(what, float(np.max([theirs.difference(ours.gan) for ours in engines.values()])))
+
+
+def difference(ours: Any, theirs: Any) -> float:
+    """Return the greatest difference of two experiments' parameters and running statistics."""
+    worst = 0.0
+    for a, b in ((ours.gan.G, theirs.gan.G), (ours.gan.D, theirs.gan.D)):
+        there = {**b.parameters(), **b.state}
+        for key, value in {**a.parameters(), **a.state}.items():
+            worst = float(np.maximum(worst, np.abs(value - there[key]).max()))  # NaN stays
+    return worst
+
+
+def _require(what: str, worst: float) -> float:
+    if not worst <= GATE:
+        raise SystemExit(f"{what} differ by {worst:.3g}, accepted: {GATE:g}: nothing to time")
+    say(f"check: {what} agree to {worst:.1e}")
+    return worst

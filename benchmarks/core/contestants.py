@@ -1,0 +1,198 @@
+"""Who plays the games: minigan with options of its engine, PyTorch in several ways, JAX.  One contestant a process.
+
+python -m benchmarks.core.contestants --contestant minigan --case mnist-dcgan
+"""
+
+import argparse
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases.games import CASES, build
+from benchmarks.core.measure import installed
+
+GATE = 1e-9
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to play: the package and how it is told to."""
+
+    package: str
+    about: str
+    how: dict[str, Any] = field(default_factory=dict)
+    convolutional: bool = False  # for convolutional games only
+    threads: int | None = None  # None: as many as asked for
+
+
+CONTESTANTS = {
+    "minigan": Contestant("minigan", "as installed: numba's bodies where numba is there"),
+    "minigan-numpy": Contestant("minigan", "NumPy alone", {"compiled": False}),
+    "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True),
+    "minigan-fast": Contestant("minigan", "F(4) too", {"accuracy": "fast"}, convolutional=True),
+    "torch": Contestant("torch", "eager, NCHW, Adam as it is"),
+    "torch-fused": Contestant("torch", "eager, fused Adam"),
+    "torch-1-thread": Contestant("torch", "eager, fused Adam, one thread", threads=1),
+    "torch-channels-last-adam": Contestant(
+        "torch", "eager, channels_last, Adam as it is", {"channels_last": True}, convolutional=True
+    ),
+    "torch-channels-last": Contestant(
+        "torch", "eager, channels_last, fused Adam", {"channels_last": True}, convolutional=True
+    ),
+    "torch-compile": Contestant(
+        "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}
+    ),
+    "jax": Contestant("jax", "jax.jit of the whole iteration, NHWC"),
+}
+DENSE_ONLY = ("torch-fused", "torch-1-thread")
+FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
+
+
+def usual(case: str) -> str:
+    """Return PyTorch as most people write it: eager, Adam as it is, convolutions in channels_last."""
+    return "torch-channels-last-adam" if CASES[case].convolutional else "torch"
+
+
+def of(case: str) -> list[str]:
+    """Return the contestants of a game, whether they are installed or not."""
+    convolutional = CASES[case].convolutional
+    return [
+        name
+        for name, contestant in CONTESTANTS.items()
+        if (name not in DENSE_ONLY if convolutional else not contestant.convolutional)
+    ]
+
+
+def absent(name: str) -> str | None:
+    """Return why a contestant cannot play here, or None."""
+    contestant = CONTESTANTS[name]
+    if not installed(contestant.package):
+        return f"{contestant.package} is not installed"
+    if name == "minigan-numpy" and not installed("numba"):
+        return "the same as minigan: numba is not installed"
+    return None
+
+
+def without_numpy_ml() -> str:
+    """Return why numpy-ml, layers with explicit gradients in NumPy too, is not a contestant.
+
+    Its last release, 0.1.2, imports names from `collections` that Python 3.10 took away.
+    """
+    if not installed("numpy_ml"):
+        return "not installed"
+    try:
+        importlib.import_module("numpy_ml.neural_nets.layers")
+    except Exception as error:
+        return f"installed, but not to be imported: {str(error).partition(' (')[0]}"
+    return "installed, but no twin of these layers is written in it"
+
+
+def player(
+    case: str,
+    name: str,
+    *,
+    threads: int,
+    small: bool = False,
+    settings: dict[str, Any] | None = None,
+) -> Callable[[], Any]:
+    """Return what plays one iteration of the game."""
+    contestant = CONTESTANTS[name]
+    threads = contestant.threads or threads
+    if contestant.package == "minigan":
+        options = {"threads": threads, **contestant.how}
+        _, _, experiment = build(CASES[case], small=small, options=options, settings=settings)
+
+        def play() -> None:
+            with experiment.gan.D.ops.session():  # as the training loop has it
+                experiment.play()
+
+        return play
+    if contestant.package == "jax":
+        os.environ["NPROC"] = str(threads)  # XLA reads it as its first computation starts: the size of its thread pool
+        from benchmarks.rivals.jax.games import Game as JaxGame
+
+        return JaxGame(CASES[case], small=small, settings=settings).play
+    import torch
+
+    from benchmarks.rivals.torch.games import Game
+
+    torch.set_num_threads(threads)
+    return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED, **contestant.how).play
+
+
+def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int = 2) -> dict[str, Any]:
+    """Play for about so many seconds; return the median time of an iteration.
+
+    Apart, the time of the first one (in which numba, torch.compile and JAX compile), and the peak memory after three.
+    """
+    times = [_time(play) for _ in range(1 + warm)]
+    peak = peak_mib()
+    first, times = times[0], []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        times.append(_time(play))
+    times.sort()
+    return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
+
+
+def serve(play: Callable[[], Any], *, least: int = 2, warm: int = 2) -> None:
+    """Say when it is warm, and then play for so many seconds as each line of the input says.
+
+    The first iteration of a turn is not counted: the caches are full of what others did.
+    """
+    times = [_time(play) for _ in range(1 + warm)]
+    print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
+    for line in sys.stdin:
+        play()
+        times, end = [], time.perf_counter() + float(line)
+        while len(times) < least or time.perf_counter() < end:
+            times.append(_time(play))
+        print(json.dumps({"seconds": sorted(times)[len(times) // 2], "iterations": len(times)}), flush=True)
+
+
+def _time(play: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    play()
+    return time.perf_counter() - start
+
+
+def peak_mib() -> float:
+    """Return the greatest resident memory of this process so far, in MiB.
+
+    On Linux VmHWM: ru_maxrss would be at least the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) / 2**10, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Play, and print the times as JSON, a line each."""
+    parser = argparse.ArgumentParser(description="One contestant of a benchmark of steps, memory or scaling.")
+    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--serve", action="store_true", help="play when told, as often as told")
+    parser.add_argument("--settings", type=json.loads, default={})
+    args = parser.parse_args(argv)
+    play = player(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
+    if args.serve:
+        serve(play)
+    else:
+        print(json.dumps(timed(play, seconds=args.seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""What every benchmark shares: the machine, alternation, medians with their spread, results as JSON."""
+
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor, cores, memory in GiB, system, versions and the BLAS in use."""
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("minigan", "numpy", "numba", "torch", "jax")},
+        "blas": [
+            {key: library[key] for key in ("internal_api", "version", "architecture", "num_threads")}
+            for library in threadpool_info()
+            if library["user_api"] == "blas"
+        ],
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def digits(x: float) -> float:
+    """Return x with five significant digits.
+
+    >>> digits(0.00123456789)
+    0.0012346
+    """
+    return float(f"{x:.5g}")
+
+
+def spread(seconds: Sequence[float]) -> dict[str, Any]:
+    """Return median, least, greatest and all of the times."""
+    return {
+        "median": digits(statistics.median(seconds)),
+        "min": digits(min(seconds)),
+        "max": digits(max(seconds)),
+        "all": [digits(s) for s in seconds],
+    }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every benchmark is told."""
+
+    quick: bool = False  # a smoke run: small settings, one round
+    threads: int = 2
+    rounds: int | None = None  # None: the benchmark's own
+    malloc: bool = False  # equal malloc settings for all contestants
+    out: Path = RESULTS
+
+    def rounds_or(self, default: int) -> int:
+        """Return how many rounds to run."""
+        return 1 if self.quick else self.rounds or default
+
+    def environment(self, threads: int | None = None) -> dict[str, str]:
+        """Return what is set for each contestant's process, the same for all."""
+        n = str(threads or self.threads)
+        found = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS"), n)
+        return {**found, **(MALLOC if self.malloc else {})}
+
+
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 28)}
+"""glibc: all memory from the heap, which grows by 256 MiB and is never given back."""
+
+
+class Absent(RuntimeError):
+    """A contestant that cannot run here; the text says why."""
+
+
+def installed(package: str) -> bool:
+    """Return whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
+def run(
+    module: str,
+    contestant: str,
+    arguments: Sequence[str] = (),
+    *,
+    env: dict[str, str] | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Run ``python -m module --contestant NAME ...`` in a process of its own; return what it printed as JSON.
+
+    Raises Absent where it took longer than `timeout` seconds, RuntimeError where it failed.
+    """
+    command = [sys.executable, "-m", module, "--contestant", contestant, *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
+        )
+    except subprocess.TimeoutExpired:
+        raise Absent(f"not done after {timeout:g} s") from None
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def alternate(
+    module: str,
+    contestants: Sequence[str],
+    *,
+    rounds: int,
+    arguments: Sequence[str],
+    env: dict[str, str] | None = None,
+) -> dict[str, list[Any]]:
+    """Run each contestant in a process of its own, in turn, `rounds` times; return what each printed as JSON.
+
+    A contestant is ``python -m module --contestant NAME ...``; the order is reversed every other round.
+    """
+    results: dict[str, list[Any]] = {name: [] for name in contestants}
+    for k in range(rounds):
+        for name in contestants if k % 2 == 0 else reversed(contestants):
+            results[name].append(run(module, name, arguments, env=env))
+            seconds = results[name][-1].get("seconds")
+            say(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
+    return results
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """Return the median over rounds of the ratio within a round."""
+    return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
+
+
+def say(message: str) -> None:
+    """Print a line of progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def write(name: str, result: dict[str, Any], folder: Path = RESULTS) -> Path:
+    """Write FOLDER/NAME.json with the machine and the date."""
+    from minigan.training import write_json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_json(
+        folder / f"{name}.json", {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **result}
+    )

@@ -1,0 +1,113 @@
+"""Contestants that take turns: each in a process of its own that lives as long as the comparison.
+
+A host's speed may change by a third from a minute to the next; turns of a second each, side by side in time, are
+compared round by round.  A process that starts anew for each turn would spend most of it on imports and compilation.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.core.measure import Absent
+
+LIMIT = 120.0
+"""Seconds that a turn may take."""
+PAUSE = 0.02
+"""Seconds before a turn, in which the threads of the one before fall asleep."""
+
+
+class Player:
+    """``python -m module --contestant NAME ... --serve``, which says when it is ready and then plays when it is told.
+
+    Raises Absent where that takes more than `timeout` seconds, RuntimeError where it fails.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        contestant: str,
+        arguments: Sequence[str],
+        *,
+        env: dict[str, str],
+        timeout: float | None = None,
+    ) -> None:
+        self._command = [sys.executable, "-m", module, "--contestant", contestant, *arguments, "--serve"]
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (closed by `__exit__`)
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
+            env={**os.environ, **env},
+        )  # fmt: skip
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.ready = self._answer(timeout)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def play(self, seconds: float) -> dict[str, Any]:
+        """Play for about so many seconds; return what it says."""
+        assert self._process.stdin is not None  # noqa: S101
+        time.sleep(PAUSE)
+        with contextlib.suppress(BrokenPipeError):  # `_answer` says why it ended
+            self._process.stdin.write(f"{seconds}\n")
+            self._process.stdin.flush()
+        return self._answer(LIMIT)
+
+    def _answer(self, timeout: float | None) -> dict[str, Any]:
+        """Return the next line of its output as JSON."""
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise Absent(f"not done after {timeout:g} s") from None
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self._process.kill()
+            self._process.wait()
+            self._errors.seek(0)
+            said = f" said {line!r}" if line else ""
+            raise RuntimeError(f"{' '.join(self._command)} failed:{said}\n{self._errors.read()}") from None
+        return found
+
+    def _read(self) -> None:
+        """Hand its lines on, and at their end an empty one."""
+        assert self._process.stdout is not None  # noqa: S101
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process."""
+        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def turns(players: dict[str, Player], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
+    """Let all play in turn, the order reversed every other round; yield what each says."""
+    for k in range(rounds):
+        order = list(players) if k % 2 == 0 else list(reversed(players))
+        found = {name: players[name].play(seconds) for name in order}
+        yield {name: found[name] for name in players}

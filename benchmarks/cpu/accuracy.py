@@ -1,0 +1,181 @@
+"""The rounding error of each way to convolve, layer by layer: float32 against float64.
+
+    python -m benchmarks.cpu.accuracy [--images 8]
+
+For every layer of the convolutional recipes with more than 16 channels on both sides: the correlation (a convolution
+forwards, a transposed one backwards), its adjoint (the reverse) and the weight gradient, directly and by each F(m, r)
+that fits, on normal data.  An error is the root of the mean square of
+the difference over that of the result; the greatest one over the greatest entry is written too.  No times.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.core import measure
+from minigan.layers import Conv2D, ConvTranspose2D
+from minigan.ops import reference
+from minigan.ops.cpu import CPU
+from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv.plan import LEAST, ORDERS, Plan, choose, taps
+from minigan.ops.geometry import Geometry
+from minigan.ops.protocol import Array
+from minigan.recipes import get_recipe
+
+RECIPES = ("mnist-dcgan", "dcgan64", "mnist-softmax")
+PASSES = ("correlation", "adjoint", "weight gradient")
+
+
+def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
+    """Each layer that Winograd's family may take: its name, geometry, C and O of the correlation in it."""
+    found = get_recipe(recipe)
+    architecture = found.architecture(found.configure({}))
+    for net, chain, shape in (
+        ("G", architecture.G, architecture.noise_shape), ("D", architecture.D, architecture.data_shape),
+    ):  # fmt: skip
+        for layer in chain:
+            out = layer.output_shape(shape)
+            if isinstance(layer, (Conv2D, ConvTranspose2D)) and min(layer.c_in, layer.c_out) > LEAST:
+                ends = (layer.c_in, layer.c_out) if isinstance(layer, Conv2D) else (layer.c_out, layer.c_in)
+                name = f"{net}: {'x'.join(map(str, shape))} to {'x'.join(map(str, out))}"
+                yield name, layer.geometry((shape[0], shape[1])), *ends
+            shape = out
+
+
+def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
+    """The correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does them."""
+    x, y, W = data
+    cpu = CPU()
+    if plan is None:
+        return (
+            direct.correlate(x, W, geometry, None, cpu),
+            direct.correlate_adjoint(y, W, geometry, None, cpu),
+            direct.correlate_weights(x, y, geometry, cpu),
+        )
+    turned = direct.turned_geometry(geometry)
+    back = (
+        winograd.correlate_adjoint(y, W, geometry, None, plan, cpu)
+        if turned is None
+        else winograd.correlate(y, direct.turned_weights(W), turned, None, plan, cpu)
+    )
+    return (
+        winograd.correlate(x, W, geometry, None, plan, cpu),
+        back,
+        winograd_weights.correlate_weights(x, y, geometry, plan, cpu),
+    )
+
+
+def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
+    """Return way -> pass -> rms and greatest error."""
+    rng = np.random.default_rng(seed)
+    shapes = ((images, *geometry.large, C), (images, *geometry.small, O), (*geometry.kernel, C, O))
+    singles = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
+    exact = three([a.astype("float64") for a in singles], geometry, None)
+    r = taps(geometry)
+    plans: dict[str, Plan | None] = {"direct": None}
+    plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for way, plan in plans.items():
+        found[way] = {}
+        for name, got, want in zip(PASSES, three(singles, geometry, plan), exact, strict=True):
+            wrong = got - want
+            found[way][name] = {
+                "rms": _short(np.sqrt((wrong**2).mean() / (want**2).mean())),
+                "greatest": _short(np.abs(wrong).max() / np.abs(want).max()),
+            }
+    return found
+
+
+def check() -> float:
+    """Return how far float64's direct sums, the yardstick, are from the reference; 1e-13 at most."""
+    name, geometry, C, O = next(layers("mnist-softmax"))
+    rng = np.random.default_rng(1)
+    shapes = ((2, *geometry.large, C), (2, *geometry.small, O), (*geometry.kernel, C, O))
+    x, y, W = (rng.standard_normal(shape) for shape in shapes)
+    want = (
+        reference.correlate(x, W, geometry),
+        reference.correlate_adjoint(y, W, geometry),
+        reference.correlate_weights(x, y, geometry),
+    )
+    pairs = zip(three((x, y, W), geometry, None), want, strict=True)
+    difference = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))
+    if not difference <= 1e-13:
+        raise SystemExit(f"{name}: float64 differs from the reference by {difference:.3g}: no yardstick")
+    return difference
+
+
+def section(result: dict[str, Any]) -> str:
+    """Return the part of docs/benchmarks.md: a table of rms errors."""
+    lines = [
+        "## Rounding errors of the convolutions",
+        "",
+        f"`python -m benchmarks.cpu.accuracy --images {result['images']}`: float32 against float64 on normal data, the "
+        "root of the mean square error over that of the result: correlation / adjoint / weight gradient, in 1e-7. "
+        '*Slanted*: what the cost model takes with `accuracy="balanced"` at a batch of 32; **bold**: with "fast". '
+        f"Check: float64 agrees with the reference to {result['check']['greatest_difference']:.1e}.",
+        "",
+        "| layer | kernel | direct | m = 2 | m = 3 | m = 4 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["layers"]:
+        cells = []
+        for m in (None, 2, 3, 4):
+            way = "direct" if m is None else f"F({m},{row['r']})"
+            if way not in row["errors"]:
+                cells.append("")
+                continue
+            text = " / ".join(f"{row['errors'][way][name]['rms'] / 1e-7:.1f}" for name in PASSES)
+            text = f"*{text}*" if way == row["balanced"] else text
+            cells.append(f"**{text}**" if way == row["fast"] else text)
+        lines.append(f"| `{row['recipe']}` {row['layer']} | {row['kernel']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.2e}")
+
+
+def _way(plan: Plan | None) -> str:
+    return "direct" if plan is None else f"F({plan.m},{plan.r})"
+
+
+def main() -> None:
+    """Check, measure, write benchmarks/results/accuracy.json, print the table."""
+    parser = argparse.ArgumentParser(description="Rounding errors of the convolutions, layer by layer.")
+    parser.add_argument("--images", type=int, default=8)
+    args = parser.parse_args()
+    difference = check()
+    rows = []
+    for recipe in RECIPES:
+        for name, geometry, C, O in layers(recipe):
+            (kh, kw), (s, _) = geometry.kernel, geometry.stride
+            rows.append(
+                {
+                    "recipe": recipe,
+                    "layer": name,
+                    "kernel": f"{kh}x{kw} s{s}",
+                    "r": taps(geometry),
+                    **{
+                        accuracy: _way(choose(geometry, 32, C, O, accuracy, compiled=True))
+                        for accuracy in ("balanced", "fast")
+                    },
+                    "errors": errors(geometry, C, O, args.images),
+                }
+            )
+            print(recipe, name, file=sys.stderr)
+    result = {
+        "benchmark": "accuracy",
+        "images": args.images,
+        "check": {"dtype": "float64", "greatest_difference": difference},
+        "layers": rows,
+    }
+    path = measure.write("accuracy", result)
+    print(section(result))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

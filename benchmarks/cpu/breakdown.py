@@ -1,0 +1,161 @@
+"""Where the time of an iteration goes: by operation of the backend, beside what the machine's ceilings allow.
+
+    limit = max(operations / product ceiling, bytes / copy ceiling)
+
+Operations are those that are made: of Winograd's algorithm where the plan takes it.  Bytes: each array that an
+operation must read or write, once.  The rest is Python, losses, batches, and layers that no operation of the backend
+has (in `gaussian` all of them: chains of small layers are one compiled call).
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.cases.games import CASES
+from benchmarks.core import contestants, measure
+from benchmarks.core.checks import check
+from minigan.ops.cpu import CPU
+from minigan.ops.cpu.conv.plan import choose, taps
+from minigan.ops.cpu.norm_act import Rows
+from minigan.ops.cpu.vector import Flat
+from minigan.ops.geometry import Geometry
+
+ITERATIONS = 5
+GROUPS = ("convolutions", "dense products", "batch norm, activations, dropout", "parameter vector", "the rest")
+Work = tuple[str, float, float]
+"""Group, operations, bytes."""
+
+
+def run(options: measure.Options) -> dict[str, Any]:
+    """Check, measure, return the result."""
+    threads = ["--threads", str(options.threads)]
+    quick = ["--quick"] if options.quick else []
+    ceilings = measure.run("benchmarks.cpu.layers", "ceilings", [*threads, *quick], env=options.environment())
+    common = [*threads, *(["--small"] if options.quick else [])]
+    checks, cases = {}, {}
+    for name in CASES:
+        checks[name] = check(name, 1 if options.quick else 2)
+        runs = [
+            measure.run("benchmarks.cpu.breakdown", "minigan", ["--case", name, *common], env=options.environment())
+            for _ in range(options.rounds_or(3))
+        ]
+        cases[name] = middle = sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
+        for group in middle["groups"].values():
+            group["limit"] = max(group["operations"] / ceilings["sgemm"], group["bytes"] / ceilings["copy"])
+        measure.say(f"{name}: {1e3 * middle['seconds']:.4g} ms")
+    return {
+        "benchmark": "breakdown",
+        "threads": options.threads,
+        "rounds": options.rounds_or(3),
+        "iterations": ITERATIONS,
+        "settings": "small" if options.quick else "full",
+        "check": checks,
+        "ceilings": ceilings,
+        "cases": cases,
+    }
+
+
+# --- one process ----------------------------------------------------------------------------------
+
+
+def convolution(cpu: CPU, x: Any, W: Any, geometry: Geometry, b: Any = None) -> Work:
+    """Count a correlation or its adjoint."""
+    return _convolution(cpu, x, geometry, *W.shape[2:])
+
+
+def weight_gradient(cpu: CPU, x: Any, y: Any, geometry: Geometry) -> Work:
+    """Count a weight gradient."""
+    return _convolution(cpu, x, geometry, x.shape[3], y.shape[3])
+
+
+def _convolution(cpu: CPU, images: Any, geometry: Geometry, C: int, O: int) -> Work:
+    n, (h, w) = len(images), geometry.small
+    plan = choose(geometry, n, C, O, cpu.accuracy, compiled=cpu.compiled)
+    if plan is None or taps(geometry) != plan.r:
+        operations = 2.0 * n * h * w * math.prod(geometry.kernel) * C * O
+    else:
+        tiles = n * math.prod(-(-size // plan.m) for size in geometry.small)
+        operations = 2.0 * plan.n**2 * tiles * C * math.prod(geometry.stride) * O
+    arrays = n * (math.prod(geometry.large) * C + h * w * O) + math.prod(geometry.kernel) * C * O
+    return GROUPS[0], operations, float(images.itemsize * arrays)
+
+
+def product(_: CPU, x: Any, W: Any, out: Any = None) -> Work:
+    """Count x W + b, or out + x^T y."""
+    added = out is not None and out.ndim == 2
+    operations = 2.0 * x.shape[0] * x.shape[1] * W.shape[1]
+    made = 2 * out.size if added else x.shape[0] * W.shape[1]
+    return GROUPS[1], operations, float(x.itemsize * (x.size + W.size + made))
+
+
+def passes(group: str, times: int) -> Callable[..., Work]:
+    """Count an operation that reads or writes so many arrays of its first argument's size."""
+
+    def count(_: Any, x: Any, *__: Any, **___: Any) -> Work:
+        return group, 0.0, float(times * x.nbytes)
+
+    return count
+
+
+COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
+    *((CPU, name, convolution) for name in ("correlate", "correlate_adjoint")),
+    (CPU, "correlate_weights", weight_gradient),
+    *((CPU, name, product) for name in ("affine", "add_product")),
+    *((Rows, name, passes(GROUPS[2], n)) for name, n in
+      (("statistics", 1), ("apply", 2), ("sums", 2), ("pull", 3), ("sum_rows", 1), ("dropout", 2))),
+    *((Flat, name, passes(GROUPS[3], n)) for name, n in
+      (("adam", 7), ("rmsprop", 5), ("momentum", 5), ("copy", 2), ("finite", 1))),
+)  # fmt: skip
+
+
+def observe(found: dict[str, dict[str, float]]) -> None:
+    """From now on every counted operation adds its time and its work to its group."""
+    inside = [False]
+
+    def counting(body: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
+        def observed(self: Any, *arguments: Any, **named: Any) -> Any:
+            if inside[0]:  # an operation made of others is counted once
+                return body(self, *arguments, **named)
+            group, operations, size = count(self, *arguments, **named)
+            inside[0], start = True, time.perf_counter()
+            try:
+                return body(self, *arguments, **named)
+            finally:
+                inside[0] = False
+                row = found[group]
+                row["seconds"] += (time.perf_counter() - start) / ITERATIONS
+                row["operations"] += operations / ITERATIONS
+                row["bytes"] += size / ITERATIONS
+
+        return observed
+
+    for kind, name, count in COUNTED:
+        setattr(kind, name, counting(getattr(kind, name), count))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the time and work of each group in an iteration."""
+    parser = argparse.ArgumentParser(description="One process of the benchmark `breakdown`.")
+    parser.add_argument("--contestant", choices=["minigan"], required=True)
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--small", action="store_true")
+    args = parser.parse_args(argv)
+    play = contestants.player(args.case, args.contestant, threads=args.threads, small=args.small)
+    for _ in range(3):
+        play()
+    groups: dict[str, dict[str, float]] = {g: {"seconds": 0.0, "operations": 0.0, "bytes": 0.0} for g in GROUPS}
+    observe(groups)
+    start = time.perf_counter()
+    for _ in range(ITERATIONS):
+        play()
+    seconds = (time.perf_counter() - start) / ITERATIONS
+    groups[GROUPS[-1]]["seconds"] = seconds - sum(row["seconds"] for row in groups.values())
+    print(json.dumps({"seconds": seconds, "groups": groups}))
+
+
+if __name__ == "__main__":
+    main()

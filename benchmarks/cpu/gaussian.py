@@ -1,0 +1,165 @@
+"""The whole `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) beside PyTorch eager.
+
+    python -m benchmarks gaussian
+
+First the check: from the same weights and data, in float64, both give the same parameters.  Then the
+times, a process each, alternately.  PyTorch runs with its default number of threads and with one, and with its default
+Adam and its fused one: the ratio is against the fastest of them and, apart, against the default.
+"""
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.core import measure
+from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.training import Experiment
+
+CONTESTANTS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thread")
+
+
+def experiment(iterations: int, *, seed: int = 0, dtype: str = "float32") -> tuple[Recipe, Experiment]:
+    """Return the recipe and the experiment that both sides run."""
+    recipe = get_recipe("gaussian")
+    return recipe, recipe.build(recipe.configure({"iterations": str(iterations)}), Setting(seed=seed, dtype=dtype))
+
+
+class Torch:
+    """The same game in PyTorch: the same layers, losses, Adam, batches and order of updates."""
+
+    def __init__(self, twin: Experiment, config: Any, *, fused: bool = False) -> None:
+        import torch
+
+        self.torch, self.config, self.streams = torch, config, twin.streams
+        self.dtype = getattr(torch, str(twin.gan.G.dtype))
+        nn = torch.nn
+        self.G = nn.Linear(1, 1, dtype=self.dtype)
+        self.D = nn.Sequential(
+            nn.Linear(1, config.hidden, dtype=self.dtype), nn.ReLU(), nn.Linear(config.hidden, 1, dtype=self.dtype)
+        )
+        for net, modules in ((twin.gan.G, [self.G]), (twin.gan.D, [self.D[0], self.D[2]])):
+            p = list(net.parameters().values())
+            for k, module in enumerate(modules):
+                module.weight.data = torch.tensor(p[2 * k].T.copy())
+                module.bias.data = torch.tensor(p[2 * k + 1].copy())
+        adam = {"lr": config.lr, "betas": (config.beta1, config.beta2), "eps": config.eps, "fused": fused or None}
+        self.opt_G = torch.optim.Adam(self.G.parameters(), **adam)
+        self.opt_D = torch.optim.Adam(self.D.parameters(), **adam)
+        self.loss = nn.BCEWithLogitsLoss()
+
+    def play(self) -> None:
+        """One iteration."""
+        torch, config, n = self.torch, self.config, self.config.batch_size
+        dtype = "float64" if self.dtype == torch.float64 else "float32"
+        z = torch.from_numpy(self.streams["noise"].standard_normal((n, 1)).astype(dtype))
+        x = torch.from_numpy(
+            (config.mu + config.sigma * self.streams["data"].standard_normal(n)).astype(dtype)[:, None]
+        )
+        with torch.no_grad():
+            fake = self.G(z)
+        batch = torch.cat([x, fake])
+        labels = torch.cat([torch.ones(n, 1, dtype=self.dtype), torch.zeros(n, 1, dtype=self.dtype)])
+        real_labels = torch.ones(n, 1, dtype=self.dtype)
+        for _ in range(config.d_updates):
+            self.opt_D.zero_grad()
+            self.loss(self.D(batch), labels).backward()
+            self.opt_D.step()
+        for p in self.D.parameters():
+            p.requires_grad_(False)
+        for _ in range(config.g_updates):
+            self.opt_G.zero_grad()
+            self.loss(self.D(self.G(z)), real_labels).backward()
+            self.opt_G.step()
+        for p in self.D.parameters():
+            p.requires_grad_(True)
+
+    def theta(self) -> np.ndarray:
+        """G's and D's parameters in the order of minigan's theta."""
+        parameters = [*self.G.parameters(), *self.D.parameters()]
+        return np.concatenate([p.detach().numpy().T.ravel() for p in parameters])
+
+
+def check(iterations: int = 20) -> float:
+    """Return the greatest difference between both sides' parameters after some iterations in float64; 1e-9 at most."""
+    _, ours = experiment(iterations, dtype="float64")
+    recipe, twin = experiment(iterations, dtype="float64")
+    theirs = Torch(twin, recipe.configure({"iterations": str(iterations)}))
+    for _ in range(iterations):
+        ours.play()
+        theirs.play()
+    difference = float(np.abs(np.concatenate([ours.gan.G.theta, ours.gan.D.theta]) - theirs.theta()).max())
+    if not difference <= 1e-9:
+        raise SystemExit(f"the two sides differ by {difference:.3g} after {iterations} iterations: nothing to time")
+    return difference
+
+
+def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
+    """Run one side and return the seconds of its iterations (without imports) and the generator it ends with."""
+    recipe, ours = experiment(iterations, seed=seed)
+    if name == "minigan":
+        play = ours.play
+    else:
+        import torch
+
+        if "1-thread" in name:
+            torch.set_num_threads(1)
+        game = Torch(ours, recipe.configure({"iterations": str(iterations)}), fused="fused" in name)
+        play = game.play
+    for _ in range(3):  # warm up
+        play()
+    start = time.perf_counter()
+    for _ in range(iterations):
+        play()
+    seconds = time.perf_counter() - start
+    a, b = ours.gan.G.theta if name == "minigan" else game.theta()[:2]
+    return {"seconds": seconds, "mean": float(b), "std": abs(float(a))}
+
+
+def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
+    """Check, time, return the result."""
+    if not measure.installed("torch"):
+        raise measure.Absent("PyTorch is not installed, and this benchmark is the comparison with it")
+    iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
+    difference = check(2 if options.quick else 20)
+    measure.say(f"check: parameters agree to {difference:.1e} in float64")
+    runs = measure.alternate(
+        "benchmarks.cpu.gaussian",
+        CONTESTANTS,
+        rounds=rounds,
+        arguments=["--iterations", str(iterations)],
+        env=measure.MALLOC if options.malloc else None,
+    )
+    times = {name: measure.spread([run["seconds"] for run in results]) for name, results in runs.items()}
+    others = [name for name in CONTESTANTS if name != "minigan"]
+
+    def ratio(name: str) -> float:
+        return measure.ratio([r["seconds"] for r in runs[name]], [r["seconds"] for r in runs["minigan"]])
+
+    return {
+        "benchmark": "gaussian",
+        "iterations": iterations,
+        "updates_each": 10 * iterations,
+        "rounds": rounds,
+        "check": {"iterations": 20, "dtype": "float64", "greatest_difference": difference},
+        "seconds": times,
+        "generators": {name: {k: round(rs[0][k], 4) for k in ("mean", "std")} for name, rs in runs.items()},
+        "ratio": {name: ratio(name) for name in others},
+        "fastest_torch": min(others, key=lambda name: times[name]["median"]),
+    }
+
+
+def main() -> None:
+    """Run one contestant and print what it found."""
+    parser = argparse.ArgumentParser(description="One contestant of `python -m benchmarks gaussian`.")
+    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    args = parser.parse_args()
+    json.dump(contestant(args.contestant, args.iterations, 0), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

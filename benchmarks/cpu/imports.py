@@ -1,0 +1,48 @@
+"""How long ``import minigan`` takes in a fresh process, beside NumPy, which it needs, and PyTorch."""
+
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.core import measure
+
+MODULES = ("minigan", "numpy", "torch")
+CODE = """
+import sys, time
+start = time.perf_counter()
+import {module}
+seconds = time.perf_counter() - start
+assert "{module}" in sys.modules
+print(seconds, len(sys.modules))
+"""
+
+
+def run(options: measure.Options) -> dict[str, Any]:
+    """Measure, return the result."""
+    rounds = options.rounds_or(9)
+    here = [name for name in MODULES if measure.installed(name)]
+    seconds: dict[str, list[float]] = {name: [] for name in here}
+    modules = {}
+    for name in here:  # once before: what the system reads from the disk is in its cache then
+        _import(name)
+    for k in range(rounds):
+        for name in here if k % 2 == 0 else reversed(here):
+            took, modules[name] = _import(name)
+            seconds[name].append(took)
+    for name, times in seconds.items():
+        measure.say(f"import {name}: {measure.spread(times)['median']} s")
+    return {
+        "benchmark": "imports",
+        "rounds": rounds,
+        "check": {"imported": here},
+        "absent": {name: f"{name} is not installed" for name in MODULES if name not in here},
+        "seconds": {name: measure.spread(times) for name, times in seconds.items()},
+        "modules": modules,
+    }
+
+
+def _import(name: str) -> tuple[float, int]:
+    """Return the seconds that the import took, and how many modules were loaded after it."""
+    done = subprocess.run([sys.executable, "-c", CODE.format(module=name)], capture_output=True, text=True, check=True)
+    took, modules = done.stdout.split()
+    return float(took), int(modules)

@@ -1,0 +1,297 @@
+"""Each layer of the recipes on its shapes: forwards and backwards, beside PyTorch's modules and the machine's ceilings.
+
+Convolutions and dense layers are counted in floating point operations of the direct sums (2 N h w kh kw C O forwards,
+twice as many backwards: dx and dW), so an algorithm that needs fewer shows as a higher rate; what stands between them
+(batch norm, activations, dropout) in bytes, as if x were read and y written once, and twice as much backwards.  The
+ceilings are measured here: the product of large square float32 matrices, and a copy of a large array, on all threads.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import minigan as mg
+from benchmarks.cases.games import CASES
+from benchmarks.core import measure
+from benchmarks.core.contestants import without_numpy_ml
+from minigan.ops import get_ops
+from minigan.recipes import get_recipe
+
+CONTESTANTS = ("minigan", "minigan-numpy", "torch")
+GATE = 2e-5
+"""Of float32's relative error against float64 on a batch of 2: F(2) of Winograd's family is within 1e-6."""
+MATRIX = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
+BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A layer with parameters in a matrix, or a run of layers between two of those, and what it reads."""
+
+    key: str
+    layers: tuple[Any, ...]
+    shape: tuple[int, ...]  # of x, without N
+    batch: int
+    work: float  # floating point operations forwards, or bytes
+    unit: str  # "flop" or "byte"
+
+
+def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Piece]:
+    """Return the distinct pieces of all recipes, named by the first that has them.
+
+    `settings` replace those of the games that they name; other games are then left out.
+    """
+    found: dict[Any, Piece] = {}
+    for name, case in CASES.items():
+        if name.endswith("without-dropout") or (settings is not None and name not in settings):
+            continue
+        recipe = get_recipe(case.recipe)
+        config = recipe.configure({**(case.small if quick else case.settings), **(settings or {}).get(name, {})})
+        chains = recipe.architecture(config)
+        for net, layers, at in (("G", chains.G, chains.noise_shape), ("D", chains.D, chains.data_shape)):
+            for i, run, shape in _runs(layers, tuple(at)):
+                said = (tuple((type(layer), str(layer.describe())) for layer in run), shape, config.batch_size)
+                if said not in found:
+                    found[said] = _piece(f"{case.recipe} {net} {i}", run, shape, config.batch_size)
+    return list(found.values())
+
+
+def _runs(layers: Sequence[Any], shape: tuple[int, ...]) -> list[tuple[int, tuple[Any, ...], tuple[int, ...]]]:
+    """Cut a chain into (index, layers, input shape)."""
+    found: list[tuple[int, tuple[Any, ...], tuple[int, ...]]] = []
+    run: list[Any] = []
+    for i, layer in enumerate([*layers, None]):
+        if isinstance(layer, BETWEEN):
+            run.append(layer)
+        elif run:
+            found.append((i - len(run), tuple(run), shape))
+            run = []
+        if isinstance(layer, MATRIX):
+            found.append((i, (layer,), shape))
+        if layer is not None:
+            shape = layer.output_shape(shape)
+    return found
+
+
+def _piece(key: str, layers: tuple[Any, ...], shape: tuple[int, ...], batch: int) -> Piece:
+    if not isinstance(layers[0], MATRIX):
+        return Piece(key, layers, shape, batch, 2 * 4 * batch * math.prod(shape), "byte")
+    layer = layers[0]
+    weights = math.prod(layer.parameters()["W"].shape)
+    pixels = 1
+    if isinstance(layer, mg.Conv2D):
+        pixels = math.prod(layer.output_shape(shape)[:2])
+    elif isinstance(layer, mg.ConvTranspose2D):
+        pixels = math.prod(shape[:2])
+    return Piece(key, layers, shape, batch, 2.0 * batch * pixels * weights, "flop")
+
+
+def run(options: measure.Options) -> dict[str, Any]:
+    """Check, measure the ceilings, time, return the result."""
+    rounds, every = options.rounds_or(3), pieces(quick=options.quick)
+    worst = check(every)
+    measure.say(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
+    arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
+    top = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
+    measure.say(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
+    here, absent = [], {"numpy-ml": without_numpy_ml()}
+    for name in CONTESTANTS:
+        if name == "torch" and not measure.installed("torch"):
+            absent[name] = "torch is not installed"
+        elif name == "minigan-numpy" and not measure.installed("numba"):
+            absent[name] = "the same as minigan: numba is not installed"
+        else:
+            here.append(name)
+    runs = measure.alternate(
+        "benchmarks.cpu.layers", here, rounds=rounds, arguments=arguments, env=options.environment()
+    )
+    rows = []
+    for piece in every:
+        ways = {}
+        for name in here:
+            for way in ("forward", "backward"):
+                ways[f"{name} {way}"] = measure.spread([r["pieces"][piece.key][way] for r in runs[name]])
+        rows.append(_row(piece, ways, top))
+    return {
+        "benchmark": "layers",
+        "threads": options.threads,
+        "rounds": rounds,
+        "settings": "small" if options.quick else "full",
+        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": GATE},
+        "ceilings": {name: measure.digits(value) for name, value in top.items()},
+        "absent": absent,
+        "pieces": rows,
+    }
+
+
+def _row(piece: Piece, ways: dict[str, Any], top: dict[str, float]) -> dict[str, Any]:
+    ceiling = top["sgemm"] if piece.unit == "flop" else top["copy"]
+    rate = {}
+    for way, times in ways.items():
+        work = piece.work * (2 if way.endswith("backward") else 1)
+        rate[way] = {
+            "per_second": measure.digits(work / times["median"]),
+            "share": round(work / times["median"] / ceiling, 3),
+        }
+    return {
+        "piece": piece.key,
+        "layers": ", ".join(type(layer).__name__ for layer in piece.layers),
+        "x": [piece.batch, *piece.shape],
+        "y": [piece.batch, *_output(piece)],
+        "unit": piece.unit,
+        "work": piece.work,
+        "seconds": ways,
+        "rate": rate,
+    }
+
+
+def _output(piece: Piece) -> tuple[int, ...]:
+    shape = piece.shape
+    for layer in piece.layers:
+        shape = layer.output_shape(shape)
+    return shape
+
+
+# --- what is checked, and what is timed -----------------------------------------------------------
+
+
+def network(piece: Piece, ops: Any, dtype: str = "float32") -> mg.Network:
+    """Return the piece as a network with weights that depend on it alone."""
+    return mg.Network(piece.layers, rng=np.random.default_rng(0), dtype="float32", ops=ops).astype(dtype)
+
+
+def check(every: Sequence[Piece]) -> float:
+    """Return the worst relative error of y, dx and g in float32 against the reference in float64, at batch 2."""
+    worst = 0.0
+    for piece in every:
+        rng = np.random.default_rng(1)
+        x = rng.standard_normal((2, *piece.shape)).astype("float32")
+        dy = rng.standard_normal((2, *_output(piece))).astype("float32")
+        want = _once(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
+        ways = [False, True] if measure.installed("numba") else [False]
+        for compiled in ways:
+            got = _once(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
+            for name, a, b in zip(("y", "dx", "dtheta"), got, want, strict=True):
+                error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
+                if not error <= GATE:
+                    raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
+                worst = float(np.maximum(worst, error))
+    return worst
+
+
+def _once(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:
+    y, backward = net.forward(x, train=True, rng=np.random.default_rng(2))
+    g = net.zeros_like_theta()
+    return y, backward(dy, g), g
+
+
+def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
+    """Return the most that a product of square matrices (flop/s) and a copy (bytes/s, read and written) reach."""
+    n = 512 if quick else 3072
+    a, b = (np.random.default_rng(k).standard_normal((n, n)).astype("float32") for k in (0, 1))
+    size = 1 << (20 if quick else 26)
+    source, target = np.ones(size, "float32"), np.zeros(size, "float32")
+    parts = [slice(k * size // threads, (k + 1) * size // threads) for k in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+
+        def copy() -> None:
+            list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
+
+        return {
+            "sgemm": 2 * n**3 / _least(lambda: a @ b, 5),
+            "copy": 2 * source.nbytes / _least(copy, 5),
+        }
+
+
+def _least(job: Callable[[], Any], times: int) -> float:
+    job()
+    return min(_time(job) for _ in range(times))
+
+
+def _time(job: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def _median(job: Callable[[], Any], seconds: float) -> float:
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or (time.perf_counter() < end and len(times) < 200):
+        times.append(_time(job))
+    return sorted(times)[len(times) // 2]
+
+
+def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: float) -> dict[str, float]:
+    """Return the seconds forwards and backwards (dx and dtheta)."""
+    net = network(piece, get_ops("cpu", threads=threads, compiled=compiled))
+    x, dy, rng = _arrays(piece)
+    g = net.zeros_like_theta()
+    with net.ops.session():
+        _, backward = net.forward(x, train=True, rng=rng)
+        backward(dy, g)  # compiled, if it is to be
+        return {
+            "forward": _median(lambda: net.forward(x, train=True, rng=rng), seconds),
+            "backward": _median(lambda: backward(dy, g), seconds),
+        }
+
+
+def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
+    """Return the same for PyTorch's modules in channels_last."""
+    import torch
+
+    from benchmarks.rivals.torch.twin import modules
+
+    torch.set_num_threads(threads)
+    twin = modules(network(piece, "cpu"), piece.shape, channels_last=True)
+
+    def tensor(a: Any) -> Any:
+        return torch.from_numpy(a).permute(0, 3, 1, 2) if a.ndim == 4 else torch.from_numpy(a)
+
+    x, dy, _ = _arrays(piece)
+    t, dt = tensor(x).requires_grad_(True), tensor(dy)
+    inputs = [t, *twin.parameters()]
+    y = twin(t)
+    torch.autograd.grad(y, inputs, dt, retain_graph=True)
+    return {
+        "forward": _median(lambda: twin(t), seconds),
+        "backward": _median(lambda: torch.autograd.grad(y, inputs, dt, retain_graph=True), seconds),
+    }
+
+
+def _arrays(piece: Piece) -> tuple[Any, Any, np.random.Generator]:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((piece.batch, *piece.shape), dtype="float32")
+    return x, rng.standard_normal((piece.batch, *_output(piece)), dtype="float32"), rng
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Time all pieces for one contestant, or measure the ceilings; print JSON."""
+    parser = argparse.ArgumentParser(description="One contestant of the benchmark of layers.")
+    parser.add_argument("--contestant", choices=(*CONTESTANTS, "ceilings"), required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args(argv)
+    if args.contestant == "ceilings":
+        print(json.dumps(ceilings(args.threads, quick=args.quick)))
+        return
+    seconds, found = 0.005 if args.quick else 0.1, {}
+    for piece in pieces(quick=args.quick):
+        if args.contestant == "torch":
+            found[piece.key] = torch_times(piece, args.threads, seconds)
+        else:
+            compiled = False if args.contestant == "minigan-numpy" else None
+            found[piece.key] = minigan_times(piece, compiled, args.threads, seconds)
+    total = sum(sum(times.values()) for times in found.values())
+    print(json.dumps({"seconds": total, "pieces": found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Peak resident memory of a fresh process (interpreter, imports and all) after three iterations of each recipe."""
+
+from typing import Any
+
+from benchmarks.cases.games import CASES
+from benchmarks.core import contestants, measure
+from benchmarks.core.checks import check
+
+CONTESTANTS = {
+    True: ("minigan", "torch", "torch-channels-last"),
+    False: ("minigan", "torch", "torch-fused"),
+}
+
+
+def run(options: measure.Options) -> dict[str, Any]:
+    """Check, measure, return the result."""
+    rounds, checks, cases = options.rounds_or(1), {}, {}
+    for case, game in CASES.items():
+        checks[case] = check(case, 1 if options.quick else 2)
+        found: dict[str, list[float]] = {}
+        absent = {}
+        for name in CONTESTANTS[game.convolutional]:
+            why = contestants.absent(name) or ("left out of a quick run" if options.quick and name == "torch" else None)
+            if why is not None:
+                absent[name] = why
+                measure.say(f"  {name}: absent: {why}")
+                continue
+            arguments = ["--case", case, "--threads", str(options.threads), "--seconds", "0"]
+            arguments += ["--small"] if options.quick else []
+            runs = [
+                measure.run("benchmarks.core.contestants", name, arguments, env=options.environment())
+                for _ in range(rounds)
+            ]
+            found[name] = [r["peak_mib"] for r in runs]
+            measure.say(f"  {case}: {name} {max(found[name])} MiB")
+        torch = [max(v) for n, v in found.items() if n.startswith("torch")]
+        cases[case] = {
+            "mib": {name: measure.spread(values) for name, values in found.items()},
+            "absent": absent,
+            "share_of_torch": {
+                n: round(max(v) / min(torch), 3) for n, v in found.items() if n.startswith("minigan") and torch
+            },
+        }
+    return {
+        "benchmark": "memory",
+        "threads": options.threads,
+        "rounds": rounds,
+        "iterations": 3,
+        "settings": "small" if options.quick else "full",
+        "check": checks,
+        "cases": cases,
+    }

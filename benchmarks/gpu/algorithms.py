@@ -1,0 +1,139 @@
+"""``python -m benchmarks.gpu.algorithms``: time each correlation of DCGAN-64 by every algorithm, beside the plan.
+
+What `minigan.ops.cuda.conv.plan` estimates is measured here: the constants there are to follow this table.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.core import measure
+from benchmarks.gpu import bench as tools
+from minigan.ops import BackendUnavailable, reference
+from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.plan import Plan, choose, parts_of
+from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.geometry import Geometry
+
+KINDS = ("correlate", "adjoint", "weights")
+GATES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
+"""Relative errors against float64: the operands have 24, 11 or 8 bits."""
+
+LEAST = 10.0
+"""Seconds that a row may take, most of them the check's."""
+Layer = tuple[int, int, int, int]
+"""N, H = W, C, O of a convolution with 4 x 4 taps and stride 2."""
+
+
+def layers(bench: tools.Bench) -> list[Layer]:
+    """Those of the discriminator, which are the generator's the other way round."""
+    N, width = bench.number(128, 2), bench.number(64, 4)
+    return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.number(4, 2))]
+
+
+def geometry_of(size: int) -> Geometry:
+    """4 x 4 taps, stride 2, one zero on each side."""
+    return Geometry((size, size), (size // 2, size // 2), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
+
+
+def run(bench: tools.Bench) -> list[dict[str, Any]]:
+    """Check each way, then time it: a row for each precision, layer and kind."""
+    rows = []
+    for precision in tools.PRECISIONS:
+        for layer in layers(bench):
+            for kind in KINDS:
+                if not bench.quick and bench.left < LEAST:
+                    return rows
+                with bench.apart(f"ways, {kind} of {layer} in {precision}"):
+                    rows.append(_row(bench, precision, layer, kind))
+    return rows
+
+
+def _row(bench: tools.Bench, precision: str, layer: Layer, kind: str) -> dict[str, Any]:
+    N, size, C, O = layer
+    device, geometry = bench.ops(precision).device, geometry_of(size)
+    rng = np.random.default_rng(0)
+    shapes = {"x": (N, size, size, C), "y": (N, *geometry.small, O), "W": (4, 4, C, O)}
+    names = {"correlate": "xW", "adjoint": "yW", "weights": "xy"}[kind]
+    host = [rng.standard_normal(shapes[name], dtype=np.float32) for name in names]
+    arrays = [device.array(a) for a in host]
+    options = {"precision": precision, "double": False, "processors": device.processors}
+    plan = choose(kind, geometry, N, C, O, **options)
+    times = {}
+    for tile in (0, 64, 128):
+        pixels = N * geometry.small[0] * geometry.small[1]
+        parts = parts_of(tile, 16 * C, O, pixels, device.processors) if tile and kind == "weights" else 1
+        job = _job(device, precision, kind, geometry, arrays, Plan(tile, parts))
+        _check(device, job, kind, host, geometry, precision, N)
+        times[tile] = tools.spread(bench.clock.device(job, repeats=bench.number(15, 2)))
+    best = min(times, key=lambda tile: times[tile]["median"])
+    slower = times[plan.tile]["median"] / times[best]["median"]
+    row = {"precision": precision, "layer": layer, "kind": kind, "times": times}
+    return row | {"plan": plan.tile, "best": best, "slower": measure.digits(slower)}
+
+
+def _job(
+    device: Any, precision: str, kind: str, geometry: Geometry, arrays: list[Any], plan: Plan
+) -> Callable[[], Any]:
+    bias = [None] if kind != "weights" else []
+    if not plan.tile:
+        ways: Any = Patches(device, precision)
+        last: list[Any] = []
+    else:
+        ways = Tiles(device, precision)
+        last = [plan.tile] if kind != "weights" else [plan.tile, plan.parts]
+    method = getattr(ways, {"adjoint": "correlate_adjoint", "weights": "correlate_weights"}.get(kind, kind))
+    return lambda: method(*arrays, geometry, *bias, *last)
+
+
+def _check(
+    device: Any, job: Callable[[], Any], kind: str, host: list[Any], geometry: Geometry, precision: str, N: int
+) -> None:
+    """The first and the last image against float64; of the weight gradient some channels."""
+    got = device.host(job())
+    if kind == "weights":
+        few = slice(None, None, max(1, host[0].shape[3] // 4)), slice(None, None, max(1, host[1].shape[3] // 4))
+        exact = [a[..., some].astype(np.float64) for a, some in zip(host, few, strict=True)]
+        want, got = reference.correlate_weights(*exact, geometry), got[:, :, few[0], few[1]]
+    else:
+        ends = [0, N - 1]
+        function = reference.correlate if kind == "correlate" else reference.correlate_adjoint
+        want, got = function(host[0][ends].astype(np.float64), host[1].astype(np.float64), geometry), got[ends]
+    error = float(np.abs(got - want).max() / np.abs(want).max())
+    if not error < GATES[precision]:
+        raise ArithmeticError(f"{kind} in {precision} is wrong by {error:.2g}")
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Milliseconds by each way; what the plan takes, and how much longer that is than the best."""
+    lines = [
+        "| precision | N, H, C, O | | patches | tiles 64 | tiles 128 | plan | plan / best |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        times = " | ".join(f"{1e3 * row['times'][tile]['median']:.3g}" for tile in (0, 64, 128))
+        where = ", ".join(map(str, row["layer"]))
+        plan = f"tiles {row['plan']}" if row["plan"] else "patches"
+        lines.append(f"| {row['precision']} | {where} | {row['kind']} | {times} | {plan} | {row['slower']} |")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
+    """Print the table; 2 where there is no GPU."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.algorithms", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
+    args = parser.parse_args(argv)
+    try:
+        bench = make(quick=args.quick, seconds=600.0)
+    except BackendUnavailable as why:
+        measure.say(f"python -m benchmarks.gpu.algorithms: nothing was measured: {why}")
+        return 2
+    print(table(run(bench)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

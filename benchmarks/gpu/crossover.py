@@ -1,0 +1,88 @@
+"""CPU against GPU over batch sizes, each as `minigan train` plays it: where the GPU begins to be faster."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.cases.games import CASES, build
+from benchmarks.core.measure import digits, say
+from benchmarks.gpu.bench import Bench, left_out, spread
+from benchmarks.gpu.device_data import player
+from benchmarks.gpu.steps import _time
+
+GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "gaussian": ({}, (10, 100, 1000, 10_000, 100_000)),
+    "mnist-dense": ({}, (1, 8, 32, 128, 512)),
+    "mnist-dcgan": ({}, (1, 4, 16, 64)),
+    "dcgan64": ({"width": 8}, (1, 4, 16, 64, 128)),
+}
+LONG = 3.0
+"""Seconds of an iteration on the CPU from which on no larger batch is tried there."""
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Return the times of both over the batch sizes, and where they cross."""
+    found = {}
+    for name, (settings, sizes) in GAMES.items():
+        rows: list[dict[str, Any]] = []
+        for n in sizes[:2] if bench.quick else sizes:
+            if left_out(bench, f"{name} at {n}", 0 if bench.quick else 15):
+                break
+            with bench.apart(f"crossing, {name} at {n}"):
+                rows.append(_row(bench, name, {**settings, "batch_size": n}, rows))
+        found[name] = {"settings": settings, "rows": rows, "crossing": crossing(rows)}
+        say(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
+    return found
+
+
+def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
+    chosen = {**(CASES[name].small if bench.quick else CASES[name].settings), **settings}
+    row: dict[str, Any] = {"batch": settings["batch_size"]}
+    play = player(name, bench.options(), settings=chosen, small=False, resident=False)[1]
+    play()
+    play()
+    row["gpu"] = _time(bench, "minigan", play)
+    if not before or before[-1].get("cpu", {"median": LONG})["median"] < LONG:
+        row["cpu"] = _on_cpu(name, chosen, quick=bench.quick)
+    say(
+        f"  {name} at {row['batch']}: "
+        + ", ".join(f"{k} {1e3 * row[k]['median']:.4g} ms" for k in ("cpu", "gpu") if k in row)
+    )
+    return row
+
+
+def _on_cpu(name: str, settings: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+    """Return the spread of iterations of at most a second and a half."""
+    experiment = build(CASES[name], settings=settings, ops="cpu")[2]
+
+    def timed(play: Callable[[], Any]) -> float:
+        start = time.perf_counter()
+        with experiment.gan.D.ops.session():
+            play()
+        return time.perf_counter() - start
+
+    timed(experiment.play)
+    times = [timed(experiment.play)]
+    while not quick and sum(times) < 1.5 and len(times) < 50:
+        times.append(timed(experiment.play))
+    return spread(times)
+
+
+def crossing(rows: list[dict[str, Any]]) -> float | None:
+    """Return the batch from which the GPU is faster, interpolated on logarithms; None: nowhere among those tried.
+
+    >>> row = lambda batch, cpu, gpu: {"batch": batch, "cpu": {"median": cpu}, "gpu": {"median": gpu}}
+    >>> crossing([row(1, 1.0, 2.0), row(100, 2.0, 1.0)]), crossing([row(1, 2.0, 1.0)]), crossing([row(1, 1.0, 2.0)])
+    (10.0, 1, None)
+    """
+    both = [row for row in rows if "cpu" in row]
+    gains = [math.log(row["cpu"]["median"] / row["gpu"]["median"]) for row in both]
+    for k, (row, gain) in enumerate(zip(both, gains, strict=True)):
+        if gain < 0:
+            continue
+        if k == 0:
+            return int(row["batch"])
+        low, share = both[k - 1]["batch"], -gains[k - 1] / (gain - gains[k - 1])
+        return digits(low * (row["batch"] / low) ** share)
+    return None

@@ -1,0 +1,99 @@
+"""The tests of tests/cuda on the GPU, and some of them under CUDA's memory and race checkers, where those are found."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from benchmarks.core.measure import say
+from benchmarks.gpu.bench import Bench, left_out
+
+ROOT = Path(__file__).parent.parent.parent
+OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
+"""Not of the device: `make test` runs them everywhere."""
+CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_convolution.py")
+"""What the checkers watch: they take many times as long."""
+TOOLS = ("memcheck", "racecheck")
+SECONDS = {"tests": 150.0, "checker": 90.0}
+LEAST = 20.0
+"""Of a checker: fewer are not worth beginning with."""
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Return the counts of the tests, and the names of what failed."""
+    return run_files(_environment(bench), seconds=min(SECONDS["tests"], bench.left))
+
+
+def checkers(bench: Bench) -> dict[str, Any] | str:
+    """Return the same of some tests under each checker, or why not."""
+    sanitizer = shutil.which("compute-sanitizer")
+    if sanitizer is None:
+        return "compute-sanitizer was not found"
+    found: dict[str, Any] = {}
+    for tool in TOOLS:
+        why = left_out(bench, tool, LEAST)
+        if why:
+            found[tool] = {"passed": 0, "skipped": 0, "failed": [], "status": why}
+            continue
+        command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
+        seconds = min(SECONDS["checker"], bench.left)
+        found[tool] = run_files(_environment(bench), files=CHECKED, before=command, seconds=seconds)
+    return found
+
+
+def _environment(bench: Bench) -> dict[str, str]:
+    return {**os.environ, "MINIGAN_CUDA_DEVICE": "gpu" if bench.device == "gpu" else ""}
+
+
+def run_files(
+    env: dict[str, str],
+    *,
+    files: tuple[str, ...] = (),
+    before: list[str] | None = None,
+    seconds: float,
+    folder: Path = ROOT / "tests" / "cuda",
+) -> dict[str, Any]:
+    """Run the files (all but the emulator's) in a process of their own, so many seconds at most."""
+    names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in OF_THE_EMULATOR))
+    with tempfile.TemporaryDirectory() as made:
+        report = Path(made) / "report.xml"
+        command = [
+            *(before or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+            *(str(folder / name) for name in names),
+        ]  # fmt: skip
+        status, said = _status(command, env, seconds)
+        found = read_report(report) if report.is_file() else {"passed": 0, "skipped": 0, "failed": []}
+    found["status"] = status
+    if status != "passed":
+        found["tail"] = said.strip().splitlines()[-12:]
+    say(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
+    return found
+
+
+def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[str, str]:
+    """Run a command and what it starts, so many seconds at most; return how it ended, and what it said until then."""
+    done = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
+    )
+    try:
+        said = done.communicate(timeout=seconds)[0]
+    except BaseException as error:
+        os.killpg(done.pid, signal.SIGKILL)  # a checker has the tests in a process of its own
+        said = done.communicate()[0]
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        return f"not done after {seconds:.0f} s", said
+    return ("passed" if done.returncode == 0 else f"exit status {done.returncode}"), said
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return what a JUnit report says."""
+    cases = list(ET.parse(path).getroot().iter("testcase"))  # noqa: S314  (pytest has just written it)
+    failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if {e.tag for e in c} & {"failure", "error"}]
+    skipped = sum(any(e.tag == "skipped" for e in c) for c in cases)
+    return {"passed": len(cases) - len(failed) - skipped, "skipped": skipped, "failed": failed}

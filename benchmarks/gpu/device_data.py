@@ -1,0 +1,76 @@
+"""The recipes' games with batches and noise that the device has: what an iteration costs without the host's draws."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases.games import CASES, build
+from minigan.ops.cuda.random import Stream
+
+POOL = 4
+"""Batches that lie on the device; each iteration gathers one from them."""
+
+
+class Resident:
+    """In the place of ``ops.iterations``: the first iteration's draws say what is drawn on the device from then on.
+
+    Noise is normal, or uniform on (-1, 1) where the prior is bounded; a real batch is gathered from a pool of them, one
+    after the other, at a position that the device keeps: all of it can be part of a graph.
+    """
+
+    def __init__(self, ops: Any, *, uniform: bool) -> None:
+        self.device, self.iterations, self.uniform = ops.device, ops.iterations, uniform
+        self._stream = Stream(ops.device, 5)
+        self._shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
+        self._pool: Any = None
+
+    def play(self, schedule: Callable[..., Any], game: Any, draws: dict[str, Any], counts: dict[str, int]) -> Any:
+        """As `Iterations.play`."""
+        if not self._shapes:
+            batches = [np.asarray(draws["real"]()) for _ in range(POOL)]
+            z = np.asarray(draws["noise"]())
+            self._shapes = {"real": (batches[0].shape, batches[0].dtype), "noise": (z.shape, z.dtype)}
+            self._pool = self.device.array(np.concatenate(batches))
+            self._at = self.device.array(np.arange(len(batches[0]), dtype=np.int64))
+        return self.iterations.play(schedule, game, {"real": self._real, "noise": self._noise}, counts)
+
+    def _real(self) -> Any:
+        n = self._shapes["real"][0][0]
+        x = self.device.xp.take(self._pool, self._at, axis=0)
+        self._at += n
+        self._at %= POOL * n
+        return x
+
+    def _noise(self) -> Any:
+        shape, dtype = self._shapes["noise"]
+        if self.uniform:
+            z = self._stream.uniform(shape, dtype)
+            z *= 2
+            z -= 1
+        else:
+            z = self._stream.normal(shape, dtype)
+        self._stream.advance()
+        return z
+
+
+def player(
+    case: str, options: dict[str, Any], *, settings: dict[str, Any] | None, small: bool, resident: bool = True
+) -> tuple[Any, Callable[[], Any]]:
+    """Return the experiment of a game on the CUDA backend with these options, and what plays one iteration of it."""
+    recipe, config, experiment = build(CASES[case], small=small, settings=settings, ops="cuda", options=options)
+    ops: Any = experiment.gan.D.ops
+    iterations = ops.iterations
+    if resident:
+        bound = np.abs(recipe.prior(config, 4096, np.random.default_rng(0))).max()
+        held = Resident(ops, uniform=float(bound) < 2)
+
+        def play() -> Any:
+            ops.iterations = held
+            try:
+                return experiment.play()
+            finally:
+                ops.iterations = iterations
+
+        return experiment, play
+    return experiment, experiment.play

@@ -1,0 +1,38 @@
+"""The kernels of docs/kernels, one after the other: from naive to fast."""
+
+import importlib
+from typing import Any
+
+from benchmarks.core.measure import installed
+from benchmarks.gpu.bench import Bench, left_out
+
+MODULE = "benchmarks.gpu.convolution_kernels"
+SECONDS = 20.0
+
+
+def publish(found: dict[str, Any]) -> None:
+    """Keep the times, and bring docs/convolution-kernels.md up to date."""
+    if "ms" in found:
+        module = importlib.import_module(MODULE)
+        module.keep(found)
+        module.main(["--page"])
+
+
+def run(bench: Bench) -> dict[str, Any]:
+    """Return what `benchmarks.gpu.convolution_kernels` measures: each version is checked, then timed."""
+    if not installed(MODULE):
+        return {"absent": f"{MODULE} is not there"}
+    if bench.device != "gpu":
+        return {"absent": "they are timed on a GPU alone"}
+    why = left_out(bench, "lessons", SECONDS)
+    if why:
+        return {"absent": why}
+    from minigan.ops.cuda.device.gpu import GPU
+
+    bench.clock.wait()
+    module = importlib.import_module(MODULE)
+    try:
+        found: dict[str, Any] = module.measure(GPU(folders=(module.FOLDER,)))
+    finally:
+        bench.ops().device.stream.use()  # making a device makes its stream the current one
+    return found

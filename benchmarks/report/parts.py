@@ -1,0 +1,33 @@
+"""Lines that several sections of the page have in common."""
+
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def where(result: Result) -> str:
+    """Return the line on date, machine and versions."""
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    blas = ", ".join(f"{b['internal_api']} {b['version']} ({b['architecture']})" for b in machine["blas"])
+    line = (
+        f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {blas}, "
+        f"Python {machine['python']}, {versions}."
+    )
+    return f"{line} A smoke run on small settings: the numbers mean nothing." if small(result) else line
+
+
+def small(result: Result) -> bool:
+    """Return whether the result is of a quick run."""
+    return result.get("settings") == "small"
+
+
+def span(row: Result, scale: float = 1.0, digits: int = 4) -> str:
+    """Return "median (least ... greatest)"."""
+    median, least, greatest = (f"{scale * row[name]:.{digits}g}" for name in ("median", "min", "max"))
+    return f"{median} ({least} ... {greatest})"
+
+
+def picture(result: Result, name: str, caption: str) -> list[str]:
+    """Return the line that shows a plot; none for a quick run, whose plots are not kept."""
+    return [] if small(result) else [f"![{caption}](images/benchmarks/{name}.png)", ""]

@@ -1,0 +1,256 @@
+"""The recipes' games in PyTorch: the same updates in the same order on the same batches, written as people write them.
+
+D is frozen in G's step (`requires_grad_(False)`), the fakes for D are made without a graph.  Where minigan may run
+real and fake through D as one batch with statistics of each half (dcgan64), PyTorch runs D twice: it has no such layer.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.cases.games import Case, build, reals
+from benchmarks.rivals.torch.twin import Dropout, modules, state
+from minigan.gan import batch_judge, running_judge
+from minigan.ops import Array
+from minigan.recipes import Recipe
+from minigan.training import Experiment
+
+BCE = F.binary_cross_entropy_with_logits
+
+
+class Game:
+    """One iteration of a recipe in PyTorch is `play()`.
+
+    checked   minigan's dropout masks and (where the recipe has it) its biased running variance, for the comparison;
+              timed games use PyTorch's own dropout and its unbiased one, which cost as much
+    device    where the networks and batches are; adam: more of its options (capturable, for a CUDA graph)
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        *,
+        small: bool = False,
+        dtype: str = "float32",
+        settings: dict[str, Any] | None = None,
+        channels_last: bool = False,
+        fused_adam: bool = False,
+        compiled: bool = False,
+        checked: bool = False,
+        device: str = "cpu",
+        adam: dict[str, Any] | None = None,
+    ) -> None:
+        found: tuple[Recipe, Any, Experiment] = build(case, small=small, dtype=dtype, settings=settings)
+        self.recipe, self.config, experiment = found
+        self.numpy_dtype, self.channels_last, self.device = np.dtype(dtype), channels_last, device
+        self.streams, gan = experiment.streams, experiment.gan
+        self.gan = gan
+        chains = self.recipe.architecture(self.config)
+        self.shapes = chains.noise_shape, chains.data_shape
+        self.plain = [
+            modules(net, shape, channels_last=channels_last).to(device)
+            for net, shape in zip((gan.G, gan.D), self.shapes, strict=True)
+        ]
+        if checked:
+            for net, twin in zip((gan.G, gan.D), self.plain, strict=True):
+                as_minigan(net, twin, self.streams["dropout"])
+        self.G, self.D = (torch.compile(net) if compiled else net for net in self.plain)
+        self.optimizer_G, self.optimizer_D = (
+            optimizer(net, theirs, fused=fused_adam, **(adam or {}))
+            for net, theirs in zip(self.plain, (gan.optimizer_G, gan.optimizer_D), strict=True)
+        )
+        self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self.momenta = [norm.momentum for norm in self.norms]
+        self.draw = reals(case, self.config, self.streams, self.numpy_dtype)
+        self.play: Callable[[], None] = {
+            "mnist-dcgan": self._split,
+            "dcgan64": self._alternating,
+            "mnist-softmax": self._softmax,
+            "mnist-dense": self._same_batch,
+            "gaussian": self._same_batch,
+            "mnist-maxout": self._simultaneous,
+        }[case.recipe]
+
+    # --- what the games share ---------------------------------------------------------------------
+
+    def noise(self, n: int) -> torch.Tensor:
+        """z (n, ...), drawn as minigan draws it."""
+        z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
+        return torch.from_numpy(z).to(self.device)
+
+    def real(self) -> torch.Tensor:
+        """A batch of real examples."""
+        return self.tensor(self.draw())
+
+    def tensor(self, x: Array) -> torch.Tensor:
+        """An array (N, H, W, C) as a tensor (N, C, H, W) in the layout of the networks, others as they are."""
+        t = torch.from_numpy(x).to(self.device)
+        if t.ndim < 4:
+            return t
+        t = t.permute(0, 3, 1, 2)
+        return t if self.channels_last else t.contiguous()
+
+    def inference_fakes(self, z: torch.Tensor) -> torch.Tensor:
+        """G(z) at inference."""
+        self.G.eval()
+        with torch.no_grad():
+            x = self.G(z)
+        self.G.train()
+        return x
+
+    def update_D(self, cost: torch.Tensor) -> None:
+        """Descend a cost of D."""
+        self.optimizer_D.zero_grad()
+        cost.backward()
+        self.optimizer_D.step()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """D without gradients of its own, judging as the recipe says: its statistics, running or not, do not move."""
+        judge = self.gan.judge
+        for p in self.plain[1].parameters():
+            p.requires_grad_(False)
+        if judge is running_judge:
+            self.D.eval()
+        elif judge is batch_judge:
+            for norm in self.norms:
+                norm.momentum = 0.0
+        yield
+        for p in self.plain[1].parameters():
+            p.requires_grad_(True)
+        if judge is running_judge:
+            self.D.train()
+        elif judge is batch_judge:
+            for norm, momentum in zip(self.norms, self.momenta, strict=True):
+                norm.momentum = momentum
+
+    def update_G(self, z: torch.Tensor) -> None:
+        """Descend G's cost, non-saturating: the label is "real".  Within `frozen`."""
+        self.optimizer_G.zero_grad()
+        s = self.D(self.G(z))
+        cost = (
+            BCE(s, torch.ones_like(s))
+            if s.shape[1] == 1
+            else F.cross_entropy(s, torch.ones(len(s), dtype=torch.long, device=s.device))
+        )
+        cost.backward()
+        self.optimizer_G.step()
+
+    # --- the orders of play -----------------------------------------------------------------------
+
+    def _split(self) -> None:
+        z = self.noise(self.config.batch_size)
+        x_fake = self.inference_fakes(z)
+        for x, label in ((self.real(), 1.0), (x_fake, 0.0)):
+            s = self.D(x)
+            self.update_D(BCE(s, torch.full_like(s, label)))
+        with self.frozen():
+            self.update_G(z)
+
+    def _alternating(self) -> None:
+        n = self.config.batch_size
+        x_real = self.real()
+        with torch.no_grad():
+            x_fake = self.G(self.noise(n))
+        s_real, s_fake = self.D(x_real), self.D(x_fake)
+        self.update_D(BCE(s_real, torch.ones_like(s_real)) + BCE(s_fake, torch.zeros_like(s_fake)))
+        with self.frozen():
+            self.update_G(self.noise(n))
+
+    def _softmax(self) -> None:
+        half = self.config.batch_size // 2
+        x_real = self.real()
+        s = self.D(torch.cat([x_real, self.inference_fakes(self.noise(half))]))
+        self.update_D(F.cross_entropy(s, torch.arange(2 * half, device=s.device).lt(half).long()))
+        with self.frozen():
+            self.update_G(self.noise(self.config.batch_size))
+
+    def _same_batch(self) -> None:
+        z = self.noise(self.config.batch_size)
+        x_fake = self.inference_fakes(z)
+        x = torch.cat([self.real(), x_fake])
+        labels = torch.cat([torch.ones_like(x[: len(z), :1]), torch.zeros_like(x_fake[:, :1])])
+        for _ in range(self.config.d_updates):
+            self.update_D(BCE(self.D(x), labels))
+        with self.frozen():
+            for _ in range(self.config.g_updates):
+                self.update_G(z)
+
+    def _simultaneous(self) -> None:
+        x_fake = self.G(self.noise(self.config.batch_size))
+        s_real, s_fake = self.D(self.real()), self.D(x_fake)
+        ones = torch.ones_like(s_fake)
+        d_cost = (BCE(s_real, ones) + BCE(s_fake, torch.zeros_like(s_fake))) / 2
+        G, D = (list(net.parameters()) for net in self.plain)
+        g_G = torch.autograd.grad(BCE(s_fake, ones), G, retain_graph=True)
+        g_D = torch.autograd.grad(d_cost, D)
+        for parameters, grads, optimizer_ in ((D, g_D, self.optimizer_D), (G, g_G, self.optimizer_G)):
+            for p, grad in zip(parameters, grads, strict=True):
+                p.grad = grad
+            optimizer_.step()
+
+    def difference(self, gan: Any) -> float:
+        """Return the greatest difference between these networks and minigan's, parameters and running statistics."""
+        worst = 0.0
+        for net, twin, shape in zip((gan.G, gan.D), self.plain, self.shapes, strict=True):
+            there = twin.state_dict()
+            for key, value in state(net, shape, self.channels_last).items():
+                if not key.endswith("num_batches_tracked"):
+                    worst = float(np.maximum(worst, np.abs(there[key].cpu().numpy() - value).max()))  # NaN stays
+        return worst
+
+
+def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
+    """Return minigan's optimizer as PyTorch has it."""
+    if type(theirs).__name__ == "Adam":
+        adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
+        return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
+    return _SGD(net, theirs, fused=fused)
+
+
+class _SGD:
+    """Momentum descent with minigan's schedules of rate and momentum.
+
+    u <- momentum u - lr g, theta <- theta + u there; u' <- momentum' u' + g, theta <- theta - lr u' in PyTorch: with
+    u = -lr_before u' the same where momentum' = momentum lr_before / lr.
+    """
+
+    def __init__(self, net: nn.Module, theirs: Any, *, fused: bool) -> None:
+        self.theirs, self.t = theirs, 0
+        self.sgd = torch.optim.SGD(net.parameters(), lr=theirs.lr(1), momentum=theirs.momentum(1), fused=fused or None)
+
+    def step(self) -> None:
+        """One update."""
+        self.t += 1
+        group = self.sgd.param_groups[0]
+        lr = self.theirs.lr(self.t)
+        group["momentum"] = self.theirs.momentum(self.t) * group["lr"] / lr
+        group["lr"] = lr
+        self.sgd.step()
+
+
+def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
+    """Give the twin minigan's dropout masks, and the biased running variance where the layer has it."""
+    for layer, module in zip(net.layers, twin, strict=True):
+        if isinstance(module, Dropout):
+            module.rng = rng
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm) and not layer.unbiased:
+            before: list[torch.Tensor] = []
+
+            def keep(norm: Any, _args: Any, before: list[torch.Tensor] = before) -> None:
+                before[:] = [norm.running_var.clone()]
+
+            def correct(norm: Any, args: Any, _y: Any, before: list[torch.Tensor] = before) -> None:
+                if norm.training:
+                    m, old = norm.momentum, before[0] * (1 - norm.momentum)
+                    M = args[0].numel() // norm.num_features
+                    if m:
+                        norm.running_var.data.copy_(old + (norm.running_var - old) * (M - 1) / M)
+
+            module.register_forward_pre_hook(keep)
+            module.register_forward_hook(correct)

@@ -1,0 +1,1 @@
+"""Enclosures of integrals: divergences, total variation, the value of the game, branch and bound."""

@@ -1,0 +1,130 @@
+"""Statements about whole boxes of parameters: a ball of parameters goes in, a sign comes out for all of them.
+
+The model is q = N(mu, sigma^2) with t = log sigma, against p = N(0, 1).  With x = mu + sigma z, z ~ N(0, 1),
+the logit of D* is l = log p - log q, and
+
+    dC/dtheta   = E_z[d/dtheta log(1 - D*(x(z)))] at frozen D* = E_z[-D* l'(x) dx/dtheta]
+    d2C/dtheta2 = E_z[(h + g g^T) log(1 - D*) + g g^T D*],    g = d log q, h = d2 log q
+
+(D* is optimal, so that its own derivative does not enter the first line: the envelope theorem).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flint import acb, arb
+
+from verify.arithmetic.balls import between
+from verify.arithmetic.decide import Verdict
+from verify.densities.functions import softplus
+
+Box = tuple[tuple[float, float], ...]  # one interval a parameter; the ends are dyadic, so exact
+Test = Callable[[Box], Verdict]
+
+CUT = 8  # |z| <= CUT is integrated, the rest bounded by moments of the normal
+EVALUATIONS = 1000  # too few gives an infinite ball, which splits the box; too many waste time on boxes too wide
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The boxes that were needed: proved if all are, refuted by one, undecided if `limit` was reached."""
+
+    verdict: Verdict
+    boxes: int
+    depth: int
+    at: Box | None = None  # where it failed
+
+
+def cover(box: Box, test: Test, *, limit: int) -> Cover:
+    """Halve the longest side until the test decides every box.
+
+    >>> short = lambda box: Verdict.PROVED if box[0][1] - box[0][0] < 0.3 else Verdict.UNDECIDED
+    >>> found = cover(((1.0, 2.0),), short, limit=9)
+    >>> found.verdict.value, found.boxes, found.depth
+    ('proved', 4, 2)
+    """
+    stack, leaves, deepest = [(box, 0)], 0, 0
+    for _ in range(limit):
+        here, depth = stack.pop()
+        verdict = test(here)
+        if verdict is Verdict.REFUTED:
+            return Cover(verdict, leaves, depth, here)
+        if verdict is Verdict.PROVED:
+            leaves, deepest = leaves + 1, max(deepest, depth)
+        else:
+            stack += [(half, depth + 1) for half in _halves(here)]
+        if not stack:
+            return Cover(Verdict.PROVED, leaves, deepest)
+    return Cover(Verdict.UNDECIDED, leaves, deepest, stack[-1][0])
+
+
+def _halves(box: Box) -> list[Box]:
+    side = max(range(len(box)), key=lambda k: box[k][1] - box[k][0])
+    low, high = box[side]
+    middle = (low + high) / 2
+    return [(*box[:side], half, *box[side + 1 :]) for half in ((low, middle), (middle, high))]
+
+
+def ball_of(interval: tuple[float, float]) -> arb:
+    """Return a ball that covers an interval."""
+    return between(arb(interval[0]), arb(interval[1]))
+
+
+def _expect(f: Callable[[Any, bool], Any], coefficient: arb, power: int) -> arb:
+    """Return E[f(z)] for z ~ N(0, 1), where |f(z)| <= coefficient |z|^power beyond the cut R (power even).
+
+    M_k = E[|z|^k; |z| > R] = 2 R^(k-1) phi(R) + (k - 1) M_(k-2),    M_0 = erfc(R / sqrt 2)
+    """
+    root = (2 * arb.pi()).sqrt()
+    inner = acb.integral(
+        lambda z, analytic: f(z, analytic) * (-z * z / 2).exp() / root, -CUT, CUT,
+        abs_tol=arb(2) ** -16, rel_tol=arb(2) ** -12, eval_limit=EVALUATIONS,
+    ).real  # fmt: skip
+    R = arb(CUT)
+    phi, moment = (-R * R / 2).exp() / root, (R / arb(2).sqrt()).erfc()
+    for k in range(2, power + 1, 2):
+        moment = 2 * R ** (k - 1) * phi + (k - 1) * moment
+    tail = (coefficient * moment).abs_upper()
+    return inner + between(-tail, tail)
+
+
+def _logit(z: Any, mu: arb, sigma: arb, t: arb) -> Any:
+    """Return l = log p - log q = (z^2 - x^2) / 2 + t at x = mu + sigma z, as a quadratic in z (tighter on balls)."""
+    return ((1 - sigma * sigma) / 2 * z - mu * sigma) * z - mu * mu / 2 + t
+
+
+def gradient(mu: arb, t: arb, i: int) -> arb:
+    """Return dC/dmu (i = 0) or dC/dt (i = 1):    E[-D* l'(x)] or E[-D* l'(x) sigma z],    l'(x) = z / sigma - x.
+
+    0 < D* < 1 and |l'| <= |mu| + (sigma + 1/sigma) |z|, times sigma |z| for i = 1; |z| <= z^2 beyond the cut.
+    """
+    sigma = t.exp()
+
+    def f(z: Any, analytic: bool) -> Any:
+        slope = (1 / sigma - sigma) * z - mu
+        pull = -slope / (1 + (-_logit(z, mu, sigma, t)).exp())
+        return pull * sigma * z if i else pull
+
+    return _expect(f, (abs(mu) + sigma + 1 / sigma) * (sigma if i else 1), 2)
+
+
+def hessian(mu: arb, t: arb, i: int, j: int) -> arb:
+    """Return d2C/dtheta_i dtheta_j, theta = (mu, t).
+
+    log q = -(x - mu)^2 / (2 sigma^2) - t gives g = (z / sigma, z^2 - 1), h = (-1/sigma^2, -2 z / sigma, -2 z^2).
+    Beyond the cut |h + g g|, |g g| <= 6 max(1, 1/sigma^2) z^4, and |log(1 - D*)| <= log 2 + |l| with
+    |l| <= (1/2 + sigma^2) z^2 + mu^2 + |t|.
+    """
+    sigma = t.exp()
+    scale = (1 / sigma**2, 1 / sigma, arb(1))[i + j]
+
+    def f(z: Any, analytic: bool) -> Any:
+        w = z * z
+        gg = (w, z * (w - 1), (w - 1) ** 2)[i + j]
+        h_gg = (w - 1, z * (w - 3), (w - 4) * w + 1)[i + j]
+        logit = _logit(z, mu, sigma, t)
+        return scale * (gg / (1 + (-logit).exp()) - h_gg * softplus(logit, analytic))
+
+    size = 6 * arb(1).max(1 / sigma**2) * (3 + sigma**2 + mu**2 + abs(t))  # 3 > 1/2 + log 2 + 1
+    return _expect(f, size, 6)

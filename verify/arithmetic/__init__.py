@@ -1,0 +1,1 @@
+"""Numbers that enclose the truth: balls, decisions about them, derivatives by dual numbers."""

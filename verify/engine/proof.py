@@ -1,0 +1,182 @@
+"""What a claim is handed: a place to state what it checks, and to keep the balls that show it."""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from flint import arb
+
+from minigan._names import unknown
+from verify.arithmetic.balls import Enclosure, ball, check_digits, exact, power_of_ten
+from verify.arithmetic.decide import Verdict, both, prove_nonnegative, prove_positive, prove_zero
+
+T = TypeVar("T")
+
+GUARD = 15  # digits carried beyond those that are claimed
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How far to go: every identity of the theory at radius <= 10^-digits; the name sets the sizes."""
+
+    name: str
+    digits: int
+
+    def __post_init__(self) -> None:
+        check_digits(self.digits)
+        if self.name not in NAMES:
+            raise ValueError(unknown("profile", self.name, NAMES))
+
+
+NAMES = ("quick", "full", "deep")
+PROFILES = {name: Profile(name, digits) for name, digits in zip(NAMES, (30, 50, 100), strict=True)}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One decision: `name` `relation`, with the ball (and the tolerance) that it was taken from, if one was."""
+
+    name: str
+    relation: str  # "= 0", "> 0", ">= 0", "<= gate" or "holds"
+    verdict: Verdict
+    ball: Enclosure | None = None
+    tolerance: str | None = None
+
+    def again(self) -> Verdict:
+        """Take the decision again from the stored ball (a check without a ball keeps its verdict)."""
+        if self.ball is None:
+            return self.verdict if self.relation == "holds" else Verdict.UNDECIDED
+        return decide(self.relation, self.ball.arb(), self.tolerance)
+
+
+def decide(relation: str, x: arb, tolerance: str | None = None) -> Verdict:
+    """Decide `x relation`."""
+    if relation == "= 0" and tolerance is not None:
+        return prove_zero(x, ball(exact("tolerance", tolerance)))
+    if relation == "<= gate" and tolerance is not None:
+        return prove_nonnegative(ball(exact("tolerance", tolerance)) - x)
+    if relation == "> 0":
+        return prove_positive(x)
+    if relation == ">= 0":
+        return prove_nonnegative(x)
+    raise ValueError(unknown("relation", relation, ["= 0", "> 0", ">= 0", "<= gate"]))
+
+
+def widest(checks: Iterable[Check]) -> Enclosure | None:
+    """Return the widest radius among the balls that were checked to be 0, or None."""
+    radii = [check.ball.arb().rad() for check in checks if check.relation == "= 0" and check.ball is not None]
+    return Enclosure.of(max(radii, key=float)) if radii else None
+
+
+def first_tolerance(checks: Iterable[Check]) -> str | None:
+    """Return the first tolerance of the checks, or None."""
+    return next((check.tolerance for check in checks if check.tolerance), None)
+
+
+class Proof:
+    """The record of one run of a claim.  All checks must be proved; one refuted check refutes the claim.
+
+    >>> proof = Proof("doc.test", PROFILES["quick"])
+    >>> proof.zero("sin(pi)", arb.pi().sin() * power_of_ten(-20)), proof.positive("pi - 3", arb.pi() - 3)
+    (<Verdict.PROVED: 'proved'>, <Verdict.PROVED: 'proved'>)
+    >>> proof.verdict.value
+    'proved'
+    """
+
+    def __init__(self, claim_id: str, profile: Profile) -> None:
+        self.claim_id, self.profile, self.digits = claim_id, profile, profile.digits
+        self.checks: list[Check] = []
+        self.enclosures: dict[str, Enclosure] = {}
+        self.notes: dict[str, str] = {}
+        self.lemmas: list[str] = []
+        self.tail_bound: Enclosure | None = None
+        self.seed = zlib.crc32(claim_id.encode())
+
+    @property
+    def tolerance(self) -> arb:
+        """10^-digits."""
+        return power_of_ten(-self.digits)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """Random numbers that depend on the claim's id alone."""
+        return np.random.default_rng(self.seed)
+
+    @property
+    def reach(self) -> int:
+        """The digits that the profile is named for: how far an iteration is followed.
+
+        A replay carries more digits than these, and must meet the same balls: it goes no further.
+        """
+        return PROFILES[self.profile.name].digits
+
+    def scale(self, *, quick: T, full: T, deep: T) -> T:
+        """Return the size that belongs to the profile (a number of samples, of steps)."""
+        return {"quick": quick, "full": full, "deep": deep}[self.profile.name]
+
+    def zero(self, name: str, x: arb, tolerance: str | None = None) -> Verdict:
+        """Check x = 0 within `tolerance` (10^-digits unless told)."""
+        return self._check(name, "= 0", x, tolerance or f"1e-{self.digits}")
+
+    def positive(self, name: str, x: arb) -> Verdict:
+        """Check x > 0."""
+        return self._check(name, "> 0", x)
+
+    def nonnegative(self, name: str, x: arb) -> Verdict:
+        """Check x >= 0."""
+        return self._check(name, ">= 0", x)
+
+    def at_most(self, name: str, x: float | arb, gate: str) -> Verdict:
+        """Check x <= gate, for a measured float or a ball."""
+        return self._check(name, "<= gate", arb(x), gate)
+
+    def holds(self, name: str, fact: bool | None) -> Verdict:
+        """Check a fact that was decided exactly: symbolically, in rationals, by exhausting cases; None is undecided."""
+        verdict = Verdict.UNDECIDED if fact is None else Verdict.PROVED if fact else Verdict.REFUTED
+        self.checks.append(Check(name, "holds", verdict))
+        return verdict
+
+    def undecided(self, name: str) -> Verdict:
+        """Say that a fact could not be decided."""
+        return self.holds(name, None)
+
+    def enclose(self, name: str, x: arb) -> arb:
+        """Keep a ball that the certificate should show, and that a replay must meet again."""
+        if x.is_finite():
+            self.enclosures[name] = Enclosure.of(x)
+        else:
+            self.undecided(f"{name} is finite")
+        return x
+
+    def tail(self, bound: arb) -> None:
+        """Keep the largest bound on what was left out of an integral."""
+        if self.tail_bound is None or not bound <= self.tail_bound.arb():
+            self.tail_bound = Enclosure.of(bound)
+
+    def lemma(self, text: str) -> None:
+        """Name a lemma that the proof uses."""
+        if text not in self.lemmas:
+            self.lemmas.append(text)
+
+    def note(self, key: str, text: object) -> None:
+        """Keep a fact for the reader; nothing is decided from it."""
+        self.notes[key] = str(text)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The conjunction of all checks; undecided if there is none."""
+        return both(check.verdict for check in self.checks)
+
+    @property
+    def radius(self) -> Enclosure | None:
+        """The widest radius among the balls that were shown to hold 0."""
+        return widest(self.checks)
+
+    def _check(self, name: str, relation: str, x: arb, tolerance: str | None = None) -> Verdict:
+        verdict = decide(relation, x, tolerance)
+        stored = Enclosure.of(x) if x.is_finite() else None
+        self.checks.append(Check(name, relation, verdict, stored, tolerance))
+        return verdict

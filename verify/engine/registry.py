@@ -1,0 +1,139 @@
+r"""The claims: a statement, its source, how it is proved, and the wrong statements that must be refuted.
+
+    @claim(
+        "T1.example",
+        "C(p, p) = -log 4",
+        latex=r"C(p, p) = -\log 4",
+        source=Source("Goodfellow et al. 2014", "Theorem 1"),
+        rigor="ball",
+        idea="...",
+        controls={"-log 2": wrong},
+    )
+    def example(proof: Proof) -> None:
+        proof.zero("C + log 4", ...)
+
+A control is written like a claim and states something false in a way that is close to the truth: a check that
+does not refute it does not see the difference, and is worth nothing.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from minigan._names import unknown
+from verify.engine.proof import Proof
+
+CheckFunction = Callable[[Proof], None]
+
+RIGOR = {
+    "symbolic": "an identity of expressions, simplified to zero",
+    "exact-rational": "decided in rational numbers, without rounding",
+    "ball": "every number enclosed in a proved ball",
+    "float": "float64 against a stated gate",
+    "statistical": "a sample against a stated failure probability",
+}
+
+_ID = re.compile(r"[A-Z][A-Za-z0-9]*(\.[a-z0-9-]+)+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a statement is made: a paper and its equation, or a document (S1 ... S5) and a place in it."""
+
+    paper: str = ""
+    equation: str = ""
+    document: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        pairs = ((self.paper, self.equation), (self.document, self.place))
+        return "; ".join(", ".join(part for part in pair if part) for pair in pairs if any(pair))
+
+
+GOODFELLOW = "Goodfellow et al. 2014"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that can be checked.  `check(proof)` states what was found; `controls` must be refuted."""
+
+    id: str
+    statement: str
+    latex: str
+    source: Source
+    rigor: str
+    idea: str
+    check: CheckFunction = field(repr=False)
+    controls: Mapping[str, CheckFunction] = field(repr=False)
+    assumptions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ValueError(f"id is {self.id!r}; accepted: a topic and lower-case words, as in 'T1.identity.normal'")
+        if self.rigor not in RIGOR:
+            raise ValueError(unknown("rigor", self.rigor, RIGOR))
+        for name in ("statement", "latex", "idea"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} of {self.id} is empty; accepted: a text")
+
+
+class Registry:
+    """Claims by id, in the order of their topics and numbers."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, Claim] = {}
+
+    def claim(
+        self, claim_id: str, statement: str, *, latex: str, source: Source, rigor: str, idea: str,
+        controls: Mapping[str, CheckFunction], assumptions: tuple[str, ...] = (),
+    ) -> Callable[[CheckFunction], CheckFunction]:  # fmt: skip
+        """Register the decorated function as the check of a claim."""
+
+        def register(check: CheckFunction) -> CheckFunction:
+            if claim_id in self._claims:
+                raise ValueError(f"claim {claim_id!r} is registered twice; accepted: a new id")
+            self._claims[claim_id] = Claim(
+                claim_id, statement, latex, source, rigor, idea, check, dict(controls), assumptions
+            )
+            return check
+
+        return register
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(sorted(self._claims.values(), key=lambda claim: natural(claim.id)))
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def __contains__(self, claim_id: object) -> bool:
+        return claim_id in self._claims
+
+    def __getitem__(self, claim_id: str) -> Claim:
+        if claim_id not in self._claims:
+            raise ValueError(self._unknown(claim_id))
+        return self._claims[claim_id]
+
+    def select(self, pattern: str = "*") -> list[Claim]:
+        """Return the claims whose id matches a glob; no match is an error with a suggestion."""
+        chosen = [claim for claim in self if fnmatch.fnmatchcase(claim.id, pattern)]
+        if not chosen:
+            raise ValueError(self._unknown(pattern))
+        return chosen
+
+    def _unknown(self, given: str) -> str:
+        ids = [claim.id for claim in self]
+        message, _, _ = unknown("claim", given, ids).partition("; accepted:")
+        topics = dict.fromkeys(one.split(".")[0] + ".*" for one in ids)
+        return (
+            f"{message}; accepted: an id that `verify list` shows, or a pattern such as {', '.join(topics) or 'none'}"
+        )
+
+
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """Sort key in which E2 comes before E10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
+
+
+REGISTRY = Registry()
+claim = REGISTRY.claim

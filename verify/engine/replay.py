@@ -1,0 +1,161 @@
+"""Replay: read certificates as a sceptic does.
+
+A record is refused if it was changed after it was sealed, if a verdict does not follow from its own balls, if it
+does not state what the claim of its id states, or if a ball does not meet the one found anew at higher precision.
+Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.  The record of a
+trained run names its folder and the checksums of its weights: they must be there, unchanged, and are certified again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flint import arb
+
+from verify.arithmetic.balls import Enclosure, power_of_ten
+from verify.arithmetic.decide import both
+from verify.engine import independent
+from verify.engine.certificate import Certificate
+from verify.engine.proof import Profile, first_tolerance, widest
+from verify.engine.registry import Claim, Registry
+from verify.engine.runner import certificate
+from verify.trained.run import RUN_ID, claim_again
+
+MORE_DIGITS = 10
+SPARE = 5  # powers of ten between two balls of different digits, beside those digits
+ROUNDING = 1 + arb(2) ** -20
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of one record: accepted, or refused for these reasons."""
+
+    id: str
+    reasons: tuple[str, ...] = ()
+    independent: int = 0  # balls met by the independent
+    rerun: int = 0  # balls met by running the claim again
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    def __str__(self) -> str:
+        met = f", {self.independent} balls met independently" if self.independent else ""
+        met += f", {self.rerun} by a new run" if self.rerun else ""
+        return f"{self.id:<40}" + (f"accepted{met}" if self.accepted else "REFUSED")
+
+
+def replay(record: Mapping[str, Any], claims: Registry, beside: Path = Path()) -> Replayed:
+    """Check one sealed record; what it names is looked for from the folder `beside`."""
+    try:
+        one = Certificate.from_json(record)
+        claim = claim_again(one.notes, beside) if one.id == RUN_ID else claims[one.id]
+        return _check(one, claim)
+    except (ValueError, TypeError) as error:
+        return Replayed(str(record.get("id")), (str(error),))
+
+
+def _check(one: Certificate, claim: Claim) -> Replayed:
+    """Compare a record with itself, with its claim, and with balls that are found anew."""
+    faults = inconsistencies(one)
+    for name in ("statement", "latex", "assumptions", "source", "rigor"):
+        if getattr(one, name) != getattr(claim, name):
+            faults.append(f"its {name} is not that of the claim")
+    if {control.name for control in one.negative_controls} != set(claim.controls):
+        faults.append("its negative controls are not those of the claim")
+    if not one.passed:
+        faults.append(f"it is {one.verdict}, or a negative control is not refuted")
+    if faults:
+        return Replayed(one.id, tuple(faults))
+
+    named = {name: x for name, x in one.enclosures.items() if independent.knows(name)}
+    for name, stored in named.items():
+        faults += meet(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
+    again = certificate(claim, Profile(one.profile, one.digits + MORE_DIGITS))
+    if not again.passed:
+        faults.append(f"at higher precision it is {again.verdict}, or a negative control is not refuted")
+    if set(again.enclosures) != set(one.enclosures) or len(again.checks) != len(one.checks):
+        faults.append("it does not hold the balls and checks that the claim makes")
+    else:
+        for name, stored in one.enclosures.items():
+            faults += meet(name, stored, again.enclosures[name].arb)
+            faults += no_wider(name, stored, again.enclosures[name], one.digits)
+        for old, new in zip(one.checks, again.checks, strict=True):
+            if old.name != new.name or (old.ball is None) != (new.ball is None):
+                faults.append(f"its check '{old.name}' is not one of the claim")
+            elif old.ball is not None and new.ball is not None:
+                faults += meet(old.name, old.ball, new.ball.arb)
+                faults += no_wider(old.name, old.ball, new.ball, one.digits)
+    faults += _beside_the_balls(one, again)
+    balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
+    return Replayed(one.id, tuple(faults), len(named), balls - len(named))
+
+
+def _beside_the_balls(one: Certificate, again: Certificate) -> list[str]:
+    """Compare the lemmas, the seed and the bound on the tails, which more digits only lower (but for a rounding)."""
+    faults = [] if one.seed == again.seed else ["its seed is not that of the claim"]
+    if one.lemmas != again.lemmas:
+        faults.append("its lemmas are not those of the claim")
+    stored, anew = one.tail_bound, again.tail_bound
+    if (stored is None) != (anew is None):
+        faults.append("its tail bound is not that of the claim")
+    elif stored is not None and anew is not None and not anew.arb() <= stored.arb() * ROUNDING:
+        faults.append(f"its tail bound {stored} is below {anew}, found at higher precision")
+    return faults
+
+
+def inconsistencies(one: Certificate) -> list[str]:
+    """Compare every verdict with the balls of the record itself."""
+    faults = [
+        f"'{check.name}' is {check.verdict}, but its ball makes it {found}"
+        for check in one.checks
+        if (found := check.again()) is not check.verdict
+    ]
+    if both(check.verdict for check in one.checks) is not one.verdict:
+        faults.append(f"it is {one.verdict}, but its checks make it {both(check.verdict for check in one.checks)}")
+    if one.radius != widest(one.checks):
+        faults.append("its radius is not the widest of its balls about 0")
+    if one.tolerance != first_tolerance(one.checks):
+        faults.append("its tolerance is not that of its checks")
+    if one.rigor == "ball" and any(
+        check.tolerance != f"1e-{one.digits}" for check in one.checks if check.relation == "= 0"
+    ):
+        faults.append(f"a check to zero is not to 10^-{one.digits}")
+    return faults
+
+
+def meet(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
+    """Two enclosures of one number overlap, or one of them is wrong."""
+    x = anew()
+    if not x.is_finite():
+        return [f"{name} could not be enclosed again"]
+    return (
+        [] if x.overlaps(stored.arb()) else [f"{name} = {stored} does not meet {x.str(20)}, found at higher precision"]
+    )
+
+
+def no_wider(name: str, stored: Enclosure, anew: Enclosure, digits: int) -> list[str]:
+    """A ball is as narrow as its digits say, relative to its size, or loses no more than the digits added to it."""
+    x, better = stored.arb(), anew.arb()
+    allowed = (1 + abs(x.mid())) * power_of_ten(-digits)
+    if x.rad() <= allowed or x.rad() <= better.rad() * power_of_ten(MORE_DIGITS + SPARE):
+        return []
+    return [f"{name} has the radius {x.rad().str(3)}: wider than {digits} digits"]
+
+
+def replay_all(
+    records: Sequence[Mapping[str, Any]],
+    claims: Registry,
+    *,
+    beside: Path = Path(),
+    done: Callable[[Replayed], None] = lambda _: None,
+) -> list[Replayed]:
+    """Check all records of a file in the folder `beside`; `done` is called after each."""
+    found = []
+    for record in records:
+        found.append(replay(record, claims, beside))
+        done(found[-1])
+    return found

@@ -1,0 +1,1 @@
+"""The library's own layers and steps as subjects of claims."""

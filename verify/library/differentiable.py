@@ -1,0 +1,166 @@
+"""A real function of a vector beside the gradient that the library's backward passes give for it, and what to prove.
+
+    complex step         Im f(t + i h v) / h = <grad f, v> + O(h^2)   without a subtraction: at h = 1e-30 it is exact
+                         to rounding.  Step and gates are those of the measured table in the documentation.
+    Hessian              Im grad f(t + i h v) / h = H v: the complex step THROUGH the backward pass; <u, H v> = <v, H u>
+    balls                backward on balls against dual numbers through the forward pass: two enclosures of every
+                         entry, which must meet; and how far the float64 backward is from them
+
+All of it runs the same lines of the library, on float64, complex128, balls and duals in turn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from verify.arithmetic.decide import Undecided
+from verify.arithmetic.dual import Array, Dual, balls, each, primal, row, variables
+from verify.engine.float_checks import check_error
+from verify.engine.proof import Proof
+
+H = 1e-30
+TENSOR_GATE = "1e-13"  # |d| / max |g| of each tensor
+DIRECTION_GATE = "2e-15"  # |d| / (||g|| ||v||)
+NEGLIGIBLE = 1e-9  # a tensor whose gradient is zero by its structure is measured on the scale of the others
+
+
+@dataclass(frozen=True)
+class Differentiable:
+    """f(t) for t (P,) of any dtype, and grad f by the library; `tensors` names the parts of t.
+
+    `scale` is a lower bound for ||grad f||: the size of what a gradient that nearly cancels was added up from.
+    """
+
+    point: Array
+    tensors: Mapping[str, slice]
+    value: Callable[[Array], Any]
+    gradient: Callable[[Array], Array]
+    scale: float = 0.0
+
+    def with_fault(self, tensor: str, fault: Callable[[Array], Array]) -> "Differentiable":
+        """Return the same function with a fault planted in the gradient of one tensor."""
+        right, part = self.gradient, self.tensors[tensor]
+
+        def wrong(t: Array) -> Array:
+            g = right(t).copy()
+            g[part] = fault(g[part])
+            return g
+
+        return replace(self, gradient=wrong)
+
+
+def relative(factor: float | arb) -> Callable[[Array], Array]:
+    """Return the fault g -> factor g."""
+    return lambda g: g * factor
+
+
+def layout(**arrays: Array) -> tuple[Array, dict[str, slice]]:
+    """Return the concatenation of named arrays and where each is in it."""
+    parts, at = {}, 0
+    for name, a in arrays.items():
+        parts[name] = slice(at, at + a.size)
+        at += a.size
+    return np.concatenate([a.ravel() for a in arrays.values()]), parts
+
+
+def gradient_by_complex_step(f: Differentiable) -> Array:
+    """Return grad f, one entry at a time."""
+    g = np.empty(f.point.shape)
+    for i in range(len(g)):
+        t = f.point.astype(complex)
+        t[i] += 1j * H
+        g[i] = np.imag(f.value(t)) / H
+    return g
+
+
+def check_tensors(proof: Proof, name: str, f: Differentiable) -> float:
+    """Compare every entry with the complex step: |d| / max |g| <= 1e-13 for each tensor; returns the largest."""
+    got, want, worst = f.gradient(f.point), gradient_by_complex_step(f), 0.0
+    for tensor, part in f.tensors.items():
+        error = np.abs(got[part] - want[part]).max() / _scale(want, part)
+        check_error(proof, f"{name}: d{tensor}", float(error), TENSOR_GATE)
+        worst = max(worst, float(error))
+    return worst
+
+
+def check_direction(proof: Proof, name: str, f: Differentiable, v: Array) -> None:
+    """Compare along v: |<g, v> - f'(t; v)| / (||g|| ||v||) <= 2e-15."""
+    check_error(proof, f"{name}: along a direction", direction_error(f, v), DIRECTION_GATE)
+
+
+def direction_error(f: Differentiable, v: Array) -> float:
+    """Return |<g, v> - Im f(t + i h v) / h| / (||g|| ||v||)."""
+    g = f.gradient(f.point)
+    derivative = float(np.imag(f.value(f.point + 1j * H * v))) / H
+    size = max(float(np.linalg.norm(g)), f.scale) * float(np.linalg.norm(v))
+    error = abs(float(g @ v) - derivative)
+    return error / size if size else error
+
+
+def hessian_product(f: Differentiable, v: Array) -> Array:
+    """Return H v = Im grad f(t + i h v) / h: a complex step through the backward pass."""
+    return np.imag(f.gradient(f.point + 1j * H * v)) / H
+
+
+def enclosures(f: Differentiable) -> tuple[Array, list[arb]]:
+    """Enclose grad f by the backward pass on balls, and by duals through the forward pass.
+
+    The comparisons of the forward pass are decided in the run on duals (or it raises Undecided).  The run on balls is
+    the same operations on the same balls, so it takes the same branches; that its value is the same ball is checked.
+    """
+    exact = balls(f.point)
+    plain, carried = f.value(exact), f.value(variables(f.point))
+    if not identical(arb(plain), primal(carried)):
+        raise Undecided("the runs on balls and on duals differ")
+    forward = row(carried.slope if isinstance(carried, Dual) else arb(0), len(exact))
+    return balls_of(f.gradient(exact)), forward
+
+
+def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TENSOR_GATE) -> float:
+    """Check that both enclosures meet, measure the float64 backward; returns its largest error in units of max |g|."""
+    backward, forward = enclosures(f)
+    rounded, worst = f.gradient(f.point), 0.0
+    for tensor, part in f.tensors.items():
+        g, d = backward[part], forward[part]
+        proof.zero(f"{name}: d{tensor} backward - forward", furthest([a - b for a, b in zip(g, d, strict=True)]))
+        scale = _ball_scale(backward, part)
+        errors = [abs(arb(float(x)) - a) for x, a in zip(rounded[part], g, strict=True)]
+        error = max((e.upper() for e in errors), key=float) / scale
+        check_error(proof, f"{name}: rounding of d{tensor} in float64", error, gate)
+        worst = max(worst, float(error.upper()))
+    return worst
+
+
+def furthest(differences: list[arb]) -> arb:
+    """Return the ball that decides whether all are 0: one that is not finite, else the one that excludes 0 by most,
+
+    else the widest.
+    """
+    for x in differences:
+        if not x.is_finite():
+            return x
+    away = [x for x in differences if not x.contains(0)]
+    return max(away, key=lambda x: float(x.abs_lower())) if away else max(differences, key=lambda x: float(x.rad()))
+
+
+def identical(a: arb, b: arb) -> bool:
+    """Whether two balls have the same midpoint and the same radius."""
+    return bool(a.mid() == b.mid() and a.rad() == b.rad())
+
+
+def balls_of(x: Array) -> Array:
+    """Return the array with its whole numbers (masked entries) as balls too."""
+    return each(arb, x)
+
+
+def _scale(g: Array, part: slice) -> float:
+    own, everything = float(np.abs(g[part]).max()), float(np.abs(g).max())
+    return own if own > NEGLIGIBLE * everything else everything or 1.0
+
+
+def _ball_scale(g: Array, part: slice) -> arb:
+    own, everything = (max((abs(x).mid() for x in some), key=float) for some in (g[part], g))
+    return own if own > NEGLIGIBLE * everything else everything if everything > 0 else arb(1)

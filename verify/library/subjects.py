@@ -1,0 +1,271 @@
+"""What the claims about the library are checked on: every layer, every objective, both steps of Algorithm 1.
+
+`LAYERS` has an entry for each layer of `minigan.layers` and `OBJECTIVES` for each objective (a test compares the
+lists): a new layer gets its claims by adding one line here.  Sizes differ on every axis, so that a swapped axis shows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+import minigan as mg
+from minigan.gan import Judge, Through, batch_judge, discriminator_gradient, joint, running_judge, separate
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, Views
+from minigan.losses import Objective
+from minigan.network import Network
+from verify.arithmetic.dual import Array, balls
+from verify.library.differentiable import Differentiable, layout
+
+LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer, shape of x without N)
+    "AvgPool2D": {"3x2": (mg.AvgPool2D((3, 2), stride=(2, 1)), (5, 4, 2))},
+    "BatchNorm": {
+        "rows": (mg.BatchNorm(3), (3,)),
+        "images": (mg.BatchNorm(3), (2, 2, 3)),
+        "keras": (mg.BatchNorm.keras(3, momentum=0.8), (2, 3)),
+    },
+    "Chain": {
+        "dense, tanh, chain": (
+            mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)
+        ),
+    },
+    "Conv2D": {
+        "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
+        "k2x3, dilated, sides": (
+            mg.Conv2D(2, 1, (2, 3), stride=(1, 2), dilation=(2, 1), padding=((0, 1), (2, 0)), bias=False), (4, 3, 2)
+        ),
+    },
+    "ConvTranspose2D": {
+        "k3 s2 same": (mg.ConvTranspose2D(2, 3, 3, stride=2, padding="same"), (2, 3, 2)),
+        "k4 s2 p1": (mg.ConvTranspose2D(2, 1, 4, stride=2, padding=1, output_padding=(1, 0), bias=False), (2, 3, 2)),
+    },
+    "Dense": {
+        "3-5": (mg.Dense(3, 5), (3,)),
+        "1-4": (mg.Dense(1, 4), (1,)),
+        "no bias": (mg.Dense(3, 2, bias=False), (3,)),
+    },
+    "Dropout": {"rate 0.3": (mg.Dropout(0.3), (7,)), "rate 0.5": (mg.Dropout(0.5), (2, 3))},
+    "Flatten": {"2x3": (mg.Flatten(), (2, 3))},
+    "LeakyReLU": {"slope 0.2": (mg.LeakyReLU(0.2), (2, 5))},
+    "MaxPool2D": {"2x2": (mg.MaxPool2D(2, stride=(1, 2)), (3, 5, 2))},
+    "Maxout": {"3-4, 5 pieces": (mg.Maxout(3, 4, pieces=5), (3,))},
+    "ReLU": {"5": (mg.ReLU(), (5,))},
+    "Reshape": {"6 to 3x2": (mg.Reshape((3, 2)), (6,))},
+    "Residual": {
+        "nested": (mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Dense(3, 3)]), (3,)),
+        "shortcut": (
+            mg.Residual([mg.Conv2D(2, 3, 3, stride=2, padding="same")], [mg.AvgPool2D(2), mg.Conv2D(2, 3, 1)]),
+            (4, 2, 2),
+        ),
+    },
+    "Sigmoid": {"5": (mg.Sigmoid(), (5,))},
+    "Softmax": {"2x5": (mg.Softmax(), (2, 5))},
+    "Softplus": {"5": (mg.Softplus(), (5,))},
+    "Tanh": {"5": (mg.Tanh(), (5,))},
+    "UpSample2D": {"2x3": (mg.UpSample2D((2, 3)), (2, 2, 2))},
+    "ZeroPad2D": {"0, 1, 2, 0": (mg.ZeroPad2D(((0, 1), (2, 0))), (2, 3, 2))},
+}  # fmt: skip
+
+OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJECTIVES -> conventions
+    "minimax": (mg.Minimax(), mg.Minimax(factor=0.5)),
+    "non-saturating": (mg.NonSaturating(), mg.NonSaturating(factor=0.5, pooled=True)),
+    "softmax": (mg.SoftmaxTwoClass(), mg.SoftmaxTwoClass(factor=1.0, pooled=True)),
+}
+
+
+def network(layers: Layer | Sequence[Layer], rng: np.random.Generator, *, ops: str = "cpu") -> Network:
+    """Return a float64 network whose parameters and running statistics are all away from their initial values."""
+    chain = [layers] if isinstance(layers, Layer) else list(layers)
+    net = Network(chain, rng=rng, dtype="float64", ops=ops)
+    net.theta = net.theta + 0.5 * rng.standard_normal(net.theta.shape)
+    for name, value in net.state.items():
+        low, high = (-0.5, 0.5) if name.endswith("mean") else (0.5, 1.5)
+        value[...] = rng.uniform(low, high, value.shape)
+    return net
+
+
+def like(net: Network, t: Array, theta: Array | None = None) -> Network:
+    """Return the network in the arithmetic of t, with parameters `theta` if given (balls, if t holds objects)."""
+    twin = net.astype(object, arb) if t.dtype.kind == "O" else net.astype(t.dtype)
+    if theta is not None:
+        twin.theta = theta
+    return twin
+
+
+def constant(x: Array, t: Array) -> Array:
+    """Return float64 data in the arithmetic of t, exactly."""
+    return balls(x) if t.dtype.kind == "O" else x.astype(t.dtype)
+
+
+def of_layer(
+    layer: Layer | Sequence[Layer], shape: Shape, rng: np.random.Generator, *, train: bool, n: int = 4, ops: str = "cpu"
+) -> Differentiable:
+    """L(x, theta) = <dy, f(x; theta)> with a random dy: an all-ones one is blind behind batch norm and softmax.
+
+    Dropout draws the same mask at every call.
+    """
+    net = network(layer, rng, ops=ops)
+    x = rng.standard_normal((n, *shape))
+    seed = int(rng.integers(2**32))
+    point, tensors = layout(x=x, **net.parameters())
+
+    def forward(t: Array) -> tuple[Network, Array, Pullback]:
+        twin = like(net, t, t[x.size :])
+        mask = np.random.default_rng(seed)
+        return twin, *twin.forward(t[: x.size].reshape(x.shape), train=train, rng=mask, update_state=False)
+
+    dy = rng.standard_normal(forward(point)[1].shape)
+
+    def value(t: Array) -> Any:
+        return (constant(dy, t) * forward(t)[1]).sum()
+
+    def gradient(t: Array) -> Array:
+        twin, _, backward = forward(t)
+        g = twin.zeros_like_theta()
+        dx = backward(constant(dy, t), g)
+        return np.concatenate([dx.ravel(), g])
+
+    return Differentiable(point, tensors, value, gradient, float(np.linalg.norm(dy)))
+
+
+def outputs_of(objective: Objective) -> int:
+    """Return how many outputs D has for an objective."""
+    return 2 if isinstance(objective, mg.SoftmaxTwoClass) else 1
+
+
+def of_cost(objective: Objective, player: str, rng: np.random.Generator) -> Differentiable:
+    """J_D(s_real, s_fake) or J_G(s_fake), with batches of different sizes."""
+    k = outputs_of(objective)
+    real, fake = 2 * rng.standard_normal((3, k)), 2 * rng.standard_normal((5, k))
+    if player == "G":
+        point, tensors = layout(s_fake=fake)
+        return Differentiable(
+            point, tensors,
+            lambda t: objective.generator(t.reshape(fake.shape))[0],
+            lambda t: objective.generator(t.reshape(fake.shape))[1].ravel(),
+        )  # fmt: skip
+    point, tensors = layout(s_real=real, s_fake=fake)
+
+    def discriminator(t: Array) -> tuple[Any, Array, Array]:
+        return objective.discriminator(t[: real.size].reshape(real.shape), t[real.size :].reshape(fake.shape))
+
+    def gradient(t: Array) -> Array:
+        _, ds_real, ds_fake = discriminator(t)
+        return np.concatenate([ds_real.ravel(), ds_fake.ravel()])
+
+    return Differentiable(point, tensors, lambda t: discriminator(t)[0], gradient)
+
+
+@dataclass(frozen=True)
+class Game:
+    """G, D and a batch: what both steps of Algorithm 1 are differentiated on."""
+
+    G: Network
+    D: Network
+    objective: Objective
+    x_real: Array
+    z: Array
+    seed: int  # of the dropout masks
+    through: Through = separate
+    judge: Judge = batch_judge
+
+    def discriminator(self) -> Differentiable:
+        """J_D as a function of theta_D, real and fake examples fixed; the gradient of `discriminator_step`."""
+        x_fake = self.G(self.z)
+        point, tensors = layout(**self.D.parameters())
+
+        def batches(t: Array) -> tuple[Network, Array, Array, np.random.Generator]:
+            D = like(self.D, t, t)
+            return D, constant(self.x_real, t), constant(x_fake, t), np.random.default_rng(self.seed)
+
+        def value(t: Array) -> Any:
+            D, real, fake, rng = batches(t)
+            s_real, s_fake, _ = self.through(D, real, fake, rng=rng)
+            return self.objective.discriminator(s_real, s_fake)[0]
+
+        def gradient(t: Array) -> Array:
+            D, real, fake, rng = batches(t)
+            return discriminator_gradient(D, self.objective, real, fake, rng=rng, through=self.through)[0]
+
+        return Differentiable(point, tensors, value, gradient)
+
+    def generator(self) -> Differentiable:
+        """J_G as a function of theta_G, through the frozen D; the gradient of `generator_step`."""
+        point, tensors = layout(**self.G.parameters())
+
+        def value(t: Array) -> Any:
+            rng = np.random.default_rng(self.seed)
+            x_fake, _ = like(self.G, t, t).forward(constant(self.z, t), train=True, rng=rng)
+            return self.objective.generator(self.judge(like(self.D, t), x_fake, rng=rng)[0])[0]
+
+        def gradient(t: Array) -> Array:
+            G, D, z = like(self.G, t, t), like(self.D, t), constant(self.z, t)
+            rng = np.random.default_rng(self.seed)
+            return mg.gan.generator_gradient(G, D, self.objective, z, rng=rng, judge=self.judge)[0]
+
+        return Differentiable(point, tensors, value, gradient)
+
+
+Chain = list[Layer]
+
+
+def _image_like(k: int) -> tuple[Chain, Chain]:
+    G: Chain = [mg.Dense(3, 4), mg.BatchNorm(4), mg.ReLU(), mg.Dropout(0.3), mg.Dense(4, 6), mg.Reshape((3, 2)),
+                mg.BatchNorm.keras(2), mg.LeakyReLU(0.2), mg.Flatten(), mg.Dense(6, 5), mg.Sigmoid()]  # fmt: skip
+    D: Chain = [mg.Dense(5, 4), mg.LeakyReLU(0.2), mg.Dropout(0.3), mg.BatchNorm(4), mg.Tanh(), mg.Dense(4, k)]
+    return G, D
+
+
+def _maxout(k: int) -> tuple[Chain, Chain]:
+    G: Chain = [mg.Dense(3, 5), mg.ReLU(), mg.Dense(5, 4), mg.Tanh()]
+    D: Chain = [mg.Maxout(4, 3, pieces=3), mg.Dropout(0.5), mg.Maxout(3, 3, pieces=2), mg.Softplus(), mg.Dense(3, k)]
+    return G, D
+
+
+GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, Through, Judge]] = {
+    "batch-norm": (_image_like, mg.NonSaturating(factor=0.5), joint, batch_judge),
+    "maxout": (_maxout, mg.Minimax(), separate, running_judge),
+    "softmax": (_image_like, mg.SoftmaxTwoClass(), separate, running_judge),
+}
+
+
+def game(name: str, rng: np.random.Generator, *, fault: Callable[[Layer], Layer] = lambda layer: layer) -> Game:
+    """Return a game; `fault` may replace layers of D."""
+    chains, objective, through, judge = GAMES[name]
+    G_layers, D_layers = chains(outputs_of(objective))
+    G, D = network(G_layers, rng), network([fault(layer) for layer in D_layers], rng)
+    x_real = rng.standard_normal((12, D_layers[0].parameters()["W"].shape[0]))
+    return Game(G, D, objective, x_real, rng.standard_normal((10, 3)), int(rng.integers(2**32)), through, judge)
+
+
+@dataclass(frozen=True)
+class Faulty(Layer):
+    """A layer whose pullback is wrong: dx is multiplied by `factor`, and nothing else."""
+
+    layer: Layer
+    factor: float
+
+    @property
+    def n_keys(self) -> int:
+        """Those of the layer."""
+        return self.layer.n_keys
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Those of the layer."""
+        return self.layer.parameters()
+
+    def state(self) -> dict[str, tuple[Shape, float]]:
+        """Those of the layer."""
+        return self.layer.state()
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """The layer's y, and the wrong pullback."""
+        y, right = self.layer.forward(p, x, ctx)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Any:
+            dx = right(dy, g, need_dx=need_dx)
+            return dx * self.factor if need_dx else None
+
+        return y, backward

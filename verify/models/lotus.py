@@ -1,0 +1,143 @@
+r"""E f(G(z)) for z ~ N(0, 1), by three roads: over the noise, by the law of x = G(z), by a density if there is one.
+
+The test function is f(x) = log(1 - D(x)) with the discriminator D(x) = sigma(1 - x), so f(x) = -softplus(1 - x),
+0 < f'(x) = sigma(1 - x) < 1.  G need not be invertible, and the law of x need not have a density: only
+
+    E f(G(z)) = integral f(G(z)) phi(z) dz                                          over the noise
+              = f(0) + integral_0^oo f'(x) P(x < X) dx - integral_-oo^0 f'(x) P(X < x) dx     by the law
+
+(the second by f(X) - f(0) = integral of f' from 0 to X, and Fubini).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from flint import arb
+
+from verify.analysis.integrate import Integrand, integral, tight
+from verify.arithmetic.balls import between, power_of_ten
+from verify.densities.functions import softplus
+
+Function = Callable[..., Any]
+
+
+def payoff(x: Any, analytic: bool) -> Any:
+    """f(x) = log(1 - sigma(1 - x)) = -softplus(1 - x)."""
+    return -softplus(1 - x, analytic)
+
+
+def slope(x: Any) -> Any:
+    """f'(x) = sigma(1 - x)."""
+    return 1 / (1 + (x - 1).exp())
+
+
+def phi(z: Any) -> Any:
+    """The density of N(0, 1)."""
+    return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
+
+
+def upper(z: Any) -> Any:
+    """P(Z > z) = erfc(z / sqrt 2) / 2."""
+    return (z / arb(2).sqrt()).erfc() / 2
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A map G of the line with |G(z)| <= z^2 + 2, and the law of G(Z) in closed form.
+
+    `branches` are the pieces (low, high, G) on which G is analytic, None being infinite; `above` and `below` are
+    P(X > x) for x > 0 and P(X < x) for x < 0 (None where that is 0), analytic between `breaks`.
+    """
+
+    name: str
+    formula: str
+    branches: Sequence[tuple[int | None, int | None, Function]]
+    above: Function
+    below: Function | None = None
+    breaks: tuple[int, ...] = ()
+    root: bool = False  # whether `above` has a square root at 0
+
+
+def noise_tail(R: arb) -> arb:
+    """The integral of |f(G(z))| phi over |z| > R:    |f(x)| <= |x| + 2, so at most that of (z^2 + 4) phi."""
+    return 2 * R * phi(R) + 10 * upper(R)
+
+
+def law_tail(L: arb) -> arb:
+    """The integral of f' P(X > x) over x > L:    f'(x) < e^(1 - x)."""
+    return (1 - L).exp()
+
+
+def left_tail(L: arb) -> arb:
+    """The integral of f' P(X < x) over x < -L, if |X| <= |Z| + 2 there:    f' < 1; 2 phi for P(|Z| > y)."""
+    return 2 * phi(L - 2)
+
+
+def by_noise(g: Generator, digits: int) -> arb:
+    """Return integral f(G(z)) phi(z) dz."""
+
+    def compute(d: int) -> arb:
+        R = _far(noise_tail, d)
+        lost = noise_tail(R)
+        total = between(-lost.upper(), lost.upper())
+        for low, high, branch in g.branches:
+            ends = -R if low is None else arb(low), R if high is None else arb(high)
+            total += integral(_noise_integrand(branch), *ends, d)
+        return total
+
+    return tight(compute, digits, "the expectation over the noise")
+
+
+def _noise_integrand(branch: Function) -> Integrand:
+    return lambda z, analytic: phi(z) * payoff(branch(z), analytic)
+
+
+def by_law(g: Generator, digits: int) -> arb:
+    """Return f(0) + integral f'(x) P(X > x) - integral f'(x) P(X < x)."""
+
+    def compute(d: int) -> arb:
+        L = _far(lambda L: law_tail(L) + left_tail(L), d)
+        near = power_of_ten(-d - 1) if g.root else arb(0)
+        total = payoff(arb(0), False) + between(0, (law_tail(L) + near).upper())
+        edges = [near, *(arb(b) for b in g.breaks if b > 0), L]
+        for low, high in pairwise(edges):
+            total += integral(_tail_integrand(g, (low + high) / 2), low, high, d)
+        if g.below is not None:
+            below = g.below
+            total -= integral(lambda x, a: slope(x) * below(x, a, arb(-1)), -L, arb(0), d)
+            total -= between(0, left_tail(L).upper())
+        return total
+
+    return tight(compute, digits, "the expectation by the law")
+
+
+def _tail_integrand(g: Generator, at: arb) -> Integrand:
+    return lambda x, analytic: slope(x) * g.above(x, analytic, at)
+
+
+def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[arb], arb] | None = None) -> arb:
+    """Return integral f(x) p(x) dx over x > low, for a density with tails below those of z^2, z ~ N(0, 1).
+
+    `mass_near`(e) bounds the mass between 0 and e where p is singular at 0.  |f| < 2 for x >= 0.
+    """
+
+    def compute(d: int) -> arb:
+        R = _far(lambda R: 4 * upper(R), d)
+        start, lost = low, 4 * upper(R)
+        if mass_near is not None:
+            start = low + power_of_ten(-2 * d - 4)
+            lost += 2 * mass_near(start)
+        total = integral(lambda x, a: density(x, a) * payoff(x, a), start, R * R, d)
+        return total + between(-lost.upper(), lost.upper())
+
+    return tight(compute, digits, "the expectation by the density")
+
+
+def _far(cost: Callable[[arb], arb], digits: int) -> arb:
+    """Return a cut R at which the cost is below 10^-digits."""
+    R = arb(8)
+    while not cost(R) <= power_of_ten(-digits - 1):
+        R = (R * 5 / 4).ceil()
+    return R

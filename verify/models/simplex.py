@@ -1,0 +1,95 @@
+"""Distributions on finitely many points as vectors of rationals, and the functionals of the game on them.
+
+Everything that is rational stays rational; only logarithms become balls.    p, q (n,) with sum 1
+
+    C(q)      = sum p log(p / (p + q)) + q log(q / (p + q))       V(D*), with D* = p / (p + q)
+    KL(p||q)  = sum p log(p / q)
+    JSD(p,q)  = KL(p || m) / 2 + KL(q || m) / 2,   m = (p + q) / 2
+    TV(p,q)   = sum |p - q| / 2
+"""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from functools import reduce
+
+import numpy as np
+from flint import arb
+
+from verify.arithmetic.balls import ball
+
+Vector = tuple[Fraction, ...]
+
+
+def random_simplex(rng: np.random.Generator, n: int, resolution: int = 1000) -> Vector:
+    """Return n positive rationals with sum 1, in units of 1 / (a sum of n whole numbers up to `resolution`)."""
+    counts = [int(k) for k in rng.integers(1, resolution + 1, n)]
+    return tuple(Fraction(k, sum(counts)) for k in counts)
+
+
+def random_distinct(rng: np.random.Generator, n: int, how_many: int) -> list[Vector]:
+    """Return different points of the simplex."""
+    found: dict[Vector, None] = {}
+    while len(found) < how_many:
+        found[random_simplex(rng, n)] = None
+    return list(found)
+
+
+def random_channel(rng: np.random.Generator, n: int, m: int) -> list[Vector]:
+    """Return a stochastic matrix (n, m): each row is a distribution."""
+    return [random_simplex(rng, m) for _ in range(n)]
+
+
+def apply(channel: Sequence[Vector], p: Vector) -> Vector:
+    """Return p T: the law of the output of a channel T whose input has the law p."""
+    return tuple(
+        sum((a * row[j] for a, row in zip(p, channel, strict=True)), Fraction(0)) for j in range(len(channel[0]))
+    )
+
+
+def mix(p: Vector, q: Vector, weight: Fraction = Fraction(1, 2)) -> Vector:
+    """Return (1 - weight) p + weight q."""
+    return tuple((1 - weight) * a + weight * b for a, b in zip(p, q, strict=True))
+
+
+def discriminator(p: Vector, q: Vector) -> Vector:
+    """Return D* = p / (p + q), where p + q > 0 everywhere."""
+    return tuple(a / (a + b) for a, b in zip(p, q, strict=True))
+
+
+def c(p: Vector, q: Vector) -> arb:
+    """C(q) = V(D*).
+
+    >>> print(c((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))))
+    0
+    """
+    return sum((ball(x) * ball(x / (a + b)).log() for a, b in zip(p, q, strict=True) for x in (a, b) if x), arb(0))
+
+
+def kl(p: Vector, q: Vector) -> arb:
+    """KL(p || q); infinite where p puts mass and q has none."""
+    if any(a and not b for a, b in zip(p, q, strict=True)):
+        return arb("inf")
+    return sum((ball(a) * ball(a / b).log() for a, b in zip(p, q, strict=True) if a), arb(0))
+
+
+def jsd(p: Vector, q: Vector) -> arb:
+    """JSD(p, q)."""
+    m = mix(p, q)
+    return (kl(p, m) + kl(q, m)) / 2
+
+
+def tv(p: Vector, q: Vector) -> Fraction:
+    """TV(p, q), exactly."""
+    return sum((abs(a - b) for a, b in zip(p, q, strict=True)), Fraction(0)) / 2
+
+
+def value(p: Vector, q: Vector, d: Vector) -> arb:
+    """V(D) = sum p log D + q log(1 - D), with 0 log 0 = 0."""
+    gains = [ball(a) * ball(y).log() for a, y in zip(p, d, strict=True) if a]
+    losses = [ball(b) * ball(1 - y).log() for b, y in zip(q, d, strict=True) if b]
+    return sum(gains + losses, arb(0))
+
+
+def least(margins: Iterable[arb]) -> arb:
+    """Return the smallest of many balls: positive if and only if all are, not finite if one is not."""
+    return reduce(lambda x, y: x.min(y), margins)

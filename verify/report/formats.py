@@ -1,0 +1,116 @@
+"""Certificates for readers: a table on the terminal, and JSON that `replay` reads again."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from minigan.training.files import PathLike, write_whole
+from verify.arithmetic.decide import Verdict
+from verify.engine.certificate import Certificate, digest, versions
+from verify.engine.registry import RIGOR
+
+
+def passed(certificates: Sequence[Certificate]) -> bool:
+    """Whether there are certificates, and all are proved with all their controls refuted."""
+    return bool(certificates) and all(one.passed for one in certificates)
+
+
+def magnitude(one: Certificate) -> str:
+    """Return the radius as a power of ten, rounded up: 'e-34'."""
+    if one.radius is None:
+        return ""
+    (m, e), largest = one.radius.mid, 2**1000
+    if m == 0:
+        return "exact"
+    return f"e{math.ceil(math.log10(m) + e * math.log10(2)):+d}" if m < largest else "wide"
+
+
+def row(one: Certificate) -> str:
+    """Return one line of the table."""
+    refuted = sum(control.verdict is Verdict.REFUTED for control in one.negative_controls)
+    controls = f"{refuted}/{len(one.negative_controls)}"
+    mark = "ok" if one.passed else "FAILED"
+    return f"{one.id:<40}{one.rigor:<16}{one.verdict:<11}{magnitude(one):>7}{controls:>7}{one.seconds:>8.2f} s  {mark}"
+
+
+HEADER = f"{'claim':<40}{'rigor':<16}{'verdict':<11}{'radius':>7}{'wrong':>7}{'time':>10}"
+
+
+def table(certificates: Sequence[Certificate]) -> str:
+    """Return all rows, what failed and why, and the counts."""
+    lines = [HEADER, *(row(one) for one in certificates)]
+    for one in certificates:
+        lines += [f"\n{one.id}: {reason}" for reason in reasons(one)]
+    return "\n".join([*lines, "", summary(certificates)])
+
+
+def reasons(one: Certificate) -> list[str]:
+    """Say why a certificate does not pass."""
+    found = [
+        f"{check.name} {check.relation}: {check.verdict}{f' ({check.ball})' if check.ball else ''}"
+        for check in one.checks
+        if check.verdict is not Verdict.PROVED
+    ]
+    if not one.checks:
+        found.append("it checks nothing")
+    if not one.negative_controls:
+        found.append("it has no negative control")
+    return found + [
+        f"the wrong statement '{control.name}' is {control.verdict}, not refuted"
+        for control in one.negative_controls
+        if control.verdict is not Verdict.REFUTED
+    ]
+
+
+def summary(certificates: Sequence[Certificate]) -> str:
+    """Return the counts: claims by verdict and by rigor, and wrong statements refuted."""
+    verdicts = Counter(str(one.verdict) for one in certificates)
+    rigors = Counter(one.rigor for one in certificates)
+    controls = [control for one in certificates for control in one.negative_controls]
+    refuted = sum(control.verdict is Verdict.REFUTED for control in controls)
+    by_rigor = ", ".join(f"{rigors[rigor]} {rigor}" for rigor in RIGOR if rigors[rigor])
+    by_verdict = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
+    return (
+        f"{len(certificates)} claims ({by_rigor}): {by_verdict}; {refuted} of {len(controls)} wrong statements refuted"
+    )
+
+
+def as_json(certificates: Sequence[Certificate]) -> dict[str, Any]:
+    """Return the report as plain data, sealed with the digest of all its other fields."""
+    data = {
+        "format": "minigan.verify/1",
+        "passed": passed(certificates),
+        "summary": summary(certificates),
+        "versions": dict(versions()),
+        "certificates": [one.as_json() for one in certificates],
+    }
+    return {**data, "digest": seal(data)}
+
+
+def seal(report: Mapping[str, Any]) -> str:
+    """Return the digest of a report: of its fields, and of its certificates by their own digests."""
+    own = {key: value for key, value in report.items() if key != "digest"}
+    return digest({**own, "certificates": [one.get("digest") for one in report["certificates"]]})
+
+
+def write_json(path: PathLike, certificates: Sequence[Certificate]) -> Path:
+    """Write the report, whole or not at all."""
+    text = json.dumps(as_json(certificates), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+def read_json(path: PathLike) -> dict[str, Any]:
+    """Return a report, whose certificates are sealed records; ValueError says what is wrong with the file."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}") from None
+    records = data.get("certificates") if isinstance(data, dict) else None
+    if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
+        raise ValueError(f"{path} has no certificates; accepted: what `verify run --json` writes")
+    return data

@@ -1,0 +1,92 @@
+"""What a certificate comes to for the reader: its standing, the digits it proves, the counts over all of them.
+
+A claim counts as proved only if its negative controls were refuted; everything else is said to be something else.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+
+from verify.arithmetic.decide import Verdict
+from verify.engine.certificate import Certificate
+from verify.engine.registry import RIGOR
+from verify.report.numerals import bound, magnitude, powers
+
+NONE = "\N{EN DASH}"
+
+
+class Standing(StrEnum):
+    """The verdict with its controls taken into account."""
+
+    PROVED = "proved"
+    UNGUARDED = "unguarded"  # proved, but a negative control was not refuted, or there is none
+    UNDECIDED = "undecided"
+    REFUTED = "refuted"
+
+
+SIGN = {Standing.PROVED: "✓", Standing.UNGUARDED: "!", Standing.UNDECIDED: "?", Standing.REFUTED: "✗"}
+
+
+def standing(one: Certificate) -> Standing:
+    """Return how a certificate stands."""
+    if one.verdict is Verdict.PROVED:
+        return Standing.PROVED if one.passed else Standing.UNGUARDED
+    return Standing.REFUTED if one.verdict is Verdict.REFUTED else Standing.UNDECIDED
+
+
+def proved_digits(one: Certificate) -> float | None:
+    """Return -log10 of the radius: infinite if it is 0, None if the claim has no radius."""
+    if one.radius is None:
+        return None
+    size = magnitude(one.radius)
+    return math.inf if size is None else -size
+
+
+def digits_text(one: Certificate) -> str:
+    """Return the whole digits that are proved, or `exact`, or a dash for what has no radius."""
+    digits = proved_digits(one)
+    if digits is None:
+        return "exact" if one.rigor in ("symbolic", "exact-rational") else NONE
+    return "exact" if math.isinf(digits) else str(max(0, math.floor(digits)))
+
+
+def radius_text(one: Certificate) -> str:
+    """Return the radius, rounded up."""
+    return NONE if one.radius is None else powers(bound(one.radius))
+
+
+def controls_text(one: Certificate) -> str:
+    """Return how many of the negative controls were refuted.
+
+    Their number is part of it: "2 of 2".
+    """
+    refuted = sum(control.verdict is Verdict.REFUTED for control in one.negative_controls)
+    return f"{refuted} of {len(one.negative_controls)}"
+
+
+def by_rigor(certificates: Sequence[Certificate]) -> dict[str, Counter[Standing]]:
+    """Return the number of claims of each standing, for the kinds of rigor that occur."""
+    counts = {rigor: Counter(standing(one) for one in certificates if one.rigor == rigor) for rigor in RIGOR}
+    return {rigor: count for rigor, count in counts.items() if count}
+
+
+def headline(certificates: Sequence[Certificate]) -> str:
+    """Return the outcome in a sentence."""
+    total, counts = len(certificates), Counter(map(standing, certificates))
+    controls = [control for one in certificates for control in one.negative_controls]
+    refuted = sum(control.verdict is Verdict.REFUTED for control in controls)
+    found = [f"{counts[kind]} {kind}" for kind in Standing if counts[kind] and kind is not Standing.PROVED]
+    return (
+        f"{counts[Standing.PROVED]} of {total} {'claim' if total == 1 else 'claims'} proved"
+        + "".join(f", {text}" for text in found)
+        + f"; {refuted} of {len(controls)} negative controls refuted"
+    )
+
+
+def topics(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
+    """Return the certificates by topic, the part of the id before its first dot."""
+    groups: dict[str, list[Certificate]] = {}
+    for one in certificates:
+        groups.setdefault(one.id.partition(".")[0], []).append(one)
+    return groups
