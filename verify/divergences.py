@@ -23,6 +23,7 @@ from verify.densities import Density, Discrete, IsotropicNormal
 from verify.densities.base import LogDensity
 from verify.densities.ends import End, expectation
 from verify.densities.functions import log_sum_exp, softplus
+from verify.densities.placing import placed
 from verify.integrate import GUARDS, SLACK, Integrand, cut, integral, mass, outside, pieces, tight
 from verify.variation import total_variation
 
@@ -112,7 +113,7 @@ def _enclose(
     if isinstance(p, Discrete) or isinstance(q, Discrete):
         a, b = Discrete([1], [0]), Discrete([1], [1])  # atoms against a density: as disjoint as two points
         return tight(lambda _: atoms(a, b), digits, name)
-    f, g = p.canonical(), q.canonical()
+    f, g = placed(p.canonical(), q.canonical())
     return tight(lambda d: line(f, g, d), digits, name)
 
 
@@ -184,7 +185,7 @@ def left_out(p: Distribution, q: Distribution, digits: int) -> arb:
     f, g = (x.radial if isinstance(x, IsotropicNormal) else x for x in (p, q))
     if isinstance(f, Discrete) or isinstance(g, Discrete):
         return arb(0)
-    f, g = f.canonical(), g.canonical()
+    f, g = placed(f.canonical(), g.canonical())
     with precision(digits + GUARDS[0]):
         regions = [
             cut(piece, (f, g), lambda end: outside(f, end) + outside(g, end), power_of_ten(-digits - SLACK))

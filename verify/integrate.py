@@ -79,18 +79,23 @@ def _candidates(piece: Piece, side: int, edge: Fraction | None, densities: Seque
     if edge is None:
         other = piece.low if side > 0 else piece.high
         start = max([p.reach() for p in densities] + [1 + abs(other or Fraction(0))])
-        k = math.ceil(math.log2(start)) if start > 1 else 0
+        k = _power_above(Fraction(start))
         for power in range(k, k + 64 * ctx.prec):
             yield End(side, arb(2) ** power, piece.at)
         return
     other = piece.high if side < 0 else piece.low
     half = Fraction(1, 2) if other is None else min(Fraction(1, 2), abs(other - edge) / 4)
-    k = math.ceil(-math.log2(half))
+    k = _power_above(1 / half)
     for power in range(k, k + 64 * ctx.prec, 8):
         width, at_edge = arb(2) ** (-power), ball(edge)
         if not side * (at_edge - (at_edge - side * width)) > 0:
             raise Coarse(f"2^-{power} beside the edge {edge} is less than the working precision")
         yield End(side, at_edge - side * width, piece.at, edge, width)
+
+
+def _power_above(x: Fraction) -> int:
+    """Return the least k >= 0 with 2^k >= x, in integers: a float ends at 1e308."""
+    return (math.ceil(x) - 1).bit_length() if x > 1 else 0
 
 
 def _cheap(ends: Iterable[End], cost: Callable[[End], arb], budget: arb) -> End:

@@ -1,4 +1,4 @@
-"""Enclosures against closed forms where the parameters are many times the scale: a ball that excludes the truth is a false proof."""
+"""Enclosures against closed forms where the parameters are many times the scale: a false ball is a false proof."""
 
 from fractions import Fraction as F
 
@@ -10,11 +10,12 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify import variation
+from verify import checker, variation
 from verify.balls import ball, power_of_ten, precision
 from verify.decide import Undecided
-from verify.densities import Exponential, Laplace, Normal, StudentT
+from verify.densities import Beta, Cauchy, Exponential, Laplace, Logistic, Mixture, Normal, Radial, StudentT, Uniform
 from verify.densities.base import Density
+from verify.densities.placing import placed
 from verify.divergences import c, jsd, kl, tv
 
 PAIRS = [
@@ -95,3 +96,97 @@ def test_a_crossing_whose_ends_are_undecided(rising):
     for one in parts:
         assert one.sign == 0 or one.sign == (way if one.low >= 0 else -way)
     assert [one.sign for one in parts] == [-way, 0, way]
+
+
+MOVED = [
+    (Normal(0, 1), Normal(1, 2), 10**20, 1),
+    (Laplace(0, 1), Laplace("1/9", 1), "1/7", "9e-17"),
+    (StudentT(3, 0, 1), Mixture(["1/3", "2/3"], [Cauchy(0, 2), Logistic(1, 1)]), -(10**9), "1e5"),
+    (Uniform(0, 2), Beta(2, 1, 1, 3), "1e12", "1e-3"),
+    (Exponential(1), Mixture(["1/2", "1/2"], [Exponential(3), Uniform(0, 1)]), 0, "1e-30"),
+    (Radial(3, 1), Radial(3, 2), 0, "1e40"),
+    (Normal(0, 1), Normal(0, 2), "1e400", 1),
+    (Normal(0, 1), Normal(0, 2), 0, "1e-400"),
+]
+
+
+def transformed(p: Density, m, s):
+    """Return the density of s x + m, by hand."""
+    m, s = F(m), F(s)
+    match p:
+        case Mixture():
+            return Mixture(p.weights, [transformed(part, m, s) for part in p.components])
+        case StudentT():
+            return StudentT(p.nu, s * p.mu + m, s * p.scale)
+        case Uniform():
+            return Uniform(s * p.low + m, s * p.high + m)
+        case Beta():
+            return Beta(p.a, p.b, s * p.low + m, s * p.high + m)
+        case Exponential():
+            return Exponential(p.rate / s)
+        case Radial():
+            return Radial(p.d, s * p.sigma)
+        case Normal() | Cauchy() | Laplace() | Logistic():
+            return type(p)(s * p.centre + m, s * p.spread)
+    raise AssertionError(p)
+
+
+@pytest.mark.parametrize(("p", "q", "m", "s"), MOVED)
+@pytest.mark.parametrize("divergence", [c, jsd, kl, tv])
+def test_a_change_of_variable_changes_no_divergence(divergence, p, q, m, s):
+    found, want = divergence(transformed(p, m, s), transformed(q, m, s), 25), divergence(p, q, 25)
+    if want is None:
+        assert found is None
+    else:
+        assert found.rad() <= power_of_ten(-25)
+        assert found.overlaps(want)
+
+
+def test_near_pairs_stay_where_they_are():
+    """Balls that were certified before are the same balls."""
+    for p, q, _, _ in MOVED:
+        assert placed(p, q) == (p, q)
+
+
+def test_a_class_from_elsewhere_is_not_moved():
+    class Own(Normal):
+        pass
+
+    pair = Own(10**9, 1), Normal(10**9, 1)
+    assert placed(*pair) == pair
+
+
+def test_far_from_each_other_beyond_the_floats():
+    p, q = Normal(0, 1), Normal("1e400", 1)
+    assert tv(p, q, 20).overlaps(arb(1))
+    for divergence in (c, jsd, kl):
+        try:
+            found = divergence(p, q, 20)
+        except Undecided:
+            continue
+        assert found.is_finite()
+
+
+@pytest.mark.parametrize("nu", ["11/10", "1/3", 3, "7/5", 40])
+@pytest.mark.parametrize("t", ["0", "1e-35", "1e-25", "1/4", "2"])
+def test_the_tail_of_student_near_its_centre(nu, t):
+    """P(T > t) = 1/2 - p(0) t + O(t^3) beside the centre: a ball around nu / (nu + t^2) may pass 1."""
+    p = StudentT(nu)
+    with precision(120):
+        fine = p.upper(ball(F(t)))
+    with precision(30):
+        x, peak = ball(F(t)), p._log_peak().exp()
+        found = p.upper(x)
+        assert found.rad() <= power_of_ten(-24)
+        assert found.overlaps(fine)
+        assert p.upper(x.union(-x)).contains(arb(1) / 2)
+        if F(t) <= F("1e-25"):
+            assert abs(found - (arb(1) / 2 - peak * x)) <= power_of_ten(-25)
+
+
+def test_student_with_an_edge_at_its_centre():
+    """TV = integral over x > 0 of (q - p)^+ or (p - q)^+, and half of p is left of the edge."""
+    p, q = StudentT("11/10"), Exponential(1)
+    for divergence in (c, jsd, tv):
+        assert divergence(p, q, 30).rad() <= power_of_ten(-30)
+    assert checker.enclose(f"JSD({p!r}, {q!r})", 12).overlaps(jsd(p, q, 30))
