@@ -20,7 +20,7 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
-from verify.divergences import Distribution, c, jsd, kl, left_out, tv
+from verify.divergences import Distribution, c, jsd, kl, kl_is_infinite, left_out, tv
 from verify.proof import Proof
 from verify.registry import GOODFELLOW, Source, claim
 
@@ -207,7 +207,7 @@ def _disjoint(proof: Proof, *, p_overlapping: Distribution | None = None) -> Non
         proof.zero(f"JSD - log 2 for {name}", jsd(p, q, proof.digits) - _log(2))
         proof.zero(f"C for {name}", c(p, q, proof.digits))
         proof.zero(f"TV - 1 for {name}", tv(p, q, proof.digits) - 1)
-        proof.holds(f"KL is infinite for {name}", kl(p, q, proof.digits) is None)
+        proof.holds(f"KL is infinite for {name}", kl_is_infinite(p, q, proof.digits))
 
 
 claim(
