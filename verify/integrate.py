@@ -117,7 +117,7 @@ TRIED = 64  # ends that are tried before the last: if that one costs too much, a
 def _cheap(end_at: Callable[[int], End], powers: range, cost: Callable[[End], arb], budget: arb) -> End:
     """Return the first end that costs at most `budget`; smaller ends cost less."""
     for count, power in enumerate(powers):
-        if count == TRIED and cost(end_at(powers[-1])) > budget:
+        if count == TRIED and _never(end_at, powers, cost, budget):
             break
         end = end_at(power)
         price = cost(end)
@@ -128,6 +128,14 @@ def _cheap(end_at: Callable[[int], End], powers: range, cost: Callable[[End], ar
         if not price.is_finite():
             raise Unbounded("a tail has no finite bound")
     raise Exhausted(end_at(powers[0]).edge)
+
+
+def _never(end_at: Callable[[int], End], powers: range, cost: Callable[[End], arb], budget: arb) -> bool:
+    """Whether even the smallest end costs more than the budget."""
+    try:
+        return bool(cost(end_at(powers[-1])) > budget)
+    except Coarse:  # beyond what the digits tell apart; one before it may be cheap
+        return False
 
 
 def mass(p: Density, low: Fraction | None, high: Fraction | None) -> arb:
