@@ -63,7 +63,9 @@ def replay(record: Mapping[str, Any], claims: Registry, beside: Path = Path()) -
 def _check(one: Certificate, claim: Claim) -> Replayed:
     """Compare a record with itself, with its claim, and with balls that are found anew."""
     faults = inconsistencies(one)
-    for name in ("statement", "latex", "assumptions", "source", "rigor"):
+    if one.statement not in (claim.statement, *claim.formerly):
+        faults.append("its statement is not that of the claim")
+    for name in ("latex", "assumptions", "source", "rigor"):
         if getattr(one, name) != getattr(claim, name):
             faults.append(f"its {name} is not that of the claim")
     if [control.name for control in one.negative_controls] != list(claim.controls):
