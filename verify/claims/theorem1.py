@@ -114,8 +114,8 @@ for _name, _pair in PAIRS.items():
         latex=r"C(G)=\int p\log\frac{p}{p+q}+q\log\frac{q}{p+q}\,\mathrm dx=-\log4+2\,\mathrm{JSD}(p,q)",
         source=THEOREM,
         rigor="ball",
-        idea="C and JSD are two integrals of two formulas, each enclosed with its tails; their combination holds 0, and "
-        "the independent checker finds the same two numbers from densities of its own.",
+        idea="C and JSD are two integrals of two formulas, each enclosed with its tails; their combination holds 0, "
+        "and the independent checker finds the same two numbers from densities of its own.",
         controls={
             "log 2 in place of log 4": partial(_identity, p=_pair.p, q=_pair.q, log_of=2),
             "one JSD in place of two": partial(_identity, p=_pair.p, q=_pair.q, copies=1),
