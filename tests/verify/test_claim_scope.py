@@ -9,10 +9,11 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 
 from flint import arb
 
+from minigan.ops import reference
 from verify import load_claims
 from verify.balls import precision
 from verify.certificate import digest
-from verify.claims import boxes, library_accuracy
+from verify.claims import boxes, library_accuracy, library_training
 from verify.decide import Verdict
 from verify.densities import Normal
 from verify.divergences import c, jsd
@@ -68,6 +69,19 @@ def test_an_earlier_wording_is_accepted_and_no_other(name):
         record["statement"] = statement
         record["digest"] = digest({key: item for key, item in record.items() if key != "digest"})
         assert replay(record, claims).accepted is accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("gaussian", "adam"), ("tanh", "momentum"), ("batch-norm", "momentum")]
+)  # fmt: skip
+def test_a_wrong_rate_of_the_library_is_on_one_side_of_its_training(name, rule, monkeypatch):
+    """The library against itself would not see it: both sides would take the wrong step."""
+    right = getattr(reference, rule)
+    monkeypatch.setattr(reference, rule, lambda *args, lr, **rest: right(*args, lr=lr * (1 + 1e-6), **rest))
+    library_training.in_balls.cache_clear()
+    found = certificate(load_claims()[f"Lib.training.{name}"], QUICK)
+    library_training.in_balls.cache_clear()
+    assert found.verdict is Verdict.REFUTED
 
 
 def test_an_error_in_ulp_is_not_rounded_down():
