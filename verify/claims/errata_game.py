@@ -56,9 +56,12 @@ def e12_nonnegative(proof: Proof) -> None:
 
 
 def _images(proof: Proof, values: int) -> None:
-    proof.holds("one byte has that many values", len({bytes([k]) for k in range(256)}) == values)
+    largest = int.from_bytes(bytes([255]) * 32**2, "big")  # the last image, as a number in base 256
+    proof.holds("one byte has that many values", len(np.unique(np.arange(10_000).astype(np.uint8))) == values)
     proof.holds("and two bytes its square", len({bytes(pair) for pair in product(range(256), repeat=2)}) == values**2)
-    proof.holds("32 x 32 bytes are 2^(8 1024) strings of bits", rational(values ** (32**2)) == 2 ** (8 * 32**2))
+    proof.holds(
+        "32 x 32 bytes are 2^(8 1024) strings of bits", rational(values ** (32**2)) == largest + 1 == 2 ** (8 * 32**2)
+    )
 
 
 @claim(
