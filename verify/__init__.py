@@ -16,9 +16,10 @@ from verify.arithmetic.balls import Enclosure, precision
 from verify.arithmetic.decide import Undecided, Verdict, prove_nonnegative, prove_positive, prove_zero
 from verify.claims import load_claims
 from verify.engine.certificate import Certificate, ControlResult
+from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES, Profile, Proof
 from verify.engine.registry import GOODFELLOW, REGISTRY, Claim, Source, claim
-from verify.engine.runner import certificate, run
+from verify.engine.runner import run
 
 __all__ = [
     "GOODFELLOW",

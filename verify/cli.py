@@ -201,10 +201,12 @@ def command_replay(args: Any) -> int:
     for one in found:
         print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
     accepted = sum(one.accepted for one in found)
-    print(f"\n{accepted} of {len(found)} certificates accepted")
-    if not sealed:
-        print(f"{args.file} REFUSED: the digest does not match; the report was changed after it was made")
-    return EXIT_OK if sealed and accepted == len(found) else EXIT_FAILED
+    print(f"\n{accepted} of {len(found)} certificates accepted{formats.coverage(chosen, claims)}")
+    faults = [] if sealed else ["the digest does not match; the report was changed after it was made"]
+    faults += formats.contradictions(report)
+    for fault in faults:
+        print(f"{args.file} REFUSED: {fault}")
+    return EXIT_OK if not faults and accepted == len(found) else EXIT_FAILED
 
 
 COMMANDS = {

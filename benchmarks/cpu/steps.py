@@ -1,7 +1,8 @@
 """A whole iteration of each recipe, beside PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
 
 First the check (`benchmarks.core.checks`), then the times, a process each, in turns (`benchmarks.core.worker`).
-All contestants have the same number of threads (but PyTorch with one thread plays the dense games too, where that is its best).
+All contestants have the same number of threads; PyTorch plays the dense games with one thread too, where that is
+its best.
 """
 
 from contextlib import ExitStack

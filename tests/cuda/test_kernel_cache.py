@@ -66,7 +66,7 @@ def test_the_folder(monkeypatch, tmp_path):
 def test_where_nothing_can_be_written_the_process_has_a_folder_of_its_own(tmp_path):
     (tmp_path / "file").write_text("")
     code = """
-from minigan.ops.cuda import cache
+from minigan.ops.cuda.device import cache
 made = []
 make = lambda path: made.append(path.write_text("whole"))
 paths = {cache.kept("a.so", make), cache.kept("a.so", make)}
@@ -92,7 +92,7 @@ def test_a_file_is_made_once(kernels):
 def test_a_process_killed_in_the_middle_leaves_nothing_that_is_taken(kernels):
     code = """
 import os, signal
-from minigan.ops.cuda import cache
+from minigan.ops.cuda.device import cache
 def half(path):
     path.write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -10,9 +10,9 @@ from verify import PROFILES, Verdict
 from verify.arithmetic.balls import precision
 from verify.claims import library_accuracy, load_claims, statistics
 from verify.claims.library_gradients import kebab
+from verify.engine.certify import certificate
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
-from verify.engine.runner import certificate
 from verify.engine.statistics import BUDGET
 from verify.library.differentiable import check_enclosed, furthest
 from verify.library.subjects import LAYERS, OBJECTIVES, of_layer

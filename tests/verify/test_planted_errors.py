@@ -24,9 +24,9 @@ from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
 from verify.claims import lotus as lotus_claims
 from verify.densities import IsotropicNormal, Laplace
+from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY
-from verify.engine.runner import certificate
 from verify.models import fgan, generator, lotus
 
 CACHED = (generator.pathwise, generator.jsd_gradient, generator.unfrozen, generator.descent, fgan.bound)

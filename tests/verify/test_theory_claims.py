@@ -6,9 +6,9 @@ import pytest
 
 from verify.arithmetic.decide import Verdict
 from verify.engine.certificate import Certificate
+from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY, RIGOR
-from verify.engine.runner import certificate
 
 MODULES = (
     "prop2", "prop2_literal", "dirac", "generator", "lotus", "fgan", "metric", "likelihood",

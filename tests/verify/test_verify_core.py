@@ -18,9 +18,10 @@ import verify
 from verify import Enclosure, Profile, Proof, Source, Verdict
 from verify.arithmetic.balls import ball, exact, precision
 from verify.engine.certificate import Certificate, digest
+from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES
 from verify.engine.registry import Registry
-from verify.engine.runner import certificate, run
+from verify.engine.runner import run
 from verify.report.formats import passed, reasons, table
 
 QUICK = PROFILES["quick"]

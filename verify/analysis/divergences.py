@@ -17,21 +17,23 @@ from typing import Any
 
 from flint import arb
 
+from verify.analysis.infinite import SUPPORT, why_infinite
 from verify.analysis.integrate import GUARDS, SLACK, Integrand, cut, integral, mass, outside, pieces, tight
 from verify.analysis.variation import total_variation
 from verify.arithmetic.balls import ball, between, check_digits, power_of_ten, precision
-from verify.arithmetic.decide import Unbounded
+from verify.arithmetic.decide import Infinite, Unbounded
 from verify.densities import Density, Discrete, IsotropicNormal
 from verify.densities.base import LogDensity
 from verify.densities.ends import End, expectation
 from verify.densities.functions import log_sum_exp, softplus
+from verify.densities.placing import placed
 
 Distribution = Density | Discrete | IsotropicNormal
 
 
 @dataclass(frozen=True)
 class Divergences:
-    """Enclosures to within 10^-digits; a KL is None where it is infinite or has no bound."""
+    """Enclosures to within 10^-digits; a KL is None where it is infinite or has no bound, and its reason says which."""
 
     p: Distribution
     q: Distribution
@@ -41,6 +43,8 @@ class Divergences:
     kl: arb | None
     kl_reverse: arb | None
     tv: arb
+    kl_reason: str | None = None
+    kl_reverse_reason: str | None = None
 
 
 def certify(p: Distribution, q: Distribution, *, digits: int = 30) -> Divergences:
@@ -51,13 +55,15 @@ def certify(p: Distribution, q: Distribution, *, digits: int = 30) -> Divergence
     >>> from verify.densities import Cauchy, Normal
     >>> print(certify(Normal(0, 1), Normal(1, 1)).kl.str(20))
     [0.50000000000000000000 +/- ...]
-    >>> certify(Cauchy(0, 1), Normal(0, 1)).kl is None
-    True
+    >>> found = certify(Cauchy(0, 1), Normal(0, 1))
+    >>> found.kl is None, found.kl_reason[:20]
+    (True, 'infinite by a moment')
     """
     p, q, digits = distribution("p", p), distribution("q", q), check_digits(digits)
     return Divergences(
-        p, q, digits, c(p, q, digits), jsd(p, q, digits), kl(p, q, digits), kl(q, p, digits), tv(p, q, digits)
-    )
+        p, q, digits, c(p, q, digits), jsd(p, q, digits), kl(p, q, digits), kl(q, p, digits), tv(p, q, digits),
+        kl_reason(p, q, digits), kl_reason(q, p, digits),
+    )  # fmt: skip
 
 
 def distribution(name: str, p: object) -> Distribution:
@@ -85,13 +91,34 @@ def tv(p: Distribution, q: Distribution, digits: int) -> arb:
     return _enclose("TV", p, q, digits, _tv_atoms, total_variation)
 
 
-@lru_cache(maxsize=1024)
 def kl(p: Distribution, q: Distribution, digits: int) -> arb | None:
-    """KL(p || q), or None where it is infinite or the tails have no bound."""
+    """KL(p || q), or None where it is infinite or the tails have no bound (`kl_reason` says which)."""
+    found = _kl(p, q, digits)
+    return None if isinstance(found, Unbounded) else found
+
+
+def kl_reason(p: Distribution, q: Distribution, digits: int) -> str | None:
+    """Return why KL(p || q) is None: infinite by support or by a moment, or no bound found; None where it is a ball."""
+    found = _kl(p, q, digits)
+    return str(found) if isinstance(found, Unbounded) else None
+
+
+def kl_is_infinite(p: Distribution, q: Distribution, digits: int) -> bool | None:
+    """Whether KL(p || q) is infinite: True if that is proved, False if it is enclosed, None if no bound was found."""
+    found = _kl(p, q, digits)
+    if isinstance(found, Unbounded):
+        return True if isinstance(found, Infinite) else None
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _kl(p: Distribution, q: Distribution, digits: int) -> arb | Unbounded:
     try:
         return _enclose("KL", p, q, digits, _kl_atoms, _kl_line)
-    except Unbounded:
-        return None
+    except Infinite as error:
+        return Infinite(str(error))  # without the traceback, which holds what was computed
+    except Unbounded as error:
+        return Unbounded(f"no bound found: {error}")
 
 
 def _enclose(
@@ -112,7 +139,7 @@ def _enclose(
     if isinstance(p, Discrete) or isinstance(q, Discrete):
         a, b = Discrete([1], [0]), Discrete([1], [1])  # atoms against a density: as disjoint as two points
         return tight(lambda _: atoms(a, b), digits, name)
-    f, g = p.canonical(), q.canonical()
+    f, g = placed(p.canonical(), q.canonical())
     return tight(lambda d: line(f, g, d), digits, name)
 
 
@@ -136,7 +163,7 @@ def _jsd_atoms(p: Discrete, q: Discrete) -> arb:
 
 def _kl_atoms(p: Discrete, q: Discrete) -> arb:
     if any(a and not b for a, b in _atoms(p, q)):
-        raise Unbounded("p puts mass where q has none")
+        raise Infinite(f"infinite by support: {SUPPORT}")
     return sum((ball(a) * ball(a / b).log() for a, b in _atoms(p, q) if a), arb(0))
 
 
@@ -184,7 +211,7 @@ def left_out(p: Distribution, q: Distribution, digits: int) -> arb:
     f, g = (x.radial if isinstance(x, IsotropicNormal) else x for x in (p, q))
     if isinstance(f, Discrete) or isinstance(g, Discrete):
         return arb(0)
-    f, g = f.canonical(), g.canonical()
+    f, g = placed(f.canonical(), g.canonical())
     with precision(digits + GUARDS[0]):
         regions = [
             cut(piece, (f, g), lambda end: outside(f, end) + outside(g, end), power_of_ten(-digits - SLACK))
@@ -224,6 +251,8 @@ def _kl_line(p: Density, q: Density, digits: int) -> arb:
     total = arb(0)
     if p == q:
         return total
+    if (reason := why_infinite(p, q)) is not None:
+        raise Infinite(reason)
 
     def price(end: End) -> arb:
         moments = p.moments(end)
@@ -231,10 +260,7 @@ def _kl_line(p: Density, q: Density, digits: int) -> arb:
         return above + outside(q, end)
 
     for piece in pieces((p, q)):
-        here, there = p.positive_at(piece.at), q.positive_at(piece.at)
-        if here and not there:
-            raise Unbounded("p puts mass where q has none")
-        if here:
+        if p.positive_at(piece.at):  # and q too
             region = cut(piece, (p, q), price, power_of_ten(-digits))
             f = kl_integrand(p.log_density(), q.log_density(), piece.at)
             total += integral(f, region.low, region.high, digits) + between(-region.cost, region.cost)

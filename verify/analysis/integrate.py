@@ -6,7 +6,7 @@ enclosure as long as the integrand says where it is not analytic.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -29,6 +29,16 @@ EVALUATIONS = 400_000  # more is hopeless, and would take minutes
 
 class Coarse(Undecided):
     """A cut so close to its edge that the working digits cannot tell them apart."""
+
+
+class Exhausted(Undecided):
+    """No cut that was tried is cheap enough, though the price of each is finite; more digits allow closer cuts."""
+
+    def __init__(self, edge: Fraction | None) -> None:
+        self.edge = edge
+        super().__init__(
+            "no cut of a tail is cheap enough" if edge is None else f"no cut beside {edge} is cheap enough"
+        )
 
 
 @dataclass(frozen=True)
@@ -68,41 +78,64 @@ def cut(piece: Piece, densities: Sequence[Density], cost: Callable[[End], arb], 
         if edge is not None and not any(p.singular(edge) for p in densities):
             bounds.append(ball(edge))
             continue
-        end = _cheap(_candidates(piece, side, edge, densities), cost, budget)
+        end = _cheap(*_candidates(piece, side, edge, densities), cost, budget)
         ends.append(end)
         bounds.append(side * end.cut if edge is None else end.cut)
     return Region(bounds[0], bounds[1], piece.at, sum((cost(end) for end in ends), arb(0)), tuple(ends))
 
 
-def _candidates(piece: Piece, side: int, edge: Fraction | None, densities: Sequence[Density]) -> Iterator[End]:
-    """Yield smaller and smaller ends: |x| > 2^k, or |x - edge| < 2^-k, as long as the cut can be told from the edge."""
+def _candidates(
+    piece: Piece, side: int, edge: Fraction | None, densities: Sequence[Density]
+) -> tuple[Callable[[int], End], range]:
+    """Return smaller and smaller ends by their power k: |x| > 2^k, or |x - edge| < 2^-k."""
     if edge is None:
         other = piece.low if side > 0 else piece.high
         start = max([p.reach() for p in densities] + [1 + abs(other or Fraction(0))])
-        k = math.ceil(math.log2(start)) if start > 1 else 0
-        for power in range(k, k + 64 * ctx.prec):
-            yield End(side, arb(2) ** power, piece.at)
-        return
+        k = _power_above(Fraction(start))
+        return lambda power: End(side, arb(2) ** power, piece.at), range(k, k + 64 * ctx.prec)
     other = piece.high if side < 0 else piece.low
     half = Fraction(1, 2) if other is None else min(Fraction(1, 2), abs(other - edge) / 4)
-    k = math.ceil(-math.log2(half))
-    for power in range(k, k + 64 * ctx.prec, 8):
-        width, at_edge = arb(2) ** (-power), ball(edge)
+    k, at_edge = _power_above(1 / half), ball(edge)
+
+    def beside(power: int) -> End:
+        width = arb(2) ** (-power)
         if not side * (at_edge - (at_edge - side * width)) > 0:
             raise Coarse(f"2^-{power} beside the edge {edge} is less than the working precision")
-        yield End(side, at_edge - side * width, piece.at, edge, width)
+        return End(side, at_edge - side * width, piece.at, edge, width)
+
+    return beside, range(k, k + 64 * ctx.prec, 8)
 
 
-def _cheap(ends: Iterable[End], cost: Callable[[End], arb], budget: arb) -> End:
-    for end in ends:
+def _power_above(x: Fraction) -> int:
+    """Return the least k >= 0 with 2^k >= x, in integers: a float ends at 1e308."""
+    return (math.ceil(x) - 1).bit_length() if x > 1 else 0
+
+
+TRIED = 64  # ends that are tried before the last: if that one costs too much, all do
+
+
+def _cheap(end_at: Callable[[int], End], powers: range, cost: Callable[[End], arb], budget: arb) -> End:
+    """Return the first end that costs at most `budget`; smaller ends cost less."""
+    for count, power in enumerate(powers):
+        if count == TRIED and _never(end_at, powers, cost, budget):
+            break
+        end = end_at(power)
         price = cost(end)
         if price <= budget:
             return end
         if price.is_nan():
             raise Undecided("a tail could not be bounded at this precision")
         if not price.is_finite():
-            break
-    raise Unbounded("a tail has no finite bound")
+            raise Unbounded("a tail has no finite bound")
+    raise Exhausted(end_at(powers[0]).edge)
+
+
+def _never(end_at: Callable[[int], End], powers: range, cost: Callable[[End], arb], budget: arb) -> bool:
+    """Whether even the smallest end costs more than the budget."""
+    try:
+        return bool(cost(end_at(powers[-1])) > budget)
+    except Coarse:  # beyond what the digits tell apart; one before it may be cheap
+        return False
 
 
 def mass(p: Density, low: Fraction | None, high: Fraction | None) -> arb:
@@ -127,9 +160,11 @@ def integral(f: Integrand, low: arb, high: arb, digits: int) -> arb:
 def tight(compute: Callable[[int], arb], digits: int, name: str) -> arb:
     """Return compute(digits + SLACK) with a radius of at most 10^-digits, at as high a precision as that takes.
 
-    An edge where p ~ u^(e-1) is cut at u ~ 10^-(digits/e): e >= 1/25 is in reach at 30 digits.
+    An edge where p ~ u^(e-1) is cut at u ~ 10^-(digits/e): e >= 1/25 is in reach at 30 digits, 1/100 at the edge 0.
+    Unbounded if no cut of a tail, or beside an edge, is cheap enough.
     """
     coarse = False
+    exhausted: Exhausted | None = None
     for guard in (*GUARDS, *DEEP_GUARDS):
         if guard in DEEP_GUARDS and not coarse:
             break
@@ -139,10 +174,13 @@ def tight(compute: Callable[[int], arb], digits: int, name: str) -> arb:
             except Unbounded:
                 raise
             except Undecided as error:
-                coarse = isinstance(error, Coarse)
+                exhausted = error if isinstance(error, Exhausted) else None
+                coarse = isinstance(error, Coarse) or (exhausted is not None and exhausted.edge is not None)
                 continue
-            coarse = False
+            coarse, exhausted = False, None
             if x.is_finite() and x.rad() <= power_of_ten(-digits):
                 return x
+    if exhausted is not None:
+        raise Unbounded(f"{exhausted} for {name} to {digits} digits")
     why = ": a density has too strong a singularity at an edge" if coarse else ""
     raise Undecided(f"{name} could not be enclosed to {digits} digits{why}")

@@ -18,6 +18,7 @@ from verify.analysis.integrate import Region, cut, mass, outside, pieces
 from verify.arithmetic.balls import between, power_of_ten
 from verify.arithmetic.decide import Undecided
 from verify.densities.base import Density
+from verify.densities.ends import INFINITE
 
 ORDERS = (2, 8, 32)  # and the number of digits: where p = q, only that many terms show it
 MAX_INTERVALS = 20_000
@@ -25,12 +26,15 @@ MAX_INTERVALS = 20_000
 
 @dataclass(frozen=True)
 class Signed:
-    """An interval with the sign of q - p, or 0 and a bound on 1/2 integral |p - q| over it."""
+    """An interval with the sign of q - p, or 0 (not known) and a bound on 1/2 integral |p - q| over it.
+
+    The bound is infinite unless told, so that a sign that is not known never counts as no difference.
+    """
 
     low: arb
     high: arb
     sign: int
-    bound: arb = arb(0)  # noqa: RUF009 - an exact constant
+    bound: arb = INFINITE
 
 
 def total_variation(p: Density, q: Density, digits: int) -> arb:
@@ -83,7 +87,7 @@ def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[Sign
         elif (bound := (p.mass(low, high) * r.expm1()).abs_upper() / 2) <= share:  # |p - q| = p |e^r - 1|
             yield Signed(low, high, 0, bound)
         elif slope > 0 or slope < 0:
-            yield from _crossing(ratio, p, q, low, high, share)
+            yield from _crossing(ratio, 1 if slope > 0 else -1, p, q, low, high, share)
         else:
             middle = ((low + high) / 2).mid()
             stack += [(middle, high), (low, middle)]
@@ -119,29 +123,34 @@ def _horner(coefficients: list[arb], h: arb) -> arb:
     return reduce(lambda total, c: total * h + c, reversed(coefficients), arb(0))
 
 
-def _crossing(ratio: Callable[[Any], Any], p: Density, q: Density, low: arb, high: arb, share: arb) -> Iterator[Signed]:
-    """The ratio is monotone on [low, high]: close in on its zero by its sign at points."""
+def _crossing(
+    ratio: Callable[[Any], Any], way: int, p: Density, q: Density, low: arb, high: arb, share: arb
+) -> Iterator[Signed]:
+    """Close in on the zero of a ratio that rises (way 1) or falls (way -1) on [low, high], by its sign at points.
 
-    def sign(x: arb) -> int:
+    The signs of the outer parts, -way and way, are those of a monotone ratio beside its zero: they need no decision
+    at the ends, where a ball may hold 0.
+    """
+
+    def sign(x: arb) -> int | None:
         r = ratio(x)
-        return 1 if r > 0 else -1 if r < 0 else 0
+        return 1 if r > 0 else -1 if r < 0 else None
 
-    left, right = sign(low), sign(high)
-    if left == right != 0:
-        yield Signed(low, high, left)
+    if (left := sign(low)) == way or sign(high) == -way:  # no zero between: the ratio keeps that sign
+        yield Signed(low, high, way if left == way else -way)
         return
     a, b, moved = low, high, True
     while moved and (p.mass(a, b) + q.mass(a, b)).abs_upper() / 2 > share:
         moved = False
         for weight in (2, 1, 3):  # the middle; beside it, if the zero is too close to the middle to tell
             x = ((weight * b + (4 - weight) * a) / 4).mid()
-            here = sign(x) if a < x and x < b else 0
-            if here != 0:
-                a, b, moved = (x, b, True) if here == left else (a, x, True)
-            if here != 0 and weight == 2:
-                break
+            here = sign(x) if a < x and x < b else None
+            if here is not None:
+                a, b, moved = (x, b, True) if here == -way else (a, x, True)
+                if weight == 2:
+                    break
     if low < a:
-        yield Signed(low, a, left)
+        yield Signed(low, a, -way)
     yield Signed(a, b, 0, ((p.mass(a, b) + q.mass(a, b)) / 2).abs_upper())
     if b < high:
-        yield Signed(b, high, right)
+        yield Signed(b, high, way)

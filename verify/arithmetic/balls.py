@@ -5,6 +5,7 @@ are closed here.  The precision of `flint` is one global of the process, so it i
 `precision`, which restores it.  And a printed ball is rounded, so balls are stored as integers (`Enclosure`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from flint import arb, ctx, fmpq
 Exact = int | Fraction | str  # what a parameter may be given as
 
 MAX_DIGITS = 10_000
+MAX_TEXT = 2 * MAX_DIGITS  # characters of a rational number
+MAX_EXPONENT = 100_000  # of a decimal text: 10^-99999999 would be built digit by digit
+
+
+class TooLarge(ValueError):
+    """A number that is too long to be built."""
 
 
 @contextmanager
@@ -64,13 +71,26 @@ def exact(name: str, value: Any) -> Fraction:
         if isinstance(value, Rational):  # whole numbers of NumPy among them, which flint does not read
             return Fraction(int(value.numerator), int(value.denominator))
         if isinstance(value, str):
+            _check_size(name, value)
             return Fraction(value)
         raise TypeError
+    except TooLarge:
+        raise
     except (TypeError, ValueError, ZeroDivisionError):
         meant = f"; Fraction({value!r}) is the float exactly" if isinstance(value, float) and isfinite(value) else ""
         raise ValueError(
             f"{name} is {value!r}; accepted: a rational number as int, Fraction or text such as '1/2' or '0.1'{meant}"
         ) from None
+
+
+def _check_size(name: str, text: str) -> None:
+    """Refuse a text whose number would take minutes to build, by its length and its exponent alone."""
+    if len(text) > MAX_TEXT:
+        raise TooLarge(f"{name} is a text of {len(text)} characters; expected at most {MAX_TEXT}")
+    exponent = re.search(r"[eE]([-+]?[0-9_]+)\s*$", text)
+    digits = exponent[1].lstrip("+-0_") if exponent else ""
+    if len(digits) > len(str(MAX_EXPONENT)) or int(digits or 0) > MAX_EXPONENT:
+        raise TooLarge(f"{name} is {text[:40]!r}; expected an exponent between -{MAX_EXPONENT} and {MAX_EXPONENT}")
 
 
 def listed(name: str, value: Any, of: str) -> list[Any]:

@@ -30,6 +30,10 @@ class Unbounded(Undecided):
     """A number that is infinite, or that no bound at hand shows to be finite."""
 
 
+class Infinite(Unbounded):
+    """A number that was proved to be infinite."""
+
+
 def prove_zero(x: arb, radius: arb) -> Verdict:
     """x = 0, to within `radius`: proved if the ball holds 0 and is no wider; refuted if it excludes 0.
 

@@ -77,7 +77,7 @@ claim(
     assumptions=("p = N(0, 1)", "q = N(mu, sigma^2), t = log sigma"),
     source=THEOREM,
     rigor="ball",
-    idea="The three second derivatives are enclosed over boxes of (mu, t); trace and determinant decide.",
+    idea="The three second derivatives are enclosed over boxes of (mu, t); its first entry and determinant decide.",
     controls={"for 3 <= mu <= 3 + 1/4": partial(_hessian, center=3.0)},
 )(_hessian)
 
@@ -99,6 +99,11 @@ def _unique(proof: Proof, *, test: Test = _not_critical, box: Box | None = None)
     m, s = proof.scale(quick=(1.0, 0.5), full=(2.0, 1.0), deep=(4.0, 1.0))
     box = box or ((0.0, m), (-s, s))
     _over(proof, f"mu in {list(box[0])}, t in {list(box[1])}", box, test, limit=20_000)
+    if test is _not_critical:  # which leaves out the box of T1.box.hessian: what is used of it is proved here too
+        with precision(DIGITS):
+            inside = cover(((0.0, RHO), (-RHO, RHO)), _definite, limit=3000)
+        if inside.verdict is not Verdict.PROVED:
+            proof.undecided(f"the Hessian is positive definite for |mu|, |t| <= {RHO}")
     proof.lemma("C is even in mu; inside |mu|, |t| <= 1/4 C is strictly convex (T1.box.hessian) with its minimum at 0")
 
 

@@ -160,12 +160,13 @@ def _uniforms(proof: Proof, *, factor: int = 2) -> None:
 
 claim(
     "CF.c.uniforms",
-    "For U(0, 1) against U(t, 1 + t), 0 <= t <= 1: C + log 4 = 2 t log 2, JSD = t log 2, TV = t.",
+    "For U(0, 1) against U(t, 1 + t), t = 1/1000, 1/4, 3/4, 1: C + log 4 = 2 t log 2, JSD = t log 2, TV = t.",
     latex=r"C+\log4=2t\log2,\quad\mathrm{JSD}=t\log2,\quad\mathrm{TV}=t",
     source=Source("direct integration"),
     rigor="ball",
     idea="On the overlap of length 1 - t the densities are equal; elsewhere one of them vanishes.",
     controls={"C + log 4 = t log 2": partial(_uniforms, factor=1)},
+    formerly=("For U(0, 1) against U(t, 1 + t), 0 <= t <= 1: C + log 4 = 2 t log 2, JSD = t log 2, TV = t.",),
 )(_uniforms)
 
 
@@ -180,12 +181,13 @@ def _tv_shift(proof: Proof, *, half: int = 2) -> None:
 
 claim(
     "CF.tv.shifts",
-    "TV(N(0, 1), N(m, 1)) = erf(m / (2 sqrt 2)) and TV(Laplace(0, 1), Laplace(m, 1)) = 1 - e^(-m/2).",
+    "TV(N(0, 1), N(m, 1)) = erf(m / (2 sqrt 2)) and TV(Laplace(0, 1), Laplace(m, 1)) = 1 - e^(-m/2) for m = 1, 2, 5.",
     latex=r"\mathrm{TV}=\operatorname{erf}\frac{m}{2\sqrt2},\qquad\mathrm{TV}=1-e^{-m/2}",
     source=Source("textbook formula"),
     rigor="ball",
     idea="The densities cross at m/2, found by the sign of log q - log p; the masses beside it are in closed form.",
     controls={"a crossing at m": partial(_tv_shift, half=1)},
+    formerly=("TV(N(0, 1), N(m, 1)) = erf(m / (2 sqrt 2)) and TV(Laplace(0, 1), Laplace(m, 1)) = 1 - e^(-m/2).",),
 )(_tv_shift)
 
 BALLS = (IsotropicNormal(784, 1), IsotropicNormal(784, "11/10"))

@@ -39,11 +39,16 @@ def _saturating(proof: Proof, factor: int = 2, frozen: bool = True) -> None:
 
 @claim(
     "Gradient.saturating.normal",
-    "The pathwise gradient of E_z log(1 - D*(G(z))) with D* frozen is the gradient of 2 JSD, for N(4, 2^2) and az + b",
+    "The pathwise gradient of E_z log(1 - D*(G(z))) with D* frozen is the gradient of 2 JSD, for N(4, 2^2) and az + b "
+    "at (a, b) = (1, 0) and (3/2, 3)",
     latex=r"\mathbb E_z \nabla_\theta \log(1 - D^*(G_\theta(z))) = \nabla_\theta\, 2\, JSD(p, p_{g})",
     source=Source(GOODFELLOW, "Theorem 1 and Algorithm 1"),
     rigor="ball",
     idea="Left an integral over z, by the slope of D*; right the JSD differentiated under its integral, by densities.",
+    formerly=(
+        "The pathwise gradient of E_z log(1 - D*(G(z))) with D* frozen is the gradient of 2 JSD, "
+        "for N(4, 2^2) and az + b",
+    ),
     controls={
         "grad JSD": lambda proof: _saturating(proof, factor=1),
         "D* moves with theta": lambda proof: _saturating(proof, frozen=False),
@@ -67,11 +72,13 @@ def _non_saturating(proof: Proof, kl: Callable[[NormalGame, str], Fraction], jsd
 
 @claim(
     "Gradient.non-saturating.normal",
-    "The pathwise gradient of E_z (-log D*(G(z))) with D* frozen is the gradient of KL(p_g || p) - 2 JSD",
+    "The pathwise gradient of E_z (-log D*(G(z))) with D* frozen is the gradient of KL(p_g || p) - 2 JSD, for "
+    "N(4, 2^2) and az + b at (a, b) = (1, 0) and (3/2, 3)",
     latex=r"\mathbb E_z \nabla_\theta (-\log D^*(G_\theta(z))) = \nabla_\theta (KL(p_g \| p) - 2\, JSD(p, p_g))",
     source=ARJOVSKY,
     rigor="ball",
     idea="-log D* = log(q/p) - log(q/(p+q)); the KL of normals is in closed form, the JSD differentiated by densities.",
+    formerly=("The pathwise gradient of E_z (-log D*(G(z))) with D* frozen is the gradient of KL(p_g || p) - 2 JSD",),
     controls={
         "KL(p || p_g)": lambda proof: _non_saturating(proof, NormalGame.kl_gradient_reverse),
         "without the JSD": lambda proof: _non_saturating(proof, NormalGame.kl_gradient, jsds=0),
@@ -97,11 +104,13 @@ def _cauchy(proof: Proof, factor: int = 2, kls: int = 1) -> None:
 
 @claim(
     "Gradient.cauchy",
-    "Both identities against closed forms: Cauchy(0, 1) against Cauchy(m, g), by m and by g",
+    "Both identities against closed forms: Cauchy(0, 1) against Cauchy(m, g), by m and by g, at (m, g) = (1, 2) and "
+    "(-3, 1/2)",
     latex=r"JSD = \log\frac{2r}{r + 2\sqrt g}, \quad KL = \log\frac{r^2}{4g}, \quad r^2 = m^2 + (1 + g)^2",
     source=ARJOVSKY,
     rigor="ball",
     idea="E_q score h over the angle of x = m + g tan(phi), an integral without tails; the right side has no integral.",
+    formerly=("Both identities against closed forms: Cauchy(0, 1) against Cauchy(m, g), by m and by g",),
     controls={
         "one JSD": lambda proof: _cauchy(proof, factor=1),
         "two KL": lambda proof: _cauchy(proof, kls=2),

@@ -80,7 +80,7 @@ def ulps(x: Array, y: Array, exact: list[arb]) -> Array:
         abs(arb(float(b)) - f) / arb(float(s)) if np.isfinite(b) else arb("inf")
         for b, s, f in zip(y, spacing, exact, strict=True)
     ]
-    return np.array([float(e.upper()) for e in errors])
+    return np.nextafter([float(e.upper()) for e in errors], np.inf)  # the nearest float may be below the ball
 
 
 def accuracy(proof: Proof, name: str, implementations: dict[str, Function]) -> None:

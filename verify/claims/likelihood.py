@@ -117,7 +117,12 @@ def _bias(proof: Proof, shift: int) -> None:
 
 @claim(
     "Mle.unbiased",
-    "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2, while the maximum-likelihood estimate is too small by 1/N",
+    "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2 for a distribution on three points and N = 2 ... 5, while "
+    "the maximum-likelihood estimate is too small by 1/N",
+    formerly=(
+        "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2, "
+        "while the maximum-likelihood estimate is too small by 1/N",
+    ),
     latex=r"\mathbb E\left[\frac{1}{N - 1} \sum_i (x_i - \bar x)^2\right] = \sigma^2",
     source=MLE,
     rigor="exact-rational",

@@ -206,7 +206,12 @@ def _rate(proof: Proof, etas: tuple[Fraction, ...] = ETAS, faster: int = 1) -> N
 
 @claim(
     "P2.step.rate",
-    "Exponentiated gradient with step 1/4, 1/2 or 1 falls at every step, with C(q_k) + log 4 <= KL(p || q_0)/(eta k)",
+    "On an orbit from a random start on 8 points, exponentiated gradient with step 1/4, 1/2 or 1 falls at every step "
+    "(40 in the quick profile, 80 in full, 120 in deep), with C(q_k) + log 4 <= KL(p || q_0)/(eta k)",
+    formerly=(
+        "Exponentiated gradient with step 1/4, 1/2 or 1 falls at every step, "
+        "with C(q_k) + log 4 <= KL(p || q_0)/(eta k)",
+    ),
     latex=r"C(q_{k+1}) < C(q_k), \qquad C(q_k) + \log 4 \le \frac{KL(p \| q_0)}{\eta k}",
     source=PROPOSITION,
     rigor="ball",

@@ -1,5 +1,6 @@
 """Proposition 1: for any generator the optimal discriminator is D* = p / (p + q)."""
 
+from fractions import Fraction
 from functools import partial
 
 import sympy as sp
@@ -7,6 +8,7 @@ from flint import arb
 
 from verify.analysis.divergences import c
 from verify.analysis.game_value import Discriminator, gap, polynomial, squashed, value
+from verify.arithmetic.balls import ball
 from verify.densities import Density, Exponential, Laplace, Normal, StudentT, Uniform
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
@@ -173,14 +175,14 @@ claim(
 )(_optimum)
 
 
-def _random(proof: Proof, *, factor: int = 1) -> None:
+def _random(proof: Proof, *, factor: Fraction = Fraction(1)) -> None:
     cases = proof.scale(quick=500, full=2000, deep=5000)
     gains = []
     for m, n, w in proof.rng.integers(1, 1000, size=(cases, 3)).tolist():
         best, other = arb(m) / (m + n), arb(w) / 1000
         if m * (1000 - w) != n * w:  # y is not the optimum itself
             at_best = m * best.log() + n * (1 - best).log()
-            gains.append(at_best - factor * (m * other.log() + n * (1 - other).log()))
+            gains.append(at_best - ball(factor) * (m * other.log() + n * (1 - other).log()))
     smallest = min(gains, key=lambda gain: float(gain.lower()))
     proof.positive("the smallest gain", smallest)
     proof.holds("every gain is positive", all(gain > 0 for gain in gains))
@@ -195,5 +197,5 @@ claim(
     source=PROPOSITION,
     rigor="ball",
     idea="Evaluate both sides in balls; none may be undecided.",
-    controls={"half of f(y)": partial(_random, factor=0)},
+    controls={"half of f(y)": partial(_random, factor=Fraction(1, 2))},
 )(_random)

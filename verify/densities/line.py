@@ -287,13 +287,23 @@ class StudentT(_PowerTails):
     degrees = property(lambda self: self.nu)
 
     def upper(self, t: arb) -> arb:
-        """For t >= 0, half the regularised incomplete beta I(nu / (nu + t^2); nu/2, 1/2)."""
+        """For t >= 0, half the regularised incomplete beta I(nu / (nu + t^2); nu/2, 1/2).
+
+        Where the ball of nu / (nu + t^2) holds numbers above 1, half of 1 - I(t^2 / (nu + t^2); 1/2, nu/2).
+        """
         if t < 0:
             return 1 - self.upper(-t)
+        if t.is_zero():
+            return arb(1) / 2
         if not t >= 0:  # the sign is not known: the hull of the values at both ends (upper decreases)
             return self.upper(t.upper()).union(self.upper(t.lower()))
         nu = ball(self.nu)
-        return (nu / (nu + t * t)).beta_lower(nu / 2, arb(1) / 2, regularized=1) / 2
+        half = (nu / (nu + t * t)).beta_lower(nu / 2, arb(1) / 2, regularized=1) / 2
+        if half.is_finite():
+            return half
+        if t.rad() > 0:
+            return self.upper(t.upper()).union(self.upper(t.lower()))
+        return (1 - (t * t / (nu + t * t)).beta_lower(arb(1) / 2, nu / 2, regularized=1)) / 2  # beside the centre
 
     def canonical(self) -> Density:
         """One degree of freedom is Cauchy."""

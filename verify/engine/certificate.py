@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from verify.arithmetic.balls import Enclosure
+from verify.arithmetic.balls import Enclosure, exact
 from verify.arithmetic.decide import Verdict
 from verify.engine.proof import Check, Profile
 from verify.engine.registry import Source
@@ -75,6 +76,7 @@ class Certificate:
                 if not isinstance(text, str):
                     raise ValueError(f"{key} is {text!r}, not a text")
             Profile(record["profile"], record["digits"])  # or it says what is wrong with them
+            _check_run(record["versions"], record["seconds"])
             return cls(
                 **record
                 | {
@@ -96,7 +98,17 @@ class Certificate:
             raise ValueError(f"certificate {name}: {error}; accepted: what `verify run --json` writes") from None
 
 
+def _check_run(versions: Any, seconds: Any) -> None:
+    """Refuse what no run writes about itself."""
+    if not isinstance(versions, dict) or not all(isinstance(one, str) for pair in versions.items() for one in pair):
+        raise ValueError(f"versions is {versions!r}; expected a text for each package")
+    if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds is {seconds!r}; expected a finite number >= 0")
+
+
 def _check(data: dict[str, Any]) -> Check:
+    if data["tolerance"] is not None:
+        exact("tolerance", data["tolerance"])  # before anything is computed from it
     return Check(**data | {"verdict": Verdict(data["verdict"]), "ball": _optional(data["ball"])})
 
 

@@ -46,7 +46,16 @@ def parse(text: str) -> tuple[str, list[Parsed]]:
         if call.func.id not in ("C", "JSD") or len(call.args) != 2:
             raise ValueError
         return call.func.id, [_density(arg) for arg in call.args]
-    except (AttributeError, SyntaxError, ValueError, KeyError, ZeroDivisionError):
+    except (
+        AttributeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        KeyError,
+        ZeroDivisionError,
+        RecursionError,
+        MemoryError,
+    ):
         raise ValueError(f"{text!r} is no pair that the checker knows; accepted: C(p, q) or JSD(p, q)") from None
 
 
@@ -65,6 +74,8 @@ def _value(node: Any) -> Any:
         return _value(node.left) / _value(node.right)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand)
+    if type(node.value) is not int:  # a text such as '1e-99999999' would be built digit by digit
+        raise ValueError
     return Fraction(node.value)
 
 

@@ -67,6 +67,7 @@ class Claim:
     check: CheckFunction = field(repr=False)
     controls: Mapping[str, CheckFunction] = field(repr=False)
     assumptions: tuple[str, ...] = ()
+    formerly: tuple[str, ...] = ()  # earlier wordings of the statement, which a replay accepts of older certificates
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -86,7 +87,7 @@ class Registry:
 
     def claim(
         self, claim_id: str, statement: str, *, latex: str, source: Source, rigor: str, idea: str,
-        controls: Mapping[str, CheckFunction], assumptions: tuple[str, ...] = (),
+        controls: Mapping[str, CheckFunction], assumptions: tuple[str, ...] = (), formerly: tuple[str, ...] = (),
     ) -> Callable[[CheckFunction], CheckFunction]:  # fmt: skip
         """Register the decorated function as the check of a claim."""
 
@@ -94,7 +95,7 @@ class Registry:
             if claim_id in self._claims:
                 raise ValueError(f"claim {claim_id!r} is registered twice; accepted: a new id")
             self._claims[claim_id] = Claim(
-                claim_id, statement, latex, source, rigor, idea, check, dict(controls), assumptions
+                claim_id, statement, latex, source, rigor, idea, check, dict(controls), assumptions, formerly
             )
             return check
 

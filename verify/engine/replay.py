@@ -1,13 +1,15 @@
 """Replay: read certificates as a sceptic does.
 
 A record is refused if it was changed after it was sealed, if a verdict does not follow from its own balls, if it
-does not state what the claim of its id states, or if a ball does not meet the one found anew at higher precision.
+does not state and check what the claim of its id does (each check by its name, relation and tolerance), or if a ball
+does not meet the one found anew at higher precision.
 Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.  The record of a
 trained run names its folder and the checksums of its weights: they must be there, unchanged, and are certified again.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,10 @@ from verify.arithmetic.balls import Enclosure, power_of_ten
 from verify.arithmetic.decide import both
 from verify.engine import independent
 from verify.engine.certificate import Certificate
-from verify.engine.proof import Profile, first_tolerance, widest
+from verify.engine.certify import certificate
+from verify.engine.proof import PROFILES, Profile, first_tolerance, widest
 from verify.engine.registry import Claim, Registry
-from verify.engine.runner import certificate
-from verify.trained.run import RUN_ID, claim_again
+from verify.trained.run import FOLDER, RUN_ID, WEIGHTS, claim_again
 
 MORE_DIGITS = 10
 SPARE = 5  # powers of ten between two balls of different digits, beside those digits
@@ -61,37 +63,57 @@ def replay(record: Mapping[str, Any], claims: Registry, beside: Path = Path()) -
 def _check(one: Certificate, claim: Claim) -> Replayed:
     """Compare a record with itself, with its claim, and with balls that are found anew."""
     faults = inconsistencies(one)
-    for name in ("statement", "latex", "assumptions", "source", "rigor"):
+    if one.statement not in (claim.statement, *claim.formerly):
+        faults.append("its statement is not that of the claim")
+    for name in ("latex", "assumptions", "source", "rigor"):
         if getattr(one, name) != getattr(claim, name):
             faults.append(f"its {name} is not that of the claim")
-    if {control.name for control in one.negative_controls} != set(claim.controls):
+    if [control.name for control in one.negative_controls] != list(claim.controls):
         faults.append("its negative controls are not those of the claim")
+    if one.id != RUN_ID and one.digits != PROFILES[one.profile].digits:
+        faults.append(
+            f"it is to {one.digits} digits; expected {PROFILES[one.profile].digits}, as profile {one.profile}"
+        )
     if not one.passed:
         faults.append(f"it is {one.verdict}, or a negative control is not refuted")
     if faults:
         return Replayed(one.id, tuple(faults))
 
-    named = {name: x for name, x in one.enclosures.items() if independent.knows(name)}
-    for name, stored in named.items():
-        faults += meet(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
     again = certificate(claim, Profile(one.profile, one.digits + MORE_DIGITS))
     if not again.passed:
         faults.append(f"at higher precision it is {again.verdict}, or a negative control is not refuted")
-    if set(again.enclosures) != set(one.enclosures) or len(again.checks) != len(one.checks):
+    faults += _checks(one, again) + _beside_the_balls(one, again)
+    named = {name: x for name, x in one.enclosures.items() if independent.knows(name)}
+    if set(again.enclosures) != set(one.enclosures):
         faults.append("it does not hold the balls and checks that the claim makes")
     else:
+        for name, stored in named.items():
+            faults += meet(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
         for name, stored in one.enclosures.items():
             faults += meet(name, stored, again.enclosures[name].arb)
             faults += no_wider(name, stored, again.enclosures[name], one.digits)
-        for old, new in zip(one.checks, again.checks, strict=True):
-            if old.name != new.name or (old.ball is None) != (new.ball is None):
-                faults.append(f"its check '{old.name}' is not one of the claim")
-            elif old.ball is not None and new.ball is not None:
-                faults += meet(old.name, old.ball, new.ball.arb)
-                faults += no_wider(old.name, old.ball, new.ball, one.digits)
-    faults += _beside_the_balls(one, again)
     balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
     return Replayed(one.id, tuple(faults), len(named), balls - len(named))
+
+
+def _checks(one: Certificate, again: Certificate) -> list[str]:
+    """Compare each check with the one that the claim makes: its name, relation, tolerance and ball."""
+    if len(one.checks) != len(again.checks):
+        return [f"it has {len(one.checks)} checks; expected the {len(again.checks)} of the claim"]
+    faults = []
+    for old, new in zip(one.checks, again.checks, strict=True):
+        # a tolerance of 10^-digits follows the digits, which are more here
+        tolerance = f"1e-{one.digits}" if new.tolerance == f"1e-{again.digits}" else new.tolerance
+        if old.name != new.name or (old.ball is None) != (new.ball is None):
+            faults.append(f"its check '{old.name}' is not one of the claim")
+        elif old.relation != new.relation:
+            faults.append(f"its check '{old.name}' says '{old.relation}'; expected '{new.relation}', as the claim does")
+        elif old.tolerance != tolerance:
+            faults.append(f"its check '{old.name}' has the tolerance {old.tolerance}; expected {tolerance}")
+        elif old.ball is not None and new.ball is not None:
+            faults += meet(old.name, old.ball, new.ball.arb)
+            faults += no_wider(old.name, old.ball, new.ball, one.digits)
+    return faults
 
 
 def _beside_the_balls(one: Certificate, again: Certificate) -> list[str]:
@@ -99,12 +121,31 @@ def _beside_the_balls(one: Certificate, again: Certificate) -> list[str]:
     faults = [] if one.seed == again.seed else ["its seed is not that of the claim"]
     if one.lemmas != again.lemmas:
         faults.append("its lemmas are not those of the claim")
+    faults += _notes(one, again)
     stored, anew = one.tail_bound, again.tail_bound
     if (stored is None) != (anew is None):
         faults.append("its tail bound is not that of the claim")
     elif stored is not None and anew is not None and not anew.arb() <= stored.arb() * ROUNDING:
         faults.append(f"its tail bound {stored} is below {anew}, found at higher precision")
     return faults
+
+
+NUMBER = re.compile(r"(\d+(\.\d+)?(e[-+]?\d+)?|inf|nan)")
+
+
+def _notes(one: Certificate, again: Certificate) -> list[str]:
+    """Compare the notes; a number that was measured in floats is another on another machine."""
+    measured = one.rigor in ("float", "statistical") or one.id.startswith("Lib.")
+
+    def shown(text: str) -> str:
+        return NUMBER.sub("#", text) if measured else text
+
+    own = {key: text for key, text in one.notes.items() if one.id != RUN_ID or key not in (FOLDER, *WEIGHTS)}
+    return [
+        f"its note '{key}' is {own.get(key)!r}; expected {again.notes.get(key)!r}"
+        for key in sorted(own.keys() | again.notes.keys())
+        if shown(own.get(key, "")) != shown(again.notes.get(key, ""))
+    ]
 
 
 def inconsistencies(one: Certificate) -> list[str]:
@@ -154,8 +195,13 @@ def replay_all(
     done: Callable[[Replayed], None] = lambda _: None,
 ) -> list[Replayed]:
     """Check all records of a file in the folder `beside`; `done` is called after each."""
-    found = []
+    found: list[Replayed] = []
+    seen: set[str] = set()
     for record in records:
-        found.append(replay(record, claims, beside))
-        done(found[-1])
+        one = replay(record, claims, beside)
+        if one.id in seen:
+            one = replace(one, reasons=(*one.reasons, "it is the second certificate of this claim; expected one"))
+        seen.add(one.id)
+        found.append(one)
+        done(one)
     return found

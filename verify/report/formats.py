@@ -10,7 +10,9 @@ from typing import Any
 from minigan.training.files import PathLike, write_whole
 from verify.arithmetic.decide import Verdict
 from verify.engine.certificate import Certificate, digest, versions
-from verify.engine.registry import RIGOR
+from verify.engine.registry import RIGOR, Registry
+
+FORMAT = "minigan.verify/1"
 
 
 def passed(certificates: Sequence[Certificate]) -> bool:
@@ -81,7 +83,7 @@ def summary(certificates: Sequence[Certificate]) -> str:
 def as_json(certificates: Sequence[Certificate]) -> dict[str, Any]:
     """Return the report as plain data, sealed with the digest of all its other fields."""
     data = {
-        "format": "minigan.verify/1",
+        "format": FORMAT,
         "passed": passed(certificates),
         "summary": summary(certificates),
         "versions": dict(versions()),
@@ -114,3 +116,50 @@ def read_json(path: PathLike) -> dict[str, Any]:
     if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
         raise ValueError(f"{path} has no certificates; accepted: what `verify run --json` writes")
     return data
+
+
+def contradictions(report: Mapping[str, Any]) -> list[str]:
+    """Say where a report does not follow from its certificates.
+
+    Parameters
+    ----------
+    report : mapping
+        What `read_json` returned.
+
+    Returns
+    -------
+    list of str
+        One text a fault: the format, the summary, `passed`, the versions, or a claim that has several certificates.
+        What the report lacks is not compared; a certificate that cannot be read is refused by `replay`.
+
+    """
+    ids = Counter(str(one.get("id")) for one in report["certificates"])
+    faults = [f"{name} has {n} certificates; expected one" for name, n in ids.items() if n > 1]
+    try:
+        certificates = [Certificate.from_json(one) for one in report["certificates"]]
+    except ValueError:
+        return faults
+    expected = {"format": FORMAT, "passed": passed(certificates), "summary": summary(certificates)}
+    expected["versions"] = dict(certificates[0].versions)
+    faults += [
+        f"its {name} is {report[name]!r}; expected {value!r}, from its certificates"
+        for name, value in expected.items()
+        if name in report and report[name] != value
+    ]
+    differing = [one.id for one in certificates if one.versions != certificates[0].versions]
+    return faults + [f"the versions of {name} are not those of {certificates[0].id}" for name in differing[:1]]
+
+
+SHOWN = 5  # ids in a message
+
+
+def coverage(records: Sequence[Mapping[str, Any]], claims: Registry) -> str:
+    """Return what the accepted records are about: the profiles, the number of claims, and those that are absent."""
+    profiles = ", ".join(sorted({f"{one.get('profile')} ({one.get('digits')} digits)" for one in records}))
+    held = {str(one.get("id")) for one in records}
+    absent = [claim.id for claim in claims if claim.id not in held]
+    text = f": profile {profiles}; {len(claims) - len(absent)} of the {len(claims)} claims of this version"
+    if absent:
+        more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+        text += f"; no certificate here of {', '.join(absent[:SHOWN])}{more}"
+    return text + "\nnot part of what is accepted: seconds, versions, and numbers that were measured in floats"

@@ -29,9 +29,9 @@ from verify.arithmetic.balls import check_digits
 from verify.arithmetic.decide import Undecided, Verdict
 from verify.densities import Density, Normal
 from verify.engine.certificate import Certificate
+from verify.engine.certify import certificate
 from verify.engine.proof import Profile, Proof
 from verify.engine.registry import GOODFELLOW, Claim, Source
-from verify.engine.runner import certificate
 from verify.trained.logit import discriminator
 
 DIGITS = 30

@@ -1,0 +1,92 @@
+"""Claims notice what they are about, and say no more than they check."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
+
+from flint import arb
+
+from minigan.ops import reference
+from verify import load_claims
+from verify.analysis.divergences import c, jsd
+from verify.arithmetic.balls import precision
+from verify.arithmetic.decide import Verdict
+from verify.claims import boxes, library_accuracy, library_training
+from verify.densities import Normal
+from verify.engine.certificate import digest
+from verify.engine.certify import certificate
+from verify.engine.proof import PROFILES
+from verify.engine.replay import replay
+
+QUICK = PROFILES["quick"]
+
+
+@pytest.fixture
+def no_memory():
+    """Divergences are enclosed anew before and after a density is changed."""
+    for f in (c, jsd):
+        f.cache_clear()
+    yield
+    for f in (c, jsd):
+        f.cache_clear()
+
+
+def test_a_wrong_shape_is_seen_though_both_sides_share_it(monkeypatch, no_memory):
+    """log p off by 1e-14 changes C and 2 JSD alike; the independent checker has densities of its own."""
+    right = Normal.log_density
+
+    def wrong(self):
+        log_p = right(self)
+        return lambda x, at, analytic=False: log_p(x, at, analytic) + arb(10) ** -14 * x
+
+    monkeypatch.setattr(Normal, "log_density", wrong)
+    found = certificate(load_claims()["T1.identity.normal-wider"], QUICK)
+    assert found.verdict is Verdict.REFUTED
+    assert next(check.name for check in found.checks if check.verdict is Verdict.REFUTED).endswith("checker finds")
+
+
+def test_the_uniqueness_of_the_optimum_needs_the_hessian(monkeypatch):
+    monkeypatch.setattr(boxes, "_definite", lambda box: Verdict.UNDECIDED)
+    found = certificate(load_claims()["T1.box.unique"], QUICK)
+    assert found.verdict is Verdict.UNDECIDED
+
+
+def test_half_of_f_is_a_statement_about_f():
+    """f < 0, so half of f(y) is above f(y), and above f(y*) where y is near y*: the factor 0 refuted nothing of f."""
+    claim = load_claims()["P1.pointwise.random"]
+    assert claim.controls["half of f(y)"].keywords == {"factor": pytest.approx(0.5)}
+    assert certificate(claim, QUICK).passed
+
+
+@pytest.mark.parametrize("name", ["CF.c.uniforms", "Gradient.cauchy", "Mle.unbiased"])
+def test_an_earlier_wording_is_accepted_and_no_other(name):
+    claims = load_claims()
+    record = json.loads(json.dumps(certificate(claims[name], QUICK).as_json()))
+    for statement, accepted in ((claims[name].formerly[0], True), (claims[name].statement + " always", False)):
+        record["statement"] = statement
+        record["digest"] = digest({key: item for key, item in record.items() if key != "digest"})
+        assert replay(record, claims).accepted is accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("gaussian", "adam"), ("tanh", "momentum"), ("batch-norm", "momentum")]
+)  # fmt: skip
+def test_a_wrong_rate_of_the_library_is_on_one_side_of_its_training(name, rule, monkeypatch):
+    """The library against itself would not see it: both sides would take the wrong step."""
+    right = getattr(reference, rule)
+    monkeypatch.setattr(reference, rule, lambda *args, lr, **rest: right(*args, lr=lr * (1 + 1e-6), **rest))
+    library_training.in_balls.cache_clear()
+    found = certificate(load_claims()[f"Lib.training.{name}"], QUICK)
+    library_training.in_balls.cache_clear()
+    assert found.verdict is Verdict.REFUTED
+
+
+def test_an_error_in_ulp_is_not_rounded_down():
+    """1 + 1e-20 ulp lies between two floats; the one below would pass a gate of 1."""
+    with precision(60):
+        exact = [1 + arb(float(np.spacing(1.0))) * (1 + arb(10) ** -20)]
+        error = library_accuracy.ulps(np.array([0.0]), np.array([1.0]), exact)[0]
+    assert 1.0 < error < 1 + 1e-15
