@@ -133,6 +133,28 @@ def test_adam_at_its_ten_millionth_step(ops):
 
 
 @BACKENDS
+def test_adam_keeps_its_step_length_over_many_steps(ops):
+    """m and v that have rounded 20000 times: with a constant gradient every step is still lr."""
+    net = mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0), ops=ops)
+    adam, g = mg.Adam(net, lr=1.0, eps=0.0), np.full_like(net.theta, 3e-3)
+    adam.t = TEN_MILLION
+    adam.state["m"][...], adam.state["v"][...] = g, g * g
+    for _ in range(20000):
+        adam.step(g)
+    net.theta[...] = 0
+    adam.step(g)
+    np.testing.assert_allclose(net.theta, -1, rtol=5e-5)
+
+
+def test_cross_entropy_at_logits_of_ten_thousand():
+    rng = np.random.default_rng(0)
+    s, labels = (1e4 * rng.standard_normal((10**5, 3))).astype("f4"), rng.integers(0, 3, 10**5)
+    found, right = (mg.losses.softmax_cross_entropy(one, labels) for one in (s, s.astype("f8")))
+    np.testing.assert_allclose(found[0], right[0], rtol=1e-6)
+    np.testing.assert_allclose(found[1], right[1], rtol=0, atol=1e-3 / len(s))
+
+
+@BACKENDS
 @pytest.mark.parametrize("rate", [1e-7, 1 - 1e-7])
 def test_dropout_rates_near_their_ends(ops, rate):
     """Zeros: a share within Hoeffding's bound for a failure in 10^9; what is left is scaled by 1 / (1 - rate)."""
@@ -145,3 +167,19 @@ def test_dropout_rates_near_their_ends(ops, rate):
     bound = math.sqrt(math.log(2e9) / (2 * 3 * n))
     assert abs(zeros / (3 * n) - rate) <= bound
     assert abs(int(dropout_threshold(rate)) / 2**32 - rate) <= 2**-33
+
+
+def test_means_of_metrics_over_a_million_examples_in_float32():
+    """Means along the first axis, which NumPy adds up one after another."""
+    from minigan import metrics
+
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(10), 10**6).astype("f4")
+    x, y = ((rng.random((10**6, 2)) + low).astype("f4") for low in (0.0, 0.5))
+    for function, arrays in (
+        (metrics.mean_confidence, (p,)),
+        (metrics.classifier_score, (p,)),
+        (metrics.frechet_distance, (x, y)),
+    ):
+        right = function(*(a.astype("f8") for a in arrays))
+        np.testing.assert_allclose(function(*arrays), right, rtol=1e-6)

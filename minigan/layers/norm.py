@@ -146,8 +146,8 @@ class BatchNorm(Layer):
 
         With step = momentum (on the new value) or 1 - momentum (on the old one), running <- running + step (batch -
         running).  For step > 1/2 that is batch + (1 - step) (running - batch), so that a step of 1 gives the batch's
-        statistics exactly.  A move in float32 is off by at most 2^-23 max(|result|, |share|), where `share` is what is
-        added to the larger part; a move of less than half a unit in the last place of the running value is lost.
+        statistics exactly.  In float32 the result is within 1e-6 of itself where the running value and the batch's
+        have one sign; a move of less than half a unit in the last place of the running value is lost.
         """
         step = scalar(self.steps(M)[0], mu.dtype)
         stay = scalar(1 - step, mu.dtype)
