@@ -13,6 +13,9 @@ class Dropout(Layer):
 
     `rate` is the probability of dropping a unit (1 minus the paper's p).  Training needs ``rng=``.  Where y = x (at
     inference, or with rate 0), y is x itself, not a copy.
+
+    A unit is dropped with the probability round(rate 2^32) / 2^32, within 2^-33 of `rate`, kept with 2^-32 or more;
+    what is kept is scaled by 1 / (1 - rate) itself, to a unit in the last place.
     """
 
     by_example = True

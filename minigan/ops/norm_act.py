@@ -55,7 +55,10 @@ class Norm:
     scale: Array
     beta: Array
     rest: Array | None = None
-    """(C,) float64: what rounding left of mu, which `beta` holds already; None where it is too small to count."""
+    """(C,): what rounding left of mu; None where it is too small to count.
+
+    On the CPU float64, and `beta` holds it already; on a device of x's dtype, and the kernels subtract it from u - mu.
+    """
 
     @property
     def vectors(self) -> tuple[Array, Array, Array]:

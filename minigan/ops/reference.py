@@ -62,9 +62,24 @@ def add_product(x: Array, y: Array, out: Array) -> None:
     out += x.T @ y
 
 
+MANY = 1 << 18
+"""From this number of rows on, float32 numbers are added up in float64: below, sums keep the bits that they had."""
+FAR = 1024
+"""From mu^2 > FAR var on, the squares of float32 numbers are added up in float64 too."""
+NEAR = 1e-6
+"""A mean is near enough once its correction is below sqrt(NEAR) of the standard deviation."""
+
+
 def sum_rows(x: Array) -> Array:
-    """s_c = sum over all axes but the last.    x (..., C)   s (C,)"""
-    return x.reshape(-1, x.shape[-1]).sum(axis=0)
+    """s_c = sum over all axes but the last.    x (..., C)   s (C,)
+
+    In float32, for 2^18 rows and more, |error| <= 2^-24 |s| + M 2^-53 sum |x| over the M rows; below, the rows are
+    added one after another in float32, |error| <= M 2^-24 sum |x|.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if x.dtype == np.float32 and len(rows) >= MANY:
+        return rows.sum(axis=0, dtype=np.float64).astype(x.dtype)
+    return rows.sum(axis=0)
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
@@ -137,22 +152,38 @@ def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
 
 
 def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-    """weight / N sum_n log(1 + e^(sign s_n)) and its gradient, sign weight sigma(sign s_n) / N.    s (N,) or (N, 1)"""
+    """weight / N sum_n log(1 + e^(sign s_n)) and its gradient, sign weight sigma(sign s_n) / N.    s (N,) or (N, 1)
+
+    In float32 both are within 2e-6 of themselves, for up to 10^7 logits of 1e4 and less (gradients below 1e-44 are 0).
+    """
     n = len(s)
     cost, slope = softplus_sigmoid(sign * s)
     return weight * (cost.sum() / n), sign * weight * slope / n
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """mu_c = mean of x,  var_c = mean of (x - mu)^2 (biased).    x (..., C)   mu, var (C,)"""
+    """mu_c = mean of x,  var_c = mean of (x - mu)^2 (biased).    x (..., C)   mu, var (C,)
+
+    The sums are those of `sum_rows`.  For up to 10^7 rows of float32, mu is within 2^-20 max |x|, and var within 1e-4
+    of itself (1e-5 from 2^18 rows on), where the numbers are spread over
+    their range or mu is up to 10^6 sqrt(var) from 0.
+    """
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[0]
-    mu = rows.sum(axis=0) / n
+    mu = sum_rows(rows) / n
     centred = rows - mu
-    if x.dtype.kind != "O":  # once more, for what rounding left of the mean: |mu| may be far above sqrt(var)
-        rest = centred.sum(axis=0) / n
+    if x.dtype.kind == "O":
+        return mu, sum_rows(centred * centred) / n
+    for _ in range(4):  # again, for what rounding left of the mean: |mu| may be far above sqrt(var)
+        rest = sum_rows(centred) / n
         mu, centred = mu + rest, centred - rest
-    return mu, (centred * centred).sum(axis=0) / n
+        var = sum_rows(centred * centred) / n
+        if x.dtype.kind != "f" or not (rest * rest > NEAR * var).any():
+            break
+    if x.dtype == np.float32 and (far := mu * mu > FAR * var).any():  # such x lie on a coarse grid: errors add up
+        exact = (centred * centred).sum(axis=0, dtype=np.float64) / n
+        var = np.where(far, exact.astype(x.dtype), var)
+    return mu, var
 
 
 def dropout(x: Array, rate: float, key: int) -> Array:

@@ -37,7 +37,7 @@ def image_grid(
     Raises
     ------
     ValueError
-        Where the shape is another, or there are too few images.
+        Where the shape is another, there are too few images, or one that is drawn has NaN or an infinity.
     TypeError
         Where the numbers are whole but not bytes: what white is among them cannot be known.
 
@@ -51,6 +51,9 @@ def image_grid(
     _, H, W, C = images.shape
     sheet = np.full((rows * (H + gap) - gap, columns * (W + gap) - gap, C), 255, dtype=np.uint8)
     shown = images[: rows * columns]
+    if images.dtype != np.uint8 and not np.isfinite(shown).all():
+        bad = int(np.argmin(np.isfinite(shown).all(axis=(1, 2, 3))))
+        raise ValueError(f"images[{bad}] has numbers that are not finite; expected finite numbers in [0, 1]")
     levels = shown if images.dtype == np.uint8 else np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
     for n, image in enumerate(levels):
         top, left = n // columns * (H + gap), n % columns * (W + gap)

@@ -54,7 +54,10 @@ class Evaluate(Callback):
 
 
 class EarlyStop(Callback):
-    """Stop when `metric` has not got smaller for `patience` iterations in which it was measured."""
+    """Stop when `metric` has not got smaller for `patience` iterations in which it was measured.
+
+    NaN and the infinities never count as smaller.
+    """
 
     def __init__(self, metric: str, *, patience: int) -> None:
         if patience < 1:
@@ -74,11 +77,16 @@ class EarlyStop(Callback):
         """Compare with the best so far."""
         if self.metric not in run.metrics:
             return
-        if run.metrics[self.metric] < self.best:
-            self.best, self.waited = run.metrics[self.metric], 0
+        value = run.metrics[self.metric]
+        if math.isfinite(value) and value < self.best:
+            self.best, self.waited = value, 0
         else:
             self.waited += 1
-        if self.waited >= self.patience:
+        if self.waited < self.patience:
+            return
+        if self.best == math.inf:
+            run.stop = f"{self.metric} was not a finite number in {self.patience} measurements, the last {value}"
+        else:
             run.stop = f"{self.metric} was not below {self.best:.6g} in {self.patience} measurements"
 
 

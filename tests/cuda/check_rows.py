@@ -103,6 +103,30 @@ def norm(device, dtype="float64"):
         run(device, layers_of("norm", C), (M, C), dtype)
 
 
+def far(device, dtype="float64"):
+    """Columns far from 0, where what rounding leaves of the mean counts, beside one near it; also in two groups."""
+    offsets = {"float32": 10001.3, "float64": 1e12 + 0.3}[dtype]
+    x, dy = data((600, 8), "float64")
+    x = (offsets + 1e-6 * offsets * x).astype(dtype)
+    x[:, 3] -= np.asarray(offsets, dtype)
+    for how in ({}, {"groups": 2}):
+        compare(*fused(device, layers_of("norm leaky", 8), x, dy.astype(dtype), train=True, **how), dtype)
+
+
+def momentum(device, dtype="float64"):
+    """Steps near 1 of running statistics that are far above the batch's."""
+    for momentum in (1.0, 1 - 1e-7, 1e-7):
+        layer = mg.BatchNorm(5, momentum=momentum)
+        x = data((40, 5))[0].astype(dtype)
+        state = {name: device.array(np.full(5, 1e8, dtype)) for name in ("running_mean", "running_var")}
+        p = {name: device.array(np.ones(5, dtype)) for name in ("gamma", "beta")}
+        Rows(device).normalise(device.array(x), Gate(), layer, p, state)
+        wide = x.astype(np.longdouble)
+        for name, batch in (("running_mean", wide.mean(axis=0)), ("running_var", wide.var(axis=0, ddof=1))):
+            right = batch + (1 - np.longdouble(momentum)) * (1e8 - batch)
+            assert abs(device.host(state[name]) / right - 1).max() < GATES[dtype], (name, momentum)
+
+
 def everything(device, dtype="float64"):
     run(device, layers_of("drop relu norm leaky drop", 8), (600, 8), dtype, train=False)
     run(device, layers_of("drop leaky norm relu drop", 8), (600, 8), dtype, groups=2)

@@ -20,6 +20,7 @@ PARTS = f"{SYNC}    if (t < half) {{\n      merge"
 COLUMN = f"{SYNC}    if (at.row < half) {{\n"
 LAST = "c = blockIdx.x * 8 + t % 8;\n  double n"
 FIRST = "(long long)blockIdx.y * rows, last"
+CENTRED = "      const real centred = u.at[k] - m.at[k]"
 
 MUTANTS = [
     planted("no barrier between the merges of threads", THREADS, THREADS.removeprefix(SYNC), check_rows.statistics),
@@ -35,7 +36,16 @@ MUTANTS = [
     planted("parts of a sum that no thread comes to", "p += 32) s", "p += parts) s", check_rows.sums),
     planted("a channel too far", LAST, LAST.replace("8;", "8 + 1;"), check_rows.statistics),
     planted("the running variance stays biased", "factor * q", "q", check_rows.norm),
-    planted("the running mean moves too late", "step * (m - running_mean[c])", "step * m", check_rows.norm),
+    planted("the running mean moves too late", "running_mean[c], m, step)", "0, m, step)", check_rows.norm),
+    planted("nothing is left of the mean", "rest[c] = m * m > 1024 * q ?", "rest[c] = false ?", check_rows.far),
+    planted("what is left of the mean has the wrong sign", "real(pivot - mu[c] + distance)",
+            "real(mu[c] - pivot - distance)", check_rows.far),
+    planted("y forgets what is left of the mean", "(v.at[k] - m.at[k] - left.at[k])", "(v.at[k] - m.at[k])",
+            check_rows.far),
+    planted("sums forget what is left of the mean", f"\n  {CENTRED} - left", f"\n  {CENTRED} - 0 * left",
+            check_rows.far),
+    planted("dx forgets what is left of the mean", f"\n{CENTRED} - left", f"\n{CENTRED} - 0 * left", check_rows.far),
+    planted("a large step starts from the running value", "step > 0.5 ?", "step > 2 ?", check_rows.momentum),
     planted("a part begins a row early", FIRST, FIRST.replace(",", " - 1,"), check_rows.statistics, first=True),
     planted("mean of dv without 1 / M", "(a.at[k] / real(M))", "a.at[k]", check_rows.norm),
     planted("no mean of dv x_hat", "centred * tilt.at[k] + constant", "constant", check_rows.norm),

@@ -21,7 +21,9 @@ NAN, INF = np.nan, np.inf
 
 @ON_EACH_SCHEDULE
 @pytest.mark.parametrize("dtype", check_rows.GATES)
-@pytest.mark.parametrize("name", ["statistics", "norm", "everything", "flat", "keyed", "sums", "dropout", "repeated"])
+@pytest.mark.parametrize(
+    "name", ["statistics", "norm", "far", "momentum", "everything", "flat", "keyed", "sums", "dropout", "repeated"]
+)
 def test_the_kernels(name, dtype, schedule):
     getattr(check_rows, name)(device(schedule), dtype)
 

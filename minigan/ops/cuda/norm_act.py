@@ -13,7 +13,7 @@ from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
 from minigan.ops.norm_act import OPEN, Gate, Norm, constants
 from minigan.ops.protocol import Array
 
-NO_NORM = None, None, None, None, None, 0.0
+NO_NORM = None, None, None, None, None, None, 0.0
 STILL = None, None, 0.0, 1.0
 """What `merge_statistics` takes in place of a norm, and of running statistics."""
 
@@ -63,11 +63,11 @@ class Rows:
         step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
         if not x.size:
             raise ValueError(f"{layer}: a batch of no rows; accepted: one row or more")
-        mu, var, inverse, scale, shift = self.empty((5, C), x.dtype)
+        mu, var, inverse, scale, shift, rest = self.empty((6, C), x.dtype)
         moving = STILL if running is None else (running["running_mean"], running["running_var"], step, factor)
-        vectors = p["gamma"], p["beta"], inverse, scale, shift, layer.eps
+        vectors = p["gamma"], p["beta"], inverse, scale, shift, rest, layer.eps
         self._statistics(x, before, mu, var, *vectors, *moving)
-        return Norm(mu, inverse, scale, shift)
+        return Norm(mu, inverse, scale, shift, rest)
 
     def _statistics(self, x: Array, before: Gate, mu: Array, var: Array, *rest: Any) -> None:
         M, C = x.shape
@@ -87,17 +87,18 @@ class Rows:
         if norm is None:
             self._flat("apply_flat", x, y, gates=gates)
             return
-        tiles = tiles_of(x, y, *norm.vectors)
+        vectors = *norm.vectors, norm.rest
+        tiles = tiles_of(x, y, *_there(vectors))
         sizes = (*x.shape, tiles.log_lanes)
-        self._launch("apply", tiles.grid, tiles.width, x, y, *norm.vectors, *sizes, *gates)
+        self._launch("apply", tiles.grid, tiles.width, x, y, *vectors, *sizes, *gates)
 
     def sums(self, x: Array, dy: Array, before: Gate, norm: Norm, after: Gate) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
         M, C = x.shape
         if not x.size:
             return self._full(C, x, 0), self._full(C, x, 0)
-        vectors = norm.mu, norm.inverse, norm.scale, norm.beta
-        tiles = tiles_of(x, dy, *vectors)
+        vectors = norm.mu, norm.inverse, norm.scale, norm.beta, norm.rest
+        tiles = tiles_of(x, dy, *_there(vectors))
         partial = self.empty((tiles.parts, 2 * C), x.dtype)
         gates = (*_gate(before, x), *_gate(after, x), self.keys)
         sizes = M, C, tiles.rows, tiles.log_lanes
@@ -122,8 +123,8 @@ class Rows:
         if norm is None:
             self._flat("pull_flat", x, dy, dx, gates=gates)
             return
-        vectors = norm.mu, norm.inverse, norm.scale, norm.beta
-        tiles = tiles_of(x, dy, dx, *vectors, *(sums or ()))
+        vectors = norm.mu, norm.inverse, norm.scale, norm.beta, norm.rest
+        tiles = tiles_of(x, dy, dx, *_there(vectors), *(sums or ()))
         sizes = (*x.shape, tiles.log_lanes)
         self._launch("pull", tiles.grid, tiles.width, x, dy, dx, *vectors, *(sums or (None, None)), *sizes, *gates)
 
@@ -168,6 +169,10 @@ class Rows:
 
     def _full(self, C: int, like: Array, value: float) -> Array:
         return self.device.xp.full(C, value, dtype=like.dtype)
+
+
+def _there(vectors: tuple[Array | None, ...]) -> list[Array]:
+    return [vector for vector in vectors if vector is not None]
 
 
 def _gate(gate: Gate, x: Array) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 // Dropout, activation and batch norm of the rows of a matrix x (M, C), C contiguous:
 //
-//     u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)
+//     u = f0(mask0 x)        v = (u - mu - rest) scale + beta        y = mask1 f1(v)
 //
+// The rest is what rounding left of mu, where mu is far from 0; else 0, and no rest (null) is 0.
 // What is between x and y is made again in every pass and never stored.  Gate 0 comes before the norm, gate 1 after it.
 #include "minigan.cuh"
 #include "wide.cuh"
@@ -80,16 +81,22 @@ extern "C" __global__ void __launch_bounds__(THREADS) statistics(
   }
 }
 
+// A step of more than 1/2 starts from the batch: a running value far above the batch's takes no digits from it.
+__device__ __forceinline__ real moved(real running, double batch, double step) {
+  return step > 0.5 ? real(batch + (1 - step) * (running - batch)) : running + real(step * (batch - running));
+}
+
 // Pass 2: the parts merged, 32 threads a channel.    mean, m2 (parts, C)   mu, var (C,)
-// With gamma: also inverse = 1 / sqrt(var + eps), scale = gamma inverse and shift = beta.  With running_mean:
-// running <- running + step (batch - running), where the batch's variance is `factor` var.
+// With gamma: also inverse = 1 / sqrt(var + eps), scale = gamma inverse, shift = beta and `rest`, what rounding left of
+// mu where that counts, else 0.  With running_mean: running <- running + step (batch - running), where the batch's
+// variance is `factor` var.
 extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
     const real* __restrict__ x, const real* __restrict__ mean, const real* __restrict__ m2, real* __restrict__ mu,
     real* __restrict__ var, long long M, int C, int rows, int parts, int relu, real slope, int drops,
     unsigned threshold, unsigned long long key, real kept, const unsigned long long* __restrict__ keys,
     const real* __restrict__ gamma, const real* __restrict__ beta, real* __restrict__ inverse,
-    real* __restrict__ scale, real* __restrict__ shift, double eps, real* __restrict__ running_mean,
-    real* __restrict__ running_var, double step, double factor) {
+    real* __restrict__ scale, real* __restrict__ shift, real* __restrict__ rest, double eps,
+    real* __restrict__ running_mean, real* __restrict__ running_var, double step, double factor) {
   __shared__ double counts[THREADS], means[THREADS], squares[THREADS];
   const int t = threadIdx.x, c = blockIdx.x * 8 + t % 8;
   double n = 0, m = 0, q = 0;
@@ -110,7 +117,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
   }
   if (t >= 8 || c >= C) return;
   const Gate g = make_gate(relu, slope, drops, threshold, key, kept, keys);
-  m += activate(g, drop(g, x[c], c));
+  const double pivot = activate(g, drop(g, x[c], c)), distance = m;
+  m += pivot;
   q /= double(M);
   mu[c] = real(m);
   var[c] = real(q);
@@ -119,31 +127,33 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_statistics(
     inverse[c] = real(inv);
     scale[c] = real(gamma[c] * inv);
     shift[c] = beta[c];
+    rest[c] = m * m > 1024 * q ? real(pivot - mu[c] + distance) : 0;  // BatchNorm.far
   }
   if (running_mean) {
-    running_mean[c] += real(step * (m - running_mean[c]));
-    running_var[c] += real(step * (factor * q - running_var[c]));
+    running_mean[c] = moved(running_mean[c], m, step);
+    running_var[c] = moved(running_var[c], factor * q, step);
   }
 }
 
 // y = mask1 f1((u - mu) scale + beta)
 extern "C" __global__ void __launch_bounds__(THREADS) apply(
     const real* __restrict__ x, real* __restrict__ y, const real* __restrict__ mu, const real* __restrict__ scale,
-    const real* __restrict__ beta, long long M, int C, int log_lanes, int relu0, real slope0, int drops0,
-    unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
+    const real* __restrict__ beta, const real* __restrict__ rest, long long M, int C, int log_lanes, int relu0,
+    real slope0, int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1, real slope1, int drops1, unsigned threshold1,
     unsigned long long key1, real kept1, const unsigned long long* __restrict__ keys) {
   const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
   const Gate g1 = make_gate(relu1, slope1, drops1, threshold1, key1, kept1, keys);
   const Tile at = tile(C, log_lanes);
   if (!at.inside) return;
   const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+  const Wide left = rest ? load(rest + at.column) : every(0);
 #pragma unroll 2
   for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
     const long long i = r * C + at.column;
     Wide v = before(g0, load(x + i), i);
 #pragma unroll
     for (int k = 0; k < WIDTH; k++)
-      v.at[k] = drop(g1, activate(g1, (v.at[k] - m.at[k]) * s.at[k] + b.at[k]), i + k);
+      v.at[k] = drop(g1, activate(g1, (v.at[k] - m.at[k] - left.at[k]) * s.at[k] + b.at[k]), i + k);
     store(y + i, v);
   }
 }
@@ -151,8 +161,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) apply(
 // With dv = f1'(v) mask1 dy, of the rows of each part: sum of dv and of dv (u - mu) inverse.    partial (parts, 2 C)
 extern "C" __global__ void __launch_bounds__(THREADS) sums(
     const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ partial, const real* __restrict__ mu,
-    const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta, long long M, int C,
-    int rows, int log_lanes, int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0,
+    const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta,
+    const real* __restrict__ rest, long long M, int C, int rows, int log_lanes, int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0,
     real kept0, int relu1, real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
     const unsigned long long* __restrict__ keys) {
   __shared__ Wide shared[THREADS];
@@ -163,6 +173,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sums(
   Wide sum_d = every(0), sum_dx = every(0), factor = every(0);
   if (at.inside) {
     const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+    const Wide left = rest ? load(rest + at.column) : every(0);
     factor = load(inverse + at.column);
 #pragma unroll 2
     for (long long r = first + at.row; r < last; r += at.height) {
@@ -170,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sums(
       const Wide u = before(g0, load(x + i), i), d = load(dy + i);
 #pragma unroll
       for (int k = 0; k < WIDTH; k++) {
-        const real centred = u.at[k] - m.at[k], v = centred * s.at[k] + b.at[k];
+        const real centred = u.at[k] - m.at[k] - left.at[k], v = centred * s.at[k] + b.at[k];
         const real dv = activate_back(g1, v, drop(g1, d.at[k], i + k));
         sum_d.at[k] += dv;
         sum_dx.at[k] += dv * centred;
@@ -192,8 +203,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) sums(
 extern "C" __global__ void __launch_bounds__(THREADS) pull(
     const real* __restrict__ x, const real* __restrict__ dy, real* __restrict__ dx, const real* __restrict__ mu,
     const real* __restrict__ inverse, const real* __restrict__ scale, const real* __restrict__ beta,
-    const real* __restrict__ sum_d, const real* __restrict__ sum_dx, long long M, int C, int log_lanes,
-    int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1,
+    const real* __restrict__ rest, const real* __restrict__ sum_d, const real* __restrict__ sum_dx, long long M, int C,
+    int log_lanes, int relu0, real slope0, int drops0, unsigned threshold0, unsigned long long key0, real kept0, int relu1,
     real slope1, int drops1, unsigned threshold1, unsigned long long key1, real kept1,
     const unsigned long long* __restrict__ keys) {
   const Gate g0 = make_gate(relu0, slope0, drops0, threshold0, key0, kept0, keys);
@@ -201,6 +212,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) pull(
   const Tile at = tile(C, log_lanes);
   if (!at.inside) return;
   const Wide m = load(mu + at.column), s = load(scale + at.column), b = load(beta + at.column);
+  const Wide left = rest ? load(rest + at.column) : every(0);
   Wide tilt = every(0), constant = every(0);  // the two means as a straight line in u - mu
   if (sum_d) {
     const Wide inv = load(inverse + at.column), a = load(sum_d + at.column), c = load(sum_dx + at.column);
@@ -217,7 +229,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) pull(
     Wide d = load(dy + i);
 #pragma unroll
     for (int k = 0; k < WIDTH; k++) {
-      const real centred = u.at[k] - m.at[k], v = centred * s.at[k] + b.at[k];
+      const real centred = u.at[k] - m.at[k] - left.at[k], v = centred * s.at[k] + b.at[k];
       const real dv = activate_back(g1, v, drop(g1, d.at[k], i + k));
       real du = dv * s.at[k];
       if (sum_d) du += centred * tilt.at[k] + constant.at[k];
