@@ -21,10 +21,11 @@ from minigan.training.files import write_whole
 from verify.arithmetic.decide import Undecided
 from verify.claims import load_claims
 from verify.engine.certificate import Certificate
+from verify.engine.certify import interrupted
 from verify.engine.proof import PROFILES, Profile
 from verify.engine.registry import RIGOR, Claim
 from verify.engine.replay import Replayed, replay_all
-from verify.engine.runner import interrupted, run
+from verify.engine.runner import run
 from verify.report import formats, matrix_markdown, write_html
 from verify.trained.command import add_trained_command, run_trained
 

@@ -10,7 +10,7 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify import variation
+from verify.analysis import variation
 from verify.analysis.divergences import c, jsd, kl, tv
 from verify.arithmetic.balls import ball, power_of_ten, precision
 from verify.arithmetic.decide import Undecided

@@ -51,3 +51,8 @@ def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
             raise KeyboardInterrupt from None
         proof.checks.append(Check(f"{type(error).__name__}: {error}", "holds", Verdict.UNDECIDED))
     return proof
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: inside of an integrand it leaves `acb.integral` as a SystemError."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)

@@ -12,11 +12,6 @@ from verify.engine.proof import PROFILES, Profile
 from verify.engine.registry import Claim
 
 
-def interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: inside of an integrand it leaves `acb.integral` as a SystemError."""
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
-
-
 def run(
     claims: Sequence[Claim],
     profile: Profile = PROFILES["quick"],
