@@ -17,24 +17,25 @@ The subpackages are loaded when they are first used: ``minigan.data.Gaussian(4, 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from minigan._deprecated import renamed
 from minigan._version import __version__ as __version__
 from minigan.game import Game, Player
 from minigan.gan import (
     GAN,
     alternating,
-    batch_judge,
+    combined,
     discriminator_step,
-    fresh_fakes,
+    eval_fakes,
+    eval_mode,
     generator_step,
-    inference_fakes,
-    joint,
     pretrain,
-    running_judge,
     same_batch,
     separate,
     simultaneous,
     split_batch,
-    tracking_judge,
+    train_fakes,
+    train_mode,
+    train_mode_tracking,
 )
 from minigan.initializers import (
     Constant,
@@ -136,28 +137,38 @@ __all__ = [
     "ZeroPad2D",
     "Zeros",
     "alternating",
-    "batch_judge",
+    "combined",
     "discriminator_step",
-    "fresh_fakes",
+    "eval_fakes",
+    "eval_mode",
     "generator_step",
-    "inference_fakes",
-    "joint",
     "pretrain",
-    "running_judge",
     "same_batch",
     "separate",
     "simultaneous",
     "split_batch",
-    "tracking_judge",
+    "train_fakes",
+    "train_mode",
+    "train_mode_tracking",
 ]
 
+
+_RENAMED = {
+    "batch_judge": "train_mode",
+    "fresh_fakes": "train_fakes",
+    "inference_fakes": "eval_fakes",
+    "joint": "combined",
+    "running_judge": "eval_mode",
+    "tracking_judge": "train_mode_tracking",
+}
+"""The new name of each old one; the old ones go on working for one release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 
     def __getattr__(name):
         if name in _LAZY:
             return import_module(f"minigan.{name}")
-        raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+        return renamed("minigan", _RENAMED, globals(), name)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class SettingError(ValueError):
+class ConfigError(ValueError):
     """A setting that was given and is not accepted: its message says what is.  Any other ValueError is a bug."""
 
 

@@ -86,7 +86,7 @@ class Classifier:
     accuracy: float = math.nan  # on test images
     seconds: float = math.nan  # of training
 
-    def judge(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
+    def predict(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
         """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, H, W, C)
 
         Images are bytes, or floating numbers in [0, 1].
@@ -105,12 +105,12 @@ class Classifier:
 
     def accuracy_on(self, images: NDArray[Any], labels: NDArray[Any]) -> float:
         """Return the share of images whose most probable class is their label."""
-        return float((self.judge(images)[1].argmax(axis=1) == labels).mean())
+        return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
     def about(self) -> dict[str, Any]:
         """Return what is known of it, JSON-able."""
         known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
-        known["layers"] = self.body.describe() + self.head.describe()
+        known["layers"] = self.body.to_config() + self.head.to_config()
         return dict(jsonable(known))
 
 

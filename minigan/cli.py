@@ -12,7 +12,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
-from minigan._names import SettingError, unknown
+from minigan._names import ConfigError, unknown
 from minigan._version import __version__
 
 COMMANDS = {
@@ -300,7 +300,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         except (DataError, RunError, BackendUnavailable) as error:
             say(f"{name}: {error}")
             return EXIT_FAILED
-    except SettingError as error:
+    except ConfigError as error:
         say(f"{name}: {error}")
         return EXIT_USAGE
     except KeyboardInterrupt:

@@ -19,14 +19,14 @@ from minigan.losses import NonSaturating
 from minigan.ops.cuda.device.base import Device
 from minigan.ops.cuda.gan1d import HIDDEN, Ensemble
 from minigan.optimizers import SGD
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
 
 CHUNK = 500
 """Iterations between two moments at which Ctrl-C is heard."""
 
 
-def why_apart(config: Config, dtype: str) -> str:
+def batching_obstacle(config: Config, dtype: str) -> str:
     """Why these settings must be trained one run after the other; "" where all seeds can train at once.
 
     >>> why_apart(Config(), "float32"), why_apart(Config(patience=3), "float32")
@@ -55,12 +55,12 @@ def gaussian_ensemble(
     a, b = gans.generators()
     """
     recipe = get_recipe("gaussian")
-    nets = (recipe.networks(config, Setting(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds)
+    nets = (recipe.networks(config, RunOptions(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds)
     theta = np.stack([np.concatenate([D.theta, G.theta]) for G, D in nets])
     return Ensemble(config, theta, device=device, seeds=[int(seed) for seed in seeds], lr=lr)
 
 
-def train_together(
+def train_ensemble(
     config: Config, seeds: int, *, device: Device, dtype: str, finished: Callable[[dict[str, Any]], None]
 ) -> None:
     """Train seeds 0 ... seeds-1 and call `finished(summary)` for each, as `minigan.runs.sweep` wants them."""
@@ -74,26 +74,28 @@ def train_together(
         "cpu_seconds": round((time.process_time() - start_cpu) / seeds, 6),
     }
     theta = gans.theta
-    judge = _judge(config, dtype)
+    frozen_d_mode = _judge(config, dtype)
     for seed in range(seeds):
         row = {name: float(values[seed]) for name, values in metrics.items()}
-        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, judge), **spent})
+        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, frozen_d_mode), **spent})
 
 
 def _judge(config: Config, dtype: str) -> GAN:
     """A GAN of the host for parameters to be looked at."""
-    G, D = get_recipe("gaussian").networks(config, Setting(dtype=dtype, ops="reference"))
+    G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
     return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
 
 
-def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], judge: GAN) -> dict[str, Any]:
+def _ended(
+    config: Config, theta: NDArray[np.floating], metrics: dict[str, float], frozen_d_mode: GAN
+) -> dict[str, Any]:
     """The part of a summary that a run's end decides."""
     shared = {"iterations": config.iterations, "parameters": {"G": 2, "D": len(theta) - 2}}
     if not (np.isfinite(theta).all() and all(map(math.isfinite, metrics.values()))):
         return {"status": "diverged", "error": "parameters or losses are not finite", "metrics": {}, **shared}
-    judge.D.theta, judge.G.theta = theta[:-2], theta[-2:]
+    frozen_d_mode.D.theta, frozen_d_mode.G.theta = theta[:-2], theta[-2:]
     data, (a, b) = Gaussian(config.mu, config.sigma), map(float, theta[-2:])
-    found = distances(judge, data)
+    found = distances(frozen_d_mode, data)
     return {
         "status": "completed",
         **shared,

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS, Classifier, Say, classifier_of, unit
-from minigan.data import Images, load, resize, shrink
+from minigan.data import Images, downsample, load, resize
 from minigan.metrics import (
     class_histogram,
     classifier_score,
@@ -46,7 +46,7 @@ Floats = NDArray[np.floating]
 
 K = 3  # neighbours in precision and recall
 MOST = 10_000  # samples by default
-CONTROL = "real test images"
+BASELINE = "real test images"
 HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
 Shape = tuple[int, int, int]
 
@@ -125,11 +125,11 @@ class Reference:
 
     def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
         self.net, self.examples = net, examples
-        self.features, _ = net.judge(examples[spread(len(examples), n)])
+        self.features, _ = net.predict(examples[spread(len(examples), n)])
 
     def row(self, name: str, images: Floats) -> Row:
         """Return the numbers of `images`."""
-        features, p = self.net.judge(images)
+        features, p = self.net.predict(images)
         histogram = class_histogram(p)
         manifolds = precision_recall(self.features, features, k=K)
         _, distance = nearest(images, self.examples)
@@ -170,7 +170,7 @@ def evaluate(
     most, shape = min(len(train), len(test)), train.images.shape[1:]
     n = min(MOST, most) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
-        raise SettingError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
+        raise ConfigError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
     x = sample(run, n=n, seed=seed)
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
@@ -179,9 +179,9 @@ def evaluate(
             f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; accepted: as large or larger"
         )
     net = classifier_of(train, test, folder=classifier, say=say)
-    fakes, chosen = as_judged(images, shape), spread(len(test), n)
-    real, labels = seen_at(test.images[chosen], size), test.labels[chosen]
-    reference = Reference(net, seen_at(train.images, size), n)
+    fake_mode, chosen = to_classifier_size(images, shape), spread(len(test), n)
+    real, labels = match_blur(test.images[chosen], size), test.labels[chosen]
+    reference = Reference(net, match_blur(train.images, size), n)
     return Evaluation(
         run=str(run),
         recipe=recipe.name,
@@ -192,7 +192,7 @@ def evaluate(
         generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
         classifier=net,
         accuracy=net.accuracy_on(real, labels),
-        rows=(reference.row(CONTROL, real), reference.row("samples", fakes)),
+        rows=(reference.row(BASELINE, real), reference.row("samples", fake_mode)),
     )
 
 
@@ -228,18 +228,18 @@ def spread(length: int, n: int) -> NDArray[np.intp]:
     return np.arange(n) * length // n
 
 
-def as_judged(images: NDArray[Any], shape: Shape) -> Floats:
+def to_classifier_size(images: NDArray[Any], shape: Shape) -> Floats:
     """(N, H, W, C) as bytes or in [0, 1], H = W -> (N, *shape) in [0, 1] in float32, smaller or as large.
 
-    The mean of the colours where `shape` is grey, then the mean over the area of each new pixel (`shrink`).
+    The mean of the colours where `shape` is grey, then the mean over the area of each new pixel (`downsample`).
     """
     side, _, colours = shape
     x = unit(np.asarray(images))
     x = x if colours == x.shape[3] else x.mean(axis=3, keepdims=True)
-    return x if x.shape[1:3] == (side, side) else shrink(x, side)
+    return x if x.shape[1:3] == (side, side) else downsample(x, side)
 
 
-def seen_at(images: NDArray[np.uint8], size: int) -> Floats:
+def match_blur(images: NDArray[np.uint8], size: int) -> Floats:
     """Return bytes (N, H, H, C) as a recipe of `size` x `size` images sees them, brought back to H x H.
 
     Enlarging (`resize`) and shrinking blurs a little, and real images must be blurred as the samples are.
@@ -248,7 +248,7 @@ def seen_at(images: NDArray[np.uint8], size: int) -> Floats:
         return unit(images)
     y = np.empty(images.shape, dtype=np.float32)
     for start in range(0, len(images), 1000):
-        y[start : start + 1000] = as_judged(resize(unit(images[start : start + 1000]), size), images.shape[1:])
+        y[start : start + 1000] = to_classifier_size(resize(unit(images[start : start + 1000]), size), images.shape[1:])
     return y
 
 

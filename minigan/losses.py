@@ -38,7 +38,7 @@ class Objective(Protocol):
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, dJ_D/ds_real and dJ_D/ds_fake."""
 
-    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+    def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return the part of J_D that real examples, or fake ones, have, and its gradient."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
@@ -75,7 +75,7 @@ class _CrossEntropy:
         cost_fake, ds_fake = ops.mean_softplus(s_fake, 1, f_fake)
         return cost_real + cost_fake, ds_real, ds_fake
 
-    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+    def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return factor mean softplus(-s) for real s, factor mean softplus(s) for fake s, and its gradient."""
         _size(s)
         ops = ops_of(s) if ops is None else ops
@@ -143,10 +143,10 @@ class SoftmaxTwoClass:
         value, d = self._one_logit().generator(_difference(s_fake), ops=ops)
         return value, _columns(d, ops)
 
-    def one_kind(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
+    def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return the cost of the real examples, or of the fake ones, and its gradient (N, 2)."""
         ops = ops_of(s) if ops is None else ops
-        value, d = self._one_logit().one_kind(_difference(s), real=real, ops=ops)
+        value, d = self._one_logit().one_side(_difference(s), real=real, ops=ops)
         return value, _columns(d, ops)
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:

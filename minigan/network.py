@@ -1,5 +1,6 @@
 """Network: a chain of layers over ONE flat parameter vector theta."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -90,12 +91,12 @@ class Network:
         train: bool,
         rng: np.random.Generator | None = None,
         update_state: bool = True,
-        groups: int = 1,
+        sub_batches: int = 1,
     ) -> tuple[Array, Pullback]:
         """Return y and the pullback of dL/dy.
 
-        `groups`: x is that many batches of equal size, one after the other, and y and the gradients are what a forward
-        pass of each in turn would give: batch statistics and dropout are each's own.
+        `sub_batches`: x is that many batches of equal size, one after the other, and y and the gradients are what a
+        forward pass of each in turn would give: statistics and masks are computed per sub-batch.
 
         x (N, ...) real is cast to the network's dtype, and NumPy's copied to its device.  `train` chooses batch
         statistics and dropout (which needs `rng`); `update_state=False` leaves the running statistics as they are.
@@ -106,10 +107,10 @@ class Network:
         """
         _checks.require_flags(train=train, update_state=update_state)
         _checks.require_generator("rng", rng)
-        groups = _arguments.size("groups", groups)
+        sub_batches = _arguments.size("groups", sub_batches)
         x = self._input(x)
-        drawn = self._draw(len(x), groups, rng) if train else None
-        context = Context(self.ops, train, rng, self._s, update_state, groups, drawn)
+        predrawn_keys = self._draw(len(x), sub_batches, rng) if train else None
+        context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
         y, pullback = self._forward(x, context)
         shape, version, theta = y.shape, self.version, self._theta
         del x
@@ -127,7 +128,7 @@ class Network:
                 return None
             g = None
             if grads is not None:
-                _checks.require_grads(self.like_theta("grads", grads), theta)
+                _checks.require_grads(self.check_vector("grads", grads), theta)
                 g = self._only.parameter_views(grads)
             return pullback(dy, g, need_dx=need_dx)
 
@@ -154,19 +155,21 @@ class Network:
         return self._cast("x", x)
 
     @property
-    def by_example(self) -> bool:
-        """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `by_example`."""
-        return self.chain.by_example
+    def per_example(self) -> bool:
+        """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `per_example`."""
+        return self.chain.per_example
 
-    def _draw(self, n: int, groups: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
+    def _draw(self, n: int, sub_batches: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
         """Draw the random keys of all layers as passes of one group after the other would."""
-        if groups != 1 and (n % groups or not self.by_example):
-            raise ValueError(f"groups={groups} with {n} examples; accepted: a divisor, and layers that are by_example")
+        if sub_batches != 1 and (n % sub_batches or not self.per_example):
+            raise ValueError(
+                f"groups={sub_batches} with {n} examples; accepted: a divisor, and layers that are by_example"
+            )
         if rng is None:
             return None
         if not self._n_keys:
             return iter(())
-        keys = rng.integers(2**64, size=(groups, self._n_keys), dtype=np.uint64)
+        keys = rng.integers(2**64, size=(sub_batches, self._n_keys), dtype=np.uint64)
         return iter(keys.T.tolist())
 
     def _input(self, x: Array) -> Array:
@@ -195,8 +198,8 @@ class Network:
         """The parameter vector (P,) itself, not a copy: what is written into it is written into the network.
 
         Write it through `net.theta = vector` (which copies) or an optimizer: both raise `version`.  After a change
-        in any other way (``net.theta[0] = 1``, or through the views of `parameters`) call `net.touch()`, so that
-        older pullbacks refuse to run; they would give wrong gradients.
+        in any other way (``net.theta[0] = 1``, or through the views of `parameters`) call `net.mark_modified()`, so
+        that older pullbacks raise StaleBackwardError in place of returning wrong gradients.
         """
         return self._theta
 
@@ -204,10 +207,10 @@ class Network:
     def theta(self, value: Array) -> None:
         if value is not self._theta:
             _checks.require_unmasked("theta", value)
-            self._theta[...] = self._cast("theta", self.like_theta("theta", self.ops.xp.asarray(value)))
-        self.touch()
+            self._theta[...] = self._cast("theta", self.check_vector("theta", self.ops.xp.asarray(value)))
+        self.mark_modified()
 
-    def touch(self) -> None:
+    def mark_modified(self) -> None:
         """Declare that theta has changed: pullbacks of earlier forward passes refuse to run."""
         self.version += 1
 
@@ -217,10 +220,13 @@ class Network:
 
     def views(self, vector: Array) -> Named:
         """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""
-        return named_views(self.like_theta("vector", vector), self._theta_shapes)
+        return named_views(self.check_vector("vector", vector), self._theta_shapes)
 
     def parameters(self) -> Named:
-        """Return named views of theta.  They write through to the network without raising `version`: call `touch`."""
+        """Return named views of theta.
+
+        They write through to the network without raising `version`: call `mark_modified`.
+        """
         return self.views(self._theta)
 
     @property
@@ -245,7 +251,7 @@ class Network:
         ValueError, and nothing is changed.
         """
         copy_named("parameters", self.parameters(), parameters, self.ops.xp)
-        self.touch()
+        self.mark_modified()
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Copy named arrays into the running statistics, checked like parameters."""
@@ -271,7 +277,7 @@ class Network:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Network is not pickled; save net.parameters() and net.state (minigan.training.write_arrays)")
 
-    def like_theta(self, name: str, vector: Array) -> Array:
+    def check_vector(self, name: str, vector: Array) -> Array:
         """Return `vector` if it is an array of theta's shape; TypeError or ShapeError names it if not."""
         _checks.require_plain(name, vector, self.ops.xp)
         if vector.shape != self._theta.shape:
@@ -290,9 +296,19 @@ class Network:
         print(table)
         return table
 
+    def touch(self) -> None:
+        """Call `mark_modified` by its old name."""
+        warnings.warn("Network.touch is now called mark_modified", DeprecationWarning, stacklevel=2)
+        self.mark_modified()
+
     def describe(self) -> list[dict[str, Any]]:
+        """Call `to_config` by its old name."""
+        warnings.warn("Network.describe is now called to_config", DeprecationWarning, stacklevel=2)
+        return self.to_config()
+
+    def to_config(self) -> list[dict[str, Any]]:
         """Return the layers as JSON-able data."""
-        return [layer.describe() for layer in self.layers]
+        return [layer.to_config() for layer in self.layers]
 
     def __repr__(self) -> str:
         chain = ", ".join(map(repr, self.layers))

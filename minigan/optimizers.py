@@ -64,7 +64,7 @@ class Optimizer:
 
     def step(self, g: Array) -> None:
         """Move theta by one step.    g (P,), dL/dtheta.  What does not fit is refused before anything has moved."""
-        self.net.like_theta("g", g)
+        self.net.check_vector("g", g)
         if not castable(g.dtype, self.net.dtype):
             raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; accepted: {self.net.dtype}")
         require_apart("g", g, "theta", self.net.theta)
@@ -72,7 +72,7 @@ class Optimizer:
             require_apart("g", g, f"state[{name!r}]", vector)
         self._update(self.net.theta, g, self.t + 1)
         self.t += 1
-        self.net.touch()
+        self.net.mark_modified()
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
         """Move theta, and the vectors of `state`, in place; t = 1, 2, ..."""

@@ -20,10 +20,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import (
     Callback,
     RunError,
@@ -36,8 +36,8 @@ from minigan.training import (
     write_json,
 )
 from minigan.training.environment import versions
-from minigan.training.files import PathLike, write_whole
-from minigan.training.workers import StopWhenTold, train_in_workers
+from minigan.training.files import PathLike, atomic_write
+from minigan.training.workers import StopOnEvent, train_in_workers
 
 Numbers = dict[str, float]
 BLOCK = 256  # samples at a time: convolutions at full size need megabytes for each
@@ -64,10 +64,10 @@ def train_recipe(
     for `resume_run`.
     """
     if checkpoint_every is not None and not folder:
-        raise SettingError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
+        raise ConfigError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
     recipe = get_recipe(name)
     config = recipe.configure(settings)
-    setting = Setting(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    setting = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
     experiment = recipe.build(config, setting)
     path = new_folder(name, out=out) if folder else None
     summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
@@ -91,7 +91,7 @@ def resume_run(
     if "images" in stored:
         raise RunError(f"{run}: trained on images of your own; build the experiment and use minigan.training.resume")
     try:
-        setting = Setting(
+        setting = RunOptions(
             seed=stored["seed"],
             dtype=stored["dtype"],
             ops=stored["ops"],
@@ -99,7 +99,7 @@ def resume_run(
             data_dir=data_dir,
         )
         experiment = recipe.build(config, setting)
-    except (KeyError, TypeError, SettingError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
     summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
     return {**summary, "folder": str(run)}
@@ -117,7 +117,7 @@ def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **r
         if ops == "cpu":
             options = {"threads": 1, **options}
         return train_recipe(
-            name, seed=seed, ops=ops, options=options, folder=False, callbacks=[StopWhenTold()], **rest
+            name, seed=seed, ops=ops, options=options, folder=False, callbacks=[StopOnEvent()], **rest
         )  # fmt: skip
 
 
@@ -227,10 +227,10 @@ def sweep(
     """
     for what, count in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise SettingError(f"{what} must be an int >= 1, got {count!r}")
+            raise ConfigError(f"{what} must be an int >= 1, got {count!r}")
     recipe = get_recipe(name)
     # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
-    setting = Setting(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    setting = RunOptions(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
     chosen = recipe.configure(settings)
     built = recipe.build(chosen, setting)
     config = {key: value for key, value in built.config.items() if key != "seed"}
@@ -279,9 +279,9 @@ def _together(name: str, ops: str, config: Any, dtype: str) -> Callable[..., Non
     """Return what trains all seeds at once, or None where each is a run of its own."""
     if name != "gaussian" or ops != "cuda":
         return None
-    from minigan.ensembles import train_together, why_apart
+    from minigan.ensembles import batching_obstacle, train_ensemble
 
-    return None if why_apart(config, dtype) else train_together
+    return None if batching_obstacle(config, dtype) else train_ensemble
 
 
 def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
@@ -297,7 +297,7 @@ def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
         raise RunError(f"{path}: not the configuration of a run (expected a JSON object, got {type(stored).__name__})")
     try:
         recipe = get_recipe(stored["recipe"])
-        Setting(dtype=stored["dtype"])
+        RunOptions(dtype=stored["dtype"])
         return stored, recipe, recipe.configure_stored(stored["settings"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: not the configuration of a run ({error})") from None
@@ -309,7 +309,7 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
     RunError says what is wrong with which file.
     """
     recipe, config, dtype = load_config(run)
-    G, _ = recipe.networks(config, Setting(dtype=dtype))
+    G, _ = recipe.networks(config, RunOptions(dtype=dtype))
     path = Path(run) / "generator.npz"
     if not path.is_file():
         raise RunError(f"{path}: No such file or directory: the weights are written where a run ends (minigan resume)")
@@ -329,7 +329,7 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
     RunError where the weights or the samples are not finite.
     """
     if n < 1:
-        raise SettingError(f"n must be >= 1, got {n!r}")
+        raise ConfigError(f"n must be >= 1, got {n!r}")
     G, recipe, config = load_generator(run)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
@@ -348,7 +348,7 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     if path.exists():
         raise RunError(f"{path} exists; accepted: a new file")
     if path.suffix == ".npy":
-        return write_whole(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
+        return atomic_write(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
     if recipe.to_images is None:
         raise RunError(f"{path}: {recipe.name} does not make images; accepted: a name ending in .npy")
     from minigan.plots.images import image_grid
@@ -360,4 +360,4 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     blank = np.full((rows * columns - len(images), *images.shape[1:]), white, dtype=images.dtype)
     title = f"{recipe.name}: {len(images)} samples"
     picture = image_grid(np.concatenate([images, blank]), rows=rows, columns=columns, title=title)
-    return write_whole(path, lambda stream: picture.save(stream, format="PNG"), new=True)
+    return atomic_write(path, lambda stream: picture.save(stream, format="PNG"), new=True)

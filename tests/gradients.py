@@ -113,19 +113,19 @@ def check_objective(objective, s_real, s_fake):
 # --- both steps of Algorithm 1 --------------------------------------------------------------------
 
 
-def cost_of_D(D, objective, x_real, x_fake, through):
+def cost_of_D(D, objective, x_real, x_fake, d_batching):
     """theta -> J_D, through both passes of D, in complex numbers."""
     twin, x_real, x_fake = D.astype(complex), x_real.astype(complex), x_fake.astype(complex)
 
     def cost(theta):
         twin.theta = theta
-        s_real, s_fake, _ = through(twin, x_real, x_fake, rng=mask())
+        s_real, s_fake, _ = d_batching(twin, x_real, x_fake, rng=mask())
         return objective.discriminator(s_real, s_fake)[0]
 
     return cost
 
 
-def cost_of_G(G, D, objective, z, judge):
+def cost_of_G(G, D, objective, z, frozen_d_mode):
     """theta -> J_G, through G and the frozen D, in complex numbers."""
     twin, frozen, z = G.astype(complex), D.astype(complex), z.astype(complex)
 
@@ -133,34 +133,34 @@ def cost_of_G(G, D, objective, z, judge):
         twin.theta = theta
         rng = mask()
         x_fake = twin.forward(z, train=True, rng=rng)[0]
-        return objective.generator(judge(frozen, x_fake, rng=rng)[0])[0]
+        return objective.generator(frozen_d_mode(frozen, x_fake, rng=rng)[0])[0]
 
     return cost
 
 
-def check_discriminator(D, objective, x_real, x_fake, *, through):
+def check_discriminator(D, objective, x_real, x_fake, *, d_batching):
     """Every entry of dJ_D / dtheta_D; the reported cost is J_D."""
-    cost = cost_of_D(D, objective, x_real, x_fake, through)
-    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+    cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
+    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
     assert_gradient(D, g, complex_step(cost, D.theta))
-    assert_tensor(outcome.value, cost(D.theta).real)
+    assert_tensor(outcome.loss, cost(D.theta).real)
 
 
-def check_generator(G, D, objective, z, *, judge):
+def check_generator(G, D, objective, z, *, frozen_d_mode):
     """Every entry of dJ_G / dtheta_G, through the frozen D; the reported cost is J_G."""
-    cost = cost_of_G(G, D, objective, z, judge)
-    g, outcome = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+    cost = cost_of_G(G, D, objective, z, frozen_d_mode)
+    g, outcome = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
     want = complex_step(cost, G.theta)
     assert np.abs(want).max() > 1e-6  # dJ_G / dtheta_G is there at all
     assert_gradient(G, g, want)
-    assert_tensor(outcome.value, cost(G.theta).real)
+    assert_tensor(outcome.loss, cost(G.theta).real)
 
 
-def check_steps_along(G, D, objective, x_real, x_fake, z, v, w, *, through, judge):
+def check_steps_along(G, D, objective, x_real, x_fake, z, v, w, *, d_batching, frozen_d_mode):
     """dJ_D along v and dJ_G along w."""
-    cost = cost_of_D(D, objective, x_real, x_fake, through)
-    g, _ = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+    cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
+    g, _ = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
     assert_direction(g, v, np.imag(cost(D.theta + 1j * H * v)) / H)
-    cost = cost_of_G(G, D, objective, z, judge)
-    g, _ = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+    cost = cost_of_G(G, D, objective, z, frozen_d_mode)
+    g, _ = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
     assert_direction(g, w, np.imag(cost(G.theta + 1j * H * w)) / H)

@@ -49,12 +49,12 @@ TEN_MILLION = 10**7
 @BACKENDS
 @pytest.mark.parametrize("M", [20000, 60000])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_batch_norm_of_many_values_far_from_zero_in_groups(ops, M, groups):
+def test_batch_norm_of_many_values_far_from_zero_in_groups(ops, M, sub_batches):
     x = (10001.3 + 0.01 * np.random.default_rng(0).standard_normal((M, 8))).astype("f4")
     net = mg.Network([mg.BatchNorm(8)], rng=np.random.default_rng(0), ops=ops)
-    right = np.concatenate([normed(part) for part in np.split(x, groups)])
+    right = np.concatenate([normed(part) for part in np.split(x, sub_batches)])
     np.testing.assert_allclose(
-        net.forward(x, train=True, groups=groups)[0], right, rtol=0, atol=1e-5 if M == 20000 else 1.5e-5
+        net.forward(x, train=True, sub_batches=sub_batches)[0], right, rtol=0, atol=1e-5 if M == 20000 else 1.5e-5
     )
 
 

@@ -80,7 +80,7 @@ def test_sizes_may_be_numpys():
     plain = [mg.Dense(3, 3), mg.Maxout(3, 3, pieces=3), mg.BatchNorm(3), mg.Reshape((3, 1)), mg.Flatten()]
     assert layers == plain
     assert repr(layers) == repr(plain)
-    assert json.dumps(net_of(layers).describe()) == json.dumps(net_of(plain).describe())
+    assert json.dumps(net_of(layers).to_config()) == json.dumps(net_of(plain).to_config())
     assert mg.Reshape(n) == mg.Reshape((3,))
 
 

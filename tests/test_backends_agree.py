@@ -13,7 +13,7 @@ from minigan import metrics
 from minigan.data import Gaussian
 from minigan.ops import Ops, get_ops, ops_of, reference
 from minigan.ops.cpu import CPU
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import train
 
 NAN, INF = np.nan, np.inf
@@ -83,7 +83,7 @@ def test_a_run_on_the_reference_is_wholly_reference(monkeypatch, tmp_path):
     for name, _ in inspect.getmembers(Ops, inspect.isfunction):
         monkeypatch.setattr(CPU, name, refuse)
     recipe = get_recipe("gaussian")
-    experiment = recipe.build(recipe.configure({"batch_size": "20"}), Setting(ops="reference"))
+    experiment = recipe.build(recipe.configure({"batch_size": "20"}), RunOptions(ops="reference"))
     summary = train(experiment, iterations=2, folder=tmp_path)
     assert summary["status"] == "completed"
     assert (tmp_path / "gaussian.png").exists()
@@ -99,8 +99,8 @@ def test_the_steps_compute_the_objective_on_the_networks_backend(objective, monk
     forbid(monkeypatch, reference)
     gan = mg.GAN(G, D, mg.SGD(G, lr=0.1), mg.SGD(D, lr=0.1), objective)
     played = [gan.update_D(x, gan.fake(z)), gan.update_G(z), *mg.simultaneous(gan, lambda: x, lambda: z)]
-    assert all(np.isfinite(outcome.value) for outcome in played)
-    objective.probability(played[0].s_fake, ops=get_ops("cpu"))
+    assert all(np.isfinite(outcome.loss) for outcome in played)
+    objective.probability(played[0].logits_fake, ops=get_ops("cpu"))
 
 
 def test_arrays_without_a_network_go_to_the_backend_of_their_kind():

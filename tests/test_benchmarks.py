@@ -309,10 +309,10 @@ def test_steps_beside_pytorch(monkeypatch, tmp_path):
 def test_a_check_does_not_pass_over_nan():
     """A parameter that is not a number in one of both differs, and nothing is timed."""
     from benchmarks.core.checks import _require, difference
-    from minigan.recipes import Setting, get_recipe
+    from minigan.recipes import RunOptions, get_recipe
 
     recipe = get_recipe("gaussian")
-    ours, theirs = (recipe.build(recipe.configure({}), Setting()) for _ in range(2))
+    ours, theirs = (recipe.build(recipe.configure({}), RunOptions()) for _ in range(2))
     assert difference(ours, theirs) == 0
     for gan in (ours.gan, theirs.gan):
         kept = gan.G.theta.copy()

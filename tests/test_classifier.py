@@ -41,7 +41,7 @@ def test_it_learns_the_digits(digits):
     assert [line.split(",")[0] for line in told] == [f"classifier of digits: epoch {k} of 4" for k in (1, 2, 3, 4)]
     costs = [float(re.search(r"cost ([\d.]+)", line)[1]) for line in told]
     assert costs[0] > costs[1] > costs[3]
-    features, p = net.judge(test.images)
+    features, p = net.predict(test.images)
     assert (p.argmax(axis=1) == test.labels).mean() == net.accuracy == net.accuracy_on(test.images, test.labels)
     assert features.shape == (len(test), classifier.FEATURES)
 
@@ -67,10 +67,10 @@ def test_images_in_colour_and_mirrored():
     net = untrained(config, np.random.default_rng(0))
     assert net.body.theta.size == (75 * 2 + 2) + (50 * 4 + 4) + (16 * 128 + 128)
     x = np.random.default_rng(1).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8)
-    features, p = net.judge(x)
+    features, p = net.predict(x)
     assert (features.shape, p.shape) == ((8, 128), (8, 10))
     with pytest.raises(ShapeError, match=r"images have shape \(2, 28, 28, 1\); accepted: \(N, 8, 8, 3\)"):
-        net.judge(drawn(2))
+        net.predict(drawn(2))
     seen = []
     step = classifier._step
 
@@ -95,8 +95,8 @@ def test_images_in_colour_and_mirrored():
 def test_judging(small, monkeypatch):
     """Bytes are x / 255; the features come before dropout; blocks of images change nothing."""
     x = drawn(9)
-    features, p = small.judge(x)
-    again = small.judge((x / 255).astype(np.float32))
+    features, p = small.predict(x)
+    again = small.predict((x / 255).astype(np.float32))
     np.testing.assert_array_equal(features, again[0])
     np.testing.assert_array_equal(p, again[1])
     assert features.dtype == p.dtype == np.float64
@@ -105,7 +105,7 @@ def test_judging(small, monkeypatch):
     s = small.head(small.body(classifier.unit(x))).astype(float)
     np.testing.assert_allclose(np.log(p) - np.log(p[:, :1]), s - s[:, :1], atol=1e-12)
     monkeypatch.setattr(classifier, "BLOCK", 4)
-    for got, want in zip(small.judge(x), (features, p), strict=True):
+    for got, want in zip(small.predict(x), (features, p), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_the_file_gives_it_back(small, tmp_path):
     back = read_classifier(path)
     assert back.about() == net.about()
     assert (back.config, back.data, back.accuracy, back.seconds) == (net.config, "mnist", 0.9912, 12.5)
-    for got, want in zip(back.judge(drawn(5)), net.judge(drawn(5)), strict=True):
+    for got, want in zip(back.predict(drawn(5)), net.predict(drawn(5)), strict=True):
         np.testing.assert_array_equal(got, want)
     with zipfile.ZipFile(path) as stored:  # plain arrays: no pickle among them
         for name in stored.namelist():
@@ -172,10 +172,10 @@ def test_a_damaged_or_missing_file_is_refused(small, tmp_path):
     ("call", "message"),
     [
         (
-            lambda net: net.judge(np.zeros((2, 64, 64, 3))),
+            lambda net: net.predict(np.zeros((2, 64, 64, 3))),
             r"images have shape \(2, 64, 64, 3\); accepted: \(N, 28",
         ),
-        (lambda net: net.judge(drawn(0)), r"images have shape \(0, 28, 28, 1\)"),
+        (lambda net: net.predict(drawn(0)), r"images have shape \(0, 28, 28, 1\)"),
         (lambda net: Config(epochs=0), "epochs must be an int >= 1, got 0"),
         (lambda net: Config(side=30), "side must be a multiple of 4, got 30"),
         (lambda net: Config(lr=0.0), "lr must be > 0, got 0.0"),

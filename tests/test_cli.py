@@ -7,11 +7,11 @@ import pytest
 from command import run
 
 from minigan import commands, runs
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS
 from minigan.cli import main
 from minigan.plots.images import LINE
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
 SMALL = ["--iterations", "4", "--set", "batch_size=20", "--set", "frames=2"]
@@ -217,7 +217,9 @@ def test_version(capsys):
 def a_run(out, name="gaussian", *, settings=None, dtype="float32"):
     """A run folder without figures, which take longer than a short training."""
     recipe = get_recipe(name)
-    experiment = recipe.build(recipe.configure(settings or {"iterations": 4, "batch_size": 20}), Setting(dtype=dtype))
+    experiment = recipe.build(
+        recipe.configure(settings or {"iterations": 4, "batch_size": 20}), RunOptions(dtype=dtype)
+    )
     experiment.figures.clear()
     assert train(experiment, folder=out)["status"] == "completed"
 
@@ -236,7 +238,7 @@ def raises(error):
         (OSError(28, "No space left on device"), 1, "minigan recipes: No space left on device\n"),
         (MemoryError("Unable to allocate 5 TiB"), 1, "minigan recipes: out of memory: Unable to allocate 5 TiB\n"),
         (KeyboardInterrupt(), 130, "minigan recipes: interrupted\n"),
-        (SettingError("lr=x; accepted: a number"), 2, "minigan recipes: lr=x; accepted: a number\n"),
+        (ConfigError("lr=x; accepted: a number"), 2, "minigan recipes: lr=x; accepted: a number\n"),
         (BrokenPipeError(32, "Broken pipe"), 0, ""),
     ],
 )

@@ -177,7 +177,7 @@ def test_the_summarys_shapes_are_those_of_real_outputs(chain_and_shape, n, seed)
 @given(st.one_of(convolutions(), transposes(), pools(), resizings()))
 def test_descriptions_are_jsonable_hashable_and_comparable(layer_and_shape):
     layer, _ = layer_and_shape
-    described = json.loads(json.dumps(layer.describe()))
+    described = json.loads(json.dumps(layer.to_config()))
     assert described.pop("layer") == type(layer).__name__
     given = {k: v for k, v in described.items() if not k.endswith("_init")}
     again = type(layer)(**given)  # lists as sizes: what JSON makes of pairs
@@ -192,7 +192,7 @@ def test_sizes_are_said_in_one_way_whatever_was_given():
     layer = mg.Conv2D(np.int32(3), np.uint8(4), two, stride=(two, 1), padding=two, dilation=[1, two])
     assert layer == mg.Conv2D(3, 4, (2, 2), stride=(2, 1), padding=((2, 2), (2, 2)), dilation=(1, 2))
     assert type(layer.c_in) is type(layer.kernel_size[0]) is type(layer.padding[1][0]) is int
-    json.dumps(layer.describe())
+    json.dumps(layer.to_config())
     assert mg.MaxPool2D(2) == mg.MaxPool2D((2, 2), stride=2) != mg.AvgPool2D(2)
     assert mg.Conv2D(3, 4, 2) != mg.Conv2D(3, 4, 2, padding="valid") != mg.Conv2D(3, 4, 2, padding="same")
     assert repr(mg.MaxPool2D(2)) == "MaxPool2D(pool_size=(2, 2), stride=(2, 2))"

@@ -46,21 +46,21 @@ def test_after_an_interrupt_no_worker_writes_any_more(times):
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
-            pool.each(job, 2, 2)
+            pool.parallel_for(job, 2, 2)
         assert sorted(log) == [0, 1]
         assert one_thread._limit.depth == 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     again = []
-    pool.each(again.append, 10, 2)
+    pool.parallel_for(again.append, 10, 2)
     assert sorted(again) == list(range(10))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_interrupt_while_orders_are_given_waits_for_what_was_given(monkeypatch, when):
     fresh, log = type(pool)(), []
-    fresh.each(log.append, 2, 2)
+    fresh.parallel_for(log.append, 2, 2)
     give, interrupts = type(fresh._all[0]).give, iter([True])
 
     def interrupted(worker, order):
@@ -78,7 +78,7 @@ def test_an_interrupt_while_orders_are_given_waits_for_what_was_given(monkeypatc
         log.append(i)
 
     with pytest.raises(KeyboardInterrupt):
-        fresh.each(job, 100, 2)
+        fresh.parallel_for(job, 100, 2)
     count = len(log)
     time.sleep(0.2)
     assert len(log) == count < 3

@@ -11,7 +11,7 @@ from minigan.ops import BackendUnavailable, get_ops
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.cpu.threads import blas
 from minigan.ops.cpu.threads.blas import is_per_thread, one_thread
-from minigan.ops.cpu.threads.pool import Waiting, pool
+from minigan.ops.cpu.threads.pool import SleepWait, pool
 
 
 def results(threads, compiled):
@@ -84,7 +84,7 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
         barrier.wait()
         seen.append((threading.current_thread().name, library.threads))
 
-    pool.each(job, 2, 2)
+    pool.parallel_for(job, 2, 2)
     assert len(dict(seen)) == 2
     assert {threads for _, threads in seen} == {1}
     assert library.threads == 8
@@ -109,7 +109,7 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
 def test_each_backend_keeps_its_own_way_of_waiting():
     """Two backends in one process: a worker waits as the one wants that gave it its last job."""
 
-    class Counting(Waiting):
+    class Counting(SleepWait):
         def __init__(self):
             self.workers, self.callers = threading.Semaphore(0), 0
 
@@ -122,7 +122,7 @@ def test_each_backend_keeps_its_own_way_of_waiting():
     first, second, barrier = Counting(), Counting(), threading.Barrier(2, timeout=20)
     fresh = type(pool)()
     for waiting in (first, second):
-        fresh.each(lambda _: barrier.wait(), 2, 2, waiting)
+        fresh.parallel_for(lambda _: barrier.wait(), 2, 2, waiting)
         assert waiting.workers.acquire(timeout=20)
     assert not first.workers.acquire(blocking=False)
     assert not second.workers.acquire(blocking=False)
@@ -134,7 +134,7 @@ def test_parts_are_handed_out_once_to_many_callers_and_workers(monkeypatch):
     try:
         for _ in range(20):
             ran = []
-            pool.each(ran.append, 500, 4)
+            pool.parallel_for(ran.append, 500, 4)
             assert sorted(ran) == list(range(500))
     finally:
         sys.setswitchinterval(before)

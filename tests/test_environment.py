@@ -54,17 +54,17 @@ def test_a_name_that_the_output_cannot_encode(tmp_path):
 
 def test_a_run_of_an_older_version_keeps_its_schedule():
     recipe = RECIPES["mnist-dcgan"]
-    assert recipe.Config().fakes == "training"
-    assert recipe.configure_stored({"latent": 3}).fakes == "inference"
-    assert recipe.configure_stored({"fakes": "training"}).fakes == "training"
+    assert recipe.Config().fake_mode == "training"
+    assert recipe.configure_stored({"latent": 3}).fake_mode == "inference"
+    assert recipe.configure_stored({"fakes": "training"}).fake_mode == "training"
 
 
 def test_fakes_of_mnist_dcgan():
-    from minigan import fresh_fakes, inference_fakes
-    from minigan.recipes import Setting
+    from minigan import eval_fakes, train_fakes
+    from minigan.recipes import RunOptions
 
     images = np.zeros((8, 28, 28, 1), np.uint8)
     recipe = RECIPES["mnist-dcgan"]
-    for name, function in (("training", fresh_fakes), ("inference", inference_fakes)):
+    for name, function in (("training", train_fakes), ("inference", eval_fakes)):
         config = recipe.configure({"batch_size": 2, "fakes": name})
-        assert recipe.build(config, Setting(images=images, ops="reference")).gan.fakes is function
+        assert recipe.build(config, RunOptions(images=images, ops="reference")).gan.fake_mode is function

@@ -9,10 +9,10 @@ import pytest
 from command import run
 
 from minigan import classifier
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.classifier import Config, untrained, write_classifier
 from minigan.data import Images, load, resize
-from minigan.evaluation import Reference, as_judged, evaluate, seen_at, splits, spread, write_evaluation
+from minigan.evaluation import Reference, evaluate, match_blur, splits, spread, to_classifier_size, write_evaluation
 from minigan.metrics import nearest
 from minigan.runs import load_generator, sample, train_recipe
 from minigan.training import RunError, read_arrays, read_json, write_arrays, write_json
@@ -26,7 +26,7 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def judge(digits):
+def predict(digits):
     """A classifier that knows a little."""
     train, test = digits
     return classifier.train_classifier(train, test, config=Config(epochs=1, batch_size=50))
@@ -199,7 +199,7 @@ def test_arguments_that_are_not_accepted(dense, kept, capsys, arguments, message
 
 @pytest.mark.parametrize("n", [True, 40.0, "40", 0, -5])
 def test_n_is_a_whole_number(dense, kept, n):
-    with pytest.raises(SettingError, match="n must be an int in 4 ... 299"):
+    with pytest.raises(ConfigError, match="n must be an int in 4 ... 299"):
         evaluate(dense, n=n, classifier=kept)
 
 
@@ -210,14 +210,14 @@ def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, j
     found = evaluate(dense, classifier=kept)
     train, test = digits
     assert found.n == len(test) == 299
-    real = seen_at(test.images, 28)
+    real = match_blur(test.images, 28)
     assert found.accuracy == judge.accuracy == judge.accuracy_on(real, test.labels)
     control, samples = found.rows
-    reference = Reference(judge, seen_at(train.images, 28), 299)
+    reference = Reference(judge, match_blur(train.images, 28), 299)
     assert control == reference.row("real test images", real)
     _, recipe, _ = load_generator(dense)
-    assert samples == reference.row("samples", as_judged(recipe.to_images(sample(dense, n=299)), (28, 28, 1)))
-    _, distance = nearest(real, seen_at(train.images, 28))
+    assert samples == reference.row("samples", to_classifier_size(recipe.to_images(sample(dense, n=299)), (28, 28, 1)))
+    _, distance = nearest(real, match_blur(train.images, 28))
     assert control.nearest_median == pytest.approx(np.median(distance))
     assert control.nearest_least == pytest.approx(distance.min())
     assert control.nearest_least <= control.nearest_1_percent <= control.nearest_median
@@ -230,7 +230,7 @@ def test_the_control_is_near_and_what_is_wrong_is_seen(judge, digits):
     """Noise, one class, and copies of the training images: each shows in the number that is there for it."""
     train, test = digits
     n = 200
-    examples, real = seen_at(train.images, 28), seen_at(test.images, 28)[:n]
+    examples, real = match_blur(train.images, 28), match_blur(test.images, 28)[:n]
     reference = Reference(judge, examples, n)
     control = reference.row("real", real)
     noise = reference.row("noise", np.random.default_rng(0).random((n, 28, 28, 1), dtype=np.float32))
@@ -273,26 +273,26 @@ def test_other_sizes_are_brought_to_28(digits):
     x = rng.random((3, 56, 56, 3))
     want = x.reshape(3, 28, 2, 28, 2, 3).mean(axis=(2, 4, 5))
     grey = (28, 28, 1)
-    np.testing.assert_allclose(as_judged(x, grey)[..., 0], want, rtol=1e-5)
-    assert as_judged(x, grey).dtype == np.float32
+    np.testing.assert_allclose(to_classifier_size(x, grey)[..., 0], want, rtol=1e-5)
+    assert to_classifier_size(x, grey).dtype == np.float32
     train, _ = digits
     real = train.images[:1003]  # more than a block
-    np.testing.assert_array_equal(seen_at(real, 28), (real / 255).astype(np.float32))
-    seen = seen_at(real, 64)
+    np.testing.assert_array_equal(match_blur(real, 28), (real / 255).astype(np.float32))
+    seen = match_blur(real, 64)
     colour = resize((real / 255).astype(np.float32), 64).repeat(3, axis=3)
     np.testing.assert_allclose(
-        seen, as_judged(colour, grey), atol=1e-6
+        seen, to_classifier_size(colour, grey), atol=1e-6
     )  # real images as a perfect dcgan64 would give them
-    np.testing.assert_allclose(seen.mean(axis=(1, 2)), seen_at(real, 28).mean(axis=(1, 2)), atol=0.02)
-    assert np.abs(seen - seen_at(real, 28)).max() > 0.05  # the blur
+    np.testing.assert_allclose(seen.mean(axis=(1, 2)), match_blur(real, 28).mean(axis=(1, 2)), atol=0.02)
+    assert np.abs(seen - match_blur(real, 28)).max() > 0.05  # the blur
 
 
 def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
     train_recipe("dcgan64", settings={"data": "digits", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
     found = evaluate("d", n=30, classifier=kept)
     train, test = digits
-    reference = Reference(judge, seen_at(train.images, 64), 30)
-    assert found.rows[0] == reference.row("real test images", seen_at(test.images[spread(299, 30)], 64))
+    reference = Reference(judge, match_blur(train.images, 64), 30)
+    assert found.rows[0] == reference.row("real test images", match_blur(test.images[spread(299, 30)], 64))
     assert found.rows[1].name == "samples"
 
 
@@ -312,19 +312,19 @@ def test_a_run_on_cifar10_is_judged_in_colour(in_tmp, coloured, capsys, monkeypa
     net = classifier.read_classifier("kept/cifar10.npz")
     assert net.config == quick
     found = evaluate("d", classifier="kept")
-    assert found.rows[0] == Reference(net, seen_at(train.images, 64), 60).row(
-        "real test images", seen_at(test.images, 64)
+    assert found.rows[0] == Reference(net, match_blur(train.images, 64), 60).row(
+        "real test images", match_blur(test.images, 64)
     )
     assert found.rows[0].nearest_median < found.rows[1].nearest_least
 
 
 def test_colours_are_seen_as_samples_are(coloured):
     real = splits("cifar10")[0].images
-    seen = seen_at(real, 64)
+    seen = match_blur(real, 64)
     blocks = resize(real / 255, 64).reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4))
     np.testing.assert_allclose(seen, blocks, atol=1e-6)
     assert seen.dtype == np.float32
-    np.testing.assert_array_equal(as_judged(real / 255, (32, 32, 3)), (real / 255).astype(np.float32))
+    np.testing.assert_array_equal(to_classifier_size(real / 255, (32, 32, 3)), (real / 255).astype(np.float32))
 
 
 def test_samples_come_in_blocks(dense, monkeypatch):

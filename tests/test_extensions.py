@@ -8,7 +8,7 @@ from cases import emulated, network
 from gradients import check_layer
 
 import minigan as mg
-from minigan.layers import Fused, Layer, rebuild, register_layer
+from minigan.layers import Fused, Layer, from_config, register_layer
 from minigan.ops import get_ops, register_kernel, register_rule, to_host, unregister_kernel, unregister_rule
 
 # --- what a user writes: y = x sigmoid(x), its fast version, and Dense with it as one stage ---------
@@ -19,7 +19,7 @@ from minigan.ops import get_ops, register_kernel, register_rule, to_host, unregi
 class Swish(Layer):
     """y = x s,  s = 1 / (1 + exp(-x)).    dx = (s + y (1 - s)) dy    (Ramachandran, Zoph and Le 2017)"""
 
-    by_example = True
+    per_example = True
 
     def forward(self, p, x, ctx):
         y, slope = ctx.ops.kernel("example.swish")(x)
@@ -40,7 +40,7 @@ def swish_on_threads(ops, x):
     def part(i):
         y[parts[i]], slope[parts[i]] = swish(x[parts[i]])
 
-    ops.each(part, len(parts))
+    ops.parallel_for(part, len(parts))
     return y, slope
 
 
@@ -129,7 +129,7 @@ def test_every_backend_runs_its_own_kernel_and_the_fused_rule(tmp_path):
 
 def test_it_trains_and_is_rebuilt():
     rng = np.random.default_rng(0)
-    net = mg.Network(rebuild([layer.describe() for layer in LAYERS]), rng=rng)
+    net = mg.Network(from_config([layer.to_config() for layer in LAYERS]), rng=rng)
     x, adam = rng.standard_normal((64, 3), dtype="float32"), mg.Adam(net, lr=0.03)
     costs = []
     for _ in range(60):

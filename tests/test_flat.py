@@ -102,7 +102,7 @@ def test_copies(size, compiled):
 
 def test_the_last_good_parameters_come_back():
     game = gan()
-    good = loop.LastGood(game)
+    good = loop.Rollback(game)
     game.D.theta[...] += 1
     good.keep()
     kept = [vector.copy() for vector in loop.vectors(game)]

@@ -85,8 +85,8 @@ def assert_close(got, want, gate):
 def cases(draw):
     """Layers, x, dy, and how they are run."""
     lead = tuple(draw(st.lists(st.integers(1, 5), max_size=2)))
-    channels, groups = draw(st.integers(1, 9)), draw(st.sampled_from([1, 2]))
-    n = groups * draw(st.integers(2, 6)) * 4
+    channels, sub_batches = draw(st.integers(1, 9)), draw(st.sampled_from([1, 2]))
+    n = sub_batches * draw(st.integers(2, 6)) * 4
     norm = draw(
         st.sampled_from(
             [
@@ -105,7 +105,7 @@ def cases(draw):
     x = draw(st.sampled_from([0.1, 1.0, 30.0])) * x + draw(st.sampled_from([0.0, 5.0]))
     how = {
         "train": draw(st.booleans()),
-        "groups": groups,
+        "groups": sub_batches,
         "update_state": draw(st.booleans()),
         "frozen": draw(st.booleans()),
         "need_dx": draw(st.booleans()),
@@ -141,8 +141,8 @@ def test_many_parts(run, dtype, gate, compiled, monkeypatch):
         assert len(cpu(compiled).rows._parts(x.size // shape[-1] // 2, shape[-1], x.itemsize)) > 1
         reference, fused = pair(layers_of(run, shape[-1]), cpu(compiled), dtype=dtype)
         wide = reference.astype("float64")
-        want = results(wide, x.astype("float64"), dy.astype("float64"), train=True, groups=2)
-        got = results(fused, x, dy, train=True, groups=2)
+        want = results(wide, x.astype("float64"), dy.astype("float64"), train=True, sub_batches=2)
+        got = results(fused, x, dy, train=True, sub_batches=2)
         # A mask of an activation may differ where v is 0 to rounding; there y is small too.
         away = np.abs(want["y"]) > 1e-4 if "norm" in run else np.ones(shape, bool)
         for name in ("y", "dx"):
@@ -157,7 +157,7 @@ def test_the_number_of_threads_changes_no_bit(run, compiled):
     seen = []
     for threads in (1, 2, 3):
         net = pair(layers_of(run, 23), cpu(compiled, threads), dtype="float32")[1]
-        got = results(net, x, dy, train=True, groups=2)
+        got = results(net, x, dy, train=True, sub_batches=2)
         seen.append([value.tobytes() for value in got.values()])
     assert seen[0] == seen[1] == seen[2]
 

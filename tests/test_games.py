@@ -72,7 +72,7 @@ class TestARun:
         summary = train(experiment, iterations=3, folder="run")
         assert {path.name for path in Path("run").iterdir()} == FOUR | {"config.json", "metrics.jsonl", "summary.json"}
         assert summary["parameters"] == {"G_AB": 82, "G_BA": 82, "D_A": 65, "D_B": 65}
-        assert read_json("run/config.json")["networks"]["D_A"] == experiment.game.network("D_A").describe()
+        assert read_json("run/config.json")["networks"]["D_A"] == experiment.game.network("D_A").to_config()
         np.testing.assert_array_equal(
             read_arrays("run/D_B.npz")["0.W"], experiment.game.network("D_B").parameters()["0.W"]
         )
@@ -248,16 +248,16 @@ class LeastSquares:
     """J_D = mean (s_real - 1)^2 + mean s_fake^2,  J_G = mean (s_fake - 1)^2   (Mao et al. 2017)."""
 
     def discriminator(self, s_real, s_fake, *, ops=None):
-        real, ds_real = self.one_kind(s_real, real=True)
-        fake, ds_fake = self.one_kind(s_fake, real=False)
+        real, ds_real = self.one_side(s_real, real=True)
+        fake, ds_fake = self.one_side(s_fake, real=False)
         return real + fake, ds_real, ds_fake
 
-    def one_kind(self, s, *, real, ops=None):
+    def one_side(self, s, *, real, ops=None):
         error = s - int(real)
         return (error * error).sum() / len(s), 2 * error / len(s)
 
     def generator(self, s_fake, *, ops=None):
-        return self.one_kind(s_fake, real=True)
+        return self.one_side(s_fake, real=True)
 
     def probability(self, s, *, ops=None):
         return s.reshape(-1).clip(0, 1)

@@ -34,11 +34,11 @@ from spies import Counted, LoggedStream, products
 
 import minigan as mg
 from minigan import layers, losses
-from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
+from minigan.gan import discriminator_gradient, eval_mode, generator_gradient, train_mode, train_mode_tracking
 from minigan.ops import reference
 
-PASSES = [mg.separate, mg.joint]
-JUDGES = [batch_judge, running_judge, tracking_judge]
+PASSES = [mg.separate, mg.combined]
+JUDGES = [train_mode, eval_mode, train_mode_tracking]
 
 
 # --- gradients ------------------------------------------------------------------------------------
@@ -56,20 +56,20 @@ def test_objectives_by_complex_step(objective, n, m, seed, scale):
 @pytest.mark.parametrize("through", PASSES)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
-def test_whole_discriminator_step_by_complex_step(body, objective, through, ops):
+def test_whole_discriminator_step_by_complex_step(body, objective, d_batching, ops):
     """dJ_D / dtheta_D through both passes, per tensor."""
     _, D, x_real, x_fake, _ = whole_gan(body, outputs=outputs_of(objective), ops=ops)
-    check_discriminator(D, objective, x_real, x_fake, through=through)
+    check_discriminator(D, objective, x_real, x_fake, d_batching=d_batching)
 
 
 @ON_EACH_BACKEND
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
-def test_whole_generator_step_through_D_by_complex_step(body, objective, judge, ops):
+def test_whole_generator_step_through_D_by_complex_step(body, objective, frozen_d_mode, ops):
     """dJ_G / dtheta_G through the frozen D, per tensor."""
     G, D, _, _, z = whole_gan(body, outputs=outputs_of(objective), ops=ops)
-    check_generator(G, D, objective, z, judge=judge)
+    check_generator(G, D, objective, z, frozen_d_mode=frozen_d_mode)
 
 
 def test_every_layer_and_objective_is_in_a_whole_step():
@@ -94,7 +94,7 @@ def games(draw):
     normed = any(isinstance(layer, mg.BatchNorm) for layer in D)
     how = {
         "through": draw(st.sampled_from(PASSES)),
-        "judge": running_judge if normed else draw(st.sampled_from(JUDGES)),
+        "judge": eval_mode if normed else draw(st.sampled_from(JUDGES)),
     }
     ops, n, m = draw(st.sampled_from(list(BACKENDS.values()))), draw(st.integers(16, 24)), draw(st.integers(16, 24))
     G, D = network(G, ops=ops, seed=seed, spread=0.2), network(D, ops=ops, seed=seed + 1, spread=0.2)
@@ -118,9 +118,9 @@ def test_both_gradients_in_float32(game):
         G, D, objective, arrays, how, _ = game
         G, D = (net.astype("float32").astype(dtype) for net in (G, D))
         x_real, x_fake, z = (a.astype("float32").astype(dtype) for a in arrays)
-        g_D, saw_D = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=how["through"])
-        g_G, saw_G = generator_gradient(G, D, objective, z, rng=mask(), judge=how["judge"])
-        results[dtype] = (g_D, g_G, saw_D.s_real, saw_D.s_fake, saw_G.s_fake, saw_D.value, saw_G.value)
+        g_D, saw_D = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=how["through"])
+        g_G, saw_G = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=how["judge"])
+        results[dtype] = (g_D, g_G, saw_D.logits_real, saw_D.logits_fake, saw_G.logits_fake, saw_D.value, saw_G.value)
         assert {a.dtype for a in results[dtype]} == {np.dtype(dtype)}
     for got, want in zip(*results.values(), strict=True):
         assert_tensor(got, want, gate=TENSOR_GATE * np.finfo("float32").eps / np.finfo("float64").eps)
@@ -139,14 +139,14 @@ class TestMatrixProducts:
 
     def test_discriminator_step(self):
         """A pass: y of 3 layers, dW of 3, dx of the upper 2; two passes if separate."""
-        for through, want in ((mg.separate, 2 * (3 + 3 + 2)), (mg.joint, 3 + 3 + 2)):
-            game = self.game(through=through)
+        for d_batching, want in ((mg.separate, 2 * (3 + 3 + 2)), (mg.combined, 3 + 3 + 2)):
+            game = self.game(d_batching=d_batching)
             assert products(game.update_D, X_REAL.view(Counted), X_FAKE.view(Counted)) == want
 
     @pytest.mark.parametrize("judge", JUDGES)
-    def test_generator_step(self, judge):
+    def test_generator_step(self, frozen_d_mode):
         """G: y of 2 layers, dW of 2, dx of the upper 1.  D, frozen: y of 3 and dx of 3, no dW."""
-        assert products(self.game(judge=judge).update_G, Z.view(Counted)) == (2 + 2 + 1) + (3 + 3)
+        assert products(self.game(frozen_d_mode=frozen_d_mode).update_G, Z.view(Counted)) == (2 + 2 + 1) + (3 + 3)
 
     def test_simultaneous(self):
         """One pass of G and two of D; D's pullback on fakes runs twice, once for dW and once for dx."""
@@ -154,7 +154,7 @@ class TestMatrixProducts:
         assert products(mg.simultaneous, self.game(), real, noise) == (2 + 2 + 1) + 2 * (3 + 3 + 2) + 3
 
     def test_inference_fakes(self):
-        assert products(self.game(fakes=mg.inference_fakes).fake, Z.view(Counted)) == 2
+        assert products(self.game(fake_mode=mg.eval_fakes).fake, Z.view(Counted)) == 2
 
 
 class TestRandomStreams:
@@ -175,32 +175,32 @@ class TestRandomStreams:
     def game(self, **kwargs):
         return gan(rng=LoggedStream(), **kwargs)
 
-    @pytest.mark.parametrize(("through", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.joint, [(10, 5)])])
-    def test_discriminator_step_draws_a_key_a_pass_real_first(self, through, want, masked):
-        game = self.game(through=through)
+    @pytest.mark.parametrize(("through", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.combined, [(10, 5)])])
+    def test_discriminator_step_draws_a_key_a_pass_real_first(self, d_batching, want, masked):
+        game = self.game(d_batching=d_batching)
         game.update_D(X_REAL, X_FAKE[:4])
         assert game.rng.log == [(1, 1)] * len(want)
         forwards = list(zip(want, game.rng.keys, strict=True))
         assert masked == forwards + forwards  # the pullbacks, real first too, make the same masks again
 
-    @pytest.mark.parametrize(("judge", "want"), [(batch_judge, 2), (tracking_judge, 2), (running_judge, 1)])
-    def test_generator_step_draws_one_key_for_G_and_one_for_a_D_in_training_mode(self, judge, want, masked):
-        game = self.game(judge=judge)
+    @pytest.mark.parametrize(("judge", "want"), [(train_mode, 2), (train_mode_tracking, 2), (eval_mode, 1)])
+    def test_generator_step_draws_one_key_for_G_and_one_for_a_D_in_training_mode(self, frozen_d_mode, want, masked):
+        game = self.game(frozen_d_mode=frozen_d_mode)
         game.update_G(Z)
         assert game.rng.log == [(1, 1)] * want
         forwards = [((6, 5), key) for key in game.rng.keys]
         assert masked == forwards + forwards[::-1]
 
-    @pytest.mark.parametrize(("fakes", "want"), [(mg.fresh_fakes, [(6, 5)]), (mg.inference_fakes, [])])
-    def test_fakes(self, fakes, want, masked):
-        game = self.game(fakes=fakes)
+    @pytest.mark.parametrize(("fakes", "want"), [(mg.train_fakes, [(6, 5)]), (mg.eval_fakes, [])])
+    def test_fakes(self, fake_mode, want, masked):
+        game = self.game(fake_mode=fake_mode)
         game.fake(Z)
         assert masked == list(zip(want, game.rng.keys, strict=True))
 
     def test_two_batches_as_one_have_the_keys_of_real_first(self, masked):
         D = network([mg.Dropout(0.3), mg.Dense(4, 5), mg.Dropout(0), mg.Dropout(0.5)])
         stream, twin = LoggedStream(), LoggedStream()
-        D.forward(np.concatenate([X_REAL, X_FAKE]), train=True, rng=stream, groups=2)
+        D.forward(np.concatenate([X_REAL, X_FAKE]), train=True, rng=stream, sub_batches=2)
         assert stream.log == [(2, 2)]
         (first_real, second_real), (first_fake, second_fake) = stream.keys[:2], stream.keys[2:]
         want = [((6, 4), first_real), ((6, 4), first_fake), ((6, 5), second_real), ((6, 5), second_fake)]
@@ -214,20 +214,20 @@ class TestRandomStreams:
 
 
 @pytest.mark.parametrize("judge", JUDGES)
-def test_D_is_bit_identical_after_a_generator_step(judge):
+def test_D_is_bit_identical_after_a_generator_step(frozen_d_mode):
     """theta_D always; its running statistics too, unless the judge is there to track them."""
-    game = gan(judge=judge)
+    game = gan(frozen_d_mode=frozen_d_mode)
     theta, everything, before = game.D.theta.tobytes(), snapshot(game.D), game.G.theta.tobytes()
     version = game.D.version
     game.update_G(Z)
     assert game.D.theta.tobytes() == theta
     assert game.D.version == version
-    assert (snapshot(game.D) == everything) == (judge is not tracking_judge)
+    assert (snapshot(game.D) == everything) == (frozen_d_mode is not train_mode_tracking)
     assert game.G.theta.tobytes() != before
 
 
 def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_does():
-    game, by_hand = gan(judge=tracking_judge), gan()
+    game, by_hand = gan(frozen_d_mode=train_mode_tracking), gan()
     x_fake = by_hand.G.forward(Z, train=True, rng=by_hand.rng)[0]
     by_hand.D.forward(x_fake, train=True, rng=by_hand.rng)
     game.update_G(Z)
@@ -235,9 +235,9 @@ def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_doe
 
 
 @pytest.mark.parametrize("through", PASSES)
-def test_G_is_bit_identical_after_a_discriminator_step(through):
+def test_G_is_bit_identical_after_a_discriminator_step(d_batching):
     """Running statistics included."""
-    game = gan(through=through)
+    game = gan(d_batching=d_batching)
     everything, before = snapshot(game.G), game.D.theta.tobytes()
     statistics = {k: v.copy() for k, v in game.D.state.items()}
     game.update_D(X_REAL, X_FAKE)
@@ -246,13 +246,13 @@ def test_G_is_bit_identical_after_a_discriminator_step(through):
     assert all((game.D.state[k] != v).any() for k, v in statistics.items())
 
 
-@pytest.mark.parametrize("fakes", [mg.fresh_fakes, mg.inference_fakes])
-def test_making_fakes_moves_the_running_statistics_of_G_in_training_mode_only(fakes):
-    game = gan(fakes=fakes)
+@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+def test_making_fakes_moves_the_running_statistics_of_G_in_training_mode_only(fake_mode):
+    game = gan(fake_mode=fake_mode)
     theta, everything = game.G.theta.tobytes(), snapshot(game.G)
     game.fake(Z)
     assert game.G.theta.tobytes() == theta
-    assert (snapshot(game.G) == everything) == (fakes is mg.inference_fakes)
+    assert (snapshot(game.G) == everything) == (fake_mode is mg.eval_fakes)
 
 
 def test_a_generator_step_moves_the_running_statistics_of_G():
@@ -267,14 +267,14 @@ def test_joint_and_separate_are_the_same_without_batch_norm_and_differ_with_it()
     plain = network([mg.Dense(4, 5), mg.Tanh(), mg.Dense(5, 1)])
     normed = network([mg.Dense(4, 5), mg.BatchNorm(5), mg.Tanh(), mg.Dense(5, 1)])
     for D, same in ((plain, True), (normed, False)):
-        one, _ = discriminator_gradient(D, objective, X_REAL, X_FAKE + 3, through=mg.joint)
-        two, _ = discriminator_gradient(D, objective, X_REAL, X_FAKE + 3, through=mg.separate)
+        one, _ = discriminator_gradient(D, objective, X_REAL, X_FAKE + 3, d_batching=mg.combined)
+        two, _ = discriminator_gradient(D, objective, X_REAL, X_FAKE + 3, d_batching=mg.separate)
         assert np.allclose(one, two, rtol=1e-12, atol=1e-14) == same
 
 
 def test_half_batches_through_one_pass_are_expressible():
     """S5: half a batch of each kind in one pass, a whole batch of noise for G."""
-    game = gan(mg.SoftmaxTwoClass(), through=mg.joint, fakes=mg.inference_fakes)
+    game = gan(mg.SoftmaxTwoClass(), d_batching=mg.combined, fake_mode=mg.eval_fakes)
     sizes = []
     original = game.D.forward
 
@@ -292,31 +292,31 @@ def test_half_batches_through_one_pass_are_expressible():
 
 
 def test_outcomes_are_what_D_saw_before_the_update():
-    game, before = gan(through=mg.separate), gan()
+    game, before = gan(d_batching=mg.separate), gan()
     seen = game.update_D(X_REAL, X_FAKE)
     rng = mask()
     s_real, s_fake = (before.D.forward(x, train=True, rng=rng)[0] for x in (X_REAL, X_FAKE))
-    np.testing.assert_array_equal(seen.s_real, s_real)
-    np.testing.assert_array_equal(seen.s_fake, s_fake)
-    assert seen.value == before.objective.discriminator(s_real, s_fake)[0]
+    np.testing.assert_array_equal(seen.logits_real, s_real)
+    np.testing.assert_array_equal(seen.logits_fake, s_fake)
+    assert seen.loss == before.objective.discriminator(s_real, s_fake)[0]
     game, before = gan(), gan()
     seen, rng = game.update_G(Z), mask()
     s_fake = before.D.forward(before.G.forward(Z, train=True, rng=rng)[0], train=True, rng=rng)[0]
-    np.testing.assert_array_equal(seen.s_fake, s_fake)
-    assert seen.s_real is None
-    assert seen.value == before.objective.generator(s_fake)[0]
+    np.testing.assert_array_equal(seen.logits_fake, s_fake)
+    assert seen.logits_real is None
+    assert seen.loss == before.objective.generator(s_fake)[0]
 
 
 @pytest.mark.parametrize("through", PASSES)
-def test_real_and_fake_are_not_swapped(through):
+def test_real_and_fake_are_not_swapped(d_batching):
     """Trained to tell 5 from -5, D gives the real one the larger D."""
     D = network([mg.Dense(1, 1)])
     optimizer, real = mg.SGD(D, lr=0.1), np.full((3, 1), 5.0)
     for _ in range(20):
-        seen = mg.discriminator_step(D, optimizer, mg.NonSaturating(), real, -real[:2], through=through)
-    assert seen.s_real.shape == (3, 1)
-    assert (seen.s_real > 1).all()
-    assert (seen.s_fake < -1).all()
+        seen = mg.discriminator_step(D, optimizer, mg.NonSaturating(), real, -real[:2], d_batching=d_batching)
+    assert seen.logits_real.shape == (3, 1)
+    assert (seen.logits_real > 1).all()
+    assert (seen.logits_fake < -1).all()
 
 
 @ON_EACH_BACKEND
@@ -329,7 +329,7 @@ def test_two_batches_as_one_are_two_passes(ops, update_state):
     x, dy = rng.standard_normal((10, 6, 6, 1)), rng.standard_normal((10, 2))
     nets = [mg.Network(layers, rng=np.random.default_rng(1), dtype="float64", ops=ops) for _ in range(2)]
     g, streams = [net.zeros_like_theta() for net in nets], [np.random.default_rng(2) for _ in nets]
-    y, back = nets[0].forward(x, train=True, rng=streams[0], update_state=update_state, groups=2)
+    y, back = nets[0].forward(x, train=True, rng=streams[0], update_state=update_state, sub_batches=2)
     dx = back(dy, g[0])
     for half in (slice(0, 5), slice(5, 10)):
         part, back_part = nets[1].forward(x[half], train=True, rng=streams[1], update_state=update_state)
@@ -347,7 +347,7 @@ def test_batches_that_cannot_run_as_one_are_refused():
             return x, lambda dy, g=None, *, need_dx=True: dy
 
     x = np.ones((6, 2))
-    for chain, groups in (([mg.Dense(2, 1)], 4), ([Mine()], 2)):
+    for chain, sub_batches in (([mg.Dense(2, 1)], 4), ([Mine()], 2)):
         net = mg.Network(chain, rng=np.random.default_rng(0))
-        with pytest.raises(ValueError, match=f"groups={groups} with 6 examples; accepted: a divisor"):
-            net.forward(x, train=True, groups=groups)
+        with pytest.raises(ValueError, match=f"groups={sub_batches} with 6 examples; accepted: a divisor"):
+            net.forward(x, train=True, sub_batches=sub_batches)

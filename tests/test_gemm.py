@@ -64,24 +64,24 @@ def test_a_wide_layer_is_cut(monkeypatch):
     """mnist-dcgan's first layer: 100 -> 100352, in slices of at most 4096 columns."""
     jobs = []
 
-    class Team:
+    class Executor:
         accuracy, compiled = "balanced", False
 
-        def each(self, job, n):
+        def parallel_for(self, job, n):
             jobs.append(n)
             for i in reversed(range(n)):  # in any order
                 job(i)
 
     rng = np.random.default_rng(0)
     x, W, b = (rng.standard_normal(shape, dtype="float32") for shape in ((32, 100), (100, 100_352), (100_352,)))
-    y = matmul.affine(x, W, b, Team())
+    y = matmul.affine(x, W, b, Executor())
     assert jobs == [25]
     np.testing.assert_allclose(y, x @ W + b, rtol=0, atol=1e-4)
     dW = np.zeros((100, 100_352), "float32")
-    matmul.add_product(x, y, dW, Team())
+    matmul.add_product(x, y, dW, Executor())
     assert jobs == [25, 25]
     np.testing.assert_allclose(dW, x.T @ y, rtol=0, atol=1e-2)
-    matmul.affine(x[:, :10], W[:10, :50], None, Team())
+    matmul.affine(x[:, :10], W[:10, :50], None, Executor())
     assert jobs == [25, 25]  # too small
 
 
@@ -161,7 +161,7 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
             want = c.copy()
             product = (a, (0, K, 1), b, (0, N)), ((0, N), (T, N, K), add)
             multiply(*product[0], want, *product[1])
-            cpu.each(lambda i: None, 2)  # so that the worker listens,
+            cpu.parallel_for(lambda i: None, 2)  # so that the worker listens,
             time.sleep(1e-4)  # if it gets the interpreter's lock
             if cpu.share(*product[0], c, *product[1]):
                 shared.append(seed)
@@ -212,6 +212,6 @@ def test_nothing_is_shared_within_a_part_or_by_one_thread():
     product = [np.ones(64 * 64, "float32"), (0, 64, 1)] * 2
     found = []
     two, one = get_ops("cpu", threads=2), get_ops("cpu", threads=1)
-    two.each(lambda i: found.append(two.share(*product)), 2)
+    two.parallel_for(lambda i: found.append(two.share(*product)), 2)
     assert found == [False, False]
     assert not one.share(*product)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.data import EpochBatches, Prepared, RandomBatches
+from minigan.data import EpochBatches, RandomBatches, Transformed
 from minigan.gan import discriminator_gradient, generator_gradient, split_batch
 from minigan.gan.steps import of_example, seen_by
 
@@ -38,18 +38,18 @@ def test_the_generators_gradient_leaves_the_labels_out():
         x = G(np.hstack([Z, Y]).astype(complex))
         return objective.generator(D.astype("complex128")(np.hstack([x, Y])))[0]
 
-    assert outcome.value == pytest.approx(cost(G.astype("complex128")).real, rel=1e-14)
+    assert outcome.loss == pytest.approx(cost(G.astype("complex128")).real, rel=1e-14)
     v, derivative = complex_step(G, cost)
     assert g @ v == pytest.approx(derivative, rel=1e-12)
 
 
-@pytest.mark.parametrize("through", [mg.separate, mg.joint])
+@pytest.mark.parametrize("through", [mg.separate, mg.combined])
 @pytest.mark.parametrize("ops", ["reference", "cpu"])
-def test_the_discriminator_sees_labels_of_real_and_of_fake(through, ops):
+def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
     (G, D), objective = networks(ops=ops), mg.NonSaturating()
-    fake = mg.fresh_fakes(G, (Z, ALSO))
+    fake = mg.train_fakes(G, (Z, ALSO))
     np.testing.assert_array_equal(fake[1], ALSO)
-    g, _ = discriminator_gradient(D, objective, (X, Y), fake, through=through)
+    g, _ = discriminator_gradient(D, objective, (X, Y), fake, d_batching=d_batching)
 
     def cost(D):
         real, made = (np.hstack(pair).astype(complex) for pair in ((X, Y), fake))
@@ -64,14 +64,14 @@ def test_the_discriminator_sees_labels_of_real_and_of_fake(through, ops):
     "schedule", [partial(mg.alternating, k=2), partial(mg.same_batch, d_updates=2, g_updates=2), split_batch,
                  mg.simultaneous],
 )  # fmt: skip
-@pytest.mark.parametrize("fakes", [mg.fresh_fakes, mg.inference_fakes])
-def test_every_schedule_takes_them(schedule, fakes):
-    if schedule is mg.simultaneous and fakes is mg.inference_fakes:
+@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+def test_every_schedule_takes_them(schedule, fake_mode):
+    if schedule is mg.simultaneous and fake_mode is mg.eval_fakes:
         return
     G, D = networks()
     before = G.theta.copy(), D.theta.copy()
     gan = mg.GAN(
-        G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), rng=np.random.default_rng(0), fakes=fakes,
+        G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), rng=np.random.default_rng(0), fake_mode=fake_mode,
         draws={"real": lambda: (X, Y), "noise": lambda: (Z, ALSO)}, schedule=schedule,
     )  # fmt: skip
     numbers = gan.metrics(gan.play())
@@ -88,7 +88,7 @@ def test_simultaneous_is_the_gradient_of_both_at_one_point():
     same_G, same_D = networks()
     g, _ = generator_gradient(same_G, same_D, mg.NonSaturating(), (Z, ALSO))
     np.testing.assert_allclose(start[0] - G.theta, g, rtol=1e-9, atol=1e-14)
-    fake = mg.fresh_fakes(same_G, (Z, ALSO))
+    fake = mg.train_fakes(same_G, (Z, ALSO))
     g, _ = discriminator_gradient(same_D, mg.NonSaturating(), (X, Y), fake)
     np.testing.assert_allclose(start[1] - D.theta, g, rtol=1e-9, atol=1e-14)
 
@@ -114,9 +114,7 @@ def test_each_class_goes_to_its_place():
     z = rng.standard_normal((1000, 1)).astype("float32")
     for k, place in enumerate((-2, 2)):
         y = np.tile(np.eye(2, dtype="float32")[k], (1000, 1))
-        assert mg.inference_fakes(G, (z, y))[0].mean() == pytest.approx(
-            place, abs=1
-        )  # they circle; the places are 4 apart
+        assert mg.eval_fakes(G, (z, y))[0].mean() == pytest.approx(place, abs=1)  # they circle; the places are 4 apart
 
 
 def test_labels_of_images_are_the_same_at_every_pixel():
@@ -160,7 +158,7 @@ class TestBatches:
             EpochBatches((data[0][:9], data[1][:9]), 6, np.random.default_rng(0)).restore(one.state())
 
     def test_a_tuple_is_prepared_whole(self):
-        draw = Prepared(lambda: (np.ones(3), np.arange(3)), lambda batch: (batch[0] / 2, batch[1]))
+        draw = Transformed(lambda: (np.ones(3), np.arange(3)), lambda batch: (batch[0] / 2, batch[1]))
         np.testing.assert_array_equal(draw()[0], [0.5] * 3)
 
     def test_arrays_of_several_lengths(self):

@@ -133,7 +133,7 @@ def test_softmax_cross_entropy_is_stable_and_keeps_the_dtype(dtype):
 
 def test_softmax_cross_entropy_of_two_classes_is_the_objectives():
     s = np.random.default_rng(0).standard_normal((7, 2))
-    want = mg.SoftmaxTwoClass(factor=1.0).one_kind(s, real=True)
+    want = mg.SoftmaxTwoClass(factor=1.0).one_side(s, real=True)
     got = softmax_cross_entropy(s, np.ones(7, dtype=int))
     assert got[0] == pytest.approx(want[0], rel=1e-14)
     np.testing.assert_allclose(got[1], want[1], rtol=1e-13)

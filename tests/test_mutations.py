@@ -21,10 +21,10 @@ from gradients import (
 )
 
 import minigan as mg
-from minigan.gan import batch_judge, running_judge, tracking_judge
+from minigan.gan import eval_mode, train_mode, train_mode_tracking
 
 WRONG = 1 + 1e-6
-JUDGES = [batch_judge, running_judge, tracking_judge]
+JUDGES = [train_mode, eval_mode, train_mode_tracking]
 
 
 def innermost(layer, target):
@@ -128,15 +128,20 @@ def test_in_a_whole_step(body, player, i, target, monkeypatch):
     G, D, x_real, x_fake, z = whole_gan(body, outputs=1)
     if player == "D":
         checks = [
-            lambda through=through: check_discriminator(D, objective, x_real, x_fake, through=through)
-            for through in (mg.separate, mg.joint)
+            lambda d_batching=d_batching: check_discriminator(D, objective, x_real, x_fake, d_batching=d_batching)
+            for d_batching in (mg.separate, mg.combined)
         ]
     else:
-        checks = [lambda judge=judge: check_generator(G, D, objective, z, judge=judge) for judge in JUDGES]
+        checks = [
+            lambda frozen_d_mode=frozen_d_mode: check_generator(G, D, objective, z, frozen_d_mode=frozen_d_mode)
+            for frozen_d_mode in JUDGES
+        ]
     rng = np.random.default_rng(3)
     v, w = rng.standard_normal(D.theta.shape), rng.standard_normal(G.theta.shape)
     checks.append(
-        lambda: check_steps_along(G, D, objective, x_real, x_fake, z, v, w, through=mg.separate, judge=batch_judge)
+        lambda: check_steps_along(
+            G, D, objective, x_real, x_fake, z, v, w, d_batching=mg.separate, frozen_d_mode=train_mode
+        )
     )
     layer = (G if player == "G" else D).layers[i]
     must_see(monkeypatch, lambda patch, factor: plant(patch, layer, target, factor), *checks)
@@ -163,11 +168,14 @@ def test_in_a_cotangent(objective, which, monkeypatch):
     G, D, x_real, x_fake, z = whole_gan("tanh", outputs=outputs_of(objective))
     s_real, s_fake = D(x_real), D(x_fake)
     if method == "generator":
-        steps = [lambda judge=judge: check_generator(G, D, objective, z, judge=judge) for judge in JUDGES]
+        steps = [
+            lambda frozen_d_mode=frozen_d_mode: check_generator(G, D, objective, z, frozen_d_mode=frozen_d_mode)
+            for frozen_d_mode in JUDGES
+        ]
     else:
         steps = [
-            lambda through=through: check_discriminator(D, objective, x_real, x_fake, through=through)
-            for through in (mg.separate, mg.joint)
+            lambda d_batching=d_batching: check_discriminator(D, objective, x_real, x_fake, d_batching=d_batching)
+            for d_batching in (mg.separate, mg.combined)
         ]
     must_see(monkeypatch, plant_by, lambda: check_objective(objective, s_real, s_fake), *steps)
 

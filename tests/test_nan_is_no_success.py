@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.data import resize, shrink
+from minigan.data import downsample, resize
 from minigan.plots import image_grid
 from minigan.runs import Sweep
 from minigan.training import EarlyStop
@@ -46,7 +46,7 @@ def test_image_grid_refuses_what_is_no_grey_level(bad):
         image_grid(images, rows=2, columns=2)
 
 
-@pytest.mark.parametrize("function", [resize, shrink])
+@pytest.mark.parametrize("function", [resize, downsample])
 def test_resized_images_keep_nan(function):
     assert np.isnan(function(np.full((1, 4, 4, 1), NAN, "f4"), 4)).all()
 

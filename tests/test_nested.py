@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.layers import Context, Layer, rebuild, register_layer
+from minigan.layers import Context, Layer, from_config, register_layer
 from minigan.ops import get_ops
 
 
@@ -46,7 +46,7 @@ def test_a_nested_residual_network_learns():
     losses = []
     for _ in range(40):
         step = mg.discriminator_step(net, adam, objective, bright, dark, rng=rng)
-        losses.append(float(step.value))
+        losses.append(float(step.loss))
     assert losses[-1] < 0.1 * losses[0]
 
 
@@ -73,7 +73,7 @@ def test_groups_are_what_each_batch_would_give():
     x = np.random.default_rng(0).standard_normal((8, 8, 8, 1))
     net, twin = (network(residual_classifier(), ops="cpu") for _ in range(2))
     stream, other = (np.random.default_rng(3) for _ in range(2))
-    y, _ = net.forward(x, train=True, rng=stream, groups=2)
+    y, _ = net.forward(x, train=True, rng=stream, sub_batches=2)
     each = [twin.forward(half, train=True, rng=other)[0] for half in (x[:4], x[4:])]
     np.testing.assert_allclose(y, np.concatenate(each), rtol=1e-12)
     np.testing.assert_allclose(net.state_vector, twin.state_vector, rtol=1e-12)
@@ -97,7 +97,7 @@ def test_names_descriptions_and_the_table():
     assert names[6:8] == ["1.body.3.body.1.W", "1.body.3.body.1.b"]
     assert "2.shortcut.1.W" in names
     assert list(net.state) == ["1.body.0.running_mean", "1.body.0.running_var"]
-    assert rebuild(json.loads(json.dumps(net.describe()))) == list(net.layers)
+    assert from_config(json.loads(json.dumps(net.to_config()))) == list(net.layers)
     table = net.summary((8, 8, 1))
     assert table.total == net.theta.size + net.state_size
     lines = str(table).splitlines()
@@ -136,7 +136,7 @@ def test_any_nesting_agrees_on_the_backends_and_with_its_description(layers, tra
     x, dy = rng.standard_normal((2, 9, 3))
     found = []
     for ops in ("reference", *OPS):
-        net = network(rebuild(json.loads(json.dumps([layer.describe() for layer in layers]))), ops=ops, seed=seed)
+        net = network(from_config(json.loads(json.dumps([layer.to_config() for layer in layers]))), ops=ops, seed=seed)
         g = net.zeros_like_theta()
         y, back = net.forward(x, train=train, rng=np.random.default_rng(seed))
         found.append([y, back(dy, g), g])
@@ -153,7 +153,7 @@ class TestKeys:
         """y = x + noise: a stochastic layer of a user's."""
 
         class Noise(Layer):
-            by_example = True
+            per_example = True
 
             def forward(self, p, x, ctx):
                 keys = ctx.keys() if ctx.train else None
@@ -179,10 +179,10 @@ class TestKeys:
         np.testing.assert_allclose(s_fake, D.forward(fake, train=True, rng=stream)[0], rtol=1e-14)
 
     @pytest.mark.parametrize("groups", [1, 2])
-    def test_a_layer_that_draws_more_than_it_says(self, groups):
+    def test_a_layer_that_draws_more_than_it_says(self, sub_batches):
         net = mg.Network([mg.Tanh(), self.noisy(None)], rng=np.random.default_rng(0))
         with pytest.raises(RuntimeError, match=r"layer 1 \(Noise\) draws more random keys than its n_keys=0"):
-            net.forward(np.ones((4, 3), "f4"), train=True, rng=np.random.default_rng(0), groups=groups)
+            net.forward(np.ones((4, 3), "f4"), train=True, rng=np.random.default_rng(0), sub_batches=sub_batches)
 
     def test_without_a_stream(self):
         net = mg.Network([self.noisy(1)], rng=np.random.default_rng(0))
@@ -198,9 +198,9 @@ def test_layers_of_ones_own_are_registered_to_be_rebuilt():
             return x - x.mean(axis=0), lambda dy, g=None, *, need_dx=True: dy - dy.mean(axis=0)
 
     with pytest.raises(ValueError, match="unknown layer 'Centre'"):
-        rebuild(Centre().describe())
+        from_config(Centre().to_config())
     register_layer(Centre)
-    assert rebuild([Centre().describe()]) == [Centre()]
+    assert from_config([Centre().to_config()]) == [Centre()]
     with pytest.raises(ValueError, match="a layer named 'Centre' is registered already"):
         register_layer(type("Centre", (Layer,), {}))
 
@@ -218,4 +218,4 @@ def test_layers_of_ones_own_are_registered_to_be_rebuilt():
 )
 def test_wrong_descriptions(description, message):
     with pytest.raises(ValueError, match=message):
-        rebuild(description)
+        from_config(description)

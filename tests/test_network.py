@@ -52,7 +52,7 @@ def test_stale_backward_is_an_error_whatever_changed_theta():
         lambda: mg.SGD(net, lr=0.1).step(net.zeros_like_theta()),
         lambda: net.load_parameters(net.parameters()),
         lambda: setattr(net, "theta", net.theta + 1),
-        net.touch,
+        net.mark_modified,
     ):
         y, backward = net.forward(X, train=True)
         change()
@@ -279,11 +279,11 @@ def test_the_views_write_through_and_touch_tells_the_pullbacks():
     net.views(net.theta)["0.b"][1] = 8
     assert (net.theta[0], net.theta[13]) == (7, 8)
     backward(np.ones_like(y))  # nothing has told it
-    net.touch()
+    net.mark_modified()
     with pytest.raises(mg.StaleBackwardError):
         backward(np.ones_like(y))
     for warning in (mg.Network.theta, mg.Network.parameters):
-        assert "touch" in warning.__doc__
+        assert "mark_modified" in warning.__doc__
 
 
 @pytest.mark.parametrize("layer", [mg.Flatten(), mg.Reshape((3,)), mg.Dropout(0.5)], ids=repr)
@@ -350,7 +350,7 @@ def test_descriptions_are_comparable_and_jsonable():
 
     assert mg.Dense(3, 4) == mg.Dense(3, 4) != mg.Dense(3, 4, bias=False)
     assert repr(mg.LeakyReLU(0.2)) == "LeakyReLU(slope=0.2)"
-    described = json.loads(json.dumps(make().describe()))
+    described = json.loads(json.dumps(make().to_config()))
     assert described[0]["layer"] == "Dense"
     assert described[0]["weight_init"] == {"initializer": "GlorotUniform"}
     assert described[2] | {"gamma_init": 0, "beta_init": 0} == {

@@ -34,9 +34,9 @@ def test_rng_is_a_generator(rng, train):
 
 
 @pytest.mark.parametrize("groups", [0, -1, 1.0, True, "2"])
-def test_groups_is_a_whole_number(groups):
+def test_groups_is_a_whole_number(sub_batches):
     with pytest.raises(ValueError, match="groups must be an int >= 1, got"):
-        make().forward(X, train=True, rng=RNG, groups=groups)
+        make().forward(X, train=True, rng=RNG, sub_batches=sub_batches)
 
 
 def test_masked_arrays_and_matrices_are_refused_wherever_arrays_go_in():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minigan import runs
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.evaluation import evaluate
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import RunError, train
 
 
@@ -29,39 +29,39 @@ def pictures(*shape, dtype=np.uint8):
     ],
 )
 def test_what_is_no_array_of_images_is_refused(images, message):
-    with pytest.raises(SettingError, match=message + r".*; expected an array \(N, H, W, C\) of uint8, or of floats in"):
-        Setting(images=images)
+    with pytest.raises(ConfigError, match=message + r".*; expected an array \(N, H, W, C\) of uint8, or of floats in"):
+        RunOptions(images=images)
 
 
 def test_floats_become_the_bytes_they_stand_for():
     images = pictures(3, 28, 28, 1)
     for dtype in (np.float32, np.float64):
-        found = Setting(images=(images / 255).astype(dtype)).images
+        found = RunOptions(images=(images / 255).astype(dtype)).images
         assert found.dtype == np.uint8
         assert np.array_equal(found, images)
-    assert Setting(images=images).images is images
+    assert RunOptions(images=images).images is images
 
 
 def test_a_recipe_without_images_takes_none():
-    with pytest.raises(SettingError, match="gaussian is not trained on images"):
-        get_recipe("gaussian").build(None, Setting(images=pictures(2, 28, 28, 1)))
+    with pytest.raises(ConfigError, match="gaussian is not trained on images"):
+        get_recipe("gaussian").build(None, RunOptions(images=pictures(2, 28, 28, 1)))
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 4), (8, 8, 2), (3, 8, 8), (128, 128, 3), (48, 32, 3)])
 def test_shapes_that_dcgan64_cannot_use_are_refused_when_it_is_built(shape):
-    with pytest.raises(SettingError, match=r"images: got shape .*; expected \(N, H, H, C\) with H <= 64"):
-        get_recipe("dcgan64").build(None, Setting(images=pictures(200, *shape)))
+    with pytest.raises(ConfigError, match=r"images: got shape .*; expected \(N, H, H, C\) with H <= 64"):
+        get_recipe("dcgan64").build(None, RunOptions(images=pictures(200, *shape)))
 
 
 def test_shapes_that_other_recipes_cannot_use_are_refused_when_they_are_built():
     for name in ("mnist-dense", "mnist-maxout", "mnist-dcgan", "mnist-softmax"):
-        with pytest.raises(SettingError, match=r"images: got shape \(9, 32, 32, 1\); expected \(N, 28, 28, 1\)"):
-            get_recipe(name).build(None, Setting(images=pictures(9, 32, 32, 1)))
+        with pytest.raises(ConfigError, match=r"images: got shape \(9, 32, 32, 1\); expected \(N, 28, 28, 1\)"):
+            get_recipe(name).build(None, RunOptions(images=pictures(9, 32, 32, 1)))
 
 
 def own_run(folder):
     recipe = get_recipe("mnist-dense")
-    experiment = recipe.build(recipe.configure({"batch_size": 4}), Setting(images=pictures(40, 28, 28, 1)))
+    experiment = recipe.build(recipe.configure({"batch_size": 4}), RunOptions(images=pictures(40, 28, 28, 1)))
     train(experiment, iterations=1, folder=folder)
     return folder
 

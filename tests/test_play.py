@@ -7,7 +7,7 @@ from gradients import TENSOR_GATE
 from spies import LoggedSGD, LoggedStream
 
 import minigan as mg
-from minigan.gan import Outcome, discriminator_gradient, generator_gradient
+from minigan.gan import StepResult, discriminator_gradient, generator_gradient
 
 
 class Batches:
@@ -28,13 +28,13 @@ def logged(**kwargs):
     game, log = gan(**kwargs), []
     game.optimizer_G = LoggedSGD(game.G, name="update G", log=log)
     game.optimizer_D = LoggedSGD(game.D, name="update D", log=log)
-    make = game.fakes
+    make = game.fake_mode
 
-    def fakes(*args, **kwargs):
+    def fake_mode(*args, **kwargs):
         log.append("fakes")
         return make(*args, **kwargs)
 
-    game.fakes = fakes
+    game.fake_mode = fake_mode
     return game, Batches((6, 4), 1, log, "real"), Batches((6, 3), 2, log, "noise"), log
 
 
@@ -56,25 +56,25 @@ def test_alternating_is_algorithm_1():
     real, noise = Batches((6, 4), 1), Batches((6, 3), 2)
     seen_D, seen_G = mg.alternating(game, real, noise, k=3)
     for x, z in zip(real.drawn, noise.drawn, strict=False):
-        last_D = by_hand.update_D(x, mg.fresh_fakes(by_hand.G, z, rng=by_hand.rng))
+        last_D = by_hand.update_D(x, mg.train_fakes(by_hand.G, z, rng=by_hand.rng))
     last_G = by_hand.update_G(noise.drawn[3])
     assert snapshot(game.D) == snapshot(by_hand.D)
     assert snapshot(game.G) == snapshot(by_hand.G)
-    assert (seen_D.value, seen_G.value) == (last_D.value, last_G.value)
+    assert (seen_D.loss, seen_G.loss) == (last_D.value, last_G.value)
 
 
 def test_same_batch_makes_the_fakes_once():
     """Made anew between updates they would be others: of other dropout, and with G's statistics moved again."""
-    game, real, noise, log = logged(fakes=mg.fresh_fakes)
+    game, real, noise, log = logged(fake_mode=mg.train_fakes)
     mg.same_batch(game, real, noise, d_updates=2, g_updates=3)
     assert updates(log) == ["update D"] * 2 + ["update G"] * 3
     assert sorted(log[:3]) == ["fakes", "noise", "real"]
     assert len(log) == 3 + 2 + 3
 
 
-@pytest.mark.parametrize("fakes", [mg.fresh_fakes, mg.inference_fakes])
-def test_same_batch_repeats_both_players_on_one_batch(fakes):
-    game, by_hand = gan(fakes=fakes), gan(fakes=fakes)
+@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+def test_same_batch_repeats_both_players_on_one_batch(fake_mode):
+    game, by_hand = gan(fake_mode=fake_mode), gan(fake_mode=fake_mode)
     real, noise = Batches((6, 4), 1), Batches((6, 3), 2)
     seen_D, seen_G = mg.same_batch(game, real, noise, d_updates=2, g_updates=3)
     fake = by_hand.fake(noise.drawn[0])
@@ -84,12 +84,12 @@ def test_same_batch_repeats_both_players_on_one_batch(fakes):
         last_G = by_hand.update_G(noise.drawn[0])
     assert snapshot(game.D) == snapshot(by_hand.D)
     assert snapshot(game.G) == snapshot(by_hand.G)
-    assert (seen_D.value, seen_G.value) == (last_D.value, last_G.value)
+    assert (seen_D.loss, seen_G.loss) == (last_D.value, last_G.value)
 
 
 def test_simultaneous_draws_once_and_updates_each_player_once():
     game, real, noise, log = logged(rng=LoggedStream())
-    game.fakes = mg.fresh_fakes  # the only way it accepts: the fakes of G's own pass
+    game.fake_mode = mg.train_fakes  # the only way it accepts: the fakes of G's own pass
     forwards = []
     for name, net in (("G", game.G), ("D", game.D)):
 
@@ -120,15 +120,15 @@ def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
     seen_D, seen_G = mg.simultaneous(game, lambda: X_REAL, lambda: Z)
     np.testing.assert_allclose(D.theta, want_D, rtol=TENSOR_GATE)
     np.testing.assert_allclose(G.theta, want_G, rtol=TENSOR_GATE)
-    assert (seen_D.value, seen_G.value) == (saw_D.value, saw_G.value)
-    np.testing.assert_array_equal(seen_D.s_real, saw_D.s_real)
-    np.testing.assert_array_equal(seen_D.s_fake, seen_G.s_fake)
+    assert (seen_D.loss, seen_G.loss) == (saw_D.value, saw_G.value)
+    np.testing.assert_array_equal(seen_D.logits_real, saw_D.logits_real)
+    np.testing.assert_array_equal(seen_D.logits_fake, seen_G.logits_fake)
 
 
 def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
     """By hand: one permutation an epoch, cut into batches; the rest of an epoch is a smaller batch."""
     objective = mg.SoftmaxTwoClass(pooled=True)
-    kwargs = {"through": mg.joint, "objective": objective}
+    kwargs = {"through": mg.combined, "objective": objective}
     game, by_hand = gan(**kwargs), gan(**kwargs)
     x_real, x_fake = np.random.default_rng(0).standard_normal((2, 13, 4))
     x_fake, rng, twin = x_fake[:9], LoggedStream(5), np.random.Generator(np.random.PCG64(5))
@@ -149,7 +149,7 @@ def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
 
 
 def test_pretraining_leaves_out_batches_of_one_kind():
-    game = gan(mg.NonSaturating(pooled=True), through=mg.joint)
+    game = gan(mg.NonSaturating(pooled=True), d_batching=mg.combined)
     one = np.ones((1, 4))
     values = mg.pretrain(game, one, np.zeros((40, 4)), batch_size=8, epochs=3, rng=mask())
     assert len(values) == game.optimizer_D.t == 3  # the one real example is in one batch of an epoch
@@ -157,7 +157,7 @@ def test_pretraining_leaves_out_batches_of_one_kind():
 
 def test_pretraining_teaches_D():
     objective = mg.SoftmaxTwoClass(pooled=True)
-    game, rng = gan(objective, through=mg.joint), np.random.default_rng(0)
+    game, rng = gan(objective, d_batching=mg.combined), np.random.default_rng(0)
     x_real, x_fake = rng.normal(1, 1, (200, 4)), rng.normal(-1, 1, (150, 4))
     values = mg.pretrain(game, x_real, x_fake, batch_size=32, epochs=5, rng=rng)
     assert len(values) == 5 * 11  # ceil(350 / 32)
@@ -172,11 +172,11 @@ def test_the_reported_figures_are_those_of_real_and_fake(objective):
     if outputs_of(objective) == 2:
         logits = tuple(np.hstack([0 * s, s]) for s in logits)
     game = gan(objective)
-    figures = game.metrics((Outcome(0.25, *logits), Outcome(0.75, None, logits[1] - 9)))
+    figures = game.metrics((StepResult(0.25, *logits), StepResult(0.75, None, logits[1] - 9)))
     D = [[1 / (1 + np.exp(-s)) for s in (2, 1, -1)], [1 / (1 + np.exp(-s)) for s in (-3, 0.5)]]
     want = {"d_loss": 0.25, "g_loss": 0.75, "d_real": np.mean(D[0]), "d_fake": np.mean(D[1]), "accuracy": 3 / 5}
     assert figures == pytest.approx(want, rel=1e-14)
-    all_right = game.metrics((Outcome(0.0, logits[0][:2], logits[1][:1]), Outcome(0.0, None, logits[1])))
+    all_right = game.metrics((StepResult(0.0, logits[0][:2], logits[1][:1]), StepResult(0.0, None, logits[1])))
     assert all_right["accuracy"] == 1.0
 
 

@@ -50,7 +50,7 @@ def test_every_part_is_run_once(n, threads):
         with lock:
             ran.append(i)
 
-    pool.each(job, n, threads)
+    pool.parallel_for(job, n, threads)
     assert sorted(ran) == list(range(n))
 
 
@@ -61,7 +61,7 @@ def test_parts_run_at_the_same_time_and_the_caller_is_among_the_workers():
         barrier.wait()  # goes on only when three are here
         names.add(threading.current_thread().name)
 
-    pool.each(job, 3, 3)
+    pool.parallel_for(job, 3, 3)
     assert len(names) == 3
     assert threading.current_thread().name in names
 
@@ -82,10 +82,10 @@ def test_an_exception_surfaces_and_the_remaining_parts_stop(where, error):
             time.sleep(0.2)
 
     with pytest.raises(error, match="from a part"):
-        pool.each(job, 1000, 2)
+        pool.parallel_for(job, 1000, 2)
     assert len(ran) < 1000
     again = []
-    pool.each(again.append, 10, 2)  # and the pool goes on
+    pool.parallel_for(again.append, 10, 2)  # and the pool goes on
     assert sorted(again) == list(range(10))
 
 
@@ -94,10 +94,10 @@ def test_a_part_of_a_job_runs_its_own_parts_itself():
 
     def job(i):
         inside = inner[i] = []
-        pool.each(lambda j: inside.append((j, threading.current_thread())), 5, 4)
+        pool.parallel_for(lambda j: inside.append((j, threading.current_thread())), 5, 4)
         assert {thread for _, thread in inside} == {threading.current_thread()}
 
-    pool.each(job, 4, 2)
+    pool.parallel_for(job, 4, 2)
     assert sorted(inner) == [0, 1, 2, 3]
     assert all([j for j, _ in inside] == list(range(5)) for inside in inner.values())
 
@@ -106,7 +106,7 @@ def test_several_threads_may_use_it_at_once():
     sums = np.zeros((4, 200))
 
     def use(k):
-        pool.each(lambda i: sums[k].__setitem__(i, i), 200, 3)
+        pool.parallel_for(lambda i: sums[k].__setitem__(i, i), 200, 3)
 
     users = [threading.Thread(target=use, args=(k,)) for k in range(4)]
     for user in users:
@@ -124,9 +124,9 @@ def test_workers_have_the_callers_errstate():
         np.float32(1e30) * np.float32(1e30)
 
     with np.errstate(over="ignore"):
-        pool.each(overflow, 2, 2)  # a warning would be an error here
+        pool.parallel_for(overflow, 2, 2)  # a warning would be an error here
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        pool.each(overflow, 2, 2)
+        pool.parallel_for(overflow, 2, 2)
 
 
 def in_a_child():
@@ -137,7 +137,7 @@ def in_a_child():
         barrier.wait()
         seen.add(threading.current_thread().name)
 
-    pool.each(job, 2, 2)
+    pool.parallel_for(job, 2, 2)
     return len(seen)
 
 
@@ -171,7 +171,7 @@ def test_a_fork_inside_a_part_can_use_the_pool_and_blas_too(library):
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
     codes = []
-    pool.each(job, 2, 2)
+    pool.parallel_for(job, 2, 2)
     assert codes == [7]
 
 
@@ -210,7 +210,7 @@ def test_where_the_system_gives_no_more_threads_those_that_are_there_do_the_work
 
     fresh, ran = type(pool)(), []
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    fresh.each(ran.append, 20, 4)
+    fresh.parallel_for(ran.append, 20, 4)
     assert ran == list(range(20))
 
 
@@ -282,7 +282,7 @@ def test_blas_has_one_thread_inside_and_as_many_as_before_after(library):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_blas_has_as_many_threads_as_before_after_a_job_and_a_failed_one(library, threads):
     seen = []
-    pool.each(lambda i: seen.append(library.threads), 4, threads)
+    pool.parallel_for(lambda i: seen.append(library.threads), 4, threads)
     assert seen == [1, 1, 1, 1]
     assert library.threads == 8
 
@@ -290,7 +290,7 @@ def test_blas_has_as_many_threads_as_before_after_a_job_and_a_failed_one(library
         raise ValueError("a part")
 
     with pytest.raises(ValueError, match="a part"):
-        pool.each(fail, 4, threads)
+        pool.parallel_for(fail, 4, threads)
     assert library.threads == 8
 
 
@@ -381,7 +381,7 @@ def test_workspaces_are_aligned_for_every_kind_of_number(workspace):
 def test_orders_and_what_became_of_them_are_counted():
     """What threads look at before they sleep."""
     for _ in range(20):
-        pool.each(lambda i: None, 2, 2)
+        pool.parallel_for(lambda i: None, 2, 2)
     counts = pool._all[0].counts
     for _ in range(200):  # the worker counts after its answer
         if counts[ORDERED] == counts[DONE]:

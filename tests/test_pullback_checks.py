@@ -142,8 +142,8 @@ class OwnObjective(mg.NonSaturating):
         value, ds = super().generator(s_fake, ops=ops)
         return value, self.change(ds, ds)[0]
 
-    def one_kind(self, s, *, real, ops=None):
-        value, ds = super().one_kind(s, real=real, ops=ops)
+    def one_side(self, s, *, real, ops=None):
+        value, ds = super().one_side(s, real=real, ops=ops)
         return value, self.change(ds, ds)[0]
 
 

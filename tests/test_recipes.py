@@ -12,7 +12,7 @@ import minigan as mg
 from minigan import data, plots
 from minigan.cli import main
 from minigan.plots.images import LINE
-from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.recipes import RECIPES, RunOptions, get_recipe
 from minigan.recipes.figures import Samples, thinned
 from minigan.training import read_json, train
 
@@ -208,11 +208,11 @@ class TestGaussian:
     def test_it_learns(self):
         """A whole run ends near N(4, 2^2), nearer than where the document's own 200 iterations end."""
         recipe = get_recipe("gaussian")
-        done = train(recipe.build(setting=Setting(seed=1)))
+        done = train(recipe.build(setting=RunOptions(seed=1)))
         assert abs(done["generator"]["mean"] - 4) <= 0.06
         assert abs(done["generator"]["std"] - 2) <= 0.15
         assert done["jsd"] < 0.005
-        document = train(recipe.build(recipe.configure({"iterations": "200"}), Setting(seed=1)))
+        document = train(recipe.build(recipe.configure({"iterations": "200"}), RunOptions(seed=1)))
         assert document["generator"]["mean"] < 3
         assert document["jsd"] > 10 * done["jsd"]
 
@@ -220,7 +220,7 @@ class TestGaussian:
         recipe = get_recipe("gaussian")
         config = recipe.configure({"iterations": "5"})
         thetas = []
-        for setting in (Setting(), Setting(dtype="float64"), Setting(dtype="float64", ops="reference")):
+        for setting in (RunOptions(), RunOptions(dtype="float64"), RunOptions(dtype="float64", ops="reference")):
             experiment = recipe.build(config, setting)
             train(experiment)
             thetas.append(experiment.gan.D.theta)
@@ -319,7 +319,7 @@ class TestMnistDense:
         recipe = get_recipe("mnist-dense")
         experiment = recipe.build(recipe.configure({"batch_size": "16"}))
         gan = experiment.gan
-        assert (gan.through, gan.fakes, gan.judge) == (mg.joint, mg.inference_fakes, mg.gan.running_judge)
+        assert (gan.d_batching, gan.fake_mode, gan.frozen_d_mode) == (mg.combined, mg.eval_fakes, mg.gan.eval_mode)
         experiment.play()
         assert (gan.optimizer_D.t, gan.optimizer_G.t) == (10, 10)
         assert gan.objective == mg.NonSaturating(factor=0.5)
@@ -431,6 +431,6 @@ def test_width_is_an_option(colour, in_tmp, capsys):
 def test_a_pretraining_whose_batches_hold_one_kind_each_has_no_losses(images):
     recipe = get_recipe("mnist-softmax")
     config = recipe.configure({"pretrain": 2, "batch_size": 2, "depth": 8, "d_depth": 1})
-    found = [recipe.build(config, Setting(seed=seed)).before()["pretraining"] for seed in range(8)]
+    found = [recipe.build(config, RunOptions(seed=seed)).before()["pretraining"] for seed in range(8)]
     assert {"images": 4} in found
     assert any(math.isfinite(one.get("first_d_loss", math.nan)) for one in found)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import data
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.images import signed, unit
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
@@ -28,7 +28,7 @@ def pair(name, **settings):
     """Two experiments from one seed: one to play, one whose weights and random streams PyTorch takes."""
     recipe = get_recipe(name)
     config = recipe.configure({key: str(value) for key, value in settings.items()})
-    ours, theirs = (recipe.build(config, Setting(seed=3, dtype="float64")) for _ in range(2))
+    ours, theirs = (recipe.build(config, RunOptions(seed=3, dtype="float64")) for _ in range(2))
     return recipe, config, ours, theirs
 
 
@@ -52,7 +52,7 @@ def cost(D, x, label, rng):
 
 
 def test_ten_steps_of_mnist_dcgan(images):
-    recipe, config, ours, theirs = pair("mnist-dcgan", batch_size=3, fakes="inference")
+    recipe, config, ours, theirs = pair("mnist-dcgan", batch_size=3, fake_mode="inference")
     G, D = twins(theirs)
     streams, n = theirs.streams, config.batch_size
     for _ in range(10):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from minigan.data import resize, shrink
+from minigan.data import downsample, resize
 
 
 @st.composite
@@ -91,8 +91,8 @@ def test_shrinking_takes_means_over_areas(case):
     n, H, W, C = x.shape
     fine = x.astype(np.int64).repeat(size, axis=1).repeat(size, axis=2)
     want = fine.reshape(n, size, H, size, W, C).sum(axis=(2, 4)) / (H * W)
-    np.testing.assert_allclose(shrink(x.astype(float), size), want, rtol=1e-12, atol=1e-10)
-    y = shrink(x, size)
+    np.testing.assert_allclose(downsample(x.astype(float), size), want, rtol=1e-12, atol=1e-10)
+    y = downsample(x, size)
     assert (y.dtype, y.shape) == (np.uint8, (n, size, size, C))
     assert np.abs(y - want).max() <= 0.5 + 1e-10
 
@@ -101,10 +101,10 @@ def test_shrinking_takes_means_over_areas(case):
 def test_shrinking_keeps_the_mean_and_undoes_repeating(case):
     x, size = case
     x = resize(x.astype(float), size)
-    small = shrink(x, max(1, size // 3))
+    small = downsample(x, max(1, size // 3))
     np.testing.assert_allclose(small.mean(axis=(1, 2)), x.mean(axis=(1, 2)), rtol=1e-12, atol=1e-10)
-    np.testing.assert_allclose(shrink(x.repeat(3, axis=1).repeat(3, axis=2), size), x, rtol=1e-12, atol=1e-10)
-    np.testing.assert_allclose(shrink(x, size), x, rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(downsample(x.repeat(3, axis=1).repeat(3, axis=2), size), x, rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(downsample(x, size), x, rtol=1e-12, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_shrinking_keeps_the_mean_and_undoes_repeating(case):
 )
 def test_errors_of_shrink(images, size, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        shrink(images, size)
+        downsample(images, size)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minigan import data
-from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.recipes import RECIPES, RunOptions, get_recipe
 from minigan.runs import resume_run, train_recipe
 from minigan.training import Callback, EarlyStop, RunError, read_json, resume, train
 from minigan.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
@@ -48,7 +48,7 @@ class Dies(Callback):
 def build(name="gaussian", *, slow=(), **settings):
     """An experiment without the figures that take seconds."""
     recipe = get_recipe(name)
-    experiment = recipe.build(recipe.configure(TINY[name] | settings), Setting(seed=3))
+    experiment = recipe.build(recipe.configure(TINY[name] | settings), RunOptions(seed=3))
     left_out = {"Figures", "Interpolation", "Judgements"} - {*slow}
     experiment.figures = [one for one in experiment.figures if type(one).__name__ not in left_out]
     return experiment

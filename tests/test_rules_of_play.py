@@ -7,7 +7,7 @@ import pytest
 from cases import dense_gan
 
 import minigan as mg
-from minigan.gan import running_judge, tracking_judge
+from minigan.gan import eval_mode, train_mode_tracking
 
 OBJECTIVE = mg.NonSaturating()
 X, Z = np.random.default_rng(8).standard_normal((6, 4)), np.random.default_rng(9).standard_normal((6, 3))
@@ -25,10 +25,10 @@ def bytes_of(gan):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"through": mg.joint}, "through is joint; simultaneous .* accepts separate"),
-        ({"fakes": mg.inference_fakes}, "fakes is inference_fakes; simultaneous .* accepts fresh_fakes"),
-        ({"judge": running_judge}, "judge is running_judge; simultaneous .* accepts batch_judge"),
-        ({"judge": tracking_judge}, "judge is tracking_judge; simultaneous .* accepts batch_judge"),
+        ({"through": mg.combined}, "through is joint; simultaneous .* accepts separate"),
+        ({"fakes": mg.eval_fakes}, "fakes is inference_fakes; simultaneous .* accepts fresh_fakes"),
+        ({"judge": eval_mode}, "judge is running_judge; simultaneous .* accepts batch_judge"),
+        ({"judge": train_mode_tracking}, "judge is tracking_judge; simultaneous .* accepts batch_judge"),
     ],
 )
 def test_simultaneous_refuses_what_one_pass_cannot_do(setting, message):

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import Callback, RunError, loop, read_arrays, read_json, resume, train
 
 SMALL = {"iterations": "6", "batch_size": "20", "frames": "3"}
@@ -25,7 +25,7 @@ class Figure(Callback):
 
 def small():
     recipe = get_recipe("gaussian")
-    experiment = recipe.build(recipe.configure(SMALL), Setting(seed=3))
+    experiment = recipe.build(recipe.configure(SMALL), RunOptions(seed=3))
     experiment.figures = [Figure()]
     return experiment
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from minigan import runs
-from minigan._names import SettingError
-from minigan.recipes import Recipe, Setting, get_recipe
+from minigan._names import ConfigError
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import RunError, read_json, train
 
 GAUSSIAN = get_recipe("gaussian")
@@ -65,24 +65,24 @@ def test_accepted(key, given, want):
     ],
 )
 def test_refused(key, given, message):
-    with pytest.raises(SettingError, match=message):
+    with pytest.raises(ConfigError, match=message):
         GAUSSIAN.configure({key: given})
 
 
 def test_texts_and_truths():
     recipe = get_recipe("mnist-dense")
     assert recipe.configure({"data": "digits"}).data == "digits"
-    with pytest.raises(SettingError, match="data=3; accepted: a text"):
+    with pytest.raises(ConfigError, match="data=3; accepted: a text"):
         recipe.configure({"data": 3})
     for given, want in ((True, True), ("true", True), ("False", False), (np.True_, True)):
         assert FLAGS.configure({"fast": given}).fast is want
     for given in (1, 0.0, "yes", None):
-        with pytest.raises(SettingError, match="accepted: true or false"):
+        with pytest.raises(ConfigError, match="accepted: true or false"):
             FLAGS.configure({"fast": given})
 
 
 def test_a_configuration_is_checked_like_settings():
-    with pytest.raises(SettingError, match="batch_size=3.7; accepted: a whole number"):
+    with pytest.raises(ConfigError, match="batch_size=3.7; accepted: a whole number"):
         GAUSSIAN.build(replace(GAUSSIAN.Config(), batch_size=3.7))
     assert GAUSSIAN.build(replace(GAUSSIAN.Config(), lr=1)).config["settings"]["lr"] == 1.0
 
@@ -108,7 +108,7 @@ def test_what_a_part_refuses_is_a_setting_too(name, settings, message):
     if settings.get("data") == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     recipe = get_recipe(name)
-    with pytest.raises(SettingError, match=message):
+    with pytest.raises(ConfigError, match=message):
         recipe.build(recipe.configure(settings))
 
 
@@ -119,7 +119,7 @@ def test_any_other_error_is_not_about_a_setting(monkeypatch):
     broken = Recipe("broken", "", "", GAUSSIAN.Config, wrong, GAUSSIAN.prior, None)
     with pytest.raises(ValueError, match="operands") as caught:
         broken.build()
-    assert not isinstance(caught.value, SettingError)
+    assert not isinstance(caught.value, ConfigError)
 
 
 @pytest.mark.parametrize(
@@ -131,21 +131,21 @@ def test_any_other_error_is_not_about_a_setting(monkeypatch):
     ],
 )
 def test_wrong_dtype_or_backend(given, message):
-    with pytest.raises(SettingError, match=message):
-        Setting(**given)
+    with pytest.raises(ConfigError, match=message):
+        RunOptions(**given)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
 def test_wrong_seed(seed):
-    with pytest.raises(SettingError, match="seed must be an int >= 0"):
-        GAUSSIAN.build(setting=Setting(seed=seed))
+    with pytest.raises(ConfigError, match="seed must be an int >= 0"):
+        GAUSSIAN.build(setting=RunOptions(seed=seed))
 
 
 # --- the backend's options, and images of one's own -----------------------------------------------
 
 
 def test_options_reach_both_networks():
-    experiment = GAUSSIAN.build(None, Setting(options={"threads": 3, "accuracy": "exact", "compiled": False}))
+    experiment = GAUSSIAN.build(None, RunOptions(options={"threads": 3, "accuracy": "exact", "compiled": False}))
     for net in (experiment.gan.G, experiment.gan.D):
         assert (net.ops.threads, net.ops.accuracy, net.ops.compiled) == (3, "exact", False)
     assert experiment.config["options"] == {"threads": 3, "accuracy": "exact", "compiled": False}
@@ -161,8 +161,8 @@ def test_options_reach_both_networks():
     ],
 )
 def test_options_that_are_refused(setting, message):
-    with pytest.raises(SettingError, match=message):
-        Setting(**setting)
+    with pytest.raises(ConfigError, match=message):
+        RunOptions(**setting)
 
 
 def test_a_run_says_what_its_engine_was_and_goes_on_with_it(tmp_path, monkeypatch):
@@ -173,7 +173,7 @@ def test_a_run_says_what_its_engine_was_and_goes_on_with_it(tmp_path, monkeypatc
     assert config["options"] == options
     assert config["engine"] == options
     built = []
-    monkeypatch.setattr(runs, "Setting", lambda **given: built.append(Setting(**given)) or built[-1])
+    monkeypatch.setattr(runs, "Setting", lambda **given: built.append(RunOptions(**given)) or built[-1])
     runs.resume_run(folder["folder"], iterations=3)
     assert built[-1].options == options
 
@@ -186,7 +186,7 @@ def test_a_run_of_the_reference_has_no_engine(tmp_path):
 def test_images_of_ones_own(tmp_path):
     recipe = get_recipe("mnist-dense")
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1)).astype(np.uint8)
-    experiment = recipe.build(recipe.configure({"batch_size": 4}), Setting(images=images))
+    experiment = recipe.build(recipe.configure({"batch_size": 4}), RunOptions(images=images))
     train(experiment, iterations=1, folder=tmp_path / "r", checkpoint_every=1)
     assert read_json(tmp_path / "r" / "config.json")["images"] == [40, 28, 28, 1]
     with pytest.raises(RunError, match="trained on images of your own"):

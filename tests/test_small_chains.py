@@ -14,7 +14,7 @@ import minigan as mg
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu import mlp
 from minigan.ops.cpu.rules import SmallChain
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import train
 
 pytest.importorskip("numba")
@@ -213,7 +213,7 @@ def run(monkeypatch, iterations, dtype, **options):
     cpu = get_ops("cpu", **options) if options else None
     monkeypatch.setattr("minigan.ops._default_cpu", lambda: cpu)
     recipe = get_recipe("gaussian")
-    experiment = recipe.build(recipe.configure({}), Setting(dtype=dtype, ops="cpu" if options else "reference"))
+    experiment = recipe.build(recipe.configure({}), RunOptions(dtype=dtype, ops="cpu" if options else "reference"))
     summary = train(experiment, iterations=iterations)
     gan = experiment.gan
     assert gan.D.ops is (cpu or reference)

@@ -136,7 +136,7 @@ def test_options_reach_the_runs(in_tmp, in_turn, capsys):
             False,
         )
         assert (call["settings"]["lr"], call["settings"]["iterations"]) == (0.5, 7)
-        assert [type(hook) for hook in call["callbacks"]] == [workers.StopWhenTold]
+        assert [type(hook) for hook in call["callbacks"]] == [workers.StopOnEvent]
 
 
 def test_a_seed_is_trained_as_it_is_alone(in_tmp):
@@ -166,9 +166,9 @@ def test_a_training_stops_when_told(monkeypatch):
     monkeypatch.setattr(workers, "_stop", threading.Event())
     recipe = get_recipe("gaussian")
     build = lambda: recipe.build(recipe.configure(SMALL))  # noqa: E731
-    assert train(build(), callbacks=[workers.StopWhenTold()])["status"] == "completed"
+    assert train(build(), callbacks=[workers.StopOnEvent()])["status"] == "completed"
     workers._stop.set()
-    summary = train(build(), callbacks=[workers.StopWhenTold()])
+    summary = train(build(), callbacks=[workers.StopOnEvent()])
     assert (summary["status"], summary["iterations"]) == ("interrupted", 1)
 
 

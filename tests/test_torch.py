@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.gan import batch_judge, discriminator_gradient, generator_gradient, running_judge, tracking_judge
+from minigan.gan import discriminator_gradient, eval_mode, generator_gradient, train_mode, train_mode_tracking
 from minigan.ops import get_ops
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
@@ -151,25 +151,25 @@ def test_every_objective(objective, n, m, seed, scale):
 def test_both_gradients_of_every_layer_and_objective(body, objective):
     """dJ_D / dtheta_D and dJ_G / dtheta_G by autograd, dropout with the same masks."""
     G, D, x_real, x_fake, z = whole_gan(body, outputs=outputs_of(objective))
-    for through in (mg.separate, mg.joint):
-        g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), through=through)
+    for d_batching in (mg.separate, mg.combined):
+        g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
         theta, rng = tensor(D.theta, grad=True), mask()
-        if through is mg.joint:
+        if d_batching is mg.combined:
             both = run(D, theta, tensor(np.concatenate([x_real, x_fake])), train=True, rng=rng)
             logits = both[: len(x_real)], both[len(x_real) :]
         else:
             logits = [run(D, theta, tensor(x), train=True, rng=rng) for x in (x_real, x_fake)]
         loss = cost_of_D(objective, *logits)
         loss.backward()
-        close(outcome.value, loss)
+        close(outcome.loss, loss)
         close(g, theta.grad)
-    for judge in (batch_judge, running_judge):
-        g, outcome = generator_gradient(G, D, objective, z, rng=mask(), judge=judge)
+    for frozen_d_mode in (train_mode, eval_mode):
+        g, outcome = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
         theta, rng = tensor(G.theta, grad=True), mask()
         x = run(G, theta, tensor(z), train=True, rng=rng)
-        loss = cost_of_G(objective, run(D, tensor(D.theta), x, train=judge is batch_judge, rng=rng))
+        loss = cost_of_G(objective, run(D, tensor(D.theta), x, train=frozen_d_mode is train_mode, rng=rng))
         loss.backward()
-        close(outcome.value, loss)
+        close(outcome.loss, loss)
         close(g, theta.grad)
 
 
@@ -283,7 +283,12 @@ def test_ten_whole_gan_steps():
     G, g_torch = twin([mg.Dense(3, 8), mg.BatchNorm(8), mg.ReLU(), mg.Dense(8, 4), mg.Tanh()])
     D, d_torch = twin([mg.Dense(4, 8), mg.BatchNorm(8), mg.LeakyReLU(0.2), mg.Dense(8, 1)])
     gan = mg.GAN(
-        G, D, mg.Adam(G, lr=2e-4, beta1=0.5), mg.Adam(D, lr=2e-4, beta1=0.5), mg.NonSaturating(), judge=tracking_judge
+        G,
+        D,
+        mg.Adam(G, lr=2e-4, beta1=0.5),
+        mg.Adam(D, lr=2e-4, beta1=0.5),
+        mg.NonSaturating(),
+        frozen_d_mode=train_mode_tracking,
     )
     opt_g, opt_d = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g_torch, d_torch))
     bce, rng = nn.functional.binary_cross_entropy_with_logits, np.random.default_rng(5)

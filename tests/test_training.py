@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.runs import load_generator, train_recipe
 from minigan.training import (
     Callback,
@@ -45,7 +45,7 @@ FILES = {
 
 def small(**settings):
     recipe = get_recipe("gaussian")
-    return recipe.build(recipe.configure(SMALL | settings), Setting(seed=3))
+    return recipe.build(recipe.configure(SMALL | settings), RunOptions(seed=3))
 
 
 def lines(folder):
@@ -76,7 +76,7 @@ def test_a_run_folder_is_complete(in_tmp):
     assert config["settings"]["batch_size"] == 20
     assert set(config["versions"]) == {"minigan", "numpy", "python"}
     assert [layer["layer"] for layer in config["networks"]["D"]] == ["Dense", "ReLU", "Dense"]
-    assert config["networks"]["G"] == small().gan.G.describe()
+    assert config["networks"]["G"] == small().gan.G.to_config()
     from threadpoolctl import threadpool_info
 
     used = [found for found in threadpool_info() if found["user_api"] == "blas"]
@@ -283,7 +283,7 @@ class TestDivergence:
 
         def wrong():
             played = play()
-            return played[0], mg.gan.Outcome(value, None, played[1].s_fake)
+            return played[0], mg.gan.StepResult(value, None, played[1].logits_fake)
 
         experiment.play = wrong
         summary = train(experiment)
@@ -338,7 +338,7 @@ class TestDivergence:
             played = play()
             if next(count) == at:
                 experiment.gan.G.theta[...] = np.nan
-                return played[0], mg.gan.Outcome(math.nan, None, played[1].s_fake)
+                return played[0], mg.gan.StepResult(math.nan, None, played[1].logits_fake)
             self.good = experiment.gan.G.theta.copy()
             return played
 

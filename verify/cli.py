@@ -17,7 +17,7 @@ from tqdm import tqdm
 from minigan._names import unknown
 from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
 from minigan.training import RunError
-from minigan.training.files import write_whole
+from minigan.training.files import atomic_write
 from verify.arithmetic.decide import Undecided
 from verify.claims import load_claims
 from verify.engine.certificate import Certificate
@@ -47,7 +47,7 @@ def write_page(path: Path, certificates: Certificates, profile: Profile, elapsed
 def write_matrix(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
     """Write the matrix in Markdown."""
     text = matrix_markdown(certificates)
-    return write_whole(path, lambda stream: stream.write(text.encode()))
+    return atomic_write(path, lambda stream: stream.write(text.encode()))
 
 
 WRITERS = {"json": write_json, "html": write_page, "markdown": write_matrix}
@@ -115,7 +115,7 @@ def require_files(files: Mapping[str, Path]) -> None:
         try:
             if path.is_dir() or not path.parent.is_dir():
                 raise ValueError(f"--{name} {path}; accepted: a file in a folder that exists")
-            handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # as `write_whole` does
+            handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # as `atomic_write` does
         except OSError as error:
             raise ValueError(f"--{name} {path}: {error.strerror}; accepted: a file that can be written") from None
         os.close(handle)

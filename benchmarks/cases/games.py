@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigan.data import EpochBatches, RandomBatches, resize, unit_interval
 from minigan.ops import Array
-from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.recipes.images import signed, unit
 from minigan.training import Experiment
 
@@ -90,7 +90,7 @@ def build(
     recipe = get_recipe(case.recipe)
     chosen = case.small if small else case.settings
     config = recipe.configure({**chosen, **(settings or {})})
-    setting = Setting(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
+    setting = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
     return recipe, config, recipe.build(config, setting)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.core import measure
-from minigan.recipes import Recipe, Setting, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import Experiment
 
 CONTESTANTS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thread")
@@ -25,7 +25,7 @@ CONTESTANTS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thre
 def experiment(iterations: int, *, seed: int = 0, dtype: str = "float32") -> tuple[Recipe, Experiment]:
     """Return the recipe and the experiment that both sides run."""
     recipe = get_recipe("gaussian")
-    return recipe, recipe.build(recipe.configure({"iterations": str(iterations)}), Setting(seed=seed, dtype=dtype))
+    return recipe, recipe.build(recipe.configure({"iterations": str(iterations)}), RunOptions(seed=seed, dtype=dtype))
 
 
 class Torch:

@@ -57,7 +57,7 @@ def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | N
         chains = recipe.architecture(config)
         for net, layers, at in (("G", chains.G, chains.noise_shape), ("D", chains.D, chains.data_shape)):
             for i, run, shape in _runs(layers, tuple(at)):
-                said = (tuple((type(layer), str(layer.describe())) for layer in run), shape, config.batch_size)
+                said = (tuple((type(layer), str(layer.to_config())) for layer in run), shape, config.batch_size)
                 if said not in found:
                     found[said] = _piece(f"{case.recipe} {net} {i}", run, shape, config.batch_size)
     return list(found.values())

@@ -13,7 +13,7 @@ from benchmarks.core import contestants, measure
 from benchmarks.core.checks import check
 from benchmarks.core.worker import Player, turns
 
-PATIENCE = 100
+YIELD_AFTER = 100
 """Seconds that a contestant may take, torch.compile's compilation among them."""
 
 COMPILED = ("mnist-dcgan", "dcgan64", "mnist-softmax")
@@ -101,4 +101,4 @@ def _player(case: str, name: str, options: measure.Options) -> Player:
     """Start a contestant."""
     arguments = ["--case", case, "--threads", str(options.threads), *(["--small"] if options.quick else [])]
     env = options.environment(contestants.CONTESTANTS[name].threads)
-    return Player("benchmarks.core.contestants", name, arguments, env=env, timeout=PATIENCE)
+    return Player("benchmarks.core.contestants", name, arguments, env=env, timeout=YIELD_AFTER)

@@ -15,7 +15,7 @@ from benchmarks.gpu.device_data import player
 from benchmarks.gpu.steps import _time, _torch
 from minigan.gan import same_batch
 from minigan.ops.cuda.gan1d import Ensemble
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 
 GATE = 1e-10
 SIZES = (1, 132, 1000, 10_000)
@@ -67,7 +67,7 @@ def check(bench: Bench, iterations: int) -> float:
     found.train(iterations)
     worst = 0.0
     for seed, start, end in zip(seeds, theta, found.theta, strict=True):
-        gan = recipe.build(config, Setting(dtype="float64", ops="reference")).gan
+        gan = recipe.build(config, RunOptions(dtype="float64", ops="reference")).gan
         gan.D.theta, gan.G.theta = np.split(start, [3 * config.hidden + 1])
         for t in range(iterations):
             x, z = (normals(seed, t, kind, config.batch_size)[:, None] for kind in (0, 1))
@@ -85,7 +85,7 @@ def check(bench: Bench, iterations: int) -> float:
 def initial(config: Any, seeds: Any, dtype: str) -> Any:
     """Return theta (E, 3 H + 3) of the recipe's networks for each seed."""
     recipe = get_recipe("gaussian")
-    nets = [recipe.networks(config, Setting(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds]
+    nets = [recipe.networks(config, RunOptions(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds]
     return np.stack([np.concatenate([D.theta, G.theta]) for G, D in nets])
 
 

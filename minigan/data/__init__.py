@@ -1,25 +1,29 @@
 """Data: toy densities with closed forms, and image files that are checked before they are used."""
 
-from minigan.data.batches import EpochBatches, Prepared, RandomBatches
+from typing import TYPE_CHECKING
+
+from minigan._deprecated import renamed
+from minigan.data.batches import EpochBatches, RandomBatches, Transformed
 from minigan.data.cifar import parse_cifar10
 from minigan.data.files import DataError, cache_folder, search_folders
 from minigan.data.idx import parse_idx, read_idx
 from minigan.data.images import DATASETS, Images, load, load_digits, unit_interval
-from minigan.data.resize import resize, shrink
-from minigan.data.toy import Gaussian, Laplace, Mixture, Modes, grid, ring
+from minigan.data.resize import downsample, resize
+from minigan.data.toy import Gaussian, GaussianMixture2D, Laplace, Mixture, grid, ring
 
 __all__ = [
     "DATASETS",
     "DataError",
     "EpochBatches",
     "Gaussian",
+    "GaussianMixture2D",
     "Images",
     "Laplace",
     "Mixture",
-    "Modes",
-    "Prepared",
     "RandomBatches",
+    "Transformed",
     "cache_folder",
+    "downsample",
     "grid",
     "load",
     "load_digits",
@@ -29,6 +33,18 @@ __all__ = [
     "resize",
     "ring",
     "search_folders",
-    "shrink",
     "unit_interval",
 ]
+
+
+_RENAMED = {
+    "Modes": "GaussianMixture2D",
+    "Prepared": "Transformed",
+    "shrink": "downsample",
+}
+"""The new name of each old one; the old ones go on working for one release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.data", _RENAMED, globals(), name)

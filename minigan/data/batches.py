@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from minigan._batch import Batch, examples_in, take
-from minigan._names import SettingError
+from minigan._names import ConfigError
 
 
 def _require(data: Batch, n: int) -> None:
     examples = examples_in("data", data)
     if not 1 <= n <= examples:
-        raise SettingError(f"batch_size must be in 1 ... {examples} (the number of examples), got {n!r}")
+        raise ConfigError(f"batch_size must be in 1 ... {examples} (the number of examples), got {n!r}")
 
 
-class Prepared:
+class Transformed:
     """Batches as they are drawn, and what is made of each: ``prepare(draw())``.
 
     A backend with a device of its own draws on the host, moves what was drawn (bytes, perhaps) and prepares it there.

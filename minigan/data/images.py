@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._names import SettingError, unknown
+from minigan._names import ConfigError, unknown
 from minigan.data.cifar import read_cifar10
 from minigan.data.files import DataError, DataFile, PathLike, read_files
 from minigan.data.idx import parse_idx
@@ -65,9 +65,9 @@ def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -
     if name == "cifar10":
         return Images(name, *read_cifar10(split, data_dir))
     if name not in IDX_FILES:
-        raise SettingError(unknown("data", name, DATASETS))
+        raise ConfigError(unknown("data", name, DATASETS))
     if split not in IDX_FILES[name]:
-        raise SettingError(unknown("split", split, IDX_FILES[name]))
+        raise ConfigError(unknown("split", split, IDX_FILES[name]))
     images_file, labels_file = read_files(name, IDX_FILES[name][split], data_dir)
     images = parse_idx(*images_file, ndim=3)
     labels = parse_idx(*labels_file, ndim=1)

@@ -27,7 +27,7 @@ def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
     return _between(_weights(H, size), _weights(W, size), images)
 
 
-def shrink(images: NDArray[Any], size: int) -> NDArray[Any]:
+def downsample(images: NDArray[Any], size: int) -> NDArray[Any]:
     """y_npqc = sum_ij A_pi B_qj x_nijc, the mean over each new pixel's area.    x (N, H, W, C)   y (N, size, size, C)
 
     Row p of y covers the rows from p r to (p + 1) r of x, r = H / size >= 1, the ends in part:
@@ -64,7 +64,7 @@ def _between(A: NDArray[np.float64], B: NDArray[np.float64], images: NDArray[Any
 
 
 def _areas(n: int, size: int) -> NDArray[np.float64]:
-    """Return A (size, n) of `shrink`."""
+    """Return A (size, n) of `downsample`."""
     edges = np.arange(size + 1)[:, None] * n / size
     covered = np.clip(edges - np.arange(n), 0, 1)  # of pixel i, the part before each edge
     return np.diff(covered, axis=0) * size / n

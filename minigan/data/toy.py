@@ -172,7 +172,7 @@ class Mixture:
 
 
 @dataclass(frozen=True)
-class Modes:
+class GaussianMixture2D:
     """A mixture of equal isotropic Gaussians in the plane: p(x) = mean_k N(x; c_k, sigma^2 I).    x (N, 2)"""
 
     centres: tuple[tuple[float, float], ...]
@@ -209,7 +209,7 @@ class Modes:
         return np.asarray(self.centres)[which] + self.sigma * rng.standard_normal((n, 2))
 
 
-def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> Modes:
+def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture2D:
     """`modes` DISTINCT Gaussians on a circle, at the angles 2 pi k / modes.
 
     >>> len(set(ring(8).centres))
@@ -219,9 +219,9 @@ def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> Modes:
         raise ValueError(f"modes must be >= 1, got {modes!r}")
     _positive("radius", radius)
     angles = [2 * math.pi * k / modes for k in range(modes)]
-    return Modes(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
+    return GaussianMixture2D(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
 
 
-def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> Modes:
+def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> GaussianMixture2D:
     """Gaussians on all pairs of `ticks` (25 of them by default)."""
-    return Modes(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)
+    return GaussianMixture2D(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)

@@ -20,7 +20,7 @@ from minigan.ops.protocol import Array, Ops
 
 if TYPE_CHECKING:  # the engine is loaded when a network first asks for it
     from minigan.ops.cpu.norm_act import Rows
-    from minigan.ops.norm_act import Gate, Norm
+    from minigan.ops.norm_act import ActivationMask, Norm
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FusedRows(Fused):
         if self.norm is None and all(gate.idle for pair in gates for gate in pair):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
         y = rows.empty(x.shape, x.dtype)
-        x_groups, y_groups, passes = self._split(ops, x, ctx.groups), self._split(ops, y, ctx.groups), []
+        x_groups, y_groups, passes = self._split(ops, x, ctx.sub_batches), self._split(ops, y, ctx.sub_batches), []
         for x_part, y_part, (first, last) in zip(x_groups, y_groups, gates, strict=True):
             norm = self._normalise(rows, p, x_part, first, ctx)
             rows.apply(x_part, y_part, first, norm, last)
@@ -55,28 +55,30 @@ class FusedRows(Fused):
                 kept = y_groups  # y > 0 where v > 0, but for what is dropped (there ReLU would hide an infinite dy)
             if not (self.f0 or self.f1):
                 kept = None
-        shape, groups = x.shape, ctx.groups
+        shape, sub_batches = x.shape, ctx.sub_batches
         del x, y_part, x_part, x_groups, y_groups
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is None and not need_dx:
                 return None
             dx = rows.empty(shape, dy.dtype) if need_dx else None
-            dy_groups = self._split(ops, dy, groups)
-            dx_groups: Sequence[Array | None] = [None] * groups if dx is None else self._split(ops, dx, groups)
+            dy_groups = self._split(ops, dy, sub_batches)
+            dx_groups: Sequence[Array | None] = (
+                [None] * sub_batches if dx is None else self._split(ops, dx, sub_batches)
+            )
             for i, one in enumerate(passes):
                 one.back((kept or dy_groups)[i], dy_groups[i], dx_groups[i], g)
             return dx
 
         return y, backward
 
-    def _split(self, ops: Any, x: Array, groups: int) -> list[Array]:
+    def _split(self, ops: Any, x: Array, sub_batches: int) -> list[Array]:
         """Return the groups in plain, contiguous memory, as matrices (M, C); flat without batch norm."""
-        plain = ops.rows.plain(x)
+        plain = ops.rows.contiguous(x)
         matrix = plain.reshape(-1) if self.norm is None else plain.reshape(-1, self.norm.channels)
-        return [matrix] if groups == 1 else ops.xp.split(matrix, groups)
+        return [matrix] if sub_batches == 1 else ops.xp.split(matrix, sub_batches)
 
-    def _normalise(self, rows: "Rows", p: Views, x: Array, before: "Gate", ctx: Context) -> "Norm | None":
+    def _normalise(self, rows: "Rows", p: Views, x: Array, before: "ActivationMask", ctx: Context) -> "Norm | None":
         """With the batch's statistics, which move the running ones (train), or with the running ones."""
         if self.norm is None:
             return None
@@ -94,9 +96,9 @@ class _Pass:
     """What the pullback of one group needs beside x."""
 
     rows: "Rows"
-    before: "Gate"
+    before: "ActivationMask"
     norm: "Norm | None"
-    after: "Gate"
+    after: "ActivationMask"
     of_batch: bool
 
     def back(self, x: Array, dy: Array, dx: Array | None, g: Views | None) -> None:
@@ -112,12 +114,12 @@ class _Pass:
             self.rows.pull(x, dy, dx, self.before, self.norm, self.after, sums if self.of_batch else None)
 
 
-def _gates(rows: "Rows", drop: Dropout | None, f: Layer | None, ctx: Context) -> "list[Gate]":
+def _gates(rows: "Rows", drop: Dropout | None, f: Layer | None, ctx: Context) -> "list[ActivationMask]":
     """Return each group's gate; dropout draws its keys."""
     gate = rows.gate(relu=isinstance(f, ReLU), slope=float(f.slope) if isinstance(f, LeakyReLU) else 1.0)
     keys = None if drop is None else drop.draw_keys(ctx)
     if drop is None or keys is None:
-        return [gate] * ctx.groups
+        return [gate] * ctx.sub_batches
     return [replace(gate, rate=float(drop.rate), key=key) for key in keys]
 
 

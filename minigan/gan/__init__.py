@@ -5,53 +5,77 @@
 `minigan.gan.schedules`  the order of the updates in an iteration
 """
 
+from typing import TYPE_CHECKING
+
+from minigan._deprecated import renamed
 from minigan.game import Draw, Rng, whole
-from minigan.gan.pair import GAN, Played
+from minigan.gan.pair import GAN, StepResults
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
-    Fakes,
-    Judge,
-    Outcome,
+    DBatching,
+    DMode,
+    FakeMode,
     Passes,
-    Through,
-    batch_judge,
+    StepResult,
+    combined,
     discriminator_gradient,
     discriminator_step,
-    fresh_fakes,
+    eval_fakes,
+    eval_mode,
     generator_gradient,
     generator_step,
-    inference_fakes,
-    joint,
-    running_judge,
     separate,
-    tracking_judge,
+    train_fakes,
+    train_mode,
+    train_mode_tracking,
 )
 
 __all__ = [
     "GAN",
+    "DBatching",
+    "DMode",
     "Draw",
-    "Fakes",
-    "Judge",
-    "Outcome",
+    "FakeMode",
     "Passes",
-    "Played",
     "Rng",
-    "Through",
+    "StepResult",
+    "StepResults",
     "alternating",
-    "batch_judge",
+    "combined",
     "discriminator_gradient",
     "discriminator_step",
-    "fresh_fakes",
+    "eval_fakes",
+    "eval_mode",
     "generator_gradient",
     "generator_step",
-    "inference_fakes",
-    "joint",
     "pretrain",
-    "running_judge",
     "same_batch",
     "separate",
     "simultaneous",
     "split_batch",
-    "tracking_judge",
+    "train_fakes",
+    "train_mode",
+    "train_mode_tracking",
     "whole",
 ]
+
+
+_RENAMED = {
+    "Outcome": "StepResult",
+    "Played": "StepResults",
+    "Through": "DBatching",
+    "Fakes": "FakeMode",
+    "Judge": "DMode",
+    "joint": "combined",
+    "fresh_fakes": "train_fakes",
+    "inference_fakes": "eval_fakes",
+    "batch_judge": "train_mode",
+    "tracking_judge": "train_mode_tracking",
+    "running_judge": "eval_mode",
+}
+"""The new name of each old one; the old ones go on working for one release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.gan", _RENAMED, globals(), name)

@@ -7,12 +7,12 @@ last outcomes of D and of G.  One of your own is marked with `minigan.game.whole
 from minigan._batch import Batch, examples_in, take
 from minigan._checks import logit_gradient
 from minigan.game import Draw, Rng, whole
-from minigan.gan.pair import GAN, Played
-from minigan.gan.steps import Outcome, batch_judge, fresh_fakes, labelled, of_example, seen_by, separate
+from minigan.gan.pair import GAN, StepResults
+from minigan.gan.steps import StepResult, labelled, of_example, seen_by, separate, train_fakes, train_mode
 
 
 @whole
-def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
+def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults:
     """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
     _require_updates(k=k)
     for _ in range(k):
@@ -21,7 +21,7 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> Played:
 
 
 @whole
-def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> Played:
+def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> StepResults:
     """Draw one batch; D is updated several times on it, then G several times on the same noise."""
     _require_updates(d_updates=d_updates, g_updates=g_updates)
     z = noise()
@@ -35,25 +35,26 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
 
 
 @whole
-def split_batch(gan: GAN, real: Draw, noise: Draw) -> Played:
+def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
 
     The cost is the mean of both, as of Keras's two ``train_on_batch`` calls; each update descends its own cost whole.
     """
     z = noise()
     x_fake = gan.fake(z)
-    cost_real, s_real = gan.update_D_on(real(), real=True)
-    cost_fake, s_fake = gan.update_D_on(x_fake, real=False)
-    return Outcome((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
+    cost_real, s_real = gan.update_D_one_side(real(), real=True)
+    cost_fake, s_fake = gan.update_D_one_side(x_fake, real=False)
+    return StepResult((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
 @whole
-def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
+def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
 
     One pass of G and one of D on its samples serve both players: D's pullback is run twice, with
-    parameter gradients for D and frozen for G.  So `gan.through` must be `separate`, `gan.fakes` `fresh_fakes` and
-    `gan.judge` `batch_judge` (D's running statistics follow once, in D's own pass), which are the defaults.
+    parameter gradients for D and frozen for G.  So `gan.d_batching` must be `separate`, `gan.fake_mode` must be
+    `train_fakes` and `gan.frozen_d_mode` `train_mode`, which are the defaults; D's running statistics follow once, in
+    D's own pass.
     """
     _require_one_pass(gan)
     G, D, objective = gan.G, gan.D, gan.objective
@@ -72,7 +73,7 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> Played:
     back_G(of_example(D, back_fake(ds_for_G), judged), g_G, need_dx=False)
     gan.optimizer_D.step(g_D)
     gan.optimizer_G.step(g_G)
-    return Outcome(value_D, s_real, s_fake), Outcome(value_G, None, s_fake)
+    return StepResult(value_D, s_real, s_fake), StepResult(value_G, None, s_fake)
 
 
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
@@ -96,7 +97,7 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
             if is_real.any() and not is_real.all():
                 real, fake = batch[is_real], batch[~is_real] - n
                 outcome = gan.update_D(take(x_real, real), take(x_fake, fake))
-                values.append(float(outcome.value))
+                values.append(float(outcome.loss))
     return values
 
 
@@ -107,7 +108,7 @@ def _require_updates(**counts: int) -> None:
 
 
 def _require_one_pass(gan: GAN) -> None:
-    for name, accepted in (("through", separate), ("fakes", fresh_fakes), ("judge", batch_judge)):
+    for name, accepted in (("through", separate), ("fakes", train_fakes), ("judge", train_mode)):
         given = getattr(gan, name)
         if given is not accepted:
             text = getattr(given, "__name__", repr(given))

@@ -3,25 +3,27 @@
 A step is a gradient and an update.  The gradient functions return what they saw, so that a caller
 can report D(x), D(G(z)) and the losses without a second pass.
 
-How D sees a batch is an argument, `through`: `separate` (real, then fake: batch statistics of each) or
-`joint` (one batch of both: common batch statistics, as ``train_on_batch`` of a concatenated batch has).
-How G makes the fakes for D is one too, `fakes`: `fresh_fakes` (training mode) or `inference_fakes` (running
-statistics, no dropout, as ``generator.predict``).  So is how the frozen D judges them in G's step, `judge`:
-`batch_judge` (training mode), `tracking_judge` (the same, and D's running statistics follow, as in PyTorch) or
-`running_judge` (inference mode, as TensorFlow 2 freezes batch norm).
+How D sees a batch is an argument, `d_batching`: `separate` (real, then fake: batch statistics of each) or
+`combined` (one batch of both: common batch statistics, as ``train_on_batch`` of a concatenated batch has).
+How G makes the fakes for D is one too, `fake_mode`: `train_fakes` (training mode) or `eval_fakes` (running
+statistics, no dropout, as ``generator.predict``).  So is how the frozen D judges them in G's step, `frozen_d_mode`:
+`train_mode` (training mode), `train_mode_tracking` (the same, and D's running statistics follow, as in PyTorch) or
+`eval_mode` (inference mode, as TensorFlow 2 freezes batch norm).
 
 A batch is an array x (N, ..., C), or a tuple (x, y, ...) of x and what is known of each example: labels y (N, K), say
 one-hot rows, or maps (N, ..., K).  A network sees a tuple as x with K more channels (Mirza and Osindero 2014).  Of a
-batch of noise (z, y) G makes the fakes (G(z, y), y); D's gradient in y is left out.  `through`, `fakes` and `judge`
-get batches as they were drawn, so that one of your own may treat the labels in another way.
+batch of noise (z, y) G makes the fakes (G(z, y), y); D's gradient in y is left out.  `d_batching`, `fake_mode` and
+`frozen_d_mode` get batches as they were drawn, so that one of your own may treat the labels in another way.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from minigan._batch import Batch
 from minigan._checks import logit_gradient
+from minigan._deprecated import renamed_arguments
 from minigan.game import Rng
 from minigan.layers.base import Pullback, ShapeError
 from minigan.losses import Objective
@@ -30,18 +32,30 @@ from minigan.ops.protocol import Array
 from minigan.optimizers import Optimizer
 
 Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]
-Through = Callable[..., Passes]
-Fakes = Callable[..., Batch]
-Judge = Callable[..., tuple[Array, Pullback]]
+DBatching = Callable[..., Passes]
+FakeMode = Callable[..., Batch]
+DMode = Callable[..., tuple[Array, Pullback]]
 
 
-@dataclass(frozen=True)
-class Outcome:
+RENAMED = {"value": "loss", "s_real": "logits_real", "s_fake": "logits_fake"}  # for one release
+
+
+@dataclass(frozen=True, repr=False)
+class StepResult:
     """What a step saw: the cost, and the logits of D on real and on fake (before the update)."""
 
-    value: Any
-    s_real: Array | None
-    s_fake: Array
+    loss: Any
+    logits_real: Array | None
+    logits_fake: Array
+
+    def __repr__(self) -> str:
+        return f"StepResult(loss={float(self.loss):.6g})"
+
+    def __getattr__(self, name: str) -> Any:  # called for names that are not there
+        if name not in RENAMED:
+            raise AttributeError(f"StepResult has no attribute {name!r}; expected loss, logits_real or logits_fake")
+        warnings.warn(f"StepResult.{name} is now called {RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(self, RENAMED[name])
 
 
 # --- batches with labels --------------------------------------------------------------------------
@@ -107,8 +121,8 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     groups well and both batches are of one size, both go through D in one pass: the same sums, fewer and larger.
     """
     x_real, x_fake = seen_by(D, x_real), seen_by(D, x_fake)
-    if D.ops.one_pass and D.by_example and x_real.shape == x_fake.shape:
-        return _as_one(D, x_real, x_fake, rng=rng, groups=2)
+    if D.ops.one_pass and D.per_example and x_real.shape == x_fake.shape:
+        return _as_one(D, x_real, x_fake, rng=rng, sub_batches=2)
     s_real, back_real = D.forward(x_real, train=True, rng=rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
 
@@ -119,14 +133,16 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     return s_real, s_fake, backward
 
 
-def joint(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
+def combined(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
     """Run D on real and fake as one batch with common batch statistics."""
-    return _as_one(D, seen_by(D, x_real), seen_by(D, x_fake), rng=rng, groups=1)
+    return _as_one(D, seen_by(D, x_real), seen_by(D, x_fake), rng=rng, sub_batches=1)
 
 
-def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, groups: int) -> Passes:
+def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_batches: int) -> Passes:
     xp, n = D.ops.xp, len(x_real)
-    s, back = D.forward(xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, groups=groups)
+    s, back = D.forward(
+        xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, sub_batches=sub_batches
+    )
 
     def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
         back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False)
@@ -137,12 +153,12 @@ def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, groups
 # --- how G makes the fakes that D is trained on ---------------------------------------------------
 
 
-def fresh_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
+def train_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
     """x = G(z) in training mode: batch statistics (which update the running ones) and dropout."""
     return labelled(G.forward(seen_by(G, z), train=True, rng=rng)[0], z)
 
 
-def inference_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
+def eval_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
     """x = G(z) at inference: running statistics, no dropout, G untouched."""
     return labelled(G(seen_by(G, z)), z)
 
@@ -150,17 +166,17 @@ def inference_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
 # --- how the frozen D judges G's samples ----------------------------------------------------------
 
 
-def batch_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+def train_mode(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
     """D in training mode (batch statistics, dropout); its running statistics stay as they are."""
     return D.forward(seen_by(D, x), train=True, rng=rng, update_state=False)
 
 
-def tracking_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+def train_mode_tracking(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
     """D in training mode, and its running statistics follow."""
     return D.forward(seen_by(D, x), train=True, rng=rng)
 
 
-def running_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
+def eval_mode(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
     """D in inference mode (running statistics, no dropout)."""
     return D.forward(seen_by(D, x), train=False, rng=rng)
 
@@ -168,6 +184,7 @@ def running_judge(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Arra
 # --- gradients and steps --------------------------------------------------------------------------
 
 
+@renamed_arguments(through="d_batching")
 def discriminator_gradient(
     D: Network,
     objective: Objective,
@@ -175,18 +192,19 @@ def discriminator_gradient(
     x_fake: Batch,
     *,
     rng: Rng | None = None,
-    through: Through = separate,
-) -> tuple[Array, Outcome]:
+    d_batching: DBatching = separate,
+) -> tuple[Array, StepResult]:
     """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
-    s_real, s_fake, backward = through(D, x_real, x_fake, rng=rng)
+    s_real, s_fake, backward = d_batching(D, x_real, x_fake, rng=rng)
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     g = D.zeros_like_theta()
     backward(ds_real, ds_fake, g)
-    return g, Outcome(value, s_real, s_fake)
+    return g, StepResult(value, s_real, s_fake)
 
 
+@renamed_arguments(judge="frozen_d_mode")
 def generator_gradient(
     G: Network,
     D: Network,
@@ -194,20 +212,21 @@ def generator_gradient(
     z: Batch,
     *,
     rng: Rng | None = None,
-    judge: Judge = batch_judge,
-) -> tuple[Array, Outcome]:
+    frozen_d_mode: DMode = train_mode,
+) -> tuple[Array, StepResult]:
     """g = dJ_G / dtheta_G at a batch of noise, through D, which is frozen."""
     x_fake, back_G = G.forward(seen_by(G, z), train=True, rng=rng)
     judged = labelled(x_fake, z)
-    s_fake, back_D = judge(D, judged, rng=rng)
+    s_fake, back_D = frozen_d_mode(D, judged, rng=rng)
     value, ds_fake = objective.generator(s_fake, ops=D.ops)
     g = G.zeros_like_theta()
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     dx = of_example(D, back_D(ds_fake), judged)  # no g for D: it is frozen
     back_G(dx, g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
-    return g, Outcome(value, None, s_fake)
+    return g, StepResult(value, None, s_fake)
 
 
+@renamed_arguments(through="d_batching")
 def discriminator_step(
     D: Network,
     optimizer: Optimizer,
@@ -216,15 +235,16 @@ def discriminator_step(
     x_fake: Batch,
     *,
     rng: Rng | None = None,
-    through: Through = separate,
-) -> Outcome:
+    d_batching: DBatching = separate,
+) -> StepResult:
     """Update D once by descending J_D; returns what D saw before the update."""
     require_optimizer("optimizer", optimizer, D, "D")
-    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, through=through)
+    g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, d_batching=d_batching)
     optimizer.step(g)
     return outcome
 
 
+@renamed_arguments(judge="frozen_d_mode")
 def generator_step(
     G: Network,
     D: Network,
@@ -233,11 +253,11 @@ def generator_step(
     z: Batch,
     *,
     rng: Rng | None = None,
-    judge: Judge = batch_judge,
-) -> Outcome:
+    frozen_d_mode: DMode = train_mode,
+) -> StepResult:
     """Update G once by descending J_G through the frozen D; returns what D saw before the update."""
     require_optimizer("optimizer", optimizer, G, "G")
-    g, outcome = generator_gradient(G, D, objective, z, rng=rng, judge=judge)
+    g, outcome = generator_gradient(G, D, objective, z, rng=rng, frozen_d_mode=frozen_d_mode)
     optimizer.step(g)
     return outcome
 

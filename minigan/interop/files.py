@@ -9,7 +9,7 @@ import numpy as np
 
 from minigan.ops import to_host
 from minigan.ops.protocol import Array
-from minigan.training.files import write_whole
+from minigan.training.files import atomic_write
 
 PathLike = str | os.PathLike[str]
 
@@ -44,7 +44,7 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists; accepted: a new name")
     content = package.save(rows)
-    return write_whole(path, lambda stream: stream.write(content))
+    return atomic_write(path, lambda stream: stream.write(content))
 
 
 def load_safetensors(path: PathLike) -> dict[str, Array]:

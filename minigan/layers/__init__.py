@@ -3,13 +3,13 @@
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.base import Context, Layer, Parameter, ShapeError
 from minigan.layers.chain import Chain, Fused
+from minigan.layers.config import from_config, register_layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.maxout import Maxout
 from minigan.layers.norm import BatchNorm
 from minigan.layers.pool import AvgPool2D, MaxPool2D, UpSample2D, ZeroPad2D
-from minigan.layers.rebuild import rebuild, register_layer
 from minigan.layers.residual import Residual
 from minigan.layers.shape import Flatten, Reshape
 
@@ -39,6 +39,6 @@ __all__ = [
     "Tanh",
     "UpSample2D",
     "ZeroPad2D",
-    "rebuild",
+    "from_config",
     "register_layer",
 ]

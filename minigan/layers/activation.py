@@ -15,7 +15,7 @@ class ReLU(Layer):
     NaN is not hidden: neither in x, nor in dy where x > 0.
     """
 
-    by_example = True
+    per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return max(x, 0) and its pullback."""
@@ -32,7 +32,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number."""
 
-    by_example = True
+    per_example = True
 
     slope: float
 
@@ -53,7 +53,7 @@ class LeakyReLU(Layer):
 class Tanh(Layer):
     """y = tanh x;  dx = dy (1 - y^2)."""
 
-    by_example = True
+    per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return tanh x and its pullback."""
@@ -73,7 +73,7 @@ class Sigmoid(Layer):
     so that log D is never the logarithm of a rounded number.
     """
 
-    by_example = True
+    per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return sigma(x) and its pullback."""
@@ -89,7 +89,7 @@ class Sigmoid(Layer):
 class Softplus(Layer):
     """y = log(1 + e^x);  dx = dy / (1 + e^-x)."""
 
-    by_example = True
+    per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return log(1 + e^x) and its pullback."""
@@ -105,7 +105,7 @@ class Softplus(Layer):
 class Softmax(Layer):
     """y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k)."""
 
-    by_example = True
+    per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return the softmax and its pullback."""

@@ -38,24 +38,24 @@ class Context:
     rng: np.random.Generator | None = None
     state: Any = None  # running statistics (`Layer.state_views`), written in place
     update_state: bool = True
-    groups: int = 1
+    sub_batches: int = 1
     """The batch is this many of equal size, one after the other: batch statistics and dropout are each's own."""
-    drawn: Iterator[list[int]] | None = None
+    predrawn_keys: Iterator[list[int]] | None = None
     """The layer's random keys, drawn before the first layer ran; None: drawn when the layer asks."""
 
     def part(self, i: int, n_keys: int) -> "Context":
         """Return what layer i within a layer is given: its running statistics, and the next `n_keys` random keys."""
         state = None if self.state is None else self.state[i]
-        keys = None if self.drawn is None else iter([next(self.drawn) for _ in range(n_keys)])
-        return Context(self.ops, self.train, self.rng, state, self.update_state, self.groups, keys)
+        keys = None if self.predrawn_keys is None else iter([next(self.predrawn_keys) for _ in range(n_keys)])
+        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys)
 
     def keys(self) -> list[int]:
         """Return a random key of 64 bits for each group.
 
         A layer that asks n times in a training pass says so: ``n_keys = n``.
         """
-        if self.drawn is not None:
-            keys = next(self.drawn, None)
+        if self.predrawn_keys is not None:
+            keys = next(self.predrawn_keys, None)
             if keys is None:
                 raise TooManyKeysError
             return keys
@@ -80,13 +80,16 @@ class Parameter:
 class Layer:
     """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able.
 
-    A layer of your own defines `forward`, and `parameters`, `state`, `output_shape`, `by_example` and `n_keys` where
+    A layer of your own defines `forward`, and `parameters`, `state`, `output_shape`, `per_example` and `n_keys` where
     the defaults below do not fit.
     """
 
     @property
-    def by_example(self) -> bool:
-        """Whether y_n depends on x_n alone, or the layer heeds ``ctx.groups``: then several batches can run as one."""
+    def per_example(self) -> bool:
+        """Whether y_n depends on x_n alone, or the layer computes each of ``ctx.sub_batches`` apart.
+
+        Then several batches can run as one.
+        """
         return False
 
     @property
@@ -144,14 +147,14 @@ class Layer:
     def _state_shapes(self) -> dict[str, Shape]:
         return {name: shape for name, (shape, _) in self.state().items()}
 
-    def describe(self) -> dict[str, Any]:
-        """Return the layer as JSON-able data: its class name and its fields; `minigan.layers.rebuild` reads it."""
+    def to_config(self) -> dict[str, Any]:
+        """Return the layer as JSON-able data: its class name and its fields; `from_config` reads it."""
         return {"layer": type(self).__name__, **{f.name: _describe(getattr(self, f.name)) for f in fields(self)}}
 
 
 def _describe(value: Any) -> Any:
     if isinstance(value, Layer):
-        return value.describe()
+        return value.to_config()
     if isinstance(value, Initializer):
         return {"initializer": type(value).__name__, **{f.name: getattr(value, f.name) for f in fields(value)}}
     if isinstance(value, (list, tuple)):

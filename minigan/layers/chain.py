@@ -32,9 +32,9 @@ class Chain(Layer):
         object.__setattr__(self, "layers", as_layers("layers", self.layers))
 
     @property
-    def by_example(self) -> bool:
+    def per_example(self) -> bool:
         """Whether every layer is by example."""
-        return all(layer.by_example for layer in self.layers)
+        return all(layer.per_example for layer in self.layers)
 
     @property
     def n_keys(self) -> int:
@@ -179,9 +179,9 @@ class Fused(Layer):
     members: tuple[Layer, ...]
 
     @property
-    def by_example(self) -> bool:
+    def per_example(self) -> bool:
         """Whether every member is by example."""
-        return all(layer.by_example for layer in self.members)
+        return all(layer.per_example for layer in self.members)
 
     @property
     def n_keys(self) -> int:

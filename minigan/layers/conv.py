@@ -24,7 +24,7 @@ from minigan.ops.protocol import Array
 class _Convolution(Layer):
     """What both layers are described by.  Sizes are an int or one a axis, (vertical, horizontal)."""
 
-    by_example = True
+    per_example = True
 
     c_in: int
     c_out: int

@@ -24,7 +24,7 @@ class Dense(Layer):
     Without `bias`, y = x W.  W starts Glorot-uniform and b at zero, as in Keras.
     """
 
-    by_example = True
+    per_example = True
 
     n_in: int
     n_out: int

@@ -18,7 +18,7 @@ class Dropout(Layer):
     what is kept is scaled by 1 / (1 - rate) itself, to a unit in the last place.
     """
 
-    by_example = True
+    per_example = True
 
     rate: float
 

@@ -25,7 +25,7 @@ class Maxout(Layer):
     The P pieces of one unit are adjacent columns of W.  Where pieces tie, the first one is taken.
     """
 
-    by_example = True
+    per_example = True
 
     n_in: int
     n_out: int

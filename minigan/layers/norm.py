@@ -27,7 +27,7 @@ class BatchNorm(Layer):
     ``BatchNorm.keras(channels)`` has the four defaults of Keras: eps 1e-3, momentum 0.99 on the old value, biased.
     """
 
-    by_example = True
+    per_example = True
 
     channels: int
     _: KW_ONLY
@@ -73,7 +73,7 @@ class BatchNorm(Layer):
         self.require_channels(x)
         if not ctx.train:
             return self._infer(p, x, ctx)
-        return self._train(p, x, ctx) if ctx.groups == 1 else self._train_groups(p, x, ctx)
+        return self._train(p, x, ctx) if ctx.sub_batches == 1 else self._train_groups(p, x, ctx)
 
     def require_channels(self, x: Array) -> None:
         """Raise ShapeError unless x is (N, ..., C)."""
@@ -111,7 +111,7 @@ class BatchNorm(Layer):
     def _train_groups(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Each group with its own statistics, which go into the running ones in turn."""
         xp = ctx.ops.xp
-        passes = [self._train(p, part, ctx) for part in xp.split(x, ctx.groups)]
+        passes = [self._train(p, part, ctx) for part in xp.split(x, ctx.sub_batches)]
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             parts = zip(passes, xp.split(dy, len(passes)), strict=True)

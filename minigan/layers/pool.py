@@ -14,7 +14,7 @@ from minigan.ops.reference import real, zeros
 class ZeroPad2D(Layer):
     """y = x with zeros around it.    x (N, H, W, C)   y (N, H + top + bottom, W + left + right, C)"""
 
-    by_example = True
+    per_example = True
 
     padding: int | Sides = 1
 
@@ -45,7 +45,7 @@ class ZeroPad2D(Layer):
 class UpSample2D(Layer):
     """y_npqc = x_n,floor(p / f),floor(q / f),c: nearest neighbour.    x (N, H, W, C)   y (N, H f, W f, C)"""
 
-    by_example = True
+    per_example = True
 
     factor: Size = 2
 
@@ -72,7 +72,7 @@ class UpSample2D(Layer):
 class _Pool2D(Layer):
     """Windows of `pool_size`, `stride` apart (default: side by side); what does not fill a window is left out."""
 
-    by_example = True
+    per_example = True
 
     pool_size: Size = 2
     _: KW_ONLY

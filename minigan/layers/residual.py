@@ -57,9 +57,9 @@ class Residual(Layer):
                 object.__setattr__(self, name, ())
 
     @property
-    def by_example(self) -> bool:
+    def per_example(self) -> bool:
         """Whether both chains are by example."""
-        return all(layer.by_example for layer in self.sublayers().values())
+        return all(layer.per_example for layer in self.sublayers().values())
 
     @property
     def n_keys(self) -> int:

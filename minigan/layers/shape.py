@@ -12,7 +12,7 @@ from minigan.ops.protocol import Array
 class Flatten(Layer):
     """y = x as (N, -1).    x (N, ...)"""
 
-    by_example = True
+    per_example = True
 
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> (product,)."""
@@ -27,7 +27,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """y = x as (N, *shape).    x (N, ...)"""
 
-    by_example = True
+    per_example = True
 
     shape: Shape
 

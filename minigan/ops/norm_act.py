@@ -16,7 +16,7 @@ from minigan.ops.protocol import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ActivationMask:
     """f(x) = x where x > 0, else slope x, or 0 (relu); and the mask of dropout with `rate` and `key`."""
 
     relu: bool = False
@@ -36,14 +36,14 @@ class Gate:
 
 
 @functools.lru_cache(maxsize=256)
-def constants(gate: Gate, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+def constants(gate: ActivationMask, dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """Return slope, threshold, the two words of the key, and 1 / (1 - rate), as numbers of the kernels' types."""
     real = dtype.type
     low, high = np.uint32(gate.key & 0xFFFFFFFF), np.uint32(gate.key >> 32)
     return real(gate.slope), reference.dropout_threshold(gate.rate), low, high, real(1) / real(1 - gate.rate)
 
 
-OPEN = Gate()
+OPEN = ActivationMask()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from minigan._matplotlib import Figure, FigureCanvasAgg
-from minigan.training.files import PathLike, RunError, write_whole
+from minigan.training.files import PathLike, RunError, atomic_write
 
 DPI = 160
 """Of PNG files: figures of 6 to 14 inches are 1000 to 2200 pixels wide."""
@@ -18,12 +18,12 @@ FRAME_DPI = 110
 def save(figure: Figure, path: PathLike) -> Path:
     """Write a PNG."""
     FigureCanvasAgg(figure)
-    return write_whole(path, lambda stream: figure.savefig(stream, format="png", dpi=DPI))
+    return atomic_write(path, lambda stream: figure.savefig(stream, format="png", dpi=DPI))
 
 
 def save_picture(picture: Image.Image, path: PathLike) -> Path:
     """Write a picture as PNG."""
-    return write_whole(path, lambda stream: picture.save(stream, format="PNG"))
+    return atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
 
 
 def read_picture(path: PathLike) -> Image.Image:
@@ -51,7 +51,7 @@ def save_gif(
     if not pictures:
         raise ValueError("frames is empty; accepted: one picture or more")
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
-    return write_whole(
+    return atomic_write(
         path,
         lambda stream: pictures[0].save(
             stream, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0

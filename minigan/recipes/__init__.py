@@ -1,7 +1,10 @@
 """Recipes: one file for each system, its hyper-parameters on one screen."""
 
+from typing import TYPE_CHECKING
+
+from minigan._deprecated import renamed
 from minigan._names import unknown
-from minigan.recipes.base import Architecture, Recipe, Setting
+from minigan.recipes.base import Architecture, Recipe, RunOptions
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
@@ -9,7 +12,7 @@ from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 
-__all__ = ["RECIPES", "Architecture", "Recipe", "Setting", "get_recipe"]
+__all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT, MNIST_DCGAN, MNIST_SOFTMAX, DCGAN64)
@@ -21,3 +24,14 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(unknown("recipe", name, RECIPES))
     return RECIPES[name]
+
+
+_RENAMED = {
+    "Setting": "RunOptions",
+}
+"""The new name of each old one; the old ones go on working for one release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.recipes", _RENAMED, globals(), name)

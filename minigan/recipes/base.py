@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._arguments import number
-from minigan._names import SettingError, unknown
+from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops import BACKENDS, get_ops
@@ -55,21 +55,21 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     """
     expected = "expected an array (N, H, W, C) of uint8, or of floats in [0, 1]"
     if not isinstance(images, np.ndarray) or isinstance(images, np.ma.MaskedArray):
-        raise SettingError(f"images: got {type(images).__name__}; {expected}")
+        raise ConfigError(f"images: got {type(images).__name__}; {expected}")
     if images.ndim != 4 or images.size == 0:
-        raise SettingError(f"images: got shape {images.shape}; {expected}, with at least one image")
+        raise ConfigError(f"images: got shape {images.shape}; {expected}, with at least one image")
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":
-        raise SettingError(f"images: got dtype {images.dtype}; {expected}")
+        raise ConfigError(f"images: got dtype {images.dtype}; {expected}")
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also where one is NaN
-        raise SettingError(f"images: got floats in [{low:g}, {high:g}]; {expected}")
+        raise ConfigError(f"images: got floats in [{low:g}, {high:g}]; {expected}")
     return np.rint(images.astype(np.float64) * 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunOptions:
     """What every run has beside its hyper-parameters."""
 
     seed: int = 0
@@ -82,24 +82,24 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise SettingError(unknown("dtype", self.dtype, DTYPES))
+            raise ConfigError(unknown("dtype", self.dtype, DTYPES))
         if self.ops not in BACKENDS:
-            raise SettingError(unknown("ops", self.ops, BACKENDS))
+            raise ConfigError(unknown("ops", self.ops, BACKENDS))
         if self.images is not None:
             object.__setattr__(self, "images", as_bytes(self.images))
         known = [name for names in OPTIONS.values() for name in names]
         for name in self.options:
             if name not in known:
-                raise SettingError(unknown("option", name, known))
+                raise ConfigError(unknown("option", name, known))
         if self.options:
             refused = [name for name in self.options if name not in OPTIONS.get(self.ops, ())]
             if refused:
                 whose = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
-                raise SettingError(f"ops={self.ops!r} takes no {', '.join(refused)}; accepted with ops={whose!r}")
+                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; accepted with ops={whose!r}")
             try:
                 self.backend()
             except ValueError as error:
-                raise SettingError(str(error)) from None
+                raise ConfigError(str(error)) from None
 
     def backend(self) -> Ops:
         """Return the backend with its options."""
@@ -116,7 +116,7 @@ class Recipe:
     Config: type
     architecture: Callable[[Any], Architecture]
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
-    assemble: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
+    assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
     before: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
 
@@ -138,19 +138,19 @@ class Recipe:
         changes = {}
         for key, given in (settings or {}).items():
             if key not in kinds:
-                raise SettingError(unknown(f"setting of {self.name}", key, kinds))
+                raise ConfigError(unknown(f"setting of {self.name}", key, kinds))
             changes[key] = _value(key, given, kinds[key])
         return replace(config, **changes)
 
-    def build(self, config: Any = None, setting: Setting | None = None) -> Experiment:
+    def build(self, config: Any = None, setting: RunOptions | None = None) -> Experiment:
         """Return the experiment, ready for `minigan.training.train`.
 
         SettingError also where the data refuse a setting (a batch larger than the data set).
         """
         config = self.configure(None if config is None else asdict(config))
-        setting = Setting() if setting is None else setting
+        setting = RunOptions() if setting is None else setting
         if setting.images is not None and self.to_images is None:
-            raise SettingError(f"images: {self.name} is not trained on images; expected None")
+            raise ConfigError(f"images: {self.name} is not trained on images; expected None")
         streams = random_streams(setting.seed)
         G, D = self.networks(config, setting, streams)
         experiment = self.assemble(config, setting, G, D, streams)
@@ -167,11 +167,11 @@ class Recipe:
     def networks(
         self,
         config: Any,
-        setting: Setting | None = None,
+        setting: RunOptions | None = None,
         streams: dict[str, np.random.Generator] | None = None,
     ) -> tuple[Network, Network]:
         """Return G and D with initial parameters."""
-        setting = Setting() if setting is None else setting
+        setting = RunOptions() if setting is None else setting
         streams = random_streams(setting.seed) if streams is None else streams
         chains, ops = self.architecture(config), setting.backend()
         G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=ops)
@@ -188,7 +188,7 @@ def _value(key: str, given: Any, kind: type) -> Any:
             float: "a number (finite)",
             str: "a text",
         }.get(kind, kind.__name__)
-        raise SettingError(f"{key}={given!r}; accepted: {accepted}")
+        raise ConfigError(f"{key}={given!r}; accepted: {accepted}")
     return value
 
 
@@ -219,7 +219,7 @@ def require_at_least(low: float, **values: float) -> None:
     """
     for name, value in values.items():
         if not value >= low:
-            raise SettingError(f"{name} must be >= {low:g}, got {value!r}")
+            raise ConfigError(f"{name} must be >= {low:g}, got {value!r}")
 
 
 def require_within(interval: str, **values: float) -> None:
@@ -233,4 +233,4 @@ def require_within(interval: str, **values: float) -> None:
         try:
             number(name, value, interval)
         except ValueError as error:
-            raise SettingError(str(error)) from None
+            raise ConfigError(str(error)) from None

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan._names import SettingError
-from minigan.data import EpochBatches, Prepared, resize
-from minigan.gan import GAN, Played, alternating, fresh_fakes, separate, tracking_judge
+from minigan._names import ConfigError
+from minigan.data import EpochBatches, Transformed, resize
+from minigan.gan import GAN, StepResults, alternating, separate, train_fakes, train_mode_tracking
 from minigan.initializers import Normal, Uniform
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.recipes.figures import of_images
 from minigan.recipes.images import signed, signed_to_images, training_images
 from minigan.training.experiment import Experiment
@@ -59,7 +59,7 @@ class Config:
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
         require_within("[0, inf)", slope=self.slope)
         if CHANNELS[0] % self.width:
-            raise SettingError(f"width must divide {CHANNELS[0]}, got {self.width!r}")
+            raise ConfigError(f"width must divide {CHANNELS[0]}, got {self.width!r}")
 
 
 def architecture(config: Config) -> Architecture:
@@ -100,7 +100,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on a batch of real and one of fake images, then G on fresh noise."""
     dtype = G.dtype
@@ -114,15 +114,15 @@ def assemble(
         adam(G),
         adam(D),
         NonSaturating(),
-        through=separate,
-        fakes=fresh_fakes,
-        judge=tracking_judge,
+        d_batching=separate,
+        fake_mode=train_fakes,
+        frozen_d_mode=train_mode_tracking,
     )
     data = training_images(config.data, setting)
     images = data.images
     _, height, width, colours = images.shape
     if height != width or height > SIZE or colours not in (1, COLOURS):
-        raise SettingError(
+        raise ConfigError(
             f"images: got shape {images.shape}; expected (N, H, H, C) with H <= {SIZE} (they are enlarged to {SIZE}) "
             f"and C = 1 (grey) or {COLOURS} (red, green, blue), the channels last"
         )
@@ -138,12 +138,12 @@ def assemble(
     def prepare(x: Array) -> Array:
         return coloured(enlarged(x))
 
-    real = Prepared(lambda: enlarged(batches()), coloured)
+    real = Transformed(lambda: enlarged(batches()), coloured)
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)
 
-    def iteration() -> Played:
+    def iteration() -> StepResults:
         return alternating(gan, real, noise)
 
     def drawn(n: int) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data.toy import Gaussian
-from minigan.gan import GAN, Played, inference_fakes, joint, same_batch
+from minigan.gan import GAN, StepResults, combined, eval_fakes, same_batch
 from minigan.layers import Dense, ReLU
 from minigan.losses import NonSaturating
 from minigan.metrics import jsd, value, value_at_point
@@ -22,7 +22,7 @@ from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
 from minigan.training.experiment import Experiment, Run
 
@@ -71,7 +71,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch, ten updates of D on it, ten of G on its noise."""
     data, n, dtype = Gaussian(config.mu, config.sigma), config.batch_size, G.dtype
@@ -86,8 +86,8 @@ def assemble(
         adam(D),
         NonSaturating(factor=0.5),
         rng=streams["dropout"],
-        through=joint,
-        fakes=inference_fakes,
+        d_batching=combined,
+        fake_mode=eval_fakes,
     )
 
     def real() -> Array:
@@ -96,7 +96,7 @@ def assemble(
     def noise() -> Array:
         return prior(config, n, streams["noise"]).astype(dtype)
 
-    def iteration() -> Played:
+    def iteration() -> StepResults:
         return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
 
     callbacks: list[Callback] = [Evaluate(lambda: distances(gan, data), every=config.evaluate_every)]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan._names import SettingError, unknown
-from minigan.data import Prepared, RandomBatches
-from minigan.gan import GAN, Played, batch_judge, fresh_fakes, inference_fakes, split_batch
+from minigan._names import ConfigError, unknown
+from minigan.data import RandomBatches, Transformed
+from minigan.gan import GAN, StepResults, eval_fakes, split_batch, train_fakes, train_mode
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -36,12 +36,12 @@ from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.recipes.figures import of_images
 from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
 from minigan.training.experiment import Experiment
 
-FAKES = {"training": fresh_fakes, "inference": inference_fakes}
+FAKES = {"training": train_fakes, "inference": eval_fakes}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Config:
         require_within("[0, 1]", bn_momentum=self.bn_momentum)
         require_within("[0, inf)", slope=self.slope)
         if self.fakes not in FAKES:
-            raise SettingError(unknown("fakes", self.fakes, FAKES))
+            raise ConfigError(unknown("fakes", self.fakes, FAKES))
 
 
 def architecture(config: Config) -> Architecture:
@@ -113,7 +113,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on 32 real images, D on 32 fakes, G on the same noise."""
     dtype = G.dtype
@@ -128,8 +128,8 @@ def assemble(
         adam(D),
         NonSaturating(),
         rng=streams["dropout"],
-        fakes=FAKES[config.fakes],
-        judge=batch_judge,
+        fake_mode=FAKES[config.fakes],
+        frozen_d_mode=train_mode,
     )
     images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
@@ -137,12 +137,12 @@ def assemble(
     def prepare(x: Array) -> Array:
         return signed(x, dtype)
 
-    real = Prepared(batches, prepare)
+    real = Transformed(batches, prepare)
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)
 
-    def iteration() -> Played:
+    def iteration() -> StepResults:
         return split_batch(gan, real, noise)
 
     def drawn(n: int) -> Array:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.data import RandomBatches
-from minigan.gan import GAN, Played, inference_fakes, joint, running_judge, same_batch
+from minigan.gan import GAN, StepResults, combined, eval_fakes, eval_mode, same_batch
 from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
@@ -70,7 +70,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch of 32, ten updates of D on it, ten of G on its noise."""
     dtype = G.dtype
@@ -86,16 +86,16 @@ def assemble(
         adam(D),
         NonSaturating(factor=0.5),
         rng=streams["dropout"],
-        through=joint,
-        fakes=inference_fakes,
-        judge=running_judge,
+        d_batching=combined,
+        fake_mode=eval_fakes,
+        frozen_d_mode=eval_mode,
     )
     real = RandomBatches(pixels, config.batch_size, streams["data"])
 
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)
 
-    def iteration() -> Played:
+    def iteration() -> StepResults:
         return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
 
     shown = prior(config, 40, streams["figures"]).astype(dtype)

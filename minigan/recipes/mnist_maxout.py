@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.data import EpochBatches
-from minigan.gan import GAN, Played, simultaneous
+from minigan.gan import GAN, StepResults, simultaneous
 from minigan.initializers import Uniform
 from minigan.layers import Dense, Dropout, Maxout, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.training.experiment import Experiment
@@ -76,7 +76,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: one simultaneous update of D and G."""
     dtype = G.dtype
@@ -105,7 +105,7 @@ def assemble(
     def noise() -> Array:
         return prior(config, config.batch_size, streams["noise"]).astype(dtype)
 
-    def iteration() -> Played:
+    def iteration() -> StepResults:
         return simultaneous(gan, real, noise)
 
     shown = prior(config, 40, streams["figures"]).astype(dtype)

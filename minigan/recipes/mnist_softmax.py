@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data import RandomBatches
-from minigan.gan import GAN, Draw, Played, batch_judge, inference_fakes, joint, pretrain, whole
+from minigan.gan import GAN, Draw, StepResults, combined, eval_fakes, pretrain, train_mode, whole
 from minigan.initializers import GlorotNormal
 from minigan.layers import (
     BatchNorm,
@@ -34,7 +34,7 @@ from minigan.losses import SoftmaxTwoClass
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, Setting, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
 from minigan.recipes.figures import BeforeAndAfter, of_images
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
 from minigan.training.experiment import Experiment
@@ -111,14 +111,14 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 @whole
-def halves(gan: GAN, real: Draw, noise: Draw, *, fakes: int) -> Played:
-    """D on a half of real images and the `fakes` of the first z, then G on all other z."""
+def halves(gan: GAN, real: Draw, noise: Draw, *, fake_mode: int) -> StepResults:
+    """D on a half of real images and the `fake_mode` of the first z, then G on all other z."""
     x_real, z = real(), noise()
-    return gan.update_D(x_real, gan.fake(z[:fakes])), gan.update_G(z[fakes:])
+    return gan.update_D(x_real, gan.fake(z[:fake_mode])), gan.update_G(z[fake_mode:])
 
 
 def assemble(
-    config: Config, setting: Setting, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on half real, half fake; G on a batch of noise.  Before the first: D alone on 20,000 images."""
     dtype, half = G.dtype, config.batch_size // 2
@@ -133,9 +133,9 @@ def assemble(
         adam(D, config.lr_D),
         SoftmaxTwoClass(factor=0.5, pooled=True),
         rng=streams["dropout"],
-        through=joint,
-        fakes=inference_fakes,
-        judge=batch_judge,
+        d_batching=combined,
+        fake_mode=eval_fakes,
+        frozen_d_mode=train_mode,
     )
     images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, half, streams["data"], replace=True)
@@ -153,8 +153,8 @@ def assemble(
         ends = {"first_d_loss": costs[0], "last_d_loss": costs[-1]} if costs else {}  # none: no batch held both kinds
         return {"pretraining": {"images": 2 * n, **ends}}
 
-    def iteration() -> Played:
-        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), fakes=half)
+    def iteration() -> StepResults:
+        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), fake_mode=half)
 
     def drawn(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)

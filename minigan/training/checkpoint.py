@@ -18,7 +18,7 @@ import numpy as np
 
 from minigan.ops import to_host
 from minigan.ops.protocol import Array
-from minigan.training.files import PathLike, RunError, write_whole
+from minigan.training.files import PathLike, RunError, atomic_write
 
 try:
     import fcntl
@@ -51,7 +51,7 @@ def write_checkpoint(path: PathLike, tree: Tree) -> Path:
         stream.write(_first_line(FORMAT, body.getbuffer()))
         stream.write(body.getbuffer())
 
-    return write_whole(path, write)
+    return atomic_write(path, write)
 
 
 def read_checkpoint(path: PathLike) -> Tree:
@@ -125,7 +125,7 @@ class Checkpoints:
             return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; train anew")
         return RunError(f"{self.run}: it has no checkpoints; accepted: a run of train ... --checkpoint-every N")
 
-    def forget_after(self, iteration: int) -> None:
+    def drop_after(self, iteration: int) -> None:
         """Remove the newer ones: the run goes on from here and will write them again."""
         for number in self.numbers():
             if number > iteration:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.game import Game
 from minigan.gan import GAN
 
@@ -40,7 +40,7 @@ def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
     is keyed by its name, so that a new stream leaves the others as they are.  `more` names those of a game of your own.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise SettingError(f"seed must be an int >= 0, got {seed!r}")
+        raise ConfigError(f"seed must be an int >= 0, got {seed!r}")
     return {name: np.random.default_rng([int(seed), *name.encode()]) for name in (*STREAMS, *more)}
 
 

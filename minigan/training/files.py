@@ -73,7 +73,7 @@ def claim(folder: PathLike, name: str, data: Any) -> Path:
     return folder
 
 
-def write_whole(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool = False) -> Path:
+def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool = False) -> Path:
     """Write a file through a temporary one beside it, so that it is there whole or not at all.
 
     With `new` a file of that name is not replaced: FileExistsError, also where another process was first.
@@ -127,9 +127,9 @@ def sync(path: PathLike) -> None:
 
 
 def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
-    """Write JSON (no NaN: a number that is not finite becomes a string); `new` as for `write_whole`."""
+    """Write JSON (no NaN: a number that is not finite becomes a string); `new` as for `atomic_write`."""
     text = json.dumps(jsonable(data), indent=2, allow_nan=False) + "\n"
-    return write_whole(path, lambda stream: stream.write(text.encode()), new=new)
+    return atomic_write(path, lambda stream: stream.write(text.encode()), new=new)
 
 
 def jsonable(data: Any) -> Any:
@@ -166,7 +166,7 @@ def read_json(path: PathLike) -> Any:
 
 def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     """Write named arrays as .npz (no pickle)."""
-    return write_whole(
+    return atomic_write(
         path,
         lambda stream: np.savez(stream, allow_pickle=False, **{k: np.asarray(to_host(v)) for k, v in arrays.items()}),
     )

@@ -17,8 +17,8 @@ DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 class Interrupts:
     """While it is entered, the first signal during the game sets `run.stop`: the iteration is played to its end.
 
-    In what comes before the first iteration there is none to play: inside `cuttable(at_once=True)` the first one raises
-    KeyboardInterrupt too.  Every other one sets `cut`, and raises KeyboardInterrupt if it comes inside `cuttable()`.
+    In what comes before the first iteration there is none to play: inside `interruptible(at_once=True)` the first one
+    raises KeyboardInterrupt too.  Every other one sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.
     Signals reach the main thread only: in another one nothing is changed.  Handlers that a program has set itself stay.
     """
 
@@ -54,7 +54,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     @contextmanager
-    def cuttable(self, *, at_once: bool = False) -> Iterator[None]:
+    def interruptible(self, *, at_once: bool = False) -> Iterator[None]:
         """Let a signal raise KeyboardInterrupt here, with `at_once` the first one too."""
         self._raises, self._at_once = True, at_once
         try:

@@ -33,7 +33,7 @@ def named(game: Game) -> Iterator[tuple[str, Array]]:
             yield f"{key} of {name}", statistic
 
 
-class LastGood:
+class Rollback:
     """A copy of parameters and running statistics of all players."""
 
     def __init__(self, game: Game) -> None:
@@ -52,7 +52,7 @@ class LastGood:
         for copy, vector in zip(self._copies, self._vectors, strict=True):
             self._copy(vector, copy)
         for net in self._nets:
-            net.touch()
+            net.mark_modified()
 
 
 def train(
@@ -90,11 +90,11 @@ def train(
         run.folder = claim(folder, "config.json", _config(run))
         run.hooks = with_files(experiment, callbacks)
     if folder is None or checkpoint_every is None:
-        return carry_out(run)
+        return run_to_end(run)
     checkpoints = Checkpoints(folder)
     checkpoints.folder.mkdir()
     with checkpoints.held():
-        return carry_out(run, Saver(run, checkpoints, every=checkpoint_every))
+        return run_to_end(run, Saver(run, checkpoints, every=checkpoint_every))
 
 
 def with_files(experiment: Experiment, callbacks: Sequence[Callback]) -> list[Callback]:
@@ -102,7 +102,7 @@ def with_files(experiment: Experiment, callbacks: Sequence[Callback]) -> list[Ca
     return [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]
 
 
-def carry_out(run: Run, saver: Saver | None = None) -> dict[str, Any]:
+def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
     """Play a run, a new or a restored one, to its end, and return the summary."""
     started: list[Callback] = []
     with Interrupts(run) as interrupts:
@@ -141,19 +141,19 @@ def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
 
 def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Saver | None) -> None:
     for hook in run.hooks:
-        with interrupts.cuttable():
+        with interrupts.interruptible():
             hook.on_start(run)
         started.append(hook)
     game = run.experiment.game
     if not run.resumed:
-        with interrupts.cuttable(at_once=True), np.errstate(all="ignore"):
+        with interrupts.interruptible(at_once=True), np.errstate(all="ignore"):
             run.before = run.experiment.before()
     _save(saver, interrupts)
-    good = LastGood(game)
+    good = Rollback(game)
     while run.iteration < run.iterations and run.stop is None:
         try:
             # Overflow is looked for below, once an iteration: in the metrics and in what training changed.
-            with interrupts.cuttable(), np.errstate(all="ignore"), game.ops.session():
+            with interrupts.interruptible(), np.errstate(all="ignore"), game.ops.session():
                 metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
         except BaseException:  # somewhere in an iteration: all players go back to its beginning
@@ -162,7 +162,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
         good.keep()
         run.iteration += 1
         run.metrics = metrics
-        with interrupts.cuttable():
+        with interrupts.interruptible():
             for hook in run.hooks:
                 hook.on_iteration(run)
         run.history.append(run.metrics)
@@ -173,7 +173,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
 
 def _save(saver: Saver | None, interrupts: Interrupts) -> None:
     if saver is not None:
-        with interrupts.cuttable():
+        with interrupts.interruptible():
             saver.save()
 
 
@@ -191,12 +191,12 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
 
 
 def _evaluate(run: Run, summary: dict[str, Any], interrupts: Interrupts) -> None:
-    with interrupts.cuttable():
+    with interrupts.interruptible():
         summary.update(run.experiment.evaluate())
 
 
 def _end(run: Run, hook: Callback, interrupts: Interrupts) -> None:
-    with interrupts.cuttable():
+    with interrupts.interruptible():
         hook.on_end(run)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from minigan._arguments import size
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.training.callbacks import Callback
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import versions
 from minigan.training.experiment import Experiment, Run
 from minigan.training.files import PathLike, RunError, read_json, write_json
-from minigan.training.loop import carry_out, with_files
+from minigan.training.loop import run_to_end, with_files
 from minigan.training.state import Saver, read_metrics, restore
 
 
@@ -42,7 +42,7 @@ def resume(
         path, tree = checkpoints.read(checkpoint)
         done = tree["iteration"]
         if total <= done:
-            raise SettingError(f"iterations must be > {done}, those of {path}, got {total}")
+            raise ConfigError(f"iterations must be > {done}, those of {path}, got {total}")
         run = Run(experiment, total, folder=folder, hooks=with_files(experiment, callbacks))
         run.history, end = read_metrics(folder / "metrics.jsonl", done)
         run.metrics = run.history[-1] if run.history else {}
@@ -52,12 +52,12 @@ def resume(
         # From here on files change; a process that is killed at any line leaves a run that can be resumed.
         (folder / "summary.json").unlink(missing_ok=True)
         write_json(folder / "config.json", {**config, "iterations": total})
-        checkpoints.forget_after(done)
+        checkpoints.drop_after(done)
         os.truncate(folder / "metrics.jsonl", end)  # one system call: the lines before are never touched
         saver = Saver(run, checkpoints, every=tree["every"])
         if path.resolve() == checkpoints.path(done).resolve():
             saver.saved = done
-        return carry_out(run, saver)
+        return run_to_end(run, saver)
 
 
 def _require_unfinished(folder: Path, iterations: int | None) -> None:

@@ -23,7 +23,7 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 def describe(game: Game) -> dict[str, Any]:
     """Return the layers of each player's network (JSON-able)."""
-    return {name: player.network.describe() for name, player in game.players.items()}
+    return {name: player.network.to_config() for name, player in game.players.items()}
 
 
 OTHERS = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")

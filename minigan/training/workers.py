@@ -27,7 +27,7 @@ ENDING = set(SIGNALS)
 _stop: Any = None  # in a worker: an event, set when the sweep is to end
 
 
-class StopWhenTold(Callback):
+class StopOnEvent(Callback):
     """In a worker: end the training when the parent process says so."""
 
     def on_iteration(self, run: Run) -> None:
@@ -41,7 +41,7 @@ def train_in_workers(
 ) -> None:
     """Call `one(seed)` for seeds 0 ... seeds-1 and `finished(summary)` for each that came to its end.
 
-    `one` must be importable, and train with `StopWhenTold` among its callbacks.  What it raises becomes a summary with
+    `one` must be importable, and train with `StopOnEvent` among its callbacks.  What it raises becomes a summary with
     the status "failed".  Ctrl-C and SIGTERM end it: seeds that were not begun are cancelled, those in training
     stop after their iteration and are left out.  RunError if the workers died before any seed was done.
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan.gan import same_batch
 from minigan.ops.cuda import gan1d
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 
 GATES = {"float32": 2e-6, "float64": 1e-12}
 GAMES = {
@@ -24,7 +24,7 @@ def config_of(**settings):
 def initial(config, seeds, dtype):
     """theta (E, 3 H + 3) of the recipe's networks, as `minigan train --seed` has them."""
     recipe = get_recipe("gaussian")
-    nets = [recipe.networks(config, Setting(seed=seed, dtype=dtype, ops="reference")) for seed in seeds]
+    nets = [recipe.networks(config, RunOptions(seed=seed, dtype=dtype, ops="reference")) for seed in seeds]
     return np.stack([np.concatenate([D.theta, G.theta]) for G, D in nets])
 
 
@@ -42,7 +42,7 @@ def played(config, seed, theta, iterations, lr=None):
     """The library's GAN in float64 on the reference backend after the iterations, and its last metrics."""
     recipe = get_recipe("gaussian")
     game = config if lr is None else dataclasses.replace(config, lr=lr)
-    gan = recipe.build(game, Setting(dtype="float64", ops="reference")).gan
+    gan = recipe.build(game, RunOptions(dtype="float64", ops="reference")).gan
     gan.D.theta, gan.G.theta = np.split(theta.astype(float), [3 * config.hidden + 1])
     for t in range(iterations):
 

@@ -11,7 +11,7 @@ from minigan.fusion.norm_act import FusedRows, run_of_rows
 from minigan.layers.base import Context
 from minigan.ops import reference
 from minigan.ops.cuda.norm_act import Rows
-from minigan.ops.norm_act import Gate
+from minigan.ops.norm_act import ActivationMask
 
 GATES = {"float32": 3e-6, "float64": 1e-13}
 MANY = 9100, 64
@@ -30,16 +30,16 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     stage, taken = run_of_rows(layers, ops)
     assert isinstance(stage, FusedRows)
     assert taken == len(layers)
-    groups, drops = how.get("groups", 1), sum(isinstance(layer, mg.Dropout) and layer.rate > 0 for layer in layers)
-    keys = np.random.default_rng(seed + 1).integers(2**64, size=(groups, drops), dtype=np.uint64)
+    sub_batches, drops = how.get("groups", 1), sum(isinstance(layer, mg.Dropout) and layer.rate > 0 for layer in layers)
+    keys = np.random.default_rng(seed + 1).integers(2**64, size=(sub_batches, drops), dtype=np.uint64)
 
     state = {name.rpartition(".")[2]: device.array(value.astype(x.dtype)) for name, value in net.state.items()}
     theta, g = (device.array(vector.astype(x.dtype)) for vector in (net.theta, np.ones_like(net.theta)))
-    ctx = Context(ops, how["train"], np.random.default_rng(0), state, how.get("update_state", True), groups)
-    ctx.drawn = iter(keys.T.tolist())
+    ctx = Context(ops, how["train"], np.random.default_rng(0), state, how.get("update_state", True), sub_batches)
+    ctx.predrawn_keys = iter(keys.T.tolist())
     if keyed:
         rows.keys = device.array(keys.reshape(-1))
-        ctx.drawn = iter(np.arange(keys.size).reshape(keys.shape).T.tolist())
+        ctx.predrawn_keys = iter(np.arange(keys.size).reshape(keys.shape).T.tolist())
     y, back = stage.forward(stage.parameter_views(theta), device.array(x), ctx)
     dx = back(device.array(dy), None if frozen else stage.parameter_views(g), need_dx=need_dx)
     found = {"y": y, "dx": dx, "g": g, **state}
@@ -120,7 +120,7 @@ def momentum(device, dtype="float64"):
         x = data((40, 5))[0].astype(dtype)
         state = {name: device.array(np.full(5, 1e8, dtype)) for name in ("running_mean", "running_var")}
         p = {name: device.array(np.ones(5, dtype)) for name in ("gamma", "beta")}
-        Rows(device).normalise(device.array(x), Gate(), layer, p, state)
+        Rows(device).normalise(device.array(x), ActivationMask(), layer, p, state)
         wide = x.astype(np.longdouble)
         for name, batch in (("running_mean", wide.mean(axis=0)), ("running_var", wide.var(axis=0, ddof=1))):
             right = batch + (1 - np.longdouble(momentum)) * (1e8 - batch)
@@ -129,7 +129,7 @@ def momentum(device, dtype="float64"):
 
 def everything(device, dtype="float64"):
     run(device, layers_of("drop relu norm leaky drop", 8), (600, 8), dtype, train=False)
-    run(device, layers_of("drop leaky norm relu drop", 8), (600, 8), dtype, groups=2)
+    run(device, layers_of("drop leaky norm relu drop", 8), (600, 8), dtype, sub_batches=2)
 
 
 def flat(device, dtype="float64"):
@@ -140,7 +140,7 @@ def flat(device, dtype="float64"):
 
 def keyed(device, dtype="float64"):
     """Keys in memory of the device, and gates that have their numbers, forwards and backwards."""
-    run(device, layers_of("drop norm relu drop", 4), (40, 4), dtype, keyed=True, groups=2)
+    run(device, layers_of("drop norm relu drop", 4), (40, 4), dtype, keyed=True, sub_batches=2)
     run(device, layers_of("drop leaky", 4), (40, 4), dtype, keyed=True)
 
 
@@ -166,6 +166,6 @@ def repeated(device, dtype="float64"):
     x = device.array(np.random.default_rng(0).standard_normal((3000, 5)).astype(dtype))
     rows, seen = Rows(device), set()
     for _ in range(2):
-        mu, var = rows.statistics(x, Gate(slope=0.2, rate=0.5, key=3))
+        mu, var = rows.statistics(x, ActivationMask(slope=0.2, rate=0.5, key=3))
         seen.add(b"".join(device.host(v).tobytes() for v in (mu, var, rows.sum_rows(x))))
     assert len(seen) == 1

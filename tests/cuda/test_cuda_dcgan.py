@@ -70,7 +70,7 @@ def gradients(G, D):
     g_D, seen_D = discriminator_gradient(D, mg.NonSaturating(), x, x_fake, rng=mask())
     g_G, seen_G = generator_gradient(G, D, mg.NonSaturating(), z, rng=mask())
     state = [to_host(net.state_vector) for net in (G, D)]
-    return [to_host(g_D), to_host(g_G), *state, np.array([float(seen_D.value), float(seen_G.value)])]
+    return [to_host(g_D), to_host(g_G), *state, np.array([float(seen_D.loss), float(seen_G.loss)])]
 
 
 @ON_EACH_SCHEDULE

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.gan import joint, separate
+from minigan.gan import combined, separate
 from minigan.ops import get_ops, ops_of, to_host
 
 pytestmark = NEEDS_HOST_COMPILER
@@ -61,18 +61,18 @@ def test_chains(layers, n, seed, dtype):
 
 
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("through", [separate, joint])
-def test_whole_steps(body, through, cuda):
+@pytest.mark.parametrize("through", [separate, combined])
+def test_whole_steps(body, d_batching, cuda):
     """One update of D and one of G, as a user without a device would write it."""
     ends = []
     for ops in ("reference", cuda):
         G, D, x_real, x_fake, z = whole_gan(body, outputs=1, ops=ops)
         optimizers = mg.Adam(D, lr=0.01), mg.RMSProp(G, lr=0.01)
         seen_D = mg.discriminator_step(
-            D, optimizers[0], mg.NonSaturating(), x_real, x_fake, rng=mask(), through=through
+            D, optimizers[0], mg.NonSaturating(), x_real, x_fake, rng=mask(), d_batching=d_batching
         )
         seen_G = mg.generator_step(G, D, optimizers[1], mg.NonSaturating(), z, rng=mask())
-        ends.append([float(seen_D.value), float(seen_G.value), to_host(D.theta), to_host(G.theta)])
+        ends.append([float(seen_D.loss), float(seen_G.loss), to_host(D.theta), to_host(G.theta)])
     for found, expected in zip(ends[1], ends[0], strict=True):
         assert error_of(np.asarray(found), np.asarray(expected)) < 1e-9  # Adam divides by gradients near 0
 

@@ -8,10 +8,10 @@ import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 
 import minigan as mg
-from minigan.data import Prepared
+from minigan.data import Transformed
 from minigan.ops import to_host
 from minigan.ops.cuda.capture.iterations import CaptureWarning
-from minigan.recipes import RECIPES, Setting, get_recipe
+from minigan.recipes import RECIPES, RunOptions, get_recipe
 from minigan.training import read_arrays, read_json, resume, train
 
 pytestmark = NEEDS_HOST_COMPILER
@@ -33,7 +33,7 @@ def experiment(name, *, dtype="float64", **setting):
     images = np.random.default_rng(0).integers(0, 256, (40, size, size, 1), dtype=np.uint8)
     own = {} if name == "gaussian" else {"images": images}
     recipe = get_recipe(name)
-    return recipe.build(recipe.configure(SMALL[name]), Setting(dtype=dtype, **own, **setting))
+    return recipe.build(recipe.configure(SMALL[name]), RunOptions(dtype=dtype, **own, **setting))
 
 
 def on_device(name, *, dtype="float64", **options):
@@ -144,8 +144,8 @@ def test_a_users_own_loop():
         seen_D, seen_G = mg.alternating(
             gan, lambda: rng.normal(4, 2, (16, 1)), lambda: rng.standard_normal((16, 1)), k=2
         )
-    assert 0 < float(seen_D.value) < 5
-    assert 0 < float(seen_G.value) < 5
+    assert 0 < float(seen_D.loss) < 5
+    assert 0 < float(seen_G.loss) < 5
     assert gan.optimizer_D.t == 8
 
 
@@ -154,11 +154,11 @@ def test_batches_are_prepared_on_the_device():
     game = on_device("mnist-dcgan", dtype="float32")
     device = game.gan.D.ops.device
     seen = []
-    draw = Prepared(
+    draw = Transformed(
         lambda: np.full((2, 28, 28, 1), 51, np.uint8), lambda x: seen.append(x) or (x / 127.5 - 1).astype("float32")
     )
     gan = game.gan
     for _ in range(4):  # by steps, captured, replayed
         outcome, _ = mg.alternating(gan, draw, lambda: np.zeros((2, 100), np.float32))
     assert [(type(x), x.dtype) for x in seen] == [(device.xp.ndarray, np.uint8)] * 2
-    assert np.isfinite(float(outcome.value))
+    assert np.isfinite(float(outcome.loss))

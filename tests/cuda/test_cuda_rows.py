@@ -12,7 +12,7 @@ from test_fused_rows import cases as runs_of_layers
 from minigan.ops import reference
 from minigan.ops.cuda.norm_act import Rows
 from minigan.ops.cuda.tiles import BLOCKS, Tiles, tiles_of
-from minigan.ops.norm_act import OPEN, Gate
+from minigan.ops.norm_act import OPEN, ActivationMask
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -57,9 +57,9 @@ def test_infinities_and_nan_are_treated_as_by_the_layers(run):
 
 @pytest.mark.parametrize("run", RUNS)
 def test_rows_that_begin_anywhere_in_memory(run):
-    """Views that no wide load fits, behind others that it fits: as `groups` of an odd number of channels makes them."""
+    """Views that no wide load fits, behind others that it fits, as sub-batches of an odd number of channels are."""
     x, dy = check_rows.data((6, 5, 3))
-    check_rows.compare(*check_rows.fused(device(), layers_of(run, 3), x, dy, train=True, groups=2), "float64")
+    check_rows.compare(*check_rows.fused(device(), layers_of(run, 3), x, dy, train=True, sub_batches=2), "float64")
 
 
 @settings(max_examples=25)
@@ -76,7 +76,7 @@ def test_statistics(M, C, offset, dtype, slope, rate, seed):
     """A mean 1e8 times the spread (or, in float32, as far as its digits go) takes nothing from the variance."""
     M = min(M, 20_000 // C)
     x = (np.random.default_rng(seed).standard_normal((M, C)) + offset).astype(dtype)
-    gate = Gate(slope=slope, rate=rate, key=seed)
+    gate = ActivationMask(slope=slope, rate=rate, key=seed)
     mu, var = Rows(device()).statistics(device().array(x), gate)
     u = reference.dropout(x, rate, gate.key)
     u = np.where(u > 0, u, x.dtype.type(slope) * u).astype(np.longdouble)

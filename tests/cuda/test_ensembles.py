@@ -12,7 +12,7 @@ from minigan.cli import main
 from minigan.gan import same_batch
 from minigan.ops import get_ops
 from minigan.ops.cuda.gan1d import Ensemble
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
 
 pytestmark = NEEDS_HOST_COMPILER
@@ -29,7 +29,7 @@ def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
     found = swept(dtype="float64").summaries[2]
     recipe = get_recipe("gaussian")
     config = recipe.configure(SMALL)
-    gan = recipe.build(config, Setting(seed=2, dtype="float64", ops="reference")).gan
+    gan = recipe.build(config, RunOptions(seed=2, dtype="float64", ops="reference")).gan
     for t in range(config.iterations):
         x, z = (normals(2, t, kind, config.batch_size)[:, None] for kind in (0, 1))
         seen = same_batch(gan, lambda x=x: config.mu + config.sigma * x, lambda z=z: z, d_updates=2, g_updates=2)
@@ -58,9 +58,9 @@ def test_a_summary_has_what_a_run_s_has():
 
 
 def test_the_command_writes_the_sweep(in_tmp, capsys, monkeypatch):
-    get = ensembles.Setting.backend
+    get = ensembles.RunOptions.backend
     monkeypatch.setattr(
-        Setting, "backend", lambda self: get_ops("cuda", device=NAME) if self.ops == "cuda" else get(self)
+        RunOptions, "backend", lambda self: get_ops("cuda", device=NAME) if self.ops == "cuda" else get(self)
     )
     settings = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     assert main(["sweep", "gaussian", "--seeds", "4", "--ops", "cuda", "--out", "s", *settings]) == 0
@@ -83,7 +83,9 @@ def test_settings_that_are_not_the_kernel_s_are_runs_of_their_own(monkeypatch):
     swept(settings={**SMALL, "hidden": 32})
     swept(settings={**SMALL, "hidden": 11}, dtype="float64")
     assert calls == [3, 3, 3]
-    assert ensembles.why_apart(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"
+    assert (
+        ensembles.batching_obstacle(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"
+    )
 
 
 def test_a_gan_that_diverged_is_a_failure(monkeypatch):

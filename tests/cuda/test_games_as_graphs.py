@@ -225,7 +225,7 @@ def test_an_attribute_that_is_changed_between_iterations():
     assert graph_of(games[0]) not in (None, before)
 
 
-class Waiting(Counting):
+class SleepWait(Counting):
     """The host waits for a number: no graph can be made."""
 
     def iteration(self, a, b):
@@ -236,7 +236,7 @@ class Waiting(Counting):
 def test_a_failed_capture_leaves_the_attributes_as_they_were():
     games = [four(graphs) for graphs in (True, False)]
     for game in games:
-        game.__class__ = Waiting
+        game.__class__ = SleepWait
     assert agree(*games, 1)
     with pytest.warns(CaptureWarning, match="step by step, since it could not be captured"):
         assert agree(*games, 1)

@@ -10,7 +10,7 @@ from minigan.ops.cuda import gan1d
 from minigan.ops.cuda.device import source
 from minigan.ops.cuda.device.compiler import compile_source
 from minigan.ops.cuda.device.source import KernelError
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 
 pytestmark = NEEDS_HOST_COMPILER
 
@@ -76,7 +76,7 @@ def test_a_gan_does_not_depend_on_its_company_nor_on_the_order_of_the_threads():
 def test_the_parameters_have_the_names_of_the_networks():
     config = config_of(hidden=4, batch_size=8)
     recipe = get_recipe("gaussian")
-    G, D = recipe.networks(config, Setting(ops="reference"))
+    G, D = recipe.networks(config, RunOptions(ops="reference"))
     ensemble = gan1d.Ensemble(config, initial(config, [0], "float32"), device=device(), seeds=[0])
     for name, net in (("G", G), ("D", D)):
         for key, value in net.parameters().items():

@@ -60,13 +60,13 @@ def test_schedules():
 def t_goes_by_value(monkeypatch):
     update = Flat._update
 
-    def plain(self, *args):
+    def by_value(self, *args):
         collecting = self.updates is not None and self.updates._collected is not None
         updates, self.updates = self.updates, self.updates if collecting else None
         update(self, *args)
         self.updates = updates
 
-    monkeypatch.setattr(Flat, "_update", plain)
+    monkeypatch.setattr(Flat, "_update", by_value)
 
 
 def the_numbers_are_given_once(monkeypatch):
@@ -162,7 +162,7 @@ def another_array(player):
 
 
 def another_rule(player):
-    player.gan.judge = mg.gan.running_judge
+    player.gan.frozen_d_mode = mg.gan.eval_mode
 
 
 def another_objective(player):
@@ -217,12 +217,12 @@ def test_a_failed_capture_is_said_once_and_the_game_goes_on():
     seen = []
     for player in (one, other):
 
-        def through(D, x_real, x_fake, *, rng=None):
+        def d_batching(D, x_real, x_fake, *, rng=None):
             s_real, s_fake, backward = separate(D, x_real, x_fake, rng=rng)
             seen.append(float(s_real.sum()))  # the host waits
             return s_real, s_fake, backward
 
-        player.gan.through = through
+        player.gan.d_batching = d_batching
     one.play()
     other.play()
     with pytest.warns(CaptureWarning, match="step by step, since it could not be captured"):
@@ -275,7 +275,7 @@ def test_an_error_of_the_game_is_the_game_s():
     """What no run could do is raised step by step too."""
     player = Player(graphs=True)
     player.play()
-    player.gan.judge = lambda D, x, *, rng=None: 1 // 0
+    player.gan.frozen_d_mode = lambda D, x, *, rng=None: 1 // 0
     with pytest.warns(CaptureWarning, match="ZeroDivisionError"), pytest.raises(ZeroDivisionError):
         player.play()
 

@@ -6,7 +6,7 @@ import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER
 from two_players import Player, differ
 
-from minigan.data import Prepared
+from minigan.data import Transformed
 from minigan.ops import get_ops
 from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.ops.cuda.random import Noise, Stream
@@ -44,7 +44,7 @@ def noise_of(player, key):
 
 def scaled(player, by):
     draws = player.draws
-    player.real = Prepared(lambda: draws.normal(2, 1, (8, 2)), lambda x: x * by)
+    player.real = Transformed(lambda: draws.normal(2, 1, (8, 2)), lambda x: x * by)
 
 
 @pytest.mark.parametrize(("give", "first", "then"), [(noise_of, 5, 99), (scaled, 1.0, 3.0)])

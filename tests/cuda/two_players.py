@@ -53,7 +53,7 @@ class Player:
         found = [gan.G.theta, gan.D.theta, *gan.G.state.values(), *gan.D.state.values()]
         for optimizer in (gan.optimizer_G, gan.optimizer_D):
             found += [*optimizer.state.values()]
-        found += [part for outcome in seen for part in (outcome.value, outcome.s_fake)]
+        found += [part for outcome in seen for part in (outcome.loss, outcome.logits_fake)]
         random = [stream.bit_generator.state["state"]["state"] for stream in (gan.rng, self.draws)]
         return [to_host(x) for x in found], (gan.optimizer_G.t, gan.optimizer_D.t, *random)
 

@@ -19,7 +19,7 @@ from flint import arb
 
 import minigan as mg
 from minigan.data import Gaussian
-from minigan.gan import GAN, Fakes, Through, fresh_fakes, inference_fakes, joint, separate
+from minigan.gan import GAN, DBatching, FakeMode, combined, eval_fakes, separate, train_fakes
 from minigan.layers.base import Layer
 from minigan.losses import Objective
 from minigan.network import Network
@@ -74,8 +74,8 @@ class Training:
     objective: Objective
     optimizer: Callable[[Network], Optimizer]
     transcribed: Callable[[Network, float], Optimizer]  # the same rule from its paper, its rate times a factor
-    through: Through = separate
-    fakes: Fakes = fresh_fakes
+    d_batching: DBatching = separate
+    fake_mode: FakeMode = train_fakes
     n: int = 8
 
 
@@ -83,7 +83,7 @@ TRAININGS = {
     "gaussian": Training(  # the networks and conventions of the recipe
         (mg.Dense(1, 1),), (mg.Dense(1, 10), mg.ReLU(), mg.Dense(10, 1)), mg.NonSaturating(factor=0.5),
         lambda net: mg.Adam(net, lr=1e-2, eps=1e-7),
-        lambda net, factor: PaperAdam(net, 1e-2 * factor, 1e-7), joint, inference_fakes,
+        lambda net, factor: PaperAdam(net, 1e-2 * factor, 1e-7), combined, eval_fakes,
     ),
     "tanh": Training(
         (mg.Dense(1, 1),), (mg.Dense(1, 4), mg.Tanh(), mg.Dense(4, 1)), mg.NonSaturating(),
@@ -106,7 +106,7 @@ def train(training: Training, seed: int, convert: Callable[[Array], Array], dtyp
     )
     gan = GAN(
         G, D, training.optimizer(G), training.optimizer(D), training.objective,
-        rng=streams[1], through=training.through, fakes=training.fakes,
+        rng=streams[1], d_batching=training.d_batching, fake_mode=training.fake_mode,
     )  # fmt: skip
     data = Gaussian(4, 2)
 

@@ -40,11 +40,11 @@ SAMPLERS: dict[str, dict[str, tuple[Draw, Cdf]]] = {
     "Gaussian": {"N(4, 2^2)": (lambda n, rng: data.Gaussian(4, 2).sample(n, rng), stats.norm(4, 2).cdf)},
     "Laplace": {"mu 1, b 1/2": (lambda n, rng: data.Laplace(1, 0.5).sample(n, rng), stats.laplace(1, 0.5).cdf)},
     "Mixture": {"three normals": (lambda n, rng: _mixture().sample(n, rng), partial(normal_mixture, parts=MIXTURE))},
-    "Modes": {},  # in the plane: projections, below
+    "GaussianMixture2D": {},  # in the plane: projections, below
 }
 
 
-def _projections(name: str, modes: data.Modes, centres: Any) -> None:
+def _projections(name: str, modes: data.GaussianMixture2D, centres: Any) -> None:
     """A projection of a mixture of isotropic normals is a mixture of normals: u.c_k with the same sigma."""
     for angle in (0.0, 1.0, 2.5):
         u = np.array([np.cos(angle), np.sin(angle)])

@@ -12,7 +12,7 @@ import numpy as np
 from flint import arb
 
 import minigan as mg
-from minigan.gan import Judge, Through, batch_judge, discriminator_gradient, joint, running_judge, separate
+from minigan.gan import DBatching, DMode, combined, discriminator_gradient, eval_mode, separate, train_mode
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, Views
 from minigan.losses import Objective
 from minigan.network import Network
@@ -168,8 +168,8 @@ class Game:
     x_real: Array
     z: Array
     seed: int  # of the dropout masks
-    through: Through = separate
-    judge: Judge = batch_judge
+    d_batching: DBatching = separate
+    frozen_d_mode: DMode = train_mode
 
     def discriminator(self) -> Differentiable:
         """J_D as a function of theta_D, real and fake examples fixed; the gradient of `discriminator_step`."""
@@ -182,12 +182,12 @@ class Game:
 
         def value(t: Array) -> Any:
             D, real, fake, rng = batches(t)
-            s_real, s_fake, _ = self.through(D, real, fake, rng=rng)
+            s_real, s_fake, _ = self.d_batching(D, real, fake, rng=rng)
             return self.objective.discriminator(s_real, s_fake)[0]
 
         def gradient(t: Array) -> Array:
             D, real, fake, rng = batches(t)
-            return discriminator_gradient(D, self.objective, real, fake, rng=rng, through=self.through)[0]
+            return discriminator_gradient(D, self.objective, real, fake, rng=rng, d_batching=self.d_batching)[0]
 
         return Differentiable(point, tensors, value, gradient)
 
@@ -198,12 +198,12 @@ class Game:
         def value(t: Array) -> Any:
             rng = np.random.default_rng(self.seed)
             x_fake, _ = like(self.G, t, t).forward(constant(self.z, t), train=True, rng=rng)
-            return self.objective.generator(self.judge(like(self.D, t), x_fake, rng=rng)[0])[0]
+            return self.objective.generator(self.frozen_d_mode(like(self.D, t), x_fake, rng=rng)[0])[0]
 
         def gradient(t: Array) -> Array:
             G, D, z = like(self.G, t, t), like(self.D, t), constant(self.z, t)
             rng = np.random.default_rng(self.seed)
-            return mg.gan.generator_gradient(G, D, self.objective, z, rng=rng, judge=self.judge)[0]
+            return mg.gan.generator_gradient(G, D, self.objective, z, rng=rng, frozen_d_mode=self.frozen_d_mode)[0]
 
         return Differentiable(point, tensors, value, gradient)
 
@@ -224,20 +224,22 @@ def _maxout(k: int) -> tuple[Chain, Chain]:
     return G, D
 
 
-GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, Through, Judge]] = {
-    "batch-norm": (_image_like, mg.NonSaturating(factor=0.5), joint, batch_judge),
-    "maxout": (_maxout, mg.Minimax(), separate, running_judge),
-    "softmax": (_image_like, mg.SoftmaxTwoClass(), separate, running_judge),
+GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, DBatching, DMode]] = {
+    "batch-norm": (_image_like, mg.NonSaturating(factor=0.5), combined, train_mode),
+    "maxout": (_maxout, mg.Minimax(), separate, eval_mode),
+    "softmax": (_image_like, mg.SoftmaxTwoClass(), separate, eval_mode),
 }
 
 
 def game(name: str, rng: np.random.Generator, *, fault: Callable[[Layer], Layer] = lambda layer: layer) -> Game:
     """Return a game; `fault` may replace layers of D."""
-    chains, objective, through, judge = GAMES[name]
+    chains, objective, d_batching, frozen_d_mode = GAMES[name]
     G_layers, D_layers = chains(outputs_of(objective))
     G, D = network(G_layers, rng), network([fault(layer) for layer in D_layers], rng)
     x_real = rng.standard_normal((12, D_layers[0].parameters()["W"].shape[0]))
-    return Game(G, D, objective, x_real, rng.standard_normal((10, 3)), int(rng.integers(2**32)), through, judge)
+    return Game(
+        G, D, objective, x_real, rng.standard_normal((10, 3)), int(rng.integers(2**32)), d_batching, frozen_d_mode
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minigan.training.files import PathLike, write_whole
+from minigan.training.files import PathLike, atomic_write
 from verify.arithmetic.decide import Verdict
 from verify.engine.certificate import Certificate, digest, versions
 from verify.engine.registry import RIGOR, Registry
@@ -101,7 +101,7 @@ def seal(report: Mapping[str, Any]) -> str:
 def write_json(path: PathLike, certificates: Sequence[Certificate]) -> Path:
     """Write the report, whole or not at all."""
     text = json.dumps(as_json(certificates), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    return write_whole(path, lambda stream: stream.write(text.encode()))
+    return atomic_write(path, lambda stream: stream.write(text.encode()))
 
 
 def read_json(path: PathLike) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from minigan.training.files import PathLike, write_whole
+from minigan.training.files import PathLike, atomic_write
 from verify.engine.certificate import Certificate
 from verify.engine.proof import Profile
 from verify.engine.registry import RIGOR
@@ -33,7 +33,7 @@ def write_html(
     `elapsed` is the time of the run in seconds; without it, the times of the claims are added up.
     """
     page = html_page(certificates, profile=profile, elapsed=elapsed)
-    return write_whole(path, lambda stream: stream.write(page.encode()))
+    return atomic_write(path, lambda stream: stream.write(page.encode()))
 
 
 def html_page(certificates: Sequence[Certificate], *, profile: Profile, elapsed: float | None = None) -> str:

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from minigan._matplotlib import Figure, FigureCanvasSVG
 from minigan.plots import palette, save
-from minigan.training.files import PathLike, write_whole
+from minigan.training.files import PathLike, atomic_write
 from verify.densities import Density
 from verify.trained.run import Optimality
 
@@ -59,7 +59,7 @@ def write(found: Optimality, folder: PathLike, stem: str = "optimality") -> list
     written = [save(picture, Path(folder) / f"{stem}.png")]
     FigureCanvasSVG(picture)
     svg = Path(folder) / f"{stem}.svg"
-    written.append(write_whole(svg, lambda stream: picture.savefig(stream, format="svg", metadata={"Date": None})))
+    written.append(atomic_write(svg, lambda stream: picture.savefig(stream, format="svg", metadata={"Date": None})))
     return written
 
 

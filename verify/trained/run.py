@@ -21,7 +21,7 @@ import numpy as np
 from flint import arb
 
 from minigan.network import Network
-from minigan.recipes import Setting, get_recipe
+from minigan.recipes import RunOptions, get_recipe
 from minigan.training import RunError, read_arrays, read_json
 from verify.analysis.divergences import c, jsd
 from verify.analysis.game_value import Discriminator, gap, value
@@ -214,7 +214,7 @@ def load(run: PathLike) -> tuple[Normal, Normal, Network]:
         recipe = get_recipe(name)
         config = recipe.configure({key: str(value) for key, value in settings.items()})
         p = Normal(Fraction(config.mu), Fraction(config.sigma))
-        G, D = recipe.networks(config, Setting(dtype=dtype))
+        G, D = recipe.networks(config, RunOptions(dtype=dtype))
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise RunError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from None
     for net, file in ((G, "generator.npz"), (D, "discriminator.npz")):

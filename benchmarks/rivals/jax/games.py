@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.cases.games import Case, build, reals
 from benchmarks.rivals.jax.twin import Tree, function, masks, optimizer, tree
-from minigan.gan import running_judge, tracking_judge
+from minigan.gan import eval_mode, train_mode_tracking
 from minigan.recipes import Recipe
 from minigan.training import Experiment
 
@@ -113,7 +113,7 @@ class Rules:
 
     def __init__(self, game: Game) -> None:
         self.G, self.D = function(game.gan.G), function(game.gan.D)
-        self.optimizers, self.passes, self.judge = game.optimizers, len(game.passes), game.gan.judge
+        self.optimizers, self.passes, self.frozen_d_mode = game.optimizers, len(game.passes), game.gan.frozen_d_mode
         self.config = game.config
 
     def drops(self, drawn: Tree) -> Any:
@@ -121,7 +121,7 @@ class Rules:
         drops = drawn["drops"]
         return iter(drops if isinstance(drops, list) else jax.random.split(drops, self.passes))
 
-    def fakes(self, world: Tree, z: jax.Array) -> jax.Array:
+    def fake_mode(self, world: Tree, z: jax.Array) -> jax.Array:
         """G(z) at inference."""
         return self.G(world["G"]["p"], world["G"]["s"], z, None, train=False)[0]
 
@@ -147,11 +147,11 @@ class Rules:
 
         def loss(p: Tree) -> tuple[jax.Array, tuple[Tree, Tree]]:
             x, state_G = self.G(p, G["s"], z, drops_G)
-            s, state_D = self.D(D["p"], D["s"], x, drops_D, train=self.judge is not running_judge)
+            s, state_D = self.D(D["p"], D["s"], x, drops_D, train=self.frozen_d_mode is not eval_mode)
             return cost(s, jnp.ones(len(z), s.dtype)), (state_G, state_D)
 
         g, (state_G, state_D) = jax.grad(loss, has_aux=True)(G["p"])
-        kept = state_D if self.judge is tracking_judge else D["s"]
+        kept = state_D if self.frozen_d_mode is train_mode_tracking else D["s"]
         return self.descend({"G": {**G, "s": state_G}, "D": {**D, "s": kept}}, "G", g, drawn)
 
 
@@ -169,7 +169,7 @@ def cost(s: jax.Array, labels: jax.Array) -> jax.Array:
 
 def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
     drops, x, (z,) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, ones = rules.fakes(world, z), jnp.ones(len(z), z.dtype)
+    x_fake, ones = rules.fake_mode(world, z), jnp.ones(len(z), z.dtype)
     world = rules.update_D(world, x, ones, next(drops), drawn)
     world = rules.update_D(world, x_fake, 0 * ones, next(drops), drawn)
     return rules.update_G(world, z, next(drops), next(drops), drawn)
@@ -194,7 +194,7 @@ def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 def _joined(rules: Rules, world: Tree, x: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return real and fake as one batch, and its labels."""
     labels = jnp.concatenate([jnp.ones(len(x), z.dtype), jnp.zeros(len(z), z.dtype)])
-    return jnp.concatenate([x, rules.fakes(world, z)]), labels
+    return jnp.concatenate([x, rules.fake_mode(world, z)]), labels
 
 
 def _softmax(rules: Rules, world: Tree, drawn: Tree) -> Tree:

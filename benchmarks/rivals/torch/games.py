@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.cases.games import Case, build, reals
 from benchmarks.rivals.torch.twin import Dropout, modules, state
-from minigan.gan import batch_judge, running_judge
+from minigan.gan import eval_mode, train_mode
 from minigan.ops import Array
 from minigan.recipes import Recipe
 from minigan.training import Experiment
@@ -95,7 +95,7 @@ class Game:
         t = t.permute(0, 3, 1, 2)
         return t if self.channels_last else t.contiguous()
 
-    def inference_fakes(self, z: torch.Tensor) -> torch.Tensor:
+    def eval_fakes(self, z: torch.Tensor) -> torch.Tensor:
         """G(z) at inference."""
         self.G.eval()
         with torch.no_grad():
@@ -112,20 +112,20 @@ class Game:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """D without gradients of its own, judging as the recipe says: its statistics, running or not, do not move."""
-        judge = self.gan.judge
+        frozen_d_mode = self.gan.frozen_d_mode
         for p in self.plain[1].parameters():
             p.requires_grad_(False)
-        if judge is running_judge:
+        if frozen_d_mode is eval_mode:
             self.D.eval()
-        elif judge is batch_judge:
+        elif frozen_d_mode is train_mode:
             for norm in self.norms:
                 norm.momentum = 0.0
         yield
         for p in self.plain[1].parameters():
             p.requires_grad_(True)
-        if judge is running_judge:
+        if frozen_d_mode is eval_mode:
             self.D.train()
-        elif judge is batch_judge:
+        elif frozen_d_mode is train_mode:
             for norm, momentum in zip(self.norms, self.momenta, strict=True):
                 norm.momentum = momentum
 
@@ -145,7 +145,7 @@ class Game:
 
     def _split(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.inference_fakes(z)
+        x_fake = self.eval_fakes(z)
         for x, label in ((self.real(), 1.0), (x_fake, 0.0)):
             s = self.D(x)
             self.update_D(BCE(s, torch.full_like(s, label)))
@@ -165,14 +165,14 @@ class Game:
     def _softmax(self) -> None:
         half = self.config.batch_size // 2
         x_real = self.real()
-        s = self.D(torch.cat([x_real, self.inference_fakes(self.noise(half))]))
+        s = self.D(torch.cat([x_real, self.eval_fakes(self.noise(half))]))
         self.update_D(F.cross_entropy(s, torch.arange(2 * half, device=s.device).lt(half).long()))
         with self.frozen():
             self.update_G(self.noise(self.config.batch_size))
 
     def _same_batch(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.inference_fakes(z)
+        x_fake = self.eval_fakes(z)
         x = torch.cat([self.real(), x_fake])
         labels = torch.cat([torch.ones_like(x[: len(z), :1]), torch.zeros_like(x_fake[:, :1])])
         for _ in range(self.config.d_updates):

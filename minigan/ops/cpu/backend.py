@@ -24,7 +24,7 @@ from minigan.ops.cpu.executor import FLOATS
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.norm_act import Rows
 from minigan.ops.cpu.threads.blas import one_thread
-from minigan.ops.cpu.threads.pool import Job, Waiting, cores, default_threads, pool
+from minigan.ops.cpu.threads.pool import Job, SleepWait, cores, default_threads, pool
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array, Rule
@@ -94,16 +94,16 @@ class CPU:
         found = {"threads": self.threads, "accuracy": self.accuracy, "compiled": self.compiled}
         return {**found, "numba": version("numba")} if self.compiled else found
 
-    def each(self, job: Job, n: int) -> None:
+    def parallel_for(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
-        pool.each(job, n, self.threads, self._waiting if self.threads > 1 else None)
+        pool.parallel_for(job, n, self.threads, self._waiting if self.threads > 1 else None)
 
     @functools.cached_property
-    def _waiting(self) -> Waiting:
+    def _waiting(self) -> SleepWait:
         """Threads that look for work before they sleep, where each has a core of its own."""
         if not self.compiled or self.threads > cores():
-            return Waiting()
-        return importlib.import_module("minigan.ops.cpu.threads.spin_wait").Listening()
+            return SleepWait()
+        return importlib.import_module("minigan.ops.cpu.threads.spin_wait").SpinWait()
 
     def share(self, *product: Any) -> bool:
         """Compute a product of `compiled_product` with another thread, if one listens; else nothing, and False."""

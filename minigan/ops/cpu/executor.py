@@ -12,12 +12,12 @@ from minigan.ops.protocol import Array
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 
-class Bodies:
+class KernelSet:
     """What runs the functions of `minigan.ops.cpu.numpy_NAME`, or of `compiled_NAME`: imported when first needed."""
 
     name: ClassVar[str]
 
-    def __init__(self, team: "Team") -> None:
+    def __init__(self, team: "Executor") -> None:
         self._team = team
 
     @functools.cached_property
@@ -26,13 +26,13 @@ class Bodies:
         return importlib.import_module(f"minigan.ops.cpu.kernels.{kind}.{self.name}")
 
 
-class Team(Protocol):
+class Executor(Protocol):
     """The threads, and which bodies they run."""
 
     accuracy: str
     compiled: bool
 
-    def each(self, job: Job, n: int) -> None:
+    def parallel_for(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1)."""
 
     def share(self, *product: Any) -> bool:
@@ -44,13 +44,13 @@ def are_floats(*arrays: Array) -> bool:
     return arrays[0].dtype in FLOATS and all(a.dtype == arrays[0].dtype for a in arrays)
 
 
-def plain(x: Array) -> Array:
+def contiguous(x: Array) -> Array:
     """Return x, or a copy of it, in the memory for which the compiled bodies are compiled: C order, writable."""
     if type(x) is np.ndarray and x.flags.carray:
         return x
     return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
 
-def pieces(n: int, size: int) -> list[slice]:
+def slices(n: int, size: int) -> list[slice]:
     """Cut n things into slices of `size`, the last one smaller."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops.cpu import elementwise
-from minigan.ops.cpu.executor import Team, are_floats, pieces
+from minigan.ops.cpu.executor import Executor, are_floats, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.protocol import Array
@@ -26,7 +26,7 @@ BLOCK = 4096
 """Most columns of a block: what a product has written is still in the cache when the bias is added."""
 
 
-def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
+def affine(x: Array, W: Array, b: Array | None, team: Executor) -> Array:
     """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
     if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(team, len(x), *W.shape):
         return elementwise.affine(x, W, b)
@@ -35,7 +35,7 @@ def affine(x: Array, W: Array, b: Array | None, team: Team) -> Array:
     return y
 
 
-def add_product(x: Array, y: Array, out: Array, team: Team) -> None:
+def add_product(x: Array, y: Array, out: Array, team: Executor) -> None:
     """Out <- out + x^T y, a block at a time.    x (N, I)   y (N, O)   out (I, O)"""
     if are_floats(x, y) and out.dtype == x.dtype and _worth(team, len(x), x.shape[1], y.shape[1]):
         _into(x.T, y, out, team, add=True)
@@ -43,13 +43,13 @@ def add_product(x: Array, y: Array, out: Array, team: Team) -> None:
         out += x.T @ y
 
 
-def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None, *, add: bool = False) -> None:
+def _into(a: Array, b: Array, out: Array, team: Executor, bias: Array | None = None, *, add: bool = False) -> None:
     """Out = a b + bias, or with `add` out + a b, the longer side of `out` cut into blocks."""
     rows, columns = out.shape
     if a.shape != (rows, b.shape[0]) or b.shape[1] != columns:
         raise ValueError(f"factors of shapes {a.shape} and {b.shape} for a result of shape {out.shape}")
     by_rows = rows >= columns
-    blocks = pieces(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
+    blocks = slices(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
     small = 2 * rows * columns * a.shape[1] < TOGETHER
     compiled = _in_registers(a, b, out, team if small else None, add=add) if team.compiled else None
     if small and compiled is not None:
@@ -66,7 +66,7 @@ def _into(a: Array, b: Array, out: Array, team: Team, bias: Array | None = None,
         if bias is not None:
             out[cut] += bias[cut[1]]
 
-    team.each(job, len(blocks))
+    team.parallel_for(job, len(blocks))
 
 
 Product = Callable[[slice, slice], None]
@@ -84,7 +84,7 @@ def _by_blas(a: Array, b: Array, out: Array, *, add: bool) -> Product:
     return product
 
 
-def _in_registers(a: Array, b: Array, out: Array, team: Team | None, *, add: bool) -> Product | None:
+def _in_registers(a: Array, b: Array, out: Array, team: Executor | None, *, add: bool) -> Product | None:
     """`compiled_product`, where the arrays lie as it takes them: b a matrix as made, or the transpose of one.
 
     Then out^t = b^t a^t, a few rows at a time.  With a team, its threads share the product.
@@ -132,7 +132,7 @@ def _memory(x: Array) -> tuple[Array | None, tuple[int, int]]:
     return None, (0, 0)
 
 
-def batched(a: Array, b: Array, out: Array, team: Team, *, add: bool = False) -> None:
+def batched(a: Array, b: Array, out: Array, team: Executor, *, add: bool = False) -> None:
     """Out_f = a_f b_f for each f, or with `add` out_f += a_f b_f.    a (F, T, K)   b (F, K, O)   out (F, T, O)
 
     Few or large products are cut by rows, and those of few rows by columns, so that the threads end together; many
@@ -143,7 +143,7 @@ def batched(a: Array, b: Array, out: Array, team: Team, *, add: bool = False) ->
     cuts = max(1, min(-(-32 // F), int(flops / WORTH)))
     by_rows = T >= 384 or T >= O
     size = _multiple(max(192 if by_rows else 128, -(-(T if by_rows else O) // cuts)))
-    blocks = pieces(T if by_rows else O, size)
+    blocks = slices(T if by_rows else O, size)
     parts = [(f, some) for f in range(F) for some in blocks]
     together = max(1, int(WORTH / 2 * len(blocks) / max(1, flops)))
 
@@ -155,7 +155,7 @@ def batched(a: Array, b: Array, out: Array, team: Team, *, add: bool = False) ->
             else:
                 np.matmul(left, right, out=into)
 
-    team.each(job, -(-len(parts) // together))
+    team.parallel_for(job, -(-len(parts) // together))
 
 
 def block(length: int, flops: float) -> int:
@@ -169,5 +169,5 @@ def _multiple(n: int) -> int:
     return -(-n // 16) * 16
 
 
-def _worth(team: Team, *sizes: int) -> bool:
+def _worth(team: Executor, *sizes: int) -> bool:
     return 2.0 * math.prod(sizes) >= (CALL if team.compiled else WORTH) and min(sizes) > 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.executor import plain
+from minigan.ops.cpu.executor import contiguous
 from minigan.ops.protocol import Array
 
 WIDEST = 32  # features; wider layers are left to BLAS
@@ -66,4 +66,4 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
 
 def _numbers(x: Array) -> Array:
     """x in C order as a vector, aligned and writable, as the kernels are compiled for."""
-    return plain(x).reshape(-1)
+    return contiguous(x).reshape(-1)

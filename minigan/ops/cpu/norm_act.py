@@ -13,11 +13,11 @@ import numpy as np
 
 from minigan._arguments import scalar
 from minigan.ops import reference
-from minigan.ops.cpu.executor import FLOATS, Bodies, pieces, plain
+from minigan.ops.cpu.executor import FLOATS, KernelSet, contiguous, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.cpu.threads.blas import one_thread
-from minigan.ops.norm_act import OPEN, Gate, Norm
+from minigan.ops.norm_act import OPEN, ActivationMask, Norm
 from minigan.ops.protocol import Array
 
 PART, PART_BY_NUMPY = 1 << 18, 1 << 20
@@ -31,14 +31,14 @@ FEW = 4
 """With fewer parts the pool's round trip costs more than it saves."""
 
 
-class Rows(Bodies):
-    """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `plain`, float32 or float64."""
+class Rows(KernelSet):
+    """The passes over the rows, as the CPU backend `cpu` runs them.  Arrays are `contiguous`, float32 or float64."""
 
-    gate, norm, plain, empty = Gate, Norm, staticmethod(plain), staticmethod(arrays.empty)
+    gate, norm, contiguous, empty = ActivationMask, Norm, staticmethod(contiguous), staticmethod(arrays.empty)
 
     name = "norm_act"
 
-    def statistics(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array]:
+    def statistics(self, x: Array, before: ActivationMask = OPEN) -> tuple[Array, Array]:
         """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
 
         Each part in two passes; the parts are put together (Chan, Golub and LeVeque 1979) in float64, in their order,
@@ -46,7 +46,7 @@ class Rows(Bodies):
         """
         return self.statistics_and_rest(x, before)[:2]
 
-    def statistics_and_rest(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array, Array]:
+    def statistics_and_rest(self, x: Array, before: ActivationMask = OPEN) -> tuple[Array, Array, Array]:
         """Return mu and var as `statistics` does, and what rounding left of mu.    rest (C,), float64"""
         M, C = x.shape
         parts = self._parts(M, C, x.itemsize)
@@ -73,7 +73,7 @@ class Rows(Bodies):
         return mu, var.astype(x.dtype), (pivot[0] - mu) + mean
 
     def normalise(
-        self, x: Array, before: Gate, layer: Any, p: Mapping[str, Array], state: Mapping[str, Array] | None
+        self, x: Array, before: ActivationMask, layer: Any, p: Mapping[str, Array], state: Mapping[str, Array] | None
     ) -> Norm:
         """Return a `BatchNorm` layer with the statistics of the batch, which move `state` (None: nothing)."""
         mu, var, rest = self.statistics_and_rest(x, before)
@@ -88,7 +88,7 @@ class Rows(Bodies):
         beta -= (rest * scale).astype(beta.dtype)  # (u - mu - rest) scale + beta
         return Norm(mu, inverse, scale, beta, rest)
 
-    def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
+    def apply(self, x: Array, y: Array, before: ActivationMask, norm: Norm | None, after: ActivationMask) -> None:
         """Write y."""
         vectors = None if norm is None else norm.vectors
         for rows, (into,), first in _matrices(norm, x, y):
@@ -99,7 +99,9 @@ class Rows(Bodies):
 
             self._each_part(job, rows)
 
-    def sums(self, x: Array, dy: Array, before: Gate, norm: Norm, after: Gate) -> tuple[Array, Array]:
+    def sums(
+        self, x: Array, dy: Array, before: ActivationMask, norm: Norm, after: ActivationMask
+    ) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m, in float64; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
         M, C = x.shape
         parts = self._parts(M, C, x.itemsize)
@@ -121,9 +123,9 @@ class Rows(Bodies):
         x: Array,
         dy: Array,
         dx: Array,
-        before: Gate,
+        before: ActivationMask,
         norm: Norm | None,
-        after: Gate,
+        after: ActivationMask,
         sums: tuple[Array, Array] | None = None,
     ) -> None:
         """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
@@ -150,7 +152,7 @@ class Rows(Bodies):
         """`reference.moments`."""
         if not _plain(x):
             return reference.moments(x)
-        return self.statistics(self.plain(x).reshape(-1, x.shape[-1]))
+        return self.statistics(self.contiguous(x).reshape(-1, x.shape[-1]))
 
     def sum_rows(self, x: Array) -> Array:
         """`reference.sum_rows`, each part as the product of a row of ones with it (a BLAS call)."""
@@ -175,10 +177,10 @@ class Rows(Bodies):
         if not _plain(x):
             return reference.dropout(x, rate, key)
         y = arrays.empty(x.shape, x.dtype)
-        self.apply(self.plain(x).reshape(-1), y, OPEN, None, Gate(rate=rate, key=key))
+        self.apply(self.contiguous(x).reshape(-1), y, OPEN, None, ActivationMask(rate=rate, key=key))
         return y
 
-    def _u(self, x: Array, part: slice, first: int, before: Gate) -> Array:
+    def _u(self, x: Array, part: slice, first: int, before: ActivationMask) -> Array:
         """u of a part: x itself, or in the thread's workspace."""
         if before.idle:
             return x[part]
@@ -187,12 +189,12 @@ class Rows(Bodies):
         return u
 
     @staticmethod
-    def _gate(gate: Gate, x: Array, part: slice, first: int) -> tuple[Any, ...]:
+    def _gate(gate: ActivationMask, x: Array, part: slice, first: int) -> tuple[Any, ...]:
         return gate.at(first + part.start * x.shape[1], x.dtype)
 
     def _parts(self, rows: int, C: int, itemsize: int) -> list[slice]:
         """Cut the rows of a matrix; by sizes alone, so that sums do not depend on the threads."""
-        return pieces(rows, max(LEAST, (PART if self._team.compiled else PART_BY_NUMPY) // (C * itemsize)))
+        return slices(rows, max(LEAST, (PART if self._team.compiled else PART_BY_NUMPY) // (C * itemsize)))
 
     def _each_part(self, job: Callable[[slice], object], x: Array) -> None:
         parts = self._parts(len(x), x.shape[1], x.itemsize)
@@ -200,7 +202,7 @@ class Rows(Bodies):
 
     def _each(self, job: Callable[[int], object], n: int) -> None:
         if n >= FEW:
-            self._team.each(job, n)
+            self._team.parallel_for(job, n)
             return
         with one_thread:
             for i in range(n):

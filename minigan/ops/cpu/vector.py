@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops import reference
-from minigan.ops.cpu.executor import FLOATS, Bodies, are_floats, pieces
+from minigan.ops.cpu.executor import FLOATS, KernelSet, are_floats, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.protocol import Array
 
@@ -19,7 +19,7 @@ ALONE = 1 << 17
 """Fewer than this are worked on without the pool."""
 
 
-class Flat(Bodies):
+class Flat(KernelSet):
     """The updates of `minigan.ops.reference`, as the CPU backend `cpu` runs them."""
 
     name = "vector"
@@ -88,12 +88,12 @@ class Flat(Bodies):
         self._each(lambda block: body(*(vector[block] for vector in vectors), *own, *flags), vectors[0].size)
 
     def _each(self, job: Any, size: int) -> None:
-        blocks = pieces(size, self._block)
+        blocks = slices(size, self._block)
         if size < ALONE:
             for block in blocks:
                 job(block)
         else:
-            self._team.each(lambda i: job(blocks[i]), len(blocks))
+            self._team.parallel_for(lambda i: job(blocks[i]), len(blocks))
 
 
 def _plain(*vectors: Array) -> bool:

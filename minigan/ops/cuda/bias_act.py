@@ -22,7 +22,7 @@ class Bias:
     def forward(self, x: Array, b: Array | None, kind: str = "none", slope: float = 0.0) -> Array:
         """y = f(x + b), f one of KINDS; `slope` >= 0 is the leaky ReLU's.  b None: y = f(x)."""
         number = _kind(kind, slope)
-        x = self.rows.plain(x)
+        x = self.rows.contiguous(x)
         y = self.rows.empty(x.shape, x.dtype)
         if x.size:
             tiles = tiles_of(x.reshape(-1, x.shape[-1]), y)
@@ -35,7 +35,7 @@ class Bias:
     ) -> tuple[Array, Array | None]:
         """Return dx and db, or None for it."""
         number = _kind(kind, slope)
-        dy, y = self.rows.plain(dy), self.rows.plain(y)
+        dy, y = self.rows.contiguous(dy), self.rows.contiguous(y)
         if dy.shape != y.shape:
             raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; accepted: one shape")
         dx, C = self.rows.empty(dy.shape, dy.dtype), dy.shape[-1]

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
-from minigan.ops.norm_act import OPEN, Gate, Norm, constants
+from minigan.ops.norm_act import OPEN, ActivationMask, Norm, constants
 from minigan.ops.protocol import Array
 
 NO_NORM = None, None, None, None, None, None, 0.0
@@ -25,13 +25,13 @@ class Rows:
            them, and each replay drops what the keys say that it finds there.
     """
 
-    gate, norm = Gate, Norm
+    gate, norm = ActivationMask, Norm
 
     def __init__(self, device: Device) -> None:
         self.device = device
         self.keys: Array | None = None
 
-    def plain(self, x: Array) -> Array:
+    def contiguous(self, x: Array) -> Array:
         """Return x, or a copy of it, in C order."""
         return self.device.xp.ascontiguousarray(x)
 
@@ -39,7 +39,7 @@ class Rows:
         """Return an array with undefined content."""
         return self.device.xp.empty(shape, dtype=dtype)
 
-    def statistics(self, x: Array, before: Gate = OPEN) -> tuple[Array, Array]:
+    def statistics(self, x: Array, before: ActivationMask = OPEN) -> tuple[Array, Array]:
         """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
 
         Of each part of the rows as the distance of its mean from u of row 0, and its squared distances; then the parts
@@ -53,7 +53,7 @@ class Rows:
         return mu, var
 
     def normalise(
-        self, x: Array, before: Gate, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
+        self, x: Array, before: ActivationMask, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
     ) -> Norm:
         """Return the norm with the batch's statistics, and move the running ones, in the launches of `statistics`.
 
@@ -69,7 +69,7 @@ class Rows:
         self._statistics(x, before, mu, var, *vectors, *moving)
         return Norm(mu, inverse, scale, shift, rest)
 
-    def _statistics(self, x: Array, before: Gate, mu: Array, var: Array, *rest: Any) -> None:
+    def _statistics(self, x: Array, before: ActivationMask, mu: Array, var: Array, *rest: Any) -> None:
         M, C = x.shape
         tiles = tiles_of(x)
         mean, m2 = self.empty((2, tiles.parts, C), x.dtype)
@@ -79,7 +79,7 @@ class Rows:
         sizes = M, C, tiles.rows, tiles.parts
         self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *gate, *rest)
 
-    def apply(self, x: Array, y: Array, before: Gate, norm: Norm | None, after: Gate) -> None:
+    def apply(self, x: Array, y: Array, before: ActivationMask, norm: Norm | None, after: ActivationMask) -> None:
         """Write y."""
         if not x.size:
             return
@@ -92,7 +92,9 @@ class Rows:
         sizes = (*x.shape, tiles.log_lanes)
         self._launch("apply", tiles.grid, tiles.width, x, y, *vectors, *sizes, *gates)
 
-    def sums(self, x: Array, dy: Array, before: Gate, norm: Norm, after: Gate) -> tuple[Array, Array]:
+    def sums(
+        self, x: Array, dy: Array, before: ActivationMask, norm: Norm, after: ActivationMask
+    ) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
         M, C = x.shape
         if not x.size:
@@ -111,9 +113,9 @@ class Rows:
         x: Array,
         dy: Array,
         dx: Array,
-        before: Gate,
+        before: ActivationMask,
         norm: Norm | None,
-        after: Gate,
+        after: ActivationMask,
         sums: tuple[Array, Array] | None = None,
     ) -> None:
         """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
@@ -130,11 +132,11 @@ class Rows:
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """`reference.moments`."""
-        return self.statistics(self.plain(x).reshape(-1, x.shape[-1]))
+        return self.statistics(self.contiguous(x).reshape(-1, x.shape[-1]))
 
     def sum_rows(self, x: Array) -> Array:
         """`reference.sum_rows`."""
-        rows = self.plain(x).reshape(-1, x.shape[-1])
+        rows = self.contiguous(x).reshape(-1, x.shape[-1])
         M, C = rows.shape
         if not x.size:
             return self._full(C, x, 0)
@@ -147,7 +149,7 @@ class Rows:
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """`reference.dropout`."""
         y = self.empty(x.shape, x.dtype)
-        self.apply(self.plain(x).reshape(-1), y.reshape(-1), OPEN, None, Gate(rate=rate, key=key))
+        self.apply(self.contiguous(x).reshape(-1), y.reshape(-1), OPEN, None, ActivationMask(rate=rate, key=key))
         return y
 
     def merged(self, partial: Array) -> Array:
@@ -175,7 +177,7 @@ def _there(vectors: tuple[Array | None, ...]) -> list[Array]:
     return [vector for vector in vectors if vector is not None]
 
 
-def _gate(gate: Gate, x: Array) -> tuple[Any, ...]:
+def _gate(gate: ActivationMask, x: Array) -> tuple[Any, ...]:
     """What the kernels take: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
     slope, threshold, _, _, kept = constants(gate, x.dtype)
     return int(gate.relu), slope, int(gate.rate > 0), threshold, gate.key, kept

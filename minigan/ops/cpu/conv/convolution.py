@@ -5,17 +5,17 @@ import numpy as np
 from minigan.ops import reference
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
 from minigan.ops.cpu.conv.plan import choose
-from minigan.ops.cpu.executor import Team, are_floats, plain
+from minigan.ops.cpu.executor import Executor, are_floats, contiguous
 from minigan.ops.cpu.threads.blas import one_thread
 from minigan.ops.geometry import Geometry, Pair
 from minigan.ops.protocol import Array
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
     """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o."""
     if not are_floats(x, W, *([] if b is None else [b])):
         return reference.correlate(x, W, geometry, b)
-    x, W, b = _checked(x, geometry.large, W.shape[2], "x"), plain(W), _bias(b, W.shape[3])
+    x, W, b = _checked(x, geometry.large, W.shape[2], "x"), contiguous(W), _bias(b, W.shape[3])
     _require_kernel(W, geometry)
     plan = choose(geometry, len(x), *W.shape[2:], team.accuracy, compiled=team.compiled)
     with one_thread:
@@ -24,7 +24,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Tea
         return winograd.correlate(x, W, geometry, b, plan, team)
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
     """x = the sum of y W^T over the pairs of pixels of the correlation, + b_c.
 
     At stride 1 Winograd's tiles are those of the correlation with the turned kernel, which do not overlap where they
@@ -33,7 +33,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     if not are_floats(y, W, *([] if b is None else [b])):
         return reference.correlate_adjoint(y, W, geometry, b)
     C, O = W.shape[2:]
-    y, W, b = _checked(y, geometry.small, O, "y"), plain(W), _bias(b, C)
+    y, W, b = _checked(y, geometry.small, O, "y"), contiguous(W), _bias(b, C)
     _require_kernel(W, geometry)
     turned = direct.turned_geometry(geometry)
     with one_thread:
@@ -48,7 +48,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
         return direct.correlate_adjoint(y, W, geometry, b, team)
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
     """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo."""
     if not are_floats(x, y):
         return reference.correlate_weights(x, y, geometry)
@@ -66,7 +66,7 @@ def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:
     """Return the images as the bodies take them, which look at no index any more."""
     if x.ndim != 4 or x.shape[1:] != (*size, channels):
         raise ValueError(f"{name} has shape {x.shape}; accepted: (N, {size[0]}, {size[1]}, {channels})")
-    return plain(x)
+    return contiguous(x)
 
 
 def _require_kernel(W: Array, geometry: Geometry) -> None:
@@ -75,4 +75,4 @@ def _require_kernel(W: Array, geometry: Geometry) -> None:
 
 
 def _bias(b: Array | None, channels: int) -> Array | None:
-    return None if b is None else plain(np.broadcast_to(b, (channels,)))
+    return None if b is None else contiguous(np.broadcast_to(b, (channels,)))

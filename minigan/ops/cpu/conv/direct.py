@@ -10,7 +10,7 @@ import numpy as np
 
 from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv import im2col
-from minigan.ops.cpu.executor import Team, pieces
+from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
@@ -30,7 +30,7 @@ GROUP = 1 << 25
 """Bytes of patches at a time of such a larger one."""
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
     """y = patches(x) W + b, the bias added to each part while it is in the cache."""
     O = W.shape[3]
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
@@ -43,11 +43,11 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Tea
         if b is not None:
             out += b
 
-    team.each(job, len(parts))
+    team.parallel_for(job, len(parts))
     return y
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Team) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
     """x = the sum of y W^T over the patches that a pixel lies in, + b.
 
     At stride 1 it may gather instead: it is the correlation of y with the kernel turned by half a turn, whose im2col
@@ -67,11 +67,11 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
         np.matmul(some, matrix, out=taken)
         im2col.scatter(taken, x[parts[i]], geometry, bias, compiled=team.compiled)
 
-    team.each(job, len(parts))
+    team.parallel_for(job, len(parts))
     return x
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
     """dW = patches(x)^T y.
 
     The parts' sums are added in the order of the parts: the same on any number of threads.
@@ -91,30 +91,30 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Team) -> Arr
         for i in range(s, len(parts), sums):
             total += _patches(x[parts[i]], geometry, team).T @ y[parts[i]].reshape(-1, O)
 
-    team.each(job, sums)
+    team.parallel_for(job, sums)
     partial.sum(axis=0, out=dW.reshape(-1, O))
     return dW
 
 
-def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Team) -> None:
+def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Executor) -> None:
     """For a dW too large for partial sums: the patches of many images, then blocks of rows of dW."""
     O = y.shape[3]
     per = math.prod(geometry.small) * len(dW)  # of an image's im2col
-    groups = pieces(len(x), max(1, GROUP // (per * x.itemsize)))
+    groups = slices(len(x), max(1, GROUP // (per * x.itemsize)))
     held = arrays.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
     for number, group in enumerate(groups):
         some = x[group]
         rows = held[: len(some) * math.prod(geometry.small)]
-        parts = pieces(len(some), max(1, CHUNK // (per * x.itemsize)))
+        parts = slices(len(some), max(1, CHUNK // (per * x.itemsize)))
         by_image = rows.reshape(len(some), -1, len(dW))
 
         def take(i: int, some: Array = some, by_image: Array = by_image, parts: list[slice] = parts) -> None:
             part = by_image[parts[i]]
             im2col.gather(some[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=team.compiled)
 
-        team.each(take, len(parts))
+        team.parallel_for(take, len(parts))
         cotangent = y[group].reshape(-1, O)
-        blocks = pieces(len(dW), matmul.block(len(dW), 2 * len(rows) * dW.size))
+        blocks = slices(len(dW), matmul.block(len(dW), 2 * len(rows) * dW.size))
 
         def multiply(
             i: int,
@@ -129,10 +129,10 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Team
             else:
                 dW[blocks[i]] += left @ cotangent
 
-        team.each(multiply, len(blocks))
+        team.parallel_for(multiply, len(blocks))
 
 
-def _patches(x: Array, geometry: Geometry, team: Team) -> Array:
+def _patches(x: Array, geometry: Geometry, team: Executor) -> Array:
     """Return the patches (N h w, kh kw C) of a few images, in scratch."""
     C = x.shape[3]
     if geometry.kernel == geometry.stride == (1, 1) and geometry.padded == geometry.large == geometry.small:
@@ -150,7 +150,7 @@ def _parts(images: int, geometry: Geometry, C: int, O: int, itemsize: int) -> li
     if C * math.prod(geometry.kernel) * O >= HEAVY:
         least = max(least, min(2 * least, images // 2))
     step = max(1, min(CHUNK // (taken * itemsize), WORK // (taken * (O + 16))), least)
-    return pieces(images, -(-images // -(-images // step)) if images else 1)
+    return slices(images, -(-images // -(-images // step)) if images else 1)
 
 
 def turned_geometry(geometry: Geometry) -> Geometry | None:

@@ -22,7 +22,7 @@ import numpy as np
 from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
 from minigan.ops.cpu.conv.tiles import Tiles, gather, of_image, scatter, transform
-from minigan.ops.cpu.executor import Team, pieces
+from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
@@ -38,7 +38,7 @@ APART = 16
 the cache."""
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Team) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Executor) -> Array:
     """y = A^t [(G W G^t) . (B^t x B)] A + b.    x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)"""
     O = W.shape[3]
     large, small = tiles_of(geometry, plan)
@@ -53,7 +53,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Pla
     return y
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Team) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Executor) -> Array:
     """x = B [(G W G^t) . (A y A^t)] B^t + b.    Shapes as in `correlate`."""
     C, O = W.shape[2:]
     large, small = tiles_of(geometry, plan)
@@ -70,7 +70,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, p
 
 
 def _shared(
-    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Team
+    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Executor
 ) -> None:
     """y = back (to(x)_f U_f) + bias, a pass after the other.    U (n n, K, N)"""
     points, K, N = U.shape
@@ -83,7 +83,7 @@ def _shared(
 
 
 def _alone(
-    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Team,
+    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Executor,
     parts: list[slice],
 ) -> None:  # fmt: skip
     """y = back (to(x)_f U_f) + bias, each part by one thread.    U (n n, K, N + APART)"""
@@ -105,10 +105,10 @@ def _alone(
         some = parts[i]
         _shared(to, x[some], of_x, U[..., :N], back, y[some], of_y, bias, plan, team)
 
-    team.each(compiled if team.compiled else without, len(parts))
+    team.parallel_for(compiled if team.compiled else without, len(parts))
 
 
-def _weights(W: Array, geometry: Geometry, plan: Plan, team: Team, *, adjoint: bool = False) -> Array:
+def _weights(W: Array, geometry: Geometry, plan: Plan, team: Executor, *, adjoint: bool = False) -> Array:
     """U = G W G^t of each phase of the kernel (n n, sh sw C, O), or its transpose at each point (n n, O, sh sw C).
 
     There is room between the rows: APART more numbers, undefined.
@@ -129,10 +129,10 @@ def _weights(W: Array, geometry: Geometry, plan: Plan, team: Team, *, adjoint: b
     return U
 
 
-def each_part(job: Callable[[slice], None], images: int, team: Team) -> None:
+def each_part(job: Callable[[slice], None], images: int, team: Executor) -> None:
     """Run job(images) for parts of whole images."""
-    parts = pieces(images, -(-images // PARTS))
-    team.each(lambda i: job(parts[i]), len(parts))
+    parts = slices(images, -(-images // PARTS))
+    team.parallel_for(lambda i: job(parts[i]), len(parts))
 
 
 def tiles_of(geometry: Geometry, plan: Plan) -> tuple[Tiles, Tiles]:
@@ -152,7 +152,7 @@ def parts(images: int, tiles: Tiles) -> list[slice] | None:
     step = min(images_of(tiles), images // PARTS)
     if step * math.prod(tiles.counts) < ROWS:
         return None
-    return pieces(images, -(-images // -(-images // step)))
+    return slices(images, -(-images // -(-images // step)))
 
 
 def images_of(tiles: Tiles) -> int:

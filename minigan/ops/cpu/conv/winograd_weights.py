@@ -8,7 +8,7 @@ from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
 from minigan.ops.cpu.conv.tiles import Tiles, gather, of_image, scatter, transform
 from minigan.ops.cpu.conv.winograd import PARTS, each_part, parts, tiles_of, tiles_of_kernel
-from minigan.ops.cpu.executor import Team, pieces
+from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
@@ -20,7 +20,7 @@ Block = tuple[slice, Array]
 """Channels of x, and dU of them (n n, sh sw channels, O)."""
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, team: Team) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, team: Executor) -> Array:
     """dW = G^t [the sum over tiles of (B^t x B)^t (A y A^t)] G.    x (N, H, W, C)   y (N, h, w, O)   dW as W"""
     O = y.shape[3]
     large, small = tiles_of(geometry, plan)
@@ -38,7 +38,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, team: 
     return dW
 
 
-def _shared(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Team) -> Iterator[Block]:
+def _shared(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Executor) -> Iterator[Block]:
     """The passes one after the other, the threads sharing each."""
     points, C, O = plan.n**2, x.shape[3], y.shape[3]
     dU = arrays.empty((points, of_x.phases * C, O), x.dtype)
@@ -58,14 +58,14 @@ def _shared(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Team
     yield slice(0, C), dU
 
 
-def _alone(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Team) -> Iterator[Block]:
+def _alone(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Executor) -> Iterator[Block]:
     """Cut by images, as far as there is room for the partial sums, which are added in their order; then by channels."""
     from minigan.ops.cpu.kernels.numba.winograd import correlate_tiles, room
 
     C, O = x.shape[3], y.shape[3]
     points, per_channel = plan.n**2, plan.n**2 * of_x.phases * O
-    images = pieces(len(x), -(-len(x) // max(1, min(PARTS, PARTIAL // (per_channel * C)))))
-    channels = pieces(C, -(-C * len(images) // PARTS))
+    images = slices(len(x), -(-len(x) // max(1, min(PARTS, PARTIAL // (per_channel * C)))))
+    channels = slices(C, -(-C * len(images) // PARTS))
     sums = arrays.empty((len(images), per_channel * C), x.dtype)
 
     def of(total: Array, some: slice) -> Array:
@@ -79,6 +79,6 @@ def _alone(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Team)
         run = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
         correlate_tiles(transform("B", plan), transform("A", plan), *reads, *run)
 
-    team.each(job, len(channels) * len(images))
+    team.parallel_for(job, len(channels) * len(images))
     total = sums[0] if len(images) == 1 else sums.sum(axis=0)
     yield from ((some, of(total, some)) for some in channels)

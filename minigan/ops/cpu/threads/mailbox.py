@@ -27,7 +27,7 @@ from minigan.ops.cpu.kernels.numba.matmul import ROWS, WIDE, multiply
 from minigan.ops.cpu.kernels.numba.simd import lanes
 
 IDLE, LISTENING, CLAIMED, POSTED, DONE = range(5)
-PATIENCE = 20_000
+YIELD_AFTER = 20_000
 """Looks, about a hundredth of a millisecond."""
 
 if hasattr(os, "sched_yield"):
@@ -64,7 +64,7 @@ def listen(numbers, i, seen, turns, board):
             _carry_out(board)
             looked = 0
         looked += 1
-        if looked > PATIENCE:  # the caller has no core at this moment: it may have ours
+        if looked > YIELD_AFTER:  # the caller has no core at this moment: it may have ours
             give_way()
 
 
@@ -95,7 +95,7 @@ def share(board, a, of_a, b, of_b, c, of_c, sizes, add):
     looked = 0
     while _now(board, 0) != DONE:
         looked += 1
-        if looked > PATIENCE:  # the worker has no core at this moment: it may have ours
+        if looked > YIELD_AFTER:  # the worker has no core at this moment: it may have ours
             give_way()
     _set(board, 0, LISTENING)
     return True

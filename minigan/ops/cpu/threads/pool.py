@@ -20,7 +20,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._names import SettingError
+from minigan._names import ConfigError
 from minigan.ops.cpu.threads.blas import one_thread
 
 Job = Callable[[int], object]
@@ -38,7 +38,7 @@ def default_threads() -> int:
     given = os.environ.get("MINIGAN_THREADS", "")
     if given:
         if not given.isdecimal() or int(given) < 1:
-            raise SettingError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
+            raise ConfigError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
         return int(given)
     return cores()
 
@@ -52,7 +52,7 @@ def cores() -> int:
     return max(1, found // max(1, ranks))
 
 
-class Waiting:
+class SleepWait:
     """How threads wait: these sleep at once."""
 
     def worker(self, counts: Counts, served: int, board: Counts) -> None:
@@ -65,7 +65,7 @@ class Waiting:
 class _Order:
     """A job's parts, for one worker; several may take from the same `parts`, and carrying it out twice does no harm."""
 
-    def __init__(self, job: Job, parts: "deque[int]", waiting: Waiting) -> None:
+    def __init__(self, job: Job, parts: "deque[int]", waiting: SleepWait) -> None:
         self.context, self.job, self.parts, self.waiting = contextvars.copy_context(), job, parts, waiting
         self.outcome: list[BaseException | None] = []  # what it ended with; filled before `done`
         self.done: SimpleQueue[None] = SimpleQueue()
@@ -81,7 +81,7 @@ class _Worker:
 
     def serve(self) -> None:
         """Carry orders out, for ever."""
-        served, waiting = 0, Waiting()
+        served, waiting = 0, SleepWait()
         one_thread.cover()
         while True:
             waiting.worker(self.counts, served, self.board)
@@ -124,7 +124,7 @@ class _Pool:
         self._lock = threading.RLock()  # a signal handler that computes may come in while it is held
         self._all: list[_Worker] = []
 
-    def each(self, job: Job, n: int, threads: int, waiting: Waiting | None = None) -> None:
+    def parallel_for(self, job: Job, n: int, threads: int, waiting: SleepWait | None = None) -> None:
         """Run the n parts; the first exception of any part is raised here, after all threads have stopped.
 
         Parameters
@@ -151,7 +151,7 @@ class _Pool:
                 for i in range(n):
                     job(i)
             return
-        parts, policy = deque(range(n)), waiting or Waiting()
+        parts, policy = deque(range(n)), waiting or SleepWait()
         given: list[tuple[_Worker, _Order]] = []
         error: BaseException | None = None
         with one_thread:

@@ -3,13 +3,13 @@
 import numpy as np
 
 from minigan.ops.cpu.threads.mailbox import changed, listen
-from minigan.ops.cpu.threads.pool import DONE, ORDERED, Counts, Waiting
+from minigan.ops.cpu.threads.pool import DONE, ORDERED, Counts, SleepWait
 
-TURNS = 300_000
+SPIN_LIMIT = 300_000
 """How often a thread looks: two tenths of a millisecond."""
 
 
-class Listening(Waiting):
+class SpinWait(SleepWait):
     """Compiled when it is made, not while a worker waits."""
 
     def __init__(self) -> None:
@@ -19,8 +19,8 @@ class Listening(Waiting):
 
     def worker(self, counts: Counts, served: int, board: Counts) -> None:
         """Look for an order, and at the board."""
-        listen(counts, ORDERED, served, TURNS, board)
+        listen(counts, ORDERED, served, SPIN_LIMIT, board)
 
     def caller(self, counts: Counts, served: int) -> None:
         """Look for the end of an order."""
-        changed(counts, DONE, served, TURNS)
+        changed(counts, DONE, served, SPIN_LIMIT)

@@ -30,7 +30,7 @@ class Event:
 
 
 def host_part(draw: Draw) -> Draw:
-    """Return what draws on the host: of `minigan.data.Prepared` the batch before it is prepared."""
+    """Return what draws on the host: of `minigan.data.Transformed` the batch before it is prepared."""
     return getattr(draw, "draw", draw)
 
 

@@ -255,7 +255,7 @@ class _Iteration:
         for optimizer, steps in zip(_optimizers(game), self._steps, strict=True):
             optimizer.t += steps
         for player in game.players.values():
-            player.network.touch()
+            player.network.mark_modified()
         return found
 
 

@@ -1,8 +1,8 @@
 """The bodies of `minigan.ops.cpu.norm_act` in NumPy; `compiled_rows` has the same, compiled.
 
 Each works on one part of the rows, (h, C) of the matrix, which fits a core's cache, so that the passes of NumPy's
-functions over it cost little.  A gate is (relu, slope, drops, first, threshold, low, high, kept), see `Gate.at`; a
-norm is None or (mu, scale, beta), each (C,), for v = (u - mu) scale + beta.
+functions over it cost little.  A gate is (relu, slope, drops, first, threshold, low, high, kept), see
+`ActivationMask.at`; a norm is None or (mu, scale, beta), each (C,), for v = (u - mu) scale + beta.
 """
 
 from typing import Any

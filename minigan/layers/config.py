@@ -27,7 +27,7 @@ _INITIALIZERS: dict[str, type[Initializer]] = {
 
 
 def register_layer(layer: L) -> L:
-    """Make `rebuild` know a layer class of your own; a decorator.
+    """Make `from_config` know a layer class of your own; a decorator.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def register_layer(layer: L) -> L:
     return layer
 
 
-def rebuild(description: Any) -> Any:
+def from_config(description: Any) -> Any:
     """Return the layer, or the list of layers, that `description` describes.
 
     Parameters
@@ -79,7 +79,7 @@ def rebuild(description: Any) -> Any:
 
     """
     if isinstance(description, (list, tuple)):
-        return [rebuild(entry) for entry in description]
+        return [from_config(entry) for entry in description]
     if not isinstance(description, Mapping) or "layer" not in description:
         raise ValueError(f"{str(description)[:80]!r} describes no layer; expected a dict with the key 'layer'")
     return _made("layer", description, _LAYERS)

@@ -1,0 +1,63 @@
+"""Names of the version before go on working, and say what they are called now."""
+
+import importlib
+
+import numpy as np
+import pytest
+from cases import X_FAKE, X_REAL, Z, gan
+
+import minigan as mg
+
+MODULES = ["minigan", "minigan.gan", "minigan.data", "minigan.recipes"]
+NAMES = [(name, old, new) for name in MODULES for old, new in importlib.import_module(name)._RENAMED.items()]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), NAMES, ids=[f"{module}.{old}" for module, old, _ in NAMES])
+def test_names_of_modules(module, old, new):
+    there = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=rf"^{module}\.{old} is now called {module}\.{new}$"):
+        assert getattr(there, old) is getattr(there, new)
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nothing'"):
+        there.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("through", "d_batching", mg.combined),
+        ("fakes", "fake_mode", mg.eval_fakes),
+        ("judge", "frozen_d_mode", mg.eval_mode),
+    ],
+)
+def test_arguments_of_a_gan(old, new, value):
+    with pytest.warns(DeprecationWarning, match=f"the argument {old} is now called {new}"):
+        assert getattr(gan(**{old: value}), new) is value
+    with pytest.raises(TypeError, match=f"got {old} and {new}; expected {new} alone"):
+        gan(**{old: value, new: value})
+
+
+def test_arguments_of_steps():
+    game = gan()
+    with pytest.warns(DeprecationWarning, match="discriminator_step: the argument through is now called d_batching"):
+        mg.discriminator_step(
+            game.D, game.optimizer_D, game.objective, X_REAL, X_FAKE, rng=game.rng, through=mg.separate
+        )
+    with pytest.warns(DeprecationWarning, match="generator_step: the argument judge is now called frozen_d_mode"):
+        mg.generator_step(game.G, game.D, game.optimizer_G, game.objective, Z, rng=game.rng, judge=mg.train_mode)
+
+
+def test_results_and_methods():
+    game = gan()
+    step = game.update_D(X_REAL, X_FAKE)
+    for old, new in (("value", "loss"), ("s_real", "logits_real"), ("s_fake", "logits_fake")):
+        with pytest.warns(DeprecationWarning, match=f"StepResult.{old} is now called {new}"):
+            assert getattr(step, old) is getattr(step, new)
+    with pytest.raises(AttributeError, match="StepResult has no attribute 'cost'"):
+        step.cost  # noqa: B018
+    net = mg.Network([mg.Dense(2, 1)], rng=np.random.default_rng(0))
+    with pytest.warns(DeprecationWarning, match="Network.describe is now called to_config"):
+        assert net.describe() == net.to_config()
+    version = net.version
+    with pytest.warns(DeprecationWarning, match="Network.touch is now called mark_modified"):
+        net.touch()
+    assert net.version > version
