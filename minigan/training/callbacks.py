@@ -140,12 +140,22 @@ class ProgressBar(Callback):
 
     Elsewhere ten log lines.
 
-    Before them the experiment's note, if it has one.
+    Before them the experiment's note, if it has one, and whether a run folder lacks the checkpoints to be resumed from;
+    after them that once more, where the run was interrupted.
     A stream that is missing, closed or no longer read is given up: the training goes on without it.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where to write; standard error by default.
+    terms : callable, optional
+        ``terms(text)`` is the text in the caller's terms.  By default arguments are named as in Python.
+
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, terms: Callable[[str], str] = str) -> None:
         self.stream: TextIO | None = sys.stderr if stream is None else stream
+        self.terms = terms
         self._bar: Any = None
         self._drawn = 0.0
         self._unwatch: Callable[[], None] | None = None
@@ -166,6 +176,8 @@ class ProgressBar(Callback):
             self._unwatch()
         if self._bar is not None:
             self._show(self._close, run)
+        if run.status == "interrupted":
+            self._show(self._resumable, run)
 
     def _show(self, draw: Callable[[Run, TextIO], None], run: Run) -> None:
         if self.stream is None:  # Python's own where standard error is closed
@@ -182,6 +194,7 @@ class ProgressBar(Callback):
 
         if run.experiment.note:
             print(run.experiment.note, file=stream, flush=True)
+        self._resumable(run, stream)
         if stream.isatty():
             self._bar = tqdm(
                 total=run.iterations,
@@ -190,6 +203,10 @@ class ProgressBar(Callback):
                 dynamic_ncols=True,
                 desc=run.experiment.recipe,
             )
+
+    def _resumable(self, run: Run, stream: TextIO) -> None:
+        if run.folder is not None and run.not_resumable:
+            print(self.terms(run.not_resumable), file=stream, flush=True)
 
     def _line(self, run: Run, stream: TextIO) -> None:
         if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:

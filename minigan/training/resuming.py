@@ -43,7 +43,8 @@ def resume(
         done = tree["iteration"]
         if total <= done:
             raise SettingError(f"iterations must be > {done}, those of {path}, got {total}")
-        run = Run(experiment, total, folder=folder, hooks=with_files(experiment, callbacks))
+        every = tree["every"]
+        run = Run(experiment, total, folder=folder, hooks=with_files(experiment, callbacks), checkpoint_every=every)
         run.history, end = read_metrics(folder / "metrics.jsonl", done)
         run.metrics = run.history[-1] if run.history else {}
         restore(run, tree, path=path)
@@ -54,7 +55,7 @@ def resume(
         write_json(folder / "config.json", {**config, "iterations": total})
         checkpoints.forget_after(done)
         os.truncate(folder / "metrics.jsonl", end)  # one system call: the lines before are never touched
-        saver = Saver(run, checkpoints, every=tree["every"])
+        saver = Saver(run, checkpoints, every=every)
         if path.resolve() == checkpoints.path(done).resolve():
             saver.saved = done
         return carry_out(run, saver)
