@@ -14,6 +14,7 @@ from minigan._names import SettingError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops import BACKENDS, Array, Ops, get_ops
+from minigan.recipes import memory
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -117,6 +118,7 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
     assemble: Callable[[Any, Setting, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
+    moments: int = 2  # vectors of an optimizer's state: m and v of Adam
     before: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
@@ -144,12 +146,15 @@ class Recipe:
     def build(self, config: Any = None, setting: Setting | None = None) -> Experiment:
         """Return the experiment, ready for `minigan.training.train`.
 
-        SettingError also where the data refuse a setting (a batch larger than the data set).
+        SettingError also where the data refuse a setting (a batch larger than the data set), or the machine does: what
+        needs more memory than there is.
         """
         config = self.configure(None if config is None else asdict(config))
         setting = Setting() if setting is None else setting
         if setting.images is not None and self.to_images is None:
             raise SettingError(f"images: {self.name} is not trained on images; expected None")
+        if setting.ops != "cuda":  # a device has memory of its own
+            memory.require_training(self, config, np.dtype(setting.dtype))
         streams = random_streams(setting.seed)
         G, D = self.networks(config, setting, streams)
         experiment = self.assemble(config, setting, G, D, streams)
@@ -169,8 +174,9 @@ class Recipe:
         setting: Setting | None = None,
         streams: dict[str, np.random.Generator] | None = None,
     ) -> tuple[Network, Network]:
-        """Return G and D with initial parameters."""
+        """Return G and D with initial parameters; SettingError where they need more memory than there is."""
         setting = Setting() if setting is None else setting
+        memory.require_networks(self, config, np.dtype(setting.dtype))
         streams = random_streams(setting.seed) if streams is None else streams
         chains, ops = self.architecture(config), setting.backend()
         G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=ops)
