@@ -15,6 +15,7 @@ from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
+from minigan.training.streams import require_named
 from minigan.training.surroundings import blas, versions
 
 
@@ -84,6 +85,7 @@ def train(
         size("checkpoint_every", checkpoint_every)
         if folder is None:
             raise ValueError(f"checkpoint_every={checkpoint_every} needs a run folder, got folder=None")
+        require_named(experiment)
     require_names(experiment.game)
     run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
     if folder is not None:

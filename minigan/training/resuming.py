@@ -13,6 +13,7 @@ from minigan.training.experiment import Experiment, Run
 from minigan.training.files import PathLike, RunError, read_json, write_json
 from minigan.training.loop import carry_out, with_files
 from minigan.training.state import Saver, read_metrics, restore
+from minigan.training.streams import require_named
 from minigan.training.surroundings import versions
 
 
@@ -38,6 +39,7 @@ def resume(
     total = config["iterations"] if iterations is None else size("iterations", iterations)
     checkpoints = Checkpoints(folder)
     _require_unfinished(folder, iterations)
+    require_named(experiment)
     with checkpoints.held():
         path, tree = checkpoints.read(checkpoint)
         done = tree["iteration"]
