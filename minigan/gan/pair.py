@@ -20,7 +20,7 @@ from minigan.gan.steps import (
     seen_by,
     separate,
 )
-from minigan.losses import Objective, accuracy
+from minigan.losses import Objective, accuracy, require_objective
 from minigan.network import Network
 from minigan.ops import Array, Ops
 from minigan.optimizers import Optimizer
@@ -55,6 +55,7 @@ class GAN(Game):
     def __post_init__(self) -> None:
         require_optimizer("optimizer_G", self.optimizer_G, self.G, "G")
         require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
+        require_objective(self.objective)
 
     @property
     def players(self) -> dict[str, Player]:
