@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 from minigan import __version__
 from minigan._names import SettingError, unknown
+from minigan._terms import as_options
 
 COMMANDS = {
     "recipes": "list the systems that can be trained",
@@ -298,7 +299,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
             status: int = import_module("minigan.commands").COMMANDS[args.command](args)
             return status
         except (DataError, RunError, BackendUnavailable) as error:
-            say(f"{name}: {error}")
+            say(f"{name}: {as_options(str(error))}")
             return EXIT_FAILED
     except SettingError as error:
         say(f"{name}: {error}")

@@ -291,6 +291,8 @@ def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
 
 
 def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
+    if Path(run).is_file():
+        raise RunError(f"{run}: a file; expected the run folder that it is in, {Path(run).parent}")
     path = Path(run) / "config.json"
     stored = read_json(path)
     if not isinstance(stored, dict):

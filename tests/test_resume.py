@@ -173,7 +173,9 @@ class TestResume:
         assert (summary["status"], summary["iterations"]) == ("completed", 11)
         assert read_json("run/config.json")["iterations"] == 11
         assert again.gan.G.theta.tobytes() == longer.gan.G.theta.tobytes()
-        with pytest.raises(RunError, match="run: completed after 11 iterations; accepted: --iterations N, N > 11"):
+        with pytest.raises(
+            RunError, match="run: completed after 11 iterations; to continue, expected iterations=N, N > 11"
+        ):
             resume(build(), "run")
 
     def test_a_callback_that_stops_early_remembers(self, in_tmp):
@@ -291,7 +293,9 @@ class TestDamaged:
         newest.write_bytes(newest.read_bytes()[:-1])
         older = "broken/checkpoints/000002.checkpoint"
         before = files("broken")
-        with pytest.raises(RunError, match=rf"000004.checkpoint: truncated: .*; accepted: .* --checkpoint {older}$"):
+        with pytest.raises(
+            RunError, match=rf"000004.checkpoint: truncated: .*; expected another one, checkpoint={older}$"
+        ):
             resume(build(), "broken")
         assert files("broken") == before
         resume(build(), "broken", checkpoint=older)

@@ -8,6 +8,10 @@ from command import run
 
 from minigan._names import SettingError
 from minigan.recipes import RECIPES, Setting, get_recipe, memory
+from minigan.runs import train_recipe
+from minigan.training import RunError
+from minigan.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
+from minigan.training.files import write_whole
 
 HUGE = 10**9
 LEAKS = ("Traceback", "subscriptable", "indices must be", "has no attribute", "unsupported operand", "not supported")
@@ -100,3 +104,57 @@ class TestMemory:
         for text, expected in (("1048576\n", 2**20), ("max\n", whole), (f"{2**63}\n", whole)):
             limit.write_text(text)
             assert memory.machine() == expected
+
+
+class TestFiles:
+    def test_a_completed_run_without_checkpoints(self, in_tmp, capsys):
+        assert run(capsys, "train", "gaussian", "--iterations", "1", "--out", "run")[0] == 0
+        message = "run: completed after 1 iterations, without checkpoints to continue from; train anew with "
+        assert run(capsys, "resume", "run") == (1, "", f"minigan resume: {message}--checkpoint-every N\n")
+
+    @pytest.mark.parametrize("value", [None, "six", [], {}, True])
+    @pytest.mark.parametrize(("file", "key"), [("config", "iterations"), ("summary", "status"), ("config", "versions")])
+    def test_values_of_another_type(self, in_tmp, capsys, file, key, value):
+        if (key, type(value)) in (("status", str), ("versions", dict)):
+            return
+        train_recipe("gaussian", settings={"iterations": 1, "frames": 1}, out="run", checkpoint_every=1)
+        path = in_tmp / f"run/{file}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+        status, out, err = run(capsys, "resume", "run")
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert f"{key!r} is of type {type(value).__name__}; expected" in err
+
+    @pytest.mark.parametrize("change", [{"iteration": "one"}, {"identity": None}, {"G": None}, {"streams": []}])
+    def test_a_checkpoint_with_values_of_another_type(self, in_tmp, capsys, change):
+        train_recipe("gaussian", settings={"iterations": 2, "frames": 1}, out="run", checkpoint_every=1)
+        path, tree = Checkpoints("run").read()
+        write_checkpoint(path, {**tree, **change})
+        status, out, err = run(capsys, "resume", "run", "--iterations", "3")
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert str(path) in err
+        assert not [leaked for leaked in LEAKS if leaked in err]
+
+    @pytest.mark.parametrize("tree", [[1], "text", {"a": {"__array__": 7}}])
+    def test_a_checkpoint_that_holds_no_tree(self, tmp_path, tree):
+        write_checkpoint(tmp_path / "a.checkpoint", tree)
+        with pytest.raises(RunError, match="not a checkpoint: its content"):
+            read_checkpoint(tmp_path / "a.checkpoint")
+
+    def test_a_full_disk_names_the_file(self, tmp_path):
+        def full(_stream):
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(OSError, match=r"No space left on device: '.*generator.npz'"):
+            write_whole(tmp_path / "generator.npz", full)
+        assert [*tmp_path.iterdir()] == []
+
+    def test_a_file_of_a_run_in_place_of_its_folder(self, in_tmp, capsys):
+        (in_tmp / "run").mkdir()
+        (in_tmp / "run/config.json").write_text("{}")
+        message = "run/config.json: a file; expected the run folder that it is in, run"
+        assert run(capsys, "sample", "run/config.json") == (1, "", f"minigan sample: {message}\n")
+
+    def test_an_empty_name(self, in_tmp, capsys):
+        status, out, err = run(capsys, "train", "gaussian", "--out", "")
+        assert (status, out) == (1, "")
+        assert err == "minigan train: --out is empty; expected the name of a new or an empty folder\n"

@@ -95,7 +95,10 @@ class MetricsFile(Callback):
     def on_iteration(self, run: Run) -> None:
         """Write a line."""
         line = {"iteration": run.iteration, **run.metrics}
-        self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
+        try:
+            self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
+        except OSError as error:  # a full disk names no file
+            raise type(error)(error.errno, error.strerror, self._file.name) from None
 
     def on_end(self, run: Run) -> None:
         """Close the file."""
