@@ -209,7 +209,9 @@ class TestRefused:
     def test_a_run_without_checkpoints(self, in_tmp):
         train(build(), folder="run")
         Path("run/summary.json").unlink()
-        with pytest.raises(RunError, match="run: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N"):
+        with pytest.raises(
+            RunError, match="run: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N"
+        ):
             resume_run("run")
         Path("run/checkpoints").mkdir()
         with pytest.raises(RunError, match="run: it has no checkpoints: it ended before the first one; train anew"):
