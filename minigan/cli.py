@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
 from minigan._names import ConfigError, unknown
+from minigan._terms import as_options
 from minigan._version import __version__
 
 COMMANDS = {
@@ -298,7 +299,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
             status: int = import_module("minigan.commands").COMMANDS[args.command](args)
             return status
         except (DataError, RunError, BackendUnavailable) as error:
-            say(f"{name}: {error}")
+            say(f"{name}: {as_options(str(error))}")
             return EXIT_FAILED
     except ConfigError as error:
         say(f"{name}: {error}")

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from minigan import runs
+from minigan._terms import as_options
 from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_settings, say
 from minigan.recipes import RECIPES, get_recipe
 from minigan.training import ProgressBar, RunError
+
+RATES = ("lr", "lr_G", "lr_D")
+"""The settings of recipes that are learning rates."""
 
 
 def recipes(_args: Any) -> int:
@@ -44,7 +48,7 @@ def train(args: Any) -> int:
     """Train and print the summary."""
     result = runs.train_recipe(
         args.recipe, seed=args.seed, settings=parse_settings(args), dtype=args.dtype, ops=args.ops,
-        options=parse_options(args), data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar()],
+        options=parse_options(args), data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar(terms=as_options)],
         checkpoint_every=args.checkpoint_every,
     )  # fmt: skip
     return _ended("train", result)
@@ -54,7 +58,7 @@ def resume(args: Any) -> int:
     """Go on with a run and print the summary."""
     result = runs.resume_run(
         args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
-        callbacks=[ProgressBar()],
+        callbacks=[ProgressBar(terms=as_options)],
     )  # fmt: skip
     return _ended("resume", result)
 
@@ -62,7 +66,9 @@ def resume(args: Any) -> int:
 def _ended(command: str, result: dict[str, Any]) -> int:
     print(describe(result))
     if result["status"] == "diverged":
-        say(f"minigan {command}: {result['error']}")
+        rates = [name for name in vars(get_recipe(result["recipe"]).Config()) if name in RATES]
+        options = " and ".join(f"--set {name}=..." for name in rates)
+        say(f"minigan {command}: {result['error']} ({options}; --dtype float64)")
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result["status"] == "interrupted" else EXIT_OK
 

@@ -7,6 +7,7 @@ s is a logit, D(x) = sigma(s) = 1 / (1 + e^-s), so that with softplus(s) = log(1
 exactly and without overflow for any s: sigma is never formed before a logarithm.  Each objective has
 
     discriminator(s_real, s_fake) -> value, ds_real, ds_fake     the cost J_D that D minimises
+    one_kind(s, real=...) -> value, ds                           the part of J_D that one kind has
     generator(s_fake) -> value, ds_fake                          the cost J_G that G minimises
     probability(s) -> D(x)
 
@@ -33,19 +34,44 @@ Value = Any  # a scalar of the logits' dtype
 
 
 class Objective(Protocol):
-    """What Algorithm 1 asks of an objective."""
+    """What a GAN asks of an objective: these four methods, all of them required.
+
+    Logits s are arrays (N, 1), or (N, K) where D has K outputs; a cost is a scalar, and a gradient an array of the
+    shape and dtype of its logits.  `ops` is D's backend, with its array module ``ops.xp``; an objective of one's own
+    may leave it alone.
+    """
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
-        """Return J_D, dJ_D/ds_real and dJ_D/ds_fake."""
+        """Return J_D, dJ_D/ds_real and dJ_D/ds_fake, for the steps of D on both kinds."""
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return the part of J_D that real examples, or fake ones, have, and its gradient."""
+        """Return the part of J_D that real examples (or fake ones) have, and its gradient, for `split_batch`."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G and dJ_G/ds_fake."""
+        """Return J_G and dJ_G/ds_fake, for the steps of G."""
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
-        """Return D(x) (N,)."""
+        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy (above 1/2 means real)."""
+
+
+METHODS = {
+    "discriminator": "(s_real, s_fake, *, ops=None)",
+    "one_side": "(s, *, real, ops=None)",
+    "generator": "(s_fake, *, ops=None)",
+    "probability": "(s, *, ops=None)",
+}
+
+
+def require_objective(objective: object) -> None:
+    """Raise TypeError, which names what is missing, unless `objective` is an object with the methods of `Objective`."""
+    if isinstance(objective, type):
+        raise TypeError(f"objective is the class {objective.__name__}; expected an object, {objective.__name__}()")
+    for name, arguments in METHODS.items():
+        if not callable(getattr(objective, name, None)):
+            raise TypeError(
+                f"objective of type {type(objective).__name__} has no method {name}{arguments}; expected all of "
+                f"{', '.join(METHODS)} (see minigan.losses.Objective)"
+            )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from minigan._names import ConfigError
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes import Recipe, RunOptions, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe, memory
 from minigan.training import (
     Callback,
     RunError,
@@ -291,6 +291,8 @@ def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
 
 
 def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
+    if Path(run).is_file():
+        raise RunError(f"{run}: a file; expected the run folder that it is in, {Path(run).parent}")
     path = Path(run) / "config.json"
     stored = read_json(path)
     if not isinstance(stored, dict):
@@ -309,7 +311,10 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
     RunError says what is wrong with which file.
     """
     recipe, config, dtype = load_config(run)
-    G, _ = recipe.networks(config, RunOptions(dtype=dtype))
+    try:
+        G, _ = recipe.networks(config, RunOptions(dtype=dtype))
+    except ConfigError as error:
+        raise RunError(f"{Path(run) / 'config.json'}: {error}") from None
     path = Path(run) / "generator.npz"
     if not path.is_file():
         raise RunError(f"{path}: No such file or directory: the weights are written where a run ends (minigan resume)")
@@ -334,6 +339,7 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
         raise refused  # before anything is computed: the warnings of NumPy would name the library's lines
+    memory.require_samples(recipe, config, n, G.dtype)
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         x = np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])

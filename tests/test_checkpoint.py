@@ -99,7 +99,7 @@ class TestCommand:
         assert self.run(capsys, "train", "gaussian", *tiny, "--out", "run", "--checkpoint-every", "1")[0] == 0
         status, err = self.run(capsys, "resume", "run")
         assert status == 1
-        assert err == "minigan resume: run: completed after 2 iterations; accepted: --iterations N, N > 2\n"
+        assert err == "minigan resume: run: completed after 2 iterations; to continue, expected --iterations N, N > 2\n"
         (in_tmp / "run/summary.json").unlink()
         status, err = self.run(capsys, "resume", "run", "--iterations", "1")
         assert status == 2
@@ -107,6 +107,6 @@ class TestCommand:
         (in_tmp / "run/checkpoints/000002.checkpoint").write_bytes(b"minigan")
         status, err = self.run(capsys, "resume", "run")
         assert status == 1
-        assert err.endswith("; accepted: another one, --checkpoint run/checkpoints/000001.checkpoint\n")
+        assert err.endswith("; expected another one, --checkpoint run/checkpoints/000001.checkpoint\n")
         status, err = self.run(capsys, "resume", "run", "--checkpoint", "run/checkpoints/000001.checkpoint")
         assert (status, len(err.splitlines())) == (0, 1)

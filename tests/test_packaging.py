@@ -62,9 +62,9 @@ def test_subpackages_are_listed_and_other_names_are_errors():
 
 # Each module may import from those before it only.
 ORDER = [
-    "_arguments", "_batch", "_names", "initializers", "ops", "_views", "_checks", "layers", "summary", "fusion",
-    "network", "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop", "classifier", "plots",
-    "recipes", "ensembles", "runs", "evaluation", "cli", "commands", "__main__",
+    "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers", "ops", "_views", "_checks", "layers",
+    "summary", "fusion", "network", "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop",
+    "classifier", "plots", "recipes", "ensembles", "runs", "evaluation", "cli", "commands", "__main__",
 ]  # fmt: skip
 
 

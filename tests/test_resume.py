@@ -173,7 +173,9 @@ class TestResume:
         assert (summary["status"], summary["iterations"]) == ("completed", 11)
         assert read_json("run/config.json")["iterations"] == 11
         assert again.gan.G.theta.tobytes() == longer.gan.G.theta.tobytes()
-        with pytest.raises(RunError, match="run: completed after 11 iterations; accepted: --iterations N, N > 11"):
+        with pytest.raises(
+            RunError, match="run: completed after 11 iterations; to continue, expected iterations=N, N > 11"
+        ):
             resume(build(), "run")
 
     def test_a_callback_that_stops_early_remembers(self, in_tmp):
@@ -207,7 +209,9 @@ class TestRefused:
     def test_a_run_without_checkpoints(self, in_tmp):
         train(build(), folder="run")
         Path("run/summary.json").unlink()
-        with pytest.raises(RunError, match="run: it has no checkpoints; accepted: a run of train ... --checkpoint-ev"):
+        with pytest.raises(
+            RunError, match="run: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N"
+        ):
             resume_run("run")
         Path("run/checkpoints").mkdir()
         with pytest.raises(RunError, match="run: it has no checkpoints: it ended before the first one; train anew"):
@@ -256,7 +260,7 @@ class TestRefused:
     def test_a_config_or_a_summary_that_is_not_one(self, in_tmp):
         broken(at=3)
         Path("broken/summary.json").write_text("[]")
-        with pytest.raises(RunError, match=r"summary\.json: it has no 'status'"):
+        with pytest.raises(RunError, match=r"summary\.json: expected a JSON object, got list"):
             resume_run("broken")
         config = read_json("broken/config.json")
         for name in ("seed", "iterations", "settings"):
@@ -291,7 +295,9 @@ class TestDamaged:
         newest.write_bytes(newest.read_bytes()[:-1])
         older = "broken/checkpoints/000002.checkpoint"
         before = files("broken")
-        with pytest.raises(RunError, match=rf"000004.checkpoint: truncated: .*; accepted: .* --checkpoint {older}$"):
+        with pytest.raises(
+            RunError, match=rf"000004.checkpoint: truncated: .*; expected another one, checkpoint={older}$"
+        ):
             resume(build(), "broken")
         assert files("broken") == before
         resume(build(), "broken", checkpoint=older)

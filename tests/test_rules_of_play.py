@@ -45,13 +45,15 @@ def test_simultaneous_refuses_what_one_pass_cannot_do(setting, message):
     ("kwargs", "message"),
     [
         ({"batch_size": 1}, "batch_size must be >= 2, got 1: a batch must hold real and fake"),
-        ({"batch_size": 2, "x_real": X[:0]}, "x_real has 0 examples and x_fake 6; accepted: 1 or more of each"),
+        ({"batch_size": 2, "x_real": X[:0]}, "x_real has 0 examples and x_fake 6; expected 1 or more of each"),
         ({"batch_size": 2, "x_fake": X[:0]}, "x_real has 6 examples and x_fake 0"),
     ],
 )
 def test_pretrain_refuses_to_train_on_nothing(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        mg.pretrain(game(), **{"x_real": X, "x_fake": X, "rng": np.random.default_rng(0), **kwargs})
+        mg.pretrain(
+            game(d_batching=mg.combined), **{"x_real": X, "x_fake": X, "rng": np.random.default_rng(0), **kwargs}
+        )
 
 
 def test_an_optimizer_of_another_network_is_refused():

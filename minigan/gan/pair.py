@@ -21,7 +21,7 @@ from minigan.gan.steps import (
     train_fakes,
     train_mode,
 )
-from minigan.losses import Objective, accuracy
+from minigan.losses import Objective, accuracy, require_objective
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
@@ -56,6 +56,7 @@ class GAN(Game):
     def __post_init__(self) -> None:
         require_optimizer("optimizer_G", self.optimizer_G, self.G, "G")
         require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
+        require_objective(self.objective)
 
     @property
     def players(self) -> dict[str, Player]:
@@ -114,5 +115,5 @@ class GAN(Game):
 
 
 GAN.__init__ = renamed_arguments(  # type: ignore[method-assign]
-    through="d_batching", fakes="fake_mode", judge="frozen_d_mode"
+    d_batching="d_batching", fakes="fake_mode", frozen_d_mode="frozen_d_mode"
 )(GAN.__init__)

@@ -5,10 +5,11 @@ last outcomes of D and of G.  One of your own is marked with `minigan.game.whole
 """
 
 from minigan._batch import Batch, examples_in, take
-from minigan._checks import logit_gradient
+from minigan._checks import logit_gradient, require_generator
 from minigan.game import Draw, Rng, whole
 from minigan.gan.pair import GAN, StepResults
-from minigan.gan.steps import StepResult, labelled, of_example, seen_by, separate, train_fakes, train_mode
+from minigan.gan.steps import StepResult, combined, labelled, of_example, seen_by, separate, train_fakes, train_mode
+from minigan.layers import BatchNorm, Layer
 
 
 @whole
@@ -77,28 +78,68 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
 
 
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
-    """Train D alone on a fixed set of real and fake examples in shuffled batches; returns J_D of each batch.
+    """Train D alone on a fixed set of real and fake examples in shuffled batches.
 
-    A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.
-    Batches that hold one kind only are left out (with 32 examples: one in 2^31); a batch of 1 always would be.
+    A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.  A batch that D
+    cannot be trained on is left out: one that lacks a kind (with 32 examples: one in 2^31), and, where batch norm takes
+    its statistics of each kind (``d_batching`` is not `combined`), one that has a single example of a kind.
+
+    Parameters
+    ----------
+    gan : GAN
+        Its D is trained; G stays as it is.
+    x_real, x_fake : array (N, ...), (M, ...), or tuples of such arrays
+        The examples and, in a tuple, their labels.  At least one of each kind, two where statistics are of each kind.
+    batch_size : int
+        Examples in a batch, of both kinds together; at least 2, or 4.  The last batch of an epoch may be smaller.
+    epochs : int
+        How often each example is drawn.
+    rng : numpy.random.Generator
+        Shuffles the examples, anew in each epoch.
+
+    Returns
+    -------
+    list of float
+        J_D of each batch, before its update.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before anything is drawn or changed: where a count, the examples or a stream are not as above (a `ShapeError`
+        where D cannot read the examples).
+
     """
     _require_updates(batch_size=batch_size, epochs=epochs)
-    if batch_size == 1:
-        raise ValueError("batch_size must be >= 2, got 1: a batch must hold real and fake")
+    least, why = 1, "a batch must hold real and fake"
+    if gan.d_batching is not combined and _has_batch_norm(gan.D.chain):
+        least, why = 2, "batch norm takes its statistics of 2 or more examples of each kind"
+    if batch_size < 2 * least:
+        raise ValueError(f"batch_size must be >= {2 * least}, got {batch_size}: {why}")
     n, n_fake = examples_in("x_real", x_real), examples_in("x_fake", x_fake)
-    if not (n and n_fake):
-        raise ValueError(f"x_real has {n} examples and x_fake {n_fake}; accepted: 1 or more of each")
+    if min(n, n_fake) < least:
+        raise ValueError(f"x_real has {n} examples and x_fake {n_fake}; expected {least} or more of each: {why}")
+    if rng is None:
+        raise TypeError("rng must be a numpy.random.Generator (np.random.default_rng(seed)), got None")
+    require_generator("rng", rng)
+    if gan.rng is None and gan.D.chain.n_keys:
+        raise ValueError("D draws random numbers in training and needs GAN(..., rng=np.random.Generator), got rng=None")
+    for x in (x_real, x_fake):
+        gan.D(seen_by(gan.D, take(x, slice(0, 1))))  # what D cannot read is refused here
     values = []
     for _ in range(epochs):
         order = rng.permutation(n + n_fake)
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             is_real = batch < n
-            if is_real.any() and not is_real.all():
+            if least <= is_real.sum() <= len(batch) - least:
                 real, fake = batch[is_real], batch[~is_real] - n
                 outcome = gan.update_D(take(x_real, real), take(x_fake, fake))
                 values.append(float(outcome.loss))
     return values
+
+
+def _has_batch_norm(layer: Layer) -> bool:
+    return isinstance(layer, BatchNorm) or any(map(_has_batch_norm, layer.sublayers().values()))
 
 
 def _require_updates(**counts: int) -> None:

@@ -15,6 +15,7 @@ from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops import BACKENDS, get_ops
 from minigan.ops.protocol import Array, Ops
+from minigan.recipes import memory
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -49,7 +50,7 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
     Raises
     ------
-    SettingError
+    ConfigError
         Where `images` is anything else.
 
     """
@@ -118,6 +119,7 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
     assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
+    moments: int = 2  # vectors of an optimizer's state: m and v of Adam
     before: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
@@ -131,7 +133,7 @@ class Recipe:
         """Return the configuration with `settings` in place of the defaults.
 
         A setting is a value of its field's kind (an int for a float is one, where it is exact), or a text, as from
-        ``--set key=value``.  SettingError, a ValueError, names an unknown key, or a value that is not accepted.
+        ``--set key=value``.  ConfigError, a ValueError, names an unknown key, or a value that is not accepted.
         """
         config = self.Config()
         kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}
@@ -145,12 +147,15 @@ class Recipe:
     def build(self, config: Any = None, setting: RunOptions | None = None) -> Experiment:
         """Return the experiment, ready for `minigan.training.train`.
 
-        SettingError also where the data refuse a setting (a batch larger than the data set).
+        ConfigError also where the data refuse a setting (a batch larger than the data set), or the machine does: what
+        needs more memory than there is.
         """
         config = self.configure(None if config is None else asdict(config))
         setting = RunOptions() if setting is None else setting
         if setting.images is not None and self.to_images is None:
             raise ConfigError(f"images: {self.name} is not trained on images; expected None")
+        if setting.ops != "cuda":  # a device has memory of its own
+            memory.require_training(self, config, np.dtype(setting.dtype))
         streams = random_streams(setting.seed)
         G, D = self.networks(config, setting, streams)
         experiment = self.assemble(config, setting, G, D, streams)
@@ -170,8 +175,9 @@ class Recipe:
         setting: RunOptions | None = None,
         streams: dict[str, np.random.Generator] | None = None,
     ) -> tuple[Network, Network]:
-        """Return G and D with initial parameters."""
+        """Return G and D with initial parameters; ConfigError where they need more memory than there is."""
         setting = RunOptions() if setting is None else setting
+        memory.require_networks(self, config, np.dtype(setting.dtype))
         streams = random_streams(setting.seed) if streams is None else streams
         chains, ops = self.architecture(config), setting.backend()
         G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=ops)
@@ -211,11 +217,11 @@ def _exactly(given: Any, kind: type) -> Any:
 
 
 def require_at_least(low: float, **values: float) -> None:
-    """Raise SettingError unless every named value is >= low.
+    """Raise ConfigError unless every named value is >= low.
 
     >>> require_at_least(1, batch_size=0)
     Traceback (most recent call last):
-    minigan._names.SettingError: batch_size must be >= 1, got 0
+    minigan._names.ConfigError: batch_size must be >= 1, got 0
     """
     for name, value in values.items():
         if not value >= low:
@@ -223,11 +229,11 @@ def require_at_least(low: float, **values: float) -> None:
 
 
 def require_within(interval: str, **values: float) -> None:
-    """Raise SettingError unless every named value is in the interval, "(0, inf)" or "[0, 1)".
+    """Raise ConfigError unless every named value is in the interval, "(0, inf)" or "[0, 1)".
 
     >>> require_within("[0, 1)", momentum=1.5)
     Traceback (most recent call last):
-    minigan._names.SettingError: momentum must be in [0, 1), got 1.5
+    minigan._names.ConfigError: momentum must be in [0, 1), got 1.5
     """
     for name, value in values.items():
         try:

@@ -131,4 +131,5 @@ RECIPE = Recipe(
     prior=prior,
     assemble=assemble,
     to_images=flat_to_images,
+    moments=1,
 )

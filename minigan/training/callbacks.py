@@ -103,7 +103,10 @@ class MetricsFile(Callback):
     def on_iteration(self, run: Run) -> None:
         """Write a line."""
         line = {"iteration": run.iteration, **run.metrics}
-        self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
+        try:
+            self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
+        except OSError as error:  # a full disk names no file
+            raise type(error)(error.errno, error.strerror, self._file.name) from None
 
     def on_end(self, run: Run) -> None:
         """Close the file."""
@@ -148,12 +151,22 @@ class ProgressBar(Callback):
 
     Elsewhere ten log lines.
 
-    Before them the experiment's note, if it has one.
+    Before them the experiment's note, if it has one, and whether a run folder lacks the checkpoints to be resumed from;
+    after them that once more, where the run was interrupted.
     A stream that is missing, closed or no longer read is given up: the training goes on without it.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where to write; standard error by default.
+    terms : callable, optional
+        ``terms(text)`` is the text in the caller's terms.  By default arguments are named as in Python.
+
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, terms: Callable[[str], str] = str) -> None:
         self.stream: TextIO | None = sys.stderr if stream is None else stream
+        self.terms = terms
         self._bar: Any = None
         self._drawn = 0.0
         self._unwatch: Callable[[], None] | None = None
@@ -174,6 +187,8 @@ class ProgressBar(Callback):
             self._unwatch()
         if self._bar is not None:
             self._show(self._close, run)
+        if run.status == "interrupted":
+            self._show(self._resumable, run)
 
     def _show(self, draw: Callable[[Run, TextIO], None], run: Run) -> None:
         if self.stream is None:  # Python's own where standard error is closed
@@ -190,6 +205,7 @@ class ProgressBar(Callback):
 
         if run.experiment.note:
             print(run.experiment.note, file=stream, flush=True)
+        self._resumable(run, stream)
         if stream.isatty():
             self._bar = tqdm(
                 total=run.iterations,
@@ -198,6 +214,10 @@ class ProgressBar(Callback):
                 dynamic_ncols=True,
                 desc=run.experiment.recipe,
             )
+
+    def _resumable(self, run: Run, stream: TextIO) -> None:
+        if run.folder is not None and run.not_resumable:
+            print(self.terms(run.not_resumable), file=stream, flush=True)
 
     def _line(self, run: Run, stream: TextIO) -> None:
         if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:

@@ -72,12 +72,22 @@ def read_checkpoint(path: PathLike) -> Tree:
         raise RunError(f"{path}: truncated: {len(body)} of its {size} bytes are there")
     if line != _first_line(version, memoryview(body)):
         raise RunError(f"{path}: altered: it is not what its checksum was taken of")
+    try:
+        return _tree(body)
+    except Exception:  # zipfile, zlib, numpy and json each have their own errors
+        raise RunError(f"{path}: not a checkpoint: its content is not a tree of arrays") from None
+
+
+def _tree(body: bytes) -> Tree:
     with np.load(io.BytesIO(body), allow_pickle=False) as stored:
 
         def branch(value: Tree) -> Any:
             return stored[str(value[ARRAY])] if value.keys() == {ARRAY} else value
 
-        return json.loads(str(stored["tree"]), object_hook=branch)
+        tree: Tree = json.loads(str(stored["tree"]), object_hook=branch)
+    if not isinstance(tree, dict):
+        raise TypeError
+    return tree
 
 
 def _first_line(version: int, body: memoryview) -> bytes:
@@ -123,7 +133,7 @@ class Checkpoints:
     def _none(self) -> RunError:
         if self.folder.is_dir():
             return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; train anew")
-        return RunError(f"{self.run}: it has no checkpoints; accepted: a run of train ... --checkpoint-every N")
+        return RunError(f"{self.run}: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N")
 
     def drop_after(self, iteration: int) -> None:
         """Remove the newer ones: the run goes on from here and will write them again."""
@@ -157,7 +167,7 @@ def _advice(files: list[Path]) -> str:
     for file in files:
         with suppress(RunError):
             read_checkpoint(file)
-            return f"accepted: another one, --checkpoint {file}"
+            return f"expected another one, checkpoint={file}"
     return "no other one is whole: train anew"
 
 

@@ -25,7 +25,7 @@ class Divergence(ArithmeticError):
         super().__init__(
             f"diverged: {quantity} is {value} at iteration {iteration}; "
             f"the parameters of iteration {iteration - 1} are kept. "
-            "Try a smaller learning rate (--set lr=...), or --dtype float64 if the values overflow"
+            "Try a smaller learning rate, or float64 if the values overflow"
         )
         self.iteration, self.quantity, self.value = iteration, quantity, value
 
@@ -115,11 +115,20 @@ class Run:
     hooks: list["Callback"] = field(default_factory=list)  # the experiment's own (with a folder), then those given
     before: dict[str, Any] = field(default_factory=dict)  # what the experiment's `before` returned
     resumed: list[dict[str, Any]] = field(default_factory=list)  # where it was resumed: iteration, checkpoint
+    checkpoint_every: int | None = None  # iterations from one checkpoint to the next; None: there are none
     clock: Clock = field(default_factory=Clock)
     status: str = "running"  # then: completed, interrupted, stopped early, diverged, failed
     stop: str | None = None  # set by a callback: the reason to stop
     divergence: Divergence | None = None
     error: BaseException | None = None  # what a callback, the evaluation or the game itself raised
+
+    @property
+    def not_resumable(self) -> str | None:
+        """Why the run cannot be resumed where it ends early, and what makes one that can; None where it can be."""
+        if self.checkpoint_every is not None:
+            return None
+        needs = "checkpoint_every=N" if self.folder is not None else "a folder and checkpoint_every=N"
+        return f"without checkpoints this run cannot be resumed if it ends early; to save them, train with {needs}"
 
     @property
     def is_last(self) -> bool:

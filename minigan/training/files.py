@@ -28,6 +28,8 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
     run's: of two that were given the same empty folder one is refused there.
     """
     if out is not None:
+        if not os.fspath(out):
+            raise RunError("--out is empty; expected the name of a new or an empty folder")
         path = Path(out)
         try:
             if path.is_dir() and not any(path.iterdir()):
@@ -93,8 +95,10 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
             _put_new(temporary, path)
         else:
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, temporary):  # a full disk names no file
+            raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     return path
 

@@ -17,6 +17,7 @@ from minigan.training.experiment import Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, claim, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
+from minigan.training.streams import require_named
 
 
 def vectors(game: Game) -> list[Array]:
@@ -70,7 +71,8 @@ def train(
     discriminator.npz), and the experiment's figures.
 
     With `checkpoint_every` it writes FOLDER/checkpoints too, from which `resume` goes on: one before the first
-    iteration, one every so many, one where the game ends; the newest two are kept.
+    iteration, one every so many, one where the game ends; the newest two are kept.  Without it an interrupted run
+    cannot be resumed: `ProgressBar` says so where it starts and where it ends, the summary under "advice".
 
     The weights and the summary are there however the training ends; its `status` is "completed"; "stopped early" (a
     callback's reason); "diverged" (with the last good parameters); "interrupted" (Ctrl-C or SIGTERM; a second one
@@ -84,8 +86,9 @@ def train(
         size("checkpoint_every", checkpoint_every)
         if folder is None:
             raise ValueError(f"checkpoint_every={checkpoint_every} needs a run folder, got folder=None")
+        require_named(experiment)
     require_names(experiment.game)
-    run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks])
+    run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
     if folder is not None:
         run.folder = claim(folder, "config.json", _config(run))
         run.hooks = with_files(experiment, callbacks)
@@ -227,6 +230,8 @@ def _write_summary(run: Run, summary: dict[str, Any]) -> None:
     summary["status"] = run.status
     if run.stop is not None and run.status != "completed":
         summary["reason"] = run.stop
+    if run.status == "interrupted" and run.not_resumable:
+        summary["advice"] = run.not_resumable
     if run.divergence is not None:
         summary["error"] = str(run.divergence)
         summary["divergence"] = {name: vars(run.divergence)[name] for name in ("iteration", "quantity", "value")}

@@ -88,6 +88,8 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
             source.restore(tree["sources"][name])
     except (KeyError, ValueError) as error:
         raise RunError(f"{path}: it does not fit the run: {error}") from None
+    except (TypeError, AttributeError):
+        raise RunError(f"{path}: it does not fit the run: a value is of the wrong type") from None
     run.iteration, run.before = tree["iteration"], tree["before"]
     run.resumed = [*tree["resumed"], {"iteration": run.iteration, "checkpoint": path.name}]
     run.clock.add(tree["clock"])

@@ -67,9 +67,17 @@ def compile_source(source: Source, defines: Mapping[str, Any], arch: str = "sm_9
         path.write_text(json.dumps({"log": log, "resources": resources}), encoding="utf-8")
 
     path = cache.kept(f"{name}.cubin", lambda path: _none(path.write_bytes(compiled()["cubin"])))
-    report = json.loads(cache.kept(f"{name}.json", write_report).read_text(encoding="utf-8"))
-    resources = {kernel: Resources(**found) for kernel, found in report["resources"].items()}
-    return Cubin(path, resources, report["log"])
+    report = cache.kept(f"{name}.json", write_report)
+    try:
+        return Cubin(path, *_read_report(report))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # damaged: it is made again
+        report.unlink(missing_ok=True)
+        return Cubin(path, *_read_report(cache.kept(report.name, write_report)))
+
+
+def _read_report(path: Path) -> tuple[dict[str, Resources], str]:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return {kernel: Resources(**found) for kernel, found in report["resources"].items()}, report["log"]
 
 
 def read_log(log: str) -> dict[str, Resources]:

@@ -1,0 +1,114 @@
+"""The random streams that an experiment can be seen to draw from: a checkpoint keeps those that have a name."""
+
+from collections.abc import Iterator
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from minigan.layers.base import Layer
+from minigan.network import Network
+from minigan.ops.protocol import Ops
+from minigan.training.experiment import Experiment, Run
+
+STREAMS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+CLOSED = (Network, Layer, np.ndarray, np.generic, str, bytes, type, ModuleType, BuiltinFunctionType, Experiment, Run)
+DEEPEST, LONGEST = 10, 1000  # of what is looked through
+
+Found = tuple[str, Any]  # how a reader finds it, and the thing
+
+
+def require_named(experiment: Experiment) -> None:
+    """Raise ValueError where an iteration draws from a stream that no checkpoint would keep.
+
+    Looked through are the game, with its stream, draws and attributes, and `play`: variables that a function takes from
+    around it, attributes of objects, containers.  A source (`Experiment.sources`) of another library is trusted to have
+    its stream in its `state`.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is to be trained with checkpoints.
+
+    Raises
+    ------
+    ValueError
+        Names each stream that is not one of ``experiment.streams``.
+
+    """
+    named = {id(_bits(rng)) for rng in experiment.streams.values()}
+    trusted = {id(source) for source in experiment.sources.values() if not _is_ours(type(source).__module__)}
+    seen: set[int] = set(trusted)
+    found: dict[int, str] = {}
+    for place, thing in [("game", experiment.game), ("play", experiment.play)]:
+        for path, rng in _reachable(place, thing, seen, DEEPEST):
+            if id(_bits(rng)) not in named:
+                found.setdefault(id(_bits(rng)), path)
+    if found:
+        raise ValueError(
+            f"a random stream of the experiment has no name in its streams ({', '.join(found.values())}): checkpoints "
+            "would not keep it, and a resumed run would not be the same; expected each stream in "
+            "Experiment(streams={...}), as those of random_streams(seed, 'NAME')"
+        )
+
+
+def _bits(rng: Any) -> Any:
+    """Return what holds the state: several generators may share one."""
+    if isinstance(rng, np.random.RandomState):
+        return rng._bit_generator
+    return getattr(rng, "bit_generator", rng)
+
+
+def _reachable(path: str, thing: Any, seen: set[int], depth: int) -> Iterator[Found]:
+    """Yield the streams that `thing` holds, each with its path."""
+    if id(thing) in seen or depth == 0:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, STREAMS):
+        yield path, thing
+    elif not isinstance(thing, CLOSED) and not _is_backend(thing):
+        for name, part in _parts(path, thing):
+            yield from _reachable(name, part, seen, depth - 1)
+
+
+def _is_backend(thing: Any) -> bool:
+    return type(thing).__module__.startswith("minigan.ops") and hasattr(thing, Ops.play.__name__)
+
+
+def _parts(path: str, thing: Any) -> Iterator[Found]:
+    if isinstance(thing, FunctionType):
+        yield from _around(path, thing)
+    elif isinstance(thing, MethodType):
+        yield from ((path, thing.__self__), (path, thing.__func__))
+    elif isinstance(thing, partial):
+        yield from ((path, part) for part in (thing.func, thing.args, thing.keywords))
+    elif isinstance(thing, dict):
+        yield from ((f"{path}[{key!r}]", value) for key, value in [*thing.items()][:LONGEST])
+    elif isinstance(thing, (list, tuple)):
+        yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing[:LONGEST]))
+    else:
+        yield from ((f"{path}.{name}", value) for name, value in [*getattr(thing, "__dict__", {}).items()])
+        if not _is_ours(type(thing).__module__):
+            methods = [vars(kind) for kind in type(thing).__mro__ if not _is_ours(kind.__module__)]
+            functions = [f for known in methods for f in known.values() if isinstance(f, FunctionType)]
+            yield from ((f"{path}.{function.__name__}", function) for function in functions)
+
+
+def _around(path: str, function: FunctionType) -> Iterator[Found]:
+    """Yield the variables that a function takes from the functions and the module around it, and its defaults."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield f"{path}: {name}", cell.cell_contents
+        except ValueError:  # a variable that has no value yet
+            continue
+    for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+        yield f"{path}: a default", value
+    if not _is_ours(function.__module__ or ""):
+        known = function.__globals__
+        yield from ((f"{path}: {name}", known[name]) for name in function.__code__.co_names if name in known)
+
+
+def _is_ours(module: str) -> bool:
+    """Whether a module is the library's, or of Python or NumPy: nothing there holds a stream in a global variable."""
+    return module.split(".")[0] in ("minigan", "numpy", "builtins", "abc", "typing", "functools")
