@@ -2,12 +2,14 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from imports import circles, graph
 
 import minigan
 
@@ -60,32 +62,83 @@ def test_subpackages_are_listed_and_other_names_are_errors():
         minigan.datas  # noqa: B018
 
 
-# Each module may import from those before it only.
-ORDER = [
-    "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers", "ops", "_views", "_checks", "layers",
-    "summary", "fusion", "network", "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop",
-    "classifier", "plots", "recipes", "ensembles", "runs", "evaluation", "cli", "commands", "__main__",
-]  # fmt: skip
+# --- which module imports which -------------------------------------------------------------------
+
+PROJECT = ROOT.parent
+# Each package or module may import from those before it.  A backend comes after the layers, whose rules it has; what
+# layers know of backends is `ops.protocol`.
+ORDER = {
+    "minigan": [
+        "_version", "_deprecated", "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers",
+        "ops.errors", "ops.geometry", "ops.protocol", "ops.registry", "ops.objects", "ops.reference", "ops.compiling",
+        "ops.norm_act", "_views", "_checks", "layers", "fusion", "summary", "ops.cpu", "ops.cuda", "ops", "network",
+        "losses", "optimizers", "game", "gan", "data", "metrics", "training", "interop", "classifier", "plots",
+        "recipes", "ensembles", "runs", "evaluation", "commands", "cli", "__main__", "",
+    ],
+    "verify": [
+        "arithmetic", "densities", "analysis", "models", "engine", "library", "report", "trained", "claims",
+        "engine.runner", "engine.replay", "cli", "__main__", "",
+    ],
+    "benchmarks": [
+        "core.measure", "core.worker", "cases", "rivals", "core", "cpu", "gpu", "report", "gpu.__main__", "__main__", "",
+    ],
+}  # fmt: skip
 
 
-def imports(path):
-    """The minigan modules that a file imports, at the top or inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("minigan."):
-            yield node.module.split(".")[1]
-        elif isinstance(node, ast.ImportFrom) and node.module == "minigan":
-            yield from (alias.name for alias in node.names if alias.name in ORDER)
+def rank(package, name):
+    """The place in ORDER of the longest entry that the module is, or lies in."""
+    own = name.removeprefix(package).removeprefix(".")
+    parts = own.split(".") if own else []
+    for length in range(len(parts), -1, -1):
+        prefix = ".".join(parts[:length])
+        if prefix in ORDER[package] and (prefix or not own):
+            return ORDER[package].index(prefix)
+    raise AssertionError(f"{name} is not in ORDER")
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_arrows_point_one_way(path):
-    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if part == "__init__":
-        return
-    allowed = ORDER[: ORDER.index(part) + 1]
-    if part == "cli":
-        allowed = ORDER  # hands over to the commands, lazily
-    assert [name for name in imports(path) if name not in allowed] == []
+@pytest.mark.parametrize("package", ORDER)
+def test_no_modules_import_each_other(package):
+    """Not through others either, and not within functions."""
+    assert circles(graph(PROJECT / package)) == []
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_go_one_way(package):
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in graph(PROJECT / package).items()
+        for other in others
+        if rank(package, other) > rank(package, name)
+    ]
+    assert sorted(wrong) == []
+
+
+def test_minigan_imports_neither_verify_nor_benchmarks():
+    found = {
+        (package, name)
+        for package, others in (("minigan", ("verify", "benchmarks")), ("verify", ("benchmarks",)))
+        for other in others
+        for path in sorted((PROJECT / package).rglob("*.py"))
+        for name in re.findall(rf"^\s*(?:from|import) ({other}[\w.]*)", path.read_text(), flags=re.MULTILINE)
+    }
+    assert found == set()
+
+
+def test_the_graph_sees_lazy_imports(tmp_path):
+    """Within functions, by import_module with a name or an f-string; not those for type checkers alone."""
+    (tmp_path / "p").mkdir()
+    text = {
+        "__init__": "", "a": "def f():\n    from p import b", "b": "import importlib\nimportlib.import_module('p.c')",
+        "c": "import importlib\nx = 'a'\nimportlib.import_module(f'p.{x}')",
+        "d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p import a",
+    }  # fmt: skip
+    for name, source in text.items():
+        (tmp_path / "p" / f"{name}.py").write_text(source)
+    edges = graph(tmp_path / "p")
+    assert edges["p.a"] == {"p.b"}
+    assert edges["p.c"] == {"p.a", "p.b", "p.d"}
+    assert edges["p.d"] == set()
+    assert circles(edges) == [["p.a", "p.b", "p.c"]]
 
 
 def test_no_pickle_anywhere():
