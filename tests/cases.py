@@ -23,11 +23,13 @@ def emulated():
 
 
 ENGINES = {
-    f"{'compiled' if cpu.compiled else 'numpy'}-{cpu.threads}": cpu
-    for compiled in (None, False)
-    for cpu in (get_ops("cpu", threads=2, compiled=compiled), get_ops("cpu", threads=1, compiled=compiled))
+    "compiled": get_ops("cpu", threads=2),
+    "numpy": get_ops("cpu", threads=2, compiled=False),
 }
-"""The CPU backend as a user gets it (compiled, where numba is installed), and NumPy's bodies; on 2 threads and 1."""
+"""The CPU backend as a user gets it (compiled, where numba is installed), and with NumPy's kernels.
+
+The shapes of most tests never start a second thread; `test_thread_bits.py` has those that do.
+"""
 BACKENDS = {"reference": "reference", **ENGINES, **emulated()}
 ON_EACH_BACKEND = pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
 OBJECTIVES = (
