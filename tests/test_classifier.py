@@ -142,7 +142,7 @@ def other_layers(arrays):
     [
         (lambda arrays: arrays.pop("about"), "'about'"),
         (lambda arrays: arrays.update(about=np.array("{")), "Expecting property name"),
-        (about_without("config"), "'config'"),
+        (about_without("config"), "not a JSON object with a configuration"),
         (about_without("accuracy"), "'accuracy'"),
         (other_layers, "its layers are not those of this version"),
         (lambda arrays: arrays.pop("body.0.W"), "0.W"),

@@ -200,7 +200,7 @@ def test_help(capsys, command):
 
 def test_the_help_of_evaluate_says_what_judges(capsys):
     words = " ".join(run(capsys, "evaluate", "--help")[1].split())
-    for text in ("a classifier made of this library's layers", "trained with Adam", "~/.cache", "--classifier",
+    for text in ("The evaluation classifier is made of this library's layers", "trained with Adam", "~/.cache", "--classifier",
                  "Its test accuracy is printed"):  # fmt: skip
         assert text in words
 

@@ -32,7 +32,7 @@ def test_a_user_without_a_home(monkeypatch, tmp_path):
     monkeypatch.setattr("pathlib.Path.home", no_home)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert data.cache_folder().parent == tmp_path
-    assert data.cache_folder() in data.search_folders("x")
+    assert data.cache_folder() in data.search_folders(None)
     assert tmp_path in cache.folder().parents
 
 
@@ -54,9 +54,9 @@ def test_a_name_that_the_output_cannot_encode(tmp_path):
 
 def test_a_run_of_an_older_version_keeps_its_schedule():
     recipe = RECIPES["mnist-dcgan"]
-    assert recipe.Config().fake_mode == "training"
-    assert recipe.configure_stored({"latent": 3}).fake_mode == "inference"
-    assert recipe.configure_stored({"fakes": "training"}).fake_mode == "training"
+    assert recipe.Config().fakes == "training"
+    assert recipe.configure_stored({"latent": 3}).fakes == "inference"
+    assert recipe.configure_stored({"fakes": "training"}).fakes == "training"
 
 
 def test_fakes_of_mnist_dcgan():

@@ -111,10 +111,10 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 @whole
-def halves(gan: GAN, real: Draw, noise: Draw, *, fake_mode: int) -> StepResults:
-    """D on a half of real images and the `fake_mode` of the first z, then G on all other z."""
+def halves(gan: GAN, real: Draw, noise: Draw, *, n_fakes: int) -> StepResults:
+    """D on a half of real images and fakes of the first `n_fakes` z, then G on all other z."""
     x_real, z = real(), noise()
-    return gan.update_D(x_real, gan.fake(z[:fake_mode])), gan.update_G(z[fake_mode:])
+    return gan.update_D(x_real, gan.fake(z[:n_fakes])), gan.update_G(z[n_fakes:])
 
 
 def assemble(
@@ -154,7 +154,7 @@ def assemble(
         return {"pretraining": {"images": 2 * n, **ends}}
 
     def iteration() -> StepResults:
-        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), fake_mode=half)
+        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), n_fakes=half)
 
     def drawn(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)

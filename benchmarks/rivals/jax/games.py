@@ -121,7 +121,7 @@ class Rules:
         drops = drawn["drops"]
         return iter(drops if isinstance(drops, list) else jax.random.split(drops, self.passes))
 
-    def fake_mode(self, world: Tree, z: jax.Array) -> jax.Array:
+    def fakes(self, world: Tree, z: jax.Array) -> jax.Array:
         """G(z) at inference."""
         return self.G(world["G"]["p"], world["G"]["s"], z, None, train=False)[0]
 
@@ -169,7 +169,7 @@ def cost(s: jax.Array, labels: jax.Array) -> jax.Array:
 
 def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
     drops, x, (z,) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, ones = rules.fake_mode(world, z), jnp.ones(len(z), z.dtype)
+    x_fake, ones = rules.fakes(world, z), jnp.ones(len(z), z.dtype)
     world = rules.update_D(world, x, ones, next(drops), drawn)
     world = rules.update_D(world, x_fake, 0 * ones, next(drops), drawn)
     return rules.update_G(world, z, next(drops), next(drops), drawn)
@@ -194,7 +194,7 @@ def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 def _joined(rules: Rules, world: Tree, x: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return real and fake as one batch, and its labels."""
     labels = jnp.concatenate([jnp.ones(len(x), z.dtype), jnp.zeros(len(z), z.dtype)])
-    return jnp.concatenate([x, rules.fake_mode(world, z)]), labels
+    return jnp.concatenate([x, rules.fakes(world, z)]), labels
 
 
 def _softmax(rules: Rules, world: Tree, drawn: Tree) -> Tree:
