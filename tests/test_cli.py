@@ -200,8 +200,8 @@ def test_help(capsys, command):
 
 def test_the_help_of_evaluate_says_what_judges(capsys):
     words = " ".join(run(capsys, "evaluate", "--help")[1].split())
-    for text in ("The evaluation classifier is made of this library's layers", "trained with Adam", "~/.cache", "--classifier",
-                 "Its test accuracy is printed"):  # fmt: skip
+    made = "The evaluation classifier is made of this library's layers"
+    for text in (made, "trained with Adam", "~/.cache", "--classifier", "Its test accuracy is printed"):
         assert text in words
 
 
