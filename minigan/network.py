@@ -107,7 +107,7 @@ class Network:
         """
         _checks.require_flags(train=train, update_state=update_state)
         _checks.require_generator("rng", rng)
-        sub_batches = _arguments.size("groups", sub_batches)
+        sub_batches = _arguments.size("sub_batches", sub_batches)
         x = self._input(x)
         predrawn_keys = self._draw(len(x), sub_batches, rng) if train else None
         context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)

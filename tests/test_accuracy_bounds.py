@@ -48,7 +48,7 @@ TEN_MILLION = 10**7
 
 @BACKENDS
 @pytest.mark.parametrize("M", [20000, 60000])
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("sub_batches", [1, 2])
 def test_batch_norm_of_many_values_far_from_zero_in_groups(ops, M, sub_batches):
     x = (10001.3 + 0.01 * np.random.default_rng(0).standard_normal((M, 8))).astype("f4")
     net = mg.Network([mg.BatchNorm(8)], rng=np.random.default_rng(0), ops=ops)

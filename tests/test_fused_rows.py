@@ -105,7 +105,7 @@ def cases(draw):
     x = draw(st.sampled_from([0.1, 1.0, 30.0])) * x + draw(st.sampled_from([0.0, 5.0]))
     how = {
         "train": draw(st.booleans()),
-        "groups": sub_batches,
+        "sub_batches": sub_batches,
         "update_state": draw(st.booleans()),
         "frozen": draw(st.booleans()),
         "need_dx": draw(st.booleans()),

@@ -53,7 +53,7 @@ def test_objectives_by_complex_step(objective, n, m, seed, scale):
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize("through", PASSES)
+@pytest.mark.parametrize("d_batching", PASSES)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
 def test_whole_discriminator_step_by_complex_step(body, objective, d_batching, ops):
@@ -63,7 +63,7 @@ def test_whole_discriminator_step_by_complex_step(body, objective, d_batching, o
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("frozen_d_mode", JUDGES)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
 def test_whole_generator_step_through_D_by_complex_step(body, objective, frozen_d_mode, ops):
@@ -93,8 +93,8 @@ def games(draw):
     D, G = draw(chains(4, outputs_of(objective))), draw(chains(3, 4))
     normed = any(isinstance(layer, mg.BatchNorm) for layer in D)
     how = {
-        "through": draw(st.sampled_from(PASSES)),
-        "judge": eval_mode if normed else draw(st.sampled_from(JUDGES)),
+        "d_batching": draw(st.sampled_from(PASSES)),
+        "frozen_d_mode": eval_mode if normed else draw(st.sampled_from(JUDGES)),
     }
     ops, n, m = draw(st.sampled_from(list(BACKENDS.values()))), draw(st.integers(16, 24)), draw(st.integers(16, 24))
     G, D = network(G, ops=ops, seed=seed, spread=0.2), network(D, ops=ops, seed=seed + 1, spread=0.2)
@@ -118,9 +118,9 @@ def test_both_gradients_in_float32(game):
         G, D, objective, arrays, how, _ = game
         G, D = (net.astype("float32").astype(dtype) for net in (G, D))
         x_real, x_fake, z = (a.astype("float32").astype(dtype) for a in arrays)
-        g_D, saw_D = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=how["through"])
-        g_G, saw_G = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=how["judge"])
-        results[dtype] = (g_D, g_G, saw_D.logits_real, saw_D.logits_fake, saw_G.logits_fake, saw_D.value, saw_G.value)
+        g_D, saw_D = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=how["d_batching"])
+        g_G, saw_G = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=how["frozen_d_mode"])
+        results[dtype] = (g_D, g_G, saw_D.logits_real, saw_D.logits_fake, saw_G.logits_fake, saw_D.loss, saw_G.loss)
         assert {a.dtype for a in results[dtype]} == {np.dtype(dtype)}
     for got, want in zip(*results.values(), strict=True):
         assert_tensor(got, want, gate=TENSOR_GATE * np.finfo("float32").eps / np.finfo("float64").eps)
@@ -143,7 +143,7 @@ class TestMatrixProducts:
             game = self.game(d_batching=d_batching)
             assert products(game.update_D, X_REAL.view(Counted), X_FAKE.view(Counted)) == want
 
-    @pytest.mark.parametrize("judge", JUDGES)
+    @pytest.mark.parametrize("frozen_d_mode", JUDGES)
     def test_generator_step(self, frozen_d_mode):
         """G: y of 2 layers, dW of 2, dx of the upper 1.  D, frozen: y of 3 and dx of 3, no dW."""
         assert products(self.game(frozen_d_mode=frozen_d_mode).update_G, Z.view(Counted)) == (2 + 2 + 1) + (3 + 3)
@@ -175,7 +175,7 @@ class TestRandomStreams:
     def game(self, **kwargs):
         return gan(rng=LoggedStream(), **kwargs)
 
-    @pytest.mark.parametrize(("through", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.combined, [(10, 5)])])
+    @pytest.mark.parametrize(("d_batching", "want"), [(mg.separate, [(6, 5), (4, 5)]), (mg.combined, [(10, 5)])])
     def test_discriminator_step_draws_a_key_a_pass_real_first(self, d_batching, want, masked):
         game = self.game(d_batching=d_batching)
         game.update_D(X_REAL, X_FAKE[:4])
@@ -183,7 +183,7 @@ class TestRandomStreams:
         forwards = list(zip(want, game.rng.keys, strict=True))
         assert masked == forwards + forwards  # the pullbacks, real first too, make the same masks again
 
-    @pytest.mark.parametrize(("judge", "want"), [(train_mode, 2), (train_mode_tracking, 2), (eval_mode, 1)])
+    @pytest.mark.parametrize(("frozen_d_mode", "want"), [(train_mode, 2), (train_mode_tracking, 2), (eval_mode, 1)])
     def test_generator_step_draws_one_key_for_G_and_one_for_a_D_in_training_mode(self, frozen_d_mode, want, masked):
         game = self.game(frozen_d_mode=frozen_d_mode)
         game.update_G(Z)
@@ -191,7 +191,7 @@ class TestRandomStreams:
         forwards = [((6, 5), key) for key in game.rng.keys]
         assert masked == forwards + forwards[::-1]
 
-    @pytest.mark.parametrize(("fakes", "want"), [(mg.train_fakes, [(6, 5)]), (mg.eval_fakes, [])])
+    @pytest.mark.parametrize(("fake_mode", "want"), [(mg.train_fakes, [(6, 5)]), (mg.eval_fakes, [])])
     def test_fakes(self, fake_mode, want, masked):
         game = self.game(fake_mode=fake_mode)
         game.fake(Z)
@@ -213,7 +213,7 @@ class TestRandomStreams:
 # --- what a step leaves alone ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("frozen_d_mode", JUDGES)
 def test_D_is_bit_identical_after_a_generator_step(frozen_d_mode):
     """theta_D always; its running statistics too, unless the judge is there to track them."""
     game = gan(frozen_d_mode=frozen_d_mode)
@@ -234,7 +234,7 @@ def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_doe
     assert snapshot(game.D) == snapshot(by_hand.D)
 
 
-@pytest.mark.parametrize("through", PASSES)
+@pytest.mark.parametrize("d_batching", PASSES)
 def test_G_is_bit_identical_after_a_discriminator_step(d_batching):
     """Running statistics included."""
     game = gan(d_batching=d_batching)
@@ -246,7 +246,7 @@ def test_G_is_bit_identical_after_a_discriminator_step(d_batching):
     assert all((game.D.state[k] != v).any() for k, v in statistics.items())
 
 
-@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+@pytest.mark.parametrize("fake_mode", [mg.train_fakes, mg.eval_fakes])
 def test_making_fakes_moves_the_running_statistics_of_G_in_training_mode_only(fake_mode):
     game = gan(fake_mode=fake_mode)
     theta, everything = game.G.theta.tobytes(), snapshot(game.G)
@@ -307,7 +307,7 @@ def test_outcomes_are_what_D_saw_before_the_update():
     assert seen.loss == before.objective.generator(s_fake)[0]
 
 
-@pytest.mark.parametrize("through", PASSES)
+@pytest.mark.parametrize("d_batching", PASSES)
 def test_real_and_fake_are_not_swapped(d_batching):
     """Trained to tell 5 from -5, D gives the real one the larger D."""
     D = network([mg.Dense(1, 1)])

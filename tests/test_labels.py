@@ -43,7 +43,7 @@ def test_the_generators_gradient_leaves_the_labels_out():
     assert g @ v == pytest.approx(derivative, rel=1e-12)
 
 
-@pytest.mark.parametrize("through", [mg.separate, mg.combined])
+@pytest.mark.parametrize("d_batching", [mg.separate, mg.combined])
 @pytest.mark.parametrize("ops", ["reference", "cpu"])
 def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
     (G, D), objective = networks(ops=ops), mg.NonSaturating()
@@ -64,7 +64,7 @@ def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
     "schedule", [partial(mg.alternating, k=2), partial(mg.same_batch, d_updates=2, g_updates=2), split_batch,
                  mg.simultaneous],
 )  # fmt: skip
-@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+@pytest.mark.parametrize("fake_mode", [mg.train_fakes, mg.eval_fakes])
 def test_every_schedule_takes_them(schedule, fake_mode):
     if schedule is mg.simultaneous and fake_mode is mg.eval_fakes:
         return

@@ -178,7 +178,7 @@ class TestKeys:
         np.testing.assert_allclose(s_real, D.forward(real, train=True, rng=stream)[0], rtol=1e-14)
         np.testing.assert_allclose(s_fake, D.forward(fake, train=True, rng=stream)[0], rtol=1e-14)
 
-    @pytest.mark.parametrize("groups", [1, 2])
+    @pytest.mark.parametrize("sub_batches", [1, 2])
     def test_a_layer_that_draws_more_than_it_says(self, sub_batches):
         net = mg.Network([mg.Tanh(), self.noisy(None)], rng=np.random.default_rng(0))
         with pytest.raises(RuntimeError, match=r"layer 1 \(Noise\) draws more random keys than its n_keys=0"):

@@ -33,7 +33,7 @@ def test_rng_is_a_generator(rng, train):
         make().forward(X, train=train, rng=rng)
 
 
-@pytest.mark.parametrize("groups", [0, -1, 1.0, True, "2"])
+@pytest.mark.parametrize("sub_batches", [0, -1, 1.0, True, "2"])
 def test_groups_is_a_whole_number(sub_batches):
     with pytest.raises(ValueError, match="groups must be an int >= 1, got"):
         make().forward(X, train=True, rng=RNG, sub_batches=sub_batches)

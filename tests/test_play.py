@@ -60,7 +60,7 @@ def test_alternating_is_algorithm_1():
     last_G = by_hand.update_G(noise.drawn[3])
     assert snapshot(game.D) == snapshot(by_hand.D)
     assert snapshot(game.G) == snapshot(by_hand.G)
-    assert (seen_D.loss, seen_G.loss) == (last_D.value, last_G.value)
+    assert (seen_D.loss, seen_G.loss) == (last_D.loss, last_G.loss)
 
 
 def test_same_batch_makes_the_fakes_once():
@@ -72,7 +72,7 @@ def test_same_batch_makes_the_fakes_once():
     assert len(log) == 3 + 2 + 3
 
 
-@pytest.mark.parametrize("fakes", [mg.train_fakes, mg.eval_fakes])
+@pytest.mark.parametrize("fake_mode", [mg.train_fakes, mg.eval_fakes])
 def test_same_batch_repeats_both_players_on_one_batch(fake_mode):
     game, by_hand = gan(fake_mode=fake_mode), gan(fake_mode=fake_mode)
     real, noise = Batches((6, 4), 1), Batches((6, 3), 2)
@@ -84,7 +84,7 @@ def test_same_batch_repeats_both_players_on_one_batch(fake_mode):
         last_G = by_hand.update_G(noise.drawn[0])
     assert snapshot(game.D) == snapshot(by_hand.D)
     assert snapshot(game.G) == snapshot(by_hand.G)
-    assert (seen_D.loss, seen_G.loss) == (last_D.value, last_G.value)
+    assert (seen_D.loss, seen_G.loss) == (last_D.loss, last_G.loss)
 
 
 def test_simultaneous_draws_once_and_updates_each_player_once():
@@ -120,7 +120,7 @@ def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
     seen_D, seen_G = mg.simultaneous(game, lambda: X_REAL, lambda: Z)
     np.testing.assert_allclose(D.theta, want_D, rtol=TENSOR_GATE)
     np.testing.assert_allclose(G.theta, want_G, rtol=TENSOR_GATE)
-    assert (seen_D.loss, seen_G.loss) == (saw_D.value, saw_G.value)
+    assert (seen_D.loss, seen_G.loss) == (saw_D.loss, saw_G.loss)
     np.testing.assert_array_equal(seen_D.logits_real, saw_D.logits_real)
     np.testing.assert_array_equal(seen_D.logits_fake, seen_G.logits_fake)
 
@@ -128,7 +128,7 @@ def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
 def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
     """By hand: one permutation an epoch, cut into batches; the rest of an epoch is a smaller batch."""
     objective = mg.SoftmaxTwoClass(pooled=True)
-    kwargs = {"through": mg.combined, "objective": objective}
+    kwargs = {"d_batching": mg.combined, "objective": objective}
     game, by_hand = gan(**kwargs), gan(**kwargs)
     x_real, x_fake = np.random.default_rng(0).standard_normal((2, 13, 4))
     x_fake, rng, twin = x_fake[:9], LoggedStream(5), np.random.Generator(np.random.PCG64(5))
@@ -140,7 +140,7 @@ def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
         order = twin.permutation(22)
         for batch in (order[:8], order[8:16], order[16:]):
             real, fake = batch[batch < 13], batch[batch >= 13] - 13
-            want.append(by_hand.update_D(x_real[real], x_fake[fake]).value)
+            want.append(by_hand.update_D(x_real[real], x_fake[fake]).loss)
     assert values == want
     assert len(updated) == 6
     assert rng.log == [("permutation", 22)] * 2

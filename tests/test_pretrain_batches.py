@@ -47,7 +47,7 @@ def test_every_seed_is_trained(layers):
     assert left_out > 10  # of the last batches, of two examples
 
 
-@pytest.mark.parametrize("kwargs", [{"through": mg.combined}, {}], ids=["one batch of both kinds", "no batch norm"])
+@pytest.mark.parametrize("kwargs", [{"d_batching": mg.combined}, {}], ids=["one batch of both kinds", "no batch norm"])
 def test_one_example_of_a_kind_is_enough_where_no_statistic_is_taken_of_it(kwargs):
     gan = game(*([unbiased()] if kwargs else []), **kwargs)
     sizes = []

@@ -65,8 +65,8 @@ def test_ten_steps_of_mnist_dcgan(images):
         s = D(G(z, train=True, rng=streams["dropout"]), train=True, rng=streams["dropout"], update=False)
         g_cost = update(G, BCE(s, torch.ones_like(s)))
         seen_D, seen_G = ours.play()
-        assert abs(seen_D.value - (real + fake) / 2) <= GATE
-        assert abs(seen_G.value - g_cost) <= GATE
+        assert abs(seen_D.loss - (real + fake) / 2) <= GATE
+        assert abs(seen_G.loss - g_cost) <= GATE
     agree(ours, G, D)
 
 
@@ -85,8 +85,8 @@ def test_ten_steps_of_dcgan64(images):
         s = D(G(torch.tensor(recipe.prior(config, n, streams["noise"])), train=True), train=True)
         g_cost = update(G, BCE(s, torch.ones_like(s)))
         seen_D, seen_G = ours.play()
-        assert abs(seen_D.value - d_cost) <= GATE
-        assert abs(seen_G.value - g_cost) <= GATE
+        assert abs(seen_D.loss - d_cost) <= GATE
+        assert abs(seen_G.loss - g_cost) <= GATE
     agree(ours, G, D)
 
 
@@ -106,6 +106,6 @@ def test_ten_steps_of_mnist_softmax(images):
         s = D(G(z, train=True, rng=streams["dropout"]), train=True, rng=streams["dropout"])
         g_cost = update(G, torch.nn.functional.cross_entropy(s, torch.ones(len(s), dtype=torch.long)))
         seen_D, seen_G = ours.play()
-        assert abs(seen_D.value - d_cost) <= GATE
-        assert abs(seen_G.value - g_cost) <= GATE
+        assert abs(seen_D.loss - d_cost) <= GATE
+        assert abs(seen_G.loss - g_cost) <= GATE
     agree(ours, G, D)

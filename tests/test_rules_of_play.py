@@ -25,10 +25,13 @@ def bytes_of(gan):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"through": mg.combined}, "through is joint; simultaneous .* accepts separate"),
-        ({"fakes": mg.eval_fakes}, "fakes is inference_fakes; simultaneous .* accepts fresh_fakes"),
-        ({"judge": eval_mode}, "judge is running_judge; simultaneous .* accepts batch_judge"),
-        ({"judge": train_mode_tracking}, "judge is tracking_judge; simultaneous .* accepts batch_judge"),
+        ({"d_batching": mg.combined}, "d_batching is combined; simultaneous .* accepts separate"),
+        ({"fake_mode": mg.eval_fakes}, "fake_mode is eval_fakes; simultaneous .* accepts train_fakes"),
+        ({"frozen_d_mode": eval_mode}, "frozen_d_mode is eval_mode; simultaneous .* accepts train_mode"),
+        (
+            {"frozen_d_mode": train_mode_tracking},
+            "frozen_d_mode is train_mode_tracking; simultaneous .* accepts train_mode",
+        ),
     ],
 )
 def test_simultaneous_refuses_what_one_pass_cannot_do(setting, message):

@@ -307,8 +307,8 @@ def test_ten_whole_gan_steps():
         loss_g = bce(s_fake, torch.ones_like(s_fake))
         loss_g.backward()
         opt_g.step()
-        close(seen_d.value, loss_d, rtol=1e-10)
-        close(seen_g.value, loss_g, rtol=1e-10)
+        close(seen_d.loss, loss_d, rtol=1e-10)
+        close(seen_g.loss, loss_g, rtol=1e-10)
     for net, module in ((G, g_torch), (D, d_torch)):
         close(net.theta, theta_of(module), rtol=1e-10)
         close(net.state["1.running_mean"], module[1].running_mean, rtol=1e-10)

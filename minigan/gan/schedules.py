@@ -149,7 +149,7 @@ def _require_updates(**counts: int) -> None:
 
 
 def _require_one_pass(gan: GAN) -> None:
-    for name, accepted in (("through", separate), ("fakes", train_fakes), ("judge", train_mode)):
+    for name, accepted in (("d_batching", separate), ("fake_mode", train_fakes), ("frozen_d_mode", train_mode)):
         given = getattr(gan, name)
         if given is not accepted:
             text = getattr(given, "__name__", repr(given))

@@ -30,7 +30,10 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     stage, taken = run_of_rows(layers, ops)
     assert isinstance(stage, FusedRows)
     assert taken == len(layers)
-    sub_batches, drops = how.get("groups", 1), sum(isinstance(layer, mg.Dropout) and layer.rate > 0 for layer in layers)
+    sub_batches, drops = (
+        how.get("sub_batches", 1),
+        sum(isinstance(layer, mg.Dropout) and layer.rate > 0 for layer in layers),
+    )
     keys = np.random.default_rng(seed + 1).integers(2**64, size=(sub_batches, drops), dtype=np.uint64)
 
     state = {name.rpartition(".")[2]: device.array(value.astype(x.dtype)) for name, value in net.state.items()}
@@ -109,7 +112,7 @@ def far(device, dtype="float64"):
     x, dy = data((600, 8), "float64")
     x = (offsets + 1e-6 * offsets * x).astype(dtype)
     x[:, 3] -= np.asarray(offsets, dtype)
-    for how in ({}, {"groups": 2}):
+    for how in ({}, {"sub_batches": 2}):
         compare(*fused(device, layers_of("norm leaky", 8), x, dy.astype(dtype), train=True, **how), dtype)
 
 

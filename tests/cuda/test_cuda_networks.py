@@ -61,7 +61,7 @@ def test_chains(layers, n, seed, dtype):
 
 
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("through", [separate, combined])
+@pytest.mark.parametrize("d_batching", [separate, combined])
 def test_whole_steps(body, d_batching, cuda):
     """One update of D and one of G, as a user without a device would write it."""
     ends = []

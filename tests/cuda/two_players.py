@@ -27,7 +27,7 @@ class Player:
             return [mg.Dense(n_in, 6), mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dropout(rate), mg.Dense(6, n_out)]
 
         G, D = (mg.Network(body(*sizes), rng=rng, dtype="float64", ops=ops) for sizes in ((3, 2), (2, 1)))
-        how = {"through": separate, **how}
+        how = {"d_batching": separate, **how}
         self.gan = mg.GAN(
             G, D, optimizer(G, lr=0.01), optimizer(D, lr=0.01), mg.NonSaturating(), rng=np.random.default_rng(7), **how
         )
