@@ -290,7 +290,7 @@ def test_another_game_is_seen(monkeypatch):
     from benchmarks.rivals.torch.games import Game
 
     checks.check.cache_clear()
-    monkeypatch.setattr(Game, "inference_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
+    monkeypatch.setattr(Game, "eval_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
     with pytest.raises(SystemExit, match="mnist-dense: minigan and PyTorch, dense differ"):
         checks.check("mnist-dense", 1)
 

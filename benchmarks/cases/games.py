@@ -90,8 +90,9 @@ def build(
     recipe = get_recipe(case.recipe)
     chosen = case.small if small else case.settings
     config = recipe.configure({**chosen, **(settings or {})})
-    setting = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
-    return recipe, config, recipe.build(config, setting)
+    pixels = None if recipe.to_images is None else images(case.shape)  # a recipe without images takes none
+    run_options = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=pixels)
+    return recipe, config, recipe.build(config, run_options)
 
 
 def reals(

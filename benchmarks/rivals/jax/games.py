@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.cases.games import Case, build, reals
 from benchmarks.rivals.jax.twin import Tree, function, masks, optimizer, tree
-from minigan.gan import eval_mode, train_mode_tracking
+from minigan.gan import eval_fakes, eval_mode, train_mode_tracking
 from minigan.recipes import Recipe
 from minigan.training import Experiment
 
@@ -49,7 +49,7 @@ class Game:
         self.nets = {"G": self.gan.G, "D": self.gan.D}
         self.optimizers = {"G": optimizer(self.gan.optimizer_G), "D": optimizer(self.gan.optimizer_D)}
         self.real = reals(case, self.config, self.streams, self.dtype)
-        order, self.noises, self.passes = _rules(case.recipe, self.config)
+        order, self.noises, self.passes = _rules(case.recipe, self.config, self.gan.fake_mode is eval_fakes)
         with jax.enable_x64(dtype == "float64"):
             self.key = jax.random.key(0)
             self.world = {name: self._player(name) for name in ("G", "D")}
@@ -92,14 +92,20 @@ class Game:
         return worst
 
 
-def _rules(recipe: str, config: Any) -> tuple[Callable[..., Tree], tuple[int, ...], list[tuple[str, int]]]:
-    """Return the order of play, the sizes of the batches of noise, and the passes in which dropout draws, in turn."""
+def _rules(
+    recipe: str, config: Any, inference: bool
+) -> tuple[Callable[..., Tree], tuple[int, ...], list[tuple[str, int]]]:
+    """Return the schedule, the sizes of the batches of noise, and the passes in training mode in their order.
+
+    `inference`: whether G makes the fakes for D in inference mode, which draws nothing for dropout.
+    """
     n = config.batch_size
+    fakes = [] if inference else [("G", n)]
     if recipe in ("mnist-dense", "gaussian"):
         return _same_batch, (n,), [("D", 2 * n)] * config.d_updates + [("G", n), ("D", n)] * config.g_updates
     return {
-        "mnist-dcgan": (_split, (n,), [("D", n), ("D", n), ("G", n), ("D", n)]),
-        "dcgan64": (_alternating, (n, n), [("G", n), ("D", n), ("D", n), ("G", n), ("D", n)]),
+        "mnist-dcgan": (_split, (n,), [*fakes, ("D", n), ("D", n), ("G", n), ("D", n)]),
+        "dcgan64": (_alternating, (n, n), [*fakes, ("D", n), ("D", n), ("G", n), ("D", n)]),
         "mnist-softmax": (_softmax, (n // 2, n), [("D", n), ("G", n), ("D", n)]),
         "mnist-maxout": (_simultaneous, (n,), [("G", n), ("D", n), ("D", n)]),
     }[recipe]
@@ -114,16 +120,20 @@ class Rules:
     def __init__(self, game: Game) -> None:
         self.G, self.D = function(game.gan.G), function(game.gan.D)
         self.optimizers, self.passes, self.frozen_d_mode = game.optimizers, len(game.passes), game.gan.frozen_d_mode
-        self.config = game.config
+        self.fake_mode, self.config = game.gan.fake_mode, game.config
 
     def drops(self, drawn: Tree) -> Any:
         """Return an iterator of what each pass draws from."""
         drops = drawn["drops"]
         return iter(drops if isinstance(drops, list) else jax.random.split(drops, self.passes))
 
-    def fake_mode(self, world: Tree, z: jax.Array) -> jax.Array:
-        """G(z) at inference."""
-        return self.G(world["G"]["p"], world["G"]["s"], z, None, train=False)[0]
+    def fakes(self, world: Tree, z: jax.Array, drops: Any) -> tuple[jax.Array, Tree]:
+        """Return G(z), in the mode in which the recipe makes the fakes for D, and the world after it."""
+        G = world["G"]
+        if self.fake_mode is eval_fakes:
+            return self.G(G["p"], G["s"], z, None, train=False)[0], world
+        x, state = self.G(G["p"], G["s"], z, next(drops))
+        return x, {**world, "G": {**G, "s": state}}
 
     def descend(self, world: Tree, name: str, g: Tree, drawn: Tree) -> Tree:
         """Move one network's parameters against g."""
@@ -169,7 +179,7 @@ def cost(s: jax.Array, labels: jax.Array) -> jax.Array:
 
 def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
     drops, x, (z,) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, ones = rules.fake_mode(world, z), jnp.ones(len(z), z.dtype)
+    (x_fake, world), ones = rules.fakes(world, z, drops), jnp.ones(len(z), z.dtype)
     world = rules.update_D(world, x, ones, next(drops), drawn)
     world = rules.update_D(world, x_fake, 0 * ones, next(drops), drawn)
     return rules.update_G(world, z, next(drops), next(drops), drawn)
@@ -178,7 +188,7 @@ def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
     """D runs on real and on fake in turn, batch statistics of each; one update of the sum of both costs."""
     drops, x, (z, z_G) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, state_G = rules.G(world["G"]["p"], world["G"]["s"], z, next(drops))
+    x_fake, world = rules.fakes(world, z, drops)
     drops_real, drops_fake, ones = next(drops), next(drops), jnp.ones(len(z), z.dtype)
 
     def loss(p: Tree) -> tuple[jax.Array, Tree]:
@@ -187,14 +197,14 @@ def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
         return cost(s_real, ones) + cost(s_fake, 0 * ones), state
 
     g, state = jax.grad(loss, has_aux=True)(world["D"]["p"])
-    moved = {"G": {**world["G"], "s": state_G}, "D": {**world["D"], "s": state}}
+    moved = {**world, "D": {**world["D"], "s": state}}
     return rules.update_G(rules.descend(moved, "D", g, drawn), z_G, next(drops), next(drops), drawn)
 
 
 def _joined(rules: Rules, world: Tree, x: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return real and fake as one batch, and its labels."""
+    """Return real examples and fakes, which G makes in inference mode, as one batch, and its labels."""
     labels = jnp.concatenate([jnp.ones(len(x), z.dtype), jnp.zeros(len(z), z.dtype)])
-    return jnp.concatenate([x, rules.fake_mode(world, z)]), labels
+    return jnp.concatenate([x, rules.fakes(world, z, iter(()))[0]]), labels
 
 
 def _softmax(rules: Rules, world: Tree, drawn: Tree) -> Tree:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.cases.games import Case, build, reals
 from benchmarks.rivals.torch.twin import Dropout, modules, state
-from minigan.gan import eval_mode, train_mode
+from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
 from minigan.recipes import Recipe
 from minigan.training import Experiment
@@ -95,6 +95,13 @@ class Game:
         t = t.permute(0, 3, 1, 2)
         return t if self.channels_last else t.contiguous()
 
+    def fakes(self, z: torch.Tensor) -> torch.Tensor:
+        """G(z) without a graph, in the mode in which the recipe makes the fakes for D."""
+        if self.gan.fake_mode is eval_fakes:
+            return self.eval_fakes(z)
+        with torch.no_grad():
+            return self.G(z)
+
     def eval_fakes(self, z: torch.Tensor) -> torch.Tensor:
         """G(z) at inference."""
         self.G.eval()
@@ -145,7 +152,7 @@ class Game:
 
     def _split(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.eval_fakes(z)
+        x_fake = self.fakes(z)
         for x, label in ((self.real(), 1.0), (x_fake, 0.0)):
             s = self.D(x)
             self.update_D(BCE(s, torch.full_like(s, label)))
@@ -155,8 +162,7 @@ class Game:
     def _alternating(self) -> None:
         n = self.config.batch_size
         x_real = self.real()
-        with torch.no_grad():
-            x_fake = self.G(self.noise(n))
+        x_fake = self.fakes(self.noise(n))
         s_real, s_fake = self.D(x_real), self.D(x_fake)
         self.update_D(BCE(s_real, torch.ones_like(s_real)) + BCE(s_fake, torch.zeros_like(s_fake)))
         with self.frozen():
@@ -165,14 +171,14 @@ class Game:
     def _softmax(self) -> None:
         half = self.config.batch_size // 2
         x_real = self.real()
-        s = self.D(torch.cat([x_real, self.eval_fakes(self.noise(half))]))
+        s = self.D(torch.cat([x_real, self.fakes(self.noise(half))]))
         self.update_D(F.cross_entropy(s, torch.arange(2 * half, device=s.device).lt(half).long()))
         with self.frozen():
             self.update_G(self.noise(self.config.batch_size))
 
     def _same_batch(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.eval_fakes(z)
+        x_fake = self.fakes(z)
         x = torch.cat([self.real(), x_fake])
         labels = torch.cat([torch.ones_like(x[: len(z), :1]), torch.zeros_like(x_fake[:, :1])])
         for _ in range(self.config.d_updates):
