@@ -55,18 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = NAMES if "all" in args.names else tuple(dict.fromkeys(args.names))
     start, done = time.perf_counter(), 0
     for name in names:
-        measure.say(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
+        measure.log(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
         try:
             result = importlib.import_module(f"benchmarks.cpu.{name}").run(options)
-        except measure.Absent as why:
-            measure.say(f"{name}: left out: {why}")
+        except measure.Unavailable as why:
+            measure.log(f"{name}: left out: {why}")
             continue
         file = f"{name}-malloc" if args.malloc else name
         print(measure.write(file, result, out), flush=True)
         if file in page.SECTIONS:
             print(page.SECTIONS[file](json.loads((out / f"{file}.json").read_text())), flush=True)
         done += 1
-    measure.say(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
+    measure.log(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
     if out != measure.RESULTS:
         print(page.write(out, out / "benchmarks.md", out))
     elif done:

@@ -16,7 +16,7 @@ from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.recipes.images import signed, unit
 from minigan.training import Experiment
 
-IMAGES = 256
+N_IMAGES = 256
 """Made-up images; batches are drawn from them."""
 
 
@@ -73,8 +73,8 @@ CASES = {
 
 
 def images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return IMAGES random images (N, H, W, C)."""
-    return np.random.default_rng(0).integers(0, 256, (IMAGES, *shape)).astype(np.uint8)
+    """Return N_IMAGES random images (N, H, W, C)."""
+    return np.random.default_rng(0).integers(0, 256, (N_IMAGES, *shape)).astype(np.uint8)
 
 
 def build(
@@ -95,7 +95,7 @@ def build(
     return recipe, config, recipe.build(config, run_options)
 
 
-def reals(
+def real_batches(
     case: Case, config: Any, streams: dict[str, np.random.Generator], dtype: np.dtype[Any]
 ) -> Callable[[], Array]:
     """Return what draws a batch of real examples for a twin, with the very functions that minigan's recipe uses."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.contestants import GATE
-from benchmarks.core.measure import installed, say
+from benchmarks.core.contestants import TOLERANCE
+from benchmarks.core.measure import installed, log
 
 ITERATIONS = 2
 
@@ -17,7 +17,7 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
     """Return what was compared and the greatest differences of parameters and running statistics.
 
     minigan's engine (compiled, where numba is there, and NumPy alone) beside its reference backend; PyTorch in both
-    layouts, and JAX, beside minigan's engine.  SystemExit where any differs by more than GATE.
+    layouts, and JAX, beside minigan's engine.  SystemExit where any differs by more than TOLERANCE.
     """
     game = CASES[case]
     settings = {**game.small}
@@ -84,7 +84,7 @@ def difference(ours: Any, theirs: Any) -> float:
 
 
 def _require(what: str, worst: float) -> float:
-    if not worst <= GATE:
-        raise SystemExit(f"{what} differ by {worst:.3g}, accepted: {GATE:g}: nothing to time")
-    say(f"check: {what} agree to {worst:.1e}")
+    if not worst <= TOLERANCE:
+        raise SystemExit(f"{what} differ by {worst:.3g}, accepted: {TOLERANCE:g}: nothing to time")
+    log(f"check: {what} agree to {worst:.1e}")
     return worst

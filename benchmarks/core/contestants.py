@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.cases.games import CASES, build
 from benchmarks.core.measure import installed
 
-GATE = 1e-9
+TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ DENSE_ONLY = ("torch-fused", "torch-1-thread")
 FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
 
 
-def usual(case: str) -> str:
+def default_torch(case: str) -> str:
     """Return PyTorch as most people write it: eager, Adam as it is, convolutions in channels_last."""
     return "torch-channels-last-adam" if CASES[case].convolutional else "torch"
 
@@ -70,7 +70,7 @@ def of(case: str) -> list[str]:
     ]
 
 
-def absent(name: str) -> str | None:
+def why_unavailable(name: str) -> str | None:
     """Return why a contestant cannot play here, or None."""
     contestant = CONTESTANTS[name]
     if not installed(contestant.package):
@@ -94,7 +94,7 @@ def without_numpy_ml() -> str:
     return "installed, but no twin of these layers is written in it"
 
 
-def player(
+def make_step(
     case: str,
     name: str,
     *,
@@ -127,32 +127,32 @@ def player(
     return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED, **contestant.how).play
 
 
-def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int = 2) -> dict[str, Any]:
+def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warmup: int = 2) -> dict[str, Any]:
     """Play for about so many seconds; return the median time of an iteration.
 
     Apart, the time of the first one (in which numba, torch.compile and JAX compile), and the peak memory after three.
     """
-    times = [_time(play) for _ in range(1 + warm)]
+    times = [_time(play) for _ in range(1 + warmup)]
     peak = peak_mib()
     first, times = times[0], []
     end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
+    while len(times) < min_repeats or time.perf_counter() < end:
         times.append(_time(play))
     times.sort()
     return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
 
 
-def serve(play: Callable[[], Any], *, least: int = 2, warm: int = 2) -> None:
+def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> None:
     """Say when it is warm, and then play for so many seconds as each line of the input says.
 
     The first iteration of a turn is not counted: the caches are full of what others did.
     """
-    times = [_time(play) for _ in range(1 + warm)]
+    times = [_time(play) for _ in range(1 + warmup)]
     print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
     for line in sys.stdin:
         play()
         times, end = [], time.perf_counter() + float(line)
-        while len(times) < least or time.perf_counter() < end:
+        while len(times) < min_repeats or time.perf_counter() < end:
             times.append(_time(play))
         print(json.dumps({"seconds": sorted(times)[len(times) // 2], "iterations": len(times)}), flush=True)
 
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--serve", action="store_true", help="play when told, as often as told")
     parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args(argv)
-    play = player(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
+    play = make_step(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
     if args.serve:
         serve(play)
     else:

@@ -94,7 +94,7 @@ MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALL
 """glibc: all memory from the heap, which grows by 256 MiB and is never given back."""
 
 
-class Absent(RuntimeError):
+class Unavailable(RuntimeError):
     """A contestant that cannot run here; the text says why."""
 
 
@@ -113,7 +113,7 @@ def run(
 ) -> Any:
     """Run ``python -m module --contestant NAME ...`` in a process of its own; return what it printed as JSON.
 
-    Raises Absent where it took longer than `timeout` seconds, RuntimeError where it failed.
+    Raises Unavailable where it took longer than `timeout` seconds, RuntimeError where it failed.
     """
     command = [sys.executable, "-m", module, "--contestant", contestant, *arguments]
     try:
@@ -121,7 +121,7 @@ def run(
             command, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
         )
     except subprocess.TimeoutExpired:
-        raise Absent(f"not done after {timeout:g} s") from None
+        raise Unavailable(f"not done after {timeout:g} s") from None
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -144,7 +144,7 @@ def alternate(
         for name in contestants if k % 2 == 0 else reversed(contestants):
             results[name].append(run(module, name, arguments, env=env))
             seconds = results[name][-1].get("seconds")
-            say(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
+            log(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
     return results
 
 
@@ -153,7 +153,7 @@ def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
     return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
 
 
-def say(message: str) -> None:
+def log(message: str) -> None:
     """Print a line of progress."""
     print(message, file=sys.stderr, flush=True)
 

@@ -17,18 +17,18 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.core.measure import Absent
+from benchmarks.core.measure import Unavailable
 
-LIMIT = 120.0
+TURN_LIMIT_SECONDS = 120.0
 """Seconds that a turn may take."""
-PAUSE = 0.02
+PAUSE_SECONDS = 0.02
 """Seconds before a turn, in which the threads of the one before fall asleep."""
 
 
-class Player:
+class Worker:
     """``python -m module --contestant NAME ... --serve``, which says when it is ready and then plays when it is told.
 
-    Raises Absent where that takes more than `timeout` seconds, RuntimeError where it fails.
+    Raises Unavailable where that takes more than `timeout` seconds, RuntimeError where it fails.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Player:
     def play(self, seconds: float) -> dict[str, Any]:
         """Play for about so many seconds; return what it says."""
         assert self._process.stdin is not None  # noqa: S101
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
         with contextlib.suppress(BrokenPipeError):  # `_answer` says why it ended
             self._process.stdin.write(f"{seconds}\n")
             self._process.stdin.flush()
-        return self._answer(LIMIT)
+        return self._answer(TURN_LIMIT_SECONDS)
 
     def _answer(self, timeout: float | None) -> dict[str, Any]:
         """Return the next line of its output as JSON."""
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise Absent(f"not done after {timeout:g} s") from None
+            raise Unavailable(f"not done after {timeout:g} s") from None
         try:
             found: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -105,9 +105,9 @@ class Player:
         self._errors.close()
 
 
-def turns(players: dict[str, Player], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
+def round_robin(workers: dict[str, Worker], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
     """Let all play in turn, the order reversed every other round; yield what each says."""
     for k in range(rounds):
-        order = list(players) if k % 2 == 0 else list(reversed(players))
-        found = {name: players[name].play(seconds) for name in order}
-        yield {name: found[name] for name in players}
+        order = list(workers) if k % 2 == 0 else list(reversed(workers))
+        found = {name: workers[name].play(seconds) for name in order}
+        yield {name: found[name] for name in workers}

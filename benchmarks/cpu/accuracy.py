@@ -45,7 +45,7 @@ def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
             shape = out
 
 
-def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
+def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
     """The correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does them."""
     x, y, W = data
     cpu = CPU()
@@ -73,14 +73,14 @@ def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> di
     rng = np.random.default_rng(seed)
     shapes = ((images, *geometry.large, C), (images, *geometry.small, O), (*geometry.kernel, C, O))
     singles = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
-    exact = three([a.astype("float64") for a in singles], geometry, None)
+    exact = all_passes([a.astype("float64") for a in singles], geometry, None)
     r = taps(geometry)
     plans: dict[str, Plan | None] = {"direct": None}
     plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
     found: dict[str, dict[str, dict[str, float]]] = {}
     for way, plan in plans.items():
         found[way] = {}
-        for name, got, want in zip(PASSES, three(singles, geometry, plan), exact, strict=True):
+        for name, got, want in zip(PASSES, all_passes(singles, geometry, plan), exact, strict=True):
             wrong = got - want
             found[way][name] = {
                 "rms": _short(np.sqrt((wrong**2).mean() / (want**2).mean())),
@@ -100,7 +100,7 @@ def check() -> float:
         reference.correlate_adjoint(y, W, geometry),
         reference.correlate_weights(x, y, geometry),
     )
-    pairs = zip(three((x, y, W), geometry, None), want, strict=True)
+    pairs = zip(all_passes((x, y, W), geometry, None), want, strict=True)
     difference = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))
     if not difference <= 1e-13:
         raise SystemExit(f"{name}: float64 differs from the reference by {difference:.3g}: no yardstick")

@@ -45,7 +45,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         cases[name] = middle = sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
         for group in middle["groups"].values():
             group["limit"] = max(group["operations"] / ceilings["sgemm"], group["bytes"] / ceilings["copy"])
-        measure.say(f"{name}: {1e3 * middle['seconds']:.4g} ms")
+        measure.log(f"{name}: {1e3 * middle['seconds']:.4g} ms")
     return {
         "benchmark": "breakdown",
         "threads": options.threads,
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args(argv)
-    play = contestants.player(args.case, args.contestant, threads=args.threads, small=args.small)
+    play = contestants.make_step(args.case, args.contestant, threads=args.threads, small=args.small)
     for _ in range(3):
         play()
     groups: dict[str, dict[str, float]] = {g: {"seconds": 0.0, "operations": 0.0, "bytes": 0.0} for g in GROUPS}

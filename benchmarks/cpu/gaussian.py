@@ -122,10 +122,10 @@ def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
 def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
     """Check, time, return the result."""
     if not measure.installed("torch"):
-        raise measure.Absent("PyTorch is not installed, and this benchmark is the comparison with it")
+        raise measure.Unavailable("PyTorch is not installed, and this benchmark is the comparison with it")
     iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
     difference = check(2 if options.quick else 20)
-    measure.say(f"check: parameters agree to {difference:.1e} in float64")
+    measure.log(f"check: parameters agree to {difference:.1e} in float64")
     runs = measure.alternate(
         "benchmarks.cpu.gaussian",
         CONTESTANTS,

@@ -30,7 +30,7 @@ def run(options: measure.Options) -> dict[str, Any]:
             took, modules[name] = _import(name)
             seconds[name].append(took)
     for name, times in seconds.items():
-        measure.say(f"import {name}: {measure.spread(times)['median']} s")
+        measure.log(f"import {name}: {measure.spread(times)['median']} s")
     return {
         "benchmark": "imports",
         "rounds": rounds,

@@ -25,7 +25,7 @@ from minigan.ops import get_ops
 from minigan.recipes import get_recipe
 
 CONTESTANTS = ("minigan", "minigan-numpy", "torch")
-GATE = 2e-5
+TOLERANCE = 2e-5
 """Of float32's relative error against float64 on a batch of 2: F(2) of Winograd's family is within 1e-6."""
 MATRIX = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
 BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
@@ -97,10 +97,10 @@ def run(options: measure.Options) -> dict[str, Any]:
     """Check, measure the ceilings, time, return the result."""
     rounds, every = options.rounds_or(3), pieces(quick=options.quick)
     worst = check(every)
-    measure.say(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
+    measure.log(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
     top = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
-    measure.say(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
+    measure.log(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
     here, absent = [], {"numpy-ml": without_numpy_ml()}
     for name in CONTESTANTS:
         if name == "torch" and not measure.installed("torch"):
@@ -124,7 +124,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": GATE},
+        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": TOLERANCE},
         "ceilings": {name: measure.digits(value) for name, value in top.items()},
         "absent": absent,
         "pieces": rows,
@@ -180,7 +180,7 @@ def check(every: Sequence[Piece]) -> float:
             got = _once(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
             for name, a, b in zip(("y", "dx", "dtheta"), got, want, strict=True):
                 error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
-                if not error <= GATE:
+                if not error <= TOLERANCE:
                     raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
                 worst = float(np.maximum(worst, error))
     return worst
@@ -205,12 +205,12 @@ def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
             list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
 
         return {
-            "sgemm": 2 * n**3 / _least(lambda: a @ b, 5),
-            "copy": 2 * source.nbytes / _least(copy, 5),
+            "sgemm": 2 * n**3 / _fastest(lambda: a @ b, 5),
+            "copy": 2 * source.nbytes / _fastest(copy, 5),
         }
 
 
-def _least(job: Callable[[], Any], times: int) -> float:
+def _fastest(job: Callable[[], Any], times: int) -> float:
     job()
     return min(_time(job) for _ in range(times))
 

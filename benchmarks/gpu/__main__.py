@@ -16,7 +16,7 @@ from benchmarks.report import page
 from minigan.ops import BackendUnavailable
 
 STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
-MINUTES = 9.5
+DEFAULT_MINUTES = 9.5
 
 
 def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
-    parser.add_argument("--minutes", type=float, default=MINUTES, metavar="N", help=f"at most (default {MINUTES})")
+    parser.add_argument(
+        "--minutes", type=float, default=DEFAULT_MINUTES, metavar="N", help=f"at most (default {DEFAULT_MINUTES})"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
         help="where results are written (default: benchmarks/results; of a quick or partial run: a new folder)",
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     try:
         bench = make(quick=args.quick, seconds=60 * args.minutes)
     except BackendUnavailable as why:
-        measure.say(f"python -m benchmarks.gpu: nothing was measured: {why}")
+        measure.log(f"python -m benchmarks.gpu: nothing was measured: {why}")
         return 2
     whole = not args.stages or set(args.stages) == set(STAGES)
     out = args.out
@@ -74,13 +76,13 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
         "gaussian": lambda: gaussian.run(bench),
         "crossing": lambda: crossover.run(bench),
         "lessons": lambda: kernel_steps.run(bench),
-        "ways": lambda: _ways(bench),
+        "ways": lambda: _algorithms(bench),
         "checkers": lambda: cuda_tests.checkers(bench),
     }
     for stage in stages:
-        measure.say(f"--- {stage} ({bench.left:.0f} s are left)")
+        measure.log(f"--- {stage} ({bench.seconds_left:.0f} s are left)")
         start = time.perf_counter()
-        with bench.apart(stage):
+        with bench.recording_failures(stage):
             result[stage] = todo[stage]()
         result["seconds"][stage] = round(time.perf_counter() - start, 1)
         result["check"] = {
@@ -92,9 +94,9 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
     return result
 
 
-def _ways(bench: tools.Bench) -> Any:
+def _algorithms(bench: tools.Bench) -> Any:
     """The rows of `benchmarks.gpu.algorithms`, where there is time."""
-    return tools.left_out(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
+    return tools.why_skipped(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
 
 
 def describe(bench: tools.Bench) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry
 
 KINDS = ("correlate", "adjoint", "weights")
-GATES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
+TOLERANCES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
 """Relative errors against float64: the operands have 24, 11 or 8 bits."""
 
-LEAST = 10.0
+MIN_SECONDS_PER_ROW = 10.0
 """Seconds that a row may take, most of them the check's."""
 Layer = tuple[int, int, int, int]
 """N, H = W, C, O of a convolution with 4 x 4 taps and stride 2."""
@@ -30,8 +30,8 @@ Layer = tuple[int, int, int, int]
 
 def layers(bench: tools.Bench) -> list[Layer]:
     """Those of the discriminator, which are the generator's the other way round."""
-    N, width = bench.number(128, 2), bench.number(64, 4)
-    return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.number(4, 2))]
+    N, width = bench.pick(128, 2), bench.pick(64, 4)
+    return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.pick(4, 2))]
 
 
 def geometry_of(size: int) -> Geometry:
@@ -45,9 +45,9 @@ def run(bench: tools.Bench) -> list[dict[str, Any]]:
     for precision in tools.PRECISIONS:
         for layer in layers(bench):
             for kind in KINDS:
-                if not bench.quick and bench.left < LEAST:
+                if not bench.quick and bench.seconds_left < MIN_SECONDS_PER_ROW:
                     return rows
-                with bench.apart(f"ways, {kind} of {layer} in {precision}"):
+                with bench.recording_failures(f"ways, {kind} of {layer} in {precision}"):
                     rows.append(_row(bench, precision, layer, kind))
     return rows
 
@@ -68,7 +68,7 @@ def _row(bench: tools.Bench, precision: str, layer: Layer, kind: str) -> dict[st
         parts = parts_of(tile, 16 * C, O, pixels, device.processors) if tile and kind == "weights" else 1
         job = _job(device, precision, kind, geometry, arrays, Plan(tile, parts))
         _check(device, job, kind, host, geometry, precision, N)
-        times[tile] = tools.spread(bench.clock.device(job, repeats=bench.number(15, 2)))
+        times[tile] = tools.spread(bench.clock.device(job, repeats=bench.pick(15, 2)))
     best = min(times, key=lambda tile: times[tile]["median"])
     slower = times[plan.tile]["median"] / times[best]["median"]
     row = {"precision": precision, "layer": layer, "kind": kind, "times": times}
@@ -103,7 +103,7 @@ def _check(
         function = reference.correlate if kind == "correlate" else reference.correlate_adjoint
         want, got = function(host[0][ends].astype(np.float64), host[1].astype(np.float64), geometry), got[ends]
     error = float(np.abs(got - want).max() / np.abs(want).max())
-    if not error < GATES[precision]:
+    if not error < TOLERANCES[precision]:
         raise ArithmeticError(f"{kind} in {precision} is wrong by {error:.2g}")
 
 
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     try:
         bench = make(quick=args.quick, seconds=600.0)
     except BackendUnavailable as why:
-        measure.say(f"python -m benchmarks.gpu.algorithms: nothing was measured: {why}")
+        measure.log(f"python -m benchmarks.gpu.algorithms: nothing was measured: {why}")
         return 2
     print(table(run(bench)))
     return 0

@@ -7,12 +7,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.core.measure import digits, installed, say
+from benchmarks.core.measure import digits, installed, log
 from minigan.ops import get_ops
 
 Job = Callable[[], Any]
 PRECISIONS = ("fp32", "tf32", "bf16")
-SCRUBBED = 1 << 30
+SCRUB_BYTES = 1 << 30
 """Bytes written before each repeat: more than a cache of the GPU holds, and long enough to hide a launch behind."""
 
 
@@ -23,7 +23,7 @@ class Clock:
         import cupy
 
         self._cupy, self._stream = cupy, device.stream
-        self._scrub = cupy.empty(SCRUBBED, dtype=cupy.uint8)
+        self._scrub = cupy.empty(SCRUB_BYTES, dtype=cupy.uint8)
 
     def device(self, job: Job, *, repeats: int, warm: int = 3) -> list[float]:
         """Return the device's seconds for each of so many runs; CPU time is hidden behind the scrubbing."""
@@ -94,21 +94,21 @@ class Bench:
         return get_ops("cuda", **self.options(precision, graphs=graphs))
 
     @contextmanager
-    def apart(self, what: str) -> Iterator[None]:
+    def recording_failures(self, what: str) -> Iterator[None]:
         """What the block raises is said and kept in `failed`; what comes after it goes on."""
         try:
             yield
         except (Exception, SystemExit) as error:
             text = (str(error).strip() or "no message").splitlines()[0][:300]
             self.failed[what] = text if isinstance(error, SystemExit) else f"{type(error).__name__}: {text}"
-            say(f"{what}: failed: {self.failed[what]}")
+            log(f"{what}: failed: {self.failed[what]}")
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the run must end."""
         return self.seconds - (time.perf_counter() - self.started)
 
-    def number(self, full: int, quick: int) -> int:
+    def pick(self, full: int, quick: int) -> int:
         """Return a size or a count: the full one, or that of a smoke run."""
         return quick if self.quick else full
 
@@ -145,10 +145,10 @@ def torch_precision(name: str, device: str = "cuda") -> Iterator[Any]:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-def left_out(bench: Bench, what: str, seconds: float) -> str | None:
+def why_skipped(bench: Bench, what: str, seconds: float) -> str | None:
     """Return why a part is left out for lack of time, or None."""
-    if bench.left >= seconds:
+    if bench.seconds_left >= seconds:
         return None
-    why = f"left out: {bench.left:.0f} s were left, {seconds:.0f} s are needed"
-    say(f"{what}: {why}")
+    why = f"left out: {bench.seconds_left:.0f} s were left, {seconds:.0f} s are needed"
+    log(f"{what}: {why}")
     return why

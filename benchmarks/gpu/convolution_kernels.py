@@ -28,20 +28,20 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "kernels"
 PAGE = ROOT / "docs" / "convolution-kernels.md"
 RESULTS = ROOT / "benchmarks" / "results" / "convolution_kernels.json"
-GATE = 1e-5
+TOLERANCE = 1e-5
 """Of the error of each kernel, relative to the largest output, before it is timed."""
 
 # An H200, from its data sheet and the CUDA programming guide.
 PROCESSORS = 132
-CLOCK = 1.98e9
+CLOCK_HZ = 1.98e9
 """Cycles a second: 67 TFLOP/s are 132 processors x 128 lanes x 2 FLOP at this clock."""
 LANES = 128
 """float32 multiply-adds a cycle on a processor."""
-TENSOR = 495e12
+TENSOR_FLOP_PER_SECOND = 495e12
 """FLOP a second of the tensor cores in tf32, dense."""
-MMA_SYNC = 0.63
+MMA_SYNC_SHARE = 0.63
 """The share of it that mma.sync reaches."""
-MEMORY = 4.3e12
+COPY_BYTES_PER_SECOND = 4.3e12
 """Bytes a second that a copy reaches (the data sheet says 4.8e12)."""
 
 
@@ -137,25 +137,29 @@ def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> floa
 # --- what bounds them ---------------------------------------------------------------------------------
 
 
-def products(version: Version, layer: Layer = LAYER) -> float:
+def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
     """Seconds of the multiply-adds alone."""
     flop = 2.0 * math.prod(layer.product)
-    return flop / (TENSOR * MMA_SYNC) if version.tensor else flop / (2 * LANES * PROCESSORS * CLOCK)
+    return (
+        flop / (TENSOR_FLOP_PER_SECOND * MMA_SYNC_SHARE)
+        if version.tensor
+        else flop / (2 * LANES * PROCESSORS * CLOCK_HZ)
+    )
 
 
-def reads(version: Version, layer: Layer = LAYER) -> float:
+def read_seconds(version: Version, layer: Layer = LAYER) -> float:
     """Seconds of the reads of shared memory, or of the first cache."""
-    return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK)
+    return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK_HZ)
 
 
-def brought(version: Version, layer: Layer = LAYER) -> float:
+def bytes_read(version: Version, layer: Layer = LAYER) -> float:
     """Bytes that the blocks bring to their processors: each its rows of patches and its columns of weights."""
     rows, columns, depth = layer.product
     blocks = -(-rows // version.rows) * -(-columns // version.columns)
     return 4.0 * blocks * depth * (version.rows + version.columns)
 
 
-def least(layer: Layer = LAYER) -> float:
+def minimum_bytes(layer: Layer = LAYER) -> float:
     """Bytes of x, W and y, once."""
     rows, columns, depth = layer.product
     return 4.0 * (layer.N * math.prod(layer.large) * layer.C + depth * columns + rows * columns)
@@ -173,8 +177,8 @@ def table(measured: dict[str, Any] | None) -> str:
             one = measured["ms"][version.file]
             time = f"{one['median']:.3g} ({one['min']:.3g} ... {one['max']:.3g})"
         lines.append(
-            f"| {number}. {version.title} | {1e3 * products(version):.2f} | {1e3 * reads(version):.2f} "
-            f"| {brought(version) / 1e9:.1f} | {time} |"
+            f"| {number}. {version.title} | {1e3 * multiply_add_seconds(version):.2f} "
+            f"| {1e3 * read_seconds(version):.2f} | {bytes_read(version) / 1e9:.1f} | {time} |"
         )
     if measured:
         lines += ["", f"Measured {measured['date']} on {measured['device']}: medians of {measured['rounds']} rounds."]
@@ -195,7 +199,7 @@ def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
     times = {}
     for version in VERSIONS:
         wrong = error(device, version, Layer(3, 9, 11, 8, 36, 4, 2, 1))
-        if not wrong < GATE:
+        if not wrong < TOLERANCE:
             raise ArithmeticError(f"{version.file} is wrong by {wrong}")
 
         def call(version: Version = version) -> None:
@@ -245,7 +249,7 @@ def results() -> dict[str, Any] | None:
 
 def keep(measured: dict[str, Any]) -> Path:
     """Write the results, with the machine."""
-    return write("convolution_kernels", {"check": {"gate": GATE}, **measured}, RESULTS.parent)
+    return write("convolution_kernels", {"check": {"gate": TOLERANCE}, **measured}, RESULTS.parent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

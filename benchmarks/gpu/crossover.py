@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.measure import digits, say
-from benchmarks.gpu.bench import Bench, left_out, spread
-from benchmarks.gpu.device_data import player
+from benchmarks.core.measure import digits, log
+from benchmarks.gpu.bench import Bench, spread, why_skipped
+from benchmarks.gpu.device_data import make_step
 from benchmarks.gpu.steps import _time
 
 GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
@@ -17,7 +17,7 @@ GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "mnist-dcgan": ({}, (1, 4, 16, 64)),
     "dcgan64": ({"width": 8}, (1, 4, 16, 64, 128)),
 }
-LONG = 3.0
+MAX_CPU_SECONDS = 3.0
 """Seconds of an iteration on the CPU from which on no larger batch is tried there."""
 
 
@@ -27,25 +27,25 @@ def run(bench: Bench) -> dict[str, Any]:
     for name, (settings, sizes) in GAMES.items():
         rows: list[dict[str, Any]] = []
         for n in sizes[:2] if bench.quick else sizes:
-            if left_out(bench, f"{name} at {n}", 0 if bench.quick else 15):
+            if why_skipped(bench, f"{name} at {n}", 0 if bench.quick else 15):
                 break
-            with bench.apart(f"crossing, {name} at {n}"):
+            with bench.recording_failures(f"crossing, {name} at {n}"):
                 rows.append(_row(bench, name, {**settings, "batch_size": n}, rows))
         found[name] = {"settings": settings, "rows": rows, "crossing": crossing(rows)}
-        say(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
+        log(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
     return found
 
 
 def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
     chosen = {**(CASES[name].small if bench.quick else CASES[name].settings), **settings}
     row: dict[str, Any] = {"batch": settings["batch_size"]}
-    play = player(name, bench.options(), settings=chosen, small=False, resident=False)[1]
+    play = make_step(name, bench.options(), settings=chosen, small=False, resident=False)[1]
     play()
     play()
     row["gpu"] = _time(bench, "minigan", play)
-    if not before or before[-1].get("cpu", {"median": LONG})["median"] < LONG:
+    if not before or before[-1].get("cpu", {"median": MAX_CPU_SECONDS})["median"] < MAX_CPU_SECONDS:
         row["cpu"] = _on_cpu(name, chosen, quick=bench.quick)
-    say(
+    log(
         f"  {name} at {row['batch']}: "
         + ", ".join(f"{k} {1e3 * row[k]['median']:.4g} ms" for k in ("cpu", "gpu") if k in row)
     )

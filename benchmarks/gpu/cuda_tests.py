@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from benchmarks.core.measure import say
-from benchmarks.gpu.bench import Bench, left_out
+from benchmarks.core.measure import log
+from benchmarks.gpu.bench import Bench, why_skipped
 
 ROOT = Path(__file__).parent.parent.parent
 OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
@@ -19,14 +19,14 @@ OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "tes
 CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_convolution.py")
 """What the checkers watch: they take many times as long."""
 TOOLS = ("memcheck", "racecheck")
-SECONDS = {"tests": 150.0, "checker": 90.0}
-LEAST = 20.0
+MAX_SECONDS = {"tests": 150.0, "checker": 90.0}
+MIN_CHECKER_SECONDS = 20.0
 """Of a checker: fewer are not worth beginning with."""
 
 
 def run(bench: Bench) -> dict[str, Any]:
     """Return the counts of the tests, and the names of what failed."""
-    return run_files(_environment(bench), seconds=min(SECONDS["tests"], bench.left))
+    return run_files(_environment(bench), seconds=min(MAX_SECONDS["tests"], bench.seconds_left))
 
 
 def checkers(bench: Bench) -> dict[str, Any] | str:
@@ -36,12 +36,12 @@ def checkers(bench: Bench) -> dict[str, Any] | str:
         return "compute-sanitizer was not found"
     found: dict[str, Any] = {}
     for tool in TOOLS:
-        why = left_out(bench, tool, LEAST)
+        why = why_skipped(bench, tool, MIN_CHECKER_SECONDS)
         if why:
             found[tool] = {"passed": 0, "skipped": 0, "failed": [], "status": why}
             continue
         command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
-        seconds = min(SECONDS["checker"], bench.left)
+        seconds = min(MAX_SECONDS["checker"], bench.seconds_left)
         found[tool] = run_files(_environment(bench), files=CHECKED, before=command, seconds=seconds)
     return found
 
@@ -71,7 +71,7 @@ def run_files(
     found["status"] = status
     if status != "passed":
         found["tail"] = said.strip().splitlines()[-12:]
-    say(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
+    log(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
     return found
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from benchmarks.cases.games import CASES, build
 from minigan.ops.cuda.random import Stream
 
-POOL = 4
+POOL_BATCHES = 4
 """Batches that lie on the device; each iteration gathers one from them."""
 
 
-class Resident:
+class DeviceDraws:
     """In the place of ``ops.iterations``: the first iteration's draws say what is drawn on the device from then on.
 
     Noise is normal, or uniform on (-1, 1) where the prior is bounded; a real batch is gathered from a pool of them, one
@@ -28,7 +28,7 @@ class Resident:
     def play(self, schedule: Callable[..., Any], game: Any, draws: dict[str, Any], counts: dict[str, int]) -> Any:
         """As `Iterations.play`."""
         if not self._shapes:
-            batches = [np.asarray(draws["real"]()) for _ in range(POOL)]
+            batches = [np.asarray(draws["real"]()) for _ in range(POOL_BATCHES)]
             z = np.asarray(draws["noise"]())
             self._shapes = {"real": (batches[0].shape, batches[0].dtype), "noise": (z.shape, z.dtype)}
             self._pool = self.device.array(np.concatenate(batches))
@@ -39,7 +39,7 @@ class Resident:
         n = self._shapes["real"][0][0]
         x = self.device.xp.take(self._pool, self._at, axis=0)
         self._at += n
-        self._at %= POOL * n
+        self._at %= POOL_BATCHES * n
         return x
 
     def _noise(self) -> Any:
@@ -54,7 +54,7 @@ class Resident:
         return z
 
 
-def player(
+def make_step(
     case: str, options: dict[str, Any], *, settings: dict[str, Any] | None, small: bool, resident: bool = True
 ) -> tuple[Any, Callable[[], Any]]:
     """Return the experiment of a game on the CUDA backend with these options, and what plays one iteration of it."""
@@ -63,7 +63,7 @@ def player(
     iterations = ops.iterations
     if resident:
         bound = np.abs(recipe.prior(config, 4096, np.random.default_rng(0))).max()
-        held = Resident(ops, uniform=float(bound) < 2)
+        held = DeviceDraws(ops, uniform=float(bound) < 2)
 
         def play() -> Any:
             ops.iterations = held

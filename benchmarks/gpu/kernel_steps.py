@@ -4,10 +4,10 @@ import importlib
 from typing import Any
 
 from benchmarks.core.measure import installed
-from benchmarks.gpu.bench import Bench, left_out
+from benchmarks.gpu.bench import Bench, why_skipped
 
 MODULE = "benchmarks.gpu.convolution_kernels"
-SECONDS = 20.0
+SECONDS_NEEDED = 20.0
 
 
 def publish(found: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def run(bench: Bench) -> dict[str, Any]:
         return {"absent": f"{MODULE} is not there"}
     if bench.device != "gpu":
         return {"absent": "they are timed on a GPU alone"}
-    why = left_out(bench, "lessons", SECONDS)
+    why = why_skipped(bench, "lessons", SECONDS_NEEDED)
     if why:
         return {"absent": why}
     from minigan.ops.cuda.device.gpu import GPU

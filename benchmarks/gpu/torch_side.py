@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu.bench import SCRUBBED, Bench, Job, torch_precision
+from benchmarks.gpu.bench import SCRUB_BYTES, Bench, Job, torch_precision
 from benchmarks.rivals.torch.games import Game
 
-POOL = 4
+POOL_BATCHES = 4
 """Batches that lie on the device; each iteration gathers one from them."""
 
 
@@ -18,7 +18,7 @@ class TorchClock:
     """As `benchmarks.gpu.bench.Clock`, on PyTorch's stream."""
 
     def __init__(self) -> None:
-        self._scrub = torch.empty(SCRUBBED, dtype=torch.uint8, device="cuda")
+        self._scrub = torch.empty(SCRUB_BYTES, dtype=torch.uint8, device="cuda")
 
     def device(self, job: Job, *, repeats: int, warm: int = 3) -> list[float]:
         """Seconds of the device for each run."""
@@ -55,13 +55,13 @@ def clock(bench: Bench) -> Any:
     return TorchClock() if bench.torch_device == "cuda" else bench.clock
 
 
-class Resident(Game):
+class DeviceGame(Game):
     """A game whose batches are gathered from a pool on the device, and whose noise is drawn there."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        first = torch.cat([super(Resident, self).real() for _ in range(POOL)])
-        self._size = len(first) // POOL
+        first = torch.cat([super(DeviceGame, self).real() for _ in range(POOL_BATCHES)])
+        self._size = len(first) // POOL_BATCHES
         self._pool = first.contiguous(memory_format=torch.channels_last) if self._images(first) else first
         z = np.asarray(self.recipe.prior(self.config, 4, np.random.default_rng(0)))
         self._shape = z.shape[1:]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.cases.games import Case, build, reals
+from benchmarks.cases.games import Case, build, real_batches
 from benchmarks.rivals.jax.twin import Tree, function, masks, optimizer, tree
 from minigan.gan import eval_fakes, eval_mode, train_mode_tracking
 from minigan.recipes import Recipe
@@ -48,7 +48,7 @@ class Game:
         self.shapes = {"G": chains.noise_shape, "D": chains.data_shape}
         self.nets = {"G": self.gan.G, "D": self.gan.D}
         self.optimizers = {"G": optimizer(self.gan.optimizer_G), "D": optimizer(self.gan.optimizer_D)}
-        self.real = reals(case, self.config, self.streams, self.dtype)
+        self.real = real_batches(case, self.config, self.streams, self.dtype)
         order, self.noises, self.passes = _rules(case.recipe, self.config, self.gan.fake_mode is eval_fakes)
         with jax.enable_x64(dtype == "float64"):
             self.key = jax.random.key(0)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.cases.games import Case, build, reals
+from benchmarks.cases.games import Case, build, real_batches
 from benchmarks.rivals.torch.twin import Dropout, modules, state
 from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
@@ -66,7 +66,7 @@ class Game:
         )
         self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
-        self.draw = reals(case, self.config, self.streams, self.numpy_dtype)
+        self.draw = real_batches(case, self.config, self.streams, self.numpy_dtype)
         self.play: Callable[[], None] = {
             "mnist-dcgan": self._split,
             "dcgan64": self._alternating,
