@@ -82,7 +82,7 @@ def test_the_check_sees_another_game(monkeypatch):
     checks.check.cache_clear()
     theirs = Game.difference
     monkeypatch.setattr(Game, "difference", lambda self, gan: theirs(self, gan) + 1e-8)
-    with pytest.raises(SystemExit, match="gaussian: minigan and JAX differ by 1e-08, accepted: 1e-09"):
+    with pytest.raises(SystemExit, match="gaussian: minigan and JAX differ by 1e-08, expected at most 1e-09"):
         checks.check("gaussian", 1)
     checks.check.cache_clear()
 

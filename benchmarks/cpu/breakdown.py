@@ -1,10 +1,10 @@
-"""Where the time of an iteration goes: by operation of the backend, beside what the machine's ceilings allow.
+"""The time of an iteration by operation of the backend, compared with the machine's limits.
 
     limit = max(operations / product ceiling, bytes / copy ceiling)
 
-Operations are those that are made: of Winograd's algorithm where the plan takes it.  Bytes: each array that an
-operation must read or write, once.  The rest is Python, losses, batches, and layers that no operation of the backend
-has (in `gaussian` all of them: chains of small layers are one compiled call).
+Operations are those of the algorithm that runs (Winograd's if the plan chooses it).  Bytes count each array that an
+operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers (in
+`gaussian` all of them: chains of small layers are one compiled call).
 """
 
 import argparse
@@ -92,7 +92,7 @@ def product(_: CPU, x: Any, W: Any, out: Any = None) -> Work:
 
 
 def passes(group: str, times: int) -> Callable[..., Work]:
-    """Count an operation that reads or writes so many arrays of its first argument's size."""
+    """Count an operation that reads or writes `times` arrays of its first argument's size."""
 
     def count(_: Any, x: Any, *__: Any, **___: Any) -> Work:
         return group, 0.0, float(times * x.nbytes)
@@ -112,12 +112,12 @@ COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
 
 
 def observe(found: dict[str, dict[str, float]]) -> None:
-    """From now on every counted operation adds its time and its work to its group."""
+    """Patch every counted operation to add its time and work to its group in `found`."""
     inside = [False]
 
     def counting(body: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
         def observed(self: Any, *arguments: Any, **named: Any) -> Any:
-            if inside[0]:  # an operation made of others is counted once
+            if inside[0]:  # an operation that calls others is counted once
                 return body(self, *arguments, **named)
             group, operations, size = count(self, *arguments, **named)
             inside[0], start = True, time.perf_counter()

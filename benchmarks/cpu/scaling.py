@@ -1,8 +1,8 @@
-"""How the cost of an iteration grows: with the batch, the width, the size of the images, and what threads save.
+"""The cost of an iteration by batch size, width, image size and number of threads.
 
     seconds = a size^exponent      fitted to the points by least squares of the logarithms
 
-A process for each axis and contestant goes through the points; `benchmarks.core.checks` compares the games first.
+One process per axis and contestant runs all points; `benchmarks.core.checks` compares the games first.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def _net(dtype: str, threads: int) -> Any:
 
 
 def _image(name: str, size: int, threads: int) -> Callable[[], Any]:
-    """Return what runs the stack of convolutions forwards and backwards on images of size x size."""
+    """Return a function that runs the stack of convolutions forward and backward on images of size x size."""
     net = _net("float32", threads)
     x = np.random.default_rng(1).standard_normal((8, size, size, 3)).astype("float32")
     if name == "minigan":
@@ -145,7 +145,7 @@ def _check_chain() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Go through the points of an axis and print the seconds of an iteration at each."""
+    """Print the seconds of an iteration at each point of an axis."""
     parser = argparse.ArgumentParser(description="One contestant of the benchmark of scaling.")
     parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
     parser.add_argument("--axis", choices=AXES, required=True)

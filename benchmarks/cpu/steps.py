@@ -1,8 +1,8 @@
-"""A whole iteration of each recipe, beside PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
+"""A whole iteration of each recipe, compared with PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
 
-First the check (`benchmarks.core.checks`), then the times, a process each, in turns (`benchmarks.core.worker`).
-All contestants have the same number of threads; PyTorch plays the dense games with one thread too, where that is
-its best.
+First the check (`benchmarks.core.checks`), then the times, in turns, each contestant in its own process
+(`benchmarks.core.worker`).  All contestants have the same number of threads; PyTorch also runs the dense games with one
+thread, which may be faster.
 """
 
 from contextlib import ExitStack
@@ -14,10 +14,10 @@ from benchmarks.core.checks import check
 from benchmarks.core.worker import Worker, round_robin
 
 READY_LIMIT_SECONDS = 100
-"""Seconds that a contestant may take, torch.compile's compilation among them."""
+"""The timeout until a contestant is ready, including torch.compile's compilation."""
 
 COMPILED = ("mnist-dcgan", "dcgan64", "mnist-softmax")
-"""What torch.compile plays: it takes a minute to compile."""
+"""The cases that torch.compile runs; it takes a minute to compile each."""
 
 QUICK = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
 
@@ -45,7 +45,7 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 
 def time_case(case: str, options: measure.Options, rounds: int, seconds: float) -> dict[str, Any]:
-    """Return the times of all contestants of a game, and the ratios."""
+    """Return the times of all contestants of a case, and the ratios."""
     absent: dict[str, str] = {}
     workers: dict[str, Worker] = {}
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
 
 
 def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the fastest eager PyTorch, and the ratios of its times and of the usual PyTorch's to ours."""
+    """Return the fastest eager PyTorch, and the ratios of its and the default PyTorch's times to ours."""
     eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
     best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
     usual = contestants.default_torch(case)

@@ -29,20 +29,20 @@ FOLDER = ROOT / "docs" / "kernels"
 PAGE = ROOT / "docs" / "convolution-kernels.md"
 RESULTS = ROOT / "benchmarks" / "results" / "convolution_kernels.json"
 TOLERANCE = 1e-5
-"""Of the error of each kernel, relative to the largest output, before it is timed."""
+"""The largest error of a kernel, relative to the largest output, with which it is timed."""
 
 # An H200, from its data sheet and the CUDA programming guide.
 PROCESSORS = 132
 CLOCK_HZ = 1.98e9
-"""Cycles a second: 67 TFLOP/s are 132 processors x 128 lanes x 2 FLOP at this clock."""
+"""Cycles per second: 67 TFLOP/s are 132 processors x 128 lanes x 2 FLOP at this clock."""
 LANES = 128
-"""float32 multiply-adds a cycle on a processor."""
+"""float32 multiply-adds per cycle and processor."""
 TENSOR_FLOP_PER_SECOND = 495e12
-"""FLOP a second of the tensor cores in tf32, dense."""
+"""FLOP per second of the tensor cores in tf32, dense."""
 MMA_SYNC_SHARE = 0.63
-"""The share of it that mma.sync reaches."""
+"""The share of that rate that mma.sync reaches."""
 COPY_BYTES_PER_SECOND = 4.3e12
-"""Bytes a second that a copy reaches (the data sheet says 4.8e12)."""
+"""Bytes per second that a copy reaches (the data sheet says 4.8e12)."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def run(device: Device, version: Version, layer: Layer, x: Any, W: Any, y: Any) 
 
 
 def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> float:
-    """The largest error against float64, relative to the largest output; tf32's operands are 11 bits long."""
+    """Return the largest error against float64, relative to the largest output; tf32's operands are 11 bits long."""
     rng = np.random.default_rng(seed)
     bits = 1 << 10  # few bits, so that rounding to tf32 changes nothing
     x = np.round(rng.uniform(-1, 1, (layer.N, *layer.large, layer.C)) * bits) / bits
@@ -134,11 +134,11 @@ def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> floa
     return float(np.abs(device.host(y) - want).max() / (np.abs(want).max() or 1.0))
 
 
-# --- what bounds them ---------------------------------------------------------------------------------
+# --- limits of the times------------------------------------------------------------------------------
 
 
 def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
-    """Seconds of the multiply-adds alone."""
+    """Return the seconds of the multiply-adds alone."""
     flop = 2.0 * math.prod(layer.product)
     return (
         flop / (TENSOR_FLOP_PER_SECOND * MMA_SYNC_SHARE)
@@ -148,25 +148,25 @@ def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
 
 
 def read_seconds(version: Version, layer: Layer = LAYER) -> float:
-    """Seconds of the reads of shared memory, or of the first cache."""
+    """Return the seconds of the reads of shared memory or of the first-level cache."""
     return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK_HZ)
 
 
 def bytes_read(version: Version, layer: Layer = LAYER) -> float:
-    """Bytes that the blocks bring to their processors: each its rows of patches and its columns of weights."""
+    """Return the bytes that the blocks read: each reads its rows of patches and its columns of weights."""
     rows, columns, depth = layer.product
     blocks = -(-rows // version.rows) * -(-columns // version.columns)
     return 4.0 * blocks * depth * (version.rows + version.columns)
 
 
 def minimum_bytes(layer: Layer = LAYER) -> float:
-    """Bytes of x, W and y, once."""
+    """Return the bytes of x, W and y."""
     rows, columns, depth = layer.product
     return 4.0 * (layer.N * math.prod(layer.large) * layer.C + depth * columns + rows * columns)
 
 
 def table(measured: dict[str, Any] | None) -> str:
-    """The table of the page; measured: what `measure` returned."""
+    """Return the page's table; `measured` is the result of `measure`."""
     lines = [
         "| version | multiply-adds, ms | reads of shared memory, ms | brought to the processors, GB | measured, ms |",
         "|---|---|---|---|---|",
@@ -189,7 +189,7 @@ def table(measured: dict[str, Any] | None) -> str:
 
 
 def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
-    """Check each version, then time it with events of the device; the second cache is swept before each call."""
+    """Check each version, then time it with events of the device; the L2 cache is flushed before each call."""
     cupy = device.xp
     rows, columns, depth = LAYER.product
     rng = np.random.default_rng(0)
@@ -228,7 +228,7 @@ def _times(cupy: Any, call: Callable[[], None], sweep: Callable[[], Any], rounds
 
 
 def page(text: str, measured: dict[str, Any] | None) -> str:
-    """The page with each ``<!-- file -->`` followed by that file and ``<!-- table -->`` by the table."""
+    """Return the page with each ``<!-- file -->`` followed by that file and ``<!-- table -->`` by the table."""
 
     def code(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n```cuda\n{(FOLDER / match[1]).read_text(encoding='utf-8').rstrip()}\n```\n"
@@ -243,7 +243,7 @@ def page(text: str, measured: dict[str, Any] | None) -> str:
 
 
 def results() -> dict[str, Any] | None:
-    """What was measured last, if anything."""
+    """Return the stored measurement, or None."""
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else None
 
 

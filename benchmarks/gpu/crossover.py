@@ -1,4 +1,4 @@
-"""CPU against GPU over batch sizes, each as `minigan train` plays it: where the GPU begins to be faster."""
+"""CPU and GPU times by batch size, each as in `minigan train`: the batch from which the GPU is faster."""
 
 import math
 import time
@@ -18,11 +18,11 @@ GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "dcgan64": ({"width": 8}, (1, 4, 16, 64, 128)),
 }
 MAX_CPU_SECONDS = 3.0
-"""Seconds of an iteration on the CPU from which on no larger batch is tried there."""
+"""The seconds of a CPU iteration above which no larger batch is tried on the CPU."""
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return the times of both over the batch sizes, and where they cross."""
+    """Return both times by batch size, and where they cross."""
     found = {}
     for name, (settings, sizes) in GAMES.items():
         rows: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[st
 
 
 def _on_cpu(name: str, settings: dict[str, Any], *, quick: bool) -> dict[str, Any]:
-    """Return the spread of iterations of at most a second and a half."""
+    """Return the spread of the times of iterations; stop after 1.5 s."""
     experiment = build(CASES[name], settings=settings, ops="cpu")[2]
 
     def timed(play: Callable[[], Any]) -> float:
@@ -70,7 +70,7 @@ def _on_cpu(name: str, settings: dict[str, Any], *, quick: bool) -> dict[str, An
 
 
 def crossing(rows: list[dict[str, Any]]) -> float | None:
-    """Return the batch from which the GPU is faster, interpolated on logarithms; None: nowhere among those tried.
+    """Return the batch from which the GPU is faster, interpolated on logarithms; None if the CPU is always faster.
 
     >>> row = lambda batch, cpu, gpu: {"batch": batch, "cpu": {"median": cpu}, "gpu": {"median": gpu}}
     >>> crossing([row(1, 1.0, 2.0), row(100, 2.0, 1.0)]), crossing([row(1, 2.0, 1.0)]), crossing([row(1, 1.0, 2.0)])

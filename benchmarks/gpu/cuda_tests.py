@@ -1,4 +1,4 @@
-"""The tests of tests/cuda on the GPU, and some of them under CUDA's memory and race checkers, where those are found."""
+"""Run tests/cuda on the GPU, and some of its files under CUDA's memory and race checkers if these are installed."""
 
 import os
 import shutil
@@ -15,22 +15,22 @@ from benchmarks.gpu.bench import Bench, why_skipped
 
 ROOT = Path(__file__).parent.parent.parent
 OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
-"""Not of the device: `make test` runs them everywhere."""
+"""Files that do not test the device; `make test` runs them everywhere."""
 CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_convolution.py")
-"""What the checkers watch: they take many times as long."""
+"""Files that run under the checkers, which take many times as long."""
 TOOLS = ("memcheck", "racecheck")
 MAX_SECONDS = {"tests": 150.0, "checker": 90.0}
 MIN_CHECKER_SECONDS = 20.0
-"""Of a checker: fewer are not worth beginning with."""
+"""Seconds below which a checker is not started."""
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return the counts of the tests, and the names of what failed."""
+    """Return the counts of the tests and the names of the failed ones."""
     return run_files(_environment(bench), seconds=min(MAX_SECONDS["tests"], bench.seconds_left))
 
 
 def checkers(bench: Bench) -> dict[str, Any] | str:
-    """Return the same of some tests under each checker, or why not."""
+    """Return the same for some tests under each checker, or why there are none."""
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         return "compute-sanitizer was not found"
@@ -58,7 +58,7 @@ def run_files(
     seconds: float,
     folder: Path = ROOT / "tests" / "cuda",
 ) -> dict[str, Any]:
-    """Run the files (all but the emulator's) in a process of their own, so many seconds at most."""
+    """Run the files (all but the emulator's) in a new process, for at most `seconds` seconds."""
     names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in OF_THE_EMULATOR))
     with tempfile.TemporaryDirectory() as made:
         report = Path(made) / "report.xml"
@@ -76,7 +76,7 @@ def run_files(
 
 
 def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[str, str]:
-    """Run a command and what it starts, so many seconds at most; return how it ended, and what it said until then."""
+    """Run a command for at most `seconds` seconds; return how it ended and its output."""
     done = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
     )
@@ -92,7 +92,7 @@ def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[st
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Return what a JUnit report says."""
+    """Return the counts and failures in a JUnit report."""
     cases = list(ET.parse(path).getroot().iter("testcase"))  # noqa: S314  (pytest has just written it)
     failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if {e.tag for e in c} & {"failure", "error"}]
     skipped = sum(any(e.tag == "skipped" for e in c) for c in cases)

@@ -1,7 +1,7 @@
 """The Gaussian game on the GPU: step by step, as a graph, in one kernel, and ten thousand at once.
 
-First the one kernel is compared with the library's own steps in float64 on the reference backend, on the same draws:
-those of numpy.random.Philox.  An iteration is the recipe's: 1000 + 1000 samples, ten updates of D and ten of G.
+First the single kernel is compared with the library's steps in float64 on the reference backend, with the same draws of
+numpy.random.Philox.  An iteration is the recipe's: 1000 + 1000 samples, ten updates of D and ten of G.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ ENSEMBLE_SIZES = (1, 132, 1000, 10_000)
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Check, time one GAN in all ways, then ensembles."""
+    """Check, then time one GAN with every method, then ensembles."""
     worst = check(bench, 2 if bench.quick else 5)
     log(f"check: the one kernel and the library's steps agree to {worst:.1e} in float64")
     settings = CASES["gaussian"].small if bench.quick else {}
@@ -59,7 +59,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 
 def check(bench: Bench, iterations: int) -> float:
-    """Return the greatest difference of two GANs' parameters; SystemExit where it is above TOLERANCE."""
+    """Return the largest parameter difference of two GANs; SystemExit above TOLERANCE."""
     recipe = get_recipe("gaussian")
     config, seeds = recipe.configure({"batch_size": 100}), (3, 2**40)
     theta = initial(config, seeds, "float64")
@@ -100,7 +100,7 @@ def normals(seed: int, iteration: int, kind: int, n: int) -> Any:
 
 
 def _one_kernel(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
-    """An iteration of one GAN, of many in one launch."""
+    """Time an iteration of one GAN; many iterations run in one launch."""
     config, iterations = get_recipe("gaussian").configure(settings), bench.pick(200, 2)
     one = Ensemble(config, initial(config, [0], "float32"), device=bench.ops().device, seeds=[0])
     seconds = bench.clock.device(lambda: one.train(iterations), repeats=bench.pick(9, 2), warm=1)
@@ -108,7 +108,7 @@ def _one_kernel(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def ensembles(bench: Bench, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return throughput, GAN-iterations a second, over the number of GANs; of the largest what was learned."""
+    """Return GAN-iterations per second by number of GANs; for the largest ensemble also what it learned."""
     config, device = get_recipe("gaussian").configure(settings), bench.ops().device
     found = []
     for E in ENSEMBLE_SIZES if not bench.quick else (1, 3):
@@ -133,7 +133,7 @@ def ensembles(bench: Bench, settings: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _whole(bench: Bench, config: Any) -> dict[str, Any]:
-    """Train the largest ensemble as long as the recipe says, and look at what it found."""
+    """Train the largest ensemble for the recipe's iterations and summarise its generators."""
     E = ENSEMBLE_SIZES[-1]
     weights = initial(config, range(100), "float32")
     gans = Ensemble(config, weights[np.arange(E) % 100], device=bench.ops().device, seeds=np.arange(E))

@@ -1,4 +1,4 @@
-"""The kernels of docs/kernels, one after the other: from naive to fast."""
+"""Times of the kernels in docs/kernels, from naive to fast."""
 
 import importlib
 from typing import Any
@@ -11,7 +11,7 @@ SECONDS_NEEDED = 20.0
 
 
 def publish(found: dict[str, Any]) -> None:
-    """Keep the times, and bring docs/convolution-kernels.md up to date."""
+    """Store the times and update docs/convolution-kernels.md."""
     if "ms" in found:
         module = importlib.import_module(MODULE)
         module.keep(found)

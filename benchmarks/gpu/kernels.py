@@ -1,9 +1,9 @@
-"""Each layer of the recipes on its shapes, forwards and backwards, in each precision; then single kernels.
+"""Each layer of the recipes on its shapes, forward and backward, in each precision; then single kernels.
 
 Rates and pieces are those of `benchmarks.cpu.layers`: operations of the direct sums, or bytes as if x were read and y
-written once; twice as many backwards.  Beside them PyTorch's modules in channels_last (cuDNN, cuBLAS) and its fused
-operations, in the same precision.  Our side is captured, and PyTorch's launches are hidden behind the scrubbing of the
-caches: both are the device's time.
+written once; twice as many backward.  They are compared with PyTorch's modules in channels_last (cuDNN, cuBLAS) and its
+fused operations, in the same precision.  Both times are the device's: ours is a captured graph, and PyTorch's launches
+are hidden by flushing the caches.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from minigan.ops.cuda.data import Images
 from minigan.ops.cuda.random import Stream
 
 TOLERANCES = {"fp32": 2e-5, "tf32": 4e-3, "bf16": 3e-2}
-"""Of the relative error against float64; operands have 24, 11 and 8 bits."""
+"""The largest relative errors against float64; operands have 24, 11 and 8 bits."""
 SETTINGS = {
     "dcgan64": {"batch_size": 128},
     "mnist-dcgan": {"batch_size": 32},
@@ -27,7 +27,7 @@ SETTINGS = {
     "mnist-maxout": {},
 }
 SECONDS_PER_PIECE = 3.0
-"""That a piece may take, in all ways."""
+"""Seconds needed to time a piece."""
 
 
 def run(bench: Bench, ceilings: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def check(bench: Bench, piece: Piece, precision: str) -> float:
     worst = 0.0
     seen = ("y", "dx", "dtheta")
     if precision != "fp32" and isinstance(piece.layers[0], mg.Maxout):
-        seen = ("y",)  # where two pieces are nearly equal, rounded operands choose the other
+        seen = ("y",)  # if two pieces are nearly equal, rounded operands may select the other
     for name, a, b in zip(seen, got, want, strict=False):
         scale = max(np.abs(b).max(initial=0), 1e-30)
         error = float(np.abs(ops.device.host(a) - b).max(initial=0) / scale) if b.size else 0.0

@@ -1,4 +1,4 @@
-"""The most that this GPU does: bytes of a copy, operations of large products in each precision."""
+"""The GPU's limits: bytes per second of a copy, operations per second of large products in each precision."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from benchmarks.gpu.bench import PRECISIONS, Bench, spread
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return bytes a second (read and written) and operations a second, the best of the repeats.
+    """Return bytes per second (read and written) and operations per second, the best of the repeats.
 
     The products in fp32, tf32 and bf16 are the backend's own calls of cuBLAS on float32 arrays; `gemm_bf16_arrays` is
-    PyTorch's on bf16 arrays, which read half the bytes: the higher ceiling.
+    PyTorch's on bf16 arrays, which read half the bytes and reach the higher rate.
     """
     repeats = bench.pick(20, 2)
     device = bench.ops("fp32").device
@@ -43,7 +43,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 
 def _numbers(xp: Any, size: int, seed: int) -> Any:
-    """Return a matrix of many different numbers: a product of ones takes less power, and so less time, than others."""
+    """Return a matrix of many different numbers: a product of ones takes less power and therefore less time."""
     rows, columns = (xp.asarray(v) for v in np.random.default_rng(seed).standard_normal((2, size)).astype(np.float32))
     return rows[:, None] * columns
 

@@ -1,8 +1,8 @@
-"""A whole iteration of each recipe on the GPU beside PyTorch, in each precision.
+"""A whole iteration of each recipe on the GPU, compared with PyTorch, in each precision.
 
-Both sides gather their batches from the device and draw noise there; `host draws` is ours as `minigan train` plays it,
-with batches and noise that NumPy draws.  PyTorch: eager (NCHW), channels_last, channels_last as a CUDA graph, and
-torch.compile; its Adam is fused.  Times are the wall's, Python included, of many iterations in a row.
+Both sides gather their batches from the device and draw noise there; `host draws` is minigan as in `minigan train`,
+with batches and noise drawn by NumPy.  PyTorch: eager (NCHW), channels_last, channels_last as a CUDA graph, and
+torch.compile; its Adam is fused.  Times are wall times of many iterations in a row, Python included.
 """
 
 import gc
@@ -25,7 +25,7 @@ GAMES: dict[str, dict[str, Any]] = {
     "mnist-maxout": {},
 }
 FLOOR_SECONDS = 2.1e-3
-"""Seconds of a dcgan64 iteration at batch 128 in bf16 on an H200, were everything fused: operations and bytes."""
+"""Estimated seconds of a dcgan64 iteration at batch 128 in bf16 on an H200 if everything were fused."""
 FLOP_PER_ITERATION = 1254e9
 """Operations of a dcgan64 iteration at batch 128: six passes of D's layers and two more for G, five of G's, less the
 first layers' gradients in x."""
@@ -56,7 +56,9 @@ def check(bench: Bench, name: str) -> float:
         for key, value in {**a.parameters(), **a.state}.items():
             worst = float(np.maximum(worst, np.abs(to_host(value) - there[key]).max()))  # NaN stays
     if not worst <= TOLERANCE:
-        raise SystemExit(f"{name}: cuda and reference differ by {worst:.3g}, accepted: {TOLERANCE:g}: nothing to time")
+        raise SystemExit(
+            f"{name}: cuda and reference differ by {worst:.3g}, expected at most {TOLERANCE:g}: nothing to time"
+        )
     log(f"check: {name}: cuda and reference agree to {worst:.1e}")
     return worst
 
@@ -83,7 +85,7 @@ def _case(bench: Bench, name: str, settings: dict[str, Any], precision: str) -> 
         if why is None:
             try:
                 seconds[who] = _time(bench, who, play())
-            except Exception as error:  # of PyTorch's compiler or graphs: said, and not ours to mend
+            except Exception as error:  # PyTorch's compiler or graphs failed: recorded, not an error of minigan
                 if not who.startswith("torch"):
                     raise
                 why = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
@@ -92,12 +94,12 @@ def _case(bench: Bench, name: str, settings: dict[str, Any], precision: str) -> 
             log(f"  {name} {precision} {who}: absent: {why}")
         else:
             log(f"  {name} {precision} {who}: {1e3 * seconds[who]['median']:.4g} ms")
-        gc.collect()  # the memory of a graph goes with its game
+        gc.collect()  # releases the memory of the graph
     return {"seconds": seconds, "absent": absent, **ratios(name, {} if bench.quick else settings, precision, seconds)}
 
 
 def ratios(name: str, settings: dict[str, Any], precision: str, seconds: dict[str, Any]) -> dict[str, Any]:
-    """Return PyTorch's times as multiples of our captured one, and what share of the floor is reached."""
+    """Return PyTorch's times over minigan's captured one, and the share of the floor that is reached."""
     ours = seconds.get("minigan")
     found: dict[str, Any] = {"ratio": {}}
     if ours is not None:
@@ -114,13 +116,13 @@ def ratios(name: str, settings: dict[str, Any], precision: str, seconds: dict[st
 def _players(
     bench: Bench, name: str, settings: dict[str, Any], precision: str
 ) -> dict[str, Callable[[], Callable[[], Any]]]:
-    """Who plays, and how each is made ready."""
+    """Return the contestants; each value prepares one and returns its iteration."""
     chosen = None if bench.quick else settings
 
     def ours(*, graphs: bool, resident: bool) -> Callable[[], Any]:
         options = bench.options(precision, graphs=graphs)
         play = make_step(name, options, settings=chosen, small=bench.quick, resident=resident)[1]
-        play()  # watched
+        play()  # recorded
         play()  # captured
         return play
 

@@ -165,7 +165,7 @@ def test_without_a_gpu_nothing_is_measured(capsys, tmp_path):
 def test_an_unknown_stage_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["kernel"])
-    assert "no stage 'kernel'; accepted: tests, ceilings" in capsys.readouterr().err
+    assert "no stage 'kernel'; expected one of tests, ceilings" in capsys.readouterr().err
 
 
 def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):

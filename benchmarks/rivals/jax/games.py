@@ -1,11 +1,11 @@
-"""The recipes' games in JAX: an iteration is one function, compiled whole, from the state of the game to the next.
+"""The recipes' games in JAX: an iteration is one compiled function from the state of the game to the next state.
 
     world <- step(world, drawn)
 
-`world` holds, for each network, p (parameters), s (running statistics) and o (the optimizer's moments); `drawn` what
-the iteration needs from outside: real examples x, noise z, what dropout draws from, rates of a schedule.  Batches and
+`world` holds, for each network, p (parameters), s (running statistics) and o (the optimizer's moments).  `drawn` holds
+the iteration's inputs: real examples x, noise z, the source of dropout masks, and scheduled rates.  Batches and
 noise come from minigan's streams, drawn with NumPy; the updates of one iteration (20 in some games) are unrolled, so
-that XLA sees all of them at once.  `world` is donated: its memory is used again for the next one.
+that XLA optimizes them together.  `world` is donated: its memory is reused for the next state.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Game:
         return {"p": p, "s": tree(self.nets[name].state), "o": self.optimizers[name].init(p)}
 
     def play(self) -> None:
-        """Draw, play, and wait until all is computed."""
+        """Run one iteration and wait for its result."""
         self.iteration += 1
         with jax.enable_x64(self.dtype == np.float64):
             self.world = jax.block_until_ready(self.step(self.world, self._draw()))
@@ -73,7 +73,7 @@ class Game:
         return {"x": self.real(), "z": z, "drops": self._drops(), "rates": rates}
 
     def _drops(self) -> Any:
-        """What dropout draws from, for each pass in training mode: a key, or minigan's masks.
+        """Return the source of dropout masks for each pass in training mode: a key, or minigan's masks.
 
         All passes' keys are split from one within the compiled function.
         """
@@ -83,7 +83,7 @@ class Game:
         return jax.random.fold_in(self.key, self.iteration)
 
     def difference(self, gan: Any) -> float:
-        """Return the greatest difference between these networks and minigan's, parameters and running statistics."""
+        """Return the largest absolute difference from minigan's parameters and running statistics."""
         worst = 0.0
         for name, net in (("G", gan.G), ("D", gan.D)):
             there = {**self.world[name]["p"], **self.world[name]["s"]}
@@ -112,9 +112,9 @@ def _rules(
 
 
 class Rules:
-    """What the games share, all of it pure: networks as functions, updates, D frozen as the recipe says.
+    """Pure functions shared by the games: networks, updates, and the frozen D in the recipe's mode.
 
-    A `world` goes in, another comes out.  The functions that are differentiated are those of one network's p.
+    They take a `world` and return a new one; they differentiate with respect to one network's p.
     """
 
     def __init__(self, game: Game) -> None:
@@ -123,7 +123,7 @@ class Rules:
         self.fake_mode, self.config = game.gan.fake_mode, game.config
 
     def drops(self, drawn: Tree) -> Any:
-        """Return an iterator of what each pass draws from."""
+        """Return an iterator over the sources of dropout masks, one per pass."""
         drops = drawn["drops"]
         return iter(drops if isinstance(drops, list) else jax.random.split(drops, self.passes))
 
@@ -136,13 +136,13 @@ class Rules:
         return x, {**world, "G": {**G, "s": state}}
 
     def descend(self, world: Tree, name: str, g: Tree, drawn: Tree) -> Tree:
-        """Move one network's parameters against g."""
+        """Take one optimizer step with gradient g on one network."""
         player = world[name]
         p, o = self.optimizers[name].update(player["p"], g, player["o"], drawn["rates"][name])
         return {**world, name: {**player, "p": p, "o": o}}
 
     def update_D(self, world: Tree, x: jax.Array, labels: jax.Array, drops: Any, drawn: Tree) -> Tree:
-        """Descend the cost of one labelled batch."""
+        """Update D by the cost of one labelled batch."""
 
         def loss(p: Tree) -> tuple[jax.Array, Tree]:
             s, state = self.D(p, world["D"]["s"], x, drops)
@@ -152,7 +152,7 @@ class Rules:
         return self.descend({**world, "D": {**world["D"], "s": state}}, "D", g, drawn)
 
     def update_G(self, world: Tree, z: jax.Array, drops_G: Any, drops_D: Any, drawn: Tree) -> Tree:
-        """Descend G's cost, non-saturating: the label is "real".  D's parameters are constants here."""
+        """Update G by its non-saturating cost (the label is "real"); D's parameters are constants."""
         G, D = world["G"], world["D"]
 
         def loss(p: Tree) -> tuple[jax.Array, tuple[Tree, Tree]]:
@@ -174,7 +174,7 @@ def cost(s: jax.Array, labels: jax.Array) -> jax.Array:
     return -(labels * real + (1 - labels) * fake).mean()
 
 
-# --- the orders of play ---------------------------------------------------------------------------
+# --- schedules ------------------------------------------------------------------------------------
 
 
 def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
@@ -186,7 +186,7 @@ def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 
 
 def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
-    """D runs on real and on fake in turn, batch statistics of each; one update of the sum of both costs."""
+    """Run D on real and on fake examples in turn, with batch statistics of each; update by the sum of both costs."""
     drops, x, (z, z_G) = rules.drops(drawn), drawn["x"], drawn["z"]
     x_fake, world = rules.fakes(world, z, drops)
     drops_real, drops_fake, ones = next(drops), next(drops), jnp.ones(len(z), z.dtype)
@@ -225,7 +225,7 @@ def _same_batch(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 
 
 def _simultaneous(rules: Rules, world: Tree, drawn: Tree) -> Tree:
-    """One pass of G, one of D on each kind; the pullback of D at G's samples serves both players."""
+    """Run G once, and D once on real and once on fake examples; D's pullback at the fakes serves both players."""
     drops_G, drops_real, drops_fake = rules.drops(drawn)
     (z,), G, D = drawn["z"], world["G"], world["D"]
     x_fake, back_G, state_G = jax.vjp(lambda p: rules.G(p, G["s"], z, drops_G), G["p"], has_aux=True)

@@ -1,7 +1,8 @@
-"""The recipes' games in PyTorch: the same updates in the same order on the same batches, written as people write them.
+"""The recipes' games in idiomatic PyTorch: the same updates in the same order on the same batches.
 
-D is frozen in G's step (`requires_grad_(False)`), the fakes for D are made without a graph.  Where minigan may run
-real and fake through D as one batch with statistics of each half (dcgan64), PyTorch runs D twice: it has no such layer.
+D is frozen in G's step (`requires_grad_(False)`); the fakes for D are computed without a graph.  minigan may run real
+and fake examples through D as one batch with statistics of each half (dcgan64); PyTorch has no such layer and runs D
+twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,8 +28,8 @@ class Game:
     """One iteration of a recipe in PyTorch is `play()`.
 
     checked   minigan's dropout masks and (where the recipe has it) its biased running variance, for the comparison;
-              timed games use PyTorch's own dropout and its unbiased one, which cost as much
-    device    where the networks and batches are; adam: more of its options (capturable, for a CUDA graph)
+              timed games use PyTorch's own dropout and unbiased variance, which cost the same
+    device    the device of networks and batches; adam: further options of Adam (capturable, for a CUDA graph)
     """
 
     def __init__(
@@ -76,19 +77,19 @@ class Game:
             "mnist-maxout": self._simultaneous,
         }[case.recipe]
 
-    # --- what the games share ---------------------------------------------------------------------
+    # --- shared by the games ---------------------------------------------------------------------
 
     def noise(self, n: int) -> torch.Tensor:
-        """z (n, ...), drawn as minigan draws it."""
+        """Draw z (n, ...) as minigan does."""
         z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
         return torch.from_numpy(z).to(self.device)
 
     def real(self) -> torch.Tensor:
-        """A batch of real examples."""
+        """Return a batch of real examples."""
         return self.tensor(self.draw())
 
     def tensor(self, x: Array) -> torch.Tensor:
-        """An array (N, H, W, C) as a tensor (N, C, H, W) in the layout of the networks, others as they are."""
+        """Convert an array (N, H, W, C) to a tensor (N, C, H, W) in the networks' layout; else keep the axes."""
         t = torch.from_numpy(x).to(self.device)
         if t.ndim < 4:
             return t
@@ -96,14 +97,14 @@ class Game:
         return t if self.channels_last else t.contiguous()
 
     def fakes(self, z: torch.Tensor) -> torch.Tensor:
-        """G(z) without a graph, in the mode in which the recipe makes the fakes for D."""
+        """Return G(z) without a graph, in the mode in which the recipe makes the fakes for D."""
         if self.gan.fake_mode is eval_fakes:
             return self.eval_fakes(z)
         with torch.no_grad():
             return self.G(z)
 
     def eval_fakes(self, z: torch.Tensor) -> torch.Tensor:
-        """G(z) at inference."""
+        """Return G(z) in inference mode."""
         self.G.eval()
         with torch.no_grad():
             x = self.G(z)
@@ -111,14 +112,14 @@ class Game:
         return x
 
     def update_D(self, cost: torch.Tensor) -> None:
-        """Descend a cost of D."""
+        """Update D by the gradient of a cost."""
         self.optimizer_D.zero_grad()
         cost.backward()
         self.optimizer_D.step()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """D without gradients of its own, judging as the recipe says: its statistics, running or not, do not move."""
+        """Freeze D as the recipe says: no parameter gradients; running statistics move only if it tracks them."""
         frozen_d_mode = self.gan.frozen_d_mode
         for p in self.plain[1].parameters():
             p.requires_grad_(False)
@@ -137,7 +138,7 @@ class Game:
                 norm.momentum = momentum
 
     def update_G(self, z: torch.Tensor) -> None:
-        """Descend G's cost, non-saturating: the label is "real".  Within `frozen`."""
+        """Update G by its non-saturating cost (the label is "real"); call it within `frozen`."""
         self.optimizer_G.zero_grad()
         s = self.D(self.G(z))
         cost = (
@@ -148,7 +149,7 @@ class Game:
         cost.backward()
         self.optimizer_G.step()
 
-    # --- the orders of play -----------------------------------------------------------------------
+    # --- schedules --------------------------------------------------------------------------------
 
     def _split(self) -> None:
         z = self.noise(self.config.batch_size)
@@ -201,7 +202,7 @@ class Game:
             optimizer_.step()
 
     def difference(self, gan: Any) -> float:
-        """Return the greatest difference between these networks and minigan's, parameters and running statistics."""
+        """Return the largest absolute difference from minigan's parameters and running statistics."""
         worst = 0.0
         for net, twin, shape in zip((gan.G, gan.D), self.plain, self.shapes, strict=True):
             there = twin.state_dict()
@@ -212,7 +213,7 @@ class Game:
 
 
 def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
-    """Return minigan's optimizer as PyTorch has it."""
+    """Return the PyTorch optimizer that corresponds to minigan's."""
     if type(theirs).__name__ == "Adam":
         adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
         return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
@@ -231,7 +232,7 @@ class _SGD:
         self.sgd = torch.optim.SGD(net.parameters(), lr=theirs.lr(1), momentum=theirs.momentum(1), fused=fused or None)
 
     def step(self) -> None:
-        """One update."""
+        """Take one step."""
         self.t += 1
         group = self.sgd.param_groups[0]
         lr = self.theirs.lr(self.t)
@@ -241,7 +242,7 @@ class _SGD:
 
 
 def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
-    """Give the twin minigan's dropout masks, and the biased running variance where the layer has it."""
+    """Make the twin use minigan's dropout masks, and the biased running variance if the layer does."""
     for layer, module in zip(net.layers, twin, strict=True):
         if isinstance(module, Dropout):
             module.rng = rng
