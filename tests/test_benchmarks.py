@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.cases.games import CASES
+from benchmarks.cases.games import CASES, build
 from benchmarks.core import checks, contestants, measure
 from benchmarks.core.worker import Worker, round_robin
 from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
@@ -282,6 +282,20 @@ def test_pytorch_plays_the_same_game(case):
     found = checks.check(case)
     layouts = {"nchw", "channels_last"} if CASES[case].convolutional else {"dense"}
     assert set(found["against_torch"]) == layouts
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("fakes", ["training", "inference"])
+def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+    from benchmarks.rivals.torch.games import Game
+
+    case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
+    ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
+    for _ in range(2):
+        ours.play()
+        theirs.play()
+    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
 
 
 @pytest.mark.torch

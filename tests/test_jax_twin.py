@@ -59,6 +59,16 @@ def test_jax_plays_the_same_game(case):
     assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have moved
 
 
+@pytest.mark.parametrize("fakes", ["training", "inference"])
+def test_jax_makes_the_fakes_in_the_recipes_mode(fakes):
+    case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
+    ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
+    for _ in range(checks.ITERATIONS):
+        ours.play()
+        theirs.play()
+    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+
+
 def test_masks_of_its_own_in_float32():
     """While timed: other masks in each iteration and in each pass, from a key."""
     game = Game(CASES["mnist-maxout"], small=True)

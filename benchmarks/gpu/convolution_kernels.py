@@ -1,4 +1,4 @@
-"""The five kernels of docs/kernels, from naive to fast: what bounds each, and its time where there is a GPU.
+"""The five kernels of docs/kernels, from naive to fast: what bounds each, and its time on a GPU.
 
 ``python -m benchmarks.gpu.convolution_kernels`` measures (on a GPU) and brings docs/convolution-kernels.md up to date;
 ``--page`` does the page alone.

@@ -83,7 +83,7 @@ def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[st
     try:
         said = done.communicate(timeout=seconds)[0]
     except BaseException as error:
-        os.killpg(done.pid, signal.SIGKILL)  # a checker has the tests in a process of its own
+        os.killpg(done.pid, signal.SIGKILL)  # also ends the tests, which a checker runs in a child process
         said = done.communicate()[0]
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
