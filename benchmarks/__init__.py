@@ -1,7 +1,7 @@
-"""Benchmarks: the result is checked first, then timed; contestants run alternately, a process each.
+"""Benchmarks: results are checked before they are timed; contestants run alternately, each in its own process.
 
-python -m benchmarks all             everything: results/*.json, docs/benchmarks.md and its plots
-python -m benchmarks steps           one of: steps, layers, scaling, memory, imports, gaussian
+python -m benchmarks all             run all; write results/*.json, docs/benchmarks.md and its plots
+python -m benchmarks steps           run one of: steps, layers, scaling, memory, imports, gaussian
 python -m benchmarks all --quick     a smoke run on small settings
-python -m benchmarks.report.page           the page and the plots from the results that are there
+python -m benchmarks.report.page     rebuild the page and the plots from the stored results
 """

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library takes the instructions that the processor has
+for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library uses the instructions that the processor has
     os.environ.pop(_name, None)
 
 from benchmarks.core import measure  # noqa: E402  (it loads BLAS)
@@ -18,10 +18,10 @@ from benchmarks.report import page  # noqa: E402
 
 NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
 ABOUT = {
-    "steps": "a whole iteration of each recipe beside PyTorch and JAX",
-    "breakdown": "where the time of an iteration goes, and what the machine's ceilings allow",
-    "layers": "each layer of the recipes: time, rate, share of the machine's ceilings",
-    "scaling": "how the cost grows with batch, width, image size; what threads save",
+    "steps": "a whole iteration of each recipe, compared with PyTorch and JAX",
+    "breakdown": "the time of an iteration by operation, and the machine's limits",
+    "layers": "each layer of the recipes: time, rate, share of the machine's limits",
+    "scaling": "cost by batch size, width, image size and number of threads",
     "memory": "peak resident memory of each recipe",
     "imports": "import minigan",
     "gaussian": "the whole gaussian run",
@@ -29,25 +29,29 @@ ABOUT = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run benchmarks by name; 0 if one of them could be run."""
+    """Run benchmarks by name; return 0 if at least one ran."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure minigan beside PyTorch; what is not installed is left out, with the reason.",
+        description="Compare minigan with PyTorch and JAX; absent packages are skipped, with the reason.",
         epilog="; ".join(f"{name}: {about}" for name, about in ABOUT.items()),
     )
     parser.add_argument("names", nargs="+", choices=[*NAMES, "all"], metavar="NAME", help=", ".join([*NAMES, "all"]))
     parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
     parser.add_argument(
-        "--threads", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="of all contestants"
+        "--threads",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help="threads of each contestant (default: 2 at most)",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="how often each contestant runs (default: 1 to 9)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each contestant (default: 1 to 9)")
     parser.add_argument(
         "--malloc", action="store_true",
-        help="equal malloc settings for all contestants (glibc's heap, never given back); writes NAME-malloc.json",
+        help="equal malloc settings for all contestants (glibc's heap, never trimmed); writes NAME-malloc.json",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="where results are written (default: benchmarks/results; of a quick run: a new folder)",
+        help="folder for results (default: benchmarks/results; for a quick run: a new folder)",
     )  # fmt: skip
     args = parser.parse_args(argv)
     out = args.out or (Path(tempfile.mkdtemp(prefix="minigan-benchmarks-")) if args.quick else measure.RESULTS)
@@ -55,18 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = NAMES if "all" in args.names else tuple(dict.fromkeys(args.names))
     start, done = time.perf_counter(), 0
     for name in names:
-        measure.say(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
+        measure.log(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
         try:
             result = importlib.import_module(f"benchmarks.cpu.{name}").run(options)
-        except measure.Absent as why:
-            measure.say(f"{name}: left out: {why}")
+        except measure.Unavailable as why:
+            measure.log(f"{name}: left out: {why}")
             continue
         file = f"{name}-malloc" if args.malloc else name
         print(measure.write(file, result, out), flush=True)
         if file in page.SECTIONS:
             print(page.SECTIONS[file](json.loads((out / f"{file}.json").read_text())), flush=True)
         done += 1
-    measure.say(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
+    measure.log(f"{done} of {len(names)} benchmarks in {time.perf_counter() - start:.0f} s")
     if out != measure.RESULTS:
         print(page.write(out, out / "benchmarks.md", out))
     elif done:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.cases.games import CASES
+from benchmarks.cases.games import CASES, build
 from benchmarks.core import checks, contestants, measure
-from benchmarks.core.worker import Player, turns
+from benchmarks.core.worker import Worker, round_robin
 from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
 from benchmarks.report import page, plots
 from minigan.ops import get_ops
@@ -79,7 +79,7 @@ def test_steps(monkeypatch, tmp_path):
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
-    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.GATE
+    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.TOLERANCE
     assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
@@ -128,7 +128,7 @@ def test_imports(monkeypatch, tmp_path):
 def test_layers(monkeypatch, tmp_path):
     status, result, page = quick(monkeypatch, tmp_path, "layers", cases=("mnist-softmax",))
     assert status == 0
-    assert result["check"]["relative"] <= layers.GATE
+    assert result["check"]["relative"] <= layers.TOLERANCE
     kinds = {row["layers"] for row in result["pieces"]}
     assert kinds >= {"Conv2D", "ConvTranspose2D", "Dense", "BatchNorm, ReLU, Dropout", "LeakyReLU, Dropout"}
     assert all(rate["per_second"] > 0 for row in result["pieces"] for rate in row["rate"].values())
@@ -202,12 +202,12 @@ def test_the_work_of_a_convolution_is_that_of_the_direct_sums():
 def test_a_wrong_engine_is_not_timed(monkeypatch):
     no_torch(monkeypatch)
     monkeypatch.setattr(checks, "difference", lambda ours, theirs: 1e-8)
-    with pytest.raises(SystemExit, match="gaussian: numpy and reference differ by 1e-08, accepted: 1e-09"):
+    with pytest.raises(SystemExit, match="gaussian: numpy and reference differ by 1e-08, expected at most 1e-09"):
         checks.check("gaussian", 1)
 
 
 def test_a_contestant_that_takes_too_long_is_absent():
-    with pytest.raises(measure.Absent, match="not done after 0.05 s"):
+    with pytest.raises(measure.Unavailable, match="not done after 0.05 s"):
         measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], timeout=0.05)
 
 
@@ -219,17 +219,17 @@ def test_equal_malloc_settings_are_for_all_contestants():
 
 def test_a_contestant_that_fails_says_why():
     with pytest.raises(RuntimeError, match="invalid choice: 'nowhere'"):
-        Player("benchmarks.core.contestants", "minigan", ["--case", "nowhere"], env={})
+        Worker("benchmarks.core.contestants", "minigan", ["--case", "nowhere"], env={})
 
 
 def test_contestants_take_turns():
     arguments = ["--case", "gaussian", "--small"]
     with (
-        Player("benchmarks.core.contestants", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
-        Player("benchmarks.core.contestants", "minigan-numpy", arguments, env={}) as other,
+        Worker("benchmarks.core.contestants", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
+        Worker("benchmarks.core.contestants", "minigan-numpy", arguments, env={}) as other,
     ):
         assert one.ready["first"] > 0
-        found = list(turns({"one": one, "other": other}, rounds=3, seconds=0.01))
+        found = list(round_robin({"one": one, "other": other}, rounds=3, seconds=0.01))
         assert [list(turn) for turn in found] == [["one", "other"]] * 3
         assert all(turn[name]["seconds"] > 0 and turn[name]["iterations"] >= 2 for turn in found for name in turn)
         one._process.kill()
@@ -243,14 +243,14 @@ def test_a_player_that_says_something_else(tmp_path, monkeypatch):
     (tmp_path / "half.py").write_text("print('{', end='', flush=True)\nimport time\ntime.sleep(60)\n")
     env = {"PYTHONPATH": str(tmp_path)}
     with pytest.raises(RuntimeError, match="said 'hello"):
-        Player("chatty", "minigan", [], env=env)
-    with pytest.raises(measure.Absent, match=r"not done after 0\.5 s"):
-        Player("half", "minigan", [], env=env, timeout=0.5)
+        Worker("chatty", "minigan", [], env=env)
+    with pytest.raises(measure.Unavailable, match=r"not done after 0\.5 s"):
+        Worker("half", "minigan", [], env=env, timeout=0.5)
 
 
 def test_a_player_that_is_not_ready_in_time_is_absent():
-    with pytest.raises(measure.Absent, match="not done after 0.05 s"):
-        Player("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
+    with pytest.raises(measure.Unavailable, match="not done after 0.05 s"):
+        Worker("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
 
 
 def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
@@ -285,12 +285,26 @@ def test_pytorch_plays_the_same_game(case):
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("fakes", ["training", "inference"])
+def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
+    pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
+    from benchmarks.rivals.torch.games import Game
+
+    case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
+    ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
+    for _ in range(2):
+        ours.play()
+        theirs.play()
+    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+
+
+@pytest.mark.torch
 def test_another_game_is_seen(monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
     from benchmarks.rivals.torch.games import Game
 
     checks.check.cache_clear()
-    monkeypatch.setattr(Game, "inference_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
+    monkeypatch.setattr(Game, "eval_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
     with pytest.raises(SystemExit, match="mnist-dense: minigan and PyTorch, dense differ"):
         checks.check("mnist-dense", 1)
 
@@ -317,6 +331,6 @@ def test_a_check_does_not_pass_over_nan():
     for gan in (ours.gan, theirs.gan):
         kept = gan.G.theta.copy()
         gan.G.theta = kept * np.nan
-        with pytest.raises(SystemExit, match="gaussian differ by nan, accepted: 1e-09: nothing to time"):
+        with pytest.raises(SystemExit, match="gaussian differ by nan, expected at most 1e-09: nothing to time"):
             _require("gaussian", difference(ours, theirs))
         gan.G.theta = kept

@@ -82,8 +82,28 @@ def run(net, theta, x, *, train, rng=None):
             n = math.prod(q.shape)
             p[name], at = theta[at : at + n].reshape(q.shape), at + n
         s = {name: net.state[f"{i}.{name}"] for name in layer.state()}
-        x = LAYERS_IN_TORCH[type(layer)](layer, p, s, x, train, rng)
+        x = run_layer(layer, p, s, x, train, rng)
     return x
+
+
+def run_layer(layer, p, s, x, train, rng):
+    """Run a layer in torch; those within it, of a chain or a residual block, by themselves."""
+    if isinstance(layer, mg.Chain):
+        for name, inner in layer.sublayers().items():
+            x = run_layer(inner, within(p, name), within(s, name), x, train, rng)
+        return x
+    if isinstance(layer, mg.Residual):
+        branches = [
+            run_layer(inner, within(p, name), within(s, name), x, train, rng)
+            for name, inner in layer.sublayers().items()
+        ]
+        return branches[0] + (branches[1] if len(branches) == 2 else x)
+    return LAYERS_IN_TORCH[type(layer)](layer, p, s, x, train, rng)
+
+
+def within(named, name):
+    """Return the entries "name.rest" as "rest"."""
+    return {key.removeprefix(f"{name}."): value for key, value in named.items() if key.startswith(f"{name}.")}
 
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "infer"])

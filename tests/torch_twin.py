@@ -60,54 +60,67 @@ class Twin(nn.Module):
 
     def forward(self, x, *, train, rng=None, update=True):
         for i, layer in enumerate(self.layers):
-            x = getattr(self, type(layer).__name__)(layer, i, x, train, rng, update)
+            x = self.run(layer, str(i), x, train, rng, update)
         return x
 
-    def p(self, i, name):
-        return self.tensors.get(f"{i}_{name}")
+    def run(self, layer, at, x, train, rng, update):
+        """Run one layer, whose parameters are called "at.W", ...; those of its sublayers "at.name.W", ..."""
+        return getattr(self, type(layer).__name__)(layer, at, x, train, rng, update)
 
-    def Dense(self, layer, i, x, *_):
-        return F.linear(x, self.p(i, "W").T, self.p(i, "b"))
+    def p(self, at, name):
+        return self.tensors.get(f"{at}.{name}".replace(".", "_"))
 
-    def ReLU(self, layer, i, x, *_):
+    def Chain(self, layer, at, x, *how):
+        for name, inner in layer.sublayers().items():
+            x = self.run(inner, f"{at}.{name}", x, *how)
+        return x
+
+    def Residual(self, layer, at, x, *how):
+        branches = [self.run(inner, f"{at}.{name}", x, *how) for name, inner in layer.sublayers().items()]
+        return branches[0] + (branches[1] if len(branches) == 2 else x)
+
+    def Dense(self, layer, at, x, *_):
+        return F.linear(x, self.p(at, "W").T, self.p(at, "b"))
+
+    def ReLU(self, layer, at, x, *_):
         return F.relu(x)
 
-    def LeakyReLU(self, layer, i, x, *_):
+    def LeakyReLU(self, layer, at, x, *_):
         return F.leaky_relu(x, layer.slope)
 
-    def Tanh(self, layer, i, x, *_):
+    def Tanh(self, layer, at, x, *_):
         return torch.tanh(x)
 
-    def Sigmoid(self, layer, i, x, *_):
+    def Sigmoid(self, layer, at, x, *_):
         return torch.sigmoid(x)
 
-    def Reshape(self, layer, i, x, *_):
+    def Reshape(self, layer, at, x, *_):
         return x.reshape(len(x), *layer.shape)
 
-    def Flatten(self, layer, i, x, *_):
+    def Flatten(self, layer, at, x, *_):
         return x.reshape(len(x), -1)
 
-    def Dropout(self, layer, i, x, train, rng, _):
+    def Dropout(self, layer, at, x, train, rng, _):
         if not train:
             return x
         key = int(rng.integers(2**64, dtype=np.uint64))
         mask = get_ops("reference").dropout(np.ones(tuple(x.shape)), layer.rate, key)
         return x * torch.tensor(mask)
 
-    def ZeroPad2D(self, layer, i, x, *_):
+    def ZeroPad2D(self, layer, at, x, *_):
         return zero_pad(layer, x)
 
-    def MaxPool2D(self, layer, i, x, *_):
+    def MaxPool2D(self, layer, at, x, *_):
         return pool(F.max_pool2d, layer, x)
 
-    def Conv2D(self, layer, i, x, *_):
-        return conv(layer, self.p(i, "W"), self.p(i, "b"), x)
+    def Conv2D(self, layer, at, x, *_):
+        return conv(layer, self.p(at, "W"), self.p(at, "b"), x)
 
-    def ConvTranspose2D(self, layer, i, x, *_):
-        return conv_transpose(layer, self.p(i, "W"), self.p(i, "b"), x)
+    def ConvTranspose2D(self, layer, at, x, *_):
+        return conv_transpose(layer, self.p(at, "W"), self.p(at, "b"), x)
 
-    def BatchNorm(self, layer, i, x, train, _rng, update):
-        mean, var = self.running[f"{i}.running_mean"], self.running[f"{i}.running_var"]
+    def BatchNorm(self, layer, at, x, train, _rng, update):
+        mean, var = self.running[f"{at}.running_mean"], self.running[f"{at}.running_var"]
         channels_first = x.movedim(-1, 1)
         if train and update:
             rows = x.detach().reshape(-1, layer.channels)
@@ -115,7 +128,7 @@ class Twin(nn.Module):
             mean += share * (rows.mean(0) - mean)
             var += share * (rows.var(0, unbiased=layer.unbiased) - var)
         y = F.batch_norm(
-            channels_first, None if train else mean, None if train else var, self.p(i, "gamma"), self.p(i, "beta"),
+            channels_first, None if train else mean, None if train else var, self.p(at, "gamma"), self.p(at, "beta"),
             training=train, eps=layer.eps,
         )  # fmt: skip
         return y.movedim(1, -1)

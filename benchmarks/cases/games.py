@@ -1,6 +1,6 @@
-"""The games that are timed: recipes on made-up images, built for minigan and, as twins, for PyTorch and JAX.
+"""The cases that are timed: recipes on random images, built for minigan and, as twins, for PyTorch and JAX.
 
-What an iteration costs does not depend on what the images show, so no data set is needed.
+The cost of an iteration does not depend on the content of the images, so no data set is needed.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.recipes.images import signed, unit
 from minigan.training import Experiment
 
-IMAGES = 256
-"""Made-up images; batches are drawn from them."""
+N_IMAGES = 256
+"""The number of random images that batches are drawn from."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe with the settings that are timed, and smaller ones to check with and for a smoke run."""
+    """A recipe with the settings that are timed, and smaller settings for checks and smoke runs."""
 
     recipe: str
     about: str
     settings: dict[str, Any] = field(default_factory=dict)
-    small: dict[str, Any] = field(default_factory=dict)  # the check's, in place of `settings`
+    small: dict[str, Any] = field(default_factory=dict)  # for checks, instead of `settings`
     convolutional: bool = True
     shape: tuple[int, int, int] = (28, 28, 1)  # of the images
 
@@ -73,8 +73,8 @@ CASES = {
 
 
 def images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return IMAGES random images (N, H, W, C)."""
-    return np.random.default_rng(0).integers(0, 256, (IMAGES, *shape)).astype(np.uint8)
+    """Return `N_IMAGES` random images (N, H, W, C)."""
+    return np.random.default_rng(0).integers(0, 256, (N_IMAGES, *shape)).astype(np.uint8)
 
 
 def build(
@@ -86,18 +86,41 @@ def build(
     settings: dict[str, Any] | None = None,
     ops: str = "cpu",
 ) -> tuple[Recipe, Any, Experiment]:
-    """Return the recipe, its configuration and the experiment; `settings` replace the case's."""
+    """Build the experiment of a case.
+
+    Parameters
+    ----------
+    case
+        The recipe and its settings.
+    small
+        Whether to use the small settings.
+    dtype
+        "float32" or "float64".
+    options
+        Options of the backend, such as ``{"threads": 2}``.
+    settings
+        Hyper-parameters that replace the case's.
+    ops
+        The backend: "cpu", "reference" or "cuda".
+
+    Returns
+    -------
+    recipe, config, experiment
+        The experiment has seed 3 and, for image recipes, random images.
+
+    """
     recipe = get_recipe(case.recipe)
     chosen = case.small if small else case.settings
     config = recipe.configure({**chosen, **(settings or {})})
-    setting = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=images(case.shape))
-    return recipe, config, recipe.build(config, setting)
+    pixels = None if recipe.to_images is None else images(case.shape)  # a recipe without images takes none
+    run_options = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=pixels)
+    return recipe, config, recipe.build(config, run_options)
 
 
-def reals(
+def real_batches(
     case: Case, config: Any, streams: dict[str, np.random.Generator], dtype: np.dtype[Any]
 ) -> Callable[[], Array]:
-    """Return what draws a batch of real examples for a twin, with the very functions that minigan's recipe uses."""
+    """Return a function that draws a batch of real examples for a twin, as minigan's recipe does."""
     if case.recipe == "gaussian":
 
         def sampled() -> Array:

@@ -1,1 +1,1 @@
-"""What every benchmark shares: timing in turns, processes of contestants, checks before the clock, results as JSON."""
+"""Shared by all benchmarks: alternating runs, worker processes, checks before timing, results as JSON."""

@@ -1,4 +1,4 @@
-"""Both sides compute the same, or nothing is timed: whole iterations in float64 on small settings."""
+"""Check that both sides compute the same before they are timed: whole iterations in float64 on small settings."""
 
 import functools
 from typing import Any
@@ -6,18 +6,36 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.contestants import GATE
-from benchmarks.core.measure import installed, say
+from benchmarks.core.contestants import TOLERANCE
+from benchmarks.core.measure import installed, log
 
 ITERATIONS = 2
 
 
 @functools.cache
 def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
-    """Return what was compared and the greatest differences of parameters and running statistics.
+    """Compare whole iterations of all implementations; the results are cached.
 
-    minigan's engine (compiled, where numba is there, and NumPy alone) beside its reference backend; PyTorch in both
-    layouts, and JAX, beside minigan's engine.  SystemExit where any differs by more than GATE.
+    minigan's CPU backend (compiled if numba is installed, and NumPy alone) is compared with the reference backend;
+    PyTorch, in both layouts, and JAX are compared with minigan's CPU backend.
+
+    Parameters
+    ----------
+    case
+        A key of `CASES`.
+    iterations
+        The number of iterations after which parameters and running statistics are compared.
+
+    Returns
+    -------
+    dict
+        The settings and, for each implementation, the largest absolute difference; or why it was not compared.
+
+    Raises
+    ------
+    SystemExit
+        If a difference exceeds `TOLERANCE`.
+
     """
     game = CASES[case]
     settings = {**game.small}
@@ -45,7 +63,7 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
 
 
 def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
-    """Return the greatest difference of PyTorch in each layout."""
+    """Return PyTorch's largest difference in each layout."""
     from benchmarks.rivals.torch.games import Game
 
     found, game = {}, CASES[case]
@@ -59,7 +77,7 @@ def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, flo
 
 
 def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
-    """Return the greatest difference of JAX."""
+    """Return JAX's largest difference."""
     from benchmarks.rivals.jax.games import Game
 
     theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
@@ -67,14 +85,14 @@ def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float
 
 
 def _beside(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
-    """Play a twin's game; return the greatest difference from minigan's engines, which have played theirs."""
+    """Run a twin's iterations; return the largest difference from minigan's engines, which have already run theirs."""
     for _ in range(iterations):
         theirs.play()
     return _require(what, float(np.max([theirs.difference(ours.gan) for ours in engines.values()])))
 
 
 def difference(ours: Any, theirs: Any) -> float:
-    """Return the greatest difference of two experiments' parameters and running statistics."""
+    """Return the largest absolute difference between two experiments' parameters and running statistics."""
     worst = 0.0
     for a, b in ((ours.gan.G, theirs.gan.G), (ours.gan.D, theirs.gan.D)):
         there = {**b.parameters(), **b.state}
@@ -84,7 +102,7 @@ def difference(ours: Any, theirs: Any) -> float:
 
 
 def _require(what: str, worst: float) -> float:
-    if not worst <= GATE:
-        raise SystemExit(f"{what} differ by {worst:.3g}, accepted: {GATE:g}: nothing to time")
-    say(f"check: {what} agree to {worst:.1e}")
+    if not worst <= TOLERANCE:
+        raise SystemExit(f"{what} differ by {worst:.3g}, expected at most {TOLERANCE:g}: nothing to time")
+    log(f"check: {what} agree to {worst:.1e}")
     return worst

@@ -1,4 +1,4 @@
-"""Who plays the games: minigan with options of its engine, PyTorch in several ways, JAX.  One contestant a process.
+"""The contestants: minigan with several engine options, PyTorch in several configurations, and JAX, one per process.
 
 python -m benchmarks.core.contestants --contestant minigan --case mnist-dcgan
 """
@@ -18,30 +18,30 @@ from typing import Any
 from benchmarks.cases.games import CASES, build
 from benchmarks.core.measure import installed
 
-GATE = 1e-9
+TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to play: the package and how it is told to."""
+    """A package and the options it runs with."""
 
     package: str
     about: str
     how: dict[str, Any] = field(default_factory=dict)
     convolutional: bool = False  # for convolutional games only
-    threads: int | None = None  # None: as many as asked for
+    threads: int | None = None  # None: the number given on the command line
 
 
 CONTESTANTS = {
-    "minigan": Contestant("minigan", "as installed: numba's bodies where numba is there"),
+    "minigan": Contestant("minigan", "as installed: compiled kernels if numba is installed"),
     "minigan-numpy": Contestant("minigan", "NumPy alone", {"compiled": False}),
     "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True),
-    "minigan-fast": Contestant("minigan", "F(4) too", {"accuracy": "fast"}, convolutional=True),
-    "torch": Contestant("torch", "eager, NCHW, Adam as it is"),
+    "minigan-fast": Contestant("minigan", "F(4) as well", {"accuracy": "fast"}, convolutional=True),
+    "torch": Contestant("torch", "eager, NCHW, default Adam"),
     "torch-fused": Contestant("torch", "eager, fused Adam"),
     "torch-1-thread": Contestant("torch", "eager, fused Adam, one thread", threads=1),
     "torch-channels-last-adam": Contestant(
-        "torch", "eager, channels_last, Adam as it is", {"channels_last": True}, convolutional=True
+        "torch", "eager, channels_last, default Adam", {"channels_last": True}, convolutional=True
     ),
     "torch-channels-last": Contestant(
         "torch", "eager, channels_last, fused Adam", {"channels_last": True}, convolutional=True
@@ -55,13 +55,13 @@ DENSE_ONLY = ("torch-fused", "torch-1-thread")
 FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
 
 
-def usual(case: str) -> str:
-    """Return PyTorch as most people write it: eager, Adam as it is, convolutions in channels_last."""
+def default_torch(case: str) -> str:
+    """Return the PyTorch contestant as most people write it: eager, default Adam, convolutions in channels_last."""
     return "torch-channels-last-adam" if CASES[case].convolutional else "torch"
 
 
 def of(case: str) -> list[str]:
-    """Return the contestants of a game, whether they are installed or not."""
+    """Return the contestants of a case, installed or not."""
     convolutional = CASES[case].convolutional
     return [
         name
@@ -70,8 +70,8 @@ def of(case: str) -> list[str]:
     ]
 
 
-def absent(name: str) -> str | None:
-    """Return why a contestant cannot play here, or None."""
+def why_unavailable(name: str) -> str | None:
+    """Return why a contestant cannot run here, or None."""
     contestant = CONTESTANTS[name]
     if not installed(contestant.package):
         return f"{contestant.package} is not installed"
@@ -81,9 +81,9 @@ def absent(name: str) -> str | None:
 
 
 def without_numpy_ml() -> str:
-    """Return why numpy-ml, layers with explicit gradients in NumPy too, is not a contestant.
+    """Return why numpy-ml, which also has NumPy layers with explicit gradients, is not a contestant.
 
-    Its last release, 0.1.2, imports names from `collections` that Python 3.10 took away.
+    Its last release, 0.1.2, imports names from `collections` that Python 3.10 removed.
     """
     if not installed("numpy_ml"):
         return "not installed"
@@ -94,7 +94,7 @@ def without_numpy_ml() -> str:
     return "installed, but no twin of these layers is written in it"
 
 
-def player(
+def make_step(
     case: str,
     name: str,
     *,
@@ -102,7 +102,20 @@ def player(
     small: bool = False,
     settings: dict[str, Any] | None = None,
 ) -> Callable[[], Any]:
-    """Return what plays one iteration of the game."""
+    """Return a function that runs one iteration of a case.
+
+    Parameters
+    ----------
+    case, name
+        Keys of `CASES` and of `CONTESTANTS`.
+    threads
+        The number of threads, unless the contestant fixes it.
+    small
+        Whether to use the case's small settings.
+    settings
+        Hyper-parameters that replace the case's.
+
+    """
     contestant = CONTESTANTS[name]
     threads = contestant.threads or threads
     if contestant.package == "minigan":
@@ -110,12 +123,12 @@ def player(
         _, _, experiment = build(CASES[case], small=small, options=options, settings=settings)
 
         def play() -> None:
-            with experiment.gan.D.ops.session():  # as the training loop has it
+            with experiment.gan.D.ops.session():  # as in the training loop
                 experiment.play()
 
         return play
     if contestant.package == "jax":
-        os.environ["NPROC"] = str(threads)  # XLA reads it as its first computation starts: the size of its thread pool
+        os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool; read at its first computation
         from benchmarks.rivals.jax.games import Game as JaxGame
 
         return JaxGame(CASES[case], small=small, settings=settings).play
@@ -127,32 +140,33 @@ def player(
     return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED, **contestant.how).play
 
 
-def timed(play: Callable[[], Any], *, seconds: float, least: int = 3, warm: int = 2) -> dict[str, Any]:
-    """Play for about so many seconds; return the median time of an iteration.
+def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warmup: int = 2) -> dict[str, Any]:
+    """Run iterations for about `seconds` seconds; return the median time of an iteration.
 
-    Apart, the time of the first one (in which numba, torch.compile and JAX compile), and the peak memory after three.
+    The first iteration, in which numba, torch.compile and JAX compile, is reported separately ("first"), as is the
+    peak memory after the warm-up ("peak_mib").
     """
-    times = [_time(play) for _ in range(1 + warm)]
+    times = [_time(play) for _ in range(1 + warmup)]
     peak = peak_mib()
     first, times = times[0], []
     end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
+    while len(times) < min_repeats or time.perf_counter() < end:
         times.append(_time(play))
     times.sort()
     return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
 
 
-def serve(play: Callable[[], Any], *, least: int = 2, warm: int = 2) -> None:
-    """Say when it is warm, and then play for so many seconds as each line of the input says.
+def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> None:
+    """Print a line after the warm-up; then, for each number of seconds read from stdin, run that long and print times.
 
-    The first iteration of a turn is not counted: the caches are full of what others did.
+    The first iteration of each turn is not counted, because the caches hold other processes' data.
     """
-    times = [_time(play) for _ in range(1 + warm)]
+    times = [_time(play) for _ in range(1 + warmup)]
     print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
     for line in sys.stdin:
         play()
         times, end = [], time.perf_counter() + float(line)
-        while len(times) < least or time.perf_counter() < end:
+        while len(times) < min_repeats or time.perf_counter() < end:
             times.append(_time(play))
         print(json.dumps({"seconds": sorted(times)[len(times) // 2], "iterations": len(times)}), flush=True)
 
@@ -164,9 +178,9 @@ def _time(play: Callable[[], Any]) -> float:
 
 
 def peak_mib() -> float:
-    """Return the greatest resident memory of this process so far, in MiB.
+    """Return the peak resident memory of this process so far, in MiB.
 
-    On Linux VmHWM: ru_maxrss would be at least the memory of the process that started this one.
+    On Linux this is VmHWM, because ru_maxrss is at least the memory of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -177,17 +191,17 @@ def peak_mib() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Play, and print the times as JSON, a line each."""
+    """Run iterations and print the times as JSON, one object per line."""
     parser = argparse.ArgumentParser(description="One contestant of a benchmark of steps, memory or scaling.")
     parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--serve", action="store_true", help="play when told, as often as told")
+    parser.add_argument("--serve", action="store_true", help="run on request: one turn for each line of stdin")
     parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args(argv)
-    play = player(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
+    play = make_step(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
     if args.serve:
         serve(play)
     else:

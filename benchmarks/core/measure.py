@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine, alternation, medians with their spread, results as JSON."""
+"""Shared by all benchmarks: the machine, alternating runs, medians with their spread, results as JSON."""
 
 import importlib.util
 import json
@@ -60,7 +60,7 @@ def digits(x: float) -> float:
 
 
 def spread(seconds: Sequence[float]) -> dict[str, Any]:
-    """Return median, least, greatest and all of the times."""
+    """Return the median, minimum and maximum of the times, and all of them."""
     return {
         "median": digits(statistics.median(seconds)),
         "min": digits(min(seconds)),
@@ -71,31 +71,31 @@ def spread(seconds: Sequence[float]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark is told."""
+    """The options of every benchmark."""
 
     quick: bool = False  # a smoke run: small settings, one round
     threads: int = 2
-    rounds: int | None = None  # None: the benchmark's own
+    rounds: int | None = None  # None: the benchmark's default
     malloc: bool = False  # equal malloc settings for all contestants
     out: Path = RESULTS
 
     def rounds_or(self, default: int) -> int:
-        """Return how many rounds to run."""
+        """Return the number of rounds: 1 in a quick run, else the given number or `default`."""
         return 1 if self.quick else self.rounds or default
 
     def environment(self, threads: int | None = None) -> dict[str, str]:
-        """Return what is set for each contestant's process, the same for all."""
+        """Return the environment variables of each contestant's process."""
         n = str(threads or self.threads)
         found = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS"), n)
         return {**found, **(MALLOC if self.malloc else {})}
 
 
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 28)}
-"""glibc: all memory from the heap, which grows by 256 MiB and is never given back."""
+"""glibc: all memory comes from the heap, which grows by 256 MiB and is never returned to the system."""
 
 
-class Absent(RuntimeError):
-    """A contestant that cannot run here; the text says why."""
+class Unavailable(RuntimeError):
+    """Raised if a contestant cannot run here; the message says why."""
 
 
 def installed(package: str) -> bool:
@@ -111,9 +111,9 @@ def run(
     env: dict[str, str] | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Run ``python -m module --contestant NAME ...`` in a process of its own; return what it printed as JSON.
+    """Run ``python -m module --contestant NAME ...`` in a new process; return the JSON that it printed.
 
-    Raises Absent where it took longer than `timeout` seconds, RuntimeError where it failed.
+    Raises Unavailable if it takes longer than `timeout` seconds, RuntimeError if it fails.
     """
     command = [sys.executable, "-m", module, "--contestant", contestant, *arguments]
     try:
@@ -121,7 +121,7 @@ def run(
             command, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
         )
     except subprocess.TimeoutExpired:
-        raise Absent(f"not done after {timeout:g} s") from None
+        raise Unavailable(f"not done after {timeout:g} s") from None
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -135,26 +135,26 @@ def alternate(
     arguments: Sequence[str],
     env: dict[str, str] | None = None,
 ) -> dict[str, list[Any]]:
-    """Run each contestant in a process of its own, in turn, `rounds` times; return what each printed as JSON.
+    """Run each contestant `rounds` times, alternately and in new processes; return the JSON that each printed.
 
-    A contestant is ``python -m module --contestant NAME ...``; the order is reversed every other round.
+    A contestant is ``python -m module --contestant NAME ...``; the order is reversed in every second round.
     """
     results: dict[str, list[Any]] = {name: [] for name in contestants}
     for k in range(rounds):
         for name in contestants if k % 2 == 0 else reversed(contestants):
             results[name].append(run(module, name, arguments, env=env))
             seconds = results[name][-1].get("seconds")
-            say(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
+            log(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
     return results
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """Return the median over rounds of the ratio within a round."""
+    """Return the median over rounds of theirs / ours."""
     return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
 
 
-def say(message: str) -> None:
-    """Print a line of progress."""
+def log(message: str) -> None:
+    """Print a line of progress to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,7 @@
-"""Contestants that take turns: each in a process of its own that lives as long as the comparison.
+"""Worker processes that run in turns; each lives as long as the comparison.
 
-A host's speed may change by a third from a minute to the next; turns of a second each, side by side in time, are
-compared round by round.  A process that starts anew for each turn would spend most of it on imports and compilation.
+A host's speed may change by a third within a minute, so turns of a second each are compared round by round.
+A new process for each turn would spend most of it on imports and compilation.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.core.measure import Absent
+from benchmarks.core.measure import Unavailable
 
-LIMIT = 120.0
-"""Seconds that a turn may take."""
-PAUSE = 0.02
-"""Seconds before a turn, in which the threads of the one before fall asleep."""
+TURN_LIMIT_SECONDS = 120.0
+"""The timeout of a turn."""
+PAUSE_SECONDS = 0.02
+"""The pause before a turn, in which the previous worker's threads fall asleep."""
 
 
-class Player:
-    """``python -m module --contestant NAME ... --serve``, which says when it is ready and then plays when it is told.
+class Worker:
+    """``python -m module --contestant NAME ... --serve``, which reports when it is ready and then runs on request.
 
-    Raises Absent where that takes more than `timeout` seconds, RuntimeError where it fails.
+    Raises Unavailable if it is not ready within `timeout` seconds, RuntimeError if it fails.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class Player:
             raise
 
     def play(self, seconds: float) -> dict[str, Any]:
-        """Play for about so many seconds; return what it says."""
+        """Let it run for about `seconds` seconds; return the times that it reports."""
         assert self._process.stdin is not None  # noqa: S101
-        time.sleep(PAUSE)
-        with contextlib.suppress(BrokenPipeError):  # `_answer` says why it ended
+        time.sleep(PAUSE_SECONDS)
+        with contextlib.suppress(BrokenPipeError):  # `_answer` reports why it ended
             self._process.stdin.write(f"{seconds}\n")
             self._process.stdin.flush()
-        return self._answer(LIMIT)
+        return self._answer(TURN_LIMIT_SECONDS)
 
     def _answer(self, timeout: float | None) -> dict[str, Any]:
         """Return the next line of its output as JSON."""
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise Absent(f"not done after {timeout:g} s") from None
+            raise Unavailable(f"not done after {timeout:g} s") from None
         try:
             found: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -81,7 +81,7 @@ class Player:
         return found
 
     def _read(self) -> None:
-        """Hand its lines on, and at their end an empty one."""
+        """Put its lines into the queue, and an empty one at the end of its output."""
         assert self._process.stdout is not None  # noqa: S101
         for line in self._process.stdout:
             self._lines.put(line)
@@ -105,9 +105,9 @@ class Player:
         self._errors.close()
 
 
-def turns(players: dict[str, Player], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
-    """Let all play in turn, the order reversed every other round; yield what each says."""
+def round_robin(workers: dict[str, Worker], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
+    """Run all workers in turn, in reversed order in every second round; yield each round's times by worker."""
     for k in range(rounds):
-        order = list(players) if k % 2 == 0 else list(reversed(players))
-        found = {name: players[name].play(seconds) for name in order}
-        yield {name: found[name] for name in players}
+        order = list(workers) if k % 2 == 0 else list(reversed(workers))
+        found = {name: workers[name].play(seconds) for name in order}
+        yield {name: found[name] for name in workers}

@@ -1,11 +1,11 @@
-"""The rounding error of each way to convolve, layer by layer: float32 against float64.
+"""Rounding errors of the convolution algorithms, layer by layer: float32 against float64.
 
     python -m benchmarks.cpu.accuracy [--images 8]
 
-For every layer of the convolutional recipes with more than 16 channels on both sides: the correlation (a convolution
-forwards, a transposed one backwards), its adjoint (the reverse) and the weight gradient, directly and by each F(m, r)
-that fits, on normal data.  An error is the root of the mean square of
-the difference over that of the result; the greatest one over the greatest entry is written too.  No times.
+For every layer of the convolutional recipes with more than 16 input and output channels: the correlation (forward pass
+of a convolution, backward pass of a transposed one), its adjoint (the reverse) and the weight gradient, directly and by
+each F(m, r) that fits, on normal data.  The error is the root mean square of the difference over that of the
+result; the largest difference over the largest entry is stored too.  Nothing is timed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PASSES = ("correlation", "adjoint", "weight gradient")
 
 
 def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
-    """Each layer that Winograd's family may take: its name, geometry, C and O of the correlation in it."""
+    """Yield name, geometry, C and O of the correlation in each layer that Winograd's algorithms support."""
     found = get_recipe(recipe)
     architecture = found.architecture(found.configure({}))
     for net, chain, shape in (
@@ -45,8 +45,8 @@ def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
             shape = out
 
 
-def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
-    """The correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does them."""
+def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
+    """Compute the correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does."""
     x, y, W = data
     cpu = CPU()
     if plan is None:
@@ -69,18 +69,18 @@ def three(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple
 
 
 def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
-    """Return way -> pass -> rms and greatest error."""
+    """Return the rms and largest error by algorithm and pass."""
     rng = np.random.default_rng(seed)
     shapes = ((images, *geometry.large, C), (images, *geometry.small, O), (*geometry.kernel, C, O))
     singles = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
-    exact = three([a.astype("float64") for a in singles], geometry, None)
+    exact = all_passes([a.astype("float64") for a in singles], geometry, None)
     r = taps(geometry)
     plans: dict[str, Plan | None] = {"direct": None}
     plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
     found: dict[str, dict[str, dict[str, float]]] = {}
     for way, plan in plans.items():
         found[way] = {}
-        for name, got, want in zip(PASSES, three(singles, geometry, plan), exact, strict=True):
+        for name, got, want in zip(PASSES, all_passes(singles, geometry, plan), exact, strict=True):
             wrong = got - want
             found[way][name] = {
                 "rms": _short(np.sqrt((wrong**2).mean() / (want**2).mean())),
@@ -90,7 +90,7 @@ def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> di
 
 
 def check() -> float:
-    """Return how far float64's direct sums, the yardstick, are from the reference; 1e-13 at most."""
+    """Return the relative difference of the float64 direct sums from the reference; SystemExit above 1e-13."""
     name, geometry, C, O = next(layers("mnist-softmax"))
     rng = np.random.default_rng(1)
     shapes = ((2, *geometry.large, C), (2, *geometry.small, O), (*geometry.kernel, C, O))
@@ -100,7 +100,7 @@ def check() -> float:
         reference.correlate_adjoint(y, W, geometry),
         reference.correlate_weights(x, y, geometry),
     )
-    pairs = zip(three((x, y, W), geometry, None), want, strict=True)
+    pairs = zip(all_passes((x, y, W), geometry, None), want, strict=True)
     difference = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))
     if not difference <= 1e-13:
         raise SystemExit(f"{name}: float64 differs from the reference by {difference:.3g}: no yardstick")

@@ -1,10 +1,10 @@
-"""Where the time of an iteration goes: by operation of the backend, beside what the machine's ceilings allow.
+"""The time of an iteration by operation of the backend, compared with the machine's limits.
 
     limit = max(operations / product ceiling, bytes / copy ceiling)
 
-Operations are those that are made: of Winograd's algorithm where the plan takes it.  Bytes: each array that an
-operation must read or write, once.  The rest is Python, losses, batches, and layers that no operation of the backend
-has (in `gaussian` all of them: chains of small layers are one compiled call).
+Operations are those of the algorithm that runs (Winograd's if the plan chooses it).  Bytes count each array that an
+operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers (in
+`gaussian` all of them: chains of small layers are one compiled call).
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         cases[name] = middle = sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
         for group in middle["groups"].values():
             group["limit"] = max(group["operations"] / ceilings["sgemm"], group["bytes"] / ceilings["copy"])
-        measure.say(f"{name}: {1e3 * middle['seconds']:.4g} ms")
+        measure.log(f"{name}: {1e3 * middle['seconds']:.4g} ms")
     return {
         "benchmark": "breakdown",
         "threads": options.threads,
@@ -92,7 +92,7 @@ def product(_: CPU, x: Any, W: Any, out: Any = None) -> Work:
 
 
 def passes(group: str, times: int) -> Callable[..., Work]:
-    """Count an operation that reads or writes so many arrays of its first argument's size."""
+    """Count an operation that reads or writes `times` arrays of its first argument's size."""
 
     def count(_: Any, x: Any, *__: Any, **___: Any) -> Work:
         return group, 0.0, float(times * x.nbytes)
@@ -112,12 +112,12 @@ COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
 
 
 def observe(found: dict[str, dict[str, float]]) -> None:
-    """From now on every counted operation adds its time and its work to its group."""
+    """Patch every counted operation to add its time and work to its group in `found`."""
     inside = [False]
 
     def counting(body: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
         def observed(self: Any, *arguments: Any, **named: Any) -> Any:
-            if inside[0]:  # an operation made of others is counted once
+            if inside[0]:  # an operation that calls others is counted once
                 return body(self, *arguments, **named)
             group, operations, size = count(self, *arguments, **named)
             inside[0], start = True, time.perf_counter()
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args(argv)
-    play = contestants.player(args.case, args.contestant, threads=args.threads, small=args.small)
+    play = contestants.make_step(args.case, args.contestant, threads=args.threads, small=args.small)
     for _ in range(3):
         play()
     groups: dict[str, dict[str, float]] = {g: {"seconds": 0.0, "operations": 0.0, "bytes": 0.0} for g in GROUPS}

@@ -1,10 +1,10 @@
-"""The whole `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) beside PyTorch eager.
+"""The whole `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) compared with eager PyTorch.
 
     python -m benchmarks gaussian
 
-First the check: from the same weights and data, in float64, both give the same parameters.  Then the
-times, a process each, alternately.  PyTorch runs with its default number of threads and with one, and with its default
-Adam and its fused one: the ratio is against the fastest of them and, apart, against the default.
+First both sides are checked: from the same weights and data, in float64, they compute the same parameters.  Then they
+are timed alternately, each in its own process.  PyTorch runs with its default number of threads and with one, and with
+its default and its fused Adam; a ratio is given for each.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Torch:
         self.loss = nn.BCEWithLogitsLoss()
 
     def play(self) -> None:
-        """One iteration."""
+        """Run one iteration."""
         torch, config, n = self.torch, self.config, self.config.batch_size
         dtype = "float64" if self.dtype == torch.float64 else "float32"
         z = torch.from_numpy(self.streams["noise"].standard_normal((n, 1)).astype(dtype))
@@ -78,13 +78,13 @@ class Torch:
             p.requires_grad_(True)
 
     def theta(self) -> np.ndarray:
-        """G's and D's parameters in the order of minigan's theta."""
+        """Return G's and D's parameters in the order of minigan's theta."""
         parameters = [*self.G.parameters(), *self.D.parameters()]
         return np.concatenate([p.detach().numpy().T.ravel() for p in parameters])
 
 
 def check(iterations: int = 20) -> float:
-    """Return the greatest difference between both sides' parameters after some iterations in float64; 1e-9 at most."""
+    """Return the largest parameter difference after some iterations in float64; SystemExit above 1e-9."""
     _, ours = experiment(iterations, dtype="float64")
     recipe, twin = experiment(iterations, dtype="float64")
     theirs = Torch(twin, recipe.configure({"iterations": str(iterations)}))
@@ -98,7 +98,7 @@ def check(iterations: int = 20) -> float:
 
 
 def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
-    """Run one side and return the seconds of its iterations (without imports) and the generator it ends with."""
+    """Run one contestant; return the seconds of its iterations (without imports) and its final generator."""
     recipe, ours = experiment(iterations, seed=seed)
     if name == "minigan":
         play = ours.play
@@ -122,10 +122,10 @@ def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
 def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
     """Check, time, return the result."""
     if not measure.installed("torch"):
-        raise measure.Absent("PyTorch is not installed, and this benchmark is the comparison with it")
+        raise measure.Unavailable("PyTorch is not installed, and this benchmark is the comparison with it")
     iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
     difference = check(2 if options.quick else 20)
-    measure.say(f"check: parameters agree to {difference:.1e} in float64")
+    measure.log(f"check: parameters agree to {difference:.1e} in float64")
     runs = measure.alternate(
         "benchmarks.cpu.gaussian",
         CONTESTANTS,
@@ -153,7 +153,7 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run one contestant and print what it found."""
+    """Run one contestant and print its result as JSON."""
     parser = argparse.ArgumentParser(description="One contestant of `python -m benchmarks gaussian`.")
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--contestant", choices=CONTESTANTS, required=True)

@@ -1,4 +1,4 @@
-"""How long ``import minigan`` takes in a fresh process, beside NumPy, which it needs, and PyTorch."""
+"""The time of ``import minigan`` in a new process, compared with NumPy, which it imports, and PyTorch."""
 
 import subprocess
 import sys
@@ -23,14 +23,14 @@ def run(options: measure.Options) -> dict[str, Any]:
     here = [name for name in MODULES if measure.installed(name)]
     seconds: dict[str, list[float]] = {name: [] for name in here}
     modules = {}
-    for name in here:  # once before: what the system reads from the disk is in its cache then
+    for name in here:  # warm up the system's disk cache
         _import(name)
     for k in range(rounds):
         for name in here if k % 2 == 0 else reversed(here):
             took, modules[name] = _import(name)
             seconds[name].append(took)
     for name, times in seconds.items():
-        measure.say(f"import {name}: {measure.spread(times)['median']} s")
+        measure.log(f"import {name}: {measure.spread(times)['median']} s")
     return {
         "benchmark": "imports",
         "rounds": rounds,
@@ -42,7 +42,7 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 
 def _import(name: str) -> tuple[float, int]:
-    """Return the seconds that the import took, and how many modules were loaded after it."""
+    """Return the seconds of the import and the number of modules loaded."""
     done = subprocess.run([sys.executable, "-c", CODE.format(module=name)], capture_output=True, text=True, check=True)
     took, modules = done.stdout.split()
     return float(took), int(modules)

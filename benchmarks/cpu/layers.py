@@ -1,9 +1,10 @@
-"""Each layer of the recipes on its shapes: forwards and backwards, beside PyTorch's modules and the machine's ceilings.
+"""Each layer of the recipes on its shapes, forward and backward, compared with PyTorch and the machine's limits.
 
-Convolutions and dense layers are counted in floating point operations of the direct sums (2 N h w kh kw C O forwards,
-twice as many backwards: dx and dW), so an algorithm that needs fewer shows as a higher rate; what stands between them
-(batch norm, activations, dropout) in bytes, as if x were read and y written once, and twice as much backwards.  The
-ceilings are measured here: the product of large square float32 matrices, and a copy of a large array, on all threads.
+The work of convolutions and dense layers is the number of operations of the direct sums (2 N h w kh kw C
+O forward, twice as many backward: dx and dW), so an algorithm that needs fewer has a higher rate.  The work of layers
+between them (batch norm, activations, dropout) is in bytes, as if x were read and y written once, and twice as much
+backward.  The limits are measured: the product of large square float32 matrices, and a copy of a large array, on all
+threads.
 """
 
 import argparse
@@ -25,28 +26,28 @@ from minigan.ops import get_ops
 from minigan.recipes import get_recipe
 
 CONTESTANTS = ("minigan", "minigan-numpy", "torch")
-GATE = 2e-5
-"""Of float32's relative error against float64 on a batch of 2: F(2) of Winograd's family is within 1e-6."""
+TOLERANCE = 2e-5
+"""The largest relative error of float32 against float64 on a batch of 2; F(2) of Winograd's family is within 1e-6."""
 MATRIX = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
 BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A layer with parameters in a matrix, or a run of layers between two of those, and what it reads."""
+    """A layer with a weight matrix, or a sequence of layers between two of those, and its input."""
 
     key: str
     layers: tuple[Any, ...]
     shape: tuple[int, ...]  # of x, without N
     batch: int
-    work: float  # floating point operations forwards, or bytes
+    work: float  # floating-point operations forward, or bytes
     unit: str  # "flop" or "byte"
 
 
 def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Piece]:
-    """Return the distinct pieces of all recipes, named by the first that has them.
+    """Return the distinct pieces of all recipes, named after the first recipe that has them.
 
-    `settings` replace those of the games that they name; other games are then left out.
+    `settings` replace the settings of the cases that they name; other cases are then left out.
     """
     found: dict[Any, Piece] = {}
     for name, case in CASES.items():
@@ -97,10 +98,10 @@ def run(options: measure.Options) -> dict[str, Any]:
     """Check, measure the ceilings, time, return the result."""
     rounds, every = options.rounds_or(3), pieces(quick=options.quick)
     worst = check(every)
-    measure.say(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
+    measure.log(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
     top = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
-    measure.say(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
+    measure.log(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
     here, absent = [], {"numpy-ml": without_numpy_ml()}
     for name in CONTESTANTS:
         if name == "torch" and not measure.installed("torch"):
@@ -124,7 +125,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": GATE},
+        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": TOLERANCE},
         "ceilings": {name: measure.digits(value) for name, value in top.items()},
         "absent": absent,
         "pieces": rows,
@@ -159,11 +160,11 @@ def _output(piece: Piece) -> tuple[int, ...]:
     return shape
 
 
-# --- what is checked, and what is timed -----------------------------------------------------------
+# --- checks and times -----------------------------------------------------------------------------
 
 
 def network(piece: Piece, ops: Any, dtype: str = "float32") -> mg.Network:
-    """Return the piece as a network with weights that depend on it alone."""
+    """Return the piece as a network with weights from a fixed seed."""
     return mg.Network(piece.layers, rng=np.random.default_rng(0), dtype="float32", ops=ops).astype(dtype)
 
 
@@ -180,7 +181,7 @@ def check(every: Sequence[Piece]) -> float:
             got = _once(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
             for name, a, b in zip(("y", "dx", "dtheta"), got, want, strict=True):
                 error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
-                if not error <= GATE:
+                if not error <= TOLERANCE:
                     raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
                 worst = float(np.maximum(worst, error))
     return worst
@@ -193,7 +194,7 @@ def _once(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:
 
 
 def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
-    """Return the most that a product of square matrices (flop/s) and a copy (bytes/s, read and written) reach."""
+    """Return the best rates of a product of square matrices (flop/s) and a copy (bytes/s, read and written)."""
     n = 512 if quick else 3072
     a, b = (np.random.default_rng(k).standard_normal((n, n)).astype("float32") for k in (0, 1))
     size = 1 << (20 if quick else 26)
@@ -205,12 +206,12 @@ def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
             list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
 
         return {
-            "sgemm": 2 * n**3 / _least(lambda: a @ b, 5),
-            "copy": 2 * source.nbytes / _least(copy, 5),
+            "sgemm": 2 * n**3 / _fastest(lambda: a @ b, 5),
+            "copy": 2 * source.nbytes / _fastest(copy, 5),
         }
 
 
-def _least(job: Callable[[], Any], times: int) -> float:
+def _fastest(job: Callable[[], Any], times: int) -> float:
     job()
     return min(_time(job) for _ in range(times))
 
@@ -230,13 +231,13 @@ def _median(job: Callable[[], Any], seconds: float) -> float:
 
 
 def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: float) -> dict[str, float]:
-    """Return the seconds forwards and backwards (dx and dtheta)."""
+    """Return minigan's seconds forward and backward (dx and dtheta)."""
     net = network(piece, get_ops("cpu", threads=threads, compiled=compiled))
     x, dy, rng = _arrays(piece)
     g = net.zeros_like_theta()
     with net.ops.session():
         _, backward = net.forward(x, train=True, rng=rng)
-        backward(dy, g)  # compiled, if it is to be
+        backward(dy, g)  # compile before timing
         return {
             "forward": _median(lambda: net.forward(x, train=True, rng=rng), seconds),
             "backward": _median(lambda: backward(dy, g), seconds),
@@ -244,7 +245,7 @@ def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: fl
 
 
 def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
-    """Return the same for PyTorch's modules in channels_last."""
+    """Return the seconds of PyTorch's modules in channels_last, forward and backward."""
     import torch
 
     from benchmarks.rivals.torch.twin import modules

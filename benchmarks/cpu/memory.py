@@ -20,10 +20,12 @@ def run(options: measure.Options) -> dict[str, Any]:
         found: dict[str, list[float]] = {}
         absent = {}
         for name in CONTESTANTS[game.convolutional]:
-            why = contestants.absent(name) or ("left out of a quick run" if options.quick and name == "torch" else None)
+            why = contestants.why_unavailable(name) or (
+                "left out of a quick run" if options.quick and name == "torch" else None
+            )
             if why is not None:
                 absent[name] = why
-                measure.say(f"  {name}: absent: {why}")
+                measure.log(f"  {name}: absent: {why}")
                 continue
             arguments = ["--case", case, "--threads", str(options.threads), "--seconds", "0"]
             arguments += ["--small"] if options.quick else []
@@ -32,7 +34,7 @@ def run(options: measure.Options) -> dict[str, Any]:
                 for _ in range(rounds)
             ]
             found[name] = [r["peak_mib"] for r in runs]
-            measure.say(f"  {case}: {name} {max(found[name])} MiB")
+            measure.log(f"  {case}: {name} {max(found[name])} MiB")
         torch = [max(v) for n, v in found.items() if n.startswith("torch")]
         cases[case] = {
             "mib": {name: measure.spread(values) for name, values in found.items()},

@@ -1,8 +1,8 @@
-"""How the cost of an iteration grows: with the batch, the width, the size of the images, and what threads save.
+"""The cost of an iteration by batch size, width, image size and number of threads.
 
     seconds = a size^exponent      fitted to the points by least squares of the logarithms
 
-A process for each axis and contestant goes through the points; `benchmarks.core.checks` compares the games first.
+One process per axis and contestant runs all points; `benchmarks.core.checks` compares the games first.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     rounds = options.rounds_or(2)
     checks = {case: check(case, 1 if options.quick else 2) for case in CHECKED}
     checks["image"] = {"greatest_difference": _check_chain()} if measure.installed("torch") else {}
-    here = [name for name in CONTESTANTS if contestants.absent(name) is None]
+    here = [name for name in CONTESTANTS if contestants.why_unavailable(name) is None]
     axes: dict[str, Any] = {}
     for axis, about in AXES.items():
         points = about["points"][:2] if options.quick else about["points"]
@@ -44,7 +44,7 @@ def run(options: measure.Options) -> dict[str, Any]:
                 arguments = ["--axis", axis, "--points", json.dumps(points), "--threads", str(options.threads)]
                 arguments += ["--seconds", "0.05" if options.quick else "0.6", *(["--small"] if options.quick else [])]
                 found[name].append(measure.run("benchmarks.cpu.scaling", name, arguments, env=options.environment()))
-                measure.say(f"{axis} {points}: {name} " + ", ".join(f"{1e3 * s:.4g}" for s in found[name][-1]) + " ms")
+                measure.log(f"{axis} {points}: {name} " + ", ".join(f"{1e3 * s:.4g}" for s in found[name][-1]) + " ms")
         sizes = [WIDEST // p for p in points] if axis == "width" else points
         axes[axis] = {
             "game": about["case"] or "a stack of four convolutions, forwards and backwards, batch 8",
@@ -63,7 +63,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "absent": {name: contestants.absent(name) for name in CONTESTANTS if name not in here},
+        "absent": {name: contestants.why_unavailable(name) for name in CONTESTANTS if name not in here},
         "check": checks,
         "axes": axes,
     }
@@ -100,7 +100,7 @@ def _net(dtype: str, threads: int) -> Any:
 
 
 def _image(name: str, size: int, threads: int) -> Callable[[], Any]:
-    """Return what runs the stack of convolutions forwards and backwards on images of size x size."""
+    """Return a function that runs the stack of convolutions forward and backward on images of size x size."""
     net = _net("float32", threads)
     x = np.random.default_rng(1).standard_normal((8, size, size, 3)).astype("float32")
     if name == "minigan":
@@ -145,7 +145,7 @@ def _check_chain() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Go through the points of an axis and print the seconds of an iteration at each."""
+    """Print the seconds of an iteration at each point of an axis."""
     parser = argparse.ArgumentParser(description="One contestant of the benchmark of scaling.")
     parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
     parser.add_argument("--axis", choices=AXES, required=True)
@@ -163,10 +163,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             settings = {about["setting"]: point} if "setting" in about else {}
             if args.small:  # a smoke run
                 settings = {name: value * (8 if name == "width" else 1) for name, value in settings.items()}
-            play = contestants.player(
+            play = contestants.make_step(
                 about["case"], args.contestant, threads=threads, small=args.small, settings=settings
             )
-        seconds.append(contestants.timed(play, seconds=args.seconds, warm=1)["seconds"])
+        seconds.append(contestants.timed(play, seconds=args.seconds, warmup=1)["seconds"])
     assert all(map(math.isfinite, seconds))  # noqa: S101
     print(json.dumps(seconds))
 

@@ -1,8 +1,8 @@
-"""A whole iteration of each recipe, beside PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
+"""A whole iteration of each recipe, compared with PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
 
-First the check (`benchmarks.core.checks`), then the times, a process each, in turns (`benchmarks.core.worker`).
-All contestants have the same number of threads; PyTorch plays the dense games with one thread too, where that is
-its best.
+First the check (`benchmarks.core.checks`), then the times, in turns, each contestant in its own process
+(`benchmarks.core.worker`).  All contestants have the same number of threads; PyTorch also runs the dense games with one
+thread, which may be faster.
 """
 
 from contextlib import ExitStack
@@ -11,13 +11,13 @@ from typing import Any
 from benchmarks.cases.games import CASES
 from benchmarks.core import contestants, measure
 from benchmarks.core.checks import check
-from benchmarks.core.worker import Player, turns
+from benchmarks.core.worker import Worker, round_robin
 
-YIELD_AFTER = 100
-"""Seconds that a contestant may take, torch.compile's compilation among them."""
+READY_LIMIT_SECONDS = 100
+"""The timeout until a contestant is ready, including torch.compile's compilation."""
 
 COMPILED = ("mnist-dcgan", "dcgan64", "mnist-softmax")
-"""What torch.compile plays: it takes a minute to compile."""
+"""The cases that torch.compile runs; it takes a minute to compile each."""
 
 QUICK = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
 
@@ -27,7 +27,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     rounds, seconds = options.rounds_or(5), 0.05 if options.quick else 0.7
     checks, cases = {}, {}
     for name, case in CASES.items():
-        measure.say(f"{name}: {case.about}")
+        measure.log(f"{name}: {case.about}")
         checks[name] = check(name, 1 if options.quick else 2)
         cases[name] = {"about": case.about, **time_case(name, options, rounds, seconds)}
     return {
@@ -45,35 +45,35 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 
 def time_case(case: str, options: measure.Options, rounds: int, seconds: float) -> dict[str, Any]:
-    """Return the times of all contestants of a game, and the ratios."""
+    """Return the times of all contestants of a case, and the ratios."""
     absent: dict[str, str] = {}
-    players: dict[str, Player] = {}
+    workers: dict[str, Worker] = {}
     with ExitStack() as stack:
         for name in contestants.of(case):
-            why = contestants.absent(name)
+            why = contestants.why_unavailable(name)
             if why is None and options.quick and name not in QUICK:
                 why = "left out of a quick run"
             elif why is None and name == "torch-compile" and case not in COMPILED:
                 why = "left out: a minute to compile"
             if why is None:
                 try:
-                    players[name] = stack.enter_context(_player(case, name, options))
-                except measure.Absent as reason:
+                    workers[name] = stack.enter_context(_worker(case, name, options))
+                except measure.Unavailable as reason:
                     why = str(reason)
                 except RuntimeError as error:
                     if name != "torch-compile":  # which needs a C++ compiler
                         raise
                     why = str(error).strip().splitlines()[-1][:200]
             if why is None:
-                measure.say(f"  {name}: ready after a first iteration of {players[name].ready['first']:.3g} s")
+                measure.log(f"  {name}: ready after a first iteration of {workers[name].ready['first']:.3g} s")
             else:
                 absent[name] = why
-                measure.say(f"  {name}: absent: {why}")
-        ready = {name: player.ready for name, player in players.items()}
-        found = list(turns(players, rounds=rounds, seconds=seconds))
-    seconds_of = {name: [turn[name]["seconds"] for turn in found] for name in players}
+                measure.log(f"  {name}: absent: {why}")
+        ready = {name: worker.ready for name, worker in workers.items()}
+        found = list(round_robin(workers, rounds=rounds, seconds=seconds))
+    seconds_of = {name: [turn[name]["seconds"] for turn in found] for name in workers}
     for name, times in seconds_of.items():
-        measure.say(f"  {name}: {1e3 * measure.spread(times)['median']:.4g} ms")
+        measure.log(f"  {name}: {1e3 * measure.spread(times)['median']:.4g} ms")
     return {
         "seconds": {name: measure.spread(times) for name, times in seconds_of.items()},
         "first": {name: measure.digits(of["first"]) for name, of in ready.items()},
@@ -84,10 +84,10 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
 
 
 def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the fastest eager PyTorch, and the ratios of its times and of the usual PyTorch's to ours."""
+    """Return the fastest eager PyTorch, and the ratios of its and the default PyTorch's times to ours."""
     eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
     best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
-    usual = contestants.usual(case)
+    usual = contestants.default_torch(case)
     found: dict[str, Any] = {"best_torch": best, "ratio": {}, "usual_torch": usual, "ratio_to_usual": {}}
     for ours in (n for n in seconds if n.startswith("minigan")):
         if best is not None:
@@ -97,8 +97,8 @@ def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
     return found
 
 
-def _player(case: str, name: str, options: measure.Options) -> Player:
+def _worker(case: str, name: str, options: measure.Options) -> Worker:
     """Start a contestant."""
     arguments = ["--case", case, "--threads", str(options.threads), *(["--small"] if options.quick else [])]
     env = options.environment(contestants.CONTESTANTS[name].threads)
-    return Player("benchmarks.core.contestants", name, arguments, env=env, timeout=YIELD_AFTER)
+    return Worker("benchmarks.core.contestants", name, arguments, env=env, timeout=READY_LIMIT_SECONDS)

@@ -16,15 +16,17 @@ from benchmarks.report import page
 from minigan.ops import BackendUnavailable
 
 STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
-MINUTES = 9.5
+DEFAULT_MINUTES = 9.5
 
 
 def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
-    """Run the stages that are asked for; 0 if all went well, 1 if tests or a part failed, 2 if there is no GPU."""
+    """Run the given stages; return 0 on success, 1 if tests or a part failed, 2 if there is no GPU."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
-    parser.add_argument("--minutes", type=float, default=MINUTES, metavar="N", help=f"at most (default {MINUTES})")
+    parser.add_argument(
+        "--minutes", type=float, default=DEFAULT_MINUTES, metavar="N", help=f"time limit (default {DEFAULT_MINUTES})"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
         help="where results are written (default: benchmarks/results; of a quick or partial run: a new folder)",
@@ -32,11 +34,11 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
     args = parser.parse_args(argv)
     unknown = [stage for stage in args.stages if stage not in STAGES]
     if unknown:
-        parser.error(f"no stage {unknown[0]!r}; accepted: {', '.join(STAGES)}")
+        parser.error(f"no stage {unknown[0]!r}; expected one of {', '.join(STAGES)}")
     try:
         bench = make(quick=args.quick, seconds=60 * args.minutes)
     except BackendUnavailable as why:
-        measure.say(f"python -m benchmarks.gpu: nothing was measured: {why}")
+        measure.log(f"python -m benchmarks.gpu: nothing was measured: {why}")
         return 2
     whole = not args.stages or set(args.stages) == set(STAGES)
     out = args.out
@@ -53,9 +55,9 @@ def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = t
 
 
 def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """Return what the stages found; the ceilings are measured in any case that needs them.
+    """Return the results of the stages; the limits are measured if a stage needs them.
 
-    What fails is in "failed", and the stages after it are run; `keep` is given what there is after each of them.
+    Failures are recorded in "failed" and later stages still run; `keep` receives the results so far after each stage.
     """
     result: dict[str, Any] = {
         "benchmark": "gpu",
@@ -74,13 +76,13 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
         "gaussian": lambda: gaussian.run(bench),
         "crossing": lambda: crossover.run(bench),
         "lessons": lambda: kernel_steps.run(bench),
-        "ways": lambda: _ways(bench),
+        "ways": lambda: _algorithms(bench),
         "checkers": lambda: cuda_tests.checkers(bench),
     }
     for stage in stages:
-        measure.say(f"--- {stage} ({bench.left:.0f} s are left)")
+        measure.log(f"--- {stage} ({bench.seconds_left:.0f} s are left)")
         start = time.perf_counter()
-        with bench.apart(stage):
+        with bench.recording_failures(stage):
             result[stage] = todo[stage]()
         result["seconds"][stage] = round(time.perf_counter() - start, 1)
         result["check"] = {
@@ -92,9 +94,9 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
     return result
 
 
-def _ways(bench: tools.Bench) -> Any:
-    """The rows of `benchmarks.gpu.algorithms`, where there is time."""
-    return tools.left_out(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
+def _algorithms(bench: tools.Bench) -> Any:
+    """Return the rows of `benchmarks.gpu.algorithms`, if there is time."""
+    return tools.why_skipped(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
 
 
 def describe(bench: tools.Bench) -> dict[str, Any]:

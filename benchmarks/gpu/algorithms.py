@@ -1,6 +1,6 @@
-"""``python -m benchmarks.gpu.algorithms``: time each correlation of DCGAN-64 by every algorithm, beside the plan.
+"""``python -m benchmarks.gpu.algorithms``: time each correlation of DCGAN-64 with every algorithm and with the plan's.
 
-What `minigan.ops.cuda.conv.plan` estimates is measured here: the constants there are to follow this table.
+This measures what `minigan.ops.cuda.conv.plan` estimates; the constants there should be fitted to this table.
 """
 
 import argparse
@@ -19,35 +19,35 @@ from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry
 
 KINDS = ("correlate", "adjoint", "weights")
-GATES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
+TOLERANCES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
 """Relative errors against float64: the operands have 24, 11 or 8 bits."""
 
-LEAST = 10.0
-"""Seconds that a row may take, most of them the check's."""
+MIN_SECONDS_PER_ROW = 10.0
+"""Seconds needed for a row, most of them for the check."""
 Layer = tuple[int, int, int, int]
 """N, H = W, C, O of a convolution with 4 x 4 taps and stride 2."""
 
 
 def layers(bench: tools.Bench) -> list[Layer]:
-    """Those of the discriminator, which are the generator's the other way round."""
-    N, width = bench.number(128, 2), bench.number(64, 4)
-    return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.number(4, 2))]
+    """Return the layers of the discriminator; the generator's are the same in reverse."""
+    N, width = bench.pick(128, 2), bench.pick(64, 4)
+    return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.pick(4, 2))]
 
 
 def geometry_of(size: int) -> Geometry:
-    """4 x 4 taps, stride 2, one zero on each side."""
+    """Return the geometry of 4 x 4 taps, stride 2, one zero on each side."""
     return Geometry((size, size), (size // 2, size // 2), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
 
 
 def run(bench: tools.Bench) -> list[dict[str, Any]]:
-    """Check each way, then time it: a row for each precision, layer and kind."""
+    """Check each algorithm, then time it; return a row for each precision, layer and kind."""
     rows = []
     for precision in tools.PRECISIONS:
         for layer in layers(bench):
             for kind in KINDS:
-                if not bench.quick and bench.left < LEAST:
+                if not bench.quick and bench.seconds_left < MIN_SECONDS_PER_ROW:
                     return rows
-                with bench.apart(f"ways, {kind} of {layer} in {precision}"):
+                with bench.recording_failures(f"ways, {kind} of {layer} in {precision}"):
                     rows.append(_row(bench, precision, layer, kind))
     return rows
 
@@ -68,7 +68,7 @@ def _row(bench: tools.Bench, precision: str, layer: Layer, kind: str) -> dict[st
         parts = parts_of(tile, 16 * C, O, pixels, device.processors) if tile and kind == "weights" else 1
         job = _job(device, precision, kind, geometry, arrays, Plan(tile, parts))
         _check(device, job, kind, host, geometry, precision, N)
-        times[tile] = tools.spread(bench.clock.device(job, repeats=bench.number(15, 2)))
+        times[tile] = tools.spread(bench.clock.device(job, repeats=bench.pick(15, 2)))
     best = min(times, key=lambda tile: times[tile]["median"])
     slower = times[plan.tile]["median"] / times[best]["median"]
     row = {"precision": precision, "layer": layer, "kind": kind, "times": times}
@@ -92,7 +92,7 @@ def _job(
 def _check(
     device: Any, job: Callable[[], Any], kind: str, host: list[Any], geometry: Geometry, precision: str, N: int
 ) -> None:
-    """The first and the last image against float64; of the weight gradient some channels."""
+    """Compare the first and the last image, or some channels of the weight gradient, with float64."""
     got = device.host(job())
     if kind == "weights":
         few = slice(None, None, max(1, host[0].shape[3] // 4)), slice(None, None, max(1, host[1].shape[3] // 4))
@@ -103,12 +103,12 @@ def _check(
         function = reference.correlate if kind == "correlate" else reference.correlate_adjoint
         want, got = function(host[0][ends].astype(np.float64), host[1].astype(np.float64), geometry), got[ends]
     error = float(np.abs(got - want).max() / np.abs(want).max())
-    if not error < GATES[precision]:
+    if not error < TOLERANCES[precision]:
         raise ArithmeticError(f"{kind} in {precision} is wrong by {error:.2g}")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Milliseconds by each way; what the plan takes, and how much longer that is than the best."""
+    """Return milliseconds by algorithm, the plan's choice, and its time over the best."""
     lines = [
         "| precision | N, H, C, O | | patches | tiles 64 | tiles 128 | plan | plan / best |",
         "|---|---|---|---|---|---|---|---|",
@@ -122,14 +122,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None, make: Callable[..., tools.Bench] = tools.on_this_machine) -> int:
-    """Print the table; 2 where there is no GPU."""
+    """Print the table; return 2 if there is no GPU."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.algorithms", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run on small settings: the numbers mean nothing")
     args = parser.parse_args(argv)
     try:
         bench = make(quick=args.quick, seconds=600.0)
     except BackendUnavailable as why:
-        measure.say(f"python -m benchmarks.gpu.algorithms: nothing was measured: {why}")
+        measure.log(f"python -m benchmarks.gpu.algorithms: nothing was measured: {why}")
         return 2
     print(table(run(bench)))
     return 0

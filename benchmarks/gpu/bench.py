@@ -1,4 +1,4 @@
-"""What the stages share: the backend in each precision, PyTorch if it is there, clocks, and the time that is left."""
+"""Shared by the stages: the backend in each precision, PyTorch if available, clocks, and the remaining time."""
 
 import statistics
 import time
@@ -7,26 +7,26 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.core.measure import digits, installed, say
+from benchmarks.core.measure import digits, installed, log
 from minigan.ops import get_ops
 
 Job = Callable[[], Any]
 PRECISIONS = ("fp32", "tf32", "bf16")
-SCRUBBED = 1 << 30
-"""Bytes written before each repeat: more than a cache of the GPU holds, and long enough to hide a launch behind."""
+SCRUB_BYTES = 1 << 30
+"""Bytes written before each repeat: more than the GPU's caches hold, and long enough to hide a launch."""
 
 
 class Clock:
-    """Seconds of the device's own clock (events), with its caches scrubbed, or of the wall's."""
+    """Device time (from events, with flushed caches) and wall time."""
 
     def __init__(self, device: Any) -> None:
         import cupy
 
         self._cupy, self._stream = cupy, device.stream
-        self._scrub = cupy.empty(SCRUBBED, dtype=cupy.uint8)
+        self._scrub = cupy.empty(SCRUB_BYTES, dtype=cupy.uint8)
 
     def device(self, job: Job, *, repeats: int, warm: int = 3) -> list[float]:
-        """Return the device's seconds for each of so many runs; CPU time is hidden behind the scrubbing."""
+        """Return the device's seconds of each of `repeats` runs; flushing the caches hides CPU time."""
         for _ in range(warm):
             job()
         found = []
@@ -41,7 +41,7 @@ class Clock:
         return found
 
     def wall(self, job: Job, *, repeats: int, inner: int, warm: int = 3) -> list[float]:
-        """Return the seconds of one of `inner` runs in a row, so many times: launches and Python included."""
+        """Return the wall seconds per run, averaged over `inner` runs in a row, `repeats` times; Python is included."""
         for _ in range(warm):
             job()
         self.wait()
@@ -55,12 +55,12 @@ class Clock:
         return found
 
     def wait(self) -> None:
-        """Until all that was launched has ended."""
+        """Wait until all launched work has ended."""
         self._cupy.cuda.runtime.deviceSynchronize()
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
-    """Return median, least, greatest, and the quartiles' distance as a share of the median."""
+    """Return the median, minimum, maximum, and the interquartile range as a share of the median."""
     quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
     median = statistics.median(seconds)
     return {
@@ -80,9 +80,9 @@ class Bench:
     clock: Any
     quick: bool = False
     seconds: float = 600.0
-    torch_device: str | None = None  # None: PyTorch is not there, or sees no GPU
+    torch_device: str | None = None  # None: PyTorch is not installed or sees no GPU
     absent: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)  # what raised, and what
+    failed: dict[str, str] = field(default_factory=dict)  # what failed, and its error
     started: float = field(default_factory=time.perf_counter)
 
     def options(self, precision: str = "fp32", *, graphs: bool = True) -> dict[str, Any]:
@@ -94,27 +94,27 @@ class Bench:
         return get_ops("cuda", **self.options(precision, graphs=graphs))
 
     @contextmanager
-    def apart(self, what: str) -> Iterator[None]:
-        """What the block raises is said and kept in `failed`; what comes after it goes on."""
+    def recording_failures(self, what: str) -> Iterator[None]:
+        """Log what the block raises and store it in `failed`; the run continues."""
         try:
             yield
         except (Exception, SystemExit) as error:
             text = (str(error).strip() or "no message").splitlines()[0][:300]
             self.failed[what] = text if isinstance(error, SystemExit) else f"{type(error).__name__}: {text}"
-            say(f"{what}: failed: {self.failed[what]}")
+            log(f"{what}: failed: {self.failed[what]}")
 
     @property
-    def left(self) -> float:
-        """Seconds until the run must end."""
+    def seconds_left(self) -> float:
+        """The seconds until the run must end."""
         return self.seconds - (time.perf_counter() - self.started)
 
-    def number(self, full: int, quick: int) -> int:
-        """Return a size or a count: the full one, or that of a smoke run."""
+    def pick(self, full: int, quick: int) -> int:
+        """Return `full`, or `quick` in a smoke run."""
         return quick if self.quick else full
 
 
 def on_this_machine(*, quick: bool, seconds: float) -> Bench:
-    """Return the tools for CuPy's GPU; BackendUnavailable where there is none."""
+    """Return the tools for CuPy's GPU; raise BackendUnavailable if there is none."""
     bench = Bench("gpu", None, quick, seconds)
     bench.clock = Clock(bench.ops().device)
     if not installed("torch"):
@@ -131,13 +131,13 @@ def on_this_machine(*, quick: bool, seconds: float) -> Bench:
 
 @contextmanager
 def torch_precision(name: str, device: str = "cuda") -> Iterator[Any]:
-    """PyTorch in the same precision: strict fp32, TF32 allowed, or autocast to bf16."""
+    """Set PyTorch to the same precision: strict fp32, TF32 allowed, or autocast to bf16."""
     import torch
 
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
     matmul.allow_tf32 = cudnn.allow_tf32 = name == "tf32"
-    cudnn.benchmark = True  # it looks for the fastest convolution, as people set it
+    cudnn.benchmark = True  # usual setting: cuDNN tries its convolution algorithms
     try:
         with torch.autocast(device, torch.bfloat16) if name == "bf16" else nullcontext():
             yield
@@ -145,10 +145,10 @@ def torch_precision(name: str, device: str = "cuda") -> Iterator[Any]:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
-def left_out(bench: Bench, what: str, seconds: float) -> str | None:
-    """Return why a part is left out for lack of time, or None."""
-    if bench.left >= seconds:
+def why_skipped(bench: Bench, what: str, seconds: float) -> str | None:
+    """Return why a part is skipped for lack of time, or None."""
+    if bench.seconds_left >= seconds:
         return None
-    why = f"left out: {bench.left:.0f} s were left, {seconds:.0f} s are needed"
-    say(f"{what}: {why}")
+    why = f"left out: {bench.seconds_left:.0f} s were left, {seconds:.0f} s are needed"
+    log(f"{what}: {why}")
     return why

@@ -1,4 +1,4 @@
-"""The five kernels of docs/kernels, from naive to fast: what bounds each, and its time where there is a GPU.
+"""The five kernels of docs/kernels, from naive to fast: what bounds each, and its time on a GPU.
 
 ``python -m benchmarks.gpu.convolution_kernels`` measures (on a GPU) and brings docs/convolution-kernels.md up to date;
 ``--page`` does the page alone.
@@ -28,21 +28,21 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "kernels"
 PAGE = ROOT / "docs" / "convolution-kernels.md"
 RESULTS = ROOT / "benchmarks" / "results" / "convolution_kernels.json"
-GATE = 1e-5
-"""Of the error of each kernel, relative to the largest output, before it is timed."""
+TOLERANCE = 1e-5
+"""The largest error of a kernel, relative to the largest output, with which it is timed."""
 
 # An H200, from its data sheet and the CUDA programming guide.
 PROCESSORS = 132
-CLOCK = 1.98e9
-"""Cycles a second: 67 TFLOP/s are 132 processors x 128 lanes x 2 FLOP at this clock."""
+CLOCK_HZ = 1.98e9
+"""Cycles per second: 67 TFLOP/s are 132 processors x 128 lanes x 2 FLOP at this clock."""
 LANES = 128
-"""float32 multiply-adds a cycle on a processor."""
-TENSOR = 495e12
-"""FLOP a second of the tensor cores in tf32, dense."""
-MMA_SYNC = 0.63
-"""The share of it that mma.sync reaches."""
-MEMORY = 4.3e12
-"""Bytes a second that a copy reaches (the data sheet says 4.8e12)."""
+"""float32 multiply-adds per cycle and processor."""
+TENSOR_FLOP_PER_SECOND = 495e12
+"""FLOP per second of the tensor cores in tf32, dense."""
+MMA_SYNC_SHARE = 0.63
+"""The share of that rate that mma.sync reaches."""
+COPY_BYTES_PER_SECOND = 4.3e12
+"""Bytes per second that a copy reaches (the data sheet says 4.8e12)."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def run(device: Device, version: Version, layer: Layer, x: Any, W: Any, y: Any) 
 
 
 def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> float:
-    """The largest error against float64, relative to the largest output; tf32's operands are 11 bits long."""
+    """Return the largest error against float64, relative to the largest output; tf32's operands are 11 bits long."""
     rng = np.random.default_rng(seed)
     bits = 1 << 10  # few bits, so that rounding to tf32 changes nothing
     x = np.round(rng.uniform(-1, 1, (layer.N, *layer.large, layer.C)) * bits) / bits
@@ -134,35 +134,39 @@ def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> floa
     return float(np.abs(device.host(y) - want).max() / (np.abs(want).max() or 1.0))
 
 
-# --- what bounds them ---------------------------------------------------------------------------------
+# --- limits of the times------------------------------------------------------------------------------
 
 
-def products(version: Version, layer: Layer = LAYER) -> float:
-    """Seconds of the multiply-adds alone."""
+def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
+    """Return the seconds of the multiply-adds alone."""
     flop = 2.0 * math.prod(layer.product)
-    return flop / (TENSOR * MMA_SYNC) if version.tensor else flop / (2 * LANES * PROCESSORS * CLOCK)
+    return (
+        flop / (TENSOR_FLOP_PER_SECOND * MMA_SYNC_SHARE)
+        if version.tensor
+        else flop / (2 * LANES * PROCESSORS * CLOCK_HZ)
+    )
 
 
-def reads(version: Version, layer: Layer = LAYER) -> float:
-    """Seconds of the reads of shared memory, or of the first cache."""
-    return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK)
+def read_seconds(version: Version, layer: Layer = LAYER) -> float:
+    """Return the seconds of the reads of shared memory or of the first-level cache."""
+    return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK_HZ)
 
 
-def brought(version: Version, layer: Layer = LAYER) -> float:
-    """Bytes that the blocks bring to their processors: each its rows of patches and its columns of weights."""
+def bytes_read(version: Version, layer: Layer = LAYER) -> float:
+    """Return the bytes that the blocks read: each reads its rows of patches and its columns of weights."""
     rows, columns, depth = layer.product
     blocks = -(-rows // version.rows) * -(-columns // version.columns)
     return 4.0 * blocks * depth * (version.rows + version.columns)
 
 
-def least(layer: Layer = LAYER) -> float:
-    """Bytes of x, W and y, once."""
+def minimum_bytes(layer: Layer = LAYER) -> float:
+    """Return the bytes of x, W and y."""
     rows, columns, depth = layer.product
     return 4.0 * (layer.N * math.prod(layer.large) * layer.C + depth * columns + rows * columns)
 
 
 def table(measured: dict[str, Any] | None) -> str:
-    """The table of the page; measured: what `measure` returned."""
+    """Return the page's table; `measured` is the result of `measure`."""
     lines = [
         "| version | multiply-adds, ms | reads of shared memory, ms | brought to the processors, GB | measured, ms |",
         "|---|---|---|---|---|",
@@ -173,8 +177,8 @@ def table(measured: dict[str, Any] | None) -> str:
             one = measured["ms"][version.file]
             time = f"{one['median']:.3g} ({one['min']:.3g} ... {one['max']:.3g})"
         lines.append(
-            f"| {number}. {version.title} | {1e3 * products(version):.2f} | {1e3 * reads(version):.2f} "
-            f"| {brought(version) / 1e9:.1f} | {time} |"
+            f"| {number}. {version.title} | {1e3 * multiply_add_seconds(version):.2f} "
+            f"| {1e3 * read_seconds(version):.2f} | {bytes_read(version) / 1e9:.1f} | {time} |"
         )
     if measured:
         lines += ["", f"Measured {measured['date']} on {measured['device']}: medians of {measured['rounds']} rounds."]
@@ -185,7 +189,7 @@ def table(measured: dict[str, Any] | None) -> str:
 
 
 def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
-    """Check each version, then time it with events of the device; the second cache is swept before each call."""
+    """Check each version, then time it with events of the device; the L2 cache is flushed before each call."""
     cupy = device.xp
     rows, columns, depth = LAYER.product
     rng = np.random.default_rng(0)
@@ -195,7 +199,7 @@ def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
     times = {}
     for version in VERSIONS:
         wrong = error(device, version, Layer(3, 9, 11, 8, 36, 4, 2, 1))
-        if not wrong < GATE:
+        if not wrong < TOLERANCE:
             raise ArithmeticError(f"{version.file} is wrong by {wrong}")
 
         def call(version: Version = version) -> None:
@@ -224,7 +228,7 @@ def _times(cupy: Any, call: Callable[[], None], sweep: Callable[[], Any], rounds
 
 
 def page(text: str, measured: dict[str, Any] | None) -> str:
-    """The page with each ``<!-- file -->`` followed by that file and ``<!-- table -->`` by the table."""
+    """Return the page with each ``<!-- file -->`` followed by that file and ``<!-- table -->`` by the table."""
 
     def code(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n```cuda\n{(FOLDER / match[1]).read_text(encoding='utf-8').rstrip()}\n```\n"
@@ -239,13 +243,13 @@ def page(text: str, measured: dict[str, Any] | None) -> str:
 
 
 def results() -> dict[str, Any] | None:
-    """What was measured last, if anything."""
+    """Return the stored measurement, or None."""
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else None
 
 
 def keep(measured: dict[str, Any]) -> Path:
     """Write the results, with the machine."""
-    return write("convolution_kernels", {"check": {"gate": GATE}, **measured}, RESULTS.parent)
+    return write("convolution_kernels", {"check": {"gate": TOLERANCE}, **measured}, RESULTS.parent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

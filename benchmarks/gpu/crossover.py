@@ -1,4 +1,4 @@
-"""CPU against GPU over batch sizes, each as `minigan train` plays it: where the GPU begins to be faster."""
+"""CPU and GPU times by batch size, each as in `minigan train`: the batch from which the GPU is faster."""
 
 import math
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.measure import digits, say
-from benchmarks.gpu.bench import Bench, left_out, spread
-from benchmarks.gpu.device_data import player
+from benchmarks.core.measure import digits, log
+from benchmarks.gpu.bench import Bench, spread, why_skipped
+from benchmarks.gpu.device_data import make_step
 from benchmarks.gpu.steps import _time
 
 GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
@@ -17,35 +17,35 @@ GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "mnist-dcgan": ({}, (1, 4, 16, 64)),
     "dcgan64": ({"width": 8}, (1, 4, 16, 64, 128)),
 }
-LONG = 3.0
-"""Seconds of an iteration on the CPU from which on no larger batch is tried there."""
+MAX_CPU_SECONDS = 3.0
+"""The seconds of a CPU iteration above which no larger batch is tried on the CPU."""
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return the times of both over the batch sizes, and where they cross."""
+    """Return both times by batch size, and where they cross."""
     found = {}
     for name, (settings, sizes) in GAMES.items():
         rows: list[dict[str, Any]] = []
         for n in sizes[:2] if bench.quick else sizes:
-            if left_out(bench, f"{name} at {n}", 0 if bench.quick else 15):
+            if why_skipped(bench, f"{name} at {n}", 0 if bench.quick else 15):
                 break
-            with bench.apart(f"crossing, {name} at {n}"):
+            with bench.recording_failures(f"crossing, {name} at {n}"):
                 rows.append(_row(bench, name, {**settings, "batch_size": n}, rows))
         found[name] = {"settings": settings, "rows": rows, "crossing": crossing(rows)}
-        say(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
+        log(f"  {name}: the GPU is faster from batch {found[name]['crossing']}")
     return found
 
 
 def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
     chosen = {**(CASES[name].small if bench.quick else CASES[name].settings), **settings}
     row: dict[str, Any] = {"batch": settings["batch_size"]}
-    play = player(name, bench.options(), settings=chosen, small=False, resident=False)[1]
+    play = make_step(name, bench.options(), settings=chosen, small=False, resident=False)[1]
     play()
     play()
     row["gpu"] = _time(bench, "minigan", play)
-    if not before or before[-1].get("cpu", {"median": LONG})["median"] < LONG:
+    if not before or before[-1].get("cpu", {"median": MAX_CPU_SECONDS})["median"] < MAX_CPU_SECONDS:
         row["cpu"] = _on_cpu(name, chosen, quick=bench.quick)
-    say(
+    log(
         f"  {name} at {row['batch']}: "
         + ", ".join(f"{k} {1e3 * row[k]['median']:.4g} ms" for k in ("cpu", "gpu") if k in row)
     )
@@ -53,7 +53,7 @@ def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[st
 
 
 def _on_cpu(name: str, settings: dict[str, Any], *, quick: bool) -> dict[str, Any]:
-    """Return the spread of iterations of at most a second and a half."""
+    """Return the spread of the times of iterations; stop after 1.5 s."""
     experiment = build(CASES[name], settings=settings, ops="cpu")[2]
 
     def timed(play: Callable[[], Any]) -> float:
@@ -70,7 +70,7 @@ def _on_cpu(name: str, settings: dict[str, Any], *, quick: bool) -> dict[str, An
 
 
 def crossing(rows: list[dict[str, Any]]) -> float | None:
-    """Return the batch from which the GPU is faster, interpolated on logarithms; None: nowhere among those tried.
+    """Return the batch from which the GPU is faster, interpolated on logarithms; None if the CPU is always faster.
 
     >>> row = lambda batch, cpu, gpu: {"batch": batch, "cpu": {"median": cpu}, "gpu": {"median": gpu}}
     >>> crossing([row(1, 1.0, 2.0), row(100, 2.0, 1.0)]), crossing([row(1, 2.0, 1.0)]), crossing([row(1, 1.0, 2.0)])

@@ -1,4 +1,4 @@
-"""The recipes' games with batches and noise that the device has: what an iteration costs without the host's draws."""
+"""The recipes' games with batches and noise drawn on the device: the cost of an iteration without the host's draws."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,17 @@ import numpy as np
 from benchmarks.cases.games import CASES, build
 from minigan.ops.cuda.random import Stream
 
-POOL = 4
-"""Batches that lie on the device; each iteration gathers one from them."""
+POOL_BATCHES = 4
+"""Batches stored on the device; each iteration gathers one of them."""
 
 
-class Resident:
-    """In the place of ``ops.iterations``: the first iteration's draws say what is drawn on the device from then on.
+class DeviceDraws:
+    """A replacement of ``ops.iterations`` that draws on the device.
 
-    Noise is normal, or uniform on (-1, 1) where the prior is bounded; a real batch is gathered from a pool of them, one
-    after the other, at a position that the device keeps: all of it can be part of a graph.
+    The first iteration's draws define shapes and dtypes.
+
+    Noise is normal, or uniform on (-1, 1) where the prior is bounded; a real batch is gathered from a pool, one
+    after the other, at a position stored on the device, so that all draws can be part of a graph.
     """
 
     def __init__(self, ops: Any, *, uniform: bool) -> None:
@@ -26,9 +28,9 @@ class Resident:
         self._pool: Any = None
 
     def play(self, schedule: Callable[..., Any], game: Any, draws: dict[str, Any], counts: dict[str, int]) -> Any:
-        """As `Iterations.play`."""
+        """Do what `Iterations.play` does, with draws on the device."""
         if not self._shapes:
-            batches = [np.asarray(draws["real"]()) for _ in range(POOL)]
+            batches = [np.asarray(draws["real"]()) for _ in range(POOL_BATCHES)]
             z = np.asarray(draws["noise"]())
             self._shapes = {"real": (batches[0].shape, batches[0].dtype), "noise": (z.shape, z.dtype)}
             self._pool = self.device.array(np.concatenate(batches))
@@ -39,7 +41,7 @@ class Resident:
         n = self._shapes["real"][0][0]
         x = self.device.xp.take(self._pool, self._at, axis=0)
         self._at += n
-        self._at %= POOL * n
+        self._at %= POOL_BATCHES * n
         return x
 
     def _noise(self) -> Any:
@@ -54,16 +56,16 @@ class Resident:
         return z
 
 
-def player(
+def make_step(
     case: str, options: dict[str, Any], *, settings: dict[str, Any] | None, small: bool, resident: bool = True
 ) -> tuple[Any, Callable[[], Any]]:
-    """Return the experiment of a game on the CUDA backend with these options, and what plays one iteration of it."""
+    """Return the experiment of a case on the CUDA backend, and a function that runs one iteration of it."""
     recipe, config, experiment = build(CASES[case], small=small, settings=settings, ops="cuda", options=options)
     ops: Any = experiment.gan.D.ops
     iterations = ops.iterations
     if resident:
         bound = np.abs(recipe.prior(config, 4096, np.random.default_rng(0))).max()
-        held = Resident(ops, uniform=float(bound) < 2)
+        held = DeviceDraws(ops, uniform=float(bound) < 2)
 
         def play() -> Any:
             ops.iterations = held

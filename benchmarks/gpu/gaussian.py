@@ -1,7 +1,7 @@
 """The Gaussian game on the GPU: step by step, as a graph, in one kernel, and ten thousand at once.
 
-First the one kernel is compared with the library's own steps in float64 on the reference backend, on the same draws:
-those of numpy.random.Philox.  An iteration is the recipe's: 1000 + 1000 samples, ten updates of D and ten of G.
+First the single kernel is compared with the library's steps in float64 on the reference backend, with the same draws of
+numpy.random.Philox.  An iteration is the recipe's: 1000 + 1000 samples, ten updates of D and ten of G.
 """
 
 from typing import Any
@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES
-from benchmarks.core.measure import digits, say
-from benchmarks.gpu.bench import Bench, left_out, spread
-from benchmarks.gpu.device_data import player
+from benchmarks.core.measure import digits, log
+from benchmarks.gpu.bench import Bench, spread, why_skipped
+from benchmarks.gpu.device_data import make_step
 from benchmarks.gpu.steps import _time, _torch
 from minigan.gan import same_batch
 from minigan.ops.cuda.gan1d import Ensemble
 from minigan.recipes import RunOptions, get_recipe
 
-GATE = 1e-10
-SIZES = (1, 132, 1000, 10_000)
+TOLERANCE = 1e-10
+ENSEMBLE_SIZES = (1, 132, 1000, 10_000)
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Check, time one GAN in all ways, then ensembles."""
+    """Check, then time one GAN with every method, then ensembles."""
     worst = check(bench, 2 if bench.quick else 5)
-    say(f"check: the one kernel and the library's steps agree to {worst:.1e} in float64")
+    log(f"check: the one kernel and the library's steps agree to {worst:.1e} in float64")
     settings = CASES["gaussian"].small if bench.quick else {}
     ways: dict[str, Any] = {}
     absent: dict[str, str] = {}
@@ -33,7 +33,7 @@ def run(bench: Bench) -> dict[str, Any]:
         ("minigan, graph, host draws", True, False),
         ("minigan, step by step", False, True),
     ):
-        play = player("gaussian", bench.options(graphs=graphs), settings=settings, small=False, resident=resident)[1]
+        play = make_step("gaussian", bench.options(graphs=graphs), settings=settings, small=False, resident=resident)[1]
         play()
         play()
         ways[who] = _time(bench, who, play)
@@ -45,10 +45,10 @@ def run(bench: Bench) -> dict[str, Any]:
             except Exception as error:
                 absent[who] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
     for who, row in ways.items():
-        say(f"  {who}: {1e6 * row['median']:.4g} us")
+        log(f"  {who}: {1e6 * row['median']:.4g} us")
     eager = ways.get("torch")
     return {
-        "check": {"greatest_difference": worst, "gate": GATE, "dtype": "float64"},
+        "check": {"greatest_difference": worst, "gate": TOLERANCE, "dtype": "float64"},
         "seconds": ways,
         "absent": absent,
         "ratio": {} if eager is None else {
@@ -59,7 +59,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 
 def check(bench: Bench, iterations: int) -> float:
-    """Return the greatest difference of two GANs' parameters; SystemExit where it is above GATE."""
+    """Return the largest parameter difference of two GANs; SystemExit above TOLERANCE."""
     recipe = get_recipe("gaussian")
     config, seeds = recipe.configure({"batch_size": 100}), (3, 2**40)
     theta = initial(config, seeds, "float64")
@@ -77,7 +77,7 @@ def check(bench: Bench, iterations: int) -> float:
             )  # fmt: skip
         difference = np.abs(np.concatenate([gan.D.theta, gan.G.theta]) - end).max()
         worst = float(np.maximum(worst, difference))  # NaN stays
-    if not worst <= GATE:
+    if not worst <= TOLERANCE:
         raise SystemExit(f"the one kernel and the library's steps differ by {worst:.3g}: nothing to time")
     return worst
 
@@ -100,41 +100,41 @@ def normals(seed: int, iteration: int, kind: int, n: int) -> Any:
 
 
 def _one_kernel(bench: Bench, settings: dict[str, Any]) -> dict[str, Any]:
-    """An iteration of one GAN, of many in one launch."""
-    config, iterations = get_recipe("gaussian").configure(settings), bench.number(200, 2)
+    """Time an iteration of one GAN; many iterations run in one launch."""
+    config, iterations = get_recipe("gaussian").configure(settings), bench.pick(200, 2)
     one = Ensemble(config, initial(config, [0], "float32"), device=bench.ops().device, seeds=[0])
-    seconds = bench.clock.device(lambda: one.train(iterations), repeats=bench.number(9, 2), warm=1)
+    seconds = bench.clock.device(lambda: one.train(iterations), repeats=bench.pick(9, 2), warm=1)
     return spread([s / iterations for s in seconds])
 
 
 def ensembles(bench: Bench, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return throughput, GAN-iterations a second, over the number of GANs; of the largest what was learned."""
+    """Return GAN-iterations per second by number of GANs; for the largest ensemble also what it learned."""
     config, device = get_recipe("gaussian").configure(settings), bench.ops().device
     found = []
-    for E in SIZES if not bench.quick else (1, 3):
-        if left_out(bench, f"{E} GANs", 5 if not bench.quick else 0):
+    for E in ENSEMBLE_SIZES if not bench.quick else (1, 3):
+        if why_skipped(bench, f"{E} GANs", 5 if not bench.quick else 0):
             break
         weights = initial(config, range(min(E, 100)), "float32")
         theta = weights[np.arange(E) % len(weights)]
-        iterations = bench.number(20, 1)
+        iterations = bench.pick(20, 1)
         gans = Ensemble(config, theta, device=device, seeds=np.arange(E))
 
         def train(gans: Any = gans, iterations: int = iterations) -> None:
             gans.train(iterations)
 
-        times = bench.clock.device(train, repeats=bench.number(5, 2), warm=1)
+        times = bench.clock.device(train, repeats=bench.pick(5, 2), warm=1)
         row = {"gans": E, "iterations": iterations, "seconds": spread(times)}
         row["per_second"] = digits(E * iterations / row["seconds"]["median"])
-        say(f"  {E} GANs: {row['per_second']:.4g} GAN-iterations a second")
+        log(f"  {E} GANs: {row['per_second']:.4g} GAN-iterations a second")
         found.append(row)
-    if found and not bench.quick and found[-1]["gans"] == SIZES[-1]:
+    if found and not bench.quick and found[-1]["gans"] == ENSEMBLE_SIZES[-1]:
         found[-1]["whole_run"] = _whole(bench, config)
     return found
 
 
 def _whole(bench: Bench, config: Any) -> dict[str, Any]:
-    """Train the largest ensemble as long as the recipe says, and look at what it found."""
-    E = SIZES[-1]
+    """Train the largest ensemble for the recipe's iterations and summarise its generators."""
+    E = ENSEMBLE_SIZES[-1]
     weights = initial(config, range(100), "float32")
     gans = Ensemble(config, weights[np.arange(E) % 100], device=bench.ops().device, seeds=np.arange(E))
     seconds = bench.clock.wall(lambda: gans.train(config.iterations), repeats=1, inner=1, warm=0)[0]

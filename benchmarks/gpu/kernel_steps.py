@@ -1,17 +1,17 @@
-"""The kernels of docs/kernels, one after the other: from naive to fast."""
+"""Times of the kernels in docs/kernels, from naive to fast."""
 
 import importlib
 from typing import Any
 
 from benchmarks.core.measure import installed
-from benchmarks.gpu.bench import Bench, left_out
+from benchmarks.gpu.bench import Bench, why_skipped
 
 MODULE = "benchmarks.gpu.convolution_kernels"
-SECONDS = 20.0
+SECONDS_NEEDED = 20.0
 
 
 def publish(found: dict[str, Any]) -> None:
-    """Keep the times, and bring docs/convolution-kernels.md up to date."""
+    """Store the times and update docs/convolution-kernels.md."""
     if "ms" in found:
         module = importlib.import_module(MODULE)
         module.keep(found)
@@ -24,7 +24,7 @@ def run(bench: Bench) -> dict[str, Any]:
         return {"absent": f"{MODULE} is not there"}
     if bench.device != "gpu":
         return {"absent": "they are timed on a GPU alone"}
-    why = left_out(bench, "lessons", SECONDS)
+    why = why_skipped(bench, "lessons", SECONDS_NEEDED)
     if why:
         return {"absent": why}
     from minigan.ops.cuda.device.gpu import GPU

@@ -1,9 +1,9 @@
-"""Each layer of the recipes on its shapes, forwards and backwards, in each precision; then single kernels.
+"""Each layer of the recipes on its shapes, forward and backward, in each precision; then single kernels.
 
 Rates and pieces are those of `benchmarks.cpu.layers`: operations of the direct sums, or bytes as if x were read and y
-written once; twice as many backwards.  Beside them PyTorch's modules in channels_last (cuDNN, cuBLAS) and its fused
-operations, in the same precision.  Our side is captured, and PyTorch's launches are hidden behind the scrubbing of the
-caches: both are the device's time.
+written once; twice as many backward.  They are compared with PyTorch's modules in channels_last (cuDNN, cuBLAS) and its
+fused operations, in the same precision.  Both times are the device's: ours is a captured graph, and PyTorch's launches
+are hidden by flushing the caches.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 
 import minigan as mg
-from benchmarks.core.measure import digits, say
+from benchmarks.core.measure import digits, log
 from benchmarks.cpu.layers import Piece, _arrays, _once, _output, network, pieces
-from benchmarks.gpu.bench import PRECISIONS, Bench, left_out, spread, torch_precision
+from benchmarks.gpu.bench import PRECISIONS, Bench, spread, torch_precision, why_skipped
 from minigan.ops.cuda.data import Images
 from minigan.ops.cuda.random import Stream
 
-GATES = {"fp32": 2e-5, "tf32": 4e-3, "bf16": 3e-2}
-"""Of the relative error against float64; operands have 24, 11 and 8 bits."""
+TOLERANCES = {"fp32": 2e-5, "tf32": 4e-3, "bf16": 3e-2}
+"""The largest relative errors against float64; operands have 24, 11 and 8 bits."""
 SETTINGS = {
     "dcgan64": {"batch_size": 128},
     "mnist-dcgan": {"batch_size": 32},
     "mnist-dense": {"batch_size": 32},
     "mnist-maxout": {},
 }
-SECONDS = 3.0
-"""That a piece may take, in all ways."""
+SECONDS_PER_PIECE = 3.0
+"""Seconds needed to time a piece."""
 
 
 def run(bench: Bench, ceilings: dict[str, Any]) -> dict[str, Any]:
@@ -35,21 +35,21 @@ def run(bench: Bench, ceilings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"pieces": [], "single": [], "worst": {}}
     every = pieces(quick=bench.quick, settings=None if bench.quick else SETTINGS)
     for piece in sorted(every, key=lambda piece: not piece.key.startswith("dcgan64")):
-        why = left_out(bench, piece.key, SECONDS)
+        why = why_skipped(bench, piece.key, SECONDS_PER_PIECE)
         if why:
             found["left_out"] = f"{piece.key} and what comes after it: {why}"
             break
         for precision in PRECISIONS if piece.unit == "flop" else ("fp32",):
-            with bench.apart(f"kernels, {piece.key} in {precision}"):
+            with bench.recording_failures(f"kernels, {piece.key} in {precision}"):
                 error = check(bench, piece, precision)
                 found["worst"][precision] = max(found["worst"].get(precision, 0.0), error)
                 row = _row(piece, precision, _times(bench, piece, precision), ceilings)
                 found["pieces"].append({**row, "error": digits(error)})
                 times = ", ".join(f"{way} {1e3 * t['median']:.3g} ms" for way, t in row["seconds"].items())
-                say(f"{piece.key} {precision}: {times}")
+                log(f"{piece.key} {precision}: {times}")
     for name, make in SINGLE.items():
-        if not left_out(bench, name, SECONDS):
-            with bench.apart(f"kernels, {name}"):
+        if not why_skipped(bench, name, SECONDS_PER_PIECE):
+            with bench.recording_failures(f"kernels, {name}"):
                 found["single"].append(_single(bench, name, make, ceilings))
     return found
 
@@ -65,18 +65,18 @@ def check(bench: Bench, piece: Piece, precision: str) -> float:
     worst = 0.0
     seen = ("y", "dx", "dtheta")
     if precision != "fp32" and isinstance(piece.layers[0], mg.Maxout):
-        seen = ("y",)  # where two pieces are nearly equal, rounded operands choose the other
+        seen = ("y",)  # if two pieces are nearly equal, rounded operands may select the other
     for name, a, b in zip(seen, got, want, strict=False):
         scale = max(np.abs(b).max(initial=0), 1e-30)
         error = float(np.abs(ops.device.host(a) - b).max(initial=0) / scale) if b.size else 0.0
-        if not error <= GATES[precision]:
+        if not error <= TOLERANCES[precision]:
             raise SystemExit(f"{piece.key} in {precision}: {name} has a relative error of {error:.3g}: nothing to time")
         worst = max(worst, error)
     return worst
 
 
 def _times(bench: Bench, piece: Piece, precision: str) -> dict[str, Any]:
-    repeats = bench.number(20, 2)
+    repeats = bench.pick(20, 2)
     ops = bench.ops(precision)
     net = network(piece, ops)
     x, dy, rng = _arrays(piece)
@@ -146,15 +146,15 @@ def _row(piece: Piece, precision: str, ways: dict[str, Any], ceilings: dict[str,
 
 # --- single kernels: (bytes, our job, PyTorch's job or None, what is checked) ---------------------------------------
 
-Made = tuple[float, Callable[[], Any], Callable[[], Any] | None, Callable[[], float]]
+KernelCase = tuple[float, Callable[[], Any], Callable[[], Any] | None, Callable[[], float]]
 
 
-def _single(bench: Bench, name: str, make: Callable[[Bench], Made], ceilings: dict[str, Any]) -> dict[str, Any]:
+def _single(bench: Bench, name: str, make: Callable[[Bench], KernelCase], ceilings: dict[str, Any]) -> dict[str, Any]:
     work, ours, theirs, error = make(bench)
     found = error()
-    if not found <= GATES["fp32"]:
+    if not found <= TOLERANCES["fp32"]:
         raise SystemExit(f"{name} has a relative error of {found:.3g}: nothing to time")
-    repeats = bench.number(20, 2)
+    repeats = bench.pick(20, 2)
     times = {"minigan": spread(bench.clock.device(ours, repeats=repeats))}
     if theirs is not None:
         from benchmarks.gpu.torch_side import clock
@@ -165,13 +165,13 @@ def _single(bench: Bench, name: str, make: Callable[[Bench], Made], ceilings: di
         key: {"per_second": digits(work / row["median"]), "share": round(work / row["median"] / top, 4)}
         for key, row in times.items()
     }
-    say(f"{name}: " + ", ".join(f"{key} {row['per_second'] / 1e9:.4g} GB/s" for key, row in rate.items()))
+    log(f"{name}: " + ", ".join(f"{key} {row['per_second'] / 1e9:.4g} GB/s" for key, row in rate.items()))
     return {"kernel": name, "work": work, "unit": "byte", "seconds": times, "rate": rate, "error": digits(found)}
 
 
-def _adam(bench: Bench) -> Made:
+def _adam(bench: Bench) -> KernelCase:
     """One update of as many parameters as dcgan64's G and D have."""
-    ops, n = bench.ops("fp32"), bench.number(6_343_000, 1000)
+    ops, n = bench.ops("fp32"), bench.pick(6_343_000, 1000)
     host = [np.random.default_rng(k).uniform(0.1, 1, n).astype("float32") for k in range(4)]
     step = {"lr": 0.1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
 
@@ -192,9 +192,9 @@ def _adam(bench: Bench) -> Made:
     return 28.0 * n, lambda: ops.adam(*given, 3, **step), theirs, error  # reads four vectors, writes three
 
 
-def _dropout(bench: Bench) -> Made:
+def _dropout(bench: Bench) -> KernelCase:
     """A mask on 32 MiB."""
-    ops, n = bench.ops("fp32"), bench.number(8 << 20, 1000)
+    ops, n = bench.ops("fp32"), bench.pick(8 << 20, 1000)
     host = np.random.default_rng(0).standard_normal(n).astype("float32")
     x = ops.device.array(host)
 
@@ -213,9 +213,9 @@ def _dropout(bench: Bench) -> Made:
     return 8.0 * n, lambda: ops.dropout(x, 0.25, 7), theirs, error
 
 
-def _normals(bench: Bench) -> Made:
+def _normals(bench: Bench) -> KernelCase:
     """32 MiB of normal numbers; the check is of Philox's integers, against numpy.random.Philox."""
-    ops, n = bench.ops("fp32"), bench.number(8 << 20, 1000)
+    ops, n = bench.ops("fp32"), bench.pick(8 << 20, 1000)
     xp, stream = ops.xp, Stream(ops.device, 11)
     out = xp.empty(n, dtype=np.float32)
 
@@ -232,9 +232,9 @@ def _normals(bench: Bench) -> Made:
     return 4.0 * n, lambda: stream.normal(n, out=out), theirs, error
 
 
-def _gather(bench: Bench) -> Made:
+def _gather(bench: Bench) -> KernelCase:
     """A batch of 64x64 colour images from bytes on the device, scaled to [-1, 1]."""
-    ops, D, N = bench.ops("fp32"), bench.number(20_000, 8), bench.number(128, 4)
+    ops, D, N = bench.ops("fp32"), bench.pick(20_000, 8), bench.pick(128, 4)
     images = np.random.default_rng(0).integers(0, 256, (D, 64, 64, 3)).astype(np.uint8)
     order = np.random.default_rng(1).permutation(D).astype(np.int64)
     on_device, index = Images(ops.device, images), ops.device.array(order)
@@ -260,7 +260,7 @@ def _error(found: Any, expected: Any) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-SINGLE: dict[str, Callable[[Bench], Made]] = {
+SINGLE: dict[str, Callable[[Bench], KernelCase]] = {
     "Adam": _adam,
     "dropout": _dropout,
     "normals (Philox)": _normals,

@@ -1,29 +1,29 @@
-"""The most that this GPU does: bytes of a copy, operations of large products in each precision."""
+"""The GPU's limits: bytes per second of a copy, operations per second of large products in each precision."""
 
 from typing import Any
 
 import numpy as np
 
-from benchmarks.core.measure import say
+from benchmarks.core.measure import log
 from benchmarks.gpu.bench import PRECISIONS, Bench, spread
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return bytes a second (read and written) and operations a second, the best of the repeats.
+    """Return bytes per second (read and written) and operations per second, the best of the repeats.
 
     The products in fp32, tf32 and bf16 are the backend's own calls of cuBLAS on float32 arrays; `gemm_bf16_arrays` is
-    PyTorch's on bf16 arrays, which read half the bytes: the higher ceiling.
+    PyTorch's on bf16 arrays, which read half the bytes and reach the higher rate.
     """
-    repeats = bench.number(20, 2)
+    repeats = bench.pick(20, 2)
     device = bench.ops("fp32").device
     xp = device.xp
-    n = bench.number(1 << 28, 1 << 10)  # a GiB of float32
+    n = bench.pick(1 << 28, 1 << 10)  # a GiB of float32
     source, target = xp.ones(n, dtype=np.float32), xp.zeros(n, dtype=np.float32)
 
     found: dict[str, Any] = {
         "copy": _best(2 * source.nbytes, bench.clock.device(lambda: _copy(target, source), repeats=repeats))
     }
-    size = bench.number(8192, 32)
+    size = bench.pick(8192, 32)
     a, b = (_numbers(xp, size, seed) for seed in (1, 2))
     out = xp.zeros((size, size), dtype=np.float32)
     for precision in PRECISIONS:
@@ -38,12 +38,12 @@ def run(bench: Bench) -> dict[str, Any]:
         x, y = (torch.randn(size, size, device=bench.torch_device, dtype=torch.bfloat16) for _ in range(2))
         found["gemm_bf16_arrays"] = _best(2.0 * size**3, _on_torch(bench, lambda: x @ y, repeats))
     for name, row in found.items():
-        say(f"ceiling {name}: {row['per_second'] / 1e12:.4g} T/s")
+        log(f"ceiling {name}: {row['per_second'] / 1e12:.4g} T/s")
     return found
 
 
 def _numbers(xp: Any, size: int, seed: int) -> Any:
-    """Return a matrix of many different numbers: a product of ones takes less power, and so less time, than others."""
+    """Return a matrix of many different numbers: a product of ones takes less power and therefore less time."""
     rows, columns = (xp.asarray(v) for v in np.random.default_rng(seed).standard_normal((2, size)).astype(np.float32))
     return rows[:, None] * columns
 

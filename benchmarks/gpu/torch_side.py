@@ -1,4 +1,4 @@
-"""PyTorch on the GPU: its clock, and the recipes' games with batches that lie on the device."""
+"""PyTorch on the GPU: its clock, and the recipes' games with batches stored on the device."""
 
 import time
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu.bench import SCRUBBED, Bench, Job, torch_precision
+from benchmarks.gpu.bench import SCRUB_BYTES, Bench, Job, torch_precision
 from benchmarks.rivals.torch.games import Game
 
-POOL = 4
-"""Batches that lie on the device; each iteration gathers one from them."""
+POOL_BATCHES = 4
+"""Batches stored on the device; each iteration gathers one of them."""
 
 
 class TorchClock:
-    """As `benchmarks.gpu.bench.Clock`, on PyTorch's stream."""
+    """`benchmarks.gpu.bench.Clock` on PyTorch's stream."""
 
     def __init__(self) -> None:
-        self._scrub = torch.empty(SCRUBBED, dtype=torch.uint8, device="cuda")
+        self._scrub = torch.empty(SCRUB_BYTES, dtype=torch.uint8, device="cuda")
 
     def device(self, job: Job, *, repeats: int, warm: int = 3) -> list[float]:
-        """Seconds of the device for each run."""
+        """Return the device's seconds of each run."""
         for _ in range(warm):
             job()
         found = []
@@ -36,7 +36,7 @@ class TorchClock:
         return found
 
     def wall(self, job: Job, *, repeats: int, inner: int, warm: int = 3) -> list[float]:
-        """Seconds of one of `inner` runs in a row."""
+        """Return the wall seconds per run, averaged over `inner` runs in a row."""
         for _ in range(warm):
             job()
         torch.cuda.synchronize()
@@ -51,17 +51,17 @@ class TorchClock:
 
 
 def clock(bench: Bench) -> Any:
-    """Return PyTorch's clock; where it plays on the CPU (tests of this harness), the bench's."""
+    """Return PyTorch's clock; on the CPU (in tests of this harness), the bench's."""
     return TorchClock() if bench.torch_device == "cuda" else bench.clock
 
 
-class Resident(Game):
+class DeviceGame(Game):
     """A game whose batches are gathered from a pool on the device, and whose noise is drawn there."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        first = torch.cat([super(Resident, self).real() for _ in range(POOL)])
-        self._size = len(first) // POOL
+        first = torch.cat([super(DeviceGame, self).real() for _ in range(POOL_BATCHES)])
+        self._size = len(first) // POOL_BATCHES
         self._pool = first.contiguous(memory_format=torch.channels_last) if self._images(first) else first
         z = np.asarray(self.recipe.prior(self.config, 4, np.random.default_rng(0)))
         self._shape = z.shape[1:]
@@ -72,19 +72,19 @@ class Resident(Game):
         return x.ndim == 4 and self.channels_last
 
     def real(self) -> torch.Tensor:
-        """A batch from the pool, in a new order each time."""
+        """Return a random batch from the pool."""
         index = torch.randint(len(self._pool), (self._size,), device=self.device)
         return self._pool[index]
 
     def noise(self, n: int) -> torch.Tensor:
-        """Noise of the prior's kind."""
+        """Return noise of the prior's distribution, drawn on the device."""
         dtype = getattr(torch, str(self.numpy_dtype))
         z = torch.empty((n, *self._shape), device=self.device, dtype=dtype)
         return z.uniform_(-1, 1) if self._uniform else z.normal_()
 
 
 def play_of(game: Game, precision: str) -> Callable[[], None]:
-    """One iteration in the precision."""
+    """Return a function that runs one iteration in the given precision."""
 
     def play() -> None:
         with torch_precision(precision, game.device):

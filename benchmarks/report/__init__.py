@@ -1,1 +1,1 @@
-"""The page docs/benchmarks.md and its plots, made from benchmarks/results/."""
+"""Generate docs/benchmarks.md and its plots from benchmarks/results/."""

@@ -20,8 +20,8 @@ def section(result: Result) -> str:
         "## On a GPU",
         "",
         f"`python -m benchmarks.gpu`: {gpu['name']}, {gpu['processors']} multiprocessors{memory}; {versions}. Results "
-        "are checked before anything is timed. Times are medians with least and greatest in brackets; of kernels the "
-        "device's, with its caches scrubbed before each repeat; of iterations the wall's, Python included. PyTorch "
+        "are checked before they are timed. Times are medians, with minimum and maximum in brackets: device time for "
+        "kernels, with caches flushed before each repeat; wall time for iterations, Python included. PyTorch "
         "computes in the same precision: strict fp32, TF32, or autocast to bf16.",
         *(f"Absent: {name}: {why}." for name, why in result["absent"].items()),
         *(f"Failed: {name}: {why}." for name, why in result.get("failed", {}).items()),
@@ -131,12 +131,12 @@ def _gaussian(found: Result) -> list[str]:
         f"Check: the one kernel and the library's own steps agree to {found['check']['greatest_difference']:.1e} in "
         "float64, on the same draws. An iteration is 10 + 10 updates on 1000 + 1000 samples.",
         "",
-        "| who | us an iteration | PyTorch eager / it |",
+        "| who | us per iteration | PyTorch eager / it |",
         "|---|---|---|",
         *(f"| {who} | {span(row, 1e6)} | {found['ratio'].get(who, '')} |" for who, row in found["seconds"].items()),
         *(f"| {who} | absent: {why} | |" for who, why in found["absent"].items()),
         "",
-        "| GANs at once | GAN-iterations a second |",
+        "| GANs at once | GAN-iterations per second |",
         "|---|---|",
         *(f"| {row['gans']:,} | {row['per_second']:.4g} |" for row in found["ensembles"]),
     ]
@@ -153,7 +153,7 @@ def _gaussian(found: Result) -> list[str]:
 
 
 def _crossing(found: Result) -> list[str]:
-    lines = ["### CPU against GPU", "", "Both as `minigan train` plays it, batches drawn by NumPy.", ""]
+    lines = ["### CPU against GPU", "", "Both run as in `minigan train`, with batches drawn by NumPy.", ""]
     for name, game in found.items():
         rows, at = game["rows"], game["crossing"]
         settings = ", ".join(f"{key} = {value}" for key, value in game["settings"].items())

@@ -1,4 +1,4 @@
-"""Lines that several sections of the page have in common."""
+"""Lines shared by several sections of the page."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ Result = dict[str, Any]
 
 
 def where(result: Result) -> str:
-    """Return the line on date, machine and versions."""
+    """Return the line with date, machine and versions."""
     machine = result["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     blas = ", ".join(f"{b['internal_api']} {b['version']} ({b['architecture']})" for b in machine["blas"])
@@ -23,11 +23,11 @@ def small(result: Result) -> bool:
 
 
 def span(row: Result, scale: float = 1.0, digits: int = 4) -> str:
-    """Return "median (least ... greatest)"."""
+    """Return "median (minimum ... maximum)"."""
     median, least, greatest = (f"{scale * row[name]:.{digits}g}" for name in ("median", "min", "max"))
     return f"{median} ({least} ... {greatest})"
 
 
 def picture(result: Result, name: str, caption: str) -> list[str]:
-    """Return the line that shows a plot; none for a quick run, whose plots are not kept."""
+    """Return the line that shows a plot; nothing for a quick run, whose plots are not stored."""
     return [] if small(result) else [f"![{caption}](images/benchmarks/{name}.png)", ""]

@@ -1,6 +1,6 @@
 """The plots of docs/benchmarks.md, from the results.
 
-A library has one colour everywhere (`COLOURS`), and its variants are told apart by their names at the axis.
+Each library has one colour in all plots (`COLOURS`); its variants are labelled at the axis.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _groups(figure: Figure, rows: dict[str, dict[str, float]], label: str) -> None:
-    """Draw horizontal bars: a group for each row, a colour for each library, paler for its later variants."""
+    """Draw horizontal bars: a group for each row, a colour for each library, paler for further variants."""
     axes = figure.subplots()
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     height, variants = 0.8 / max(1, len(names)), Counter[str]()
@@ -52,7 +52,7 @@ def _colour(name: str) -> str:
 
 
 def steps(result: Result) -> Figure:
-    """Return a panel for each recipe: the median times of all contestants, from the fastest on, and their spans.
+    """Return a panel for each recipe: the median times of all contestants, fastest first, and their ranges.
 
     Relative to the fastest eager PyTorch, on one axis for all panels.
     """
@@ -82,7 +82,7 @@ def steps(result: Result) -> Figure:
 
 
 def breakdown(result: Result) -> Figure:
-    """Return the parts of each recipe's iteration and, below, what the ceilings allow, as shares of the iteration."""
+    """Return the parts of each recipe's iteration and, below, their limits, as shares of the iteration."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
     ticks = []

@@ -84,16 +84,16 @@ def test_the_numbers_in_the_pages_words():
     assert (rows, columns, depth) == (32768, 256, 2048)
     naive, shared, registers, vectors, tensor = kernels.VERSIONS
     assert rows * columns * depth == pytest.approx(17.2e9, rel=1e-2)
-    assert kernels.products(naive) == pytest.approx(0.51e-3, rel=1e-2)
-    assert kernels.products(tensor) == pytest.approx(0.11e-3, rel=1e-2)
-    assert kernels.reads(naive) == pytest.approx(8 * kernels.products(naive), rel=1e-9)
-    assert kernels.reads(shared) == pytest.approx(2.6e-3, rel=2e-2)
-    assert kernels.reads(registers) == pytest.approx(kernels.products(registers), rel=1e-9)
-    assert kernels.reads(tensor) == pytest.approx(0.10e-3, rel=5e-2)
-    assert [kernels.brought(v) / 1e9 for v in (naive, shared, vectors)] == pytest.approx([69, 4.3, 1.07], rel=1e-2)
-    assert kernels.least() == pytest.approx(103e6, rel=1e-2)
-    assert kernels.least() / kernels.MEMORY == pytest.approx(24e-6, rel=1e-2)
-    assert kernels.brought(tensor) / kernels.products(tensor) == pytest.approx(9.7e12, rel=2e-2)
+    assert kernels.multiply_add_seconds(naive) == pytest.approx(0.51e-3, rel=1e-2)
+    assert kernels.multiply_add_seconds(tensor) == pytest.approx(0.11e-3, rel=1e-2)
+    assert kernels.read_seconds(naive) == pytest.approx(8 * kernels.multiply_add_seconds(naive), rel=1e-9)
+    assert kernels.read_seconds(shared) == pytest.approx(2.6e-3, rel=2e-2)
+    assert kernels.read_seconds(registers) == pytest.approx(kernels.multiply_add_seconds(registers), rel=1e-9)
+    assert kernels.read_seconds(tensor) == pytest.approx(0.10e-3, rel=5e-2)
+    assert [kernels.bytes_read(v) / 1e9 for v in (naive, shared, vectors)] == pytest.approx([69, 4.3, 1.07], rel=1e-2)
+    assert kernels.minimum_bytes() == pytest.approx(103e6, rel=1e-2)
+    assert kernels.minimum_bytes() / kernels.COPY_BYTES_PER_SECOND == pytest.approx(24e-6, rel=1e-2)
+    assert kernels.bytes_read(tensor) / kernels.multiply_add_seconds(tensor) == pytest.approx(9.7e12, rel=2e-2)
 
 
 def test_the_banks_in_the_pages_words():

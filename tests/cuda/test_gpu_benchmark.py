@@ -119,7 +119,7 @@ def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
 
 
 def test_a_piece_that_is_wrong_is_named(made, monkeypatch):
-    monkeypatch.setattr(kernels, "GATES", {"fp32": 1e-12, "tf32": 1, "bf16": 1})
+    monkeypatch.setattr(kernels, "TOLERANCES", {"fp32": 1e-12, "tf32": 1, "bf16": 1})
     bench = made(quick=True, seconds=100)
     found = kernels.run(bench, {"copy": {"per_second": 1.0}, **{f"gemm_{p}": {"per_second": 1.0} for p in GATED}})
     assert {row["precision"] for row in found["pieces"]} == {"tf32", "bf16"}
@@ -165,7 +165,7 @@ def test_without_a_gpu_nothing_is_measured(capsys, tmp_path):
 def test_an_unknown_stage_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["kernel"])
-    assert "no stage 'kernel'; accepted: tests, ceilings" in capsys.readouterr().err
+    assert "no stage 'kernel'; expected one of tests, ceilings" in capsys.readouterr().err
 
 
 def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
@@ -175,7 +175,7 @@ def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
     assert "0 s were left, 3 s are needed" in found["left_out"].replace("-0 s", "0 s")
     monkeypatch.setattr(bench, "quick", False)
     assert crossover.run(bench) == {"gaussian": {"settings": {}, "rows": [], "crossing": None}}
-    assert cuda_tests.left_out(bench, "memcheck", 20) is not None
+    assert cuda_tests.why_skipped(bench, "memcheck", 20) is not None
 
 
 # --- what is counted ------------------------------------------------------------------------------

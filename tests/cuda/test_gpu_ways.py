@@ -46,7 +46,7 @@ def test_what_is_slower_than_the_best_is_said():
 
 
 def test_a_wrong_way_is_not_timed(monkeypatch):
-    monkeypatch.setitem(algorithms.GATES, "bf16", 1e-9)
+    monkeypatch.setitem(algorithms.TOLERANCES, "bf16", 1e-9)
     bench = made(quick=True, seconds=10)
     assert {row["precision"] for row in algorithms.run(bench)} == {"fp32", "tf32"}
     assert len(bench.failed) == 2 * 3  # layers, kinds

@@ -1,11 +1,11 @@
-"""The recipes' games in JAX: an iteration is one function, compiled whole, from the state of the game to the next.
+"""The recipes' games in JAX: an iteration is one compiled function from the state of the game to the next state.
 
     world <- step(world, drawn)
 
-`world` holds, for each network, p (parameters), s (running statistics) and o (the optimizer's moments); `drawn` what
-the iteration needs from outside: real examples x, noise z, what dropout draws from, rates of a schedule.  Batches and
+`world` holds, for each network, p (parameters), s (running statistics) and o (the optimizer's moments).  `drawn` holds
+the iteration's inputs: real examples x, noise z, the source of dropout masks, and scheduled rates.  Batches and
 noise come from minigan's streams, drawn with NumPy; the updates of one iteration (20 in some games) are unrolled, so
-that XLA sees all of them at once.  `world` is donated: its memory is used again for the next one.
+that XLA optimizes them together.  `world` is donated: its memory is reused for the next state.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.cases.games import Case, build, reals
+from benchmarks.cases.games import Case, build, real_batches
 from benchmarks.rivals.jax.twin import Tree, function, masks, optimizer, tree
-from minigan.gan import eval_mode, train_mode_tracking
+from minigan.gan import eval_fakes, eval_mode, train_mode_tracking
 from minigan.recipes import Recipe
 from minigan.training import Experiment
 
@@ -48,8 +48,8 @@ class Game:
         self.shapes = {"G": chains.noise_shape, "D": chains.data_shape}
         self.nets = {"G": self.gan.G, "D": self.gan.D}
         self.optimizers = {"G": optimizer(self.gan.optimizer_G), "D": optimizer(self.gan.optimizer_D)}
-        self.real = reals(case, self.config, self.streams, self.dtype)
-        order, self.noises, self.passes = _rules(case.recipe, self.config)
+        self.real = real_batches(case, self.config, self.streams, self.dtype)
+        order, self.noises, self.passes = _rules(case.recipe, self.config, self.gan.fake_mode is eval_fakes)
         with jax.enable_x64(dtype == "float64"):
             self.key = jax.random.key(0)
             self.world = {name: self._player(name) for name in ("G", "D")}
@@ -60,7 +60,7 @@ class Game:
         return {"p": p, "s": tree(self.nets[name].state), "o": self.optimizers[name].init(p)}
 
     def play(self) -> None:
-        """Draw, play, and wait until all is computed."""
+        """Run one iteration and wait for its result."""
         self.iteration += 1
         with jax.enable_x64(self.dtype == np.float64):
             self.world = jax.block_until_ready(self.step(self.world, self._draw()))
@@ -73,7 +73,7 @@ class Game:
         return {"x": self.real(), "z": z, "drops": self._drops(), "rates": rates}
 
     def _drops(self) -> Any:
-        """What dropout draws from, for each pass in training mode: a key, or minigan's masks.
+        """Return the source of dropout masks for each pass in training mode: a key, or minigan's masks.
 
         All passes' keys are split from one within the compiled function.
         """
@@ -83,7 +83,7 @@ class Game:
         return jax.random.fold_in(self.key, self.iteration)
 
     def difference(self, gan: Any) -> float:
-        """Return the greatest difference between these networks and minigan's, parameters and running statistics."""
+        """Return the largest absolute difference from minigan's parameters and running statistics."""
         worst = 0.0
         for name, net in (("G", gan.G), ("D", gan.D)):
             there = {**self.world[name]["p"], **self.world[name]["s"]}
@@ -92,47 +92,57 @@ class Game:
         return worst
 
 
-def _rules(recipe: str, config: Any) -> tuple[Callable[..., Tree], tuple[int, ...], list[tuple[str, int]]]:
-    """Return the order of play, the sizes of the batches of noise, and the passes in which dropout draws, in turn."""
+def _rules(
+    recipe: str, config: Any, inference: bool
+) -> tuple[Callable[..., Tree], tuple[int, ...], list[tuple[str, int]]]:
+    """Return the schedule, the sizes of the batches of noise, and the passes in training mode in their order.
+
+    `inference`: whether G makes the fakes for D in inference mode, which draws nothing for dropout.
+    """
     n = config.batch_size
+    fakes = [] if inference else [("G", n)]
     if recipe in ("mnist-dense", "gaussian"):
         return _same_batch, (n,), [("D", 2 * n)] * config.d_updates + [("G", n), ("D", n)] * config.g_updates
     return {
-        "mnist-dcgan": (_split, (n,), [("D", n), ("D", n), ("G", n), ("D", n)]),
-        "dcgan64": (_alternating, (n, n), [("G", n), ("D", n), ("D", n), ("G", n), ("D", n)]),
+        "mnist-dcgan": (_split, (n,), [*fakes, ("D", n), ("D", n), ("G", n), ("D", n)]),
+        "dcgan64": (_alternating, (n, n), [*fakes, ("D", n), ("D", n), ("G", n), ("D", n)]),
         "mnist-softmax": (_softmax, (n // 2, n), [("D", n), ("G", n), ("D", n)]),
         "mnist-maxout": (_simultaneous, (n,), [("G", n), ("D", n), ("D", n)]),
     }[recipe]
 
 
 class Rules:
-    """What the games share, all of it pure: networks as functions, updates, D frozen as the recipe says.
+    """Pure functions shared by the games: networks, updates, and the frozen D in the recipe's mode.
 
-    A `world` goes in, another comes out.  The functions that are differentiated are those of one network's p.
+    They take a `world` and return a new one; they differentiate with respect to one network's p.
     """
 
     def __init__(self, game: Game) -> None:
         self.G, self.D = function(game.gan.G), function(game.gan.D)
         self.optimizers, self.passes, self.frozen_d_mode = game.optimizers, len(game.passes), game.gan.frozen_d_mode
-        self.config = game.config
+        self.fake_mode, self.config = game.gan.fake_mode, game.config
 
     def drops(self, drawn: Tree) -> Any:
-        """Return an iterator of what each pass draws from."""
+        """Return an iterator over the sources of dropout masks, one per pass."""
         drops = drawn["drops"]
         return iter(drops if isinstance(drops, list) else jax.random.split(drops, self.passes))
 
-    def fakes(self, world: Tree, z: jax.Array) -> jax.Array:
-        """G(z) at inference."""
-        return self.G(world["G"]["p"], world["G"]["s"], z, None, train=False)[0]
+    def fakes(self, world: Tree, z: jax.Array, drops: Any) -> tuple[jax.Array, Tree]:
+        """Return G(z), in the mode in which the recipe makes the fakes for D, and the world after it."""
+        G = world["G"]
+        if self.fake_mode is eval_fakes:
+            return self.G(G["p"], G["s"], z, None, train=False)[0], world
+        x, state = self.G(G["p"], G["s"], z, next(drops))
+        return x, {**world, "G": {**G, "s": state}}
 
     def descend(self, world: Tree, name: str, g: Tree, drawn: Tree) -> Tree:
-        """Move one network's parameters against g."""
+        """Take one optimizer step with gradient g on one network."""
         player = world[name]
         p, o = self.optimizers[name].update(player["p"], g, player["o"], drawn["rates"][name])
         return {**world, name: {**player, "p": p, "o": o}}
 
     def update_D(self, world: Tree, x: jax.Array, labels: jax.Array, drops: Any, drawn: Tree) -> Tree:
-        """Descend the cost of one labelled batch."""
+        """Update D by the cost of one labelled batch."""
 
         def loss(p: Tree) -> tuple[jax.Array, Tree]:
             s, state = self.D(p, world["D"]["s"], x, drops)
@@ -142,7 +152,7 @@ class Rules:
         return self.descend({**world, "D": {**world["D"], "s": state}}, "D", g, drawn)
 
     def update_G(self, world: Tree, z: jax.Array, drops_G: Any, drops_D: Any, drawn: Tree) -> Tree:
-        """Descend G's cost, non-saturating: the label is "real".  D's parameters are constants here."""
+        """Update G by its non-saturating cost (the label is "real"); D's parameters are constants."""
         G, D = world["G"], world["D"]
 
         def loss(p: Tree) -> tuple[jax.Array, tuple[Tree, Tree]]:
@@ -164,21 +174,21 @@ def cost(s: jax.Array, labels: jax.Array) -> jax.Array:
     return -(labels * real + (1 - labels) * fake).mean()
 
 
-# --- the orders of play ---------------------------------------------------------------------------
+# --- schedules ------------------------------------------------------------------------------------
 
 
 def _split(rules: Rules, world: Tree, drawn: Tree) -> Tree:
     drops, x, (z,) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, ones = rules.fakes(world, z), jnp.ones(len(z), z.dtype)
+    (x_fake, world), ones = rules.fakes(world, z, drops), jnp.ones(len(z), z.dtype)
     world = rules.update_D(world, x, ones, next(drops), drawn)
     world = rules.update_D(world, x_fake, 0 * ones, next(drops), drawn)
     return rules.update_G(world, z, next(drops), next(drops), drawn)
 
 
 def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
-    """D runs on real and on fake in turn, batch statistics of each; one update of the sum of both costs."""
+    """Run D on real and on fake examples in turn, with batch statistics of each; update by the sum of both costs."""
     drops, x, (z, z_G) = rules.drops(drawn), drawn["x"], drawn["z"]
-    x_fake, state_G = rules.G(world["G"]["p"], world["G"]["s"], z, next(drops))
+    x_fake, world = rules.fakes(world, z, drops)
     drops_real, drops_fake, ones = next(drops), next(drops), jnp.ones(len(z), z.dtype)
 
     def loss(p: Tree) -> tuple[jax.Array, Tree]:
@@ -187,14 +197,14 @@ def _alternating(rules: Rules, world: Tree, drawn: Tree) -> Tree:
         return cost(s_real, ones) + cost(s_fake, 0 * ones), state
 
     g, state = jax.grad(loss, has_aux=True)(world["D"]["p"])
-    moved = {"G": {**world["G"], "s": state_G}, "D": {**world["D"], "s": state}}
+    moved = {**world, "D": {**world["D"], "s": state}}
     return rules.update_G(rules.descend(moved, "D", g, drawn), z_G, next(drops), next(drops), drawn)
 
 
 def _joined(rules: Rules, world: Tree, x: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return real and fake as one batch, and its labels."""
+    """Return real examples and fakes, which G makes in inference mode, as one batch, and its labels."""
     labels = jnp.concatenate([jnp.ones(len(x), z.dtype), jnp.zeros(len(z), z.dtype)])
-    return jnp.concatenate([x, rules.fakes(world, z)]), labels
+    return jnp.concatenate([x, rules.fakes(world, z, iter(()))[0]]), labels
 
 
 def _softmax(rules: Rules, world: Tree, drawn: Tree) -> Tree:
@@ -215,7 +225,7 @@ def _same_batch(rules: Rules, world: Tree, drawn: Tree) -> Tree:
 
 
 def _simultaneous(rules: Rules, world: Tree, drawn: Tree) -> Tree:
-    """One pass of G, one of D on each kind; the pullback of D at G's samples serves both players."""
+    """Run G once, and D once on real and once on fake examples; D's pullback at the fakes serves both players."""
     drops_G, drops_real, drops_fake = rules.drops(drawn)
     (z,), G, D = drawn["z"], world["G"], world["D"]
     x_fake, back_G, state_G = jax.vjp(lambda p: rules.G(p, G["s"], z, drops_G), G["p"], has_aux=True)

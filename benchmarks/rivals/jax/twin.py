@@ -1,10 +1,10 @@
-"""A network of minigan as the pure function that JAX users write for it, its weights, and its optimizer.
+"""Convert a minigan network to a pure JAX function, and its weights and optimizer to pytrees.
 
-Images are (N, H, W, C) and weights (kh, kw, C, O) on both sides, so that parameters and running statistics go over as
-they are, under the same names ("0.W", "2.running_mean", ...), in dictionaries: pytrees.
+Images are (N, H, W, C) and weights (kh, kw, C, O) on both sides, so parameters and running statistics are used
+unchanged, under the same names ("0.W", "2.running_mean", ...), in dictionaries: pytrees.
 
-Randomness is an argument.  `drops`, what dropout draws from in one pass, is either a key of `jax.random`, or (for the
-check) the masks themselves, one for each Dropout layer, computed before by minigan's own hash.
+Randomness is an argument: `drops`, the source of the dropout masks of one pass, is either a key of `jax.random` or (for
+the check) the masks themselves, one per Dropout layer, computed by minigan's hash.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,12 +28,12 @@ AXES = ("NHWC", "HWIO", "NHWC")
 
 
 def tree(arrays: dict[str, Array]) -> Tree:
-    """Return named arrays as JAX's, copied: minigan's are views of one vector that moves in place."""
+    """Copy named arrays to JAX; minigan's are views of one vector that is updated in place."""
     return {name: jnp.array(value) for name, value in arrays.items()}
 
 
 def function(net: Any) -> Apply:
-    """Return the network as a function of parameters, running statistics, x and what dropout draws from."""
+    """Return the network as a function of parameters, running statistics, x and the source of dropout masks."""
 
     def apply(p: Tree, s: Tree, x: jax.Array, drops: Any, train: bool = True) -> tuple[jax.Array, Tree]:
         drawn, s = _masks(drops), dict(s)
@@ -86,10 +86,10 @@ def _adjoint_forward(y: jax.Array, W: jax.Array, geometry: Geometry) -> tuple[ja
 
 
 def _adjoint_backward(geometry: Geometry, kept: Any, dx: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """dy is `_correlate` of dx, and dW its gradient with both ends exchanged.
+    """dy is `_correlate` of dx, and dW its weight gradient with x and y exchanged.
 
-    Said by hand, because XLA has no fast form on a CPU of what JAX derives for dW from a stride of 2 or more: seconds a
-    layer in place of a tenth of one.
+    Written by hand, because XLA has no fast CPU kernel for the dW that JAX derives for a stride of 2 or more: it takes
+    seconds per layer instead of a tenth of a second.
     """
     y, W = kept
     dy, back = jax.vjp(lambda W: _correlate(dx, W, geometry), W)
@@ -160,14 +160,14 @@ def _batch_norm(layer: Any, p: Tree, running: Tree, x: jax.Array, train: bool) -
 
 
 def _dropout(x: jax.Array, rate: float, drawn: Iterator[Any]) -> jax.Array:
-    """x / (1 - rate) where it is kept, else 0."""
+    """Return x / (1 - rate) where the mask keeps it, else 0."""
     drop, made = next(drawn)
     keep = drop if made else jax.random.bernoulli(drop, 1 - rate, x.shape)
     return jnp.where(keep, x / (1 - rate), 0)
 
 
 def _masks(drops: Any) -> Iterator[Any]:
-    """Yield for each Dropout layer in turn a mask that is made, or a key to make one from."""
+    """Yield for each Dropout layer a mask and True, or a key and False."""
     if isinstance(drops, tuple):
         yield from ((mask, True) for mask in drops)
     else:
@@ -201,7 +201,7 @@ class Adam:
         return {"t": jnp.zeros((), int), "m": jax.tree.map(jnp.zeros_like, p), "v": jax.tree.map(jnp.zeros_like, p)}
 
     def rates(self, t: int) -> tuple[float, ...]:
-        """No schedule: everything is a constant of the compiled function."""
+        """Return nothing: without a schedule, all rates are constants of the compiled function."""
         return ()
 
     def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:
@@ -225,7 +225,7 @@ class SGD:
         return {"u": jax.tree.map(jnp.zeros_like, p)}
 
     def rates(self, t: int) -> tuple[float, ...]:
-        """Rate and momentum of step t = 1, 2, ..."""
+        """Return the rate and momentum of step t = 1, 2, ..."""
         return self.theirs.lr(t), self.theirs.momentum(t)
 
     def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:

@@ -1,7 +1,8 @@
-"""The recipes' games in PyTorch: the same updates in the same order on the same batches, written as people write them.
+"""The recipes' games in idiomatic PyTorch: the same updates in the same order on the same batches.
 
-D is frozen in G's step (`requires_grad_(False)`), the fakes for D are made without a graph.  Where minigan may run
-real and fake through D as one batch with statistics of each half (dcgan64), PyTorch runs D twice: it has no such layer.
+D is frozen in G's step (`requires_grad_(False)`); the fakes for D are computed without a graph.  minigan may run real
+and fake examples through D as one batch with statistics of each half (dcgan64); PyTorch has no such layer and runs D
+twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.cases.games import Case, build, reals
+from benchmarks.cases.games import Case, build, real_batches
 from benchmarks.rivals.torch.twin import Dropout, modules, state
-from minigan.gan import eval_mode, train_mode
+from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
 from minigan.recipes import Recipe
 from minigan.training import Experiment
@@ -27,8 +28,8 @@ class Game:
     """One iteration of a recipe in PyTorch is `play()`.
 
     checked   minigan's dropout masks and (where the recipe has it) its biased running variance, for the comparison;
-              timed games use PyTorch's own dropout and its unbiased one, which cost as much
-    device    where the networks and batches are; adam: more of its options (capturable, for a CUDA graph)
+              timed games use PyTorch's own dropout and unbiased variance, which cost the same
+    device    the device of networks and batches; adam: further options of Adam (capturable, for a CUDA graph)
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Game:
         )
         self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
-        self.draw = reals(case, self.config, self.streams, self.numpy_dtype)
+        self.draw = real_batches(case, self.config, self.streams, self.numpy_dtype)
         self.play: Callable[[], None] = {
             "mnist-dcgan": self._split,
             "dcgan64": self._alternating,
@@ -76,27 +77,34 @@ class Game:
             "mnist-maxout": self._simultaneous,
         }[case.recipe]
 
-    # --- what the games share ---------------------------------------------------------------------
+    # --- shared by the games ---------------------------------------------------------------------
 
     def noise(self, n: int) -> torch.Tensor:
-        """z (n, ...), drawn as minigan draws it."""
+        """Draw z (n, ...) as minigan does."""
         z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
         return torch.from_numpy(z).to(self.device)
 
     def real(self) -> torch.Tensor:
-        """A batch of real examples."""
+        """Return a batch of real examples."""
         return self.tensor(self.draw())
 
     def tensor(self, x: Array) -> torch.Tensor:
-        """An array (N, H, W, C) as a tensor (N, C, H, W) in the layout of the networks, others as they are."""
+        """Convert an array (N, H, W, C) to a tensor (N, C, H, W) in the networks' layout; else keep the axes."""
         t = torch.from_numpy(x).to(self.device)
         if t.ndim < 4:
             return t
         t = t.permute(0, 3, 1, 2)
         return t if self.channels_last else t.contiguous()
 
+    def fakes(self, z: torch.Tensor) -> torch.Tensor:
+        """Return G(z) without a graph, in the mode in which the recipe makes the fakes for D."""
+        if self.gan.fake_mode is eval_fakes:
+            return self.eval_fakes(z)
+        with torch.no_grad():
+            return self.G(z)
+
     def eval_fakes(self, z: torch.Tensor) -> torch.Tensor:
-        """G(z) at inference."""
+        """Return G(z) in inference mode."""
         self.G.eval()
         with torch.no_grad():
             x = self.G(z)
@@ -104,14 +112,14 @@ class Game:
         return x
 
     def update_D(self, cost: torch.Tensor) -> None:
-        """Descend a cost of D."""
+        """Update D by the gradient of a cost."""
         self.optimizer_D.zero_grad()
         cost.backward()
         self.optimizer_D.step()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """D without gradients of its own, judging as the recipe says: its statistics, running or not, do not move."""
+        """Freeze D as the recipe says: no parameter gradients; running statistics move only if it tracks them."""
         frozen_d_mode = self.gan.frozen_d_mode
         for p in self.plain[1].parameters():
             p.requires_grad_(False)
@@ -130,7 +138,7 @@ class Game:
                 norm.momentum = momentum
 
     def update_G(self, z: torch.Tensor) -> None:
-        """Descend G's cost, non-saturating: the label is "real".  Within `frozen`."""
+        """Update G by its non-saturating cost (the label is "real"); call it within `frozen`."""
         self.optimizer_G.zero_grad()
         s = self.D(self.G(z))
         cost = (
@@ -141,11 +149,11 @@ class Game:
         cost.backward()
         self.optimizer_G.step()
 
-    # --- the orders of play -----------------------------------------------------------------------
+    # --- schedules --------------------------------------------------------------------------------
 
     def _split(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.eval_fakes(z)
+        x_fake = self.fakes(z)
         for x, label in ((self.real(), 1.0), (x_fake, 0.0)):
             s = self.D(x)
             self.update_D(BCE(s, torch.full_like(s, label)))
@@ -155,8 +163,7 @@ class Game:
     def _alternating(self) -> None:
         n = self.config.batch_size
         x_real = self.real()
-        with torch.no_grad():
-            x_fake = self.G(self.noise(n))
+        x_fake = self.fakes(self.noise(n))
         s_real, s_fake = self.D(x_real), self.D(x_fake)
         self.update_D(BCE(s_real, torch.ones_like(s_real)) + BCE(s_fake, torch.zeros_like(s_fake)))
         with self.frozen():
@@ -165,14 +172,14 @@ class Game:
     def _softmax(self) -> None:
         half = self.config.batch_size // 2
         x_real = self.real()
-        s = self.D(torch.cat([x_real, self.eval_fakes(self.noise(half))]))
+        s = self.D(torch.cat([x_real, self.fakes(self.noise(half))]))
         self.update_D(F.cross_entropy(s, torch.arange(2 * half, device=s.device).lt(half).long()))
         with self.frozen():
             self.update_G(self.noise(self.config.batch_size))
 
     def _same_batch(self) -> None:
         z = self.noise(self.config.batch_size)
-        x_fake = self.eval_fakes(z)
+        x_fake = self.fakes(z)
         x = torch.cat([self.real(), x_fake])
         labels = torch.cat([torch.ones_like(x[: len(z), :1]), torch.zeros_like(x_fake[:, :1])])
         for _ in range(self.config.d_updates):
@@ -195,7 +202,7 @@ class Game:
             optimizer_.step()
 
     def difference(self, gan: Any) -> float:
-        """Return the greatest difference between these networks and minigan's, parameters and running statistics."""
+        """Return the largest absolute difference from minigan's parameters and running statistics."""
         worst = 0.0
         for net, twin, shape in zip((gan.G, gan.D), self.plain, self.shapes, strict=True):
             there = twin.state_dict()
@@ -206,7 +213,7 @@ class Game:
 
 
 def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
-    """Return minigan's optimizer as PyTorch has it."""
+    """Return the PyTorch optimizer that corresponds to minigan's."""
     if type(theirs).__name__ == "Adam":
         adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
         return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
@@ -225,7 +232,7 @@ class _SGD:
         self.sgd = torch.optim.SGD(net.parameters(), lr=theirs.lr(1), momentum=theirs.momentum(1), fused=fused or None)
 
     def step(self) -> None:
-        """One update."""
+        """Take one step."""
         self.t += 1
         group = self.sgd.param_groups[0]
         lr = self.theirs.lr(self.t)
@@ -235,7 +242,7 @@ class _SGD:
 
 
 def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
-    """Give the twin minigan's dropout masks, and the biased running variance where the layer has it."""
+    """Make the twin use minigan's dropout masks, and the biased running variance if the layer does."""
     for layer, module in zip(net.layers, twin, strict=True):
         if isinstance(module, Dropout):
             module.rng = rng

@@ -1,8 +1,8 @@
-"""A network of minigan as the torch.nn modules that people write for it, and its weights as their state_dict.
+"""Convert a minigan network to idiomatic torch.nn modules, and its weights to their state_dict.
 
 `channels_last` is PyTorch's faster layout on a CPU: images stay (N, C, H, W) tensors, but lie in memory as NHWC.
-A vector becomes an image, and an image a vector, without a copy in both layouts; the dense layers' weights are in the
-order that this asks for.
+In both layouts vectors become images, and images vectors, without a copy; the dense layers' weights are permuted
+accordingly.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from minigan.ops import get_ops
 
 
 class Conv(nn.Conv2d):
-    """A convolution with any padding: PyTorch's own knows the same number on both sides."""
+    """A convolution with any padding; PyTorch's own supports only equal padding on both sides."""
 
     def __init__(self, layer: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         geometry = layer.geometry(shape[:2])
@@ -37,7 +37,7 @@ class Conv(nn.Conv2d):
 
 
 class ConvTranspose(nn.ConvTranspose2d):
-    """A transposed convolution; where more is cut off at the end than at the beginning, by a slice."""
+    """A transposed convolution; if more is cropped at the end than at the start, a slice does it."""
 
     def __init__(self, layer: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         geometry = layer.geometry(shape[:2])
@@ -114,7 +114,7 @@ class Maxout(nn.Linear):
 
 
 def modules(net: Any, shape: tuple[int, ...], *, channels_last: bool = False) -> nn.Sequential:
-    """Return the network with its parameters and running statistics; `shape` is the input's, without N."""
+    """Return the network as a module with its parameters and running statistics; `shape` is the input's without N."""
     dtype = getattr(torch, str(net.dtype))
     made, first, at = [], tuple(shape), tuple(shape)
     orders = _orders(net, first, channels_last)
@@ -155,7 +155,7 @@ def _module(layer: Any, shape: tuple[int, ...], dtype: torch.dtype, channels_las
 
 
 def _orders(net: Any, shape: tuple[int, ...], channels_last: bool) -> list[Any]:
-    """Return for each layer the order of the features of its vector there; None: the same, or an image."""
+    """Return the order of the features of each layer's output in PyTorch; None: unchanged, or an image."""
     if channels_last or not _has_images(net):
         return [None] * len(net.layers)
     found, at = [], shape
