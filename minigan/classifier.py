@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._arguments import set_numbers, set_sizes, set_truths
+from minigan._deprecated import renamed_arguments
 from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
 from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
@@ -33,10 +34,10 @@ from minigan.training import RunError, read_arrays, write_arrays
 from minigan.training.files import PathLike, jsonable
 
 Floats = NDArray[np.floating]
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 CLASSES, FEATURES = 10, 128
-BLOCK = 500  # images at a time, at inference
+IMAGES_PER_BLOCK = 500  # images at a time, at inference
 ABOUT = "about"  # the name of the JSON text among the arrays of the file
 
 
@@ -93,8 +94,8 @@ class Classifier:
         """
         _require(images, self.config)
         features, logits = [], []
-        for start in range(0, len(images), BLOCK):
-            h = self.body(unit(images[start : start + BLOCK]))
+        for start in range(0, len(images), IMAGES_PER_BLOCK):
+            h = self.body(unit(images[start : start + IMAGES_PER_BLOCK]))
             features.append(h)
             logits.append(self.head(h))
         s = np.concatenate(logits).astype(float)
@@ -126,10 +127,11 @@ def untrained(config: Config, rng: np.random.Generator) -> Classifier:
     return Classifier(Network(body, rng=rng), Network(head, rng=rng), config)
 
 
+@renamed_arguments(say="log")
 def train_classifier(
-    train: Images, test: Images, *, config: Config | None = None, say: Say | None = None
+    train: Images, test: Images, *, config: Config | None = None, log: Log | None = None
 ) -> Classifier:
-    """Train on `train`, count the right ones of `test`; `say` is told the cost and the time of each epoch."""
+    """Train on `train`, count the right ones of `test`; `log` is told the cost and the time of each epoch."""
     config = Config() if config is None else config
     for images in (train, test):
         _require(images.images, config)
@@ -151,9 +153,9 @@ def train_classifier(
             if config.mirrored:
                 x = mirrored(x, rng)
             costs.append(_step(net, adams, x, train.labels[chosen], rng))
-        if say is not None:
+        if log is not None:
             done, passed = f"epoch {epoch + 1} of {config.epochs}", time.perf_counter() - started
-            say(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
+            log(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
     seconds = time.perf_counter() - started
     return replace(net, data=train.name, accuracy=net.accuracy_on(test.images, test.labels), seconds=seconds)
 
@@ -185,7 +187,7 @@ def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
 def _require(images: NDArray[Any], config: Config) -> None:
     if images.shape[1:] != config.shape or len(images) == 0:
         sizes = ", ".join(map(str, config.shape))
-        raise ShapeError(f"images have shape {images.shape}; accepted: (N, {sizes}) with N >= 1")
+        raise ShapeError(f"images have shape {images.shape}; expected (N, {sizes}) with N >= 1")
 
 
 def write_classifier(path: PathLike, net: Classifier) -> Path:
@@ -211,7 +213,8 @@ def read_classifier(path: PathLike) -> Classifier:
         raise RunError(f"{path}: not a classifier of minigan ({error})") from None
 
 
-def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, say: Say | None = None) -> Classifier:
+@renamed_arguments(say="log")
+def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, log: Log | None = None) -> Classifier:
     """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
 
     One that is there is used as it is.
@@ -225,13 +228,13 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
         with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
             pass
     except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}; accepted: a folder to keep the classifier in") from None
-    if say is not None:
-        say(f"no {path}: training it, once")
-    net = train_classifier(train, test, config=CLASSIFIERS[train.name], say=say)
+        raise RunError(f"{folder}: {error.strerror}; expected a folder to keep the classifier in") from None
+    if log is not None:
+        log(f"no {path}: training it, once")
+    net = train_classifier(train, test, config=CLASSIFIERS[train.name], log=log)
     write_classifier(path, net)
-    if say is not None:
-        say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+    if log is not None:
+        log(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
     return net
 
 
@@ -239,9 +242,9 @@ def _kept(path: Path, train: Images) -> Classifier:
     try:
         net = read_classifier(path)
         if net.data != train.name:
-            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+            raise RunError(f"{path}: a classifier of {net.data}; expected one of {train.name}")
         if net.config.shape != train.images.shape[1:]:
-            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
+            raise RunError(f"{path}: a classifier of images {net.config.shape}; expected {train.images.shape[1:]}")
     except RunError as error:
         raise RunError(f"{error}; without the file it is trained again") from None
     return net

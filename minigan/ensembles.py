@@ -22,14 +22,14 @@ from minigan.optimizers import SGD
 from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
 
-CHUNK = 500
+ITERATIONS_PER_CALL = 500
 """Iterations between two moments at which Ctrl-C is heard."""
 
 
 def batching_obstacle(config: Config, dtype: str) -> str:
     """Why these settings must be trained one run after the other; "" where all seeds can train at once.
 
-    >>> why_apart(Config(), "float32"), why_apart(Config(patience=3), "float32")
+    >>> batching_obstacle(Config(), "float32"), batching_obstacle(Config(patience=3), "float32")
     ('', 'patience=3 stops each run at its own time')
     """
     most = HIDDEN[np.dtype(dtype)]
@@ -66,36 +66,34 @@ def train_ensemble(
     """Train seeds 0 ... seeds-1 and call `finished(summary)` for each, as `minigan.runs.sweep` wants them."""
     start, start_cpu = time.perf_counter(), time.process_time()
     gans = gaussian_ensemble(config, range(seeds), device=device, dtype=dtype)
-    for done in range(0, config.iterations, CHUNK):
-        gans.train(min(CHUNK, config.iterations - done))
+    for done in range(0, config.iterations, ITERATIONS_PER_CALL):
+        gans.train(min(ITERATIONS_PER_CALL, config.iterations - done))
         metrics = gans.metrics()  # waits
     spent = {
         "seconds": round((time.perf_counter() - start) / seeds, 6),
         "cpu_seconds": round((time.process_time() - start_cpu) / seeds, 6),
     }
     theta = gans.theta
-    frozen_d_mode = _judge(config, dtype)
+    host_gan = _host_gan(config, dtype)
     for seed in range(seeds):
         row = {name: float(values[seed]) for name, values in metrics.items()}
-        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, frozen_d_mode), **spent})
+        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, host_gan), **spent})
 
 
-def _judge(config: Config, dtype: str) -> GAN:
+def _host_gan(config: Config, dtype: str) -> GAN:
     """A GAN of the host for parameters to be looked at."""
     G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
     return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
 
 
-def _ended(
-    config: Config, theta: NDArray[np.floating], metrics: dict[str, float], frozen_d_mode: GAN
-) -> dict[str, Any]:
+def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], host_gan: GAN) -> dict[str, Any]:
     """The part of a summary that a run's end decides."""
     shared = {"iterations": config.iterations, "parameters": {"G": 2, "D": len(theta) - 2}}
     if not (np.isfinite(theta).all() and all(map(math.isfinite, metrics.values()))):
         return {"status": "diverged", "error": "parameters or losses are not finite", "metrics": {}, **shared}
-    frozen_d_mode.D.theta, frozen_d_mode.G.theta = theta[:-2], theta[-2:]
+    host_gan.D.theta, host_gan.G.theta = theta[:-2], theta[-2:]
     data, (a, b) = Gaussian(config.mu, config.sigma), map(float, theta[-2:])
-    found = distances(frozen_d_mode, data)
+    found = distances(host_gan, data)
     return {
         "status": "completed",
         **shared,

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
-from minigan.classifier import CLASSIFIERS, Classifier, Say, classifier_of, unit
+from minigan.classifier import CLASSIFIERS, Classifier, Log, classifier_of, unit
 from minigan.data import Images, downsample, load, resize
 from minigan.metrics import (
     class_histogram,
@@ -45,9 +46,9 @@ from minigan.training.files import PathLike
 Floats = NDArray[np.floating]
 
 K = 3  # neighbours in precision and recall
-MOST = 10_000  # samples by default
+MAX_SAMPLES = 10_000  # samples by default
 BASELINE = "real test images"
-HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
+DIGITS_PER_TEST_IMAGE = 6  # of the digits, which have one split, every sixth image is a test image
 Shape = tuple[int, int, int]
 
 
@@ -148,6 +149,7 @@ class Reference:
         )
 
 
+@renamed_arguments(say="log")
 def evaluate(
     run: PathLike,
     *,
@@ -155,12 +157,12 @@ def evaluate(
     seed: int = 0,
     data_dir: PathLike | None = None,
     classifier: PathLike | None = None,
-    say: Say | None = None,
+    log: Log | None = None,
 ) -> Evaluation:
     """Measure n samples of a run (default: as many as there are test images, at most 10,000) beside n real test images.
 
     `classifier` is the folder with the classifiers (default: in the cache folder of the data); one is trained, and kept
-    there, where there is none: `say` is told how that goes.  RunError, DataError or SettingError say what is missing.
+    there, where there is none: `log` is told how that goes.  RunError, DataError or ConfigError log what is missing.
     """
     recipe, config, _ = load_config(run)
     if "images" in read_json(Path(run) / "config.json"):
@@ -168,7 +170,7 @@ def evaluate(
     data = _data(recipe, config)
     train, test = splits(data, data_dir=data_dir)
     most, shape = min(len(train), len(test)), train.images.shape[1:]
-    n = min(MOST, most) if n is None else n
+    n = min(MAX_SAMPLES, most) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
         raise ConfigError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
     x = sample(run, n=n, seed=seed)
@@ -176,10 +178,10 @@ def evaluate(
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:
         raise RunError(
-            f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; accepted: as large or larger"
+            f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; expected as large or larger"
         )
-    net = classifier_of(train, test, folder=classifier, say=say)
-    fake_mode, chosen = to_classifier_size(images, shape), spread(len(test), n)
+    net = classifier_of(train, test, folder=classifier, log=log)
+    fake, chosen = to_classifier_size(images, shape), spread(len(test), n)
     real, labels = match_blur(test.images[chosen], size), test.labels[chosen]
     reference = Reference(net, match_blur(train.images, size), n)
     return Evaluation(
@@ -192,17 +194,17 @@ def evaluate(
         generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
         classifier=net,
         accuracy=net.accuracy_on(real, labels),
-        rows=(reference.row(BASELINE, real), reference.row("samples", fake_mode)),
+        rows=(reference.row(BASELINE, real), reference.row("samples", fake)),
     )
 
 
 def _data(recipe: Recipe, config: Any) -> str:
     """Return the name of the data set of a run; RunError where there is no classifier for it."""
     if recipe.to_images is None:
-        raise RunError(f"{recipe.name} does not make images; accepted: a run of an image recipe, such as mnist-dense")
+        raise RunError(f"{recipe.name} does not make images; expected a run of an image recipe, such as mnist-dense")
     data = str(config.data)
     if data not in CLASSIFIERS:
-        raise RunError(f"data={data}: there is no classifier of it; accepted: a run on {', '.join(CLASSIFIERS)}")
+        raise RunError(f"data={data}: there is no classifier of it; expected a run on {', '.join(CLASSIFIERS)}")
     return data
 
 
@@ -214,8 +216,8 @@ def splits(data: str, *, data_dir: PathLike | None = None) -> tuple[Images, Imag
     train = load(data, "train", data_dir=data_dir)
     if data != "digits":
         return train, load(data, "test", data_dir=data_dir)
-    held = np.arange(len(train)) % HELD_OUT == HELD_OUT - 1
-    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (held, ~held))
+    is_test = np.arange(len(train)) % DIGITS_PER_TEST_IMAGE == DIGITS_PER_TEST_IMAGE - 1
+    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (is_test, ~is_test))
     return rest, apart
 
 

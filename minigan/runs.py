@@ -2,7 +2,7 @@
 
 The functions behind `minigan train`, `resume`, `sweep` and `sample`, for notebooks:
 
-    summary = train_recipe("gaussian", seed=1, settings={"iterations": 200})
+    summary = train_recipe("gaussian", seed=1, overrides={"iterations": 200})
     summary = resume_run("runs/gaussian/001", iterations=400)  # trained with checkpoint_every=...
     table = sweep("gaussian", seeds=20)
     x = sample("runs/gaussian/001", n=1000)
@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -27,7 +28,7 @@ from minigan.recipes import Recipe, RunOptions, get_recipe, memory
 from minigan.training import (
     Callback,
     RunError,
-    claim,
+    create_run,
     new_folder,
     read_arrays,
     read_json,
@@ -40,14 +41,15 @@ from minigan.training.files import PathLike, atomic_write
 from minigan.training.workers import StopOnEvent, train_in_workers
 
 Numbers = dict[str, float]
-BLOCK = 256  # samples at a time: convolutions at full size need megabytes for each
+SAMPLES_PER_BLOCK = 256  # samples at a time: convolutions at full size need megabytes for each
 
 
+@renamed_arguments(settings="overrides")
 def train_recipe(
     name: str,
     *,
     seed: int = 0,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
     options: Mapping[str, Any] | None = None,
@@ -66,9 +68,9 @@ def train_recipe(
     if checkpoint_every is not None and not folder:
         raise ConfigError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
     recipe = get_recipe(name)
-    config = recipe.configure(settings)
-    setting = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
-    experiment = recipe.build(config, setting)
+    config = recipe.configure(overrides)
+    run_options = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    experiment = recipe.build(config, run_options)
     path = new_folder(name, out=out) if folder else None
     summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
     return {**summary, "folder": str(path)} if path is not None else summary
@@ -91,14 +93,14 @@ def resume_run(
     if "images" in stored:
         raise RunError(f"{run}: trained on images of your own; build the experiment and use minigan.training.resume")
     try:
-        setting = RunOptions(
+        run_options = RunOptions(
             seed=stored["seed"],
             dtype=stored["dtype"],
             ops=stored["ops"],
             options=stored.get("options", {}),
             data_dir=data_dir,
         )
-        experiment = recipe.build(config, setting)
+        experiment = recipe.build(config, run_options)
     except (KeyError, TypeError, ConfigError) as error:
         raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
     summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
@@ -182,14 +184,14 @@ class Sweep:
         return "\n".join(lines)
 
 
-SWEPT = ("generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
+TABULATED = ("generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
          "metrics.d_fake", "metrics.accuracy", "seconds")  # fmt: skip
 
 
 def _numbers(summary: Mapping[str, Any]) -> Numbers:
     """Return the numbers of a summary that a sweep tabulates, by dotted name."""
     found = {}
-    for name in SWEPT:
+    for name in TABULATED:
         value: Any = summary
         for part in name.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -198,13 +200,14 @@ def _numbers(summary: Mapping[str, Any]) -> Numbers:
     return found
 
 
+@renamed_arguments(settings="overrides")
 def sweep(
     name: str,
     *,
     seeds: int,
     workers: int | None = None,
     done: Callable[[dict[str, Any]], None] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
     options: Mapping[str, Any] | None = None,
@@ -230,9 +233,9 @@ def sweep(
             raise ConfigError(f"{what} must be an int >= 1, got {count!r}")
     recipe = get_recipe(name)
     # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
-    setting = RunOptions(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
-    chosen = recipe.configure(settings)
-    built = recipe.build(chosen, setting)
+    run_options = RunOptions(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    chosen = recipe.configure(overrides)
+    built = recipe.build(chosen, run_options)
     config = {key: value for key, value in built.config.items() if key != "seed"}
     together = _together(name, ops, chosen, dtype)
     if together:
@@ -241,7 +244,7 @@ def sweep(
     path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
     result = Sweep(name, [], seeds, config, path)
     if path is not None:
-        claim(path.parent, path.name, result.as_dict())
+        create_run(path.parent, path.name, result.as_dict())
 
     def finished(summary: dict[str, Any]) -> None:
         result.summaries.append(summary)
@@ -252,7 +255,7 @@ def sweep(
     one = partial(
         _one_seed,
         name=name,
-        settings=config["settings"],
+        overrides=config["settings"],
         dtype=dtype,
         ops=ops,
         options=config["options"],
@@ -342,7 +345,7 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
     memory.require_samples(recipe, config, n, G.dtype)
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        x = np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])
+        x = np.concatenate([G(z[start : start + SAMPLES_PER_BLOCK]) for start in range(0, n, SAMPLES_PER_BLOCK)])
     if not np.isfinite(x).all():
         raise refused
     return x
@@ -352,11 +355,11 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
     """Write samples of a recipe's generator as .npy, or as a .png sheet of images (ten in a row)."""
     path = Path(path)
     if path.exists():
-        raise RunError(f"{path} exists; accepted: a new file")
+        raise RunError(f"{path} exists; expected a new file")
     if path.suffix == ".npy":
         return atomic_write(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
     if recipe.to_images is None:
-        raise RunError(f"{path}: {recipe.name} does not make images; accepted: a name ending in .npy")
+        raise RunError(f"{path}: {recipe.name} does not make images; expected a name ending in .npy")
     from minigan.plots.images import image_grid
 
     images = recipe.to_images(x)

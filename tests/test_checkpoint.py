@@ -76,11 +76,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ("train gaussian --checkpoint-every 0", "argument --checkpoint-every: '0' given; accepted: a whole number"),
+            ("train gaussian --checkpoint-every 0", "argument --checkpoint-every: '0' given; expected a whole number"),
             ("train gaussian --checkpoint-evry 5", "'--checkpoint-evry' (did you mean '--checkpoint-every'?)"),
             ("resum run", "unknown command 'resum' (did you mean 'resume'?)"),
             ("resume", "the following arguments are required: RUN"),
-            ("resume run --iterations -3", "argument --iterations: '-3' given; accepted: a whole number >= 1"),
+            ("resume run --iterations -3", "argument --iterations: '-3' given; expected a whole number >= 1"),
             ("resume run --seed 3", "unknown argument '--seed'"),
         ],
     )

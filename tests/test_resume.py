@@ -188,7 +188,7 @@ class TestResume:
 
         train(build(), folder="whole", callbacks=[Constant(), patient()])
         broken(at=4, callbacks=[Constant(), patient()])
-        with pytest.raises(RunError, match="the run was begun with EarlyStop 2; accepted: the same callbacks again"):
+        with pytest.raises(RunError, match="the run was begun with EarlyStop 2; expected the same callbacks again"):
             resume(build(), "broken")
         summary = resume(build(), "broken", callbacks=[Constant(), patient()])
         assert (summary["status"], summary["iterations"]) == ("stopped early", 5)
@@ -225,7 +225,7 @@ class TestRefused:
     def test_a_run_that_is_in_use(self, in_tmp):
         broken(at=3)
         before = {p: p.read_bytes() for p in Path("broken").rglob("*") if p.is_file()}
-        with Checkpoints("broken").held(), pytest.raises(RunError, match="broken: another process is training"):
+        with Checkpoints("broken").locked(), pytest.raises(RunError, match="broken: another process is training"):
             resume(build(), "broken")
 
         def while_it_trains():
@@ -246,7 +246,7 @@ class TestRefused:
         broken("mnist-maxout", at=3)
         again = build("mnist-maxout")
         again.sources["pixels"].data = again.sources["pixels"].data[:50]
-        with pytest.raises(RunError, match="it does not fit the run: the order is of 60 examples; accepted: 50"):
+        with pytest.raises(RunError, match="it does not fit the run: the order is of 60 examples; expected 50"):
             resume(again, "broken")
 
     @pytest.mark.parametrize("content", ["", "half a line", '{"iteration": 1}\n{"iteration": 3}\n', "[]\n"])

@@ -117,7 +117,7 @@ class TestFiles:
     def test_values_of_another_type(self, in_tmp, capsys, file, key, value):
         if (key, type(value)) in (("status", str), ("versions", dict)):
             return
-        train_recipe("gaussian", settings={"iterations": 1, "frames": 1}, out="run", checkpoint_every=1)
+        train_recipe("gaussian", overrides={"iterations": 1, "frames": 1}, out="run", checkpoint_every=1)
         path = in_tmp / f"run/{file}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
         status, out, err = run(capsys, "resume", "run")
@@ -126,7 +126,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("change", [{"iteration": "one"}, {"identity": None}, {"G": None}, {"streams": []}])
     def test_a_checkpoint_with_values_of_another_type(self, in_tmp, capsys, change):
-        train_recipe("gaussian", settings={"iterations": 2, "frames": 1}, out="run", checkpoint_every=1)
+        train_recipe("gaussian", overrides={"iterations": 2, "frames": 1}, out="run", checkpoint_every=1)
         path, tree = Checkpoints("run").read()
         write_checkpoint(path, {**tree, **change})
         status, out, err = run(capsys, "resume", "run", "--iterations", "3")

@@ -69,7 +69,7 @@ class EpochBatches:
         """Go to the position that `state` returned; ValueError where that was another data set's."""
         examples = examples_in("data", self.data)
         if len(state["order"]) not in (0, examples):
-            raise ValueError(f"the order is of {len(state['order'])} examples; accepted: {examples}")
+            raise ValueError(f"the order is of {len(state['order'])} examples; expected {examples}")
         self.order, self.position = state["order"], state["position"]
 
     def __call__(self) -> Batch:

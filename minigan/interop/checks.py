@@ -42,7 +42,7 @@ def require_known(net: Network, framework: str) -> None:
     strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, KNOWN)]
     if strange:
         accepted = ", ".join(layer.__name__ for layer in KNOWN)
-        raise ValueError(f"{framework} has no layer for {', '.join(strange)}; accepted: {accepted}")
+        raise ValueError(f"{framework} has no layer for {', '.join(strange)}; expected {accepted}")
 
 
 def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
@@ -62,9 +62,9 @@ def numbers(
         problems.append(f"{label} is no array: {error}")
         return None
     if array.shape != shape:
-        problems.append(f"{label} has shape {array.shape}, accepted {shape}")
+        problems.append(f"{label} has shape {array.shape}, expected {shape}")
     elif array.dtype.kind not in {"f": "biuf", "c": "biufc", "O": "biufcO"}[dtype.kind]:
-        problems.append(f"{label} is {array.dtype}, accepted numbers that {dtype} can hold")
+        problems.append(f"{label} is {array.dtype}, expected numbers that {dtype} can hold")
     else:
         return converted_numbers(label, array, dtype, problems, name=name)
     return None

@@ -32,9 +32,9 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
         array = np.asarray(to_host(value))
         dtype = array.dtype.newbyteorder("=")
         if not isinstance(name, str) or name == "__metadata__":  # the format's own word
-            problems.append(f"the name {name!r}, accepted another text")
+            problems.append(f"the name {name!r}, expected another string")
         elif dtype not in DTYPES:
-            problems.append(f"{name!r} is {dtype}, accepted {', '.join(DTYPES)}")
+            problems.append(f"{name!r} is {dtype}, expected {', '.join(DTYPES)}")
         else:
             rows[name] = array.astype(dtype, order="C", copy=False)
     if problems:
@@ -42,7 +42,7 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: its folder does not exist")
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; accepted: a new name")
+        raise FileExistsError(f"{path} exists; expected a new name")
     content = package.save(rows)
     return atomic_write(path, lambda stream: stream.write(content))
 

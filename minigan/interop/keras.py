@@ -39,7 +39,7 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
     problems: list[str] = []
     values: dict[str, Array] = {}
     if len(weights) != len(names):
-        problems.append(f"{len(weights)} arrays, accepted {len(names)}: " + ", ".join(map(_label, names)))
+        problems.append(f"{len(weights)} arrays, expected {len(names)}: " + ", ".join(map(_label, names)))
     for i, (name, weight) in enumerate(zip(names, weights, strict=False)):
         value = numbers(f"weights[{i}] ({_label(name)})", weight, here[name].shape, net.dtype, problems, name=name)
         if value is not None:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan.interop.checks import numbers, require_known, walk
-from minigan.interop.order import Run, leaves
+from minigan.interop.order import Segment, leaves
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
 from minigan.layers.base import Layer
 from minigan.network import Network
@@ -104,10 +104,10 @@ def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
     return slots
 
 
-def _layout(layer: Layer, reads: Run | None, writes: Run | None) -> list[tuple[str, str, NDArray[np.intp]]]:
+def _layout(layer: Layer, reads: Segment | None, writes: Segment | None) -> list[tuple[str, str, NDArray[np.intp]]]:
     """Return key there, name here and index for each array of a layer."""
     if isinstance(layer, Dense):
-        rows, columns = (reads or Run()).order(layer.n_in), (writes or Run()).order(layer.n_out)
+        rows, columns = (reads or Segment()).order(layer.n_in), (writes or Segment()).order(layer.n_out)
         weight = np.arange(layer.n_in * layer.n_out).reshape(layer.n_in, layer.n_out)[rows][:, columns].T
         return [("weight", "W", weight), ("bias", "b", columns)][: 1 + layer.bias]
     if isinstance(layer, (Conv2D, ConvTranspose2D)):
@@ -115,7 +115,7 @@ def _layout(layer: Layer, reads: Run | None, writes: Run | None) -> list[tuple[s
         weight = np.arange(np.prod(shape)).reshape(shape).transpose(3, 2, 0, 1)
         return [("weight", "W", weight), ("bias", "b", np.arange(layer.c_out))][: 1 + layer.bias]
     if isinstance(layer, BatchNorm):
-        order = (writes or Run()).order(layer.channels)
+        order = (writes or Segment()).order(layer.channels)
         names = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
         return [(there, here, order) for there, here in names.items()]
     return []

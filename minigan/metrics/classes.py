@@ -24,7 +24,7 @@ def total_variation(counts: ArrayLike) -> float:
     """
     c = np.asarray(counts, dtype=float)
     if c.ndim != 1 or c.size == 0 or (c < 0).any() or not 0 < c.sum() < np.inf:
-        raise ValueError(f"counts are {c.tolist()}; accepted: (K,), >= 0 and not all 0")
+        raise ValueError(f"counts are {c.tolist()}; expected (K,), >= 0 and not all 0")
     return within(float(np.abs(c / c.sum() - 1 / len(c)).sum() / 2), 0, 1 - 1 / len(c))
 
 
@@ -53,7 +53,7 @@ def classifier_score(p: ArrayLike) -> float:
 def _probabilities(p: ArrayLike) -> Floats:
     p = np.asarray(p, dtype=float)
     if p.ndim != 2 or 0 in p.shape:
-        raise ValueError(f"p has shape {p.shape}; accepted: (N, K) with N, K >= 1")
+        raise ValueError(f"p has shape {p.shape}; expected (N, K) with N, K >= 1")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-6)):
-        raise ValueError("p has rows that are not probabilities; accepted: >= 0, with sum 1")
+        raise ValueError("p has rows that are not probabilities; expected >= 0, with sum 1")
     return p

@@ -43,7 +43,7 @@ def image_grid(
 
     """
     if images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(f"images has shape {images.shape}; accepted: (N, H, W, 1) or (N, H, W, 3)")
+        raise ValueError(f"images has shape {images.shape}; expected (N, H, W, 1) or (N, H, W, 3)")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     if len(images) < rows * columns:

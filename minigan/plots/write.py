@@ -49,7 +49,7 @@ def save_gif(
     """Write an animated GIF that repeats, each frame in so many colours; the last one stays for `hold` milliseconds."""
     pictures = [frame.quantize(colours) for frame in frames]
     if not pictures:
-        raise ValueError("frames is empty; accepted: one picture or more")
+        raise ValueError("frames is empty; expected one picture or more")
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
     return atomic_write(
         path,

@@ -15,7 +15,7 @@ from minigan.training.experiment import Run
 from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]
-FRAMES = 60  # at most, of an animation
+MAX_FRAMES = 60  # at most, of an animation
 
 
 class Samples(Callback):
@@ -97,7 +97,7 @@ class Samples(Callback):
             found = self.to_images(self.prepare(self.examples[index]))
             picture = plots.neighbour_grid(images, found, rows=rows, columns=columns, title=title, label=plots.NEAREST)
             plots.save_picture(picture, run.folder / "neighbours.png")
-        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], FRAMES)
+        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], MAX_FRAMES)
         frames = [plots.read_picture(path) for path in shown]
         colours = 256 if frames[0].mode == "RGB" else 64  # photographs in 64 colours have others than their own
         plots.save_gif(frames, run.folder / "samples.gif", milliseconds=200, colours=colours)

@@ -16,7 +16,7 @@ from minigan.layers.chain import Chain
 if TYPE_CHECKING:
     from minigan.recipes.base import Recipe
 
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux keeps a container's limit, in its versions 2 and 1 of control groups."""
 
 GIB = 2**30
@@ -27,7 +27,7 @@ def machine() -> int | None:
     known = []
     with suppress(AttributeError, ValueError, OSError):  # AttributeError: Windows has no sysconf
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for path in LIMITS:
+    for path in LIMIT_FILES:
         with suppress(ValueError, OSError):  # ValueError: "max", which is no limit
             known.append(int(path.read_text()))
     return min((size for size in known if size > 0), default=None)

@@ -113,7 +113,7 @@ class MetricsFile(Callback):
         self._file.close()
 
 
-OF_A_GAN = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
+GAN_METRICS = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
 """The metrics of `minigan.GAN`, which have a line of their own."""
 
 
@@ -125,7 +125,7 @@ def log_line(iteration: int, metrics: Metrics) -> str:
     >>> log_line(7, {"d_loss": 0.693147, "g_loss": 0.7, "d_real": 0.5, "d_fake": 0.5, "accuracy": 0.5})
     '7 [D loss: 0.693147, acc.: 50.00%] [G loss: 0.700000] [D(x): 0.5000, D(G(z)): 0.5000]'
     """
-    if any(name not in metrics for name in OF_A_GAN):
+    if any(name not in metrics for name in GAN_METRICS):
         return f"{iteration} [{_by_name(metrics)}]"
     return (
         f"{iteration} [D loss: {metrics['d_loss']:.6f}, acc.: {100 * metrics['accuracy']:.2f}%]"
@@ -138,7 +138,7 @@ def _by_name(metrics: Metrics) -> str:
 
 
 def _beside_the_bar(m: Metrics) -> str:
-    if any(name not in m for name in OF_A_GAN):
+    if any(name not in m for name in GAN_METRICS):
         return ", ".join(f"{name} {value:.3g}" for name, value in m.items())
     return (
         f"D loss {m['d_loss']:.3f} G loss {m['g_loss']:.3f} D(x) {m['d_real']:.3f} "

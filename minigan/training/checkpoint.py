@@ -26,7 +26,7 @@ except ImportError:  # not on Windows: there two processes in one folder are not
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
-KEPT = 2
+MAX_CHECKPOINTS = 2
 SUFFIX = ".checkpoint"
 ARRAY = "__array__"
 
@@ -115,7 +115,7 @@ class Checkpoints:
         path = write_checkpoint(self.path(iteration), tree)
         if self._handle is not None:
             os.fsync(self._handle)  # the new name is on the disk before an old one leaves it
-        for number in self.numbers()[KEPT:]:
+        for number in self.numbers()[MAX_CHECKPOINTS:]:
             self.path(number).unlink()
         return path
 
@@ -142,7 +142,7 @@ class Checkpoints:
                 self.path(number).unlink()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other processes out of the run; RunError where one is in it.  However this one ends, it lets go.
 
         What a process that was killed had begun to write is removed.

@@ -24,7 +24,7 @@ class RunError(Exception):
 def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "runs") -> Path:
     """Create and return `out`, or the next free ROOT/RECIPE/NUMBER (001, 002, ...).
 
-    `out` must not exist, or be an empty folder: a run is never overwritten.  `claim` is what makes the folder a
+    `out` must not exist, or be an empty folder: a run is never overwritten.  `create_run` is what makes the folder a
     run's: of two that were given the same empty folder one is refused there.
     """
     if out is not None:
@@ -36,7 +36,7 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
                 return path
             path.mkdir(parents=True)
         except FileExistsError:
-            raise RunError(f"--out {path} exists; accepted: a new or an empty folder") from None
+            raise RunError(f"--out {path} exists; expected a new or an empty folder") from None
         except OSError as error:
             raise RunError(f"--out {path}: {error.strerror}") from None
         return path
@@ -56,13 +56,13 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
         raise RunError(f"{base}: {error.strerror}") from None
 
 
-def claim(folder: PathLike, name: str, data: Any) -> Path:
+def create_run(folder: PathLike, name: str, data: Any) -> Path:
     """Make `folder` (new or empty) the folder of one run by writing its first file, `name`, as JSON; return `folder`.
 
-    RunError where it holds anything: of two processes that claim one folder, one gets it.
+    RunError where it holds anything: of two processes that are given one folder, one gets it.
     """
     folder = Path(folder)
-    refused = RunError(f"{folder} exists and is not empty; accepted: a new or an empty folder")
+    refused = RunError(f"{folder} exists and is not empty; expected a new or an empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -14,7 +14,7 @@ from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import blas, versions
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
-from minigan.training.files import PathLike, claim, write_arrays, write_json
+from minigan.training.files import PathLike, create_run, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
 from minigan.training.streams import require_named
@@ -90,13 +90,13 @@ def train(
     require_names(experiment.game)
     run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
     if folder is not None:
-        run.folder = claim(folder, "config.json", _config(run))
+        run.folder = create_run(folder, "config.json", _config(run))
         run.hooks = with_files(experiment, callbacks)
     if folder is None or checkpoint_every is None:
         return run_to_end(run)
     checkpoints = Checkpoints(folder)
     checkpoints.folder.mkdir()
-    with checkpoints.held():
+    with checkpoints.locked():
         return run_to_end(run, Saver(run, checkpoints, every=checkpoint_every))
 
 
@@ -150,7 +150,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
     game = run.experiment.game
     if not run.resumed:
         with interrupts.interruptible(at_once=True), np.errstate(all="ignore"):
-            run.before = run.experiment.before()
+            run.pretraining = run.experiment.pretraining()
     _save(saver, interrupts)
     good = Rollback(game)
     while run.iteration < run.iterations and run.stop is None:
@@ -252,6 +252,6 @@ def _summary(run: Run) -> dict[str, Any]:
         "losses": {name: run.metrics.get(name) for name in experiment.game.losses},
         "metrics": run.metrics,
         "parameters": {name: player.network.theta.size for name, player in experiment.game.players.items()},
-        **run.before,
+        **run.pretraining,
         **({"resumed": run.resumed} if run.resumed else {}),
     }

@@ -16,7 +16,7 @@ from minigan.training.loop import run_to_end, with_files
 from minigan.training.state import Saver, read_metrics, restore
 from minigan.training.streams import require_named
 
-IN_A_CHECKPOINT = {
+CHECKPOINT_KINDS = {
     "identity": dict, "iteration": int, "every": int, "streams": dict, "sources": dict, "callbacks": dict,
     "before": dict, "clock": dict, "resumed": list,
 }  # fmt: skip
@@ -45,9 +45,9 @@ def resume(
     checkpoints = Checkpoints(folder)
     _require_unfinished(folder, iterations)
     require_named(experiment)
-    with checkpoints.held():
+    with checkpoints.locked():
         path, tree = checkpoints.read(checkpoint)
-        _require_kinds(path, tree, IN_A_CHECKPOINT)
+        _require_kinds(path, tree, CHECKPOINT_KINDS)
         done = tree["iteration"]
         if total <= done:
             raise ConfigError(f"iterations must be > {done}, those of {path}, got {total}")

@@ -26,7 +26,7 @@ def describe(game: Game) -> dict[str, Any]:
     return {name: player.network.to_config() for name, player in game.players.items()}
 
 
-OTHERS = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
+RESERVED_NAMES = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
 """The names that a checkpoint has besides those of players and their optimizers."""
 
 
@@ -34,7 +34,7 @@ def require_names(game: Game) -> None:
     """Raise ValueError where two players, or a player and something else, would have one name in a run's files."""
     optimizers = {_optimizer(name) for name in game.players}
     for name in game.players:
-        if name in OTHERS or name in optimizers:
+        if name in RESERVED_NAMES or name in optimizers:
             raise ValueError(
                 f"a player is named {name!r}, which checkpoints use for something else; expected another name"
             )
@@ -61,7 +61,7 @@ def state_of(run: Run) -> Tree:
         "streams": {name: rng.bit_generator.state for name, rng in experiment.streams.items()},
         "sources": {name: source.state() for name, source in experiment.sources.items()},
         "callbacks": {name: state for name, hook in _named(run.hooks).items() if (state := hook.state())},
-        "before": jsonable(run.before),
+        "before": jsonable(run.pretraining),
         "clock": run.clock.read(),
         "resumed": run.resumed,
     }
@@ -77,7 +77,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     named = _named(run.hooks)
     missing = [name for name in tree["callbacks"] if name not in named]
     if missing:
-        raise RunError(f"{path}: the run was begun with {', '.join(missing)}; accepted: the same callbacks again")
+        raise RunError(f"{path}: the run was begun with {', '.join(missing)}; expected the same callbacks again")
     try:
         for name, player in experiment.game.players.items():
             _restore_network(player.network, tree[name])
@@ -90,7 +90,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
         raise RunError(f"{path}: it does not fit the run: {error}") from None
     except (TypeError, AttributeError):
         raise RunError(f"{path}: it does not fit the run: a value is of the wrong type") from None
-    run.iteration, run.before = tree["iteration"], tree["before"]
+    run.iteration, run.pretraining = tree["iteration"], tree["before"]
     run.resumed = [*tree["resumed"], {"iteration": run.iteration, "checkpoint": path.name}]
     run.clock.add(tree["clock"])
     for name, state in tree["callbacks"].items():

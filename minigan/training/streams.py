@@ -14,7 +14,7 @@ from minigan.training.experiment import Experiment, Run
 
 STREAMS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 CLOSED = (Network, Layer, np.ndarray, np.generic, str, bytes, type, ModuleType, BuiltinFunctionType, Experiment, Run)
-DEEPEST, LONGEST = 10, 1000  # of what is looked through
+MAX_DEPTH, MAX_ITEMS = 10, 1000  # of what is looked through
 
 Found = tuple[str, Any]  # how a reader finds it, and the thing
 
@@ -42,7 +42,7 @@ def require_named(experiment: Experiment) -> None:
     seen: set[int] = set(trusted)
     found: dict[int, str] = {}
     for place, thing in [("game", experiment.game), ("play", experiment.play)]:
-        for path, rng in _reachable(place, thing, seen, DEEPEST):
+        for path, rng in _reachable(place, thing, seen, MAX_DEPTH):
             if id(_bits(rng)) not in named:
                 found.setdefault(id(_bits(rng)), path)
     if found:
@@ -84,9 +84,9 @@ def _parts(path: str, thing: Any) -> Iterator[Found]:
     elif isinstance(thing, partial):
         yield from ((path, part) for part in (thing.func, thing.args, thing.keywords))
     elif isinstance(thing, dict):
-        yield from ((f"{path}[{key!r}]", value) for key, value in [*thing.items()][:LONGEST])
+        yield from ((f"{path}[{key!r}]", value) for key, value in [*thing.items()][:MAX_ITEMS])
     elif isinstance(thing, (list, tuple)):
-        yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing[:LONGEST]))
+        yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing[:MAX_ITEMS]))
     else:
         yield from ((f"{path}.{name}", value) for name, value in [*getattr(thing, "__dict__", {}).items()])
         if not _is_ours(type(thing).__module__):

@@ -23,7 +23,7 @@ ADVICE = (
     "the workers import it"
 )
 
-ENDING = set(SIGNALS)
+BLOCKED_SIGNALS = set(SIGNALS)
 _stop: Any = None  # in a worker: an event, set when the sweep is to end
 
 
@@ -66,7 +66,7 @@ def train_in_workers(
     try:
         with _terminable():
             try:
-                with _held():
+                with signals_blocked():
                     open_seeds.update({pool.submit(_work, one, seed): seed for seed in range(seeds)})
                 for future in as_completed(list(open_seeds)):
                     collect(future)
@@ -103,16 +103,16 @@ def _begin_worker(stop: Any) -> None:
         signal.signal(HANGUP, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 @contextmanager
-def _held() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Start processes that hear no Ctrl-C or SIGTERM before `_begin_worker`; here they are heard afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     try:
         yield
     finally:
