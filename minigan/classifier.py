@@ -1,12 +1,11 @@
-"""A small classifier of images, built from this library's layers: the judge of `minigan evaluate`.
+"""A small classifier of images, built from this library's layers: the evaluation classifier of `minigan evaluate`.
 
     x (N, H, H, C) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
 
-for 28x28 grey images; `Config` says what is else for colours.
+for 28x28 grey images; `Config` has the sizes for others.
 
-ReLU after each pooling (the same as before it, on a quarter of the numbers) and on the features; cross-entropy; Adam,
-its rate falling to zero along half a cosine.
-The features and the head are two networks, so that h can be asked for.
+ReLU follows each pooling (the same as before it, on a quarter of the values) and the features; cross-entropy; Adam with
+a cosine schedule from its learning rate to zero.  Body and head are two networks, so that h is available.
 """
 
 import json
@@ -37,7 +36,7 @@ Floats = NDArray[np.floating]
 Log = Callable[[str], None]
 
 CLASSES, FEATURES = 10, 128
-IMAGES_PER_BLOCK = 500  # images at a time, at inference
+IMAGES_PER_BLOCK = 500  # of a forward pass at inference
 ABOUT = "about"  # the name of the JSON text among the arrays of the file
 
 
@@ -78,7 +77,7 @@ CLASSIFIERS = {
 
 @dataclass(frozen=True)
 class Classifier:
-    """The networks x -> h and h -> s, and what is known of them."""
+    """The networks x -> h and h -> s, with the configuration, the data set and the test accuracy."""
 
     body: Network
     head: Network
@@ -88,9 +87,29 @@ class Classifier:
     seconds: float = math.nan  # of training
 
     def predict(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, H, W, C)
+        """Compute features and class probabilities.
 
-        Images are bytes, or floating numbers in [0, 1].
+        Parameters
+        ----------
+        images : array, shape (N, H, W, C)
+            Bytes, or floats in [0, 1]; (H, W, C) is that of the configuration.
+
+        Returns
+        -------
+        features : array of float64, shape (N, 128)
+            The features h.
+        probabilities : array of float64, shape (N, 10)
+            softmax(s).
+
+        Raises
+        ------
+        ShapeError
+            Where the images have another shape, or there are none.
+        TypeError
+            Where they are integers, but not bytes.
+        RunError
+            Where an output is not finite.
+
         """
         _require(images, self.config)
         features, logits = [], []
@@ -109,7 +128,7 @@ class Classifier:
         return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
     def about(self) -> dict[str, Any]:
-        """Return what is known of it, JSON-able."""
+        """Return data set, accuracy, seconds of training, configuration and layers (JSON-able)."""
         known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
         known["layers"] = self.body.to_config() + self.head.to_config()
         return dict(jsonable(known))
@@ -131,7 +150,23 @@ def untrained(config: Config, rng: np.random.Generator) -> Classifier:
 def train_classifier(
     train: Images, test: Images, *, config: Config | None = None, log: Log | None = None
 ) -> Classifier:
-    """Train on `train`, count the right ones of `test`; `log` is told the cost and the time of each epoch."""
+    """Train a classifier and measure its test accuracy.
+
+    Parameters
+    ----------
+    train, test : Images
+        The training and the test images.
+    config : Config, optional
+        The hyper-parameters; by default those for 28x28 grey images.
+    log : callable, optional
+        ``log(message)`` is called with the cost and the time after each epoch.
+
+    Returns
+    -------
+    Classifier
+        The trained classifier.
+
+    """
     config = Config() if config is None else config
     for images in (train, test):
         _require(images.images, config)
@@ -172,14 +207,14 @@ def _step(net: Classifier, adams: list[Adam], x: Floats, labels: NDArray[Any], r
 
 
 def unit(images: NDArray[Any]) -> Floats:
-    """Bytes as x / 255, floating numbers as they are, in float32; TypeError for other whole numbers."""
+    """Return images in [0, 1] as float32: bytes as x / 255, floats unchanged; TypeError for other integers."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 
 def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
-    """Return x (N, H, W, C) with half of the images, chosen at random, turned left to right."""
+    """Return x (N, H, W, C) with each image mirrored left to right with probability 1/2."""
     turned = rng.random(len(x)) < 0.5
     return np.where(turned[:, None, None, None], x[:, :, ::-1], x)
 
@@ -191,12 +226,12 @@ def _require(images: NDArray[Any], config: Config) -> None:
 
 
 def write_classifier(path: PathLike, net: Classifier) -> Path:
-    """Write parameters, configuration and accuracy into one .npz file, without pickle."""
+    """Write parameters, configuration and accuracy to an .npz file (no pickle)."""
     return write_arrays(path, {**dict(_parameters(net)), ABOUT: np.array(json.dumps(net.about()))})
 
 
 def read_classifier(path: PathLike) -> Classifier:
-    """Read what `write_classifier` wrote; RunError says what is wrong with the file."""
+    """Read a classifier that `write_classifier` wrote; RunError names the fault of a damaged file."""
     arrays = read_arrays(path)
     try:
         about = json.loads(str(arrays.pop(ABOUT)))
@@ -215,9 +250,27 @@ def read_classifier(path: PathLike) -> Classifier:
 
 @renamed_arguments(say="log")
 def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, log: Log | None = None) -> Classifier:
-    """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
+    """Return the classifier of a data set: read it from a folder, or train it and keep it there.
 
-    One that is there is used as it is.
+    Parameters
+    ----------
+    train, test : Images
+        The training and the test images of the data set.
+    folder : path, optional
+        The folder with the files DATA.npz; by default "classifiers" in the cache folder.
+    log : callable, optional
+        ``log(message)`` is called with the progress of the training.
+
+    Returns
+    -------
+    Classifier
+        The classifier; its accuracy is that on the test images.
+
+    Raises
+    ------
+    RunError
+        Where the file is damaged or belongs to other data, or the folder cannot be written.
+
     """
     folder = cache_folder() / "classifiers" if folder is None else Path(folder)
     path = folder / f"{train.name}.npz"
@@ -225,12 +278,12 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
         return _kept(path, train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
+        with tempfile.TemporaryFile(dir=folder):  # fail before the training, not after it
             pass
     except OSError as error:
         raise RunError(f"{folder}: {error.strerror}; expected a folder to keep the classifier in") from None
     if log is not None:
-        log(f"no {path}: training it, once")
+        log(f"{path} does not exist: training the classifier, once")
     net = train_classifier(train, test, config=CLASSIFIERS[train.name], log=log)
     write_classifier(path, net)
     if log is not None:
@@ -242,7 +295,7 @@ def _kept(path: Path, train: Images) -> Classifier:
     try:
         net = read_classifier(path)
         if net.data != train.name:
-            raise RunError(f"{path}: a classifier of {net.data}; expected one of {train.name}")
+            raise RunError(f"{path}: a classifier of {net.data!r}; expected one of {train.name}")
         if net.config.shape != train.images.shape[1:]:
             raise RunError(f"{path}: a classifier of images {net.config.shape}; expected {train.images.shape[1:]}")
     except RunError as error:

@@ -1,7 +1,7 @@
-"""A sweep of the `gaussian` recipe on a GPU: all seeds at once, a block each, in one kernel (`minigan.ops.cuda.gan1d`).
+"""A sweep of the recipe `gaussian` on a GPU: one kernel trains all seeds, one block each (`minigan.ops.cuda.gan1d`).
 
 Seed s starts from the weights of ``minigan train gaussian --seed s``; its data and noise are drawn on the device, by
-Philox with the key s: the same distributions, other draws.  The generator's mean and standard deviation are those of
+Philox with the key s: the same distributions, other samples.  The generator's mean and standard deviation are those of
 N(b, a^2), exactly, where a single run draws 100,000 samples.
 """
 
@@ -23,11 +23,11 @@ from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
 
 ITERATIONS_PER_CALL = 500
-"""Iterations between two moments at which Ctrl-C is heard."""
+"""Iterations per launch; Ctrl-C takes effect between two launches."""
 
 
 def batching_obstacle(config: Config, dtype: str) -> str:
-    """Why these settings must be trained one run after the other; "" where all seeds can train at once.
+    """Return the reason why these hyper-parameters cannot be trained in one kernel; "" where they can.
 
     >>> batching_obstacle(Config(), "float32"), batching_obstacle(Config(patience=3), "float32")
     ('', 'patience=3 stops each run at its own time')
@@ -48,7 +48,7 @@ def gaussian_ensemble(
     dtype: str = "float32",
     lr: NDArray[np.floating] | None = None,
 ) -> Ensemble:
-    """Return one GAN for each seed, with the recipe's initial weights; `lr` (E,) are rates in place of the recipe's.
+    """Return one GAN per seed with the recipe's initial weights; `lr` (E,) replaces the recipe's learning rate.
 
     gans = gaussian_ensemble(Config(), range(10_000), device=get_ops("cuda").device)
     gans.train(1000)
@@ -63,12 +63,12 @@ def gaussian_ensemble(
 def train_ensemble(
     config: Config, seeds: int, *, device: Device, dtype: str, finished: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Train seeds 0 ... seeds-1 and call `finished(summary)` for each, as `minigan.runs.sweep` wants them."""
+    """Train the seeds 0 ... seeds-1 and call `finished(summary)` for each, as for `minigan.runs.sweep`."""
     start, start_cpu = time.perf_counter(), time.process_time()
     gans = gaussian_ensemble(config, range(seeds), device=device, dtype=dtype)
     for done in range(0, config.iterations, ITERATIONS_PER_CALL):
         gans.train(min(ITERATIONS_PER_CALL, config.iterations - done))
-        metrics = gans.metrics()  # waits
+        metrics = gans.metrics()  # synchronises with the device
     spent = {
         "seconds": round((time.perf_counter() - start) / seeds, 6),
         "cpu_seconds": round((time.process_time() - start_cpu) / seeds, 6),
@@ -81,13 +81,13 @@ def train_ensemble(
 
 
 def _host_gan(config: Config, dtype: str) -> GAN:
-    """A GAN of the host for parameters to be looked at."""
+    """Return a GAN on the host, whose parameters are set to those of each trained GAN for evaluation."""
     G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
     return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
 
 
 def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], host_gan: GAN) -> dict[str, Any]:
-    """The part of a summary that a run's end decides."""
+    """Return the entries of a summary that depend on the trained parameters."""
     shared = {"iterations": config.iterations, "parameters": {"G": 2, "D": len(theta) - 2}}
     if not (np.isfinite(theta).all() and all(map(math.isfinite, metrics.values()))):
         return {"status": "diverged", "error": "parameters or losses are not finite", "metrics": {}, **shared}

@@ -79,7 +79,7 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
     assert lines[head + 2].startswith("samples")
     assert lines[-1] == "run/evaluation.json"
     path = in_tmp / "home/.cache/minigan/classifiers/digits.npz"
-    assert f"no {path}: training it, once" in err
+    assert f"{path} does not exist: training the classifier, once" in err
     assert "of 299 test images right, kept in" in err
     first = path.read_bytes()
     stored = read_json("run/evaluation.json")
@@ -161,12 +161,12 @@ def no_folder(kept):
     [
         (lambda kept: ["nowhere"], "nowhere: not a run folder: it has no config.json"),
         (gaussian, "gaussian does not make images; expected a run of an image recipe"),
-        (on_gone_data, "data=stl10: there is no classifier of it; expected a run on mnist, fashion-mnist, cifar10, d"),
+        (on_gone_data, "data=stl10: there is no classifier for it; expected a run on mnist, fashion-mnist, cifar10, d"),
         (on_cifar, "c: its images are (28, 28, 1), those of cifar10 (32, 32, 3); expected as large or larger"),
         (on_mnist, "mnist: not found:"),
         (not_finite, "n: its generator gives values that are not finite"),
-        (without_generator, "c/generator.npz: No such file or directory: the weights are written where a run ends"),
-        (of_other_data, "digits.npz: a classifier of ; expected one of digits; without the file it is trained again"),
+        (without_generator, "c/generator.npz: No such file or directory: no weights yet; finish the run with"),
+        (of_other_data, "digits.npz: a classifier of ''; expected one of digits; without the file it is trained again"),
         (of_other_images, "digits.npz: a classifier of images (32, 32, 3); expected (28, 28, 1)"),
         (no_folder, "r/config.json: File exists; expected a folder to keep the classifier in"),
     ],

@@ -189,5 +189,5 @@ def test_images_of_ones_own(tmp_path):
     experiment = recipe.build(recipe.configure({"batch_size": 4}), RunOptions(images=images))
     train(experiment, iterations=1, folder=tmp_path / "r", checkpoint_every=1)
     assert read_json(tmp_path / "r" / "config.json")["images"] == [40, 28, 28, 1]
-    with pytest.raises(RunError, match="trained on images of your own"):
+    with pytest.raises(RunError, match="trained on your own images"):
         runs.resume_run(tmp_path / "r", iterations=2)

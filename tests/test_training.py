@@ -152,7 +152,7 @@ class TestFolders:
         assert new_folder("x", out="empty").name == "empty"
         (in_tmp / "full").mkdir()
         (in_tmp / "full/mine.txt").write_text("mine")
-        with pytest.raises(RunError, match="--out full exists; expected a new or an empty folder"):
+        with pytest.raises(RunError, match="out=full exists; expected a new or an empty folder"):
             new_folder("x", out="full")
         (in_tmp / "file").write_text("")
         with pytest.raises(RunError, match="--out file exists"):
