@@ -62,7 +62,7 @@ def read_cifar10(split: str, data_dir: str | os.PathLike[str] | None = None) -> 
     """Return images, labels and a note of `split`: "train" (data_batch_1 ... 5) or "test" (test_batch).
 
     Looks in `search_folders(data_dir)` and below for cifar-10-binary.tar.gz and for its .bin files, gzipped or raw.
-    Where only some of the training batches are at hand these are returned, in order, and the note says how
+    Where only some of the training batches are available these are returned, in order, and the note says how
     many images of how many that is; otherwise the note is empty.
     """
     if split not in FILES:

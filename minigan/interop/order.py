@@ -1,11 +1,11 @@
-"""In which order the features of a flat vector stand in a framework that puts the channels first.
+"""The order of the features of a flattened image in a framework that puts the channels first.
 
-Images are (H, W, C) here and (C, H, W) there, so Flatten hands over the same n = H W C numbers in another order:
+Images are (H, W, C) here and (C, H, W) there, so Flatten returns the same n = H W C values in another order:
 
     there_k = here_o(k),   o = (0 ... n - 1) as an (H W, C) table, read column by column,
 
-which depends on n and C alone.  A vector that becomes an image by Reshape must stand in the same order before it.
-What lies on the way (activations, Dropout, BatchNorm) is in that order too; Dense ends one order and begins another.
+which depends on n and C alone.  A vector that Reshape turns into an image must have that order before it.  Activations,
+Dropout and BatchNorm in between keep the order; Dense ends one segment and begins another.
 """
 
 import math
@@ -47,7 +47,7 @@ def channels_first(n: int, channels: int) -> Order:
 
 
 class Segment:
-    """A vector on its way between two layers that set its order; `channels` are those of an image at either end."""
+    """A flat vector between two layers that set its order; `channels` are those of an image at either end."""
 
     def __init__(self, channels: int | None = None) -> None:
         self._channels = channels
@@ -58,20 +58,20 @@ class Segment:
 
     @property
     def channels(self) -> int | None:
-        """Of the image that the vector was or becomes; None: it stands in the order in which Dense writes it."""
+        """The channels of the image that the vector was or becomes; None: it has the order in which Dense writes it."""
         return self._root()._channels
 
     def order(self, n: int) -> Order:
-        """Return the order of its n features there."""
+        """Return the order of its n features in the other framework."""
         return np.arange(n) if self.channels is None else channels_first(n, self.channels)
 
     def ends_as(self, shape: Shape) -> None:
-        """Say that Reshape makes an image of `shape` of it."""
+        """Record that Reshape turns it into an image of `shape`."""
         self._require_alike(math.prod(shape), shape[-1])
         self._root()._channels = shape[-1]
 
     def join(self, other: "Segment", n: int) -> None:
-        """Say that it is added to another vector of n features: both stand in one order."""
+        """Record that it is added to another vector of n features: both have the same order."""
         mine, others = self._root(), other._root()
         if mine is others:
             return

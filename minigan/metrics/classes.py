@@ -1,4 +1,4 @@
-"""What a classifier's probabilities p (N, K) of N images say: which classes there are, and how sure it is."""
+"""Metrics of a classifier's probabilities p (N, K) for N images: class frequencies and confidence."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,19 @@ Floats = NDArray[np.float64]
 
 
 def class_histogram(p: ArrayLike) -> NDArray[np.intp]:
-    """How many of the images have class k as their most probable one   (K,)."""
+    """Count the images whose most probable class is k.
+
+    Parameters
+    ----------
+    p : array, shape (N, K)
+        Probabilities: >= 0, and each row has the sum 1.
+
+    Returns
+    -------
+    array of int, shape (K,)
+        The counts; their sum is N.
+
+    """
     p = _probabilities(p)
     return np.bincount(p.argmax(axis=1), minlength=p.shape[1])
 

@@ -10,7 +10,7 @@ from minigan.metrics._distances import exponent, slack, squared_of
 from minigan.metrics._ranges import within
 
 Floats = NDArray[np.float64]
-POINTS_PER_BLOCK = 500  # points at a time: a block of distances, not all N M of them
+POINTS_PER_BLOCK = 500  # so that a block of the N x M distances is in memory, not all
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from minigan.metrics._distances import slack, squared, squared_of
 
-ROWS_PER_BLOCK = 1024  # of x at a time
-MAX_IN_FLOAT32 = 1e15  # in size, of what is multiplied in float32 (whose squares overflow at 1.8e19)
-MAX_VALUE = 1e150  # in size, of anything: squares and their sums stay finite in float64
+ROWS_PER_BLOCK = 1024  # rows of x per matrix product
+MAX_IN_FLOAT32 = 1e15  # the largest magnitude that is multiplied in float32, whose squares overflow at 1.8e19
+MAX_VALUE = 1e150  # the largest magnitude at all: squares and their sums stay finite in float64
 
 Numbers = NDArray[Any]
 

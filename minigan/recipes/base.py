@@ -1,4 +1,4 @@
-"""What a recipe is: a configuration whose fields are the hyper-parameters, two networks, and a way to play."""
+"""Recipes: a configuration whose fields are the hyper-parameters, two networks, and a schedule of updates."""
 
 import math
 import os
@@ -22,7 +22,7 @@ from minigan.training.experiment import Experiment, random_streams
 
 @dataclass(frozen=True)
 class Architecture:
-    """Both chains of layers and the shapes (without N) that they read."""
+    """The layers of both networks and the shapes of their inputs, without N."""
 
     G: Sequence[Layer]
     D: Sequence[Layer]
@@ -33,7 +33,7 @@ class Architecture:
 DTYPES = ("float32", "float64")
 OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "precision", "graphs")}
 """Of the backends that have some (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`)."""
-MAX_INT = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
+MAX_INT = 10**9  # the largest integer hyper-parameter: more iterations or larger sizes are mistakes
 
 
 def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
@@ -72,7 +72,7 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What every run has beside its hyper-parameters."""
+    """The options of a run besides its hyper-parameters: seed, dtype, backend with its options, and data."""
 
     seed: int = 0
     dtype: str = "float32"
@@ -110,7 +110,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A system to reproduce."""
+    """A model to reproduce: its networks, its data and its schedule."""
 
     name: str
     about: str
@@ -120,8 +120,10 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
     assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
-    moments: int = 2  # vectors of an optimizer's state: m and v of Adam
-    stored_defaults: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
+    moments: int = 2  # state vectors of an optimizer: m and v of Adam
+    stored_defaults: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of hyper-parameters that config.json of older runs lacks
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from its config.json.
@@ -133,10 +135,24 @@ class Recipe:
 
     @renamed_arguments(settings="overrides")
     def configure(self, overrides: Mapping[str, Any] | None = None) -> Any:
-        """Return the configuration with `settings` in place of the defaults.
+        """Return the configuration with some hyper-parameters replaced.
 
-        A setting is a value of its field's kind (an int for a float is one, where it is exact), or a text, as from
-        ``--set key=value``.  ConfigError, a ValueError, names an unknown key, or a value that is not accepted.
+        Parameters
+        ----------
+        overrides : mapping, optional
+            Hyper-parameters by name: values of their fields' types (an int for a float, where it is exact), or strings
+            as from ``--set key=value``.
+
+        Returns
+        -------
+        Config
+            The configuration of the recipe.
+
+        Raises
+        ------
+        ConfigError
+            Where a name is unknown or a value is out of range or of another type.
+
         """
         config = self.Config()
         kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}

@@ -1,4 +1,4 @@
-"""What the image recipes share: the training images, and the ways between bytes, numbers and pictures."""
+"""Common parts of the image recipes: the training images, and conversions between bytes, floats and pictures."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def training_pixels(data: str, run_options: RunOptions, dtype: Any, *, stop: int
 
 def training_images(data: str, run_options: RunOptions, *, shape: Shape | None = None) -> Images:
     """Return the training images as they are stored, (N, H, W, C) bytes; ConfigError unless (H, W, C) is `shape`."""
-    if run_options.images is not None:  # those of the setting go before
+    if run_options.images is not None:  # they take precedence
         found = Images(data, run_options.images, np.zeros(len(run_options.images), np.uint8))
     else:
         found = load(data, "train", data_dir=run_options.data_dir)

@@ -149,7 +149,9 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
             os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, temporary):  # a full disk names no file
+        if (
+            isinstance(error, OSError) and error.errno is not None and error.filename in (None, temporary)
+        ):  # a full disk names no file
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     return path
