@@ -1,4 +1,4 @@
-"""Enlarging and shrinking images: bilinear interpolation, and means over areas, as two small matrices."""
+"""Enlarge images by bilinear interpolation and shrink them by area means, each by two small matrices."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from minigan._arguments import size as checked
 
-IMAGES_PER_BLOCK = 256  # images at a time: what is in float64 stays small
+IMAGES_PER_BLOCK = 256  # computed at once, so that few images are in float64
 
 
 def resize(images: NDArray[Any], size: int) -> NDArray[Any]:

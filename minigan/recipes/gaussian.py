@@ -151,7 +151,7 @@ def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int
     }
 
 
-CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")  # the fields of a Snapshot that are not the data's
+CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")  # of a Snapshot; the other fields are constant
 
 
 class Figures(Callback):
