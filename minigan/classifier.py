@@ -1,12 +1,11 @@
-"""A small classifier of images, built from this library's layers: the judge of `minigan evaluate`.
+"""A small classifier of images, built from this library's layers: the evaluation classifier of `minigan evaluate`.
 
     x (N, H, H, C) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
 
-for 28x28 grey images; `Config` says what is else for colours.
+for 28x28 grey images; `Config` has the sizes for others.
 
-ReLU after each pooling (the same as before it, on a quarter of the numbers) and on the features; cross-entropy; Adam,
-its rate falling to zero along half a cosine.
-The features and the head are two networks, so that h can be asked for.
+ReLU follows each pooling (the same as before it, on a quarter of the values) and the features; cross-entropy; Adam with
+a cosine schedule from its learning rate to zero.  Body and head are two networks, so that h is available.
 """
 
 import json
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._arguments import set_numbers, set_sizes, set_truths
+from minigan._deprecated import renamed_arguments
 from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
 from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
@@ -33,10 +33,10 @@ from minigan.training import RunError, read_arrays, write_arrays
 from minigan.training.files import PathLike, jsonable
 
 Floats = NDArray[np.floating]
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 CLASSES, FEATURES = 10, 128
-BLOCK = 500  # images at a time, at inference
+IMAGES_PER_BLOCK = 500  # of a forward pass at inference
 ABOUT = "about"  # the name of the JSON text among the arrays of the file
 
 
@@ -77,7 +77,7 @@ CLASSIFIERS = {
 
 @dataclass(frozen=True)
 class Classifier:
-    """The networks x -> h and h -> s, and what is known of them."""
+    """The networks x -> h and h -> s, with the configuration, the data set and the test accuracy."""
 
     body: Network
     head: Network
@@ -87,14 +87,34 @@ class Classifier:
     seconds: float = math.nan  # of training
 
     def predict(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Return the features h (N, 128) and the probabilities softmax(s) (N, 10) in float64.    images (N, H, W, C)
+        """Compute features and class probabilities.
 
-        Images are bytes, or floating numbers in [0, 1].
+        Parameters
+        ----------
+        images : array, shape (N, H, W, C)
+            Bytes, or floats in [0, 1]; (H, W, C) is that of the configuration.
+
+        Returns
+        -------
+        features : array of float64, shape (N, 128)
+            The features h.
+        probabilities : array of float64, shape (N, 10)
+            softmax(s).
+
+        Raises
+        ------
+        ShapeError
+            Where the images have another shape, or there are none.
+        TypeError
+            Where they are integers, but not bytes.
+        RunError
+            Where an output is not finite.
+
         """
         _require(images, self.config)
         features, logits = [], []
-        for start in range(0, len(images), BLOCK):
-            h = self.body(unit(images[start : start + BLOCK]))
+        for start in range(0, len(images), IMAGES_PER_BLOCK):
+            h = self.body(unit(images[start : start + IMAGES_PER_BLOCK]))
             features.append(h)
             logits.append(self.head(h))
         s = np.concatenate(logits).astype(float)
@@ -108,7 +128,7 @@ class Classifier:
         return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
     def about(self) -> dict[str, Any]:
-        """Return what is known of it, JSON-able."""
+        """Return data set, accuracy, seconds of training, configuration and layers (JSON-able)."""
         known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
         known["layers"] = self.body.to_config() + self.head.to_config()
         return dict(jsonable(known))
@@ -126,10 +146,27 @@ def untrained(config: Config, rng: np.random.Generator) -> Classifier:
     return Classifier(Network(body, rng=rng), Network(head, rng=rng), config)
 
 
+@renamed_arguments(say="log")
 def train_classifier(
-    train: Images, test: Images, *, config: Config | None = None, say: Say | None = None
+    train: Images, test: Images, *, config: Config | None = None, log: Log | None = None
 ) -> Classifier:
-    """Train on `train`, count the right ones of `test`; `say` is told the cost and the time of each epoch."""
+    """Train a classifier and measure its test accuracy.
+
+    Parameters
+    ----------
+    train, test : Images
+        The training and the test images.
+    config : Config, optional
+        The hyper-parameters; by default those for 28x28 grey images.
+    log : callable, optional
+        ``log(message)`` is called with the cost and the time after each epoch.
+
+    Returns
+    -------
+    Classifier
+        The trained classifier.
+
+    """
     config = Config() if config is None else config
     for images in (train, test):
         _require(images.images, config)
@@ -151,9 +188,9 @@ def train_classifier(
             if config.mirrored:
                 x = mirrored(x, rng)
             costs.append(_step(net, adams, x, train.labels[chosen], rng))
-        if say is not None:
+        if log is not None:
             done, passed = f"epoch {epoch + 1} of {config.epochs}", time.perf_counter() - started
-            say(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
+            log(f"classifier of {train.name}: {done}, cost {np.mean(costs):.4f}, {passed:.0f} s")
     seconds = time.perf_counter() - started
     return replace(net, data=train.name, accuracy=net.accuracy_on(test.images, test.labels), seconds=seconds)
 
@@ -170,14 +207,14 @@ def _step(net: Classifier, adams: list[Adam], x: Floats, labels: NDArray[Any], r
 
 
 def unit(images: NDArray[Any]) -> Floats:
-    """Bytes as x / 255, floating numbers as they are, in float32; TypeError for other whole numbers."""
+    """Return images in [0, 1] as float32: bytes as x / 255, floats unchanged; TypeError for other integers."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
 
 
 def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
-    """Return x (N, H, W, C) with half of the images, chosen at random, turned left to right."""
+    """Return x (N, H, W, C) with each image mirrored left to right with probability 1/2."""
     turned = rng.random(len(x)) < 0.5
     return np.where(turned[:, None, None, None], x[:, :, ::-1], x)
 
@@ -185,16 +222,16 @@ def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
 def _require(images: NDArray[Any], config: Config) -> None:
     if images.shape[1:] != config.shape or len(images) == 0:
         sizes = ", ".join(map(str, config.shape))
-        raise ShapeError(f"images have shape {images.shape}; accepted: (N, {sizes}) with N >= 1")
+        raise ShapeError(f"images have shape {images.shape}; expected (N, {sizes}) with N >= 1")
 
 
 def write_classifier(path: PathLike, net: Classifier) -> Path:
-    """Write parameters, configuration and accuracy into one .npz file, without pickle."""
+    """Write parameters, configuration and accuracy to an .npz file (no pickle)."""
     return write_arrays(path, {**dict(_parameters(net)), ABOUT: np.array(json.dumps(net.about()))})
 
 
 def read_classifier(path: PathLike) -> Classifier:
-    """Read what `write_classifier` wrote; RunError says what is wrong with the file."""
+    """Read a classifier that `write_classifier` wrote; RunError names the fault of a damaged file."""
     arrays = read_arrays(path)
     try:
         about = json.loads(str(arrays.pop(ABOUT)))
@@ -211,10 +248,29 @@ def read_classifier(path: PathLike) -> Classifier:
         raise RunError(f"{path}: not a classifier of minigan ({error})") from None
 
 
-def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, say: Say | None = None) -> Classifier:
-    """Return the classifier in `folder` (default: "classifiers" in the cache folder); if none, train and keep it.
+@renamed_arguments(say="log")
+def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, log: Log | None = None) -> Classifier:
+    """Return the classifier of a data set: read it from a folder, or train it and keep it there.
 
-    One that is there is used as it is.
+    Parameters
+    ----------
+    train, test : Images
+        The training and the test images of the data set.
+    folder : path, optional
+        The folder with the files DATA.npz; by default "classifiers" in the cache folder.
+    log : callable, optional
+        ``log(message)`` is called with the progress of the training.
+
+    Returns
+    -------
+    Classifier
+        The classifier; its accuracy is that on the test images.
+
+    Raises
+    ------
+    RunError
+        Where the file is damaged or belongs to other data, or the folder cannot be written.
+
     """
     folder = cache_folder() / "classifiers" if folder is None else Path(folder)
     path = folder / f"{train.name}.npz"
@@ -222,16 +278,16 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
         return _kept(path, train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # what cannot be kept is not trained
+        with tempfile.TemporaryFile(dir=folder):  # fail before the training, not after it
             pass
     except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}; accepted: a folder to keep the classifier in") from None
-    if say is not None:
-        say(f"no {path}: training it, once")
-    net = train_classifier(train, test, config=CLASSIFIERS[train.name], say=say)
+        raise RunError(f"{folder}: {error.strerror}; expected a folder to keep the classifier in") from None
+    if log is not None:
+        log(f"{path} does not exist: training the classifier, once")
+    net = train_classifier(train, test, config=CLASSIFIERS[train.name], log=log)
     write_classifier(path, net)
-    if say is not None:
-        say(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+    if log is not None:
+        log(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
     return net
 
 
@@ -239,9 +295,9 @@ def _kept(path: Path, train: Images) -> Classifier:
     try:
         net = read_classifier(path)
         if net.data != train.name:
-            raise RunError(f"{path}: a classifier of {net.data}; accepted: one of {train.name}")
+            raise RunError(f"{path}: a classifier of {net.data!r}; expected one of {train.name}")
         if net.config.shape != train.images.shape[1:]:
-            raise RunError(f"{path}: a classifier of images {net.config.shape}; accepted: {train.images.shape[1:]}")
+            raise RunError(f"{path}: a classifier of images {net.config.shape}; expected {train.images.shape[1:]}")
     except RunError as error:
         raise RunError(f"{error}; without the file it is trained again") from None
     return net

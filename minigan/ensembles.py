@@ -1,7 +1,7 @@
-"""A sweep of the `gaussian` recipe on a GPU: all seeds at once, a block each, in one kernel (`minigan.ops.cuda.gan1d`).
+"""A sweep of the recipe `gaussian` on a GPU: one kernel trains all seeds, one block each (`minigan.ops.cuda.gan1d`).
 
 Seed s starts from the weights of ``minigan train gaussian --seed s``; its data and noise are drawn on the device, by
-Philox with the key s: the same distributions, other draws.  The generator's mean and standard deviation are those of
+Philox with the key s: the same distributions, other samples.  The generator's mean and standard deviation are those of
 N(b, a^2), exactly, where a single run draws 100,000 samples.
 """
 
@@ -22,14 +22,14 @@ from minigan.optimizers import SGD
 from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
 
-CHUNK = 500
-"""Iterations between two moments at which Ctrl-C is heard."""
+ITERATIONS_PER_CALL = 500
+"""Iterations per launch; Ctrl-C takes effect between two launches."""
 
 
 def batching_obstacle(config: Config, dtype: str) -> str:
-    """Why these settings must be trained one run after the other; "" where all seeds can train at once.
+    """Return the reason why these hyper-parameters cannot be trained in one kernel; "" where they can.
 
-    >>> why_apart(Config(), "float32"), why_apart(Config(patience=3), "float32")
+    >>> batching_obstacle(Config(), "float32"), batching_obstacle(Config(patience=3), "float32")
     ('', 'patience=3 stops each run at its own time')
     """
     most = HIDDEN[np.dtype(dtype)]
@@ -48,7 +48,7 @@ def gaussian_ensemble(
     dtype: str = "float32",
     lr: NDArray[np.floating] | None = None,
 ) -> Ensemble:
-    """Return one GAN for each seed, with the recipe's initial weights; `lr` (E,) are rates in place of the recipe's.
+    """Return one GAN per seed with the recipe's initial weights; `lr` (E,) replaces the recipe's learning rate.
 
     gans = gaussian_ensemble(Config(), range(10_000), device=get_ops("cuda").device)
     gans.train(1000)
@@ -63,39 +63,37 @@ def gaussian_ensemble(
 def train_ensemble(
     config: Config, seeds: int, *, device: Device, dtype: str, finished: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Train seeds 0 ... seeds-1 and call `finished(summary)` for each, as `minigan.runs.sweep` wants them."""
+    """Train the seeds 0 ... seeds-1 and call `finished(summary)` for each, as for `minigan.runs.sweep`."""
     start, start_cpu = time.perf_counter(), time.process_time()
     gans = gaussian_ensemble(config, range(seeds), device=device, dtype=dtype)
-    for done in range(0, config.iterations, CHUNK):
-        gans.train(min(CHUNK, config.iterations - done))
-        metrics = gans.metrics()  # waits
+    for done in range(0, config.iterations, ITERATIONS_PER_CALL):
+        gans.train(min(ITERATIONS_PER_CALL, config.iterations - done))
+        metrics = gans.metrics()  # synchronises with the device
     spent = {
         "seconds": round((time.perf_counter() - start) / seeds, 6),
         "cpu_seconds": round((time.process_time() - start_cpu) / seeds, 6),
     }
     theta = gans.theta
-    frozen_d_mode = _judge(config, dtype)
+    host_gan = _host_gan(config, dtype)
     for seed in range(seeds):
         row = {name: float(values[seed]) for name, values in metrics.items()}
-        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, frozen_d_mode), **spent})
+        finished({"recipe": "gaussian", "seed": seed, **_ended(config, theta[seed], row, host_gan), **spent})
 
 
-def _judge(config: Config, dtype: str) -> GAN:
-    """A GAN of the host for parameters to be looked at."""
+def _host_gan(config: Config, dtype: str) -> GAN:
+    """Return a GAN on the host, whose parameters are set to those of each trained GAN for evaluation."""
     G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
     return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
 
 
-def _ended(
-    config: Config, theta: NDArray[np.floating], metrics: dict[str, float], frozen_d_mode: GAN
-) -> dict[str, Any]:
-    """The part of a summary that a run's end decides."""
+def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], host_gan: GAN) -> dict[str, Any]:
+    """Return the entries of a summary that depend on the trained parameters."""
     shared = {"iterations": config.iterations, "parameters": {"G": 2, "D": len(theta) - 2}}
     if not (np.isfinite(theta).all() and all(map(math.isfinite, metrics.values()))):
         return {"status": "diverged", "error": "parameters or losses are not finite", "metrics": {}, **shared}
-    frozen_d_mode.D.theta, frozen_d_mode.G.theta = theta[:-2], theta[-2:]
+    host_gan.D.theta, host_gan.G.theta = theta[:-2], theta[-2:]
     data, (a, b) = Gaussian(config.mu, config.sigma), map(float, theta[-2:])
-    found = distances(frozen_d_mode, data)
+    found = distances(host_gan, data)
     return {
         "status": "completed",
         **shared,

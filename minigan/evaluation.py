@@ -1,19 +1,19 @@
-"""How good are a run's samples?  Numbers from a classifier and nearest neighbours, beside those of real test images.
+"""Evaluate the samples of a run with a classifier and nearest neighbours, beside real test images as the baseline.
 
     found = evaluate("runs/mnist-dense/001")
     print(found)
 
-Every set of images - first the control: real test images - is measured against the same training images:
+Each set of images, first the baseline of real test images, is compared with the same training images:
 
     total variation   of the class histogram from the uniform one          (0: all classes equally often)
     confidence        mean_n max_k p(k | x_n)
-    score             exp(E KL(p(y | x) || p(y)))                          (Salimans et al. 2016, our own classifier)
-    Frechet           between the classifier's 128 features, not FID       (Heusel et al. 2017, our own classifier)
+    score             exp(E KL(p(y | x) || p(y)))                          (Salimans et al. 2016, with our classifier)
+    Frechet           between the classifier's 128 features, not FID       (Heusel et al. 2017, with our classifier)
     precision, recall of the manifolds of features, k = 3                  (Kynkaanniemi et al. 2019)
     nearest           Euclidean distances of pixels in [0, 1] to the nearest training image
 
-A generator that copies its training images has distances far below the control's.  All sets are of one size, because
-Frechet distance, precision and recall depend on it.
+A generator that copies its training images has distances far below those of the baseline.  All sets have the same
+size, because Frechet distance, precision and recall depend on it.
 """
 
 import hashlib
@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
-from minigan.classifier import CLASSIFIERS, Classifier, Say, classifier_of, unit
+from minigan.classifier import CLASSIFIERS, Classifier, Log, classifier_of, unit
 from minigan.data import Images, downsample, load, resize
 from minigan.metrics import (
     class_histogram,
@@ -44,16 +45,16 @@ from minigan.training.files import PathLike
 
 Floats = NDArray[np.floating]
 
-K = 3  # neighbours in precision and recall
-MOST = 10_000  # samples by default
+K = 3  # the k of precision and recall
+MAX_SAMPLES = 10_000  # the default number of samples, where there are as many test images
 BASELINE = "real test images"
-HELD_OUT = 6  # of the digits, which have one split, every sixth image is a test image
+DIGITS_PER_TEST_IMAGE = 6  # the digits have one split: every sixth image is a test image
 Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The numbers of one set of images."""
+    """The results for one set of images."""
 
     name: str
     histogram: list[int]
@@ -84,21 +85,21 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The rows, the control first, and what they were measured with."""
+    """The results of `evaluate`: the baseline and the samples; ``print(found)`` shows the table."""
 
     run: str
     recipe: str
     data: str
-    note: str  # where the training images are a part of the published ones: which
-    n: int  # images in each row, and real ones that their features are compared with
+    note: str  # which part of the published training images was available, where it is not all
+    n: int  # images per row, and training images whose features they are compared with
     seed: int  # of the noise
     generator: str  # SHA-256 of generator.npz
     classifier: Classifier
-    accuracy: float  # of the classifier on the control
+    accuracy: float  # of the classifier on the baseline
     rows: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able data."""
+        """Return the evaluation as JSON-able data."""
         about = self.classifier.about()
         return {
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
@@ -121,14 +122,14 @@ class Evaluation:
 
 
 class Reference:
-    """What sets of images (n, H, W, C) are measured against: training images, and the features of n of them."""
+    """The training images that sets of n images (n, H, W, C) are compared with, and the features of n of them."""
 
     def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
         self.net, self.examples = net, examples
         self.features, _ = net.predict(examples[spread(len(examples), n)])
 
     def row(self, name: str, images: Floats) -> Row:
-        """Return the numbers of `images`."""
+        """Return the results for a set of images."""
         features, p = self.net.predict(images)
         histogram = class_histogram(p)
         manifolds = precision_recall(self.features, features, k=K)
@@ -148,6 +149,7 @@ class Reference:
         )
 
 
+@renamed_arguments(say="log")
 def evaluate(
     run: PathLike,
     *,
@@ -155,20 +157,49 @@ def evaluate(
     seed: int = 0,
     data_dir: PathLike | None = None,
     classifier: PathLike | None = None,
-    say: Say | None = None,
+    log: Log | None = None,
 ) -> Evaluation:
-    """Measure n samples of a run (default: as many as there are test images, at most 10,000) beside n real test images.
+    """Compare samples of a run with real test images.
 
-    `classifier` is the folder with the classifiers (default: in the cache folder of the data); one is trained, and kept
-    there, where there is none: `say` is told how that goes.  RunError, DataError or SettingError say what is missing.
+    Parameters
+    ----------
+    run : path
+        The run folder of an image recipe.
+    n : int, optional
+        The number of samples and of test images, at least 4; by default as many as there are test images, at most
+        10,000.
+    seed : int
+        The seed of the noise.
+    data_dir : path, optional
+        The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
+    classifier : path, optional
+        The folder with the classifiers, by default in the cache folder.  A classifier that is missing is trained, which
+        takes minutes, and kept there.
+    log : callable, optional
+        ``log(message)`` is called with the progress of that training.
+
+    Returns
+    -------
+    Evaluation
+        The results for the baseline and for the samples.
+
+    Raises
+    ------
+    ConfigError
+        Where n is out of range.
+    RunError
+        Where the run is not one on images of a known data set, or a file is missing or damaged.
+    DataError
+        Where data files are missing or damaged.
+
     """
     recipe, config, _ = load_config(run)
     if "images" in read_json(Path(run) / "config.json"):
-        raise RunError(f"{run}: trained on images of your own; expected a run on {', '.join(CLASSIFIERS)}")
+        raise RunError(f"{run}: trained on your own images; expected a run on {', '.join(CLASSIFIERS)}")
     data = _data(recipe, config)
     train, test = splits(data, data_dir=data_dir)
     most, shape = min(len(train), len(test)), train.images.shape[1:]
-    n = min(MOST, most) if n is None else n
+    n = min(MAX_SAMPLES, most) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
         raise ConfigError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
     x = sample(run, n=n, seed=seed)
@@ -176,10 +207,10 @@ def evaluate(
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:
         raise RunError(
-            f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; accepted: as large or larger"
+            f"{run}: its images are {images.shape[1:]}, those of {data} {shape}; expected as large or larger"
         )
-    net = classifier_of(train, test, folder=classifier, say=say)
-    fake_mode, chosen = to_classifier_size(images, shape), spread(len(test), n)
+    net = classifier_of(train, test, folder=classifier, log=log)
+    fake, chosen = to_classifier_size(images, shape), spread(len(test), n)
     real, labels = match_blur(test.images[chosen], size), test.labels[chosen]
     reference = Reference(net, match_blur(train.images, size), n)
     return Evaluation(
@@ -192,30 +223,30 @@ def evaluate(
         generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
         classifier=net,
         accuracy=net.accuracy_on(real, labels),
-        rows=(reference.row(BASELINE, real), reference.row("samples", fake_mode)),
+        rows=(reference.row(BASELINE, real), reference.row("samples", fake)),
     )
 
 
 def _data(recipe: Recipe, config: Any) -> str:
-    """Return the name of the data set of a run; RunError where there is no classifier for it."""
+    """Return the name of the data set of a run; RunError where it has no classifier."""
     if recipe.to_images is None:
-        raise RunError(f"{recipe.name} does not make images; accepted: a run of an image recipe, such as mnist-dense")
+        raise RunError(f"{recipe.name} does not make images; expected a run of an image recipe, such as mnist-dense")
     data = str(config.data)
     if data not in CLASSIFIERS:
-        raise RunError(f"data={data}: there is no classifier of it; accepted: a run on {', '.join(CLASSIFIERS)}")
+        raise RunError(f"data={data}: there is no classifier for it; expected a run on {', '.join(CLASSIFIERS)}")
     return data
 
 
 def splits(data: str, *, data_dir: PathLike | None = None) -> tuple[Images, Images]:
     """Return the training and the test images.
 
-    The digits have one split: every sixth is a test image here, though a generator has been trained on all of them.
+    The digits have one split: every sixth image is a test image here, although generators are trained on all of them.
     """
     train = load(data, "train", data_dir=data_dir)
     if data != "digits":
         return train, load(data, "test", data_dir=data_dir)
-    held = np.arange(len(train)) % HELD_OUT == HELD_OUT - 1
-    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (held, ~held))
+    is_test = np.arange(len(train)) % DIGITS_PER_TEST_IMAGE == DIGITS_PER_TEST_IMAGE - 1
+    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (is_test, ~is_test))
     return rest, apart
 
 
@@ -229,9 +260,9 @@ def spread(length: int, n: int) -> NDArray[np.intp]:
 
 
 def to_classifier_size(images: NDArray[Any], shape: Shape) -> Floats:
-    """(N, H, W, C) as bytes or in [0, 1], H = W -> (N, *shape) in [0, 1] in float32, smaller or as large.
+    """Return images (N, H, H, C), bytes or floats in [0, 1], as float32 (N, *shape) in [0, 1]; `shape` is not larger.
 
-    The mean of the colours where `shape` is grey, then the mean over the area of each new pixel (`downsample`).
+    The colours are averaged where `shape` has one channel, then the area of each new pixel (`downsample`).
     """
     side, _, colours = shape
     x = unit(np.asarray(images))
@@ -240,9 +271,9 @@ def to_classifier_size(images: NDArray[Any], shape: Shape) -> Floats:
 
 
 def match_blur(images: NDArray[np.uint8], size: int) -> Floats:
-    """Return bytes (N, H, H, C) as a recipe of `size` x `size` images sees them, brought back to H x H.
+    """Return real images (N, H, H, C) as blurred as samples of `size` x `size` are when they are downsampled to H x H.
 
-    Enlarging (`resize`) and shrinking blurs a little, and real images must be blurred as the samples are.
+    Bytes are enlarged (`resize`) to `size` and downsampled again, as float32 in [0, 1].
     """
     if size == images.shape[1]:
         return unit(images)
@@ -253,7 +284,7 @@ def match_blur(images: NDArray[np.uint8], size: int) -> Floats:
 
 
 def write_evaluation(folder: PathLike, found: Evaluation) -> Path:
-    """Write evaluation.json, or the next free evaluation-002.json, -003 ..., into a run folder."""
+    """Write an evaluation into a run folder, as evaluation.json or the next free evaluation-002.json, -003, ..."""
     number = 1
     while True:
         path = Path(folder) / ("evaluation.json" if number == 1 else f"evaluation-{number:03d}.json")

@@ -1,8 +1,8 @@
-"""Runs by name: train a recipe, go on with a run, sweep seeds, read a run back, sample from it.
+"""Runs by name: train a recipe, continue a run, sweep over seeds, load a run, sample from it.
 
 The functions behind `minigan train`, `resume`, `sweep` and `sample`, for notebooks:
 
-    summary = train_recipe("gaussian", seed=1, settings={"iterations": 200})
+    summary = train_recipe("gaussian", seed=1, overrides={"iterations": 200})
     summary = resume_run("runs/gaussian/001", iterations=400)  # trained with checkpoint_every=...
     table = sweep("gaussian", seeds=20)
     x = sample("runs/gaussian/001", n=1000)
@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -27,7 +28,7 @@ from minigan.recipes import Recipe, RunOptions, get_recipe, memory
 from minigan.training import (
     Callback,
     RunError,
-    claim,
+    create_run,
     new_folder,
     read_arrays,
     read_json,
@@ -40,14 +41,15 @@ from minigan.training.files import PathLike, atomic_write
 from minigan.training.workers import StopOnEvent, train_in_workers
 
 Numbers = dict[str, float]
-BLOCK = 256  # samples at a time: convolutions at full size need megabytes for each
+SAMPLES_PER_BLOCK = 256  # of a forward pass: convolutions at full size need megabytes per sample
 
 
+@renamed_arguments(settings="overrides")
 def train_recipe(
     name: str,
     *,
     seed: int = 0,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
     options: Mapping[str, Any] | None = None,
@@ -57,18 +59,55 @@ def train_recipe(
     callbacks: Sequence[Callback] = (),
     checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
-    """Train a recipe and return its summary, with the run folder under "folder".
+    """Train a recipe and return its summary.
 
-    `options` are those of ``ops="cpu"``: threads, accuracy, compiled (`minigan.ops.cpu.CPU`).  `settings` are values,
-    or texts as for ``--set``; with ``folder=False`` nothing is written; with `checkpoint_every` there are checkpoints
-    for `resume_run`.
+    Parameters
+    ----------
+    name : str
+        The name of a recipe (`minigan.recipes.RECIPES`).
+    seed : int
+        The seed of every random stream, at least 0.
+    overrides : mapping, optional
+        Hyper-parameters in place of the recipe's defaults, by name: values, or strings as for ``--set``.
+    dtype : {"float32", "float64"}
+        The dtype of parameters and activations; float32 by default, as in the original experiments.
+    ops : {"cpu", "cuda", "reference"}
+        The backend.
+    options : mapping, optional
+        Options of the backend: threads, accuracy and compiled of "cpu" (`minigan.ops.cpu.CPU`); device, precision and
+        graphs of "cuda" (`minigan.ops.cuda.CUDA`).
+    data_dir : path, optional
+        The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
+    out : path, optional
+        The run folder, new or empty; by default the next free runs/NAME/NUMBER.
+    folder : bool
+        Whether to write a run folder at all.
+    callbacks : sequence of Callback, optional
+        Called after the recipe's own.
+    checkpoint_every : int, optional
+        Iterations between two checkpoints, for `resume_run`; by default there are none.
+
+    Returns
+    -------
+    dict
+        The summary, as of `minigan.training.train`, with the run folder under "folder".
+
+    Raises
+    ------
+    ValueError
+        Where the recipe is unknown, or (ConfigError) an argument or a hyper-parameter is refused.
+    RunError
+        Where the run folder cannot be written.
+    DataError
+        Where data files are missing or damaged.
+
     """
     if checkpoint_every is not None and not folder:
         raise ConfigError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
     recipe = get_recipe(name)
-    config = recipe.configure(settings)
-    setting = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
-    experiment = recipe.build(config, setting)
+    config = recipe.configure(overrides)
+    run_options = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    experiment = recipe.build(config, run_options)
     path = new_folder(name, out=out) if folder else None
     summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
     return {**summary, "folder": str(path)} if path is not None else summary
@@ -82,23 +121,46 @@ def resume_run(
     data_dir: PathLike | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
-    """Go on with a run of `train_recipe` that was killed or interrupted; return its summary, as `train_recipe` does.
+    """Continue a run of `train_recipe` that was killed or interrupted, and return its summary.
 
-    `iterations` is the new total (default: as asked for before), `checkpoint` a file to use in place of the newest;
-    RunError and the rest are those of `minigan.training.resume`.
+    Parameters
+    ----------
+    run : path
+        The run folder, of a training with `checkpoint_every`.
+    iterations : int, optional
+        The total number of iterations; by default that of the original run.
+    checkpoint : path, optional
+        The checkpoint to continue from; by default the newest.
+    data_dir : path, optional
+        The folder with the data files, as for `train_recipe`.
+    callbacks : sequence of Callback, optional
+        The same ones as in the original run.
+
+    Returns
+    -------
+    dict
+        The summary, as of `train_recipe`.
+
+    Raises
+    ------
+    RunError
+        As of `minigan.training.resume`; also where config.json is damaged, or the run was trained on your own images.
+
     """
     stored, recipe, config = _read_config(run)
     if "images" in stored:
-        raise RunError(f"{run}: trained on images of your own; build the experiment and use minigan.training.resume")
+        raise RunError(
+            f"{run}: trained on your own images; expected a call of minigan.training.resume with the experiment"
+        )
     try:
-        setting = RunOptions(
+        run_options = RunOptions(
             seed=stored["seed"],
             dtype=stored["dtype"],
             ops=stored["ops"],
             options=stored.get("options", {}),
             data_dir=data_dir,
         )
-        experiment = recipe.build(config, setting)
+        experiment = recipe.build(config, run_options)
     except (KeyError, TypeError, ConfigError) as error:
         raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
     summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
@@ -113,7 +175,7 @@ def cores() -> int:
 def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):  # one run a core: threads would fight for them
+    with threadpool_limits(limits=1):  # one run per core: more threads would compete for the cores
         if ops == "cpu":
             options = {"threads": 1, **options}
         return train_recipe(
@@ -123,26 +185,42 @@ def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **r
 
 @dataclass(frozen=True)
 class Sweep:
-    """The summaries of all seeds that were trained to their end, and the spread of every number in them."""
+    """The summaries of the seeds that were trained, and the statistics of their results.
+
+    Parameters
+    ----------
+    recipe : str
+        The name of the recipe.
+    summaries : list of dict
+        One for each seed that was done, in the order of the seeds; a run that raised has the status "failed" and its
+        "error".
+    seeds : int
+        The number of seeds that were requested.
+    config : dict
+        JSON-able: dtype, backend and every hyper-parameter.
+    path : Path, optional
+        The file sweep.json, where there is a folder.
+
+    """
 
     recipe: str
-    summaries: list[dict[str, Any]]  # in the order of the seeds; a run that raised has "status": "failed", "error"
-    seeds: int  # asked for
-    config: dict[str, Any]  # JSON-able: dtype, ops and every hyper-parameter
-    path: Path | None = None  # of sweep.json, with folder=True
+    summaries: list[dict[str, Any]]
+    seeds: int
+    config: dict[str, Any]
+    path: Path | None = None
 
     @property
     def status(self) -> str:
-        """Return "completed", or "interrupted" where seeds are missing."""
+        """The status of the sweep: "completed", or "interrupted" where seeds are missing."""
         return "completed" if len(self.summaries) == self.seeds else "interrupted"
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """The runs that did not complete."""
+        """The summaries of the runs that failed or diverged."""
         return [s for s in self.summaries if s["status"] not in ("completed", "stopped early")]
 
     def table(self) -> dict[str, Numbers]:
-        """Return mean, standard deviation (n - 1), least and greatest of each number over the runs without failure."""
+        """Return mean, standard deviation (n - 1), minimum and maximum of each result, failed runs left out."""
         failed = {s["seed"] for s in self.failures}
         rows = [_numbers(s) for s in self.summaries if s["seed"] not in failed]
         names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
@@ -182,14 +260,14 @@ class Sweep:
         return "\n".join(lines)
 
 
-SWEPT = ("generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
+TABULATED = ("generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
          "metrics.d_fake", "metrics.accuracy", "seconds")  # fmt: skip
 
 
 def _numbers(summary: Mapping[str, Any]) -> Numbers:
-    """Return the numbers of a summary that a sweep tabulates, by dotted name."""
+    """Return the results in a summary that a sweep tabulates, by dotted name."""
     found = {}
-    for name in SWEPT:
+    for name in TABULATED:
         value: Any = summary
         for part in name.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -198,13 +276,14 @@ def _numbers(summary: Mapping[str, Any]) -> Numbers:
     return found
 
 
+@renamed_arguments(settings="overrides")
 def sweep(
     name: str,
     *,
     seeds: int,
     workers: int | None = None,
     done: Callable[[dict[str, Any]], None] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
     options: Mapping[str, Any] | None = None,
@@ -212,36 +291,61 @@ def sweep(
     out: PathLike | None = None,
     folder: bool = False,
 ) -> Sweep:
-    """Train seeds 0 ... seeds-1 of a recipe, `workers` at a time (default: one a core), each on one thread
-    (unless `options` has threads).
+    """Train a recipe with the seeds 0 ... seeds-1 and return all summaries.
 
-    `settings`, `dtype`, `ops`, `options` and `data_dir` are those of `train_recipe`; `done(summary)` is called as each
-    run ends.  A run that raises is a failure in the table, not an exception.  Ctrl-C (and SIGTERM) ends the sweep: what
-    was finished is returned, with the status "interrupted".  With ``folder=True`` sweep.json is written into `out`, or
-    into the next free runs/NAME-sweep/NUMBER; if no seed was finished nothing is left there.
+    A script must call it below ``if __name__ == "__main__":``, because the worker processes import the script again.
+    With ``ops="cuda"`` the seeds of the recipe gaussian are trained together in one kernel (`minigan.ensembles`), up to
+    tens of thousands, without workers.  Ctrl-C and SIGTERM end the sweep; the result then has the seeds that were done.
 
-    With ``ops="cuda"`` the seeds of `gaussian` train all at once, in one kernel (`minigan.ensembles`): ten thousand are
-    as easily asked for as ten; `workers` does not matter then.
+    Parameters
+    ----------
+    name : str
+        The name of a recipe.
+    seeds : int
+        The number of seeds, at least 1.
+    workers : int, optional
+        The number of parallel runs; by default one per core.  Each has one thread, unless `options` has "threads".
+    done : callable, optional
+        ``done(summary)`` is called when a run ends.
+    overrides, dtype, ops, options, data_dir
+        As for `train_recipe`.
+    out : path, optional
+        The folder for sweep.json, new or empty; by default the next free runs/NAME-sweep/NUMBER.
+    folder : bool
+        Whether to write sweep.json.  Where no seed was done nothing is left.
 
-    The workers import the caller's script again: there, call it below ``if __name__ == "__main__":``.
+    Returns
+    -------
+    Sweep
+        The summaries; ``print(sweep)`` shows the table.  A run that raised is one of its failures.
+
+    Raises
+    ------
+    ValueError
+        Where the recipe is unknown, or (ConfigError) an argument or a hyper-parameter is refused.
+    RunError
+        Where the folder cannot be written, or all workers died.
+    DataError
+        Where data files are missing or damaged.
+
     """
     for what, count in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(f"{what} must be an int >= 1, got {count!r}")
     recipe = get_recipe(name)
-    # One is built here, so that a wrong setting or missing data is said once, and before anything is started.
-    setting = RunOptions(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
-    chosen = recipe.configure(settings)
-    built = recipe.build(chosen, setting)
+    # One is built here, so that a wrong hyper-parameter or missing data is reported once, before any process starts.
+    run_options = RunOptions(dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
+    chosen = recipe.configure(overrides)
+    built = recipe.build(chosen, run_options)
     config = {key: value for key, value in built.config.items() if key != "seed"}
-    together = _together(name, ops, chosen, dtype)
-    if together:
+    train_together = _ensemble_trainer(name, ops, chosen, dtype)
+    if train_together:
         config["together"] = "all seeds in one kernel, data and noise drawn on the device"
     made = out is None or not Path(out).exists()
     path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
     result = Sweep(name, [], seeds, config, path)
     if path is not None:
-        claim(path.parent, path.name, result.as_dict())
+        create_run(path.parent, path.name, result.as_dict())
 
     def finished(summary: dict[str, Any]) -> None:
         result.summaries.append(summary)
@@ -252,17 +356,17 @@ def sweep(
     one = partial(
         _one_seed,
         name=name,
-        settings=config["settings"],
+        overrides=config["settings"],
         dtype=dtype,
         ops=ops,
         options=config["options"],
         data_dir=data_dir,
     )
     try:
-        if together:
+        if train_together:
             device = cast(Any, built.game.ops).device
             with suppress(KeyboardInterrupt):
-                together(chosen, seeds, device=device, dtype=dtype, finished=finished)
+                train_together(chosen, seeds, device=device, dtype=dtype, finished=finished)
         else:
             train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
     finally:
@@ -275,8 +379,8 @@ def sweep(
     return result
 
 
-def _together(name: str, ops: str, config: Any, dtype: str) -> Callable[..., None] | None:
-    """Return what trains all seeds at once, or None where each is a run of its own."""
+def _ensemble_trainer(name: str, ops: str, config: Any, dtype: str) -> Callable[..., None] | None:
+    """Return the function that trains all seeds in one kernel, or None where each seed is a separate run."""
     if name != "gaussian" or ops != "cuda":
         return None
     from minigan.ensembles import batching_obstacle, train_ensemble
@@ -285,14 +389,14 @@ def _together(name: str, ops: str, config: Any, dtype: str) -> Callable[..., Non
 
 
 def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
-    """Return the recipe, the configuration and the dtype of a run; RunError says what is wrong with its config.json."""
+    """Return the recipe, the configuration and the dtype of a run; RunError names the fault of its config.json."""
     stored, recipe, config = _read_config(run)
     return recipe, config, stored["dtype"]
 
 
 def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
     if Path(run).is_file():
-        raise RunError(f"{run}: a file; expected the run folder that it is in, {Path(run).parent}")
+        raise RunError(f"{run}: a file; expected its run folder, {Path(run).parent}")
     path = Path(run) / "config.json"
     stored = read_json(path)
     if not isinstance(stored, dict):
@@ -306,9 +410,27 @@ def _read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
 
 
 def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
-    """Return G with the parameters and running statistics of a run, its recipe and its configuration.
+    """Load the generator of a run.
 
-    RunError says what is wrong with which file.
+    Parameters
+    ----------
+    run : path
+        The run folder.
+
+    Returns
+    -------
+    G : Network
+        The generator with the parameters and running statistics of the run, on the backend "cpu".
+    recipe : Recipe
+        The recipe of the run.
+    config
+        The hyper-parameters of the run, a `recipe.Config`.
+
+    Raises
+    ------
+    RunError
+        Where a file is missing or damaged; the message names it.
+
     """
     recipe, config, dtype = load_config(run)
     try:
@@ -317,7 +439,7 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
         raise RunError(f"{Path(run) / 'config.json'}: {error}") from None
     path = Path(run) / "generator.npz"
     if not path.is_file():
-        raise RunError(f"{path}: No such file or directory: the weights are written where a run ends (minigan resume)")
+        raise RunError(f"{path}: No such file or directory: no weights yet; finish the run with `minigan resume`")
     arrays = read_arrays(path)
     state = {key: arrays.pop(key) for key in G.state if key in arrays}
     try:
@@ -329,34 +451,54 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
 
 
 def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
-    """Return n samples (n, ...) of a run's generator, in its dtype; `seed` is the noise's.
+    """Draw samples from the generator of a run.
 
-    RunError where the weights or the samples are not finite.
+    Parameters
+    ----------
+    run : path
+        The run folder.
+    n : int
+        The number of samples, at least 1; 40 by default, as on a sheet of samples.
+    seed : int
+        The seed of the noise.
+
+    Returns
+    -------
+    array, shape (n, ...)
+        G(z) in the dtype of the run: ``recipe.to_images`` makes images (n, H, W, C) in [0, 1] of it.
+
+    Raises
+    ------
+    ConfigError
+        Where n < 1, or n samples need more memory than the machine has.
+    RunError
+        Where a file is missing or damaged, or parameters or samples are not finite.
+
     """
     if n < 1:
         raise ConfigError(f"n must be >= 1, got {n!r}")
     G, recipe, config = load_generator(run)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
-        raise refused  # before anything is computed: the warnings of NumPy would name the library's lines
+        raise refused  # before the forward pass, which would print warnings of NumPy
     memory.require_samples(recipe, config, n, G.dtype)
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        x = np.concatenate([G(z[start : start + BLOCK]) for start in range(0, n, BLOCK)])
+        x = np.concatenate([G(z[start : start + SAMPLES_PER_BLOCK]) for start in range(0, n, SAMPLES_PER_BLOCK)])
     if not np.isfinite(x).all():
         raise refused
     return x
 
 
 def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
-    """Write samples of a recipe's generator as .npy, or as a .png sheet of images (ten in a row)."""
+    """Write samples of a recipe's generator to a new file: .npy, or a .png sheet with ten images per row."""
     path = Path(path)
     if path.exists():
-        raise RunError(f"{path} exists; accepted: a new file")
+        raise RunError(f"{path} exists; expected a new file")
     if path.suffix == ".npy":
         return atomic_write(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
     if recipe.to_images is None:
-        raise RunError(f"{path}: {recipe.name} does not make images; accepted: a name ending in .npy")
+        raise RunError(f"{path}: {recipe.name} does not make images; expected a name ending in .npy")
     from minigan.plots.images import image_grid
 
     images = recipe.to_images(x)

@@ -15,9 +15,9 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def graph(root: Path) -> dict[str, set[str]]:
-    """The modules that each module imports, lazily or by `import_module` too."""
-    known = modules(root)
+def graph(*roots: Path) -> dict[str, set[str]]:
+    """The modules of these packages that each of them imports, lazily or by `import_module` too."""
+    known = {name: path for root in roots for name, path in modules(root).items()}
     return {name: {found for found in _named(path, known) if found != name} for name, path in known.items()}
 
 

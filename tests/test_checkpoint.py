@@ -33,13 +33,13 @@ class TestFile:
     def test_a_changed_byte_is_refused(self, file, position, flip):
         content = bytearray(file.read_bytes())
         content[int(position * len(content))] ^= flip
-        self.assert_refused(file, content, "altered|truncated|format")
+        self.assert_refused(file, content, "altered|mismatch|truncated|format")
 
     @given(position=st.integers(0, 100), flip=st.integers(1, 255))
     def test_a_changed_byte_of_the_first_line_is_refused(self, file, position, flip):
         content = bytearray(file.read_bytes())
         content[position] ^= flip
-        self.assert_refused(file, content, "altered|truncated|format")
+        self.assert_refused(file, content, "altered|mismatch|truncated|format")
 
     @given(share=st.floats(0, 1, exclude_max=True))
     def test_a_truncated_file_is_refused(self, file, share):
@@ -48,7 +48,7 @@ class TestFile:
 
     @given(more=st.binary(min_size=1, max_size=9))
     def test_a_longer_file_is_refused(self, file, more):
-        self.assert_refused(file, file.read_bytes() + more, "altered")
+        self.assert_refused(file, file.read_bytes() + more, "checksum mismatch")
 
     def assert_refused(self, file, content, why):
         changed = file.with_name("changed")
@@ -76,11 +76,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ("train gaussian --checkpoint-every 0", "argument --checkpoint-every: '0' given; accepted: a whole number"),
+            ("train gaussian --checkpoint-every 0", "argument --checkpoint-every: '0' given; expected a whole number"),
             ("train gaussian --checkpoint-evry 5", "'--checkpoint-evry' (did you mean '--checkpoint-every'?)"),
             ("resum run", "unknown command 'resum' (did you mean 'resume'?)"),
             ("resume", "the following arguments are required: RUN"),
-            ("resume run --iterations -3", "argument --iterations: '-3' given; accepted: a whole number >= 1"),
+            ("resume run --iterations -3", "argument --iterations: '-3' given; expected a whole number >= 1"),
             ("resume run --seed 3", "unknown argument '--seed'"),
         ],
     )

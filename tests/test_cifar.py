@@ -68,11 +68,11 @@ def test_layout(n, seed):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"x: 0 bytes; accepted: a multiple of 3,073"),
-        (FILES["test_batch.bin"][:-1], r"x: 6,145 bytes; accepted: a multiple of 3,073"),
+        (b"", r"x: 0 bytes; expected a multiple of 3,073"),
+        (FILES["test_batch.bin"][:-1], r"x: 6,145 bytes; expected a multiple of 3,073"),
         (FILES["test_batch.bin"] + b"!", r"x: 6,147 bytes"),
-        (bytes(3073) + b"\x0a" + bytes(3072), r"x: label 10 in record 1; accepted: 0 to 9"),
-        (b"\x80\x02}q\x01", r"x: begins with 80, as a pickle does; accepted: .*cifar-10-binary.tar.gz"),
+        (bytes(3073) + b"\x0a" + bytes(3072), r"x: label 10 in record 1; expected 0 to 9"),
+        (b"\x80\x02}q\x01", r"x: begins with 80, as a pickle does; expected .*cifar-10-binary.tar.gz"),
     ],
 )
 def test_errors_say_what_is_wrong_with_which_file(content, message):
@@ -132,7 +132,7 @@ def test_the_archive_is_read_in_memory(in_tmp, small):
         link = tarfile.TarInfo("test_batch.bin")
         link.type, link.linkname = tarfile.SYMTYPE, str(in_tmp / "secret")
         tar.addfile(link)
-    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz: it does not hold test_batch.bin; accepted: .*MD5"):
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz: it does not hold test_batch.bin; expected .*MD5"):
         data.load("cifar10", "test", data_dir=in_tmp / "mine")
 
 

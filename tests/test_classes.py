@@ -61,12 +61,12 @@ def test_extremes(k):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: class_histogram([0.5, 0.5]), r"p has shape \(2,\); accepted: \(N, K\)"),
+        (lambda: class_histogram([0.5, 0.5]), r"p has shape \(2,\); expected \(N, K\)"),
         (lambda: classifier_score(np.zeros((0, 3))), r"p has shape \(0, 3\)"),
-        (lambda: mean_confidence([[0.5, 0.6]]), "not probabilities; accepted: >= 0, with sum 1"),
+        (lambda: mean_confidence([[0.5, 0.6]]), "not probabilities; expected >= 0, with sum 1"),
         (lambda: classifier_score([[1.5, -0.5]]), "not probabilities"),
         (lambda: classifier_score([[math.nan, 1.0]]), "not probabilities"),
-        (lambda: total_variation([0, 0]), "accepted: (K,), >= 0 and not all 0"),
+        (lambda: total_variation([0, 0]), "expected (K,), >= 0 and not all 0"),
         (lambda: total_variation([3, -1]), "counts are [3.0, -1.0]"),
         (lambda: total_variation([]), "counts are []"),
     ],

@@ -69,7 +69,7 @@ def test_images_in_colour_and_mirrored():
     x = np.random.default_rng(1).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8)
     features, p = net.predict(x)
     assert (features.shape, p.shape) == ((8, 128), (8, 10))
-    with pytest.raises(ShapeError, match=r"images have shape \(2, 28, 28, 1\); accepted: \(N, 8, 8, 3\)"):
+    with pytest.raises(ShapeError, match=r"images have shape \(2, 28, 28, 1\); expected \(N, 8, 8, 3\)"):
         net.predict(drawn(2))
     seen = []
     step = classifier._step
@@ -104,7 +104,7 @@ def test_judging(small, monkeypatch):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
     s = small.head(small.body(classifier.unit(x))).astype(float)
     np.testing.assert_allclose(np.log(p) - np.log(p[:, :1]), s - s[:, :1], atol=1e-12)
-    monkeypatch.setattr(classifier, "BLOCK", 4)
+    monkeypatch.setattr(classifier, "IMAGES_PER_BLOCK", 4)
     for got, want in zip(small.predict(x), (features, p), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
@@ -173,7 +173,7 @@ def test_a_damaged_or_missing_file_is_refused(small, tmp_path):
     [
         (
             lambda net: net.predict(np.zeros((2, 64, 64, 3))),
-            r"images have shape \(2, 64, 64, 3\); accepted: \(N, 28",
+            r"images have shape \(2, 64, 64, 3\); expected \(N, 28",
         ),
         (lambda net: net.predict(drawn(0)), r"images have shape \(0, 28, 28, 1\)"),
         (lambda net: Config(epochs=0), "epochs must be an int >= 1, got 0"),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from command import run
 
-from minigan import commands, runs
+from minigan import runs
 from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS
-from minigan.cli import main
+from minigan.cli import commands, main
 from minigan.plots.images import LINE
 from minigan.recipes import RunOptions, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
@@ -23,7 +23,7 @@ def test_recipes_is_a_table(capsys):
     assert "mnist-dense          244,368     536,577  S1" in out
     table, _, classifiers = out.partition("\n\n")
     assert len(table.splitlines()) == 7
-    assert classifiers.startswith("classifiers that `minigan evaluate` trains and judges with\n")
+    assert classifiers.startswith("classifiers of `minigan evaluate`\n")
     assert "mnist           epochs = 5, batch_size = 128, lr = 0.002, dropout = 0.4, seed = 0, side = 28" in classifiers
     assert [line.split()[0] for line in classifiers.splitlines()[1:]] == list(CLASSIFIERS)
 
@@ -57,7 +57,7 @@ def test_train_out_is_never_overwritten(in_tmp, capsys):
     before = {p.name: p.read_bytes() for p in (in_tmp / "mine").iterdir()}
     status, _, err = run(capsys, "train", "gaussian", *SMALL, "--out", "mine")
     assert status == 1
-    assert "minigan train: --out mine exists; accepted: a new or an empty folder" in err
+    assert "minigan train: --out mine exists; expected a new or an empty folder" in err
     assert {p.name: p.read_bytes() for p in (in_tmp / "mine").iterdir()} == before
 
 
@@ -92,7 +92,7 @@ def test_sample_a_gaussian(in_tmp, capsys):
     assert x.shape == (1000, 1)
     assert f"1000 samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}" in out
     assert "run/samples-002.npy" in run(capsys, "sample", "run")[1]
-    for out_file, message in (("run/samples-001.npy", "exists; accepted: a new file"), ("a.png", "ending in .npy"),
+    for out_file, message in (("run/samples-001.npy", "exists; expected a new file"), ("a.png", "ending in .npy"),
                               ("a.txt", "ending in .npy")):  # fmt: skip
         status, _, err = run(capsys, "sample", "run", "--out", out_file)
         assert status == 1
@@ -135,25 +135,25 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
         (["train", "gaussian", "--iteration", "3"], "unknown argument '--iteration' (did you mean '--iterations'?)"),
         (
             ["train", "gaussian", "--iterations", "many"],
-            "argument --iterations: 'many' given; accepted: a whole number >= 1",
+            "argument --iterations: 'many' given; expected a whole number >= 1",
         ),
-        (["train", "gaussian", "--seed", "-1"], "'-1' given; accepted: a whole number >= 0"),
-        (["train", "gaussian", "--seed", "²"], "'²' given; accepted: a whole number >= 0"),
-        (["train", "gaussian", "--seed", "٩"], "accepted: a whole number >= 0"),
+        (["train", "gaussian", "--seed", "-1"], "'-1' given; expected a whole number >= 0"),
+        (["train", "gaussian", "--seed", "²"], "'²' given; expected a whole number >= 0"),
+        (["train", "gaussian", "--seed", "٩"], "expected a whole number >= 0"),
         (
             ["train", "gaussian", "--seed", "9" * 5000],
-            "accepted: a whole number >= 0, at most 9,223,372,036,854,775,807",
+            "expected a whole number >= 0, at most 9,223,372,036,854,775,807",
         ),
         (["train", "gaussian", "--iterations", "10000000000"], "a whole number >= 1, at most 1,000,000,000"),
         (["train", "gaussian", "--iterations", "--3"], "argument --iterations"),
         (["train", "gaussian", "--set", "iterations=10000000000"], "a whole number (of at most 1,000,000,000)"),
-        (["train", "gaussian", "--set", "lr=nan"], "lr='nan'; accepted: a number (finite)"),
+        (["train", "gaussian", "--set", "lr=nan"], "lr='nan'; expected a number (finite)"),
         (["train", "gaussian", "--set", "lr=-1"], "lr must be > 0, got -1"),
-        (["train", "mnist-maxout", "--set", "lr_decay=nan"], "lr_decay='nan'; accepted: a number (finite)"),
-        (["train", "mnist-maxout", "--set", "lr_decay=inf"], "lr_decay='inf'; accepted: a number (finite)"),
-        (["train", "gaussian", "--set", "lr"], "--set 'lr'; accepted: KEY=VALUE"),
+        (["train", "mnist-maxout", "--set", "lr_decay=nan"], "lr_decay='nan'; expected a number (finite)"),
+        (["train", "mnist-maxout", "--set", "lr_decay=inf"], "lr_decay='inf'; expected a number (finite)"),
+        (["train", "gaussian", "--set", "lr"], "--set 'lr'; expected KEY=VALUE"),
         (["train", "gaussian", "--set", "learning=1"], "unknown setting of gaussian 'learning'"),
-        (["train", "gaussian", "--set", "lr=x"], "lr='x'; accepted: a number"),
+        (["train", "gaussian", "--set", "lr=x"], "lr='x'; expected a number"),
         (["train", "gaussian", "--data", "digits"], "unknown setting of gaussian 'data'"),
         (["train", "mnist-dense", "--data", "minst"], "unknown data 'minst' (did you mean 'mnist'?)"),
         (["train", "gaussian", "--width", "4"], "unknown setting of gaussian 'width'"),
@@ -164,7 +164,7 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
         ),
         (["train", "gaussian", "--dtype", "float46"], "unknown dtype 'float46' (did you mean 'float64'?)"),
         (["train", "gaussian", "--ops", "gpu"], "unknown ops 'gpu'"),
-        (["sweep", "gaussian", "--set", "lr=x"], "lr='x'; accepted: a number"),
+        (["sweep", "gaussian", "--set", "lr=x"], "lr='x'; expected a number"),
     ],
 )
 def test_typos_are_answered_with_what_is_accepted(in_tmp, capsys, arguments, message):
@@ -198,10 +198,10 @@ def test_help(capsys, command):
     assert "exit status" in out
 
 
-def test_the_help_of_evaluate_says_what_judges(capsys):
+def test_the_help_of_evaluate_describes_the_classifier(capsys):
     words = " ".join(run(capsys, "evaluate", "--help")[1].split())
-    made = "The evaluation classifier is made of this library's layers"
-    for text in (made, "trained with Adam", "~/.cache", "--classifier", "Its test accuracy is printed"):
+    for text in ("classifier is built from this library's layers", "with Adam", "~/.cache", "--classifier",
+                 "Its test accuracy is printed"):  # fmt: skip
         assert text in words
 
 
@@ -238,7 +238,7 @@ def raises(error):
         (OSError(28, "No space left on device"), 1, "minigan recipes: No space left on device\n"),
         (MemoryError("Unable to allocate 5 TiB"), 1, "minigan recipes: out of memory: Unable to allocate 5 TiB\n"),
         (KeyboardInterrupt(), 130, "minigan recipes: interrupted\n"),
-        (ConfigError("lr=x; accepted: a number"), 2, "minigan recipes: lr=x; accepted: a number\n"),
+        (ConfigError("lr=x; expected a number"), 2, "minigan recipes: lr=x; expected a number\n"),
         (BrokenPipeError(32, "Broken pipe"), 0, ""),
     ],
 )

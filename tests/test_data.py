@@ -52,7 +52,7 @@ class TestIdx:
         [
             (b"", "x: not an IDX file: it begins with nothing"),
             (b"\x89PNG....", "it begins with 89 50 4e 47, not 00 00"),
-            (idx(PICTURES, kind=0x0D), r"IDX type 0x0d; accepted: 0x08 \(unsigned byte\)"),
+            (idx(PICTURES, kind=0x0D), r"IDX type 0x0d; expected 0x08 \(unsigned byte\)"),
             (idx(PICTURES)[:9], "cut short in the header: 9 bytes of 16"),
             (idx(PICTURES)[:-1], r"39 bytes, but dimensions \(2, 3, 4\) need 40"),
             (idx(PICTURES) + b"!", r"41 bytes, but dimensions \(2, 3, 4\) need 40"),

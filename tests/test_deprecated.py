@@ -8,7 +8,7 @@ from cases import X_FAKE, X_REAL, Z, gan
 
 import minigan as mg
 
-MODULES = ["minigan", "minigan.gan", "minigan.data", "minigan.recipes"]
+MODULES = ["minigan", "minigan.gan", "minigan.data", "minigan.recipes", "minigan.training"]
 NAMES = [(name, old, new) for name in MODULES for old, new in importlib.import_module(name)._RENAMED.items()]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import minigan
-from minigan.cli import build_parser, parse_settings
+from minigan.cli.parser import build_parser
+from minigan.cli.support import parse_overrides
 
 ROOT = Path(minigan.__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -56,7 +57,7 @@ def test_commands_parse(page):
             assert build_verify_parser("minigan verify").parse_args(words[1:]).act
             continue
         args = build_parser().parse_args(words)
-        if hasattr(args, "settings"):
+        if hasattr(args, "overrides"):
             from minigan.recipes import get_recipe
 
-            get_recipe(args.recipe).configure(parse_settings(args))
+            get_recipe(args.recipe).configure(parse_overrides(args))

@@ -47,7 +47,7 @@ def test_figures_need_no_display_backend(tmp_path):
 
 
 def test_a_name_that_the_output_cannot_encode(tmp_path):
-    code = "from minigan.cli import guarded; print(guarded('minigan', lambda: print(chr(0x43F) * 5) or 0))"
+    code = "from minigan.cli.support import guarded; print(guarded('minigan', lambda: print(chr(0x43F) * 5) or 0))"
     done = run(code, tmp_path, PYTHONIOENCODING="cp1252")
     assert (done.returncode, done.stdout.split()) == (0, [b"?????", b"0"]), done.stderr.decode()
 

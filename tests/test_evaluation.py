@@ -60,7 +60,7 @@ def coloured(monkeypatch):
 
 @pytest.fixture
 def dense(in_tmp):
-    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="run")
+    train_recipe("mnist-dense", overrides={"data": "digits", "iterations": 1}, out="run")
     return "run"
 
 
@@ -79,7 +79,7 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
     assert lines[head + 2].startswith("samples")
     assert lines[-1] == "run/evaluation.json"
     path = in_tmp / "home/.cache/minigan/classifiers/digits.npz"
-    assert f"no {path}: training it, once" in err
+    assert f"{path} does not exist: training the classifier, once" in err
     assert "of 299 test images right, kept in" in err
     first = path.read_bytes()
     stored = read_json("run/evaluation.json")
@@ -100,12 +100,12 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
 
 
 def gaussian(kept):
-    train_recipe("gaussian", settings={"iterations": 1, "frames": 1}, out="g")
+    train_recipe("gaussian", overrides={"iterations": 1, "frames": 1}, out="g")
     return ["g"]
 
 
 def on(data):
-    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="c")
+    train_recipe("mnist-dense", overrides={"data": "digits", "iterations": 1}, out="c")
     stored = read_json("c/config.json")
     stored["settings"]["data"] = data
     write_json("c/config.json", stored)
@@ -125,7 +125,7 @@ def on_mnist(kept):
 
 
 def not_finite(kept):
-    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="n")
+    train_recipe("mnist-dense", overrides={"data": "digits", "iterations": 1}, out="n")
     arrays = read_arrays("n/generator.npz")
     arrays["0.W"][0, 0] = np.nan
     write_arrays("n/generator.npz", arrays)
@@ -141,7 +141,7 @@ def without_generator(kept):
 def of_other_data(kept):
     (kept / "digits.npz").unlink()
     write_classifier(kept / "digits.npz", untrained(Config(), np.random.default_rng(0)))
-    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="r")
+    train_recipe("mnist-dense", overrides={"data": "digits", "iterations": 1}, out="r")
     return ["r"]
 
 
@@ -152,7 +152,7 @@ def of_other_images(kept):
 
 
 def no_folder(kept):
-    train_recipe("mnist-dense", settings={"data": "digits", "iterations": 1}, out="r")
+    train_recipe("mnist-dense", overrides={"data": "digits", "iterations": 1}, out="r")
     return ["r", "--classifier", "r/config.json"]
 
 
@@ -160,15 +160,15 @@ def no_folder(kept):
     ("case", "message"),
     [
         (lambda kept: ["nowhere"], "nowhere: not a run folder: it has no config.json"),
-        (gaussian, "gaussian does not make images; accepted: a run of an image recipe"),
-        (on_gone_data, "data=stl10: there is no classifier of it; accepted: a run on mnist, fashion-mnist, cifar10, d"),
-        (on_cifar, "c: its images are (28, 28, 1), those of cifar10 (32, 32, 3); accepted: as large or larger"),
+        (gaussian, "gaussian does not make images; expected a run of an image recipe"),
+        (on_gone_data, "data=stl10: there is no classifier for it; expected a run on mnist, fashion-mnist, cifar10, d"),
+        (on_cifar, "c: its images are (28, 28, 1), those of cifar10 (32, 32, 3); expected as large or larger"),
         (on_mnist, "mnist: not found:"),
         (not_finite, "n: its generator gives values that are not finite"),
-        (without_generator, "c/generator.npz: No such file or directory: the weights are written where a run ends"),
-        (of_other_data, "digits.npz: a classifier of ; accepted: one of digits; without the file it is trained again"),
-        (of_other_images, "digits.npz: a classifier of images (32, 32, 3); accepted: (28, 28, 1)"),
-        (no_folder, "r/config.json: File exists; accepted: a folder to keep the classifier in"),
+        (without_generator, "c/generator.npz: No such file or directory: no weights yet; finish the run with"),
+        (of_other_data, "digits.npz: a classifier of ''; expected one of digits; without the file it is trained again"),
+        (of_other_images, "digits.npz: a classifier of images (32, 32, 3); expected (28, 28, 1)"),
+        (no_folder, "r/config.json: File exists; expected a folder to keep the classifier in"),
     ],
     ids=lambda c: getattr(c, "__name__", ""),
 )
@@ -187,7 +187,7 @@ def test_what_cannot_be_evaluated_says_why(in_tmp, kept, coloured, capsys, monke
     ("arguments", "message"),
     [
         (["--n", "300"], "n must be an int in 4 ... 299 (the test images of digits), got 300"),
-        (["--n", "3"], "argument --n: '3' given; accepted: a whole number >= 4"),
+        (["--n", "3"], "argument --n: '3' given; expected a whole number >= 4"),
         (["--clasifier", "x"], "unknown argument '--clasifier' (did you mean '--classifier'?)"),
     ],
 )
@@ -288,7 +288,7 @@ def test_other_sizes_are_brought_to_28(digits):
 
 
 def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
-    train_recipe("dcgan64", settings={"data": "digits", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
+    train_recipe("dcgan64", overrides={"data": "digits", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
     found = evaluate("d", n=30, classifier=kept)
     train, test = digits
     reference = Reference(judge, match_blur(train.images, 64), 30)
@@ -301,7 +301,7 @@ def test_a_run_on_cifar10_is_judged_in_colour(in_tmp, coloured, capsys, monkeypa
     assert own.shape == (32, 32, 3)
     quick = replace(own, channels=4, batch_size=20, epochs=12, dropout=0.0)
     monkeypatch.setitem(classifier.CLASSIFIERS, "cifar10", quick)
-    train_recipe("dcgan64", settings={"data": "cifar10", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
+    train_recipe("dcgan64", overrides={"data": "cifar10", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
     status, out, _err = run(capsys, "evaluate", "d", "--classifier", "kept")
     assert status == 0
     assert "cifar10: 60 of 50,000 images: data_batch_1.bin" in out
@@ -329,7 +329,7 @@ def test_colours_are_seen_as_samples_are(coloured):
 
 def test_samples_come_in_blocks(dense, monkeypatch):
     want = sample(dense, n=40)
-    monkeypatch.setattr("minigan.runs.BLOCK", 7)
+    monkeypatch.setattr("minigan.runs.SAMPLES_PER_BLOCK", 7)
     np.testing.assert_allclose(sample(dense, n=40), want, rtol=1e-5, atol=1e-6)
 
 

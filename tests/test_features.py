@@ -128,7 +128,7 @@ def test_precision_and_recall_keep_their_values(seed, n, m, f):
 def test_blocks_change_nothing(monkeypatch):
     real, fake = two_sets(5, 23, 31, 4, scale=1.0)
     want = precision_recall(real, fake)
-    monkeypatch.setattr(features, "BLOCK", 7)
+    monkeypatch.setattr(features, "POINTS_PER_BLOCK", 7)
     assert precision_recall(real, fake) == want
 
 
@@ -145,10 +145,10 @@ def test_a_collapsed_generator_is_precise_and_recalls_nothing():
     ("call", "message"),
     [
         (lambda: frechet_distance(np.zeros((1, 2)), np.zeros((3, 2))), r"x has shape \(1, 2\).*N >= 2"),
-        (lambda: frechet_distance(np.zeros((3, 2)), np.zeros(3)), r"y has shape \(3,\); accepted: \(N, F\)"),
+        (lambda: frechet_distance(np.zeros((3, 2)), np.zeros(3)), r"y has shape \(3,\); expected \(N, F\)"),
         (
             lambda: frechet_distance(np.zeros((3, 2)), np.zeros((3, 1))),
-            "x has 2 features, y 1; accepted: as many",
+            "x has 2 features, y 1; expected as many",
         ),
         (lambda: frechet_distance(np.full((3, 2), math.nan), np.zeros((3, 2))), "x has values that are not finite"),
         (lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))), r"real has shape \(3, 2\); .*N >= 4"),

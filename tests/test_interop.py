@@ -176,7 +176,7 @@ class Strange(Layer):
 def test_layers_that_the_frameworks_have_not(export):
     net = draw_net([mg.Maxout(2, 2, pieces=2), mg.ReLU(), Strange()])
     with pytest.raises(
-        ValueError, match=r"has no layer for layer 0 \(Maxout\), layer 2 \(Strange\); accepted: AvgPool2D"
+        ValueError, match=r"has no layer for layer 0 \(Maxout\), layer 2 \(Strange\); expected AvgPool2D"
     ):
         export(net)
 
@@ -209,8 +209,8 @@ class TestMismatches:
         self.check_unchanged(
             lambda net: from_torch(net, state),
             [
-                "unexpected '9.weight'", "missing '0.bias'", "'4.weight' has shape (2, 3, 3, 4), accepted (3, 2, 3, 4)",
-                "'6.bias' is complex128, accepted numbers that float64 can hold", "'5.running_var' is <U1",
+                "unexpected '9.weight'", "missing '0.bias'", "'4.weight' has shape (2, 3, 3, 4), expected (3, 2, 3, 4)",
+                "'6.bias' is complex128, expected numbers that float64 can hold", "'5.running_var' is <U1",
                 "'8.bias' is no array: Can't call numpy()",
             ],
         )  # fmt: skip
@@ -221,12 +221,12 @@ class TestMismatches:
         self.check_unchanged(
             lambda net: from_keras(net, weights[:-1]),
             [
-                "14 arrays, accepted 15: layer 0 kernel, layer 0 bias, layer 1 gamma, layer 1 beta, "
+                "14 arrays, expected 15: layer 0 kernel, layer 0 bias, layer 1 gamma, layer 1 beta, "
                 "layer 1 moving_mean, layer 1 moving_variance, layer 4 kernel",
-                "weights[6] (layer 4 kernel) has shape (3, 4, 3, 2), accepted (3, 4, 2, 3)",
+                "weights[6] (layer 4 kernel) has shape (3, 4, 3, 2), expected (3, 4, 2, 3)",
             ],
         )
-        self.check_unchanged(lambda net: from_keras(net, [*weights, weights[0]]), ["16 arrays, accepted 15"])
+        self.check_unchanged(lambda net: from_keras(net, [*weights, weights[0]]), ["16 arrays, expected 15"])
 
 
 def test_loading_makes_older_pullbacks_stale_and_casts():

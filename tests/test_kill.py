@@ -112,9 +112,9 @@ def test_a_run_that_another_process_trains(in_tmp):
     process = start(*TRAIN, "--out", "run", "--checkpoint-every", "4", "--iterations", "100000")
 
     def refused():
-        with pytest.raises(RunError, match="run: another process is training this run"), Checkpoints("run").held():
+        with pytest.raises(RunError, match="run: another process is training this run"), Checkpoints("run").locked():
             pass
 
     kill(process, lambda: lines("run") >= 3 and (refused() or True), 0)
-    with Checkpoints("run").held():  # the lock went with it
+    with Checkpoints("run").locked():  # the lock went with it
         pass

@@ -154,7 +154,7 @@ class TestBatches:
         other.restore(one.state())
         np.testing.assert_array_equal(one()[1], other()[1])
         assert one.batches_per_epoch == 3
-        with pytest.raises(ValueError, match="the order is of 20 examples; accepted: 9"):
+        with pytest.raises(ValueError, match="the order is of 20 examples; expected 9"):
             EpochBatches((data[0][:9], data[1][:9]), 6, np.random.default_rng(0)).restore(one.state())
 
     def test_a_tuple_is_prepared_whole(self):

@@ -28,5 +28,5 @@ def test_a_copy_is_at_distance_zero_and_ties_go_to_the_first():
 
 @pytest.mark.parametrize(("x", "examples"), [((2, 3), (4, 2)), ((3,), (3,)), ((0, 3), (4, 3)), ((2, 3), (0, 3))])
 def test_shapes_must_agree(x, examples):
-    with pytest.raises(ValueError, match=r"x has shape .*; accepted: \(N, \.\.\.\) and \(M, \.\.\.\)"):
+    with pytest.raises(ValueError, match=r"x has shape .*; expected \(N, \.\.\.\) and \(M, \.\.\.\)"):
         nearest(np.zeros(x), np.zeros(examples))

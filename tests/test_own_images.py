@@ -67,7 +67,7 @@ def own_run(folder):
 
 
 def test_a_run_on_own_images_is_not_compared_with_a_data_set(tmp_path):
-    with pytest.raises(RunError, match="trained on images of your own"):
+    with pytest.raises(RunError, match="trained on your own images"):
         evaluate(own_run(tmp_path / "r"), classifier=tmp_path)
 
 

@@ -208,7 +208,7 @@ class TestGaussian:
     def test_it_learns(self):
         """A whole run ends near N(4, 2^2), nearer than where the document's own 200 iterations end."""
         recipe = get_recipe("gaussian")
-        done = train(recipe.build(setting=RunOptions(seed=1)))
+        done = train(recipe.build(run_options=RunOptions(seed=1)))
         assert abs(done["generator"]["mean"] - 4) <= 0.06
         assert abs(done["generator"]["std"] - 2) <= 0.15
         assert done["jsd"] < 0.005
@@ -369,8 +369,8 @@ def test_settings_are_parsed_by_the_kind_of_their_field():
     ("settings", "message"),
     [
         ({"batchsize": "3"}, "unknown setting of gaussian 'batchsize' .did you mean 'batch_size'"),
-        ({"batch_size": "3.5"}, "batch_size='3.5'; accepted: a whole number"),
-        ({"lr": "fast"}, "lr='fast'; accepted: a number"),
+        ({"batch_size": "3.5"}, "batch_size='3.5'; expected a whole number"),
+        ({"lr": "fast"}, "lr='fast'; expected a number"),
         ({"iterations": "0"}, "iterations must be >= 1, got 0"),
         ({"hidden": "-1"}, "hidden must be >= 1, got -1"),
     ],
@@ -399,7 +399,7 @@ def test_images_of_another_size_are_refused_before_a_folder_is_made(name, colour
     assert main(["train", name, "--data", "cifar10"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    want = "data='cifar10' has images (32, 32, 3); accepted here: (28, 28, 1), such as mnist"
+    want = "data='cifar10' has images (32, 32, 3); expected (28, 28, 1), such as mnist"
     assert err == f"minigan train: {want}\n"
     assert not list(in_tmp.iterdir())
 

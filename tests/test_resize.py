@@ -110,10 +110,10 @@ def test_shrinking_keeps_the_mean_and_undoes_repeating(case):
 @pytest.mark.parametrize(
     ("images", "size", "message"),
     [
-        (np.zeros((2, 8, 8), dtype=np.uint8), 4, r"images have shape \(2, 8, 8\); accepted: \(N, H, W, C\)"),
-        (np.zeros((2, 8, 9, 1)), 9, r"size=9 is larger than the images \(8 x 9\); accepted: 8 or less"),
+        (np.zeros((2, 8, 8), dtype=np.uint8), 4, r"images have shape \(2, 8, 8\); expected \(N, H, W, C\)"),
+        (np.zeros((2, 8, 9, 1)), 9, r"size=9 is larger than the images \(8 x 9\); expected 8 or less"),
         (np.zeros((2, 8, 8, 1)), 0, "size must be an int >= 1, got 0"),
-        (np.zeros((2, 8, 8, 1), dtype=int), 4, "images are int64; accepted: uint8 or floating"),
+        (np.zeros((2, 8, 8, 1), dtype=int), 4, "images are int64; expected uint8 or floating"),
     ],
 )
 def test_errors_of_shrink(images, size, message):
@@ -124,14 +124,14 @@ def test_errors_of_shrink(images, size, message):
 @pytest.mark.parametrize(
     ("images", "size", "message"),
     [
-        (np.zeros((2, 8, 8), dtype=np.uint8), 16, r"images have shape \(2, 8, 8\); accepted: \(N, H, W, C\)"),
+        (np.zeros((2, 8, 8), dtype=np.uint8), 16, r"images have shape \(2, 8, 8\); expected \(N, H, W, C\)"),
         (
             np.zeros((2, 8, 9, 1), dtype=np.uint8),
             8,
-            r"size=8 is smaller than the images \(8 x 9\); accepted: 9 or more",
+            r"size=8 is smaller than the images \(8 x 9\); expected 9 or more",
         ),
         (np.zeros((2, 8, 8, 1), dtype=np.uint8), 64.0, "size must be an int >= 1, got 64.0"),
-        (np.zeros((2, 8, 8, 1), dtype=int), 64, "images are int64; accepted: uint8 or floating"),
+        (np.zeros((2, 8, 8, 1), dtype=int), 64, "images are int64; expected uint8 or floating"),
     ],
 )
 def test_errors(images, size, message):

@@ -89,7 +89,7 @@ class TestWithoutCheckpoints:
 
 class TestDivergence:
     def test_python(self, in_tmp):
-        summary = train_recipe("gaussian", settings={"iterations": 40, "lr": 1e25, "frames": 2})
+        summary = train_recipe("gaussian", overrides={"iterations": 40, "lr": 1e25, "frames": 2})
         assert summary["status"] == "diverged"
         assert "smaller learning rate" in summary["error"]
         assert "--" not in summary["error"]

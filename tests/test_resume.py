@@ -188,7 +188,7 @@ class TestResume:
 
         train(build(), folder="whole", callbacks=[Constant(), patient()])
         broken(at=4, callbacks=[Constant(), patient()])
-        with pytest.raises(RunError, match="the run was begun with EarlyStop 2; accepted: the same callbacks again"):
+        with pytest.raises(RunError, match="the run was started with EarlyStop 2; expected the same callbacks again"):
             resume(build(), "broken")
         summary = resume(build(), "broken", callbacks=[Constant(), patient()])
         assert (summary["status"], summary["iterations"]) == ("stopped early", 5)
@@ -210,22 +210,24 @@ class TestRefused:
         train(build(), folder="run")
         Path("run/summary.json").unlink()
         with pytest.raises(
-            RunError, match="run: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N"
+            RunError, match="run: it has no checkpoints: it cannot be resumed; start a new run with checkpoint_every=N"
         ):
             resume_run("run")
         Path("run/checkpoints").mkdir()
-        with pytest.raises(RunError, match="run: it has no checkpoints: it ended before the first one; train anew"):
+        with pytest.raises(
+            RunError, match="run: it has no checkpoints: it ended before the first one; start a new run"
+        ):
             resume_run("run")
 
     def test_a_run_that_diverged(self, in_tmp):
         train(build(lr=1e25), folder="run", checkpoint_every=1)
-        with pytest.raises(RunError, match="run: diverged: .* it would diverge again: train anew"):
+        with pytest.raises(RunError, match="run: diverged: .* it would diverge again; start a new run"):
             resume(build(lr=1e25), "run", iterations=100)
 
     def test_a_run_that_is_in_use(self, in_tmp):
         broken(at=3)
         before = {p: p.read_bytes() for p in Path("broken").rglob("*") if p.is_file()}
-        with Checkpoints("broken").held(), pytest.raises(RunError, match="broken: another process is training"):
+        with Checkpoints("broken").locked(), pytest.raises(RunError, match="broken: another process is training"):
             resume(build(), "broken")
 
         def while_it_trains():
@@ -246,14 +248,17 @@ class TestRefused:
         broken("mnist-maxout", at=3)
         again = build("mnist-maxout")
         again.sources["pixels"].data = again.sources["pixels"].data[:50]
-        with pytest.raises(RunError, match="it does not fit the run: the order is of 60 examples; accepted: 50"):
+        with pytest.raises(RunError, match="it does not fit the run: the order is of 60 examples; expected 50"):
             resume(again, "broken")
 
     @pytest.mark.parametrize("content", ["", "half a line", '{"iteration": 1}\n{"iteration": 3}\n', "[]\n"])
     def test_metrics_that_do_not_reach_the_checkpoint(self, in_tmp, content):
         broken(at=3)
         Path("broken/metrics.jsonl").write_text(content)
-        with pytest.raises(RunError, match=r"metrics\.jsonl: line \d is not iteration \d of the 2 before the checkp"):
+        with pytest.raises(
+            RunError,
+            match=r"metrics\.jsonl: damaged at line \d .*; the checkpoint needs the first 2 lines, expected an older",
+        ):
             resume(build(), "broken")
         assert Path("broken/metrics.jsonl").read_text() == content
 
@@ -314,7 +319,7 @@ class TestDamaged:
         broken(at=5)
         for path in Path("broken/checkpoints").iterdir():
             path.write_bytes(b"")
-        with pytest.raises(RunError, match="000004.checkpoint: not a checkpoint.*; no other one is whole: train"):
+        with pytest.raises(RunError, match="000004.checkpoint: not a checkpoint.*; no other one is intact; start"):
             resume(build(), "broken")
 
     def test_a_copy_from_elsewhere_comes_back_into_the_folder(self, in_tmp):

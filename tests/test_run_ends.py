@@ -153,7 +153,7 @@ class TestSignals:
         summary = train(experiment, folder="run", checkpoint_every=2)
         assert (summary["status"], summary["iterations"]) == ("interrupted", 0)
         assert files(in_tmp / "run") == KEPT | FIGURES | {"checkpoints"}
-        with pytest.raises(RunError, match="it ended before the first one; train anew"):
+        with pytest.raises(RunError, match="it ended before the first one; start a new run"):
             resume(small(), "run")
 
     def test_two_in_one_iteration(self, in_tmp):

@@ -92,14 +92,14 @@ class TestMemory:
             raise ValueError("unrecognized configuration name")
 
         monkeypatch.setattr("os.sysconf", none, raising=False)
-        monkeypatch.setattr(memory, "LIMITS", ())
+        monkeypatch.setattr(memory, "LIMIT_FILES", ())
         assert memory.machine() is None
         recipe = get_recipe("gaussian")
         recipe.build(recipe.configure({"hidden": 50}), RunOptions())
 
     def test_a_limit_of_the_container(self, tmp_path, monkeypatch):
         limit = tmp_path / "memory.max"
-        monkeypatch.setattr(memory, "LIMITS", (limit,))
+        monkeypatch.setattr(memory, "LIMIT_FILES", (limit,))
         whole = memory.machine()
         for text, expected in (("1048576\n", 2**20), ("max\n", whole), (f"{2**63}\n", whole)):
             limit.write_text(text)
@@ -109,7 +109,7 @@ class TestMemory:
 class TestFiles:
     def test_a_completed_run_without_checkpoints(self, in_tmp, capsys):
         assert run(capsys, "train", "gaussian", "--iterations", "1", "--out", "run")[0] == 0
-        message = "run: completed after 1 iterations, without checkpoints to continue from; train anew with "
+        message = "run: completed after 1 iterations, without checkpoints to continue from; start a new run with "
         assert run(capsys, "resume", "run") == (1, "", f"minigan resume: {message}--checkpoint-every N\n")
 
     @pytest.mark.parametrize("value", [None, "six", [], {}, True])
@@ -117,7 +117,7 @@ class TestFiles:
     def test_values_of_another_type(self, in_tmp, capsys, file, key, value):
         if (key, type(value)) in (("status", str), ("versions", dict)):
             return
-        train_recipe("gaussian", settings={"iterations": 1, "frames": 1}, out="run", checkpoint_every=1)
+        train_recipe("gaussian", overrides={"iterations": 1, "frames": 1}, out="run", checkpoint_every=1)
         path = in_tmp / f"run/{file}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
         status, out, err = run(capsys, "resume", "run")
@@ -126,7 +126,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("change", [{"iteration": "one"}, {"identity": None}, {"G": None}, {"streams": []}])
     def test_a_checkpoint_with_values_of_another_type(self, in_tmp, capsys, change):
-        train_recipe("gaussian", settings={"iterations": 2, "frames": 1}, out="run", checkpoint_every=1)
+        train_recipe("gaussian", overrides={"iterations": 2, "frames": 1}, out="run", checkpoint_every=1)
         path, tree = Checkpoints("run").read()
         write_checkpoint(path, {**tree, **change})
         status, out, err = run(capsys, "resume", "run", "--iterations", "3")
@@ -151,10 +151,10 @@ class TestFiles:
     def test_a_file_of_a_run_in_place_of_its_folder(self, in_tmp, capsys):
         (in_tmp / "run").mkdir()
         (in_tmp / "run/config.json").write_text("{}")
-        message = "run/config.json: a file; expected the run folder that it is in, run"
+        message = "run/config.json: a file; expected its run folder, run"
         assert run(capsys, "sample", "run/config.json") == (1, "", f"minigan sample: {message}\n")
 
     def test_an_empty_name(self, in_tmp, capsys):
         status, out, err = run(capsys, "train", "gaussian", "--out", "")
         assert (status, out) == (1, "")
-        assert err == "minigan train: --out is empty; expected the name of a new or an empty folder\n"
+        assert err == "minigan train: --out '' given; expected the name of a new or an empty folder\n"

@@ -70,7 +70,7 @@ def test_a_network_there_and_back(tmp_path):
 def test_never_over_a_file_and_whole_or_not_at_all(tmp_path, monkeypatch):
     path = save_safetensors(tmp_path / "x", {"a": A})
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match=r"x exists; accepted: a new name"):
+    with pytest.raises(FileExistsError, match=r"x exists; expected a new name"):
         save_safetensors(path, {"a": 2 * A})
     assert path.read_bytes() == before
     with pytest.raises(FileNotFoundError, match=r"nowhere/y: its folder does not exist"):
@@ -89,7 +89,7 @@ def test_what_the_format_cannot_hold_is_named_in_one_error(tmp_path):
     wrong = {"c": A.astype(complex), "o": np.array([None]), 3: A, "__metadata__": A, "fine": A}
     with pytest.raises(ValueError, match="do not fit a safetensors file") as caught:
         save_safetensors(tmp_path / "x", wrong)
-    for part in ("'c' is complex128, accepted bool, int8", "'o' is object", "the name 3", "the name '__metadata__'"):
+    for part in ("'c' is complex128, expected bool, int8", "'o' is object", "the name 3", "the name '__metadata__'"):
         assert part in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -44,24 +44,24 @@ def test_accepted(key, given, want):
 @pytest.mark.parametrize(
     ("key", "given", "message"),
     [
-        ("batch_size", 3.7, "batch_size=3.7; accepted: a whole number"),
-        ("batch_size", 3.0, "batch_size=3.0; accepted: a whole number"),
-        ("batch_size", "3.7", "batch_size='3.7'; accepted: a whole number"),
-        ("batch_size", True, "batch_size=True; accepted: a whole number"),
-        ("batch_size", np.True_, "accepted: a whole number"),
-        ("batch_size", None, "batch_size=None; accepted: a whole number"),
-        ("batch_size", [3], "accepted: a whole number"),
-        ("iterations", 10**9 + 1, "accepted: a whole number .of at most 1,000,000,000."),
-        ("iterations", "10000000000", "accepted: a whole number .of at most 1,000,000,000."),
-        ("iterations", "9" * 5000, "accepted: a whole number"),
-        ("lr", "nan", r"lr='nan'; accepted: a number \(finite\)"),
-        ("lr", "-inf", "accepted: a number"),
-        ("lr", math.nan, "lr=nan; accepted: a number"),
-        ("lr", math.inf, "accepted: a number"),
-        ("lr", "1e999", "accepted: a number"),
-        ("lr", 2**53 + 1, "accepted: a number"),
-        ("lr", True, "accepted: a number"),
-        ("lr", 1j, "accepted: a number"),
+        ("batch_size", 3.7, "batch_size=3.7; expected a whole number"),
+        ("batch_size", 3.0, "batch_size=3.0; expected a whole number"),
+        ("batch_size", "3.7", "batch_size='3.7'; expected a whole number"),
+        ("batch_size", True, "batch_size=True; expected a whole number"),
+        ("batch_size", np.True_, "expected a whole number"),
+        ("batch_size", None, "batch_size=None; expected a whole number"),
+        ("batch_size", [3], "expected a whole number"),
+        ("iterations", 10**9 + 1, "expected a whole number .of at most 1,000,000,000."),
+        ("iterations", "10000000000", "expected a whole number .of at most 1,000,000,000."),
+        ("iterations", "9" * 5000, "expected a whole number"),
+        ("lr", "nan", r"lr='nan'; expected a number \(finite\)"),
+        ("lr", "-inf", "expected a number"),
+        ("lr", math.nan, "lr=nan; expected a number"),
+        ("lr", math.inf, "expected a number"),
+        ("lr", "1e999", "expected a number"),
+        ("lr", 2**53 + 1, "expected a number"),
+        ("lr", True, "expected a number"),
+        ("lr", 1j, "expected a number"),
     ],
 )
 def test_refused(key, given, message):
@@ -72,17 +72,17 @@ def test_refused(key, given, message):
 def test_texts_and_truths():
     recipe = get_recipe("mnist-dense")
     assert recipe.configure({"data": "digits"}).data == "digits"
-    with pytest.raises(ConfigError, match="data=3; accepted: a text"):
+    with pytest.raises(ConfigError, match="data=3; expected a string"):
         recipe.configure({"data": 3})
     for given, want in ((True, True), ("true", True), ("False", False), (np.True_, True)):
         assert FLAGS.configure({"fast": given}).fast is want
     for given in (1, 0.0, "yes", None):
-        with pytest.raises(ConfigError, match="accepted: true or false"):
+        with pytest.raises(ConfigError, match="expected true or false"):
             FLAGS.configure({"fast": given})
 
 
 def test_a_configuration_is_checked_like_settings():
-    with pytest.raises(ConfigError, match="batch_size=3.7; accepted: a whole number"):
+    with pytest.raises(ConfigError, match="batch_size=3.7; expected a whole number"):
         GAUSSIAN.build(replace(GAUSSIAN.Config(), batch_size=3.7))
     assert GAUSSIAN.build(replace(GAUSSIAN.Config(), lr=1)).config["settings"]["lr"] == 1.0
 
@@ -138,7 +138,7 @@ def test_wrong_dtype_or_backend(given, message):
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
 def test_wrong_seed(seed):
     with pytest.raises(ConfigError, match="seed must be an int >= 0"):
-        GAUSSIAN.build(setting=RunOptions(seed=seed))
+        GAUSSIAN.build(run_options=RunOptions(seed=seed))
 
 
 # --- the backend's options, and images of one's own -----------------------------------------------
@@ -157,7 +157,7 @@ def test_options_reach_both_networks():
         ({"options": {"thread": 2}}, "unknown option 'thread' .did you mean 'threads'"),
         ({"options": {"threads": 0}}, "threads must be a whole number >= 1, got 0"),
         ({"options": {"accuracy": "exakt"}}, "unknown accuracy 'exakt' .did you mean 'exact'"),
-        ({"options": {"threads": 1}, "ops": "reference"}, "ops='reference' takes no threads; accepted with ops='cpu'"),
+        ({"options": {"threads": 1}, "ops": "reference"}, "ops='reference' takes no threads; expected ops='cpu'"),
     ],
 )
 def test_options_that_are_refused(setting, message):
@@ -168,18 +168,18 @@ def test_options_that_are_refused(setting, message):
 def test_a_run_says_what_its_engine_was_and_goes_on_with_it(tmp_path, monkeypatch):
     options = {"threads": 1, "accuracy": "fast", "compiled": False}
     small = {"iterations": 2, "batch_size": 20}
-    folder = runs.train_recipe("gaussian", settings=small, options=options, out=tmp_path / "r", checkpoint_every=1)
+    folder = runs.train_recipe("gaussian", overrides=small, options=options, out=tmp_path / "r", checkpoint_every=1)
     config = read_json(tmp_path / "r" / "config.json")
     assert config["options"] == options
     assert config["engine"] == options
     built = []
-    monkeypatch.setattr(runs, "Setting", lambda **given: built.append(RunOptions(**given)) or built[-1])
+    monkeypatch.setattr(runs, "RunOptions", lambda **given: built.append(RunOptions(**given)) or built[-1])
     runs.resume_run(folder["folder"], iterations=3)
     assert built[-1].options == options
 
 
 def test_a_run_of_the_reference_has_no_engine(tmp_path):
-    runs.train_recipe("gaussian", settings={"iterations": 1, "batch_size": 20}, ops="reference", out=tmp_path / "r")
+    runs.train_recipe("gaussian", overrides={"iterations": 1, "batch_size": 20}, ops="reference", out=tmp_path / "r")
     assert read_json(tmp_path / "r" / "config.json")["engine"] == {}
 
 
@@ -189,5 +189,5 @@ def test_images_of_ones_own(tmp_path):
     experiment = recipe.build(recipe.configure({"batch_size": 4}), RunOptions(images=images))
     train(experiment, iterations=1, folder=tmp_path / "r", checkpoint_every=1)
     assert read_json(tmp_path / "r" / "config.json")["images"] == [40, 28, 28, 1]
-    with pytest.raises(RunError, match="trained on images of your own"):
+    with pytest.raises(RunError, match="trained on your own images"):
         runs.resume_run(tmp_path / "r", iterations=2)

@@ -52,8 +52,8 @@ class TestBeforeItStarts:
             ({"dtype": "float46"}, ValueError, "unknown dtype 'float46' .did you mean 'float64'"),
             ({"ops": "gpu"}, ValueError, "unknown ops 'gpu'"),
             ({"ops": "cuda"}, minigan.BackendUnavailable, "ops='cuda' is not available"),
-            ({"settings": {"lr": "x"}}, ValueError, "lr='x'; accepted: a number"),
-            ({"settings": {"lr": -1}}, ValueError, "lr must be > 0"),
+            ({"overrides": {"lr": "x"}}, ValueError, "lr='x'; expected a number"),
+            ({"overrides": {"lr": -1}}, ValueError, "lr must be > 0"),
             ({"iterations": 5}, TypeError, "unexpected keyword argument 'iterations'"),
         ],
     )
@@ -73,7 +73,7 @@ class TestBeforeItStarts:
 
 class TestWhatIsWritten:
     def test_everything_that_the_runs_depend_on(self, in_tmp, in_turn):
-        swept = runs.sweep("gaussian", seeds=2, settings=SMALL, dtype="float64", ops="reference", out="s", folder=True)
+        swept = runs.sweep("gaussian", seeds=2, overrides=SMALL, dtype="float64", ops="reference", out="s", folder=True)
         stored = read_json("s/sweep.json")
         assert stored["settings"] == vars(get_recipe("gaussian").configure(SMALL))
         assert {k: stored[k] for k in ("recipe", "dtype", "ops", "seeds", "status", "runs", "failures")} == {
@@ -92,7 +92,7 @@ class TestWhatIsWritten:
         )
         runs.sweep("gaussian", seeds=1, out="s", folder=True)
         assert (begun[0]["status"], begun[0]["runs"]) == ("interrupted", 0)
-        with pytest.raises(RunError, match="s exists; accepted: a new or an empty folder"):
+        with pytest.raises(RunError, match="s exists; expected a new or an empty folder"):
             runs.sweep("gaussian", seeds=1, out="s", folder=True)
 
     def test_what_was_finished_before_an_error(self, in_tmp, in_turn):
@@ -135,12 +135,12 @@ def test_options_reach_the_runs(in_tmp, in_turn, capsys):
             "there",
             False,
         )
-        assert (call["settings"]["lr"], call["settings"]["iterations"]) == (0.5, 7)
+        assert (call["overrides"]["lr"], call["overrides"]["iterations"]) == (0.5, 7)
         assert [type(hook) for hook in call["callbacks"]] == [workers.StopOnEvent]
 
 
 def test_a_seed_is_trained_as_it_is_alone(in_tmp):
-    options = {"settings": SMALL, "dtype": "float64", "ops": "reference"}
+    options = {"overrides": SMALL, "dtype": "float64", "ops": "reference"}
     swept = runs.sweep("gaussian", seeds=2, workers=2, **options)
     assert swept.status == "completed"
     for seed in range(2):
@@ -151,9 +151,9 @@ def test_a_seed_is_trained_as_it_is_alone(in_tmp):
 def test_early_stop_does_not_need_a_folder(in_tmp):
     """Evaluation and early stop are part of the training, figures are not."""
     settings = {"iterations": 60, "batch_size": 20, "lr": 0.05, "patience": 3, "evaluate_every": 2, "frames": 2}
-    with_folder = runs.train_recipe("gaussian", seed=3, settings=settings, out="run")
-    without = runs.train_recipe("gaussian", seed=3, settings=settings, folder=False)
-    swept = runs.sweep("gaussian", seeds=4, settings=settings).summaries[3]
+    with_folder = runs.train_recipe("gaussian", seed=3, overrides=settings, out="run")
+    without = runs.train_recipe("gaussian", seed=3, overrides=settings, folder=False)
+    swept = runs.sweep("gaussian", seeds=4, overrides=settings).summaries[3]
     assert with_folder["status"] == "stopped early"
     assert with_folder["iterations"] < 60
     for other in (without, swept):
@@ -225,7 +225,7 @@ class TestWorkers:
             "from multiprocessing import parent_process\n"
             "from minigan.runs import RunError, sweep\n"
             "try:\n"
-            "    sweep('gaussian', seeds=2, settings={'iterations': 3})\n"
+            "    sweep('gaussian', seeds=2, overrides={'iterations': 3})\n"
             "except RunError as error:\n"
             "    if parent_process() is None:\n"
             "        Path('told').write_text(str(error))\n"

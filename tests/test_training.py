@@ -26,7 +26,7 @@ from minigan.training import (
     Experiment,
     ProgressBar,
     RunError,
-    claim,
+    create_run,
     new_folder,
     random_streams,
     read_arrays,
@@ -53,7 +53,7 @@ def lines(folder):
 
 
 def test_a_run_folder_is_complete(in_tmp):
-    summary = train_recipe("gaussian", settings=SMALL, seed=3)
+    summary = train_recipe("gaussian", overrides=SMALL, seed=3)
     folder = in_tmp / "runs/gaussian/001"
     assert summary["folder"] == "runs/gaussian/001"
     assert {p.name for p in folder.iterdir()} == FILES
@@ -99,7 +99,7 @@ def test_the_stored_generator_is_the_trained_one(in_tmp):
 
 def test_the_summarys_numbers_are_what_they_say(in_tmp):
     """Mean and std of the samples against a and b; V(D*) from the summary against a sum over a fine grid."""
-    summary = train_recipe("gaussian", settings=SMALL | {"iterations": "100"})
+    summary = train_recipe("gaussian", overrides=SMALL | {"iterations": "100"})
     a, b = summary["generator"]["a"], summary["generator"]["b"]
     # 6.1 standard errors of 100,000 samples: fails once in 1e9 seeds
     assert abs(summary["generator"]["mean"] - b) <= 6.1 * abs(a) / math.sqrt(1e5)
@@ -115,7 +115,7 @@ def test_the_summarys_numbers_are_what_they_say(in_tmp):
 
 def test_one_seed_is_bit_identical_and_another_is_not(in_tmp):
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train_recipe("gaussian", settings=SMALL, seed=seed, out=out)
+        train_recipe("gaussian", overrides=SMALL, seed=seed, out=out)
     a, b, c = (read_arrays(in_tmp / out / "generator.npz") for out in "abc")
     assert all(a[k].tobytes() == b[k].tobytes() for k in a)
     assert (in_tmp / "a/metrics.jsonl").read_bytes() == (in_tmp / "b/metrics.jsonl").read_bytes()
@@ -152,7 +152,7 @@ class TestFolders:
         assert new_folder("x", out="empty").name == "empty"
         (in_tmp / "full").mkdir()
         (in_tmp / "full/mine.txt").write_text("mine")
-        with pytest.raises(RunError, match="--out full exists; accepted: a new or an empty folder"):
+        with pytest.raises(RunError, match="out=full exists; expected a new or an empty folder"):
             new_folder("x", out="full")
         (in_tmp / "file").write_text("")
         with pytest.raises(RunError, match="--out file exists"):
@@ -176,7 +176,7 @@ class TestFolders:
     def test_a_run_is_not_trained_over(self, in_tmp):
         train(normalised(), folder="run")
         before = {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()}
-        with pytest.raises(RunError, match="run exists and is not empty; accepted: a new or an empty folder"):
+        with pytest.raises(RunError, match="run exists and is not empty; expected a new or an empty folder"):
             train(small(iterations="2"), folder="run")
         assert {p.name: p.read_bytes() for p in (in_tmp / "run").iterdir()} == before
         (in_tmp / "file").write_text("mine")
@@ -196,7 +196,7 @@ class TestFolders:
 
         def take(number):
             try:
-                return claim("run", "config.json", {"number": number}) and number
+                return create_run("run", "config.json", {"number": number}) and number
             except RunError:
                 return None
 
@@ -238,7 +238,7 @@ class TestFolders:
     def test_a_damaged_run_says_which_file(self, in_tmp):
         with pytest.raises(RunError, match="nowhere: not a run folder: it has no config.json"):
             load_generator("nowhere")
-        train_recipe("gaussian", settings=SMALL, out="run")
+        train_recipe("gaussian", overrides=SMALL, out="run")
         weights = in_tmp / "run/generator.npz"
         whole = weights.read_bytes()
         weights.write_bytes(whole[: len(whole) // 2])
@@ -294,7 +294,7 @@ class TestDivergence:
         """One update, at a rate that float32 does not hold: the losses, taken before it, are fine."""
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         settings = {"data": "digits", "lr": "1e39", "batch_size": "20", "iterations": "1"}
-        summary = train_recipe("mnist-maxout", settings=settings, out="run")
+        summary = train_recipe("mnist-maxout", overrides=settings, out="run")
         assert (summary["status"], summary["iterations"]) == ("diverged", 0)
         assert summary["divergence"]["quantity"] in ("a parameter of G", "a parameter of D")
         assert not np.isfinite(float(summary["divergence"]["value"]))
@@ -361,7 +361,7 @@ class TestDivergence:
         assert len(lines(folder)) == 3
 
     def test_a_real_divergence(self, in_tmp):
-        summary = train_recipe("gaussian", settings=SMALL | {"lr": "1e25", "iterations": "50"}, out="run")
+        summary = train_recipe("gaussian", overrides=SMALL | {"lr": "1e25", "iterations": "50"}, out="run")
         assert summary["status"] == "diverged"
         stored = read_arrays(in_tmp / "run/generator.npz")
         assert all(np.isfinite(v).all() for v in stored.values())

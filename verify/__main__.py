@@ -2,7 +2,7 @@
 
 import sys
 
-from minigan.cli import guarded
+from minigan.cli.support import guarded
 from verify.cli import main
 
 if __name__ == "__main__":

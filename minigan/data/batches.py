@@ -16,11 +16,18 @@ def _require(data: Batch, n: int) -> None:
 
 
 class Transformed:
-    """Batches as they are drawn, and what is made of each: ``prepare(draw())``.
+    """Batches that are transformed after they are drawn: each call returns ``prepare(draw())``.
 
-    A backend with a device of its own draws on the host, moves what was drawn (bytes, perhaps) and prepares it there.
-    So `prepare` uses operators and array methods alone, which every array module has.  Of a draw of several arrays it
-    gets the tuple.
+    A backend with its own device draws on the host, moves the drawn batch (bytes, for example) and transforms it on the
+    device.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw()`` returns an array (n, ...) or a tuple of arrays.
+    prepare : callable
+        Takes what `draw` returned.  It must use operators and array methods only, which every array module has.
+
     """
 
     def __init__(self, draw: Callable[[], Batch], prepare: Callable[[Batch], Batch]) -> None:
@@ -32,9 +39,24 @@ class Transformed:
 
 
 class RandomBatches:
-    """Each batch: n examples of all, independently of the batches before; distinct ones unless `replace`.
+    """Batches of examples drawn at random, each independently of the earlier ones.
 
-    `data` is an array, or a tuple of arrays with one example in each row: examples and labels.
+    Parameters
+    ----------
+    data : array, or tuple of arrays
+        N examples along the first axis; a tuple holds, for example, images and labels.
+    n : int
+        Examples per batch, in 1 ... N.
+    rng : numpy.random.Generator
+        The random stream.
+    replace : bool
+        Whether a batch may hold an example more than once; by default its examples are distinct.
+
+    Raises
+    ------
+    ConfigError
+        Where n is out of range.
+
     """
 
     def __init__(self, data: Batch, n: int, rng: np.random.Generator, *, replace: bool = False) -> None:
@@ -48,7 +70,23 @@ class RandomBatches:
 
 
 class EpochBatches:
-    """Each epoch: all examples once, in a new random order; an incomplete last batch is left out."""
+    """Batches that run through all examples in a new random order in each epoch, without an incomplete last batch.
+
+    Parameters
+    ----------
+    data : array, or tuple of arrays
+        N examples along the first axis; a tuple holds, for example, images and labels.
+    n : int
+        Examples per batch, in 1 ... N.
+    rng : numpy.random.Generator
+        The random stream.
+
+    Raises
+    ------
+    ConfigError
+        Where n is out of range.
+
+    """
 
     def __init__(self, data: Batch, n: int, rng: np.random.Generator) -> None:
         _require(data, n)
@@ -66,10 +104,10 @@ class EpochBatches:
         return {"order": self.order, "position": self.position}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to the position that `state` returned; ValueError where that was another data set's."""
+        """Restore the position that `state` returned; ValueError where it is that of another data set."""
         examples = examples_in("data", self.data)
         if len(state["order"]) not in (0, examples):
-            raise ValueError(f"the order is of {len(state['order'])} examples; accepted: {examples}")
+            raise ValueError(f"the order is of {len(state['order'])} examples; expected {examples}")
         self.order, self.position = state["order"], state["position"]
 
     def __call__(self) -> Batch:

@@ -36,7 +36,7 @@ FILES = {
 }
 
 SIDE, CHANNELS, CLASSES = 32, 3, 10
-RECORD = 1 + CHANNELS * SIDE * SIDE
+RECORD_BYTES = 1 + CHANNELS * SIDE * SIDE
 
 
 def parse_cifar10(data: bytes, name: str | os.PathLike[str]) -> tuple[Bytes, Bytes]:
@@ -46,16 +46,14 @@ def parse_cifar10(data: bytes, name: str | os.PathLike[str]) -> tuple[Bytes, Byt
     `name` is used in errors.
     """
     if data[:1] == b"\x80":
-        raise DataError(
-            f"{name}: begins with 80, as a pickle does; accepted: the binary version ({ARCHIVE}), no pickle"
-        )
-    if not data or len(data) % RECORD:
-        raise DataError(f"{name}: {len(data):,} bytes; accepted: a multiple of {RECORD:,}, the length of a record")
-    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, RECORD)
+        raise DataError(f"{name}: begins with 80, as a pickle does; expected the binary version ({ARCHIVE}), no pickle")
+    if not data or len(data) % RECORD_BYTES:
+        raise DataError(f"{name}: {len(data):,} bytes; expected a multiple of {RECORD_BYTES:,}, the length of a record")
+    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, RECORD_BYTES)
     labels = records[:, 0].copy()
     if (labels >= CLASSES).any():
         bad = int(np.argmax(labels >= CLASSES))
-        raise DataError(f"{name}: label {labels[bad]} in record {bad}; accepted: 0 to {CLASSES - 1}")
+        raise DataError(f"{name}: label {labels[bad]} in record {bad}; expected 0 to {CLASSES - 1}")
     planes = records[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
 
@@ -64,7 +62,7 @@ def read_cifar10(split: str, data_dir: str | os.PathLike[str] | None = None) -> 
     """Return images, labels and a note of `split`: "train" (data_batch_1 ... 5) or "test" (test_batch).
 
     Looks in `search_folders(data_dir)` and below for cifar-10-binary.tar.gz and for its .bin files, gzipped or raw.
-    Where only some of the training batches are at hand these are returned, in order, and the note says how
+    Where only some of the training batches are available these are returned, in order, and the note says how
     many images of how many that is; otherwise the note is empty.
     """
     if split not in FILES:
@@ -128,7 +126,7 @@ def _members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
         raise DataError(f"{archive}: not a whole .tar.gz archive ({error})") from None
     absent = [name for name in names if name not in contents]
     if absent:
-        raise DataError(f"{archive}: it does not hold {', '.join(absent)}; accepted: {ARCHIVE} (MD5 {ARCHIVE_MD5})")
+        raise DataError(f"{archive}: it does not hold {', '.join(absent)}; expected {ARCHIVE} (MD5 {ARCHIVE_MD5})")
     return contents
 
 

@@ -1,4 +1,4 @@
-"""Where data files are looked for, and the checks each must pass."""
+"""The search for data files, and the checks of their content."""
 
 import gzip
 import hashlib
@@ -13,11 +13,14 @@ from pathlib import Path
 PathLike = str | os.PathLike[str]
 
 GZIP = b"\x1f\x8b"  # how a gzip file begins
-FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # torchvision's, with the files in "raw" below
+FOLDERS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+}  # the names in torchvision, which puts the files into "raw"
 
 
 class DataError(Exception):
-    """A data file that is missing or not what it should be."""
+    """A data file is missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def cache_folder() -> Path:
 def search_folders(data_dir: PathLike | None = None) -> list[Path]:
     """Return the folders to look in: `data_dir` alone where it is given, else $MINIGAN_DATA, then the cache folder.
 
-    A folder that the caller names must have the data: a misspelt name is an error, not other files in silence.
+    A folder that the caller names must have the data, so that a misspelt name is an error.
     """
     if data_dir is not None:
         return [Path(data_dir)]
@@ -64,7 +67,7 @@ def read_files(dataset: str, files: Sequence[DataFile], data_dir: PathLike | Non
     """Return the raw (uncompressed) bytes and the path of each file, checked against its published SHA-256.
 
     Looks for FOLDER/DATASET/NAME and FOLDER/NAME, gzipped or raw, in each of `search_folders(data_dir)`.  DataError
-    names all the files that are missing, or the one that is not what was published.
+    names all missing files, or the file that differs from the published one.
     """
     folders = search_folders(data_dir)
     found = [_find(dataset, file, folders) for file in files]
@@ -75,7 +78,7 @@ def read_files(dataset: str, files: Sequence[DataFile], data_dir: PathLike | Non
 
 
 def _find(dataset: str, file: DataFile, folders: Sequence[Path]) -> tuple[Path, DataFile] | None:
-    """Return the path of a file, and what it must be."""
+    """Return the path of a file, with its checksums."""
     for folder in folders:
         for place in (folder / dataset, folder, folder / FOLDERS.get(dataset, dataset) / "raw", folder / "raw"):
             for name in (file.name, file.raw_name, *(n.replace("-idx", ".idx") for n in (file.name, file.raw_name))):
@@ -85,10 +88,10 @@ def _find(dataset: str, file: DataFile, folders: Sequence[Path]) -> tuple[Path, 
 
 
 def _checked(path: Path, file: DataFile) -> bytes:
-    """Return the raw bytes; what counts is the content, not its name nor how it was gzipped."""
+    """Return the raw bytes; only they are checked, not the name or the compression."""
     data = read_bytes(path)
     packed = data[:2] == GZIP
-    with suppress(OSError, EOFError, zlib.error):  # not a whole gzip file: its own checksum is told below
+    with suppress(OSError, EOFError, zlib.error):  # not a whole gzip file: the error below has its checksum
         raw = gzip.decompress(data) if packed else data
         if hashlib.sha256(raw).hexdigest() == file.sha256_raw:
             return raw

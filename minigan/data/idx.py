@@ -23,7 +23,7 @@ def parse_idx(data: bytes, name: str | os.PathLike[str], *, ndim: int | None = N
         raise DataError(f"{name}: not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}, not 00 00")
     kind, dimensions = data[2], data[3]
     if kind != UNSIGNED_BYTE:
-        raise DataError(f"{name}: IDX type 0x{kind:02x}; accepted: 0x08 (unsigned byte)")
+        raise DataError(f"{name}: IDX type 0x{kind:02x}; expected 0x08 (unsigned byte)")
     if ndim is not None and dimensions != ndim:
         raise DataError(f"{name}: {dimensions} dimensions; expected {ndim}")
     start = 4 + 4 * dimensions

@@ -13,7 +13,7 @@ from minigan.data.idx import parse_idx
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, H, W, C) as uint8 and labels (N,) as uint8; `note` says so where they are a part of the published set."""
+    """Images (N, H, W, C) as uint8 and labels (N,) as uint8; `note` says which part of the published set they are, if not all."""
 
     name: str
     images: NDArray[np.uint8]
@@ -52,13 +52,30 @@ DATASETS = (*IDX_FILES, "cifar10", "digits")
 
 
 def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -> Images:
-    """Return a data set: "mnist", "fashion-mnist" (28x28x1, 60,000 + 10,000), "cifar10" (32x32x3, 50,000 + 10,000) or
-    "digits" (28x28x1, 1,797, one split).
+    """Load a data set from files, which are checked against their published checksums.
 
-    Of CIFAR-10's five training batches those at hand are returned; `note` says how many images of the 50,000 these are.
+    Parameters
+    ----------
+    name : {"mnist", "fashion-mnist", "cifar10", "digits"}
+        28x28x1 with 60,000 + 10,000 images (the first two), 32x32x3 with 50,000 + 10,000, 28x28x1 with 1,797 in one
+        split.
+    split : {"train", "test"}
+        The split.
+    data_dir : path, optional
+        The folder with the files; by default $MINIGAN_DATA, then the cache folder.
 
-    Looks in `data_dir` alone where it is given, else in $MINIGAN_DATA, then in the cache folder.  DataError names every missing file, its
-    checksum and where it goes, or the one that is damaged.
+    Returns
+    -------
+    Images
+        Images and labels.  Where only some of CIFAR-10's training batches are available, `note` says which.
+
+    Raises
+    ------
+    ConfigError
+        Where name or split is unknown.
+    DataError
+        Where files are missing (the message names each, its checksum and its folder) or damaged.
+
     """
     if name == "digits":
         return load_digits()
@@ -94,5 +111,5 @@ def load_digits() -> Images:
 
 
 def unit_interval(images: NDArray[np.uint8], dtype: str) -> NDArray[np.floating]:
-    """x / 255, flat: (N, H, W, C) bytes -> (N, H W C) in [0, 1]."""
+    """Return bytes (N, H, W, C) as x / 255, (N, H W C) in [0, 1]."""
     return (images.reshape(len(images), -1) / 255).astype(dtype)

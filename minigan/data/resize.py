@@ -1,4 +1,4 @@
-"""Enlarging and shrinking images: bilinear interpolation, and means over areas, as two small matrices."""
+"""Enlarge images by bilinear interpolation and shrink them by area means, each by two small matrices."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from minigan._arguments import size as checked
 
-BLOCK = 256  # images at a time: what is in float64 stays small
+IMAGES_PER_BLOCK = 256  # computed at once, so that few images are in float64
 
 
 def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
@@ -23,7 +23,7 @@ def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
     """
     size, (H, W) = _checked(images, size)
     if size < max(H, W):
-        raise ValueError(f"size={size} is smaller than the images ({H} x {W}); accepted: {max(H, W)} or more")
+        raise ValueError(f"size={size} is smaller than the images ({H} x {W}); expected {max(H, W)} or more")
     return _between(_weights(H, size), _weights(W, size), images)
 
 
@@ -38,16 +38,16 @@ def downsample(images: NDArray[Any], size: int) -> NDArray[Any]:
     """
     size, (H, W) = _checked(images, size)
     if size > min(H, W):
-        raise ValueError(f"size={size} is larger than the images ({H} x {W}); accepted: {min(H, W)} or less")
+        raise ValueError(f"size={size} is larger than the images ({H} x {W}); expected {min(H, W)} or less")
     return _between(_areas(H, size), _areas(W, size), images)
 
 
 def _checked(images: NDArray[Any], size: int) -> tuple[int, tuple[int, int]]:
     size = checked("size", size)
     if images.ndim != 4 or 0 in images.shape[1:]:
-        raise ValueError(f"images have shape {images.shape}; accepted: (N, H, W, C)")
+        raise ValueError(f"images have shape {images.shape}; expected (N, H, W, C)")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise TypeError(f"images are {images.dtype}; accepted: uint8 or floating")
+        raise TypeError(f"images are {images.dtype}; expected uint8 or floating")
     return size, images.shape[1:3]
 
 
@@ -55,11 +55,11 @@ def _between(A: NDArray[np.float64], B: NDArray[np.float64], images: NDArray[Any
     """y = A x B^T for each image and channel, computed in float64."""
     N, H, W, C = images.shape
     y = np.empty((N, len(A), len(B), C), dtype=images.dtype)
-    for start in range(0, N, BLOCK):
-        x = images[start : start + BLOCK].astype(np.float64)
+    for start in range(0, N, IMAGES_PER_BLOCK):
+        x = images[start : start + IMAGES_PER_BLOCK].astype(np.float64)
         rows = (A @ x.reshape(-1, H, W * C)).reshape(-1, len(A), W, C)
         block = B @ rows
-        y[start : start + BLOCK] = np.rint(block) if images.dtype == np.uint8 else block
+        y[start : start + IMAGES_PER_BLOCK] = np.rint(block) if images.dtype == np.uint8 else block
     return y
 
 

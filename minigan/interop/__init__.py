@@ -7,8 +7,8 @@
     save_safetensors("G.safetensors", state)             # pip install 'minigan[interop]'
     from_torch(net, load_safetensors("G.safetensors"), input_shape=(28, 28, 1))
 
-Neither framework is imported.  Weights are all that is carried over: strides, padding, eps and momentum are settings
-that the other model is built with.
+Neither framework is imported.  Only weights are transferred: strides, padding, eps and momentum are arguments of the
+other model's layers.
 """
 
 from minigan.interop.files import load_safetensors, save_safetensors

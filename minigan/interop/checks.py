@@ -1,4 +1,4 @@
-"""What both frameworks share: which layers they know, and numbers that are checked before any of them is written."""
+"""Checks for both frameworks: the layers that they have, and arrays before any of them is written."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,15 +38,15 @@ KNOWN = (
 
 
 def require_known(net: Network, framework: str) -> None:
-    """Raise ValueError naming every layer that the framework has not."""
+    """Raise ValueError, naming every layer that the framework does not have."""
     strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, KNOWN)]
     if strange:
-        accepted = ", ".join(layer.__name__ for layer in KNOWN)
-        raise ValueError(f"{framework} has no layer for {', '.join(strange)}; accepted: {accepted}")
+        known = ", ".join(layer.__name__ for layer in KNOWN)
+        raise ValueError(f"{framework} has no layer for {', '.join(strange)}; expected {known}")
 
 
 def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """All layers within a layer, by name."""
+    """Yield all layers within a layer, by name."""
     for name, inner in layer.sublayers().items():
         yield prefix + name, inner
         yield from walk(inner, f"{prefix}{name}.")
@@ -58,13 +58,13 @@ def numbers(
     """Return `value` as an array of the network's dtype; None, and a line in `problems`, where it does not fit."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, in bfloat16, that requires a gradient
+    except (TypeError, ValueError, RuntimeError) as error:  # as for a tensor on a GPU, in bfloat16, or with a gradient
         problems.append(f"{label} is no array: {error}")
         return None
     if array.shape != shape:
-        problems.append(f"{label} has shape {array.shape}, accepted {shape}")
+        problems.append(f"{label} has shape {array.shape}, expected {shape}")
     elif array.dtype.kind not in {"f": "biuf", "c": "biufc", "O": "biufcO"}[dtype.kind]:
-        problems.append(f"{label} is {array.dtype}, accepted numbers that {dtype} can hold")
+        problems.append(f"{label} is {array.dtype}, expected numbers that {dtype} can hold")
     else:
         return converted_numbers(label, array, dtype, problems, name=name)
     return None

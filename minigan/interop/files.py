@@ -20,10 +20,30 @@ DTYPES = (
 
 
 def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
-    """Write named arrays to a new file, whole or not at all, and return its path.
+    """Write named arrays to a new safetensors file, atomically.
 
-    Each array is copied to rows first when it is a strided or reversed view or in Fortran order: safetensors 0.8
-    writes the memory from the first element on as it lies there, and says nothing.
+    Parameters
+    ----------
+    path : path
+        The file, which must not exist.
+    arrays : mapping
+        Arrays by name, of bool, integers, floats or complex64.  Strided views and arrays in Fortran order are copied to
+        C order first: safetensors 0.8 would write their memory in its present order without a warning.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        Where a name or a dtype is refused by the format.
+    FileExistsError, FileNotFoundError
+        Where the file exists, or its folder does not.
+    ImportError
+        Where the package safetensors is missing.
+
     """
     package = _package()
     path = Path(path)
@@ -31,10 +51,10 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     for name, value in arrays.items():
         array = np.asarray(to_host(value))
         dtype = array.dtype.newbyteorder("=")
-        if not isinstance(name, str) or name == "__metadata__":  # the format's own word
-            problems.append(f"the name {name!r}, accepted another text")
+        if not isinstance(name, str) or name == "__metadata__":  # reserved by the format
+            problems.append(f"the name {name!r}, expected another string")
         elif dtype not in DTYPES:
-            problems.append(f"{name!r} is {dtype}, accepted {', '.join(DTYPES)}")
+            problems.append(f"{name!r} is {dtype}, expected {', '.join(DTYPES)}")
         else:
             rows[name] = array.astype(dtype, order="C", copy=False)
     if problems:
@@ -42,18 +62,18 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: its folder does not exist")
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; accepted: a new name")
+        raise FileExistsError(f"{path} exists; expected a new name")
     content = package.save(rows)
     return atomic_write(path, lambda stream: stream.write(content))
 
 
 def load_safetensors(path: PathLike) -> dict[str, Array]:
-    """Read the named arrays of a file, by name; ValueError says what is wrong with which file."""
+    """Read the arrays of a safetensors file, sorted by name; ValueError names a file that is damaged."""
     package = _package()
     content = Path(path).read_bytes()
     try:
         return dict(sorted(package.load(content).items()))
-    except Exception as error:  # the package has its own, and a KeyError for a dtype that NumPy has not
+    except Exception as error:  # its own errors, and KeyError for a dtype that NumPy lacks
         raise ValueError(f"{path}: not a safetensors file that NumPy can hold ({error})") from None
 
 

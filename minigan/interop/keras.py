@@ -7,7 +7,7 @@
 | ConvTranspose2D     | Conv2DTranspose              | kernel (kh, kw, O, C), bias (O,)                             |
 | BatchNorm           | BatchNormalization           | gamma, beta, moving_mean, moving_variance, each (C,)         |
 
-Images are (H, W, C) there too, so that nothing changes places.
+Images are (H, W, C) there too, so that no array is permuted.
 """
 
 from collections.abc import Sequence
@@ -24,22 +24,50 @@ NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_var
 
 
 def to_keras(net: Network) -> list[Array]:
-    """Return the parameters and running statistics of `net` in the order of Keras' get_weights() (copies)."""
+    """Return parameters and running statistics in the order of Keras' get_weights().
+
+    Parameters
+    ----------
+    net : Network
+        A network of layers that Keras has.
+
+    Returns
+    -------
+    list of array
+        Copies in the network's dtype, for ``model.set_weights``.
+
+    Raises
+    ------
+    ValueError
+        Where Keras has no equivalent of a layer.
+
+    """
     here = {**net.parameters(), **net.state}
     return [np.array(to_host(here[name])) for name in _names(net)]
 
 
 def from_keras(net: Network, weights: Sequence[Any]) -> None:
-    """Set parameters and running statistics of `net` from Keras' get_weights().
+    """Set parameters and running statistics from Keras' get_weights().
 
-    Every mismatch is named, all in one ValueError, and then nothing is changed.
+    Parameters
+    ----------
+    net : Network
+        A network of layers that Keras has; it is changed in place.
+    weights : sequence of array
+        The arrays in Keras' order.
+
+    Raises
+    ------
+    ValueError
+        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+
     """
     here = {**net.parameters(), **net.state}
     names = _names(net)
     problems: list[str] = []
     values: dict[str, Array] = {}
     if len(weights) != len(names):
-        problems.append(f"{len(weights)} arrays, accepted {len(names)}: " + ", ".join(map(_label, names)))
+        problems.append(f"{len(weights)} arrays, expected {len(names)}: " + ", ".join(map(_label, names)))
     for i, (name, weight) in enumerate(zip(names, weights, strict=False)):
         value = numbers(f"weights[{i}] ({_label(name)})", weight, here[name].shape, net.dtype, problems, name=name)
         if value is not None:

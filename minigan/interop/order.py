@@ -1,11 +1,11 @@
-"""In which order the features of a flat vector stand in a framework that puts the channels first.
+"""The order of the features of a flattened image in a framework that puts the channels first.
 
-Images are (H, W, C) here and (C, H, W) there, so Flatten hands over the same n = H W C numbers in another order:
+Images are (H, W, C) here and (C, H, W) there, so Flatten returns the same n = H W C values in another order:
 
     there_k = here_o(k),   o = (0 ... n - 1) as an (H W, C) table, read column by column,
 
-which depends on n and C alone.  A vector that becomes an image by Reshape must stand in the same order before it.
-What lies on the way (activations, Dropout, BatchNorm) is in that order too; Dense ends one order and begins another.
+which depends on n and C alone.  A vector that Reshape turns into an image must have that order before it.  Activations,
+Dropout and BatchNorm in between keep the order; Dense ends one segment and begins another.
 """
 
 import math
@@ -46,32 +46,32 @@ def channels_first(n: int, channels: int) -> Order:
     return np.arange(n).reshape(-1, channels).T.ravel()
 
 
-class Run:
-    """A vector on its way between two layers that set its order; `channels` are those of an image at either end."""
+class Segment:
+    """A flat vector between two layers that set its order; `channels` are those of an image at either end."""
 
     def __init__(self, channels: int | None = None) -> None:
         self._channels = channels
-        self._same: Run | None = None  # the vector in whose order this one has to stand
+        self._same: Segment | None = None  # the vector in whose order this one has to stand
 
-    def _root(self) -> "Run":
+    def _root(self) -> "Segment":
         return self if self._same is None else self._same._root()
 
     @property
     def channels(self) -> int | None:
-        """Of the image that the vector was or becomes; None: it stands in the order in which Dense writes it."""
+        """The channels of the image that the vector was or becomes; None: it has the order in which Dense writes it."""
         return self._root()._channels
 
     def order(self, n: int) -> Order:
-        """Return the order of its n features there."""
+        """Return the order of its n features in the other framework."""
         return np.arange(n) if self.channels is None else channels_first(n, self.channels)
 
     def ends_as(self, shape: Shape) -> None:
-        """Say that Reshape makes an image of `shape` of it."""
+        """Record that Reshape turns it into an image of `shape`."""
         self._require_alike(math.prod(shape), shape[-1])
         self._root()._channels = shape[-1]
 
-    def join(self, other: "Run", n: int) -> None:
-        """Say that it is added to another vector of n features: both stand in one order."""
+    def join(self, other: "Segment", n: int) -> None:
+        """Record that it is added to another vector of n features: both have the same order."""
         mine, others = self._root(), other._root()
         if mine is others:
             return
@@ -84,7 +84,7 @@ class Run:
         if self.channels is not None and (self.order(n) != channels_first(n, channels)).any():
             raise ShapeError(
                 f"images of {self.channels} channels become images of {channels} with no Dense between them, "
-                "for which the other layout has no layer; accepted: the same number"
+                "for which the other layout has no layer; expected the same number"
             )
 
 
@@ -94,8 +94,8 @@ class Leaf:
 
     name: str
     layer: Layer
-    reads: Run | None
-    writes: Run | None
+    reads: Segment | None
+    writes: Segment | None
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Flow:
 
     shape: Shape | None
     channels: int | None  # of the image that it is, or was before Flatten
-    run: Run | None = None  # None: an image, or not known
+    segment: Segment | None = None  # None: an image, or not known
     image: bool = False
 
 
@@ -133,8 +133,8 @@ def leaves(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[L
     shape = None if input_shape is None else tuple(int(n) for n in input_shape)
     flow = _Flow(shape, shape[-1] if shape else None)
     if shape is not None and len(shape) < 2:
-        flow.run = Run()
-    flow.image = shape is not None and flow.run is None
+        flow.segment = Segment()
+    flow.image = shape is not None and flow.segment is None
     found: list[Leaf] = []
     for i, layer in enumerate(layers):
         try:
@@ -152,39 +152,39 @@ def _enter(name: str, layer: Layer, flow: _Flow, found: list[Leaf]) -> None:
         for way, (prefix, chain) in zip(ways, inner.items(), strict=False):
             _enter(f"{name}.{prefix}", chain, way, found)
         body, shortcut = ways
-        if body.run is not None and shortcut.run is not None and body.shape is not None:
-            shortcut.run.join(body.run, math.prod(body.shape))
+        if body.segment is not None and shortcut.segment is not None and body.shape is not None:
+            shortcut.segment.join(body.segment, math.prod(body.shape))
         vars(flow).update(vars(body))
     elif inner:
         for prefix, one in inner.items():
             _enter(f"{name}.{prefix}", one, flow, found)
     else:
         reads = _advance(layer, flow)
-        found.append(Leaf(name, layer, reads, flow.run))
+        found.append(Leaf(name, layer, reads, flow.segment))
 
 
-def _advance(layer: Layer, flow: _Flow) -> Run | None:
+def _advance(layer: Layer, flow: _Flow) -> Segment | None:
     """Lead the array through a layer that is not made of others; return the vector that it reads."""
-    reads = flow.run
+    reads = flow.segment
     flow.shape = _next_shape(layer, flow.shape)
     if isinstance(layer, Dense):
-        reads, flow.run, flow.image = flow.run or Run(), Run(), False
+        reads, flow.segment, flow.image = flow.segment or Segment(), Segment(), False
     elif isinstance(layer, (Flatten, Reshape)):
         becomes_image = isinstance(layer, Reshape) and len(layer.shape) > 1
-        known = flow.run is not None or (flow.image and flow.channels is not None)
+        known = flow.segment is not None or (flow.image and flow.channels is not None)
         harmless = becomes_image and flow.channels is None  # nothing before it has parameters to put in order
         if not known and not harmless:
             raise ValueError(
-                f"the shape of what {type(layer).__name__} reads is not known; accepted: "
+                f"the shape of what {type(layer).__name__} reads is not known; expected "
                 "input_shape=(H, W, C) of the network's input, or (I,)"
             )
-        flow.run, flow.image = flow.run or Run(flow.channels), False
+        flow.segment, flow.image = flow.segment or Segment(flow.channels), False
         if isinstance(layer, Reshape) and becomes_image:
-            flow.run.ends_as(layer.shape)
-            flow.run, flow.image, flow.channels = None, True, layer.shape[-1]
+            flow.segment.ends_as(layer.shape)
+            flow.segment, flow.image, flow.channels = None, True, layer.shape[-1]
     elif isinstance(layer, (Conv2D, ConvTranspose2D)):
         flow.channels = layer.c_out
-    elif isinstance(layer, BatchNorm) and flow.run is None:
+    elif isinstance(layer, BatchNorm) and flow.segment is None:
         flow.channels = layer.channels
     flow.image = flow.image or isinstance(layer, OF_IMAGES)
     return reads

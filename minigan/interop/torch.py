@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan.interop.checks import numbers, require_known, walk
-from minigan.interop.order import Run, leaves
+from minigan.interop.order import Segment, leaves
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
 from minigan.layers.base import Layer
 from minigan.network import Network
@@ -38,7 +38,7 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Slot:
-    """One array there: there_k = here_index(k), with `here` flat."""
+    """One array of the state_dict: its k-th value is the index(k)-th value of the flat array `here` of the network."""
 
     key: str
     here: str
@@ -46,10 +46,26 @@ class Slot:
 
 
 def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[str, Array]:
-    """Return the parameters and running statistics of `net` as a PyTorch state_dict of NumPy arrays (copies).
+    """Return parameters and running statistics as a PyTorch state_dict of NumPy arrays.
 
-    `input_shape` (H, W, C) or (I,), without N, is needed where images reach Flatten before a layer that names their
-    channels; when given, the chain is checked with it.
+    Parameters
+    ----------
+    net : Network
+        A network of layers that PyTorch has.
+    input_shape : tuple of int, optional
+        (H, W, C) or (I,), without N.  Needed where images reach Flatten before a layer that fixes their channels; where
+        it is given, the layers' shapes are checked with it.
+
+    Returns
+    -------
+    dict of array
+        Copies in the network's dtype, by PyTorch's keys.
+
+    Raises
+    ------
+    ValueError
+        Where PyTorch has no equivalent of a layer, or the order of a flattened image is not known.
+
     """
     here = {**net.parameters(), **net.state}
     slots = _slots(net, input_shape)
@@ -59,10 +75,22 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
 
 
 def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequence[int] | None = None) -> None:
-    """Set parameters and running statistics of `net` from a PyTorch state_dict of tensors or arrays.
+    """Set parameters and running statistics from a PyTorch state_dict.
 
-    Every mismatch is named, all in one ValueError, and then nothing is changed.  num_batches_tracked is not read
-    and may be missing.  `input_shape` as for `to_torch`.
+    Parameters
+    ----------
+    net : Network
+        A network of layers that PyTorch has; it is changed in place.
+    state_dict : mapping
+        Tensors or arrays by PyTorch's keys; num_batches_tracked is ignored and may be missing.
+    input_shape : tuple of int, optional
+        As for `to_torch`.
+
+    Raises
+    ------
+    ValueError
+        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+
     """
     slots = _slots(net, input_shape)
     here = {**net.parameters(), **net.state}
@@ -96,7 +124,7 @@ def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
             arrays = _layout(leaf.layer, leaf.reads, leaf.writes)
         except ValueError as error:
             raise type(error)(f"layer {leaf.name}: {error}") from None
-        # In rows, because what is indexed with it lies in memory as the index does.
+        # Contiguous, because an indexed array has the memory layout of its index.
         slots += [
             Slot(f"{leaf.name}.{there}", f"{leaf.name}.{here}", np.ascontiguousarray(index))
             for there, here, index in arrays
@@ -104,10 +132,10 @@ def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
     return slots
 
 
-def _layout(layer: Layer, reads: Run | None, writes: Run | None) -> list[tuple[str, str, NDArray[np.intp]]]:
+def _layout(layer: Layer, reads: Segment | None, writes: Segment | None) -> list[tuple[str, str, NDArray[np.intp]]]:
     """Return key there, name here and index for each array of a layer."""
     if isinstance(layer, Dense):
-        rows, columns = (reads or Run()).order(layer.n_in), (writes or Run()).order(layer.n_out)
+        rows, columns = (reads or Segment()).order(layer.n_in), (writes or Segment()).order(layer.n_out)
         weight = np.arange(layer.n_in * layer.n_out).reshape(layer.n_in, layer.n_out)[rows][:, columns].T
         return [("weight", "W", weight), ("bias", "b", columns)][: 1 + layer.bias]
     if isinstance(layer, (Conv2D, ConvTranspose2D)):
@@ -115,7 +143,7 @@ def _layout(layer: Layer, reads: Run | None, writes: Run | None) -> list[tuple[s
         weight = np.arange(np.prod(shape)).reshape(shape).transpose(3, 2, 0, 1)
         return [("weight", "W", weight), ("bias", "b", np.arange(layer.c_out))][: 1 + layer.bias]
     if isinstance(layer, BatchNorm):
-        order = (writes or Run()).order(layer.channels)
+        order = (writes or Segment()).order(layer.channels)
         names = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
         return [(there, here, order) for there, here in names.items()]
     return []

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
-AT_ONCE = 1 << 22  # numbers in a block of differences: 32 MiB in float64
+NUMBERS_PER_BLOCK = 1 << 22  # numbers in a block of differences: 32 MiB in float64
 
 
 def slack(features: int, dtype: Any) -> float:
@@ -27,7 +27,7 @@ def slack(features: int, dtype: Any) -> float:
 def squared(x: Floats, y: Floats) -> NDArray[np.float64]:
     """sum_f (x_pf - y_pf)^2 in float64.    x, y (P, F) -> (P,); the same bits for y, x and for any P."""
     found = np.empty(len(x))
-    rows = max(1, AT_ONCE // max(1, x.shape[1]))
+    rows = max(1, NUMBERS_PER_BLOCK // max(1, x.shape[1]))
     for start in range(0, len(x), rows):
         part = slice(start, start + rows)
         found[part] = np.square(x[part].astype(np.float64) - y[part].astype(np.float64)).sum(axis=1)
@@ -37,7 +37,7 @@ def squared(x: Floats, y: Floats) -> NDArray[np.float64]:
 def squared_of(x: Floats, y: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDArray[np.float64]:
     """|x_i - y_j|^2 for pairs of rows i, j (P,)."""
     found = np.empty(len(i))
-    rows = max(1, AT_ONCE // max(1, x.shape[1]))
+    rows = max(1, NUMBERS_PER_BLOCK // max(1, x.shape[1]))
     for start in range(0, len(i), rows):
         part = slice(start, start + rows)
         found[part] = squared(x[i[part]], y[j[part]])

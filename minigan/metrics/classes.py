@@ -1,4 +1,4 @@
-"""What a classifier's probabilities p (N, K) of N images say: which classes there are, and how sure it is."""
+"""Metrics of a classifier's probabilities p (N, K) for N images: class frequencies and confidence."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,19 @@ Floats = NDArray[np.float64]
 
 
 def class_histogram(p: ArrayLike) -> NDArray[np.intp]:
-    """How many of the images have class k as their most probable one   (K,)."""
+    """Count the images whose most probable class is k.
+
+    Parameters
+    ----------
+    p : array, shape (N, K)
+        Probabilities: >= 0, and each row has the sum 1.
+
+    Returns
+    -------
+    array of int, shape (K,)
+        The counts; their sum is N.
+
+    """
     p = _probabilities(p)
     return np.bincount(p.argmax(axis=1), minlength=p.shape[1])
 
@@ -24,7 +36,7 @@ def total_variation(counts: ArrayLike) -> float:
     """
     c = np.asarray(counts, dtype=float)
     if c.ndim != 1 or c.size == 0 or (c < 0).any() or not 0 < c.sum() < np.inf:
-        raise ValueError(f"counts are {c.tolist()}; accepted: (K,), >= 0 and not all 0")
+        raise ValueError(f"counts are {c.tolist()}; expected (K,), >= 0 and not all 0")
     return within(float(np.abs(c / c.sum() - 1 / len(c)).sum() / 2), 0, 1 - 1 / len(c))
 
 
@@ -53,7 +65,7 @@ def classifier_score(p: ArrayLike) -> float:
 def _probabilities(p: ArrayLike) -> Floats:
     p = np.asarray(p, dtype=float)
     if p.ndim != 2 or 0 in p.shape:
-        raise ValueError(f"p has shape {p.shape}; accepted: (N, K) with N, K >= 1")
+        raise ValueError(f"p has shape {p.shape}; expected (N, K) with N, K >= 1")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-6)):
-        raise ValueError("p has rows that are not probabilities; accepted: >= 0, with sum 1")
+        raise ValueError("p has rows that are not probabilities; expected >= 0, with sum 1")
     return p

@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
 
 PANELS, NODES = 64, 16
-FURTHEST = math.asinh(300 / (math.pi / 2))  # u at |x - a| = e^300 and e^-300
-ROUNDING = 1e-6  # how far quadrature leaves the range of a divergence; further is no rounding
+MAX_U = math.asinh(300 / (math.pi / 2))  # u at |x - a| = e^300 and e^-300
+MAX_ROUNDING = 1e-6  # how far quadrature leaves the range of a divergence; further is no rounding
 
 
 @cache
@@ -89,7 +89,7 @@ def integrate(f: Function, breakpoints: ArrayLike) -> float:
 def _half_line(f: Function, a: float, sign: int) -> float:
     """Return the integral of f from a to inf (sign 1), or from -inf to a (sign -1)."""
     nodes, weights = _gauss_legendre()
-    edges = np.linspace(-FURTHEST, FURTHEST, 4 * PANELS + 1)
+    edges = np.linspace(-MAX_U, MAX_U, 4 * PANELS + 1)
     half = np.diff(edges)[:, None] / 2
     u = (edges[:-1, None] + half) + half * nodes
     away = np.exp(math.pi / 2 * np.sinh(u))
@@ -105,7 +105,7 @@ def _breakpoints(p: Density1D, q: Density1D) -> list[float]:
 
 def _divergence(name: str, found: float, high: float) -> float:
     """Return `found` in [0, high]; ValueError where it is further outside than quadrature rounds."""
-    if found < -ROUNDING or found > high + ROUNDING:
+    if found < -MAX_ROUNDING or found > high + MAX_ROUNDING:
         raise ValueError(
             f"{name} comes out as {found:.6g}, outside [0, {high:.6g}]: p or q is not a density, or its breakpoints "
             "miss a part of it; expected breakpoints at every kink and jump"

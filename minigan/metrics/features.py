@@ -10,7 +10,7 @@ from minigan.metrics._distances import exponent, slack, squared_of
 from minigan.metrics._ranges import within
 
 Floats = NDArray[np.float64]
-BLOCK = 500  # points at a time: a block of distances, not all N M of them
+POINTS_PER_BLOCK = 500  # so that a block of the N x M distances is in memory, not all
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -108,12 +108,12 @@ def _inside(points: Floats, centres: Floats, k: int) -> float:
     """Return the share of points in the union of the balls around the centres."""
     middle = centres.mean(axis=0)  # nearer to zero, |x|^2 - 2 x.y + |y|^2 cancels less
     radius = np.empty(len(centres))  # squared
-    for start in range(0, len(centres), BLOCK):
-        part = centres[start : start + BLOCK]
-        radius[start : start + BLOCK] = _reach(part, centres, middle, start, k)
+    for start in range(0, len(centres), POINTS_PER_BLOCK):
+        part = centres[start : start + POINTS_PER_BLOCK]
+        radius[start : start + POINTS_PER_BLOCK] = _reach(part, centres, middle, start, k)
     hits = 0
-    for start in range(0, len(points), BLOCK):
-        part = points[start : start + BLOCK]
+    for start in range(0, len(points), POINTS_PER_BLOCK):
+        part = points[start : start + POINTS_PER_BLOCK]
         low, high = _bounds(part - middle, centres - middle)
         hit = np.asarray((high < radius).any(axis=1))
         i, j = np.nonzero((low <= radius) & ~hit[:, None])  # what the bounds do not decide
@@ -147,9 +147,9 @@ def _pair(name_x: str, x: ArrayLike, name_y: str, y: ArrayLike, *, least: int) -
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     for name, a in ((name_x, x), (name_y, y)):
         if a.ndim != 2 or len(a) < least or a.shape[1] == 0:
-            raise ValueError(f"{name} has shape {a.shape}; accepted: (N, F) with N >= {least}, F >= 1")
+            raise ValueError(f"{name} has shape {a.shape}; expected (N, F) with N >= {least}, F >= 1")
         if not np.isfinite(a).all():
-            raise ValueError(f"{name} has values that are not finite; accepted: finite features")
+            raise ValueError(f"{name} has values that are not finite; expected finite features")
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"{name_x} has {x.shape[1]} features, {name_y} {y.shape[1]}; accepted: as many in both")
+        raise ValueError(f"{name_x} has {x.shape[1]} features, {name_y} {y.shape[1]}; expected as many in both")
     return x, y

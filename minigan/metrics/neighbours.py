@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from minigan.metrics._distances import slack, squared, squared_of
 
-ROWS = 1024  # of x at a time
-MOST = 1e15  # in size, of what is multiplied in float32 (whose squares overflow at 1.8e19)
-LARGEST = 1e150  # in size, of anything: squares and their sums stay finite in float64
+ROWS_PER_BLOCK = 1024  # rows of x per matrix product
+MAX_IN_FLOAT32 = 1e15  # the largest magnitude that is multiplied in float32, whose squares overflow at 1.8e19
+MAX_VALUE = 1e150  # the largest magnitude at all: squares and their sums stay finite in float64
 
 Numbers = NDArray[Any]
 
@@ -60,7 +60,7 @@ def nearest(
     shape = prepare(examples[:1]).shape
     if x.ndim < 2 or x.shape[1:] != shape[1:] or len(x) == 0 or len(examples) == 0:
         given = (len(examples), *shape[1:])
-        raise ValueError(f"x has shape {x.shape}, examples {given}; accepted: (N, ...) and (M, ...), N, M >= 1")
+        raise ValueError(f"x has shape {x.shape}, examples {given}; expected (N, ...) and (M, ...), N, M >= 1")
     points = _floating("x", x)
     best = np.full(len(x), np.inf)  # squared
     index = np.zeros(len(x), dtype=np.intp)
@@ -68,8 +68,8 @@ def nearest(
         e = _floating("examples", prepare(examples[start : start + block]))
         dtype = np.result_type(points, e)  # of the matrix product: float32 only where both are exact in it
         e, squares = e.astype(dtype, copy=False), np.square(e, dtype=np.float64).sum(axis=1)
-        for first in range(0, len(points), ROWS):
-            rows = slice(first, first + ROWS)
+        for first in range(0, len(points), ROWS_PER_BLOCK):
+            rows = slice(first, first + ROWS_PER_BLOCK)
             _search(points[rows].astype(dtype, copy=False), e, squares, start, best[rows], index[rows])
     return index, np.sqrt(best)
 
@@ -115,6 +115,6 @@ def _floating(name: str, a: Any) -> Numbers:
     small = a.dtype == np.float32 or np.can_cast(a.dtype, np.float32)
     a = a.astype(np.float32 if small else np.float64, copy=False)
     largest = max(float(a.max(initial=0)), -float(a.min(initial=0)))  # NaN where one is
-    if not largest <= LARGEST:
-        raise ValueError(f"{name} has values that are not finite or above {LARGEST:g}; expected finite values")
-    return a if largest <= MOST else a.astype(np.float64, copy=False)
+    if not largest <= MAX_VALUE:
+        raise ValueError(f"{name} has values that are not finite or above {MAX_VALUE:g}; expected finite values")
+    return a if largest <= MAX_IN_FLOAT32 else a.astype(np.float64, copy=False)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from minigan._deprecated import renamed_arguments
 from minigan._matplotlib import Axes, Figure
 from minigan.data.toy import Gaussian
 from minigan.metrics import optimal_discriminator
@@ -51,7 +52,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The game at one moment: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, D on the axis."""
+    """The game at one frame: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, D on the axis."""
 
     iteration: int
     of: int
@@ -78,32 +79,33 @@ class Snapshot:
         return None if self.generator is None else optimal_discriminator(self.data, self.generator, self.axis.xs)
 
 
-def training_frame(moment: Snapshot) -> Figure:
+@renamed_arguments(moment="frame")
+def training_frame(frame: Snapshot) -> Figure:
     """Histograms of 1000 fake and 1000 real samples, D(x), and beside it the analytic D*(x)."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     counts = figure.subplots()
-    axis, alpha = moment.axis, palette.SAMPLES_ALPHA
-    counts.hist(moment.real, bins=axis.bins, alpha=alpha, color=palette.DATA, label="real, $p_{data}$")
-    counts.hist(moment.fake, bins=axis.bins, alpha=alpha, color=palette.GENERATOR, label="fake, $p_g$")
+    axis, alpha = frame.axis, palette.SAMPLES_ALPHA
+    counts.hist(frame.real, bins=axis.bins, alpha=alpha, color=palette.DATA, label="real, $p_{data}$")
+    counts.hist(frame.fake, bins=axis.bins, alpha=alpha, color=palette.GENERATOR, label="fake, $p_g$")
     counts.set_ylim(0, 280)
     counts.set_xlim(axis.xs[0], axis.xs[-1])  # D is drawn from end to end
     counts.set_ylabel("samples per bin")
     counts.set_xlabel("x")
     probability = counts.twinx()
-    _discriminators(probability, moment)
+    _discriminators(probability, frame)
     probability.set_ylim(0, 280 / 250)  # the document draws 250 D(x) on the axis of the counts
     probability.set_yticks([0, 0.5, 1])
     probability.set_ylabel("probability of real")
     _legend(figure, counts, probability)
-    figure.suptitle(f"Iteration: [{moment.iteration} / {moment.of}]", fontsize="medium")
+    figure.suptitle(f"Iteration: [{frame.iteration} / {frame.of}]", fontsize="medium")
     return figure
 
 
-def _discriminators(axes: Axes, moment: Snapshot) -> None:
+def _discriminators(axes: Axes, frame: Snapshot) -> None:
     """Draw D and, where there is one, D*."""
-    axes.plot(moment.axis.xs, moment.d, color=palette.D, label="D(x)")
-    if moment.d_star is not None:
-        axes.plot(moment.axis.xs, moment.d_star, color=palette.D_STAR, linestyle="--", linewidth=1, label="D*(x)")
+    axes.plot(frame.axis.xs, frame.d, color=palette.D, label="D(x)")
+    if frame.d_star is not None:
+        axes.plot(frame.axis.xs, frame.d_star, color=palette.D_STAR, linestyle="--", linewidth=1, label="D*(x)")
 
 
 def _legend(figure: Figure, *axes: Axes) -> None:
@@ -112,37 +114,38 @@ def _legend(figure: Figure, *axes: Axes) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
 
 
-def figure_1(moments: Sequence[Snapshot]) -> Figure:
-    """Figure 1 of Goodfellow et al. 2014 for N(0, 1) -> the data, a panel for each moment.
+@renamed_arguments(moments="frames")
+def figure_1(frames: Sequence[Snapshot]) -> Figure:
+    """Figure 1 of Goodfellow et al. 2014 for N(0, 1) -> the data, a panel for each frame.
 
     The densities of the data and of the generator, D and, dashed, D*, in the colours of all figures
     (`minigan.plots.palette`).  Below, the map x = G(z) as arrows from equally likely z to x.  Both vertical axes begin
     at 0.
     """
-    figure = Figure(figsize=(3.4 * len(moments), 4), layout="constrained")
-    panels = figure.subplots(2, len(moments), height_ratios=[3, 1], squeeze=False)
-    axis = moments[0].axis
+    figure = Figure(figsize=(3.4 * len(frames), 4), layout="constrained")
+    panels = figure.subplots(2, len(frames), height_ratios=[3, 1], squeeze=False)
+    axis = frames[0].axis
     limits = axis.low + 3 * axis.unit, axis.high
     x = np.linspace(*limits, 400)
-    peaks = [float(p.pdf(p.mu)) for m in moments for p in (m.data, m.generator) if p is not None]
+    peaks = [float(p.pdf(p.mu)) for m in frames for p in (m.data, m.generator) if p is not None]
     highest = min(1.1 * max(peaks), 1.0)
-    for column, moment in enumerate(moments):
+    for column, frame in enumerate(frames):
         top, bottom = panels[:, column]
-        top.plot(x, moment.data.pdf(x), color=palette.DATA, label="$p_{data}$")
-        if moment.generator is not None:
-            top.plot(x, moment.generator.pdf(x), color=palette.GENERATOR, label="$p_g$")
+        top.plot(x, frame.data.pdf(x), color=palette.DATA, label="$p_{data}$")
+        if frame.generator is not None:
+            top.plot(x, frame.generator.pdf(x), color=palette.GENERATOR, label="$p_g$")
         top.set_ylim(0, highest)
         top.set_xlim(limits)
-        top.set_title(f"iteration {moment.iteration}", fontsize="medium")
+        top.set_title(f"iteration {frame.iteration}", fontsize="medium")
         right = top.twinx()
-        _discriminators(right, moment)
+        _discriminators(right, frame)
         right.set_ylim(0, 1.05)
         right.set_yticks([0, 0.5, 1])
         if column:
             top.set_yticklabels([])
         else:
             top.set_ylabel("density")
-        if column == len(moments) - 1:
+        if column == len(frames) - 1:
             right.set_ylabel("probability of real")
             _legend(figure, top, right)
         else:
@@ -150,7 +153,7 @@ def figure_1(moments: Sequence[Snapshot]) -> Figure:
         for z in ARROWS:
             bottom.annotate(
                 "",
-                xy=(moment.a * z + moment.b, 1),
+                xy=(frame.a * z + frame.b, 1),
                 xytext=(z, 0),
                 arrowprops={"arrowstyle": "->", "lw": 0.8, "color": palette.GENERATOR},
             )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-FONT, LINE = 14, 18  # the height of letters and of lines, in pixels
+FONT, LINE = 14, 18  # heights of the letters and of a line, in pixels
 NEAREST = "nearest\ntraining\nimage"
 
 
@@ -43,11 +43,11 @@ def image_grid(
 
     """
     if images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(f"images has shape {images.shape}; accepted: (N, H, W, 1) or (N, H, W, 3)")
+        raise ValueError(f"images has shape {images.shape}; expected (N, H, W, 1) or (N, H, W, 3)")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     if len(images) < rows * columns:
-        raise ValueError(f"images has {len(images)} pictures; {rows} x {columns} were asked for")
+        raise ValueError(f"images has {len(images)} pictures; expected at least {rows} x {columns}")
     _, H, W, C = images.shape
     sheet = np.full((rows * (H + gap) - gap, columns * (W + gap) - gap, C), 255, dtype=np.uint8)
     shown = images[: rows * columns]

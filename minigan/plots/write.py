@@ -16,13 +16,13 @@ FRAME_DPI = 110
 
 
 def save(figure: Figure, path: PathLike) -> Path:
-    """Write a PNG."""
+    """Write a figure as PNG at 160 dpi, atomically; return the path."""
     FigureCanvasAgg(figure)
     return atomic_write(path, lambda stream: figure.savefig(stream, format="png", dpi=DPI))
 
 
 def save_picture(picture: Image.Image, path: PathLike) -> Path:
-    """Write a picture as PNG."""
+    """Write a picture as PNG, atomically; return the path."""
     return atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
 
 
@@ -46,10 +46,33 @@ def rasterise(figure: Figure) -> Image.Image:
 def save_gif(
     frames: Iterable[Image.Image], path: PathLike, *, milliseconds: int = 100, hold: int = 2000, colours: int = 64
 ) -> Path:
-    """Write an animated GIF that repeats, each frame in so many colours; the last one stays for `hold` milliseconds."""
+    """Write an animated GIF that repeats, atomically.
+
+    Parameters
+    ----------
+    frames : iterable of PIL.Image.Image
+        At least one picture, all of one size.
+    path : path
+        The file; an existing one is replaced.
+    milliseconds, hold : int
+        The duration of each frame, and of the last one, which is longer so that the result can be seen.
+    colours : int
+        The size of each frame's palette: 64 suffice for diagrams and grey images, photographs need 256.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        Where there are no frames.
+
+    """
     pictures = [frame.quantize(colours) for frame in frames]
     if not pictures:
-        raise ValueError("frames is empty; accepted: one picture or more")
+        raise ValueError("frames is empty; expected one picture or more")
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
     return atomic_write(
         path,

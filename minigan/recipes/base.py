@@ -1,4 +1,4 @@
-"""What a recipe is: a configuration whose fields are the hyper-parameters, two networks, and a way to play."""
+"""Recipes: a configuration whose fields are the hyper-parameters, two networks, and a schedule of updates."""
 
 import math
 import os
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._arguments import number
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
@@ -21,7 +22,7 @@ from minigan.training.experiment import Experiment, random_streams
 
 @dataclass(frozen=True)
 class Architecture:
-    """Both chains of layers and the shapes (without N) that they read."""
+    """The layers of both networks and the shapes of their inputs, without N."""
 
     G: Sequence[Layer]
     D: Sequence[Layer]
@@ -32,7 +33,7 @@ class Architecture:
 DTYPES = ("float32", "float64")
 OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "precision", "graphs")}
 """Of the backends that have some (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`)."""
-MOST = 10**9  # of a whole number: more iterations than a lifetime has, larger sizes than a memory
+MAX_INT = 10**9  # the largest integer hyper-parameter: more iterations or larger sizes are mistakes
 
 
 def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
@@ -71,7 +72,7 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What every run has beside its hyper-parameters."""
+    """The options of a run besides its hyper-parameters: seed, dtype, backend with its options, and data."""
 
     seed: int = 0
     dtype: str = "float32"
@@ -96,7 +97,7 @@ class RunOptions:
             refused = [name for name in self.options if name not in OPTIONS.get(self.ops, ())]
             if refused:
                 whose = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
-                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; accepted with ops={whose!r}")
+                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; expected ops={whose!r}")
             try:
                 self.backend()
             except ValueError as error:
@@ -109,7 +110,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A system to reproduce."""
+    """A model to reproduce: its networks, its data and its schedule."""
 
     name: str
     about: str
@@ -119,82 +120,102 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
     assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
-    moments: int = 2  # vectors of an optimizer's state: m and v of Adam
-    before: Mapping[str, Any] = field(default_factory=dict)  # settings that runs had before there was a choice
+    moments: int = 2  # state vectors of an optimizer: m and v of Adam
+    stored_defaults: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of hyper-parameters that config.json of older runs lacks
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from its config.json.
 
-        An older version may have written it: a setting that it lacks has the value in `before`, else its default.
+        An older version may have written it: a hyper-parameter that it lacks has its value in `stored_defaults`, else
+        its default.
         """
-        return self.configure({**self.before, **settings})
+        return self.configure({**self.stored_defaults, **settings})
 
-    def configure(self, settings: Mapping[str, Any] | None = None) -> Any:
-        """Return the configuration with `settings` in place of the defaults.
+    @renamed_arguments(settings="overrides")
+    def configure(self, overrides: Mapping[str, Any] | None = None) -> Any:
+        """Return the configuration with some hyper-parameters replaced.
 
-        A setting is a value of its field's kind (an int for a float is one, where it is exact), or a text, as from
-        ``--set key=value``.  ConfigError, a ValueError, names an unknown key, or a value that is not accepted.
+        Parameters
+        ----------
+        overrides : mapping, optional
+            Hyper-parameters by name: values of their fields' types (an int for a float, where it is exact), or strings
+            as from ``--set key=value``.
+
+        Returns
+        -------
+        Config
+            The configuration of the recipe.
+
+        Raises
+        ------
+        ConfigError
+            Where a name is unknown or a value is out of range or of another type.
+
         """
         config = self.Config()
         kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}
         changes = {}
-        for key, given in (settings or {}).items():
+        for key, given in (overrides or {}).items():
             if key not in kinds:
                 raise ConfigError(unknown(f"setting of {self.name}", key, kinds))
             changes[key] = _value(key, given, kinds[key])
         return replace(config, **changes)
 
-    def build(self, config: Any = None, setting: RunOptions | None = None) -> Experiment:
+    @renamed_arguments(setting="run_options")
+    def build(self, config: Any = None, run_options: RunOptions | None = None) -> Experiment:
         """Return the experiment, ready for `minigan.training.train`.
 
         ConfigError also where the data refuse a setting (a batch larger than the data set), or the machine does: what
         needs more memory than there is.
         """
         config = self.configure(None if config is None else asdict(config))
-        setting = RunOptions() if setting is None else setting
-        if setting.images is not None and self.to_images is None:
+        run_options = RunOptions() if run_options is None else run_options
+        if run_options.images is not None and self.to_images is None:
             raise ConfigError(f"images: {self.name} is not trained on images; expected None")
-        if setting.ops != "cuda":  # a device has memory of its own
-            memory.require_training(self, config, np.dtype(setting.dtype))
-        streams = random_streams(setting.seed)
-        G, D = self.networks(config, setting, streams)
-        experiment = self.assemble(config, setting, G, D, streams)
+        if run_options.ops != "cuda":  # a device has memory of its own
+            memory.require_training(self, config, np.dtype(run_options.dtype))
+        streams = random_streams(run_options.seed)
+        G, D = self.networks(config, run_options, streams)
+        experiment = self.assemble(config, run_options, G, D, streams)
         experiment.config = {
-            "seed": setting.seed,
-            "dtype": setting.dtype,
-            "ops": setting.ops,
-            "options": dict(setting.options),
+            "seed": run_options.seed,
+            "dtype": run_options.dtype,
+            "ops": run_options.ops,
+            "options": dict(run_options.options),
             "settings": asdict(config),
-            **({} if setting.images is None else {"images": setting.images.shape}),
+            **({} if run_options.images is None else {"images": run_options.images.shape}),
         }
         return experiment
 
+    @renamed_arguments(setting="run_options")
     def networks(
         self,
         config: Any,
-        setting: RunOptions | None = None,
+        run_options: RunOptions | None = None,
         streams: dict[str, np.random.Generator] | None = None,
     ) -> tuple[Network, Network]:
         """Return G and D with initial parameters; ConfigError where they need more memory than there is."""
-        setting = RunOptions() if setting is None else setting
-        memory.require_networks(self, config, np.dtype(setting.dtype))
-        streams = random_streams(setting.seed) if streams is None else streams
-        chains, ops = self.architecture(config), setting.backend()
-        G = Network(chains.G, rng=streams["weights_G"], dtype=setting.dtype, ops=ops)
-        D = Network(chains.D, rng=streams["weights_D"], dtype=setting.dtype, ops=ops)
+        run_options = RunOptions() if run_options is None else run_options
+        memory.require_networks(self, config, np.dtype(run_options.dtype))
+        streams = random_streams(run_options.seed) if streams is None else streams
+        chains, ops = self.architecture(config), run_options.backend()
+        G = Network(chains.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
+        D = Network(chains.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
         return G, D
 
 
 def _value(key: str, given: Any, kind: type) -> Any:
     value = _from_text(given, kind) if isinstance(given, str) else _exactly(given, kind)
-    if value is None or (kind is int and abs(value) > MOST) or (kind is float and not math.isfinite(value)):
-        accepted = {
+    if value is None or (kind is int and abs(value) > MAX_INT) or (kind is float and not math.isfinite(value)):
+        expected = {
             bool: "true or false",
-            int: f"a whole number (of at most {MOST:,})",
+            int: f"a whole number (of at most {MAX_INT:,})",
             float: "a number (finite)",
-            str: "a text",
+            str: "a string",
         }.get(kind, kind.__name__)
-        raise ConfigError(f"{key}={given!r}; accepted: {accepted}")
+        raise ConfigError(f"{key}={given!r}; expected {expected}")
     return value
 
 

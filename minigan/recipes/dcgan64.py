@@ -100,7 +100,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on a batch of real and one of fake images, then G on fresh noise."""
     dtype = G.dtype
@@ -118,7 +118,7 @@ def assemble(
         fake_mode=train_fakes,
         frozen_d_mode=train_mode_tracking,
     )
-    data = training_images(config.data, setting)
+    data = training_images(config.data, run_options)
     images = data.images
     _, height, width, colours = images.shape
     if height != width or height > SIZE or colours not in (1, COLOURS):

@@ -1,4 +1,4 @@
-"""The figures of the image recipes: grids while training, and what the documents show at the end."""
+"""The figures of the image recipes: grids of samples during training, and the documents' figures at the end."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from minigan.training.experiment import Run
 from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]
-FRAMES = 60  # at most, of an animation
+MAX_FRAMES = 60  # the most frames of an animation
 
 
 class Samples(Callback):
@@ -41,7 +41,7 @@ class Samples(Callback):
     ) -> None:
         self.G, self.z, self.to_images, self.examples, self.prepare = G, z, to_images, examples, prepare
         self.every, self.rows, self.columns, self.sheet = every, rows, columns, sheet
-        self.drawn: list[int] = []  # the iterations with a picture; the pictures themselves are in the run folder
+        self.drawn: list[int] = []  # the iterations with a picture in the run folder
 
     def state(self) -> dict[str, Any]:
         """Return the iterations with a picture."""
@@ -50,7 +50,7 @@ class Samples(Callback):
     def restore(self, run: Run, state: dict[str, Any]) -> None:
         """Check the pictures; those of later iterations, and of where the run was interrupted, are removed.
 
-        One whose file was removed is missing from the animation.
+        The animation leaves out a picture whose file was removed.
         """
         from minigan import plots
 
@@ -66,7 +66,7 @@ class Samples(Callback):
                 try:
                     plots.read_picture(path)
                 except RunError as error:
-                    raise RunError(f"{error}; without the file the animation does without it") from None
+                    raise RunError(f"{error}; without the file the animation leaves it out") from None
                 self.drawn.append(iteration)
 
     def on_start(self, run: Run) -> None:
@@ -75,7 +75,7 @@ class Samples(Callback):
             self._draw(run)
 
     def on_iteration(self, run: Run) -> None:
-        """Draw when it is time."""
+        """Draw a grid, where the iteration is due."""
         if run.iteration % self.every == 0:
             self._draw(run)
 
@@ -97,9 +97,9 @@ class Samples(Callback):
             found = self.to_images(self.prepare(self.examples[index]))
             picture = plots.neighbour_grid(images, found, rows=rows, columns=columns, title=title, label=plots.NEAREST)
             plots.save_picture(picture, run.folder / "neighbours.png")
-        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], FRAMES)
+        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], MAX_FRAMES)
         frames = [plots.read_picture(path) for path in shown]
-        colours = 256 if frames[0].mode == "RGB" else 64  # photographs in 64 colours have others than their own
+        colours = 256 if frames[0].mode == "RGB" else 64  # 64 colours distort photographs
         plots.save_gif(frames, run.folder / "samples.gif", milliseconds=200, colours=colours)
         if run.history:
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
@@ -131,7 +131,7 @@ def thinned(frames: Sequence[Any], most: int) -> list[Any]:
 
 
 class Interpolation(Callback):
-    """interpolation.png: G along straight lines between pairs of z, a row a pair (Radford et al. 2016, Figure 4).
+    """interpolation.png: G along straight lines between pairs of z, one row per pair (Radford et al. 2016, Figure 4).
 
     z (2 R, ...): row r goes from z_2r to z_2r+1 in `columns` steps.
     """
@@ -172,18 +172,18 @@ class Judgements(Callback):
 
 
 class BeforeAndAfter(Callback):
-    """before.png and after.png: a real image and, beside it, G's for one z, untrained and trained (S5)."""
+    """before.png and after.png: a real image beside G(z) for one z, before and after training (S5)."""
 
     def __init__(self, G: Network, x_real: Array, z: Array, to_images: Prepare) -> None:
         self.G, self.x_real, self.z, self.to_images = G, x_real[:1], z[:1], to_images
 
     def on_start(self, run: Run) -> None:
-        """Draw the untrained generator's."""
+        """Draw the image of the untrained generator."""
         if not run.resumed:
             self._draw(run, "before.png")
 
     def on_end(self, run: Run) -> None:
-        """Draw the trained generator's."""
+        """Draw the image of the trained generator."""
         self._draw(run, "after.png")
 
     def _draw(self, run: Run, name: str) -> None:

@@ -71,7 +71,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch, ten updates of D on it, ten of G on its noise."""
     data, n, dtype = Gaussian(config.mu, config.sigma), config.batch_size, G.dtype
@@ -151,44 +151,44 @@ def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int
     }
 
 
-CHANGING = ("iteration", "of", "a", "b", "fake", "d")  # the fields of a Snapshot that are not the data's
+CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")  # of a Snapshot; the other fields are constant
 
 
 class Figures(Callback):
     """gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's), losses.png."""
 
     def __init__(self, gan: GAN, data: Gaussian, config: Config, rng: np.random.Generator) -> None:
-        self.gan, self.data, self.frames = gan, data, config.frames
+        self.gan, self.data, self.frame_count = gan, data, config.frames
         self.z = rng.standard_normal((1000, 1))
         self.real = data.sample(1000, rng)
 
     def state(self) -> dict[str, Any]:
-        """Return what changes from moment to moment, an array each."""
-        return {name: np.array([getattr(moment, name) for moment in self.moments]) for name in CHANGING}
+        """Return the fields of the frames that change, as one array for each field."""
+        return {name: np.array([getattr(frame, name) for frame in self.frames]) for name in CHANGING_FIELDS}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Take the moments back."""
+        """Take the frames back."""
         from minigan.plots.gaussian import Snapshot
 
-        rows = zip(*(state[name] for name in CHANGING), strict=True)
-        self.moments = [
+        rows = zip(*(state[name] for name in CHANGING_FIELDS), strict=True)
+        self.frames = [
             Snapshot(int(iteration), int(of), float(a), float(b), self.data, fake, self.real, d)
             for iteration, of, a, b, fake, d in rows
         ]
 
     def on_start(self, run: Run) -> None:
-        """Keep the first moment."""
+        """Keep the first frame."""
         from minigan.plots.gaussian import Axis, Snapshot
 
         self._Snapshot, self.axis = Snapshot, Axis.of(self.data)
-        self.every = max(1, run.iterations // self.frames)
+        self.every = max(1, run.iterations // self.frame_count)
         if not run.resumed:
-            self.moments = [self._moment(run)]
+            self.frames = [self._snapshot(run)]
 
     def on_iteration(self, run: Run) -> None:
-        """Keep a moment for the animation."""
+        """Keep a frame of the animation."""
         if run.iteration % self.every == 0 or run.is_last:
-            self.moments.append(self._moment(run))
+            self.frames.append(self._snapshot(run))
 
     def on_end(self, run: Run) -> None:
         """Draw."""
@@ -197,18 +197,18 @@ class Figures(Callback):
 
         if run.folder is None:
             return
-        if self.moments[-1].iteration != run.iteration:
-            self.moments.append(self._moment(run))
-        last = len(self.moments) - 1
-        plots.save(plots.training_frame(self.moments[-1]), run.folder / "gaussian.png")
+        if self.frames[-1].iteration != run.iteration:
+            self.frames.append(self._snapshot(run))
+        last = len(self.frames) - 1
+        plots.save(plots.training_frame(self.frames[-1]), run.folder / "gaussian.png")
         chosen = sorted({0, round(last / 4), round(last / 2), last})
-        plots.save(plots.figure_1([self.moments[k] for k in chosen]), run.folder / "figure_1.png")
-        frames = (rasterise(plots.training_frame(moment)) for moment in self.moments)
-        plots.save_gif(frames, run.folder / "gaussian.gif")
+        plots.save(plots.figure_1([self.frames[k] for k in chosen]), run.folder / "figure_1.png")
+        pictures = (rasterise(plots.training_frame(frame)) for frame in self.frames)
+        plots.save_gif(pictures, run.folder / "gaussian.gif")
         if run.history:
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
 
-    def _moment(self, run: Run) -> Any:
+    def _snapshot(self, run: Run) -> Any:
         a, b = affine(self.gan.G)
         fake = self.gan.G(self.z).astype(float)[:, 0]
         d = reference.sigmoid(logit(self.gan.D)(self.axis.xs))

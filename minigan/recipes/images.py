@@ -1,4 +1,4 @@
-"""What the image recipes share: the training images, and the ways between bytes, numbers and pictures."""
+"""Common parts of the image recipes: the training images, and conversions between bytes, floats and pictures."""
 
 from typing import Any
 
@@ -15,21 +15,21 @@ SIDE = 28
 PIXELS = SIDE * SIDE
 
 
-def training_pixels(data: str, setting: RunOptions, dtype: Any, *, stop: int | None = None) -> Array:
+def training_pixels(data: str, run_options: RunOptions, dtype: Any, *, stop: int | None = None) -> Array:
     """Return the training images (the first `stop` of them) as x / 255, (N, 784)."""
-    return unit_interval(training_images(data, setting, shape=(SIDE, SIDE, 1)).images[:stop], str(dtype))
+    return unit_interval(training_images(data, run_options, shape=(SIDE, SIDE, 1)).images[:stop], str(dtype))
 
 
-def training_images(data: str, setting: RunOptions, *, shape: Shape | None = None) -> Images:
-    """Return the training images as they are stored, (N, H, W, C) bytes; SettingError unless (H, W, C) is `shape`."""
-    if setting.images is not None:  # those of the setting go before
-        found = Images(data, setting.images, np.zeros(len(setting.images), np.uint8))
+def training_images(data: str, run_options: RunOptions, *, shape: Shape | None = None) -> Images:
+    """Return the training images as they are stored, (N, H, W, C) bytes; ConfigError unless (H, W, C) is `shape`."""
+    if run_options.images is not None:  # they take precedence
+        found = Images(data, run_options.images, np.zeros(len(run_options.images), np.uint8))
     else:
-        found = load(data, "train", data_dir=setting.data_dir)
-    if setting.images is not None and shape is not None and found.images.shape[1:] != shape:
+        found = load(data, "train", data_dir=run_options.data_dir)
+    if run_options.images is not None and shape is not None and found.images.shape[1:] != shape:
         raise ConfigError(f"images: got shape {found.images.shape}; expected (N, {', '.join(map(str, shape))})")
     if shape is not None and found.images.shape[1:] != shape:
-        raise ConfigError(f"data={data!r} has images {found.images.shape[1:]}; accepted here: {shape}, such as mnist")
+        raise ConfigError(f"data={data!r} has images {found.images.shape[1:]}; expected {shape}, such as mnist")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The memory that a configuration needs at least, so that what cannot fit is refused before it is allocated."""
+"""Lower bounds of the memory that a configuration needs: what cannot fit is refused before it is allocated."""
 
 import math
 import os
@@ -16,25 +16,25 @@ from minigan.layers.chain import Chain
 if TYPE_CHECKING:
     from minigan.recipes.base import Recipe
 
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where Linux keeps a container's limit, in its versions 2 and 1 of control groups."""
+LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""The files with a container's limit on Linux, in versions 2 and 1 of control groups."""
 
 GIB = 2**30
 
 
 def machine() -> int | None:
-    """Return the bytes of memory that this machine, or this container, has; None where the system does not say."""
+    """Return the memory of this machine or container in bytes; None where the system does not report it."""
     known = []
     with suppress(AttributeError, ValueError, OSError):  # AttributeError: Windows has no sysconf
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for path in LIMITS:
+    for path in LIMIT_FILES:
         with suppress(ValueError, OSError):  # ValueError: "max", which is no limit
             known.append(int(path.read_text()))
     return min((size for size in known if size > 0), default=None)
 
 
 def parameters(recipe: "Recipe", config: Any) -> int:
-    """Return how many parameters G and D have together."""
+    """Return the number of parameters of G and D together."""
     chains = recipe.architecture(config)
     return sum(Chain(tuple(layers)).n_parameters for layers in (chains.G, chains.D))
 
@@ -52,9 +52,9 @@ def needed(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
     Parameters
     ----------
     recipe, config
-        What is to be trained.
+        The recipe and its hyper-parameters.
     dtype
-        Of the networks.
+        The dtype of the networks.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def needed(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
 
 
 def _read_by(layers: Any, shape: Shape) -> int:
-    """Return how many numbers of an example the layers with parameters read."""
+    """Return the number of inputs, per example, of all layers with parameters."""
     total = 0
     for layer in layers:
         total += math.prod(shape) if layer.n_parameters else 0
@@ -90,12 +90,12 @@ def require(what: str, needs: int) -> None:
 
 
 def require_networks(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
-    """Raise ConfigError, which names the setting, where the initial parameters do not fit."""
+    """Raise ConfigError, naming a hyper-parameter, where the initial parameters do not fit."""
     require(_largest(recipe, config, lambda c: initial(recipe, c, dtype)), initial(recipe, config, dtype))
 
 
 def require_training(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
-    """Raise ConfigError, which names the setting, where what training needs does not fit."""
+    """Raise ConfigError, naming a hyper-parameter, where the training does not fit."""
     require(_largest(recipe, config, lambda c: needed(recipe, c, dtype)), needed(recipe, config, dtype))
 
 
@@ -106,7 +106,7 @@ def require_samples(recipe: "Recipe", config: Any, n: int, dtype: np.dtype[Any])
 
 
 def _largest(recipe: "Recipe", config: Any, needs: Any) -> str:
-    """Return the whole number among the settings whose default would save most, as "hidden=1000"."""
+    """Return the integer hyper-parameter whose default would save the most memory, as "hidden=1000"."""
     default = vars(recipe.Config())
     sizes = [key for key, value in default.items() if type(value) is int and vars(config)[key] != value]
     saved = {key: needs(config) - needs(replace(config, **{key: default[key]})) for key in sizes}

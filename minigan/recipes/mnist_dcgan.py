@@ -113,7 +113,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on 32 real images, D on 32 fakes, G on the same noise."""
     dtype = G.dtype
@@ -131,7 +131,7 @@ def assemble(
         fake_mode=FAKES[config.fakes],
         frozen_d_mode=train_mode,
     )
-    images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
+    images = training_images(config.data, run_options, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
 
     def prepare(x: Array) -> Array:
@@ -167,5 +167,5 @@ RECIPE = Recipe(
     prior=prior,
     assemble=assemble,
     to_images=signed_to_images,
-    before={"fakes": "inference"},
+    stored_defaults={"fakes": "inference"},
 )

@@ -70,11 +70,11 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: a batch of 32, ten updates of D on it, ten of G on its noise."""
     dtype = G.dtype
-    pixels = training_pixels(config.data, setting, dtype)
+    pixels = training_pixels(config.data, run_options, dtype)
 
     def adam(net: Network) -> Adam:
         return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)

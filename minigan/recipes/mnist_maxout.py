@@ -76,11 +76,11 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: one simultaneous update of D and G."""
     dtype = G.dtype
-    pixels = training_pixels(config.data, setting, dtype, stop=config.train_images)
+    pixels = training_pixels(config.data, run_options, dtype, stop=config.train_images)
     real = EpochBatches(pixels, config.batch_size, streams["data"])
     mean = np.clip(pixels.mean(axis=0, dtype=float), 1e-7, 1 - 1e-7)
     G.load_parameters({**G.parameters(), "4.b": np.log(mean) - np.log1p(-mean)})

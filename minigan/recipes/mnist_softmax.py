@@ -111,14 +111,14 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 
 
 @whole
-def halves(gan: GAN, real: Draw, noise: Draw, *, n_fakes: int) -> StepResults:
-    """D on a half of real images and fakes of the first `n_fakes` z, then G on all other z."""
+def halves(gan: GAN, real: Draw, noise: Draw, *, n_fake: int) -> StepResults:
+    """D on a half of real images and the fakes of the first `n_fake` z, then G on the other z."""
     x_real, z = real(), noise()
-    return gan.update_D(x_real, gan.fake(z[:n_fakes])), gan.update_G(z[n_fakes:])
+    return gan.update_D(x_real, gan.fake(z[:n_fake])), gan.update_G(z[n_fake:])
 
 
 def assemble(
-    config: Config, setting: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
+    config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
     """One iteration: D on half real, half fake; G on a batch of noise.  Before the first: D alone on 20,000 images."""
     dtype, half = G.dtype, config.batch_size // 2
@@ -137,13 +137,13 @@ def assemble(
         fake_mode=eval_fakes,
         frozen_d_mode=train_mode,
     )
-    images = training_images(config.data, setting, shape=(SIDE, SIDE, 1)).images
+    images = training_images(config.data, run_options, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, half, streams["data"], replace=True)
 
     def noise(n: int) -> Array:
         return prior(config, n, streams["noise"]).astype(dtype)
 
-    def before() -> dict[str, Any]:
+    def pretraining() -> dict[str, Any]:
         n = min(config.pretrain, len(images))
         if n == 0:
             return {}
@@ -154,7 +154,7 @@ def assemble(
         return {"pretraining": {"images": 2 * n, **ends}}
 
     def iteration() -> StepResults:
-        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), n_fakes=half)
+        return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), n_fake=half)
 
     def drawn(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)
@@ -168,7 +168,7 @@ def assemble(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        before=before,
+        pretraining=pretraining,
         figures=[
             BeforeAndAfter(G, prepare(images[1:2]), drawn(1), unit_to_images),
             *of_images(gan, drawn, images, prepare, unit_to_images, every=config.sample_every, rows=3, columns=8),

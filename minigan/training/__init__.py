@@ -1,8 +1,11 @@
 """Training: one loop, callbacks, and a run folder that is never overwritten."""
 
+from typing import TYPE_CHECKING
+
+from minigan._deprecated import renamed
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate, MetricsFile, ProgressBar
 from minigan.training.experiment import Divergence, Experiment, Run, random_streams
-from minigan.training.files import RunError, claim, new_folder, read_arrays, read_json, write_arrays, write_json
+from minigan.training.files import RunError, create_run, new_folder, read_arrays, read_json, write_arrays, write_json
 from minigan.training.loop import train
 from minigan.training.resuming import resume
 
@@ -16,7 +19,7 @@ __all__ = [
     "ProgressBar",
     "Run",
     "RunError",
-    "claim",
+    "create_run",
     "new_folder",
     "random_streams",
     "read_arrays",
@@ -26,3 +29,13 @@ __all__ = [
     "write_arrays",
     "write_json",
 ]
+
+_RENAMED = {
+    "claim": "create_run",
+}
+"""The new name of each old one; the old ones go on working for one release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.training", _RENAMED, globals(), name)

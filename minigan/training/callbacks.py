@@ -1,6 +1,6 @@
-"""Callbacks: what happens beside training.  They read the run; none changes the networks.
+"""Callbacks: evaluation, early stopping, the metrics file and the progress bar.  None of them changes the networks.
 
-What a callback raises ends the training as "failed": weights and summary are written, then it is raised again.
+An exception in a callback ends the training as "failed": weights and summary are written, then it is raised again.
 """
 
 import json
@@ -12,35 +12,46 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from minigan.ops.compiling import watch
+from minigan.training.bar import GAN_METRICS, draw, postfixes
 from minigan.training.experiment import Metrics, Run
 from minigan.training.files import jsonable
 
 
 class Callback:
-    """Three hooks; `on_end` is called however the training ends, if `on_start` went through.
+    """The base class of callbacks: override the methods that are needed.
 
-    One that remembers something from iteration to iteration gives it to checkpoints, `state`, and takes it back.
+    `on_end` is called however the training ends, if `on_start` returned.  A callback with a state of its own returns it
+    in `state`, for checkpoints, and takes it back in `restore`.
     """
 
     def state(self) -> dict[str, Any]:
-        """After an iteration: what a resumed run needs, as arrays and JSON-able values; {} for nothing."""
+        """Return, after an iteration, the state that a resumed run needs, as arrays and JSON-able values."""
         return {}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """In a resumed run, before `on_start`: take back what `state` returned."""
+        """Take back what `state` returned; called in a resumed run, before `on_start`."""
 
     def on_start(self, run: Run) -> None:
-        """Before the first iteration; in a resumed run (`run.resumed` is not empty) after `run.iteration` of them."""
+        """Start, before the first iteration or, where `run.resumed` is not empty, before the next one."""
 
     def on_iteration(self, run: Run) -> None:
-        """After each iteration: run.iteration, run.metrics."""
+        """Act after an iteration; `run.iteration` and `run.metrics` are those of the iteration."""
 
     def on_end(self, run: Run) -> None:
-        """After the last iteration: run.status, and run.divergence or run.error."""
+        """Finish; called after the last iteration, with `run.status`, and `run.divergence` or `run.error`."""
 
 
 class Evaluate(Callback):
-    """Every `every` iterations and at the last one, add the numbers of `measure()` to the metrics."""
+    """Add the results of a function to the metrics, every few iterations and at the last one.
+
+    Parameters
+    ----------
+    measure : callable
+        ``measure()`` returns metrics by name.
+    every : int
+        Iterations between two calls, at least 1.
+
+    """
 
     def __init__(self, measure: Callable[[], dict[str, float]], *, every: int) -> None:
         if every < 1:
@@ -48,15 +59,21 @@ class Evaluate(Callback):
         self.measure, self.every = measure, every
 
     def on_iteration(self, run: Run) -> None:
-        """Measure when it is time."""
+        """Measure, where the iteration is due."""
         if run.iteration % self.every == 0 or run.is_last:
             run.metrics.update(self.measure())
 
 
 class EarlyStop(Callback):
-    """Stop when `metric` has not got smaller for `patience` iterations in which it was measured.
+    """Stop when a metric has not become smaller in the last measurements.
 
-    NaN and the infinities never count as smaller.
+    Parameters
+    ----------
+    metric : str
+        The name of a metric, such as one that `Evaluate` adds.  NaN and infinities never count as smaller.
+    patience : int
+        The number of successive measurements without a new minimum after which the run stops, at least 1.
+
     """
 
     def __init__(self, metric: str, *, patience: int) -> None:
@@ -66,15 +83,15 @@ class EarlyStop(Callback):
         self.best, self.waited = math.inf, 0
 
     def state(self) -> dict[str, Any]:
-        """Return the best so far, and for how long it has been."""
+        """Return the least value so far and the number of measurements since."""
         return {"best": float(self.best), "waited": self.waited}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the least value and the number of measurements since."""
         self.best, self.waited = state["best"], state["waited"]
 
     def on_iteration(self, run: Run) -> None:
-        """Compare with the best so far."""
+        """Compare the metric with its least value so far."""
         if self.metric not in run.metrics:
             return
         value = run.metrics[self.metric]
@@ -91,17 +108,17 @@ class EarlyStop(Callback):
 
 
 class MetricsFile(Callback):
-    """Write metrics.jsonl: one JSON object an iteration, each line whole; a number that is not finite is a string."""
+    """Write metrics.jsonl, one JSON object per line and iteration; numbers that are not finite are strings."""
 
     def on_start(self, run: Run) -> None:
-        """Open the file; a resumed run goes on at its end."""
+        """Open the file; a resumed run appends to it."""
         if run.folder is None:
             raise ValueError("MetricsFile needs a run folder, got folder=None")
         path = run.folder / "metrics.jsonl"
         self._file: TextIOWrapper = open(path, "a" if run.resumed else "x", buffering=1)  # noqa: SIM115
 
     def on_iteration(self, run: Run) -> None:
-        """Write a line."""
+        """Write the metrics of an iteration."""
         line = {"iteration": run.iteration, **run.metrics}
         try:
             self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
@@ -113,19 +130,15 @@ class MetricsFile(Callback):
         self._file.close()
 
 
-OF_A_GAN = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
-"""The metrics of `minigan.GAN`, which have a line of their own."""
-
-
 def log_line(iteration: int, metrics: Metrics) -> str:
-    """Return one line for a log: a GAN's five metrics as below, those of another game by name.
+    """Return a line for a log: the five metrics of a GAN as below, those of another game by name.
 
     >>> log_line(7, {"cycle_loss": 0.25, "distance": 1e-7})
     '7 [cycle_loss: 0.25, distance: 1e-07]'
     >>> log_line(7, {"d_loss": 0.693147, "g_loss": 0.7, "d_real": 0.5, "d_fake": 0.5, "accuracy": 0.5})
     '7 [D loss: 0.693147, acc.: 50.00%] [G loss: 0.700000] [D(x): 0.5000, D(G(z)): 0.5000]'
     """
-    if any(name not in metrics for name in OF_A_GAN):
+    if any(name not in metrics for name in GAN_METRICS):
         return f"{iteration} [{_by_name(metrics)}]"
     return (
         f"{iteration} [D loss: {metrics['d_loss']:.6f}, acc.: {100 * metrics['accuracy']:.2f}%]"
@@ -137,30 +150,20 @@ def _by_name(metrics: Metrics) -> str:
     return ", ".join(f"{name}: {value:.6g}" for name, value in metrics.items())
 
 
-def _beside_the_bar(m: Metrics) -> str:
-    if any(name not in m for name in OF_A_GAN):
-        return ", ".join(f"{name} {value:.3g}" for name, value in m.items())
-    return (
-        f"D loss {m['d_loss']:.3f} G loss {m['g_loss']:.3f} D(x) {m['d_real']:.3f} "
-        f"D(G(z)) {m['d_fake']:.3f} acc {m['accuracy']:.1%}"
-    )
-
-
 class ProgressBar(Callback):
-    """On a terminal a tqdm bar: D loss, G loss, D(x), D(G(z)), accuracy (or a game's own metrics), time left.
+    """Show the progress: on a terminal a bar with the metrics and the time left, elsewhere ten log lines.
 
-    Elsewhere ten log lines.
-
-    Before them the experiment's note, if it has one, and whether a run folder lacks the checkpoints to be resumed from;
-    after them that once more, where the run was interrupted.
-    A stream that is missing, closed or no longer read is given up: the training goes on without it.
+    The bar fits the width of the terminal; where it is narrow, the rate and the counts are left out first, then
+    metrics (`minigan.training.bar`).  The experiment's note is printed first, and a warning where the run cannot be
+    resumed, which is repeated where the run was interrupted.  A stream that is missing, closed or no longer read is
+    ignored.
 
     Parameters
     ----------
     stream : text stream, optional
         Where to write; standard error by default.
     terms : callable, optional
-        ``terms(text)`` is the text in the caller's terms.  By default arguments are named as in Python.
+        ``terms(text)`` rewrites a message for the caller's interface; by default arguments are named as in Python.
 
     """
 
@@ -172,13 +175,13 @@ class ProgressBar(Callback):
         self._unwatch: Callable[[], None] | None = None
 
     def on_start(self, run: Run) -> None:
-        """Print the note, draw the empty bar; it says so when a kernel is compiled."""
+        """Print the note and draw the empty bar, which also shows when a kernel is compiled."""
         self._show(self._open, run)
         if self._bar is not None:
             self._unwatch = watch(lambda name: self._show(lambda *_: self._compiling(name), run))
 
     def on_iteration(self, run: Run) -> None:
-        """Advance."""
+        """Draw the bar, at most ten times per second, or print a log line, ten times per run."""
         self._show(self._line if self._bar is None else self._advance, run)
 
     def on_end(self, run: Run) -> None:
@@ -191,14 +194,14 @@ class ProgressBar(Callback):
             self._show(self._resumable, run)
 
     def _show(self, draw: Callable[[Run, TextIO], None], run: Run) -> None:
-        if self.stream is None:  # Python's own where standard error is closed
+        if self.stream is None:  # as sys.stderr is where standard error is closed
             return
         try:
             draw(run, self.stream)
         except (OSError, ValueError):  # ValueError: a closed file
             self.stream = None
             if self._bar is not None:
-                self._bar.disable = True  # or it would draw once more when it is collected
+                self._bar.disable = True  # or it would be drawn once more by its destructor
 
     def _open(self, run: Run, stream: TextIO) -> None:
         from tqdm import tqdm
@@ -226,13 +229,12 @@ class ProgressBar(Callback):
     def _advance(self, run: Run, _stream: TextIO) -> None:
         now = time.monotonic()
         if now - self._drawn > 0.1 or run.is_last:
-            self._bar.set_postfix_str(_beside_the_bar(run.metrics), refresh=False)
-            self._bar.update(run.iteration - self._bar.n)
+            draw(self._bar, run.iteration, postfixes(run.metrics))
             self._drawn = now
 
     def _compiling(self, name: str) -> None:
-        self._bar.set_postfix_str(f"compiling {name} (once; kept on disk)")
+        draw(self._bar, self._bar.n, [f"compiling {name} (once; kept on disk)", f"compiling {name}", "compiling"])
 
     def _close(self, run: Run, _stream: TextIO) -> None:
-        self._bar.update(run.iteration - self._bar.n)  # the iterations since it was drawn last
+        self._bar.n = run.iteration  # it was last drawn some iterations before
         self._bar.close()

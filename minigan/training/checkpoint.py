@@ -1,7 +1,7 @@
 """The file of a checkpoint, and the folder of a run's checkpoints.
 
-A file is one line, ``minigan checkpoint FORMAT SHA256 BYTES``, then an .npz archive (no pickle) of so many bytes with
-that checksum: the arrays, and the tree that they hang in as a JSON text.  It is written whole or not at all.
+A file is one line, ``minigan checkpoint FORMAT SHA256 BYTES``, followed by an .npz archive (no pickle) of BYTES bytes
+with the checksum SHA256: the arrays, and the tree of which they are leaves as a JSON string.  It is written atomically.
 """
 
 import hashlib
@@ -22,19 +22,19 @@ from minigan.training.files import PathLike, RunError, atomic_write
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there two processes in one folder are not noticed
+except ImportError:  # on Windows two processes in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
-KEPT = 2
+MAX_CHECKPOINTS = 2
 SUFFIX = ".checkpoint"
 ARRAY = "__array__"
 
-Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and what JSON has
+Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-able values
 
 
 def write_checkpoint(path: PathLike, tree: Tree) -> Path:
-    """Write a tree."""
+    """Write a tree of arrays and JSON-able values."""
     arrays: list[Array] = []
 
     def leaf(value: Any) -> Any:
@@ -55,7 +55,7 @@ def write_checkpoint(path: PathLike, tree: Tree) -> Path:
 
 
 def read_checkpoint(path: PathLike) -> Tree:
-    """Read a tree; RunError says what is wrong with a file that is not what `write_checkpoint` wrote."""
+    """Read a tree that `write_checkpoint` wrote; RunError names the fault of a damaged file."""
     path = Path(path)
     try:
         with path.open("rb") as stream:
@@ -69,9 +69,9 @@ def read_checkpoint(path: PathLike) -> Tree:
     if version != FORMAT:
         raise RunError(f"{path}: a checkpoint of format {version}; this version of minigan reads format {FORMAT}")
     if len(body) < size:
-        raise RunError(f"{path}: truncated: {len(body)} of its {size} bytes are there")
+        raise RunError(f"{path}: truncated: got {len(body)} of {size} bytes")
     if line != _first_line(version, memoryview(body)):
-        raise RunError(f"{path}: altered: it is not what its checksum was taken of")
+        raise RunError(f"{path}: checksum mismatch")
     try:
         return _tree(body)
     except Exception:  # zipfile, zlib, numpy and json each have their own errors
@@ -95,32 +95,32 @@ def _first_line(version: int, body: memoryview) -> bytes:
 
 
 class Checkpoints:
-    """RUN/checkpoints: one file a checkpoint, NNNNNN.checkpoint, the newest two kept."""
+    """The folder RUN/checkpoints with one file NNNNNN.checkpoint per checkpoint; the newest two are kept."""
 
     def __init__(self, run: PathLike) -> None:
         self.run, self.folder = Path(run), Path(run) / "checkpoints"
         self._handle: int | None = None
 
     def path(self, iteration: int) -> Path:
-        """Return the file for an iteration."""
+        """Return the path of an iteration's checkpoint."""
         return self.folder / f"{iteration:06d}{SUFFIX}"
 
     def numbers(self) -> list[int]:
-        """Return the iterations that have a file, the newest first."""
+        """Return the iterations that have a checkpoint, the newest first."""
         names = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
         return sorted((int(name) for name in names if name.isascii() and name.isdecimal()), reverse=True)
 
     def write(self, iteration: int, tree: Tree) -> Path:
-        """Write the newest; then all are removed but that and the one before it."""
+        """Write a checkpoint, then remove all but the newest two."""
         path = write_checkpoint(self.path(iteration), tree)
         if self._handle is not None:
-            os.fsync(self._handle)  # the new name is on the disk before an old one leaves it
-        for number in self.numbers()[KEPT:]:
+            os.fsync(self._handle)  # the new file is on disk before an old one is removed
+        for number in self.numbers()[MAX_CHECKPOINTS:]:
             self.path(number).unlink()
         return path
 
     def read(self, path: PathLike | None = None) -> tuple[Path, Tree]:
-        """Return a checkpoint, by default the newest; RunError where it is damaged names another that is whole."""
+        """Return a checkpoint, by default the newest; if it is damaged, the RunError names an intact one."""
         files = [self.path(number) for number in self.numbers()]
         if path is None and not files:
             raise self._none()
@@ -132,20 +132,23 @@ class Checkpoints:
 
     def _none(self) -> RunError:
         if self.folder.is_dir():
-            return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; train anew")
-        return RunError(f"{self.run}: it has no checkpoints: it cannot be resumed; train anew with checkpoint_every=N")
+            return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; start a new run")
+        return RunError(
+            f"{self.run}: it has no checkpoints: it cannot be resumed; start a new run with checkpoint_every=N"
+        )
 
     def drop_after(self, iteration: int) -> None:
-        """Remove the newer ones: the run goes on from here and will write them again."""
+        """Remove the checkpoints after an iteration, from which the run continues."""
         for number in self.numbers():
             if number > iteration:
                 self.path(number).unlink()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes out of the run; RunError where one is in it.  However this one ends, it lets go.
+    def locked(self) -> Iterator[None]:
+        """Lock the run against other processes; RunError where another one has locked it.
 
-        What a process that was killed had begun to write is removed.
+        The operating system releases the lock when the process ends, killed or not.  Temporary files that a killed
+        process left behind are removed.
         """
         if not self.folder.is_dir():
             raise self._none()
@@ -168,7 +171,7 @@ def _advice(files: list[Path]) -> str:
         with suppress(RunError):
             read_checkpoint(file)
             return f"expected another one, checkpoint={file}"
-    return "no other one is whole: train anew"
+    return "no other one is intact; start a new run"
 
 
 def _lock(handle: int, run: Path) -> None:

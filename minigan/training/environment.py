@@ -1,4 +1,4 @@
-"""What a run depends on beside its settings: versions, and the engine and BLAS (their kernels decide the last bits)."""
+"""The environment of a run: versions and the BLAS, whose kernels decide the last bits of the results."""
 
 import platform
 from typing import Any
@@ -9,12 +9,12 @@ from minigan._version import __version__
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a run depends on."""
+    """Return the versions of minigan, NumPy and Python."""
     return {"minigan": __version__, "numpy": np.__version__, "python": platform.python_version()}
 
 
 def blas() -> list[dict[str, Any]]:
-    """Return name, version, kernel architecture and threads of each BLAS in use (none: one that cannot be asked)."""
+    """Return name, version, kernel architecture and threads of each BLAS that threadpoolctl finds in this process."""
     from threadpoolctl import threadpool_info
 
     return [

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
 from minigan.game import Game
 from minigan.gan import GAN
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from minigan.training.callbacks import Callback
 
 Metrics = dict[str, float]
+T = TypeVar("T")
 
 
 class Divergence(ArithmeticError):
@@ -36,8 +38,31 @@ STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "
 def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
     """Return one independent random stream for each purpose, all from one seed.
 
-    Streams are separate so that, say, another number of evaluation samples leaves the training as it is, and each
-    is keyed by its name, so that a new stream leaves the others as they are.  `more` names those of a game of your own.
+    The streams are separate so that, for example, another number of evaluation samples does not change the training.
+    Each is keyed by its name, so that a further stream does not change the others.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    *more : str
+        The names of further streams, which a game of your own draws from.
+
+    Returns
+    -------
+    dict of numpy.random.Generator
+        The streams named in `STREAMS` and in `more`.
+
+    Raises
+    ------
+    ConfigError
+        Where `seed` is not an int >= 0.
+
+    Examples
+    --------
+    >>> sorted(random_streams(0, "labels"))[:4]
+    ['data', 'dropout', 'evaluation', 'figures']
+
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError(f"seed must be an int >= 0, got {seed!r}")
@@ -45,20 +70,54 @@ def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
 
 
 class Source(Protocol):
-    """Data with a position (minigan.data.EpochBatches): a checkpoint keeps what `state` returns."""
+    """Data with a position, such as `minigan.data.EpochBatches`: a checkpoint keeps what `state` returns."""
 
     def state(self) -> dict[str, Any]:
-        """Return arrays and JSON-able values."""
+        """Return the position as arrays and JSON-able values."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go to the position that `state` returned."""
 
 
+def _with_old_names(cls: type[T]) -> type[T]:
+    """Let a dataclass take a field by the name that it had in the version before."""
+    known: Any = cls
+    known.__init__ = renamed_arguments(before="pretraining")(known.__init__)
+    return cls
+
+
+@_with_old_names
 @dataclass
 class Experiment:
-    """A game ready to be trained: its players (`game`), and `play`, one iteration of it.
+    """A game that is ready to be trained, with everything that one iteration of it needs.
 
-    `play` is often ``game.play``; it returns what ``game.metrics`` reads.
+    Parameters
+    ----------
+    recipe : str
+        The name of the experiment; it stands in messages and in the run's files.
+    game : Game
+        The players with their networks and optimizers.
+    play : callable
+        ``play()`` plays one iteration and returns the argument of ``game.metrics``; often ``game.play``.
+    iterations : int
+        The number of iterations, where `train` is given none.
+    streams : dict of numpy.random.Generator
+        Every random stream that an iteration draws from, by name: checkpoints keep their states.
+    config : dict, optional
+        JSON-able values that identify the experiment: seed, dtype, backend and every hyper-parameter.
+    callbacks : list of Callback, optional
+        Those that are part of the training, such as evaluation and early stopping.
+    figures : list of Callback, optional
+        Those that draw figures into the run folder; left out where there is no folder.
+    evaluate : callable, optional
+        ``evaluate()`` returns JSON-able results for the summary; called once, after the last iteration.
+    pretraining : callable, optional
+        ``pretraining()`` is called once before the first iteration and returns JSON-able results for the summary.
+    sources : dict of Source, optional
+        The data that have a position besides their stream, by name: checkpoints keep their states.
+    note : str, optional
+        A remark on the data, printed where a run starts and kept in its config.json.
+
     """
 
     recipe: str
@@ -66,17 +125,17 @@ class Experiment:
     play: Callable[[], Any]
     iterations: int
     streams: dict[str, np.random.Generator]
-    config: dict[str, Any] = field(default_factory=dict)  # JSON-able: seed, dtype, ops and every hyper-parameter
-    callbacks: list["Callback"] = field(default_factory=list)  # part of the training: evaluation, early stop
-    figures: list["Callback"] = field(default_factory=list)  # what is drawn into a run folder, if there is one
+    config: dict[str, Any] = field(default_factory=dict)
+    callbacks: list["Callback"] = field(default_factory=list)
+    figures: list["Callback"] = field(default_factory=list)
     evaluate: Callable[[], dict[str, Any]] = dict
-    before: Callable[[], dict[str, Any]] = dict  # run once before the first iteration (pretraining)
-    sources: dict[str, Source] = field(default_factory=dict)  # the data that have a position beside their stream
-    note: str = ""  # what is to be known of the data, said where a run starts and kept in its config.json
+    pretraining: Callable[[], dict[str, Any]] = dict
+    sources: dict[str, Source] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def gan(self) -> GAN:
-        """The game of an experiment with G and D; AttributeError where it is another one."""
+        """The game, where it has the players G and D; AttributeError for any other game."""
         if not isinstance(self.game, GAN):
             kind = type(self.game).__name__
             raise AttributeError(f"the game of {self.recipe!r} is a {kind}; expected a GAN (see experiment.game)")
@@ -84,13 +143,13 @@ class Experiment:
 
 
 class Clock:
-    """The seconds that a run has taken: wall clock, and processor time of all threads."""
+    """Measure the seconds that a run has taken: wall-clock time, and processor time of all threads."""
 
     def __init__(self) -> None:
         self._start, self._start_cpu = time.perf_counter(), time.process_time()
 
     def add(self, earlier: dict[str, float]) -> None:
-        """Count what an earlier process read from its clock."""
+        """Add the seconds that `read` returned in an earlier process of the same run."""
         self._start -= earlier["seconds"]
         self._start_cpu -= earlier["cpu_seconds"]
 
@@ -104,27 +163,27 @@ class Clock:
 
 @dataclass
 class Run:
-    """An experiment being trained: what callbacks see."""
+    """The state of an experiment in training, as callbacks see it."""
 
     experiment: Experiment
     iterations: int
     folder: Path | None = None
-    iteration: int = 0  # the last one that was played and is good
+    iteration: int = 0  # the last completed one; its values are finite
     metrics: Metrics = field(default_factory=dict)  # of that iteration
     history: list[Metrics] = field(default_factory=list)
-    hooks: list["Callback"] = field(default_factory=list)  # the experiment's own (with a folder), then those given
-    before: dict[str, Any] = field(default_factory=dict)  # what the experiment's `before` returned
-    resumed: list[dict[str, Any]] = field(default_factory=list)  # where it was resumed: iteration, checkpoint
-    checkpoint_every: int | None = None  # iterations from one checkpoint to the next; None: there are none
+    hooks: list["Callback"] = field(default_factory=list)  # the experiment's own, then those of the caller
+    pretraining: dict[str, Any] = field(default_factory=dict)  # what the experiment's `pretraining` returned
+    resumed: list[dict[str, Any]] = field(default_factory=list)  # an entry for each resume: iteration, checkpoint
+    checkpoint_every: int | None = None  # iterations between checkpoints; None: no checkpoints
     clock: Clock = field(default_factory=Clock)
     status: str = "running"  # then: completed, interrupted, stopped early, diverged, failed
-    stop: str | None = None  # set by a callback: the reason to stop
+    stop: str | None = None  # the reason to stop; a callback may set it
     divergence: Divergence | None = None
-    error: BaseException | None = None  # what a callback, the evaluation or the game itself raised
+    error: BaseException | None = None  # the exception that a callback, the evaluation or the game raised
 
     @property
     def not_resumable(self) -> str | None:
-        """Why the run cannot be resumed where it ends early, and what makes one that can; None where it can be."""
+        """The message that this run cannot be resumed, and how to train one that can; None where it can be resumed."""
         if self.checkpoint_every is not None:
             return None
         needs = "checkpoint_every=N" if self.folder is not None else "a folder and checkpoint_every=N"
@@ -132,5 +191,5 @@ class Run:
 
     @property
     def is_last(self) -> bool:
-        """Whether this is the last iteration asked for."""
+        """Whether this is the last iteration."""
         return self.iteration == self.iterations

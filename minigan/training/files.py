@@ -1,4 +1,4 @@
-"""The run folder: what is written, whole or not at all, and never over another run."""
+"""The files of a run folder: each is written atomically, and no run overwrites another."""
 
 import io
 import json
@@ -18,27 +18,47 @@ PathLike = str | os.PathLike[str]
 
 
 class RunError(Exception):
-    """A run folder that cannot be written or read."""
+    """A run folder cannot be written or read."""
 
 
 def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "runs") -> Path:
-    """Create and return `out`, or the next free ROOT/RECIPE/NUMBER (001, 002, ...).
+    """Create a folder for a run.
 
-    `out` must not exist, or be an empty folder: a run is never overwritten.  `claim` is what makes the folder a
-    run's: of two that were given the same empty folder one is refused there.
+    `create_run` then makes it the folder of one run: of two processes that were given the same empty folder, the second
+    one is refused there.
+
+    Parameters
+    ----------
+    recipe : str
+        The name of the recipe, for the default folder.
+    out : path, optional
+        A new or empty folder; by default the next free ROOT/RECIPE/NUMBER, with NUMBER 001, 002, ...
+    root : path
+        The parent of the default folders.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    RunError
+        Where `out` is a file or not empty, or the folder cannot be created.
+
     """
     if out is not None:
         if not os.fspath(out):
-            raise RunError("--out is empty; expected the name of a new or an empty folder")
+            raise RunError("out='' given; expected the name of a new or an empty folder")
         path = Path(out)
         try:
             if path.is_dir() and not any(path.iterdir()):
                 return path
             path.mkdir(parents=True)
         except FileExistsError:
-            raise RunError(f"--out {path} exists; accepted: a new or an empty folder") from None
+            raise RunError(f"out={path} exists; expected a new or an empty folder") from None
         except OSError as error:
-            raise RunError(f"--out {path}: {error.strerror}") from None
+            raise RunError(f"out={path}: {error.strerror}") from None
         return path
     base = Path(root) / recipe
     try:
@@ -56,13 +76,31 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
         raise RunError(f"{base}: {error.strerror}") from None
 
 
-def claim(folder: PathLike, name: str, data: Any) -> Path:
-    """Make `folder` (new or empty) the folder of one run by writing its first file, `name`, as JSON; return `folder`.
+def create_run(folder: PathLike, name: str, data: Any) -> Path:
+    """Make a new or empty folder the folder of one run, by writing its first file.
 
-    RunError where it holds anything: of two processes that claim one folder, one gets it.
+    Parameters
+    ----------
+    folder : path
+        The folder; created where it does not exist.
+    name : str
+        The name of the first file.
+    data : JSON-able
+        Its content.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    RunError
+        Where the folder is not empty or cannot be written.  Of two processes that are given one folder, one succeeds.
+
     """
     folder = Path(folder)
-    refused = RunError(f"{folder} exists and is not empty; accepted: a new or an empty folder")
+    refused = RunError(f"{folder} exists and is not empty; expected a new or an empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -76,14 +114,28 @@ def claim(folder: PathLike, name: str, data: Any) -> Path:
 
 
 def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool = False) -> Path:
-    """Write a file through a temporary one beside it, so that it is there whole or not at all.
+    """Write a file atomically: through a temporary file in the same folder, which is then renamed.
 
-    With `new` a file of that name is not replaced: FileExistsError, also where another process was first.
+    Parameters
+    ----------
+    path : path
+        The file.
+    write : callable
+        ``write(stream)`` writes the content into a binary stream.
+    new : bool
+        Whether to raise FileExistsError, rather than to replace the file, where it exists or another process has
+        created it in the meantime.
+
+    Returns
+    -------
+    Path
+        The file.
+
     """
     path = Path(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:  # name the file that was asked for, not the temporary one
+    except OSError as error:  # name the requested file, not the temporary one
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -97,7 +149,9 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
             os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, temporary):  # a full disk names no file
+        if (
+            isinstance(error, OSError) and error.errno is not None and error.filename in (None, temporary)
+        ):  # a full disk names no file
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     return path
@@ -105,10 +159,10 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
 
 def _put_new(temporary: str, path: Path) -> None:
     try:
-        os.link(temporary, path)  # refuses a name that is taken
+        os.link(temporary, path)  # fails where the name is taken
     except FileExistsError as error:
         raise FileExistsError(error.errno, error.strerror, str(path)) from None
-    except OSError:  # a file system without hard links: take the name, then put the whole file under it
+    except OSError:  # a file system without hard links: reserve the name, then replace it by the whole file
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.replace(temporary, path)
     else:
@@ -122,7 +176,7 @@ def _umask() -> int:
 
 
 def sync(path: PathLike) -> None:
-    """Have what was written into a file on the disk."""
+    """Flush the content of a file to the disk."""
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -131,13 +185,13 @@ def sync(path: PathLike) -> None:
 
 
 def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
-    """Write JSON (no NaN: a number that is not finite becomes a string); `new` as for `atomic_write`."""
+    """Write JSON atomically; a number that is not finite becomes a string.  `new` is that of `atomic_write`."""
     text = json.dumps(jsonable(data), indent=2, allow_nan=False) + "\n"
     return atomic_write(path, lambda stream: stream.write(text.encode()), new=new)
 
 
 def jsonable(data: Any) -> Any:
-    """Return `data` as JSON can hold it: NumPy's numbers as Python's, and those that are not finite as texts.
+    """Convert `data` to JSON-able values: NumPy's numbers to Python's, and those that are not finite to strings.
 
     >>> jsonable({"a": np.float32(0.5), "b": (np.arange(2), math.nan)})
     {'a': 0.5, 'b': [[0, 1], 'nan']}
@@ -156,7 +210,7 @@ def jsonable(data: Any) -> Any:
 
 
 def read_json(path: PathLike) -> Any:
-    """Read a JSON file of a run; RunError says what is wrong with which file."""
+    """Read a JSON file of a run; RunError names the file and its fault."""
     path = Path(path)
     try:
         return json.loads(path.read_text())
@@ -177,11 +231,11 @@ def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> Path:
 
 
 def read_arrays(path: PathLike) -> dict[str, Array]:
-    """Read named arrays from .npz (no pickle); RunError says what is wrong with which file."""
+    """Read named arrays from .npz (no pickle); RunError names the file and its fault."""
     path = Path(path)
     try:
         content = path.read_bytes()
-        if not content.startswith(b"PK"):  # NumPy would take it for a pickle, and say how to run it
+        if not content.startswith(b"PK"):  # NumPy would take it for a pickle and advise to allow pickles
             raise ValueError("it does not begin as one")
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

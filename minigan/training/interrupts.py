@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: they end the training and cut short what can be left out, never what must be whole."""
+"""Ctrl-C, SIGTERM and SIGHUP end the training after the current iteration; a second signal skips optional work."""
 
 import signal
 import threading
@@ -9,17 +9,17 @@ from typing import Any
 
 from minigan.training.experiment import Run
 
-HANGUP = getattr(signal, "SIGHUP", None)  # sent where the terminal is closed; Windows has none
+HANGUP = getattr(signal, "SIGHUP", None)  # sent when the terminal is closed; absent on Windows
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *(() if HANGUP is None else (HANGUP,)))
 DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 class Interrupts:
-    """While it is entered, the first signal during the game sets `run.stop`: the iteration is played to its end.
+    """A context in which the first signal sets `run.stop`, so that the current iteration is completed.
 
-    In what comes before the first iteration there is none to play: inside `interruptible(at_once=True)` the first one
-    raises KeyboardInterrupt too.  Every other one sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.
-    Signals reach the main thread only: in another one nothing is changed.  Handlers that a program has set itself stay.
+    Before iteration 1, inside `interruptible(at_once=True)`, the first signal raises KeyboardInterrupt immediately.
+    Every later one sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main thread receives
+    signals: in another one nothing is changed.  Handlers that the program has installed are kept.
     """
 
     def __init__(self, run: Run) -> None:
@@ -31,7 +31,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 found = signal.getsignal(number)
-                if number == HANGUP and found == signal.SIG_IGN:  # nohup: the run is to go on
+                if number == HANGUP and found == signal.SIG_IGN:  # under nohup, which the run must survive
                     continue
                 if found in DEFAULTS:
                     self._before[number] = signal.signal(number, self._handle)
@@ -55,7 +55,7 @@ class Interrupts:
 
     @contextmanager
     def interruptible(self, *, at_once: bool = False) -> Iterator[None]:
-        """Let a signal raise KeyboardInterrupt here, with `at_once` the first one too."""
+        """Let a signal raise KeyboardInterrupt in this block: a second one, or with `at_once` the first one too."""
         self._raises, self._at_once = True, at_once
         try:
             yield

@@ -1,4 +1,4 @@
-"""The training loop, and what is kept of a run however it ends."""
+"""The training loop, and the results that are written however a run ends."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,20 +14,20 @@ from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import blas, versions
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
-from minigan.training.files import PathLike, claim, write_arrays, write_json
+from minigan.training.files import PathLike, create_run, write_arrays, write_json
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
 from minigan.training.streams import require_named
 
 
 def vectors(game: Game) -> list[Array]:
-    """Return every vector that training changes, in as few as there are: each is a call, and on a GPU a wait."""
+    """Return every vector that training changes: few vectors mean few launches and device synchronisations."""
     networks = [player.network for player in game.players.values()]
     return [vector for net in networks for vector in (net.theta, net.state_vector) if vector.size]
 
 
 def named(game: Game) -> Iterator[tuple[str, Array]]:
-    """Yield every array that training changes, with what each of its numbers is called."""
+    """Yield every array that training changes, each with a description of its values."""
     for name, player in game.players.items():
         yield f"a parameter of {name}", player.network.theta
         for key, statistic in player.network.state.items():
@@ -44,12 +44,12 @@ class Rollback:
         self._copy = game.ops.copy
 
     def keep(self) -> None:
-        """Copy."""
+        """Copy the current values."""
         for copy, vector in zip(self._copies, self._vectors, strict=True):
             self._copy(copy, vector)
 
     def restore(self) -> None:
-        """Copy back."""
+        """Write the copied values back into the networks."""
         for copy, vector in zip(self._copies, self._vectors, strict=True):
             self._copy(vector, copy)
         for net in self._nets:
@@ -64,20 +64,46 @@ def train(
     callbacks: Sequence[Callback] = (),
     checkpoint_every: int | None = None,
 ) -> dict[str, Any]:
-    """Play `iterations` of the experiment and return the summary.
+    """Train an experiment and return the summary.
 
-    With a `folder` (new or empty, as from `new_folder`; anything else is a RunError) it writes config.json,
-    metrics.jsonl, summary.json, each player's named parameters and running statistics (of a GAN generator.npz and
-    discriminator.npz), and the experiment's figures.
+    Weights and summary are written however the training ends.
 
-    With `checkpoint_every` it writes FOLDER/checkpoints too, from which `resume` goes on: one before the first
-    iteration, one every so many, one where the game ends; the newest two are kept.  Without it an interrupted run
-    cannot be resumed: `ProgressBar` says so where it starts and where it ends, the summary under "advice".
+    Parameters
+    ----------
+    experiment : Experiment
+        What to train.  Its networks are changed in place.
+    iterations : int, optional
+        The number of iterations, at least 1; by default that of the experiment.
+    folder : path, optional
+        A new or empty folder, as from `new_folder`, for config.json, metrics.jsonl, summary.json, the named parameters
+        and running statistics of each player (of a GAN generator.npz and discriminator.npz) and the experiment's
+        figures.  By default nothing is written.
+    callbacks : sequence of Callback, optional
+        Called after those of the experiment.
+    checkpoint_every : int, optional
+        Write a checkpoint into FOLDER/checkpoints before the first iteration, every so many iterations and where the
+        training ends, and keep the newest two, for `resume`.  By default there are none, and an interrupted run cannot
+        be resumed: `ProgressBar` and, under "advice", the summary say so.
 
-    The weights and the summary are there however the training ends; its `status` is "completed"; "stopped early" (a
-    callback's reason); "diverged" (with the last good parameters); "interrupted" (Ctrl-C or SIGTERM; a second one
-    leaves out evaluation and figures); "failed" (something raised: `error` names it, and it is raised again
-    here).  A divergence is in the summary (`error`, `divergence`), not raised.
+    Returns
+    -------
+    dict
+        The summary: JSON-able results, among them "iterations", "losses", "metrics", "seconds" and "status", which is
+        "completed"; "stopped early" (by a callback, "reason" says why); "diverged" (the parameters of the iteration
+        before are kept, "error" and "divergence" say which value was not finite); or "interrupted" (by Ctrl-C or
+        SIGTERM; a second signal skips evaluation and figures).
+
+    Raises
+    ------
+    ValueError
+        Where an argument is out of range, `checkpoint_every` is given without a folder, two players share a name, or a
+        random stream of the experiment has no name, so that no checkpoint would keep it.
+    RunError
+        Where `folder` is not empty or cannot be written.
+    Exception
+        Whatever a callback, the evaluation or the game raises, after weights and summary (status "failed") were
+        written.
+
     """
     total = experiment.iterations if iterations is None else iterations
     if total < 1:
@@ -90,23 +116,23 @@ def train(
     require_names(experiment.game)
     run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
     if folder is not None:
-        run.folder = claim(folder, "config.json", _config(run))
+        run.folder = create_run(folder, "config.json", _config(run))
         run.hooks = with_files(experiment, callbacks)
     if folder is None or checkpoint_every is None:
         return run_to_end(run)
     checkpoints = Checkpoints(folder)
     checkpoints.folder.mkdir()
-    with checkpoints.held():
+    with checkpoints.locked():
         return run_to_end(run, Saver(run, checkpoints, every=checkpoint_every))
 
 
 def with_files(experiment: Experiment, callbacks: Sequence[Callback]) -> list[Callback]:
-    """Return the hooks of a run in a folder; they end in reverse order."""
+    """Return the callbacks of a run with a folder; their `on_end` is called in reverse order."""
     return [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]
 
 
 def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
-    """Play a run, a new or a restored one, to its end, and return the summary."""
+    """Train a new or restored run to its end and return the summary."""
     started: list[Callback] = []
     with Interrupts(run) as interrupts:
         _attempt(run, _play, run, started, interrupts, saver)
@@ -122,7 +148,7 @@ def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
         for hook in reversed(started):
             if not (interrupts.cut and hook in run.experiment.figures):
                 _attempt(run, _end, run, hook, interrupts)
-        if summary["status"] != run.status:  # an end failed or was cut short
+        if summary["status"] != run.status:  # a callback's `on_end` failed or was interrupted
             _attempt(run, _write_summary, run, summary)
     if run.error is not None:
         raise run.error
@@ -130,7 +156,7 @@ def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
 
 
 def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
-    """Run a part of the training; what it raises is kept in the run, so that the parts after it are run."""
+    """Call a part of the training; keep its exception in the run, so that the later parts are called too."""
     try:
         part(*args)
     except Divergence as divergence:
@@ -150,16 +176,16 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
     game = run.experiment.game
     if not run.resumed:
         with interrupts.interruptible(at_once=True), np.errstate(all="ignore"):
-            run.before = run.experiment.before()
+            run.pretraining = run.experiment.pretraining()
     _save(saver, interrupts)
     good = Rollback(game)
     while run.iteration < run.iterations and run.stop is None:
         try:
-            # Overflow is looked for below, once an iteration: in the metrics and in what training changed.
+            # Overflow is detected below, once per iteration: in the metrics and in every array that training changes.
             with interrupts.interruptible(), np.errstate(all="ignore"), game.ops.session():
                 metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
-        except BaseException:  # somewhere in an iteration: all players go back to its beginning
+        except BaseException:  # within an iteration: restore the values that all players had before it
             good.restore()
             raise
         good.keep()
@@ -185,7 +211,7 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
     game = run.experiment.game
-    if all(map(game.ops.finite, vectors(game))):  # the losses were taken before the last update
+    if all(map(game.ops.finite, vectors(game))):  # the losses were computed before the last update
         return
     for name, vector in named(game):
         numbers = to_host(vector)
@@ -226,7 +252,7 @@ def _write_weights(run: Run) -> None:
 
 
 def _write_summary(run: Run, summary: dict[str, Any]) -> None:
-    """Bring the summary up to date with the run's end, and write it."""
+    """Complete the summary with the status and the errors of the run, and write it."""
     summary["status"] = run.status
     if run.stop is not None and run.status != "completed":
         summary["reason"] = run.stop
@@ -252,6 +278,6 @@ def _summary(run: Run) -> dict[str, Any]:
         "losses": {name: run.metrics.get(name) for name in experiment.game.losses},
         "metrics": run.metrics,
         "parameters": {name: player.network.theta.size for name, player in experiment.game.players.items()},
-        **run.before,
+        **run.pretraining,
         **({"resumed": run.resumed} if run.resumed else {}),
     }

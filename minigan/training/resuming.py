@@ -1,4 +1,4 @@
-"""Going on with a run that was killed or interrupted, from one of its checkpoints."""
+"""Continue a run that was killed or interrupted, from one of its checkpoints."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from minigan.training.loop import run_to_end, with_files
 from minigan.training.state import Saver, read_metrics, restore
 from minigan.training.streams import require_named
 
-IN_A_CHECKPOINT = {
+CHECKPOINT_KINDS = {
     "identity": dict, "iteration": int, "every": int, "streams": dict, "sources": dict, "callbacks": dict,
     "before": dict, "clock": dict, "resumed": list,
 }  # fmt: skip
@@ -30,14 +30,37 @@ def resume(
     checkpoint: PathLike | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
-    """Go on with the run in `folder` and return its summary, as of `train`, with `resumed`: from which iterations.
+    """Continue a run from a checkpoint and return its summary.
 
-    `experiment` is built as for `train`, and `callbacks` are the same ones.  `iterations` is the total (default: as
-    asked for before), `checkpoint` a file to use in place of the newest.  With the same versions, processor and number
-    of BLAS threads the run ends bit-identical to one that was never interrupted.
+    With the same versions, processor and number of BLAS threads the results are bit for bit those of an uninterrupted
+    run.
 
-    RunError where the run is complete or diverged, another process is training it, it has no checkpoint, or a file is
-    damaged or another run's.
+    Parameters
+    ----------
+    experiment : Experiment
+        Built as for `train`, with the same seed and hyper-parameters.
+    folder : path
+        The run folder, of a training with `checkpoint_every`.
+    iterations : int, optional
+        The total number of iterations; by default that of the original run.
+    checkpoint : path, optional
+        The checkpoint to continue from; by default the newest.
+    callbacks : sequence of Callback, optional
+        The same ones as in the original run.
+
+    Returns
+    -------
+    dict
+        The summary, as of `train`, with an entry in "resumed" for each time that the run was resumed.
+
+    Raises
+    ------
+    RunError
+        Where the run is complete or diverged, another process is training it, there is no checkpoint, or a file is
+        damaged or belongs to another run.
+    ConfigError
+        Where `iterations` is not above the checkpoint's.
+
     """
     folder = Path(folder)
     config = _read(folder / "config.json", iterations=int, versions=dict)
@@ -45,9 +68,9 @@ def resume(
     checkpoints = Checkpoints(folder)
     _require_unfinished(folder, iterations)
     require_named(experiment)
-    with checkpoints.held():
+    with checkpoints.locked():
         path, tree = checkpoints.read(checkpoint)
-        _require_kinds(path, tree, IN_A_CHECKPOINT)
+        _require_kinds(path, tree, CHECKPOINT_KINDS)
         done = tree["iteration"]
         if total <= done:
             raise ConfigError(f"iterations must be > {done}, those of {path}, got {total}")
@@ -58,11 +81,11 @@ def resume(
         restore(run, tree, path=path)
         if versions() != config["versions"]:
             run.resumed[-1]["versions"] = versions()
-        # From here on files change; a process that is killed at any line leaves a run that can be resumed.
+        # From here on files change.  Wherever the process is killed, the run can be resumed again.
         (folder / "summary.json").unlink(missing_ok=True)
         write_json(folder / "config.json", {**config, "iterations": total})
         checkpoints.drop_after(done)
-        os.truncate(folder / "metrics.jsonl", end)  # one system call: the lines before are never touched
+        os.truncate(folder / "metrics.jsonl", end)  # one system call, which leaves the earlier lines unchanged
         saver = Saver(run, checkpoints, every=every)
         if path.resolve() == checkpoints.path(done).resolve():
             saver.saved = done
@@ -70,21 +93,21 @@ def resume(
 
 
 def _require_unfinished(folder: Path, iterations: int | None) -> None:
-    if not (folder / "summary.json").exists():  # it was killed
+    if not (folder / "summary.json").exists():  # the process was killed
         return
     summary = _read(folder / "summary.json", status=str, iterations=int)
     if summary["status"] == "diverged":
-        raise RunError(f"{folder}: {summary.get('error', 'diverged')}; it would diverge again: train anew")
+        raise RunError(f"{folder}: {summary.get('error', 'diverged')}; it would diverge again; start a new run")
     done = summary["iterations"]
     if summary["status"] in ("completed", "stopped early") and (iterations is None or iterations <= done):
         ended = f"{folder}: {summary['status']} after {done} iterations"
         if not Checkpoints(folder).numbers():
-            raise RunError(f"{ended}, without checkpoints to continue from; train anew with checkpoint_every=N")
+            raise RunError(f"{ended}, without checkpoints to continue from; start a new run with checkpoint_every=N")
         raise RunError(f"{ended}; to continue, expected iterations=N, N > {done}")
 
 
 def _read(path: Path, **kinds: type) -> dict[str, Any]:
-    """Read a JSON file of a run that must have these names, with values of these kinds."""
+    """Read a JSON file of a run; RunError unless it has these names with values of these types."""
     return _require_kinds(path, read_json(path), kinds)
 
 

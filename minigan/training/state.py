@@ -1,4 +1,4 @@
-"""What a run consists of between two iterations: everything that decides how it goes on, and nothing else."""
+"""The state of a run between two iterations: everything that its later iterations depend on, and nothing else."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from minigan.training.files import RunError, jsonable, sync
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """Return what makes an experiment this one: recipe, seed, dtype, backend, hyper-parameters, layers (JSON-able)."""
+    """Return what identifies an experiment: recipe, seed, dtype, backend, hyper-parameters and layers (JSON-able)."""
     return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": describe(experiment.game)})
 
 
@@ -26,19 +26,19 @@ def describe(game: Game) -> dict[str, Any]:
     return {name: player.network.to_config() for name, player in game.players.items()}
 
 
-OTHERS = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
-"""The names that a checkpoint has besides those of players and their optimizers."""
+RESERVED_NAMES = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
+"""The names in a checkpoint that are not those of players and their optimizers."""
 
 
 def require_names(game: Game) -> None:
-    """Raise ValueError where two players, or a player and something else, would have one name in a run's files."""
+    """Raise ValueError where two players, or a player and another entry, would share a name in the run's files."""
     optimizers = {_optimizer(name) for name in game.players}
     for name in game.players:
-        if name in OTHERS or name in optimizers:
+        if name in RESERVED_NAMES or name in optimizers:
             raise ValueError(
                 f"a player is named {name!r}, which checkpoints use for something else; expected another name"
             )
-    files = [game.file_of(name).casefold() for name in game.players]  # some file systems do not tell case
+    files = [game.file_of(name).casefold() for name in game.players]  # some file systems ignore case
     if len({*files}) < len(files):
         raise ValueError(f"the players {', '.join(game.players)} share a file name; expected one for each of them")
 
@@ -48,7 +48,7 @@ def _optimizer(name: str) -> str:
 
 
 def state_of(run: Run) -> Tree:
-    """Return the state after `run.iteration`; its arrays are the run's own, not copies."""
+    """Return the state after `run.iteration`; its arrays are not copied."""
     experiment = run.experiment
     players = experiment.game.players
     networks = {name: player.network for name, player in players.items()}
@@ -61,7 +61,7 @@ def state_of(run: Run) -> Tree:
         "streams": {name: rng.bit_generator.state for name, rng in experiment.streams.items()},
         "sources": {name: source.state() for name, source in experiment.sources.items()},
         "callbacks": {name: state for name, hook in _named(run.hooks).items() if (state := hook.state())},
-        "before": jsonable(run.before),
+        "before": jsonable(run.pretraining),
         "clock": run.clock.read(),
         "resumed": run.resumed,
     }
@@ -77,7 +77,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     named = _named(run.hooks)
     missing = [name for name in tree["callbacks"] if name not in named]
     if missing:
-        raise RunError(f"{path}: the run was begun with {', '.join(missing)}; accepted: the same callbacks again")
+        raise RunError(f"{path}: the run was started with {', '.join(missing)}; expected the same callbacks again")
     try:
         for name, player in experiment.game.players.items():
             _restore_network(player.network, tree[name])
@@ -90,7 +90,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
         raise RunError(f"{path}: it does not fit the run: {error}") from None
     except (TypeError, AttributeError):
         raise RunError(f"{path}: it does not fit the run: a value is of the wrong type") from None
-    run.iteration, run.before = tree["iteration"], tree["before"]
+    run.iteration, run.pretraining = tree["iteration"], tree["before"]
     run.resumed = [*tree["resumed"], {"iteration": run.iteration, "checkpoint": path.name}]
     run.clock.add(tree["clock"])
     for name, state in tree["callbacks"].items():
@@ -134,25 +134,24 @@ def read_metrics(path: Path, iterations: int) -> tuple[list[Metrics], int]:
         raise RunError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(
-            f"{path}: line {len(history) + 1} is not iteration {len(history) + 1} of the {iterations} before the "
-            f"checkpoint ({error}); an older checkpoint needs fewer"
+            f"{path}: damaged at line {len(history) + 1} ({error}); the checkpoint needs the first {iterations} lines, "
+            "expected an older one, checkpoint=FILE"
         ) from None
     return history, end
 
 
 class Saver:
-    """Writes the checkpoints of a run."""
+    """Write the checkpoints of a run."""
 
     def __init__(self, run: Run, checkpoints: Checkpoints, *, every: int) -> None:
         self.run, self.checkpoints, self.every = run, checkpoints, every
         self.saved: int | None = None
 
     def save(self) -> None:
-        """Write a checkpoint, unless there is one of this iteration."""
+        """Write a checkpoint, unless this iteration has one."""
         run = self.run
         if run.iteration != self.saved:
-            sync(
-                self.checkpoints.run / "metrics.jsonl"
-            )  # its lines are on the disk before a checkpoint that needs them
+            # The lines of the metrics are on disk before a checkpoint that needs them.
+            sync(self.checkpoints.run / "metrics.jsonl")
             self.checkpoints.write(run.iteration, {"every": self.every, **state_of(run)})
             self.saved = run.iteration

@@ -1,4 +1,4 @@
-"""The random streams that an experiment can be seen to draw from: a checkpoint keeps those that have a name."""
+"""Find the random streams that an experiment draws from: a checkpoint keeps only those that have a name."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,27 +14,27 @@ from minigan.training.experiment import Experiment, Run
 
 STREAMS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 CLOSED = (Network, Layer, np.ndarray, np.generic, str, bytes, type, ModuleType, BuiltinFunctionType, Experiment, Run)
-DEEPEST, LONGEST = 10, 1000  # of what is looked through
+MAX_DEPTH, MAX_ITEMS = 10, 1000  # limits of the search: nested objects, items of a container
 
-Found = tuple[str, Any]  # how a reader finds it, and the thing
+Found = tuple[str, Any]  # an expression for messages, and the object
 
 
 def require_named(experiment: Experiment) -> None:
     """Raise ValueError where an iteration draws from a stream that no checkpoint would keep.
 
-    Looked through are the game, with its stream, draws and attributes, and `play`: variables that a function takes from
-    around it, attributes of objects, containers.  A source (`Experiment.sources`) of another library is trusted to have
-    its stream in its `state`.
+    The search covers the game and `play`: attributes of objects, items of containers, and the closures, defaults and
+    globals of functions.  A source (`Experiment.sources`) from another library is trusted to keep its stream in its
+    `state`.
 
     Parameters
     ----------
     experiment : Experiment
-        What is to be trained with checkpoints.
+        An experiment that is to be trained with checkpoints.
 
     Raises
     ------
     ValueError
-        Names each stream that is not one of ``experiment.streams``.
+        Where there is one; the message names each stream that is not in ``experiment.streams``.
 
     """
     named = {id(_bits(rng)) for rng in experiment.streams.values()}
@@ -42,7 +42,7 @@ def require_named(experiment: Experiment) -> None:
     seen: set[int] = set(trusted)
     found: dict[int, str] = {}
     for place, thing in [("game", experiment.game), ("play", experiment.play)]:
-        for path, rng in _reachable(place, thing, seen, DEEPEST):
+        for path, rng in _reachable(place, thing, seen, MAX_DEPTH):
             if id(_bits(rng)) not in named:
                 found.setdefault(id(_bits(rng)), path)
     if found:
@@ -54,14 +54,14 @@ def require_named(experiment: Experiment) -> None:
 
 
 def _bits(rng: Any) -> Any:
-    """Return what holds the state: several generators may share one."""
+    """Return the object that holds the state, which several generators may share."""
     if isinstance(rng, np.random.RandomState):
         return rng._bit_generator
     return getattr(rng, "bit_generator", rng)
 
 
 def _reachable(path: str, thing: Any, seen: set[int], depth: int) -> Iterator[Found]:
-    """Yield the streams that `thing` holds, each with its path."""
+    """Yield each stream that `thing` refers to, with its path."""
     if id(thing) in seen or depth == 0:
         return
     seen.add(id(thing))
@@ -84,9 +84,9 @@ def _parts(path: str, thing: Any) -> Iterator[Found]:
     elif isinstance(thing, partial):
         yield from ((path, part) for part in (thing.func, thing.args, thing.keywords))
     elif isinstance(thing, dict):
-        yield from ((f"{path}[{key!r}]", value) for key, value in [*thing.items()][:LONGEST])
+        yield from ((f"{path}[{key!r}]", value) for key, value in [*thing.items()][:MAX_ITEMS])
     elif isinstance(thing, (list, tuple)):
-        yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing[:LONGEST]))
+        yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing[:MAX_ITEMS]))
     else:
         yield from ((f"{path}.{name}", value) for name, value in [*getattr(thing, "__dict__", {}).items()])
         if not _is_ours(type(thing).__module__):
@@ -96,11 +96,11 @@ def _parts(path: str, thing: Any) -> Iterator[Found]:
 
 
 def _around(path: str, function: FunctionType) -> Iterator[Found]:
-    """Yield the variables that a function takes from the functions and the module around it, and its defaults."""
+    """Yield the variables of a function's closure, its defaults, and the globals that it uses."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield f"{path}: {name}", cell.cell_contents
-        except ValueError:  # a variable that has no value yet
+        except ValueError:  # a variable without a value yet
             continue
     for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
         yield f"{path}: a default", value
@@ -110,5 +110,5 @@ def _around(path: str, function: FunctionType) -> Iterator[Found]:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a module is the library's, or of Python or NumPy: nothing there holds a stream in a global variable."""
+    """Whether a module belongs to the library, Python or NumPy, which keep no stream in a global variable."""
     return module.split(".")[0] in ("minigan", "numpy", "builtins", "abc", "typing", "functools")

@@ -1,4 +1,4 @@
-"""Many trainings at once, each in one of a few processes, and an end to them that loses nothing."""
+"""Train many seeds in parallel processes; an interrupt keeps the results of the seeds that are done."""
 
 import os
 import signal
@@ -17,21 +17,20 @@ from minigan.training.interrupts import HANGUP, SIGNALS
 
 Summary = dict[str, Any]
 
-DIED = "a worker process died; if the system killed it, memory ran out: fewer workers, or a smaller batch_size"
+DIED = "a worker process died; if memory ran out, use fewer workers or a smaller batch_size"
 ADVICE = (
-    f"{DIED}. Is it a script that starts the sweep? It must do so below `if __name__ == '__main__':`, for "
-    "the workers import it"
+    f"{DIED}. A script that starts a sweep must do so below `if __name__ == '__main__':`, because the workers import it"
 )
 
-ENDING = set(SIGNALS)
-_stop: Any = None  # in a worker: an event, set when the sweep is to end
+BLOCKED_SIGNALS = set(SIGNALS)
+_stop: Any = None  # in a worker: an event that is set when the sweep must end
 
 
 class StopOnEvent(Callback):
-    """In a worker: end the training when the parent process says so."""
+    """In a worker process, end the training when the parent process sets the event."""
 
     def on_iteration(self, run: Run) -> None:
-        """Look."""
+        """Stop the run where the event is set."""
         if _stop.is_set():
             run.status = run.stop = "interrupted"
 
@@ -39,11 +38,28 @@ class StopOnEvent(Callback):
 def train_in_workers(
     one: Callable[[int], Summary], seeds: int, *, workers: int, finished: Callable[[Summary], None]
 ) -> None:
-    """Call `one(seed)` for seeds 0 ... seeds-1 and `finished(summary)` for each that came to its end.
+    """Call `one(seed)` for seeds 0 ... seeds-1 in worker processes, and `finished(summary)` for each result.
 
-    `one` must be importable, and train with `StopOnEvent` among its callbacks.  What it raises becomes a summary with
-    the status "failed".  Ctrl-C and SIGTERM end it: seeds that were not begun are cancelled, those in training
-    stop after their iteration and are left out.  RunError if the workers died before any seed was done.
+    Ctrl-C and SIGTERM end it: seeds that have not started are cancelled, and those in training stop after their
+    current iteration and have no result.
+
+    Parameters
+    ----------
+    one : callable
+        An importable function that trains with `StopOnEvent` among its callbacks and returns a summary.  An exception
+        becomes a summary with the status "failed".
+    seeds : int
+        The number of seeds.
+    workers : int
+        The number of processes.
+    finished : callable
+        Called in this process with each summary, in the order in which the seeds finish.
+
+    Raises
+    ------
+    RunError
+        Where all workers died before any seed was done.
+
     """
     context = get_context("spawn")
     stop = context.Event()
@@ -58,7 +74,7 @@ def train_in_workers(
         except BrokenProcessPool:
             lost.append(seed)
             return
-        except Exception as error:  # whatever a run raises is that run's failure
+        except Exception as error:  # an exception of any kind is a failure of that run alone
             summary = _failed(seed, f"{type(error).__name__}: {error}")
         if summary["status"] != "interrupted":
             finished(summary)
@@ -66,7 +82,7 @@ def train_in_workers(
     try:
         with _terminable():
             try:
-                with _held():
+                with signals_blocked():
                     open_seeds.update({pool.submit(_work, one, seed): seed for seed in range(seeds)})
                 for future in as_completed(list(open_seeds)):
                     collect(future)
@@ -95,7 +111,7 @@ def _work(one: Callable[[int], Summary], seed: int) -> Summary:
 
 
 def _begin_worker(stop: Any) -> None:
-    """A terminal sends Ctrl-C and SIGHUP to the workers too: the parent acts on them; SIGTERM ends a worker at once."""
+    """Ignore Ctrl-C and SIGHUP, which a terminal sends to workers too and the parent handles; die on SIGTERM."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -103,16 +119,16 @@ def _begin_worker(stop: Any) -> None:
         signal.signal(HANGUP, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 @contextmanager
-def _held() -> Iterator[None]:
-    """Start processes that hear no Ctrl-C or SIGTERM before `_begin_worker`; here they are heard afterwards."""
+def signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM for processes started in this block, until `_begin_worker`; here, until its end."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     try:
         yield
     finally:
@@ -121,12 +137,12 @@ def _held() -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP what Ctrl-C is."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = [signal.SIGTERM]
-    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:  # ignored under nohup: the sweep is to go on
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:  # under nohup it is ignored
         numbers.append(HANGUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:

@@ -21,7 +21,7 @@ SMALL = {"iterations": 3, "batch_size": 30, "d_updates": 2, "g_updates": 2}
 
 
 def swept(**how):
-    how = {"options": {"device": NAME}, "settings": SMALL, "seeds": 3, **how}
+    how = {"options": {"device": NAME}, "overrides": SMALL, "seeds": 3, **how}
     return runs.sweep("gaussian", ops="cuda", **how)
 
 
@@ -49,7 +49,7 @@ def test_a_generator_that_turns_the_axis_round_has_a_standard_deviation():
 
 def test_a_summary_has_what_a_run_s_has():
     found = swept().summaries[0]
-    run = runs.train_recipe("gaussian", settings=SMALL, folder=False)
+    run = runs.train_recipe("gaussian", overrides=SMALL, folder=False)
     assert set(run) - set(found) == set()
     for part in ("losses", "metrics", "parameters", "target"):
         assert set(found[part]) == set(run[part]), part
@@ -79,9 +79,9 @@ def test_the_command_writes_the_sweep(in_tmp, capsys, monkeypatch):
 def test_settings_that_are_not_the_kernel_s_are_runs_of_their_own(monkeypatch):
     calls = []
     monkeypatch.setattr(runs, "train_in_workers", lambda one, seeds, **_: calls.append(seeds))
-    swept(settings={**SMALL, "patience": 2})
-    swept(settings={**SMALL, "hidden": 32})
-    swept(settings={**SMALL, "hidden": 11}, dtype="float64")
+    swept(overrides={**SMALL, "patience": 2})
+    swept(overrides={**SMALL, "hidden": 32})
+    swept(overrides={**SMALL, "hidden": 11}, dtype="float64")
     assert calls == [3, 3, 3]
     assert (
         ensembles.batching_obstacle(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"

@@ -43,7 +43,7 @@ def affine_G(a, b):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "gaussian"
-    summary = train_recipe("gaussian", settings={"iterations": "3", "batch_size": "50"}, out=folder)
+    summary = train_recipe("gaussian", overrides={"iterations": "3", "batch_size": "50"}, out=folder)
     return folder, summary
 
 

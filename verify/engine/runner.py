@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from minigan.training.workers import _held
+from minigan.training.workers import signals_blocked
 from verify.claims import load_claims
 from verify.engine.certificate import Certificate
 from verify.engine.certify import certificate
@@ -30,7 +30,9 @@ def run(
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            with _held():  # a terminal sends Ctrl-C to the workers too: they never hear it, and end when terminated
+            with (
+                signals_blocked()
+            ):  # a terminal sends Ctrl-C to the workers too: they never hear it, and end when terminated
                 certificates = pool.map(_by_id, [(claim.id, profile) for claim in claims])
             return [_tell(one, done) for one in certificates]
         except BaseException:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minigan.cli import EXIT_FAILED, EXIT_OK
+from minigan.cli.support import EXIT_FAILED, EXIT_OK
 from verify.report import formats
 from verify.trained.run import DIGITS, FOLDER, certify_run
 

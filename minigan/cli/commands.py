@@ -1,4 +1,4 @@
-"""What each command does: parse nothing, compute nothing, call the library and print."""
+"""The commands: each calls a function of the library and prints its result."""
 
 import math
 from pathlib import Path
@@ -6,48 +6,48 @@ from typing import Any
 
 from minigan import runs
 from minigan._terms import as_options
-from minigan.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_settings, say
+from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_overrides, say
 from minigan.recipes import RECIPES, get_recipe
 from minigan.training import ProgressBar, RunError
 
-RATES = ("lr", "lr_G", "lr_D")
-"""The settings of recipes that are learning rates."""
+LEARNING_RATES = ("lr", "lr_G", "lr_D")
+"""The hyper-parameters of recipes that are learning rates."""
 
 
 def recipes(_args: Any) -> int:
-    """Print the table of recipes, and what the classifiers of `minigan evaluate` are trained with."""
+    """Print the table of recipes and the hyper-parameters of the evaluation classifiers."""
     from minigan.classifier import CLASSIFIERS
 
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
     for recipe in RECIPES.values():
         G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
         print(f"{recipe.name:<16}{G:>12,}{D:>12,}  {recipe.source:<26}{recipe.about}")
-    print("\nclassifiers that `minigan evaluate` trains and judges with")
+    print("\nclassifiers of `minigan evaluate`")
     for data, config in CLASSIFIERS.items():
         print(f"{data:<16}" + ", ".join(f"{key} = {value}" for key, value in vars(config).items()))
     return EXIT_OK
 
 
 def summary(args: Any) -> int:
-    """Print both networks of a recipe."""
+    """Print both networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
-    config = recipe.configure(parse_settings(args))
+    config = recipe.configure(parse_overrides(args))
     chains = recipe.architecture(config)
     G, D = recipe.networks(config)
     print(f"{recipe.name}: {recipe.about}\n\nG")
     G.summary(chains.noise_shape)
     print("\nD (ends in logits)")
     D.summary(chains.data_shape)
-    print("\nsettings (--set KEY=VALUE)")
+    print("\nhyper-parameters (--set KEY=VALUE)")
     for key, value in vars(config).items():
         print(f"  {key} = {value}")
     return EXIT_OK
 
 
 def train(args: Any) -> int:
-    """Train and print the summary."""
+    """Train a recipe and print the summary."""
     result = runs.train_recipe(
-        args.recipe, seed=args.seed, settings=parse_settings(args), dtype=args.dtype, ops=args.ops,
+        args.recipe, seed=args.seed, overrides=parse_overrides(args), dtype=args.dtype, ops=args.ops,
         options=parse_options(args), data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar(terms=as_options)],
         checkpoint_every=args.checkpoint_every,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def train(args: Any) -> int:
 
 
 def resume(args: Any) -> int:
-    """Go on with a run and print the summary."""
+    """Continue a run and print the summary."""
     result = runs.resume_run(
         args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
         callbacks=[ProgressBar(terms=as_options)],
@@ -66,7 +66,7 @@ def resume(args: Any) -> int:
 def _ended(command: str, result: dict[str, Any]) -> int:
     print(describe(result))
     if result["status"] == "diverged":
-        rates = [name for name in vars(get_recipe(result["recipe"]).Config()) if name in RATES]
+        rates = [name for name in vars(get_recipe(result["recipe"]).Config()) if name in LEARNING_RATES]
         options = " and ".join(f"--set {name}=..." for name in rates)
         say(f"minigan {command}: {result['error']} ({options}; --dtype float64)")
         return EXIT_FAILED
@@ -92,8 +92,7 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"V(D)           {result['value']:.6f}   C(G) = V(D*) {result['value_optimal']:.6f}")
         lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
     else:
-        m = result["metrics"]
-        lines += [f"{name:<15}{value:.6f}" for name, value in m.items()]
+        lines += [f"{name:<15}{value:.6f}" for name, value in result["metrics"].items()]
     folder = Path(result["folder"])
     pictures = sorted(p for p in folder.iterdir() if p.suffix in (".gif", ".png") and not p.name.startswith("samples_"))
     lines.append(f"run folder     {folder}")
@@ -102,9 +101,9 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def sweep(args: Any) -> int:
-    """Train many seeds; print and write the table."""
+    """Train a recipe with many seeds; print the table and write it."""
     result = runs.sweep(
-        args.recipe, seeds=args.seeds, workers=args.workers, settings=parse_settings(args), dtype=args.dtype,
+        args.recipe, seeds=args.seeds, workers=args.workers, overrides=parse_overrides(args), dtype=args.dtype,
         ops=args.ops, options=parse_options(args), data_dir=args.data_dir, out=args.out, folder=True,
         done=lambda one: say(f"seed {one['seed']}: {one['status']}"),
     )  # fmt: skip
@@ -122,7 +121,7 @@ def sample(args: Any) -> int:
     as_image = recipe.to_images is not None and not str(args.out or "").endswith(".npy")
     path = Path(args.out) if args.out else _free(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
-        raise RunError(f"--out {path}; accepted: a name ending in .npy" + (" or .png" if as_image else ""))
+        raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
     x = runs.sample(args.run, n=args.n, seed=args.seed)
     written = runs.write_samples(path, recipe, x)
     if x.shape[1:] == (1,):
@@ -132,11 +131,11 @@ def sample(args: Any) -> int:
 
 
 def evaluate(args: Any) -> int:
-    """Measure a run's samples beside real test images; print the table and write it."""
+    """Compare a run's samples with real test images; print the table and write it."""
     from minigan.evaluation import evaluate as measure
     from minigan.evaluation import write_evaluation
 
-    found = measure(args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, say=say)
+    found = measure(args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, log=say)
     print(f"{found}\n\n{write_evaluation(args.run, found)}")
     return EXIT_OK
 

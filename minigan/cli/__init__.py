@@ -1,0 +1,73 @@
+"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | verify``.
+
+Each command calls a function of the library that a notebook can call too.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from minigan._names import ConfigError
+from minigan._terms import as_options
+from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, guarded, say
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    A wrong argument, or an operation that the operating system refuses, is printed as one line.  Any other exception is
+    a bug and keeps its traceback.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0: done; 1: failed or diverged; 2: wrong usage; 130: interrupted.
+
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    name = " ".join(["minigan", *arguments[:1]])
+    return guarded(name, lambda: _command(name, arguments))
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    """Parse the arguments and run the command; turn the errors that a user can cause into a line and a status."""
+    try:
+        if arguments[:1] == ["verify"]:  # another package's command line, with options of its own
+            return _verify(arguments[1:])
+        from minigan.cli.parser import build_parser
+
+        args = build_parser().parse_args(arguments)
+        from minigan.data.files import DataError
+        from minigan.ops.errors import BackendUnavailable
+        from minigan.training.files import RunError
+
+        try:
+            status: int = import_module("minigan.cli.commands").COMMANDS[args.command](args)
+            return status
+        except (DataError, RunError, BackendUnavailable) as error:
+            say(f"{name}: {as_options(str(error))}")
+            return EXIT_FAILED
+    except ConfigError as error:
+        say(f"{name}: {error}")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        say(f"{name}: interrupted")
+        return EXIT_INTERRUPTED
+    except MemoryError as error:
+        say(f"{name}: out of memory: {error}")
+        return EXIT_FAILED
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    """Call the command line of the package `verify`, which `minigan` does not import otherwise."""
+    try:
+        run: Callable[..., int] = import_module("verify.cli").main
+    except ModuleNotFoundError as error:
+        say(f"minigan verify: needs {error.name}: pip install 'minigan[verify]'")
+        return EXIT_FAILED
+    return run(arguments, prog="minigan verify")

@@ -1,0 +1,33 @@
+"""Arguments of runs, recipes and experiments by the names of the version before."""
+
+import pytest
+
+from minigan.recipes import RunOptions, get_recipe
+from minigan.runs import train_recipe
+from minigan.training import Experiment
+
+SMALL = {"iterations": 1, "batch_size": 10, "d_updates": 1, "g_updates": 1}
+
+
+def test_settings_are_overrides():
+    recipe = get_recipe("gaussian")
+    with pytest.warns(DeprecationWarning, match="configure: the argument settings is now called overrides"):
+        assert recipe.configure(settings=SMALL) == recipe.configure(overrides=SMALL)
+    with pytest.warns(DeprecationWarning, match="train_recipe: the argument settings is now called overrides"):
+        assert train_recipe("gaussian", settings=SMALL, folder=False)["iterations"] == 1
+    with pytest.raises(TypeError, match="got settings and overrides; expected overrides alone"):
+        recipe.configure(settings=SMALL, overrides=SMALL)
+
+
+def test_a_setting_is_run_options():
+    recipe = get_recipe("gaussian")
+    with pytest.warns(DeprecationWarning, match="build: the argument setting is now called run_options"):
+        assert recipe.build(recipe.configure(SMALL), setting=RunOptions(seed=3)).config["seed"] == 3
+
+
+def test_before_is_pretraining():
+    known = vars(get_recipe("gaussian").build())
+    fields = {name: known[name] for name in ("recipe", "game", "play", "iterations", "streams")}
+    with pytest.warns(DeprecationWarning, match="the argument before is now called pretraining"):
+        assert Experiment(**fields, before=lambda: {"a": 1}).pretraining() == {"a": 1}
+    assert Experiment(**fields).pretraining() == {}
