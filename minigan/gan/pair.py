@@ -115,5 +115,5 @@ class GAN(Game):
 
 
 GAN.__init__ = renamed_arguments(  # type: ignore[method-assign]
-    d_batching="d_batching", fakes="fake_mode", frozen_d_mode="frozen_d_mode"
+    through="d_batching", fakes="fake_mode", judge="frozen_d_mode"
 )(GAN.__init__)

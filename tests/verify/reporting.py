@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from flint import arb
 
 from verify import GOODFELLOW, PROFILES, Claim, Source
-from verify.engine import certificate
+from verify.engine.certify import certificate
 
 VOID = {"br", "hr", "input", "meta", "wbr"}
 QUICK = PROFILES["quick"]

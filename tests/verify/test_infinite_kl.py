@@ -8,7 +8,8 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 
 from flint import arb
 
-from verify import certify, divergences, integrate
+from verify import certify
+from verify.analysis import divergences, integrate
 from verify.analysis.divergences import kl, kl_is_infinite, kl_reason
 from verify.analysis.infinite import why_infinite
 from verify.arithmetic.balls import power_of_ten, precision

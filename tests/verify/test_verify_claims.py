@@ -17,7 +17,8 @@ from verify.arithmetic.balls import power_of_ten, precision
 from verify.claims import errata_networks
 from verify.claims.theorem1 import PAIRS
 from verify.densities import Discrete, Normal
-from verify.engine import certificate, independent
+from verify.engine import independent
+from verify.engine.certify import certificate
 from verify.engine.symbolic import enclose, identity
 from verify.report.formats import reasons
 

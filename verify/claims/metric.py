@@ -69,8 +69,8 @@ def sqrt_jsd(proof: Proof) -> None:
 
 def _not_a_metric(proof: Proof, power: Fraction) -> None:
     p, r = FAR
-    d_batching = jsd(p, mix(p, r)) ** ball(power) + jsd(mix(p, r), r) ** ball(power)
-    excess = jsd(p, r) ** ball(power) - d_batching
+    detour = jsd(p, mix(p, r)) ** ball(power) + jsd(mix(p, r), r) ** ball(power)
+    excess = jsd(p, r) ** ball(power) - detour
     proof.positive("d(p, r) - d(p, q) - d(q, r)", proof.enclose("the triangle inequality fails by", excess))
     if power == 1:
         proof.zero("excess - (3/2 log 3 - 2 log 2)", excess - (arb(3).log() * 3 / 2 - arb(2).log() * 2))

@@ -53,7 +53,10 @@ def _projections(name: str, modes: data.GaussianMixture2D, centres: Any) -> None
         def draw(n: int, rng: np.random.Generator, u: Floats = u) -> Floats:
             return modes.sample(n, rng) @ u
 
-        SAMPLERS["Modes"][f"{name}, projected at {angle} rad"] = (draw, partial(normal_mixture, parts=parts))
+        SAMPLERS["GaussianMixture2D"][f"{name}, projected at {angle} rad"] = (
+            draw,
+            partial(normal_mixture, parts=parts),
+        )
 
 
 _projections("ring", data.ring(8, sigma=0.1), [np.array([np.cos(t), np.sin(t)]) for t in np.arange(8) * np.pi / 4])

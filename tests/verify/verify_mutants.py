@@ -1,7 +1,7 @@
 """Bugs planted in `verify`: each changes one place of one module, and the test that is named must fail."""
 
 # ruff: noqa: E501 - a bug is a line
-from mutation import Mutant
+from verify_mutation import Mutant
 
 TAILS, EDGES = "test_tail_bounds.py", "test_decision_edges.py"
 
