@@ -212,7 +212,7 @@ def command_replay(args: Any) -> int:
         def done(_: Replayed) -> None:
             bar.update()
 
-        found = replay_all(chosen, claims, beside=args.file.parent, done=done)
+        found = replay_all(chosen, claims, base_dir=args.file.parent, done=done)
     for one in found:
         print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
     accepted = sum(one.accepted for one in found)

@@ -1,4 +1,4 @@
-"""Certificates of every standing, and a reader of the page that keeps its elements."""
+"""Certificates of every status, and a reader of the page that keeps its elements."""
 
 from html.parser import HTMLParser
 

@@ -159,5 +159,5 @@ def test_the_claim_needs_a_proof(answer, verdict, monkeypatch):
 def test_a_cut_that_is_never_cheap_is_not_an_infinite_price():
     """C of StudentT(1/1000) is finite; that it is out of reach is said at once."""
     with pytest.raises(Undecided, match="no cut of a tail is cheap enough for C to 30 digits"):
-        divergences.c(StudentT("1/1000"), Normal(), 30)
+        divergences.criterion(StudentT("1/1000"), Normal(), 30)
     assert issubclass(integrate.Exhausted, Undecided)

@@ -28,7 +28,7 @@ from verify.claims.library_gradients import (
 )
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
-from verify.library.differentiable import check_enclosed, enclosures, furthest, relative
+from verify.library.differentiable import check_enclosed, enclosures, relative, worst_difference
 from verify.library.subjects import GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
 
 FORWARD_MODE = "(a + b eps)(c + d eps) = ac + (ad + bc) eps: forward mode on dual numbers is the derivative."
@@ -82,7 +82,7 @@ def random_networks(proof: Proof, factor: float = 1.0) -> None:
         backward, forward = enclosures(f)
         differences = [factor * b - a for a, b in zip(forward, backward, strict=True)]
         kinds = " ".join(type(layer).__name__ for layer in chain)
-        proof.zero(f"{k}, {kinds}: backward - forward", furthest(differences))
+        proof.zero(f"{k}, {kinds}: backward - forward", worst_difference(differences))
         entries += len(differences)
     proof.note("networks", count)
     proof.note("gradient entries", entries)

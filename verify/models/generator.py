@@ -17,7 +17,7 @@ from typing import Any
 
 from flint import arb
 
-from verify.analysis.integrate import Integrand, integral, tight
+from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import ball, between, power_of_ten
 from verify.densities import Normal
 from verify.densities.ends import End, Moments
@@ -86,7 +86,7 @@ def jsd_gradient(game: NormalGame, parameter: str, digits: int) -> arb:
 
 
 @cache
-def unfrozen(game: NormalGame, parameter: str, digits: int) -> arb:
+def moving_D_term(game: NormalGame, parameter: str, digits: int) -> arb:
     """Return E_q d/dtheta log(1 - D*_theta) = integral q' D*: what is added if D* moves with theta."""
 
     def f(z: Any, analytic: bool) -> Any:
@@ -125,7 +125,7 @@ def _over_noise(game: NormalGame, f: Integrand, bound: Bound, digits: int, name:
             lost = beyond(game, bound, cut)
         return integral(f, -cut, cut, d) + between(-lost.upper(), lost.upper())
 
-    return tight(compute, digits, name)
+    return enclose_to(compute, digits, name)
 
 
 def beyond(game: NormalGame, bound: Bound, cut: arb) -> arb:
@@ -183,4 +183,4 @@ def descent(game: CauchyGame, parameter: str, sign: int, digits: int) -> arb:
 
         return integral(f, -arb.pi() / 2, arb.pi() / 2, d)
 
-    return tight(compute, digits, "the gradient of the generator")
+    return enclose_to(compute, digits, "the gradient of the generator")

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from flint import arb
 
-from verify.analysis.divergences import c, jsd
+from verify.analysis.divergences import criterion, jsd
 from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Discrete, Normal
@@ -55,7 +55,7 @@ def densities(digits: int = 20) -> Densities:
         logs = [(log_p(ball(at), at), log_q(ball(at), at)) for at in x]
         ps, qs = ([number(one.exp()) for one in side] for side in zip(*logs, strict=True))
         d_star = [number((-softplus(b - a)).exp()) for a, b in logs]
-        return Densities(p, q, x, tuple(ps), tuple(qs), tuple(d_star), c(p, q, digits), jsd(p, q, digits))
+        return Densities(p, q, x, tuple(ps), tuple(qs), tuple(d_star), criterion(p, q, digits), jsd(p, q, digits))
 
 
 @dataclass(frozen=True)
