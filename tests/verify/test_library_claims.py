@@ -15,7 +15,7 @@ from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 from verify.engine.statistics import BUDGET
 from verify.library.differentiable import check_enclosed, worst_difference
-from verify.library.subjects import LAYERS, OBJECTIVES, of_layer
+from verify.library.subjects import EQUATIONS, LAYERS, OBJECTIVES, of_layer
 
 CLAIMS = load_claims()
 OURS = [claim.id for topic in ("Lib.*", "Stat.*", "Trained.*") for claim in CLAIMS.select(topic)]
@@ -38,6 +38,10 @@ def test_every_layer_has_claims():
     for name in layer_names():
         assert f"Lib.gradient.{kebab(name)}" in CLAIMS
         assert f"Lib.balls.{kebab(name)}" in CLAIMS
+
+
+def test_every_layer_has_an_equation_for_its_statements():
+    assert set(EQUATIONS) == set(LAYERS)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
