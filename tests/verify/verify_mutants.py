@@ -125,7 +125,7 @@ MUTANTS = [
          "test_kl_with_its_tails"),
     mixture("the fastest component", "best = min(bounds", "best = max(bounds",
             "test_the_slowest_component_bounds_a_mixture"),
-    mixture("a mixture's tail is its first component's", "arb(0))\n\n    def reach", "arb(0)) / 2\n\n    def reach",
+    mixture("a mixture's tail is its first component's", "arb(0))\n\n    def tail_start", "arb(0)) / 2\n\n    def tail_start",
             "test_tails_on_both_sides_are_those_of_scipy"),
 
     # Decisions.

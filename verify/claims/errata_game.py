@@ -18,10 +18,10 @@ from verify.analysis import divergences
 from verify.arithmetic.balls import ball
 from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
+from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
-from verify.models.generator import sigmoid
 from verify.models.simplex import criterion, jsd, minimum, random_distinct
 
 # E12: signs and zeros.

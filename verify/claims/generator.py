@@ -13,10 +13,11 @@ import sympy as sp
 from flint import arb
 
 from verify.arithmetic.balls import ball
+from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.generator import CauchyGame, NormalGame, descent, jsd_gradient, moving_D_term, pathwise, sigmoid
+from verify.models.generator import CauchyGame, NormalGame, descent, jsd_gradient, moving_D_term, pathwise
 
 GAMES = (
     NormalGame(Fraction(4), Fraction(2), Fraction(1), Fraction(0)),

@@ -9,10 +9,10 @@ from typing import Any
 
 from flint import arb
 
-from verify.densities.functions import log
+from verify.densities.functions import log, phi
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.lotus import Generator, by_density, by_law, by_noise, log1m_D, phi, upper
+from verify.models.lotus import Generator, by_density, by_law, by_noise, log1m_D, upper
 
 PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
 

@@ -18,7 +18,7 @@ from flint import arb
 
 from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import between, power_of_ten
-from verify.densities.functions import softplus
+from verify.densities.functions import phi, softplus
 
 Function = Callable[..., Any]
 
@@ -31,11 +31,6 @@ def log1m_D(x: Any, analytic: bool) -> Any:
 def slope(x: Any) -> Any:
     """f'(x) = sigma(1 - x)."""
     return 1 / (1 + (x - 1).exp())
-
-
-def phi(z: Any) -> Any:
-    """The density of N(0, 1)."""
-    return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
 
 
 def upper(z: Any) -> Any:
