@@ -1,11 +1,13 @@
 """The command line: ``python -m verify run | list | explain | replay | trained``."""
 
 import argparse
+import ast
 import fnmatch
 import inspect
 import os
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -163,26 +165,38 @@ def command_explain(args: Any) -> int:
 
 
 def explain(claim: Claim) -> str:
-    """Return the statement, its source, the idea of the proof, the wrong statements and the code."""
-    lines = [claim.id, "", claim.statement, f"    {claim.latex}", ""]
+    """Return the statement, its source, the idea of the proof, the negative controls and the code, as plain text."""
+    lines = [claim.id, "", claim.statement, ""]
     lines += [f"assuming   {assumption}" for assumption in claim.assumptions]
     lines += [
         f"source     {claim.source}",
         f"rigor      {claim.rigor}: {RIGOR[claim.rigor]}",
         f"idea       {claim.idea}",
     ]
-    lines += ["", "wrong statements that must be refuted:", *(f"  - {name}" for name in claim.controls), ""]
+    lines += [
+        "",
+        "negative controls, wrong statements that the check must refute:",
+        *(f"  - {name}" for name in claim.controls),
+        "",
+    ]
     return "\n".join(lines) + "\n" + code(claim.check)
 
 
 def code(check: Callable[..., Any]) -> str:
-    """Return the source of a check, with the arguments that were bound to it."""
+    """Return the source of a check without its decorators, after a comment with the arguments bound to it."""
     bound = ""
     while isinstance(check, partial):
         given = [repr(arg) for arg in check.args] + [f"{key}={value!r}" for key, value in check.keywords.items()]
         bound += f"# with {', '.join(given)}\n"
         check = check.func
-    return bound + inspect.getsource(check)
+    source = textwrap.dedent(inspect.getsource(check))
+    try:
+        (statement,) = ast.parse(source).body
+    except (SyntaxError, ValueError):  # a lambda's source is the lines around it, which need not be a statement
+        return bound + source
+    if isinstance(statement, ast.FunctionDef):  # its line is that of `def`; the decorator's texts were shown already
+        source = "".join(source.splitlines(keepends=True)[statement.lineno - 1 :])
+    return bound + source
 
 
 def command_replay(args: Any) -> int:
@@ -198,7 +212,7 @@ def command_replay(args: Any) -> int:
         def done(_: Replayed) -> None:
             bar.update()
 
-        found = replay_all(chosen, claims, beside=args.file.parent, done=done)
+        found = replay_all(chosen, claims, base_dir=args.file.parent, done=done)
     for one in found:
         print(one, *(f"\n    {reason}" for reason in one.reasons), sep="")
     accepted = sum(one.accepted for one in found)

@@ -1,11 +1,11 @@
-"""Certificates of every standing, and a reader of the page that keeps its elements."""
+"""Certificates of every status, and a reader of the page that keeps its elements."""
 
 from html.parser import HTMLParser
 
 from flint import arb
 
 from verify import GOODFELLOW, PROFILES, Claim, Source
-from verify.engine import certificate
+from verify.engine.certify import certificate
 
 VOID = {"br", "hr", "input", "meta", "wbr"}
 QUICK = PROFILES["quick"]

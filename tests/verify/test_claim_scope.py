@@ -11,7 +11,7 @@ from flint import arb
 
 from minigan.ops import reference
 from verify import load_claims
-from verify.analysis.divergences import c, jsd
+from verify.analysis.divergences import criterion, jsd
 from verify.arithmetic.balls import precision
 from verify.arithmetic.decide import Verdict
 from verify.claims import boxes, library_accuracy, library_training
@@ -27,10 +27,10 @@ QUICK = PROFILES["quick"]
 @pytest.fixture
 def no_memory():
     """Divergences are enclosed anew before and after a density is changed."""
-    for f in (c, jsd):
+    for f in (criterion, jsd):
         f.cache_clear()
     yield
-    for f in (c, jsd):
+    for f in (criterion, jsd):
         f.cache_clear()
 
 

@@ -11,9 +11,17 @@ from flint import acb, arb, arb_mat
 
 from verify.analysis import divergences, integrate
 from verify.analysis.branch_bound import cover
-from verify.analysis.integrate import cut, pieces, tight
+from verify.analysis.integrate import cut, enclose_to, pieces
 from verify.arithmetic.balls import Enclosure, ball, between, precision
-from verify.arithmetic.decide import Unbounded, Undecided, Verdict, both, prove_nonnegative, prove_positive, prove_zero
+from verify.arithmetic.decide import (
+    Unbounded,
+    Undecided,
+    Verdict,
+    conjunction,
+    prove_nonnegative,
+    prove_positive,
+    prove_zero,
+)
 from verify.arithmetic.dual import Dual, sign, varies
 from verify.densities import Cauchy, Discrete, Exponential, Logistic, Normal, StudentT, Uniform
 from verify.densities.ends import End
@@ -21,7 +29,7 @@ from verify.densities.functions import log, log_sum_exp, softplus
 from verify.engine import independent, statistics, symbolic
 from verify.engine.float_checks import check_error
 from verify.engine.proof import PROFILES, Check, Proof, decide, first_tolerance, widest
-from verify.library.differentiable import Differentiable, check_direction, check_tensors, furthest, relative
+from verify.library.differentiable import Differentiable, check_direction, check_tensors, relative, worst_difference
 from verify.models import dirac, simplex
 
 PROVED, REFUTED, UNDECIDED = Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED
@@ -87,11 +95,11 @@ def test_at_most(x, verdict):
 
 
 def test_the_conjunction():
-    assert both([PROVED, PROVED]) is PROVED
-    assert both([PROVED, UNDECIDED]) is UNDECIDED
-    assert both([UNDECIDED, REFUTED, PROVED]) is REFUTED
-    assert both([]) is UNDECIDED
-    assert both([UNDECIDED]) is UNDECIDED
+    assert conjunction([PROVED, PROVED]) is PROVED
+    assert conjunction([PROVED, UNDECIDED]) is UNDECIDED
+    assert conjunction([UNDECIDED, REFUTED, PROVED]) is REFUTED
+    assert conjunction([]) is UNDECIDED
+    assert conjunction([UNDECIDED]) is UNDECIDED
 
 
 def test_what_a_proof_keeps():
@@ -114,9 +122,9 @@ def test_what_a_proof_keeps():
 
 def test_a_stored_check_is_decided_from_its_ball():
     stored = Enclosure.of(arb(-1))
-    assert Check("x", "> 0", PROVED, stored).again() is REFUTED
-    assert Check("x", "> 0", PROVED, None).again() is UNDECIDED
-    assert Check("x", "holds", REFUTED, None).again() is REFUTED
+    assert Check("x", "> 0", PROVED, stored).redecide() is REFUTED
+    assert Check("x", "> 0", PROVED, None).redecide() is UNDECIDED
+    assert Check("x", "holds", REFUTED, None).redecide() is REFUTED
     narrow, wide = (Check("x", "= 0", PROVED, Enclosure.of(arb(0, r)), "1") for r in (1e-9, 1e-3))
     assert widest([wide, narrow]).arb() == wide.ball.arb().rad()
     assert widest([Check("x", "> 0", PROVED, stored)]) is None
@@ -136,10 +144,10 @@ def test_a_measured_error_at_its_gate(error, verdict):
 def test_tight_wants_all_digits(wide, passes):
     compute = lambda digits: arb(1, ball(Fraction(wide) * Fraction(999999, 1000000) / 10**12))  # noqa: E731
     if passes:
-        assert tight(compute, 12, "x").rad() <= arb(10) ** -12
+        assert enclose_to(compute, 12, "x").rad() <= arb(10) ** -12
     else:
         with pytest.raises(Undecided, match="could not be enclosed to 12 digits"):
-            tight(compute, 12, "x")
+            enclose_to(compute, 12, "x")
 
 
 def test_tight_goes_on_after_a_ball_that_is_too_wide():
@@ -149,7 +157,7 @@ def test_tight_goes_on_after_a_ball_that_is_too_wide():
         found.append(digits)
         return arb(1, "1e-13" if len(found) == 3 else "1e-6")
 
-    assert tight(compute, 12, "x").rad() <= arb(10) ** -12
+    assert enclose_to(compute, 12, "x").rad() <= arb(10) ** -12
     assert found == [12 + integrate.SLACK] * 3
 
 
@@ -161,7 +169,7 @@ def test_a_cut_costs_at_most_its_budget_and_no_cut_is_said():
         assert len(region.ends) == 2
         assert all(cost(end) <= budget for end in region.ends)
         half = [End(end.side, end.cut / 2, end.at) for end in region.ends]
-        assert all(cost(end) > budget or end.cut < p.reach() for end in half)
+        assert all(cost(end) > budget or end.cut < p.tail_start() for end in half)
         assert region.low == -region.ends[0].cut
         assert region.high == region.ends[1].cut
     with pytest.raises(Unbounded, match="no finite bound"):
@@ -173,8 +181,8 @@ def test_a_cut_costs_at_most_its_budget_and_no_cut_is_said():
 def test_the_integrals_of_c_and_jsd_are_their_own(monkeypatch):
     """C = -log 4 + 2 JSD can fail only as long as neither is computed from the other."""
     p, q = Normal(0, 1), Normal(1, 1)
-    right = {"c": divergences.c(p, q, 10), "jsd": divergences.jsd(p, q, 10)}
-    for one, other in (("c", "jsd"), ("jsd", "c")):
+    right = {"criterion": divergences.criterion(p, q, 10), "jsd": divergences.jsd(p, q, 10)}
+    for one, other in (("criterion", "jsd"), ("jsd", "criterion")):
         with monkeypatch.context() as patch:
             patch.setattr(divergences, f"{one}_integrand", lambda *args: lambda x, analytic: 0 * x)
             assert not getattr(divergences, one).__wrapped__(p, q, 10).overlaps(right[one])
@@ -296,9 +304,9 @@ def test_the_gate_of_a_direction(error, verdict):
 
 
 def test_the_furthest_difference_decides():
-    assert furthest([arb(0, 1e-3), arb(1), arb(-2, 1)]) == 1
-    assert furthest([arb(0, 1e-3), arb(0, 1e-2)]).rad() > arb("0.009")
-    assert not furthest([arb(1), NAN]).is_finite()
+    assert worst_difference([arb(0, 1e-3), arb(1), arb(-2, 1)]) == 1
+    assert worst_difference([arb(0, 1e-3), arb(0, 1e-2)]).rad() > arb("0.009")
+    assert not worst_difference([arb(1), NAN]).is_finite()
 
 
 # Failure probabilities.
@@ -362,13 +370,13 @@ def test_the_simplex_by_floats():
     m = (a + b) / 2
     jsd = sum(u * math.log(u / v) for s in (a, b) for u, v in zip(s, m, strict=True) if u) / 2
     assert float(simplex.jsd(p, q)) == pytest.approx(jsd, rel=1e-13)
-    assert float(simplex.c(p, q)) == pytest.approx(2 * jsd - math.log(4), rel=1e-13)
+    assert float(simplex.criterion(p, q)) == pytest.approx(2 * jsd - math.log(4), rel=1e-13)
     assert float(simplex.tv(p, q)) == pytest.approx(np.abs(a - b).sum() / 2, rel=1e-13)
     r = (Fraction(1, 8),) * 2 + (Fraction(1, 4), Fraction(1, 2))
     assert float(simplex.kl(p, r)) == pytest.approx(
         sum(u * math.log(u / v) for u, v in zip(a, np.array(r, float), strict=True) if u)
     )
-    assert float(simplex.least([arb(3), arb(-1), arb(2)])) == -1
+    assert float(simplex.minimum([arb(3), arb(-1), arb(2)])) == -1
 
 
 @pytest.mark.parametrize("gamma", ["0", "1/2"])

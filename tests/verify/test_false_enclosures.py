@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verify.analysis import variation
-from verify.analysis.divergences import c, jsd, kl, tv
+from verify.analysis.divergences import criterion, jsd, kl, tv
 from verify.arithmetic.balls import ball, power_of_ten, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Beta, Cauchy, Exponential, Laplace, Logistic, Mixture, Normal, Radial, StudentT, Uniform
@@ -80,7 +80,7 @@ def test_many_such_pairs(location, far, beside, offset, sigma, swap):
 
 def test_a_part_whose_sign_is_not_known_costs_its_mass():
     """An interval without a sign and without a bound would lose its mass; it has no finite enclosure."""
-    assert not variation.Signed(arb(0), arb(1), 0).bound.is_finite()
+    assert not variation.SignInterval(arb(0), arb(1), 0).bound.is_finite()
 
 
 @pytest.mark.parametrize("rising", [True, False])
@@ -133,7 +133,7 @@ def transformed(p: Density, m, s):
 
 
 @pytest.mark.parametrize(("p", "q", "m", "s"), MOVED)
-@pytest.mark.parametrize("divergence", [c, jsd, kl, tv])
+@pytest.mark.parametrize("divergence", [criterion, jsd, kl, tv])
 def test_a_change_of_variable_changes_no_divergence(divergence, p, q, m, s):
     found, want = divergence(transformed(p, m, s), transformed(q, m, s), 25), divergence(p, q, 25)
     if want is None:
@@ -160,7 +160,7 @@ def test_a_class_from_elsewhere_is_not_moved():
 def test_far_from_each_other_beyond_the_floats():
     p, q = Normal(0, 1), Normal("1e400", 1)
     assert tv(p, q, 20).overlaps(arb(1))
-    for divergence in (c, jsd, kl):
+    for divergence in (criterion, jsd, kl):
         try:
             found = divergence(p, q, 20)
         except Undecided:
@@ -188,6 +188,6 @@ def test_the_tail_of_student_near_its_centre(nu, t):
 def test_student_with_an_edge_at_its_centre():
     """TV = integral over x > 0 of (q - p)^+ or (p - q)^+, and half of p is left of the edge."""
     p, q = StudentT("11/10"), Exponential(1)
-    for divergence in (c, jsd, tv):
+    for divergence in (criterion, jsd, tv):
         assert divergence(p, q, 30).rad() <= power_of_ten(-30)
     assert independent.enclose(f"JSD({p!r}, {q!r})", 12).overlaps(jsd(p, q, 30))

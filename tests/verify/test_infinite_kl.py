@@ -8,7 +8,8 @@ pytest.importorskip("flint", reason="python-flint is not installed: pip install 
 
 from flint import arb
 
-from verify import certify, divergences, integrate
+from verify import certify
+from verify.analysis import divergences, integrate
 from verify.analysis.divergences import kl, kl_is_infinite, kl_reason
 from verify.analysis.infinite import why_infinite
 from verify.arithmetic.balls import power_of_ten, precision
@@ -158,5 +159,5 @@ def test_the_claim_needs_a_proof(answer, verdict, monkeypatch):
 def test_a_cut_that_is_never_cheap_is_not_an_infinite_price():
     """C of StudentT(1/1000) is finite; that it is out of reach is said at once."""
     with pytest.raises(Undecided, match="no cut of a tail is cheap enough for C to 30 digits"):
-        divergences.c(StudentT("1/1000"), Normal(), 30)
+        divergences.criterion(StudentT("1/1000"), Normal(), 30)
     assert issubclass(integrate.Exhausted, Undecided)

@@ -14,8 +14,8 @@ from verify.engine.certify import certificate
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 from verify.engine.statistics import BUDGET
-from verify.library.differentiable import check_enclosed, furthest
-from verify.library.subjects import LAYERS, OBJECTIVES, of_layer
+from verify.library.differentiable import check_enclosed, worst_difference
+from verify.library.subjects import EQUATIONS, LAYERS, OBJECTIVES, of_layer
 
 CLAIMS = load_claims()
 OURS = [claim.id for topic in ("Lib.*", "Stat.*", "Trained.*") for claim in CLAIMS.select(topic)]
@@ -38,6 +38,10 @@ def test_every_layer_has_claims():
     for name in layer_names():
         assert f"Lib.gradient.{kebab(name)}" in CLAIMS
         assert f"Lib.balls.{kebab(name)}" in CLAIMS
+
+
+def test_every_layer_has_an_equation_for_its_statements():
+    assert set(EQUATIONS) == set(LAYERS)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -223,9 +227,9 @@ def test_a_point_on_a_kink_is_undecided(layer):
 
 def test_furthest_is_the_ball_that_decides():
     tight, wide, off, nan = arb(0, 1e-40), arb(0, 1e-3), arb(1e-20, 1e-30), arb("nan")
-    assert furthest([tight, wide]) is wide
-    assert furthest([tight, wide, off]) is off
-    assert furthest([off, nan, tight]) is nan
+    assert worst_difference([tight, wide]) is wide
+    assert worst_difference([tight, wide, off]) is off
+    assert worst_difference([off, nan, tight]) is nan
 
 
 # --- parts ----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY
 from verify.models import fgan, generator, lotus
 
-CACHED = (generator.pathwise, generator.jsd_gradient, generator.unfrozen, generator.descent, fgan.bound)
+CACHED = (generator.pathwise, generator.jsd_gradient, generator.moving_D_term, generator.descent, fgan.bound)
 TINY = 1 + arb(2) ** -40  # exact
 OFF = "2.000000000001"  # a scale off by 1e-12
 NORMALS, CAUCHYS = generator.NormalGame, generator.CauchyGame
@@ -83,18 +83,18 @@ PLANTED = [
     (
         "T1.identity.normal-784",
         theorem1,
-        "c",
-        lambda p, q, digits: divergences.c(p, IsotropicNormal(784, "1.100000000001"), digits),
+        "criterion",
+        lambda p, q, digits: divergences.criterion(p, IsotropicNormal(784, "1.100000000001"), digits),
     ),
     ("T1.kl-form.normal-normal", theorem1, "kl", swapped(theorem1.kl)),
     ("P2.step.exact", prop2, "discriminator", swapped(prop2.discriminator)),
     ("P2.step.exact", prop2, "tv", lambda p, q: prop2_literal.tv(p, q) ** 2),
     ("P2.convex.random", prop2, "discriminator", swapped(prop2.discriminator)),
-    ("P2.convex.random", prop2, "c", scaled(prop2.c, -1)),
+    ("P2.convex.random", prop2, "criterion", scaled(prop2.criterion, -1)),
     ("P2.convex.symbolic", prop2, "TERM", prop2.P * sp.log(prop2.P / prop2.Q)),
     ("P2.step.contraction", prop2, "mirror_step", too_long),
     ("P2.step.rate", prop2, "mirror_step", lambda p, q, eta: q),
-    ("P2.literal", prop2_literal, "c", scaled(prop2_literal.c, -1)),
+    ("P2.literal", prop2_literal, "criterion", scaled(prop2_literal.criterion, -1)),
     ("P2.frozen-d", prop2_literal, "discriminator", swapped(prop2_literal.discriminator)),
     ("Dirac.r1.converges", dirac_claims, "jacobian", outwards),
     ("Dirac.r1.linear", dirac_claims, "LINEAR", dirac_claims.LINEAR.T * 2),
@@ -116,13 +116,13 @@ PLANTED = [
     ("Metric.jsd-is-none", metric, "jsd", scaled(metric.jsd)),
     ("Metric.data-processing", metric, "apply", sharpened),
     ("Ratio.discriminator", likelihood, "discriminator", swapped(likelihood.discriminator)),
-    ("E1.equilibrium", errata_criterion.divergences, "c", scaled(errata_criterion.divergences.c)),
+    ("E1.equilibrium", errata_criterion.divergences, "criterion", scaled(errata_criterion.divergences.criterion)),
     ("E3.direction", errata_criterion.divergences, "kl", swapped(errata_criterion.divergences.kl)),
     ("E4.mass", errata_criterion.divergences, "jsd", scaled(errata_criterion.divergences.jsd)),
     ("E5.domain", errata_criterion, "RIGHT", errata_criterion.RIGHT + 2 * errata_criterion.Y),
     ("E6.curvature", errata_criterion, "OPTIMUM", errata_criterion.A),
     ("E10.criterion", errata_training, "kl", swapped(lambda p, q: arb(1))),
-    ("E12.nonnegative", errata_game, "jsd", errata_game.c),
+    ("E12.nonnegative", errata_game, "jsd", errata_game.criterion),
     ("E16.sign", errata_game, "sigmoid", lambda s: 1 / (1 + s.exp())),
     ("E17.vanishing", errata_game, "sigmoid", lambda s: 1 / (1 + (-s).exp()) * TINY),
     ("E20.superset", errata_networks, "upsampled", lambda x, w: errata_networks.transposed(x, [*w, 0])),
@@ -184,7 +184,7 @@ def test_floats_decide_nothing_exactly(claim_id, module, name, wrong, monkeypatc
 
 
 def test_an_error_in_a_check_is_undecided_not_proved(monkeypatch):
-    monkeypatch.setattr(prop2, "c", lambda p, q: arb("nan"))
+    monkeypatch.setattr(prop2, "criterion", lambda p, q: arb("nan"))
     assert certificate(REGISTRY["P2.convex.random"], PROFILES["quick"]).verdict is Verdict.UNDECIDED
 
 

@@ -96,7 +96,7 @@ def test_dirac_orbits():
     assert cured.radii[-1] < 0.01
     step = simultaneous.points[1]
     assert math.isclose(step[0], 1)
-    assert math.isclose(step[1], 0.05)  # h theta f'(0) = 1/10 * 1 * 1/2
+    assert math.isclose(step[1], -0.05)  # -h theta sigma(0) = -1/10 * 1 * 1/2
 
 
 def test_a_wide_ball_is_not_drawn():

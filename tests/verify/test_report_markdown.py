@@ -1,10 +1,13 @@
 """The Markdown matrix."""
 
 import re
+from pathlib import Path
 
 from reporting import everything
 
+from verify import load_claims
 from verify.report import matrix_markdown
+from verify.report.markdown import escaped
 
 
 def tables(text):
@@ -31,3 +34,11 @@ def test_matrix():
     assert by_id["C.unguarded"][6] == "0 of 1"
     assert by_id["C.undecided"][3] == "undecided"
     assert by_id["B.inequality"][1] == r"1 \< 2 \& \<script\>alert(1)\</script\>"
+
+
+def test_the_page_in_docs_has_the_statement_of_every_claim():
+    page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
+    claims = load_claims()
+    missing = [one.id for one in claims if f"| `{one.id}` | {escaped(one.statement)} | {one.rigor} |" not in page]
+    assert not missing  # else `minigan verify run --profile full --markdown FILE` writes the page anew
+    assert page.count("\n| `") == len(claims)

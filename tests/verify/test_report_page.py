@@ -10,7 +10,7 @@ from reporting import QUICK, certificate, claim, everything, read
 
 from verify import Certificate
 from verify.report import html_page, write_html
-from verify.report.status import Standing, headline, standing
+from verify.report.status import Status, headline, status_of
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_is_not_proved_is_not_green(page, name):
     badge = shown.one("td", class_="verdict").one(class_="badge")
     assert badge["class"] == f"badge {name}"
     assert name in badge.text
-    assert shown["data-standing"] == name
+    assert shown["data-status"] == name
     assert "proved" not in badge.text
 
 
@@ -91,7 +91,7 @@ def test_the_head_says_that_not_all_is_proved(page, certificates):
 
 def test_a_certificate_without_controls_is_not_proved(certificates):
     bare = Certificate(**{**vars(certificates[0]), "negative_controls": ()})
-    assert standing(bare) is Standing.UNGUARDED
+    assert status_of(bare) is Status.UNGUARDED
     assert row(read(html_page([bare], profile=QUICK)), "A.proved").one("td", class_="controls").text == "0 of 0"
 
 
@@ -211,7 +211,7 @@ def test_contrast(page):
         for back in ("page", "panel"):
             for front in ("text", "quiet", "link", "s1", "s2", "s3", "proved"):
                 assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
-        for kind in Standing:
+        for kind in Status:
             assert contrast(colours[kind], colours[f"{kind}-back"]) >= 4.5, kind
-        greens = [colours[f"{kind}-back"] for kind in Standing]
+        greens = [colours[f"{kind}-back"] for kind in Status]
         assert all(a != b for a, b in combinations(greens, 2))

@@ -15,11 +15,11 @@ from verify.claims.prop2 import gap, mirror_step, unit_step
 from verify.claims.prop2_literal import best_response, shrinking_orbit
 from verify.models.simplex import (
     apply,
-    c,
+    criterion,
     discriminator,
     jsd,
     kl,
-    least,
+    minimum,
     mix,
     random_channel,
     random_simplex,
@@ -43,7 +43,7 @@ def pairs(draw, how_many=2, low=1):
 def test_theorem_1_between_atoms(pq):
     p, q = pq
     with precision(40):
-        difference = c(p, q) + arb(4).log() - 2 * jsd(p, q)
+        difference = criterion(p, q) + arb(4).log() - 2 * jsd(p, q)
         assert difference.contains(0)
         assert difference.rad() < 1e-35
         assert not jsd(p, q) < 0
@@ -66,7 +66,7 @@ def test_no_discriminator_beats_the_optimal_one(pq, d):
     p, q = pq
     with precision(40):
         best = value(p, q, discriminator(p, q))
-        assert (best - c(p, q)).contains(0)
+        assert (best - criterion(p, q)).contains(0)
         assert not value(p, q, tuple(d[: len(p)])) > best
 
 
@@ -119,7 +119,7 @@ def test_channels_lose_information(pq, seed):
 def test_agreement_with_floats(pq):
     p, q = pq
     expected = sum(float(x) * math.log(x / (a + b)) for a, b in zip(p, q, strict=True) for x in (a, b) if x)
-    assert float(c(p, q)) == pytest.approx(expected, abs=1e-12)
+    assert float(criterion(p, q)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_kl_is_infinite_where_mass_is_missing():
@@ -139,7 +139,7 @@ def test_shrinking_steps_stop_half_way():
 
 
 def test_the_least_of_a_ball_that_is_not_finite_is_not_finite():
-    assert not least([arb(1), arb("nan"), arb(2)]).is_finite()
+    assert not minimum([arb(1), arb("nan"), arb(2)]).is_finite()
 
 
 def test_random_points_lie_on_the_simplex():

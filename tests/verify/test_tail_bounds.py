@@ -50,7 +50,7 @@ def in_the_mass(request, monkeypatch):
     for module in (divergences, variation, game_value):
         monkeypatch.setattr(module, "power_of_ten", lambda exponent: budget)
     for module in (divergences, game_value):
-        monkeypatch.setattr(module, "tight", once)
+        monkeypatch.setattr(module, "enclose_to", once)
     return budget
 
 
@@ -82,7 +82,7 @@ class TestCauchys:
         assert x.rad() > 1e-6
 
     def test_c(self, m, g):
-        x = divergences.c.__wrapped__(*self.pair(m, g), INNER)
+        x = divergences.criterion.__wrapped__(*self.pair(m, g), INNER)
         assert holds(x, 2 * cauchy_jsd(m, g) - math.log(4))
         assert x.rad() > 1e-6
 
@@ -151,9 +151,9 @@ def test_each_end_of_a_piece_is_paid(end, monkeypatch):
 
     monkeypatch.setattr(divergences, "cut", spy)
     monkeypatch.setattr(divergences, "power_of_ten", lambda exponent: arb("0.05"))
-    monkeypatch.setattr(divergences, "tight", once)
+    monkeypatch.setattr(divergences, "enclose_to", once)
     p, q = Cauchy(0, 1), Cauchy(4 if end == "high" else -4, 1)
-    x = divergences.c.__wrapped__(p, q, INNER)
+    x = divergences.criterion.__wrapped__(p, q, INNER)
     low, high = float(paid[0].low), float(paid[0].high)
     beyond = [p.cdf(low) + q.cdf(low), 2 - p.cdf(high) - q.cdf(high)]
     assert min(beyond) > 1e-6
@@ -218,10 +218,10 @@ def test_bounds_beyond_a_cut_in_the_mass(p, side):
     """At |x| = R, the least for which they are claimed: mass, |log y|, y, y^2; and the growth of +-log p."""
     if side < 0 and p.support()[0] is not None:
         return
-    cut = max(p.reach(), Fraction(1))
+    cut = max(p.tail_start(), Fraction(1))
     with precision(30):
         end = End(side, ball(cut), Fraction(side * cut))
-        moments, unlikely, likely = p.moments(end), p.unlikely(end), p.likely(end)
+        moments, neg_log_bound, log_bound = p.moments(end), p.neg_log_bound(end), p.log_bound(end)
         for name, weight in (("mass", lambda y: 1), ("log", math.log), ("linear", abs), ("square", lambda y: y * y)):
             bound = getattr(moments, name)
             if bound.is_finite():
@@ -230,7 +230,7 @@ def test_bounds_beyond_a_cut_in_the_mass(p, side):
         for factor in (1, 1.5, 4, 30):
             y = float(cut) * factor
             log_p = float(p.logpdf(side * y))
-            for growth, expected in ((unlikely, -log_p), (likely, log_p)):
+            for growth, expected in ((neg_log_bound, -log_p), (log_bound, log_p)):
                 bound = growth.const + growth.log * math.log(y) + growth.linear * y + growth.square * y * y
                 assert expected <= float(bound.upper()) * (1 + 1e-9)
 
@@ -283,7 +283,7 @@ class TestValue:
 def test_both_gradients_of_the_generator_with_a_visible_tail(parameter, monkeypatch):
     """Their sum has a closed form; the cut is at |z| = 5, where all digits still show it."""
     monkeypatch.setattr(generator, "power_of_ten", lambda exponent: arb(1) / 2)
-    monkeypatch.setattr(generator, "tight", once)
+    monkeypatch.setattr(generator, "enclose_to", once)
     game = NormalGame(Fraction(1), Fraction(2), Fraction(1), Fraction(0))
     total = sum((generator.pathwise.__wrapped__(game, parameter, sign, INNER) for sign in (1, -1)), arb(0))
     with precision(40):
@@ -303,7 +303,7 @@ def test_expectations_cut_in_the_mass(game, monkeypatch):
     f = lambda z: -np.logaddexp(0, 1 - function(z)) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = sum(quadrature.quad(f, *ends, epsabs=1e-13)[0] for ends in ((-30, 0), (0, 30)))
     monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(3))
-    monkeypatch.setattr(lotus, "tight", once)
+    monkeypatch.setattr(lotus, "enclose_to", once)
     for way in (lotus.by_noise, lotus.by_law):
         x = way(game, INNER)
         assert x.overlaps(arb(expected) + arb(0, 1e-10)), way.__name__
@@ -315,7 +315,7 @@ def test_an_expectation_by_a_density_cut_in_the_mass(monkeypatch):
     f = lambda x: -2 * np.logaddexp(0, 1 - x) * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = quadrature.quad(f, 0, 30, epsabs=1e-13)[0]
     monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(2).sqrt())
-    monkeypatch.setattr(lotus, "tight", once)
+    monkeypatch.setattr(lotus, "enclose_to", once)
     x = lotus.by_density(lambda x, analytic: 2 * lotus.phi(x), arb(0), INNER)
     assert x.overlaps(arb(expected) + arb(0, 1e-10))
     assert x.rad() > 1e-3
@@ -331,7 +331,7 @@ def test_the_bound_of_an_f_divergence_cut_in_the_mass(name, monkeypatch):
         with precision(40):
             return compute(-1)
 
-    monkeypatch.setattr(fgan, "tight", short)
+    monkeypatch.setattr(fgan, "enclose_to", short)
     x = fgan.bound.__wrapped__(name, 20)
     assert x.contains(fgan.FAMILY[name].closed(20).mid())
     assert x.rad() < 1

@@ -12,12 +12,13 @@ from flint import arb
 
 from verify import PROFILES, Proof, Verdict, load_claims
 from verify.analysis.branch_bound import Cover, ball_of, cover, gradient, hessian
-from verify.analysis.divergences import c, jsd
+from verify.analysis.divergences import criterion, jsd
 from verify.arithmetic.balls import power_of_ten, precision
 from verify.claims import errata_networks
 from verify.claims.theorem1 import PAIRS
 from verify.densities import Discrete, Normal
-from verify.engine import certificate, independent
+from verify.engine import independent
+from verify.engine.certify import certificate
 from verify.engine.symbolic import enclose, identity
 from verify.report.formats import reasons
 
@@ -91,7 +92,7 @@ class TestBoxes:
         def value(mu, t):
             with precision(40):
                 sigma = str(arb(t).exp().mid().str(35, radius=False))
-            return c(Normal(0, 1), Normal(Fraction(mu), sigma), 30)
+            return criterion(Normal(0, 1), Normal(Fraction(mu), sigma), 30)
 
         with precision(40):
             first = [
@@ -133,7 +134,7 @@ class TestChecker:
     @pytest.mark.parametrize("name", PAIRS)
     def test_meets_the_enclosures(self, name):
         pair = PAIRS[name]
-        for kind, ours in (("C", c), ("JSD", jsd)):
+        for kind, ours in (("C", criterion), ("JSD", jsd)):
             theirs = independent.enclose(f"{kind}({pair.p}, {pair.q})", 15)
             assert theirs.is_finite()
             assert theirs.rad() < 1e-14

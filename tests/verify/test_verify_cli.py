@@ -140,12 +140,20 @@ def test_list_and_explain(capsys):
     out = capsys.readouterr().out
     for part in (
         "C(G) = -log 4 + 2 JSD(p, q)",
-        r"\mathrm{JSD}",
         "Goodfellow et al. 2014",
         "log 2 in place of log 4",
         "proof.zero",
     ):
         assert part in out
+    assert "\\mathrm" not in out
+
+
+def test_explain_says_nothing_twice(capsys):
+    assert main(["explain", "Dirac.r1.linear"]) == 0
+    out = capsys.readouterr().out
+    for part in ("the simultaneous step contracts", "Jury's criterion: |det| < 1", "gamma > h/2", "def r1_linear"):
+        assert out.count(part) == 1
+    assert "@claim" not in out
 
 
 def test_every_claim_can_be_explained(capsys):

@@ -119,17 +119,17 @@ def test_bounds_at_infinity(p, side):
     if p.support()[0 if side < 0 else 1] is not None:
         return
     for factor in (1, 8):
-        cut = float(p.reach()) * factor
+        cut = float(p.tail_start()) * factor
         with precision(30):
             end = End(side, arb(cut), piece_of(p, side * cut * 1.5))
-            unlikely, likely, moments = p.unlikely(end), p.likely(end), p.moments(end)
+            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
         terms = {
             "mass": lambda y: 1.0, "log": lambda y: abs(np.log(y)), "linear": lambda y: y, "square": lambda y: y * y
         }  # fmt: skip
         for y in cut * np.array([1.0, 1.001, 1.7, 5.0, 40.0]):
             logp = float(p.logpdf(side * y))
-            assert -logp <= value(unlikely, y) * (1 + 1e-12) + 1e-12
-            assert logp <= value(likely, y) * (1 + 1e-12) + 1e-12
+            assert -logp <= value(neg_log_bound, y) * (1 + 1e-12) + 1e-12
+            assert logp <= value(log_bound, y) * (1 + 1e-12) + 1e-12
         for name, term in terms.items():
             bound = getattr(moments, name)
             if bound.is_finite():
@@ -163,11 +163,11 @@ def test_bounds_at_edges(p, edge, side):
         at = Fraction(edge) - side * Fraction(1, 8)
         with precision(30):
             end = End(side, arb(edge) - side * arb(width), at, Fraction(edge), arb(width))
-            unlikely, likely, moments = p.unlikely(end), p.likely(end), p.moments(end)
+            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
         for u in width * np.array([0.999, 0.3, 1e-3]):
             logp = float(p.logpdf(edge - side * u))
-            assert -logp <= value(unlikely, u) + 1e-12
-            assert logp <= value(likely, u) + 1e-12
+            assert -logp <= value(neg_log_bound, u) + 1e-12
+            assert logp <= value(log_bound, u) + 1e-12
         for name, term in {"mass": lambda u: 1.0, "log": lambda u: abs(np.log(u))}.items():
 
             def weighed(v, term=term, width=width):
@@ -324,7 +324,7 @@ class Triangle(Density):
 def test_a_class_without_bounds_at_infinity_is_told_so():
     """Those of the base hold at an edge alone."""
     end = End(+1, arb(8), Fraction(9))
-    for name in ("unlikely", "moments"):
+    for name in ("neg_log_bound", "moments"):
         with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; accepted"):
             getattr(Triangle(), name)(end)
-    assert Triangle().likely(end).const >= -8
+    assert Triangle().log_bound(end).const >= -8

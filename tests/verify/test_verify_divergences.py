@@ -21,7 +21,7 @@ from minigan.data import Gaussian
 from minigan.metrics import divergences as floats
 from verify import Verdict, certify, prove_positive, prove_zero
 from verify.analysis import divergences
-from verify.analysis.divergences import c, jsd, kl, tv
+from verify.analysis.divergences import criterion, jsd, kl, tv
 from verify.analysis.game_value import gap, polynomial, squashed, value
 from verify.analysis.integrate import Region, integral
 from verify.analysis.variation import _inside, total_variation
@@ -164,7 +164,7 @@ def test_tight_and_consistent(p, q, digits):
 def test_what_is_cut_off_is_paid_for(p, q, monkeypatch):
     """Cut off much (to 0 ... 3 digits) but integrate the rest to 20: without the tail bounds these balls would miss."""
     fine = certify(p, q, digits=25)
-    parts = {"c": divergences._c_line, "jsd": divergences._jsd_line, "tv": total_variation}
+    parts = {"c": divergences._criterion_line, "jsd": divergences._jsd_line, "tv": total_variation}
     if fine.kl is not None:
         parts["kl"] = divergences._kl_line
     monkeypatch.setattr(divergences, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
@@ -188,7 +188,7 @@ def test_what_a_discriminator_is_not_shown_is_paid_for(monkeypatch):
     p, q, D = Laplace(), Normal(1), polynomial(0, "1/2")
     fine = {"value": value(p, q, D, digits=25), "gap": gap(p, q, D, digits=25)}
     monkeypatch.setattr(module_of_value, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
-    monkeypatch.setattr(module_of_value, "tight", lambda compute, digits, name: compute(digits - 1))
+    monkeypatch.setattr(module_of_value, "enclose_to", lambda compute, digits, name: compute(digits - 1))
     for name, function in (("value", value), ("gap", gap)):
         for digits in (1, 2, 3):
             with precision(40):
@@ -334,7 +334,7 @@ class TestPlantedErrors:
     )
     def test_identity(self, wrong, digits):
         with precision(digits + 15):
-            x = wrong(c(self.P, self.Q, digits), jsd(self.P, self.Q, digits))
+            x = wrong(criterion(self.P, self.Q, digits), jsd(self.P, self.Q, digits))
             assert prove_zero(x, power_of_ten(-digits)) is Verdict.REFUTED
 
     def test_swapped_arguments(self):
@@ -351,7 +351,7 @@ class TestPlantedErrors:
     )  # fmt: skip
     def test_scale(self, p, q, off):
         with precision(45):
-            x = c(p, q, 30) + arb(4).log() - 2 * jsd(p, off, 30)
+            x = criterion(p, q, 30) + arb(4).log() - 2 * jsd(p, off, 30)
             assert prove_zero(x, power_of_ten(-30)) is Verdict.REFUTED
 
 
@@ -380,7 +380,7 @@ def mixtures(draw):
 def test_theorem_1_for_random_mixtures(p, q):
     digits = 12
     with precision(digits + 15):
-        best, divergence, distance = c(p, q, digits), jsd(p, q, digits), tv(p, q, digits)
+        best, divergence, distance = criterion(p, q, digits), jsd(p, q, digits), tv(p, q, digits)
         log2 = arb(2).log()
         assert prove_zero(best + 2 * log2 - 2 * divergence, power_of_ten(1 - digits)) is Verdict.PROVED
         for x in (divergence, log2 - divergence, divergence - distance**2 / 2, distance * log2 - divergence, -best):
@@ -400,7 +400,7 @@ def test_theorem_1_on_the_simplex(m, n):
         return
     p, q = (Discrete([Fraction(w, sum(x)) for w in x]) for x in (m, n))
     with precision(45):
-        residual = c(p, q, 30) + arb(4).log() - 2 * jsd(p, q, 30)
+        residual = criterion(p, q, 30) + arb(4).log() - 2 * jsd(p, q, 30)
         assert prove_zero(residual, power_of_ten(-30)) is Verdict.PROVED
         assert (prove_positive(jsd(p, q, 30)) is Verdict.PROVED) == (p != q)
 
@@ -414,7 +414,7 @@ def test_what_a_discriminator_lacks(a, b, d):
     p, q, D = Normal(1, 2), Laplace(0, 1), polynomial(a, b, d)
     with precision(30):
         lacking = gap(p, q, D, digits=12)
-        residual = c(p, q, 12) - value(p, q, D, digits=12) - lacking
+        residual = criterion(p, q, 12) - value(p, q, D, digits=12) - lacking
         assert prove_zero(residual, power_of_ten(-11)) is Verdict.PROVED
         assert prove_positive(lacking) is Verdict.PROVED
 
@@ -448,7 +448,7 @@ def test_jsd_of_normals_far_apart(mu):
 
 def test_a_singular_right_edge_is_the_mirror_image_of_a_left_one():
     """There 1 - 2^-k needs k bits, beside 0 it needs none."""
-    for name in ("c", "jsd", "tv", "kl"):
+    for name in ("criterion", "jsd", "tv", "kl"):
         f = getattr(divergences, name)
         left, right = f(Beta("1/10", 1), Uniform(), 30), f(Beta(1, "1/10"), Uniform(), 30)
         with precision(60):
@@ -463,7 +463,7 @@ def test_two_singular_edges():
         a = arb(1) / 10
         exact = 2 * a.lgamma() - (2 * a).lgamma() + 2 * (a - 1)
         assert abs(divergences.kl(Uniform(1, 3), p, 30) - exact) < power_of_ten(-29)
-    c = divergences.c(p, Uniform(1, 3), 30)
+    c = divergences.criterion(p, Uniform(1, 3), 30)
     assert c.rad() <= power_of_ten(-30)
     assert -arb(4).log() < c < 0
 

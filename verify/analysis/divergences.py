@@ -18,7 +18,7 @@ from typing import Any
 from flint import arb
 
 from verify.analysis.infinite import SUPPORT, why_infinite
-from verify.analysis.integrate import GUARDS, SLACK, Integrand, cut, integral, mass, outside, pieces, tight
+from verify.analysis.integrate import GUARDS, SLACK, Integrand, cut, enclose_to, integral, mass, outside, pieces
 from verify.analysis.variation import total_variation
 from verify.arithmetic.balls import ball, between, check_digits, power_of_ten, precision
 from verify.arithmetic.decide import Infinite, Unbounded
@@ -61,7 +61,7 @@ def certify(p: Distribution, q: Distribution, *, digits: int = 30) -> Divergence
     """
     p, q, digits = distribution("p", p), distribution("q", q), check_digits(digits)
     return Divergences(
-        p, q, digits, c(p, q, digits), jsd(p, q, digits), kl(p, q, digits), kl(q, p, digits), tv(p, q, digits),
+        p, q, digits, criterion(p, q, digits), jsd(p, q, digits), kl(p, q, digits), kl(q, p, digits), tv(p, q, digits),
         kl_reason(p, q, digits), kl_reason(q, p, digits),
     )  # fmt: skip
 
@@ -74,9 +74,9 @@ def distribution(name: str, p: object) -> Distribution:
 
 
 @lru_cache(maxsize=1024)
-def c(p: Distribution, q: Distribution, digits: int) -> arb:
+def criterion(p: Distribution, q: Distribution, digits: int) -> arb:
     """C(G) = V(D*) = integral p log(p / (p + q)) + q log(q / (p + q))."""
-    return _enclose("C", p, q, digits, _c_atoms, _c_line)
+    return _enclose("C", p, q, digits, _criterion_atoms, _criterion_line)
 
 
 @lru_cache(maxsize=1024)
@@ -135,12 +135,12 @@ def _enclose(
     p, q = (x.radial if isinstance(x, IsotropicNormal) else x for x in (p, q))
     if isinstance(p, Discrete) and isinstance(q, Discrete):
         a, b = p, q
-        return tight(lambda _: atoms(a, b), digits, name)
+        return enclose_to(lambda _: atoms(a, b), digits, name)
     if isinstance(p, Discrete) or isinstance(q, Discrete):
         a, b = Discrete([1], [0]), Discrete([1], [1])  # atoms against a density: as disjoint as two points
-        return tight(lambda _: atoms(a, b), digits, name)
+        return enclose_to(lambda _: atoms(a, b), digits, name)
     f, g = placed(p.canonical(), q.canonical())
-    return tight(lambda d: line(f, g, d), digits, name)
+    return enclose_to(lambda d: line(f, g, d), digits, name)
 
 
 # On atoms: exact but for the logarithms.
@@ -150,7 +150,7 @@ def _atoms(p: Discrete, q: Discrete) -> list[tuple[Fraction, Fraction]]:
     return [(p.at(x), q.at(x)) for x in dict.fromkeys(p.atoms + q.atoms)]
 
 
-def _c_atoms(p: Discrete, q: Discrete) -> arb:
+def _criterion_atoms(p: Discrete, q: Discrete) -> arb:
     terms = [ball(x) * ball(x / (a + b)).log() for a, b in _atoms(p, q) for x in (a, b) if x]
     return sum(terms, arb(0))
 
@@ -174,7 +174,7 @@ def _tv_atoms(p: Discrete, q: Discrete) -> arb:
 # On the line.
 
 
-def c_integrand(log_p: LogDensity, log_q: LogDensity, at: Fraction) -> Integrand:
+def criterion_integrand(log_p: LogDensity, log_q: LogDensity, at: Fraction) -> Integrand:
     """-p softplus(s) - q softplus(-s),    s = log q - log p: log D* = -softplus(s)."""
 
     def f(x: Any, analytic: bool) -> Any:
@@ -221,13 +221,13 @@ def left_out(p: Distribution, q: Distribution, digits: int) -> arb:
         return sum((region.cost for region in regions), arb(0)).abs_upper()
 
 
-def _c_line(p: Density, q: Density, digits: int) -> arb:
+def _criterion_line(p: Density, q: Density, digits: int) -> arb:
     """Where only one density is positive, its log D* (or log(1 - D*)) is log 1 = 0."""
     total, log2 = arb(0), arb(2).log()
     for piece in pieces((p, q)):
         if p.positive_at(piece.at) and q.positive_at(piece.at):
             region = cut(piece, (p, q), lambda end: outside(p, end) + outside(q, end), power_of_ten(-digits))
-            f = c_integrand(p.log_density(), q.log_density(), piece.at)
+            f = criterion_integrand(p.log_density(), q.log_density(), piece.at)
             total += integral(f, region.low, region.high, digits) - between(0, log2 * region.cost)
     return total
 
@@ -254,14 +254,14 @@ def _kl_line(p: Density, q: Density, digits: int) -> arb:
     if (reason := why_infinite(p, q)) is not None:
         raise Infinite(reason)
 
-    def price(end: End) -> arb:
+    def cost(end: End) -> arb:
         moments = p.moments(end)
-        above = expectation(p.likely(end), moments) + expectation(q.unlikely(end), moments)
+        above = expectation(p.log_bound(end), moments) + expectation(q.neg_log_bound(end), moments)
         return above + outside(q, end)
 
     for piece in pieces((p, q)):
         if p.positive_at(piece.at):  # and q too
-            region = cut(piece, (p, q), price, power_of_ten(-digits))
+            region = cut(piece, (p, q), cost, power_of_ten(-digits))
             f = kl_integrand(p.log_density(), q.log_density(), piece.at)
             total += integral(f, region.low, region.high, digits) + between(-region.cost, region.cost)
     return total

@@ -16,7 +16,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from verify.analysis.integrate import Integrand, Region, cut, integral, pieces, tight
+from verify.analysis.integrate import Integrand, Region, cut, enclose_to, integral, pieces
 from verify.arithmetic.balls import Exact, ball, between, check_digits, exact, power_of_ten
 from verify.densities import Density
 from verify.densities.ends import End, Growth, expectation
@@ -135,14 +135,14 @@ def _integrate(
             if not positive:
                 continue
 
-            def price(end: End, positive: list[Density] = positive) -> arb:
+            def cost(end: End, positive: list[Density] = positive) -> arb:
                 s = D.bound(end)
                 cost = Growth(s.const + arb(2).log(), s.log, s.linear, s.square)
                 return sum((expectation(cost, d.moments(end)) for d in positive), arb(0))
 
-            region: Region = cut(piece, positive, price, power_of_ten(-inner))
+            region: Region = cut(piece, positive, cost, power_of_ten(-inner))
             f = integrand(p in positive, q in positive, piece.at)
             total += integral(f, region.low, region.high, inner) + between(0, sign * region.cost)
         return total
 
-    return tight(compute, digits, name)
+    return enclose_to(compute, digits, name)

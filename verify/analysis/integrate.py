@@ -90,7 +90,7 @@ def _candidates(
     """Return smaller and smaller ends by their power k: |x| > 2^k, or |x - edge| < 2^-k."""
     if edge is None:
         other = piece.low if side > 0 else piece.high
-        start = max([p.reach() for p in densities] + [1 + abs(other or Fraction(0))])
+        start = max([p.tail_start() for p in densities] + [1 + abs(other or Fraction(0))])
         k = _power_above(Fraction(start))
         return lambda power: End(side, arb(2) ** power, piece.at), range(k, k + 64 * ctx.prec)
     other = piece.high if side < 0 else piece.low
@@ -120,12 +120,12 @@ def _cheap(end_at: Callable[[int], End], powers: range, cost: Callable[[End], ar
         if count == TRIED and _never(end_at, powers, cost, budget):
             break
         end = end_at(power)
-        price = cost(end)
-        if price <= budget:
+        bound = cost(end)
+        if bound <= budget:
             return end
-        if price.is_nan():
+        if bound.is_nan():
             raise Undecided("a tail could not be bounded at this precision")
-        if not price.is_finite():
+        if not bound.is_finite():
             raise Unbounded("a tail has no finite bound")
     raise Exhausted(end_at(powers[0]).edge)
 
@@ -157,7 +157,7 @@ def integral(f: Integrand, low: arb, high: arb, digits: int) -> arb:
     ).real
 
 
-def tight(compute: Callable[[int], arb], digits: int, name: str) -> arb:
+def enclose_to(compute: Callable[[int], arb], digits: int, name: str) -> arb:
     """Return compute(digits + SLACK) with a radius of at most 10^-digits, at as high a precision as that takes.
 
     An edge where p ~ u^(e-1) is cut at u ~ 10^-(digits/e): e >= 1/25 is in reach at 30 digits, 1/100 at the edge 0.

@@ -25,7 +25,7 @@ MAX_INTERVALS = 20_000
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignInterval:
     """An interval with the sign of q - p, or 0 (not known) and a bound on 1/2 integral |p - q| over it.
 
     The bound is infinite unless told, so that a sign that is not known never counts as no difference.
@@ -68,7 +68,7 @@ def _inside(p: Density, q: Density, region: Region, budget: arb) -> arb:
     return total
 
 
-def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[Signed]:
+def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[SignInterval]:
     """Yield intervals that cover the region, from left to right."""
     log_p, log_q, at = p.log_density(), q.log_density(), region.at
 
@@ -83,9 +83,9 @@ def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[Sign
             raise Undecided(f"the sign of p - q changes too often, or too little: {MAX_INTERVALS} intervals")
         r, slope = _models(ratio, low, high)
         if r > 0 or r < 0:
-            yield Signed(low, high, 1 if r > 0 else -1)
+            yield SignInterval(low, high, 1 if r > 0 else -1)
         elif (bound := (p.mass(low, high) * r.expm1()).abs_upper() / 2) <= share:  # |p - q| = p |e^r - 1|
-            yield Signed(low, high, 0, bound)
+            yield SignInterval(low, high, 0, bound)
         elif slope > 0 or slope < 0:
             yield from _crossing(ratio, 1 if slope > 0 else -1, p, q, low, high, share)
         else:
@@ -125,7 +125,7 @@ def _horner(coefficients: list[arb], h: arb) -> arb:
 
 def _crossing(
     ratio: Callable[[Any], Any], way: int, p: Density, q: Density, low: arb, high: arb, share: arb
-) -> Iterator[Signed]:
+) -> Iterator[SignInterval]:
     """Close in on the zero of a ratio that rises (way 1) or falls (way -1) on [low, high], by its sign at points.
 
     The signs of the outer parts, -way and way, are those of a monotone ratio beside its zero: they need no decision
@@ -137,7 +137,7 @@ def _crossing(
         return 1 if r > 0 else -1 if r < 0 else None
 
     if (left := sign(low)) == way or sign(high) == -way:  # no zero between: the ratio keeps that sign
-        yield Signed(low, high, way if left == way else -way)
+        yield SignInterval(low, high, way if left == way else -way)
         return
     a, b, moved = low, high, True
     while moved and (p.mass(a, b) + q.mass(a, b)).abs_upper() / 2 > share:
@@ -150,7 +150,7 @@ def _crossing(
                 if weight == 2:
                     break
     if low < a:
-        yield Signed(low, a, -way)
-    yield Signed(a, b, 0, ((p.mass(a, b) + q.mass(a, b)) / 2).abs_upper())
+        yield SignInterval(low, a, -way)
+    yield SignInterval(a, b, 0, ((p.mass(a, b) + q.mass(a, b)) / 2).abs_upper())
     if b < high:
-        yield Signed(b, high, way)
+        yield SignInterval(b, high, way)

@@ -71,30 +71,30 @@ def prove_nonnegative(x: arb) -> Verdict:
     return Verdict.REFUTED if x < 0 else Verdict.UNDECIDED
 
 
-def rational(x: T) -> T:
+def require_exact(x: T) -> T:
     """Return a rational number (or rationals in tuples and lists) as it is, to be compared without rounding.
 
     A float among Fractions makes floats of all it meets, silently, and 0.1 == Fraction(1, 10) decides nothing.
 
-    >>> rational((Fraction(1, 3), 2)) == (Fraction(2, 6), 2)
+    >>> require_exact((Fraction(1, 3), 2)) == (Fraction(2, 6), 2)
     True
-    >>> rational([0.5])
+    >>> require_exact([0.5])
     Traceback (most recent call last):
         ...
     TypeError: 0.5 is a float; accepted in an exact decision: int, Fraction
     """
     if isinstance(x, tuple | list):
         for one in x:
-            rational(one)
+            require_exact(one)
     elif type(x) not in (int, Fraction):
         raise TypeError(f"{x!r} is a {type(x).__name__}; accepted in an exact decision: int, Fraction")
     return x
 
 
-def both(verdicts: Iterable[Verdict]) -> Verdict:
+def conjunction(verdicts: Iterable[Verdict]) -> Verdict:
     """The conjunction: refuted if one is, proved if all are and there is one.
 
-    >>> both([Verdict.PROVED, Verdict.UNDECIDED]).value, both([]).value
+    >>> conjunction([Verdict.PROVED, Verdict.UNDECIDED]).value, conjunction([]).value
     ('undecided', 'undecided')
     """
     seen = set(verdicts)

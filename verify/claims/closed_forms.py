@@ -5,7 +5,7 @@ from functools import partial
 
 from flint import arb
 
-from verify.analysis.divergences import Distribution, c, jsd, kl, tv
+from verify.analysis.divergences import Distribution, criterion, jsd, kl, tv
 from verify.arithmetic.balls import ball, exact
 from verify.densities import Cauchy, Exponential, IsotropicNormal, Laplace, Normal, Uniform
 from verify.engine.proof import Proof
@@ -142,9 +142,11 @@ claim(
     rigor="ball",
     idea="With u = e^-x, C = -int_0^1 (1 + 2u) log(1 + 2u) du + int_0^1 2u log(2u) du.",
     controls={
-        "rates 1 and 3": partial(_meets, divergence=c, p=Exponential(1), q=Exponential(3), formula=_c_exponentials)
+        "rates 1 and 3": partial(
+            _meets, divergence=criterion, p=Exponential(1), q=Exponential(3), formula=_c_exponentials
+        )
     },
-)(partial(_meets, divergence=c, p=Exponential(1), q=Exponential(2), formula=_c_exponentials))
+)(partial(_meets, divergence=criterion, p=Exponential(1), q=Exponential(2), formula=_c_exponentials))
 
 
 def _uniforms(proof: Proof, *, factor: int = 2) -> None:
@@ -152,7 +154,8 @@ def _uniforms(proof: Proof, *, factor: int = 2) -> None:
         p, q = Uniform(0, 1), Uniform(t, exact("t", t) + 1)
         shift = _rational(t)
         proof.zero(
-            f"C + log 4 - 2 t log 2, t = {t}", c(p, q, proof.digits) + arb(4).log() - factor * shift * arb(2).log()
+            f"C + log 4 - 2 t log 2, t = {t}",
+            criterion(p, q, proof.digits) + arb(4).log() - factor * shift * arb(2).log(),
         )
         proof.zero(f"JSD - t log 2, t = {t}", jsd(p, q, proof.digits) - shift * arb(2).log())
         proof.zero(f"TV - t, t = {t}", tv(p, q, proof.digits) - shift)

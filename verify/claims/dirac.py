@@ -17,7 +17,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.engine.symbolic import identity
 from verify.models.dirac import State, jacobian, orbit, radius_squared
-from verify.models.simplex import least
+from verify.models.simplex import minimum
 
 MESCHEDER = Source("Mescheder et al. 2018, Which training methods for GANs do actually converge?", "section 2")
 ROTH = Source("Mescheder et al. 2018, Which training methods for GANs do actually converge?", "section 4.1, R1")
@@ -56,7 +56,7 @@ def _outwards(proof: Proof, gamma: Fraction) -> None:
     with precision(proof.digits + n_steps // 10 + 20):
         radii = [radius_squared(z) for z in orbit(n_steps, h=H, gamma=gamma)]
         growth = [after - before for before, after in pairwise(radii)]
-        proof.positive("|z_{k+1}|^2 - |z_k|^2, the smallest", least(growth) + 0)
+        proof.positive("|z_{k+1}|^2 - |z_k|^2, the smallest", minimum(growth) + 0)
         last = radii[-1].sqrt()
     proof.at_most("width of the last radius", arb(0, last.rad()), f"1e-{proof.digits}")
     proof.positive("|z_n| - 7/4", proof.enclose(f"radius after {n_steps} steps", last + 0) - ball(Fraction(7, 4)))
@@ -108,7 +108,7 @@ def _band(proof: Proof, low: Fraction, high: Fraction) -> None:
     n_steps = proof.scale(quick=5000, full=8000, deep=12000)
     with precision(proof.digits + n_steps // 12 + 30):
         squares = [radius_squared(z) for z in orbit(n_steps, h=H, alternating=True)]
-        smallest, largest = least(squares).sqrt(), (-least([-r for r in squares])).sqrt()
+        smallest, largest = minimum(squares).sqrt(), (-minimum([-r for r in squares])).sqrt()
     proof.note("steps", n_steps)
     proof.at_most("width of the last radius squared", arb(0, squares[-1].rad()), f"1e-{proof.digits}")
     proof.positive(f"smallest radius - {low}", proof.enclose("smallest radius", smallest + 0) - ball(low))
@@ -202,8 +202,8 @@ def _basin(proof: Proof, gamma: Fraction) -> None:
             first, second = decrease(jacobian(theta, psi, ball(H), ball(gamma)), (a, b, c))
             corner.append(first)
             det.append(second)
-    proof.positive("P - J^T P J on the box: first entry", least(corner))
-    proof.positive("P - J^T P J on the box: determinant", least(det))
+    proof.positive("P - J^T P J on the box: first entry", minimum(corner))
+    proof.positive("P - J^T P J on the box: determinant", minimum(det))
     # the ellipse z^T P z < level lies in the box: theta^2 <= level c / det P, psi^2 <= level a / det P
     level = ball(side) ** 2 * (a * c - b * b) / a.max(c)
     with precision(60):
@@ -235,12 +235,12 @@ def r1_converges(proof: Proof) -> None:
 
 
 def _cured(proof: Proof, gamma: Fraction) -> None:
-    n_steps = 50 * proof.reach + 100
+    n_steps = 50 * proof.profile_digits + 100
     with precision(2 * proof.digits + n_steps // 20 + 40):
         *_, last = orbit(n_steps, h=H, gamma=gamma)
         radius = radius_squared(last).sqrt()
     proof.note("steps", n_steps)
-    proof.at_most("radius of the last state", proof.enclose("last radius", radius + 0), f"1e-{proof.reach}")
+    proof.at_most("radius of the last state", proof.enclose("last radius", radius + 0), f"1e-{proof.profile_digits}")
 
 
 @claim(

@@ -11,7 +11,7 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis import divergences
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
@@ -51,7 +51,7 @@ def e1_integrand(proof: Proof) -> None:
 def _equilibrium(proof: Proof, second: arb, value: arb) -> None:
     at_half = (arb(1) / 2).log() + second
     proof.zero("V at p_g = p_data, D = 1/2, minus its value", at_half - value)
-    proof.zero("the same from C(p, p)", divergences.c(DATA, DATA, proof.digits + 1) - value)
+    proof.zero("the same from C(p, p)", divergences.criterion(DATA, DATA, proof.digits + 1) - value)
 
 
 @claim(
@@ -125,7 +125,7 @@ def e3_direction(proof: Proof) -> None:
 
 
 def _mass_two(proof: Proof, constant: arb, sign: int) -> None:
-    c, jsd = (f(DATA, MODEL, proof.digits + 2) for f in (divergences.c, divergences.jsd))
+    c, jsd = (f(DATA, MODEL, proof.digits + 2) for f in (divergences.criterion, divergences.jsd))
     proof.enclose("the sum", c)
     proof.zero("sum - (constant + 2 JSD)", c - constant - 2 * jsd)
     proof.positive("minus the sum" if sign < 0 else "the sum", sign * c)
@@ -202,7 +202,7 @@ def _gain(p: Vector, q: Vector, d: Vector) -> Fraction:
     n, total = lcm(*(x.denominator for x in p + q)), Fraction(1)
     for a, b, y in zip(p, q, d, strict=True):
         total *= y ** int(n * a) * (1 - y) ** int(n * b)
-    return rational(total)
+    return require_exact(total)
 
 
 def _uniqueness(proof: Proof, everywhere: bool) -> None:

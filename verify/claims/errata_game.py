@@ -16,13 +16,13 @@ from flint import arb
 from minigan.losses import Minimax
 from verify.analysis import divergences
 from verify.arithmetic.balls import ball
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
+from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
-from verify.models.generator import sigmoid
-from verify.models.simplex import c, jsd, least, random_distinct
+from verify.models.simplex import criterion, jsd, minimum, random_distinct
 
 # E12: signs and zeros.
 
@@ -35,7 +35,7 @@ def _at_equality(proof: Proof, always_positive: bool, value: arb) -> None:
     else:
         proof.zero("JSD(p, p)", at_equality)
     proof.positive("JSD(p, q), q != p", jsd(same, other))
-    proof.zero(f"C(p, p) - ({'-log 4' if value < 0 else value.str(3)})", c(same, same) - value)
+    proof.zero(f"C(p, p) - ({'-log 4' if value < 0 else value.str(3)})", criterion(same, same) - value)
 
 
 @claim(
@@ -60,7 +60,8 @@ def _images(proof: Proof, values: int) -> None:
     proof.holds("one byte has that many values", len(np.unique(np.arange(10_000).astype(np.uint8))) == values)
     proof.holds("and two bytes its square", len({bytes(pair) for pair in product(range(256), repeat=2)}) == values**2)
     proof.holds(
-        "32 x 32 bytes are 2^(8 1024) strings of bits", rational(values ** (32**2)) == largest + 1 == 2 ** (8 * 32**2)
+        "32 x 32 bytes are 2^(8 1024) strings of bits",
+        require_exact(values ** (32**2)) == largest + 1 == 2 ** (8 * 32**2),
     )
 
 
@@ -94,7 +95,7 @@ def _diagonal(proof: Proof, density: bool, G: Map = lambda z: (z, z)) -> None:
             mass, area = mass + inside * side, area + side**2
         proof.holds(
             f"2^{k} cells on the diagonal, of area 2^-{k} together, hold all mass",
-            rational(mass) == 1 and rational(area) == side,
+            require_exact(mass) == 1 and require_exact(area) == side,
         )
     exact = True
     for i, j in product(range(1, 6), repeat=2):
@@ -102,7 +103,7 @@ def _diagonal(proof: Proof, density: bool, G: Map = lambda z: (z, z)) -> None:
         # E h = integral h_xy P(X > s, Y > t) for h = x^i y^j: over s > t and s < t the maximum is s and t
         by_law = 1 - Fraction(i, i + j + 1) - Fraction(j, i + j + 1)
         by_density = Fraction(1, (i + 1) * (j + 1))  # integral of x^i y^j over the unit square
-        exact &= rational(over_noise) == rational(by_density if density else by_law)
+        exact &= require_exact(over_noise) == require_exact(by_density if density else by_law)
     proof.holds("E h(G(z)) = E h(x) by the " + ("uniform density on the square" if density else "law of x"), exact)
 
 
@@ -131,7 +132,7 @@ def _improving(proof: Proof, reached: bool) -> None:
     data = Normal(0, 1)
     shifts = [1 + Fraction(1, 2**t) for t in range(proof.scale(quick=6, full=8, deep=8))]
     values = [-arb(4).log() + 2 * divergences.jsd(data, Normal(m, 1), proof.digits) for m in [*shifts, Fraction(1)]]
-    proof.positive("C(p_t) - C(p_{t+1}), the smallest", least(a - b for a, b in pairwise(values[:-1])))
+    proof.positive("C(p_t) - C(p_{t+1}), the smallest", minimum(a - b for a, b in pairwise(values[:-1])))
     gap = proof.enclose("C(limit) + log 4", values[-1] + arb(4).log())
     if reached:
         proof.zero("C(limit) + log 4", gap)

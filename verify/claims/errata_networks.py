@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from flint import fmpq_poly
 
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 
@@ -45,7 +45,7 @@ def _superset(proof: Proof, equivalent: bool) -> None:
         x, w = ([int(k) for k in proof.rng.integers(-9, 10, n)] for n in (6, 3))
         kernel = box * fmpq_poly(w)
         taps = [int(kernel[k].p) for k in range(4)]
-        same &= rational(transposed(x, taps)) == rational(upsampled(x, w))
+        same &= require_exact(transposed(x, taps)) == require_exact(upsampled(x, w))
         random_kernel = fmpq_poly([int(k) for k in proof.rng.integers(-9, 10, 4)])
         divisible.append(random_kernel(-1) == 0)  # 1 + z divides it
     proof.holds("upsampling and w = transposed convolution with (1 + z) w, exactly", same)
@@ -92,11 +92,11 @@ def norm(channels: int) -> int:
 def _dense_share(proof: Proof, at_most: Fraction) -> None:
     first = dense(100, 7 * 7 * 2048)
     rest = conv(3, 128, 128) + norm(128) + conv(3, 128, 64) + norm(64) + conv(3, 64, 1)
-    total = rational(first + rest)
+    total = require_exact(first + rest)
     proof.holds("G of S3 has 10,358,273 parameters", total == 10_358_273)
     proof.note("share of the Dense layer", f"{first} of {total}")
     proof.holds("the Dense layer has 97.8 % of them (to a tenth)", round(Fraction(1000 * first, total)) == 978)
-    proof.holds(f"and at least {float(at_most):.3f}", Fraction(first, total) >= rational(at_most))
+    proof.holds(f"and at least {float(at_most):.3f}", Fraction(first, total) >= require_exact(at_most))
 
 
 @claim(
@@ -118,7 +118,7 @@ def _channels(proof: Proof, first: int, second: int, third: int) -> None:
     total += conv(5, 200, first) + norm(first) + conv(3, first, second) + norm(second)
     total += conv(3, second, third) + norm(third) + conv(3, third, 1)
     proof.note("parameters", total)
-    proof.holds("the printed 1,586,351 parameters", rational(total) == 1_586_351)
+    proof.holds("the printed 1,586,351 parameters", require_exact(total) == 1_586_351)
 
 
 @claim(
@@ -140,11 +140,11 @@ def _reach(proof: Proof, iterations: int) -> None:
     m, v, exact = Fraction(0), Fraction(0), True
     for t in range(1, 51):
         m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
-        exact &= rational(m / (1 - beta1**t)) == g and rational(v / (1 - beta2**t)) == g**2
+        exact &= require_exact(m / (1 - beta1**t)) == g and require_exact(v / (1 - beta2**t)) == g**2
     proof.holds("Adam on a constant gradient: m^ = g and v^ = g^2 exactly, so each step is the learning rate", exact)
     way = iterations * 10 * Fraction(1, 1000)
     proof.note(f"{iterations} iterations of 10 updates of 1e-3 move b by", way)
-    proof.holds("b does not reach 4", rational(way) < 4)
+    proof.holds("b does not reach 4", require_exact(way) < 4)
 
 
 @claim(

@@ -10,14 +10,14 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis.divergences import jsd_integrand
-from verify.analysis.integrate import integral, tight
+from verify.analysis.integrate import enclose_to, integral
 from verify.arithmetic.balls import ball, between
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
 from verify.models.generator import NormalGame, pathwise
-from verify.models.simplex import Vector, c, jsd, kl, least
+from verify.models.simplex import Vector, criterion, jsd, kl, minimum
 
 A, B, Y = sp.symbols("a b y", positive=True)
 OPTIMUM = A / (A + B)
@@ -41,7 +41,7 @@ def centred_jsd(ratio: arb, digits: int) -> arb:
         mass = 2 * (cut / (2 * ratio).sqrt()).erfc()  # both tails of both, the wider one twice
         return integral(f, -cut, cut, d) + between(0, (mass * arb(2).log() / 2).upper())
 
-    return tight(compute, digits, "JSD")
+    return enclose_to(compute, digits, "JSD")
 
 
 def _two_readings(proof: Proof, ratio: int) -> None:
@@ -135,7 +135,7 @@ def _preferences(proof: Proof, same: bool) -> None:
     by_jsd, by_kl = jsd(TARGET, BROAD) - jsd(TARGET, SHARP), kl(TARGET, SHARP) - kl(TARGET, BROAD)
     proof.positive("JSD(p, broad) - JSD(p, sharp)", proof.enclose("JSD prefers the sharp model by", by_jsd))
     proof.positive("KL prefers " + ("the same" if same else "the other"), -by_kl if same else by_kl)
-    proof.zero("C(sharp) - (-log 4 + 2 JSD)", c(TARGET, SHARP) + arb(4).log() - 2 * jsd(TARGET, SHARP))
+    proof.zero("C(sharp) - (-log 4 + 2 JSD)", criterion(TARGET, SHARP) + arb(4).log() - 2 * jsd(TARGET, SHARP))
 
 
 @claim(
@@ -164,7 +164,7 @@ def _score(proof: Proof, shift: int) -> None:
         mean = sum(x, Fraction(0)) / n
         total = sum(((one - mean) ** 2 for one in x), Fraction(0))
         v = total / (n - shift)
-        exact &= rational((total / v - n) / (2 * v)) == 0
+        exact &= require_exact((total / v - n) / (2 * v)) == 0
     proof.holds(f"the likelihood is stationary at S/(N - {shift}), exactly", exact)
 
 
@@ -191,16 +191,18 @@ def _optimal_maps(proof: Proof, expected: int) -> None:
     optimal, worse = 0, []
     for g in product(range(4), repeat=4):
         law = tuple(Fraction(g.count(k), 4) for k in range(4))
-        if rational(law) == uniform:
+        if require_exact(law) == uniform:
             optimal += 1
         else:
             worse.append(tuple(sorted(law)))
-    smallest = least(c(uniform, law) + arb(4).log() for law in set(worse))
-    proof.zero("C + log 4 at p_g = p_data", c(uniform, uniform) + arb(4).log())
+    smallest = minimum(criterion(uniform, law) + arb(4).log() for law in set(worse))
+    proof.zero("C + log 4 at p_g = p_data", criterion(uniform, uniform) + arb(4).log())
     proof.positive("C + log 4 at every other p_g, at least", smallest)
     proof.holds(f"{expected} of 256 generators are optimal", optimal == expected)
     mirrored = {a: sorted(a * z for z in (-3, -1, 1, 3)) for a in (2, -2)}
-    proof.holds("symmetric noise: a z + b and -a z + b have one law", rational(mirrored[2]) == rational(mirrored[-2]))
+    proof.holds(
+        "symmetric noise: a z + b and -a z + b have one law", require_exact(mirrored[2]) == require_exact(mirrored[-2])
+    )
 
 
 @claim(

@@ -13,10 +13,11 @@ import sympy as sp
 from flint import arb
 
 from verify.arithmetic.balls import ball
+from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.generator import CauchyGame, NormalGame, descent, jsd_gradient, pathwise, sigmoid, unfrozen
+from verify.models.generator import CauchyGame, NormalGame, descent, jsd_gradient, moving_D_term, pathwise
 
 GAMES = (
     NormalGame(Fraction(4), Fraction(2), Fraction(1), Fraction(0)),
@@ -32,7 +33,7 @@ def _saturating(proof: Proof, factor: int = 2, frozen: bool = True) -> None:
             at = f"a = {game.a}, b = {game.b}: d/d{name}"
             gradient = pathwise(game, name, +1, proof.digits)
             if not frozen:
-                gradient += unfrozen(game, name, proof.digits)
+                gradient += moving_D_term(game, name, proof.digits)
             proof.enclose(f"{at} of the saturating loss", gradient)
             proof.zero(f"{at}, loss - {factor} JSD", gradient - factor * jsd_gradient(game, name, proof.digits + 2))
 

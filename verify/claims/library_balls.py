@@ -17,7 +17,6 @@ from minigan.layers.base import Layer
 from verify.arithmetic.dual import Array
 from verify.claims.library_gradients import (
     Fault,
-    first_line,
     kebab,
     layer_functions,
     planted,
@@ -28,8 +27,8 @@ from verify.claims.library_gradients import (
 )
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
-from verify.library.differentiable import check_enclosed, enclosures, furthest, relative
-from verify.library.subjects import GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
+from verify.library.differentiable import check_enclosed, enclosures, relative, worst_difference
+from verify.library.subjects import EQUATIONS, GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
 
 FORWARD_MODE = "(a + b eps)(c + d eps) = ac + (ad + bc) eps: forward mode on dual numbers is the derivative."
 TINY = 2.0**-40  # about 1e-12: a wrong backward that no float64 comparison with 1e-10 would see
@@ -82,7 +81,7 @@ def random_networks(proof: Proof, factor: float = 1.0) -> None:
         backward, forward = enclosures(f)
         differences = [factor * b - a for a, b in zip(forward, backward, strict=True)]
         kinds = " ".join(type(layer).__name__ for layer in chain)
-        proof.zero(f"{k}, {kinds}: backward - forward", furthest(differences))
+        proof.zero(f"{k}, {kinds}: backward - forward", worst_difference(differences))
         entries += len(differences)
     proof.note("networks", count)
     proof.note("gradient entries", entries)
@@ -111,8 +110,7 @@ def _register() -> None:
             controls["one entry of the mask is wrong"] = partial(check, fault=planted("x", _flipped))
         claim(
             f"Lib.balls.{kebab(kind)}",
-            f"Every gradient of {kind} is enclosed: backward in balls meets forward mode in balls "
-            f"({first_line(getattr(mg.layers, kind))}).",
+            f"Every gradient of {kind} is enclosed: backward in balls meets forward mode in balls ({EQUATIONS[kind]}).",
             source=Source("minigan", f"layers.{kind}"),
             idea="The same layer on arrays of balls, backward, and on dual numbers, forward; both are enclosures.",
             controls=controls,

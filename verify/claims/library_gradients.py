@@ -27,7 +27,7 @@ from verify.library.differentiable import (
     direction_error,
     relative,
 )
-from verify.library.subjects import GAMES, LAYERS, OBJECTIVES, Faulty, game, of_cost, of_layer
+from verify.library.subjects import EQUATIONS, GAMES, LAYERS, OBJECTIVES, Faulty, game, of_cost, of_layer
 
 BACKENDS = ("reference", "cpu")
 Fault = Callable[[Differentiable], Differentiable]
@@ -99,11 +99,6 @@ def planted(tensor: str, how: Callable[[Array], Array]) -> Fault:
     return lambda f: f.with_fault(tensor, how)
 
 
-def first_line(cls: type) -> str:
-    """Return the equation that a class states first."""
-    return re.split(r"[.;]?\s{4,}", (cls.__doc__ or cls.__name__).splitlines()[0])[0].rstrip(".")
-
-
 def _register() -> None:
     wrong = relative(1 + 1e-6)
     for kind in LAYERS:
@@ -113,7 +108,7 @@ def _register() -> None:
             controls["one entry of the mask is wrong"] = partial(check, fault=planted("x", one_flipped))
         claim(
             f"Lib.gradient.{kebab(kind)}",
-            f"The pullback of {kind} is the transposed Jacobian: {first_line(getattr(mg.layers, kind))}.",
+            f"The pullback of {kind} is the transposed Jacobian: {EQUATIONS[kind]}.",
             latex=r"\bar x = J_x^{\mathsf T} \bar y,\quad \bar\theta = J_\theta^{\mathsf T} \bar y",
             source=Source("minigan", f"layers.{kind}"),
             rigor="float",

@@ -15,7 +15,7 @@ from verify.claims.library_gradients import planted, unchanged
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
-from verify.library.differentiable import TENSOR_GATE, Differentiable, furthest, hessian_product, relative
+from verify.library.differentiable import TENSOR_GATE, Differentiable, hessian_product, relative, worst_difference
 from verify.library.subjects import GAMES, LAYERS, game, of_layer
 
 Fault = Callable[[Differentiable], Differentiable]
@@ -80,7 +80,7 @@ def whole_hessian(proof: Proof, fault: Fault = unchanged) -> None:
         f = fault(right)
         P = len(f.point)
         H = [row(slope, P) for slope in slopes(f.gradient(variables(f.point))).tolist()]
-        proof.zero(f"{name}: H - H^T", furthest([H[i][j] - H[j][i] for i in range(P) for j in range(i + 1)]))
+        proof.zero(f"{name}: H - H^T", worst_difference([H[i][j] - H[j][i] for i in range(P) for j in range(i + 1)]))
         u, v = (balls(proof.rng.integers(-3, 4, P).astype(float)) for _ in range(2))
         inner = along(balls(f.point), v)  # t + v e1
         outer = along(inner, each(lambda x: Dual(x, arb(0)), u))  # + u e2

@@ -11,11 +11,11 @@ from itertools import product
 import sympy as sp
 
 from verify.arithmetic.balls import ball
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
-from verify.models.simplex import discriminator, least, random_distinct
+from verify.models.simplex import discriminator, minimum, random_distinct
 
 P, Q, D = sp.symbols("p q D", positive=True)
 N, S, V = sp.symbols("N S v", positive=True)
@@ -32,9 +32,9 @@ def _ratio(proof: Proof, ratio: sp.Expr) -> None:
         p, q = random_distinct(proof.rng, 6, 2)
         h = [Fraction(int(k), 7) for k in proof.rng.integers(-20, 21, 6)]
         weights = [formula(d) for d in discriminator(p, q)]
-        exact &= rational(weights) == [a / b for a, b in zip(p, q, strict=True)]
+        exact &= require_exact(weights) == [a / b for a, b in zip(p, q, strict=True)]
         by_q = sum((w * b * x for w, b, x in zip(weights, q, h, strict=True)), Fraction(0))
-        reweighed &= rational(by_q) == sum((a * x for a, x in zip(p, h, strict=True)), Fraction(0))
+        reweighed &= require_exact(by_q) == sum((a * x for a, x in zip(p, h, strict=True)), Fraction(0))
     proof.holds("on random rationals, exactly", exact)
     proof.holds("E_q[ratio h] = E_p[h] for random h, exactly", reweighed)
 
@@ -77,7 +77,7 @@ def _better(proof: Proof) -> None:
         total = sum(((one - mean) ** 2 for one in x), Fraction(0))
         value = [-ball(Fraction(n, 2)) * ball(v).log() - ball(total / (2 * v)) for v in (total / n, total / (n - 1))]
         gains.append(value[0] - value[1])
-    proof.positive("l(S/N) - l(S/(N - 1)), the smallest", least(gains))
+    proof.positive("l(S/N) - l(S/(N - 1)), the smallest", minimum(gains))
 
 
 @claim(
@@ -111,7 +111,7 @@ def _bias(proof: Proof, shift: int) -> None:
             for k in draw:
                 weight *= weights[k]
             expected += weight * sum(((one - centre) ** 2 for one in x), Fraction(0))
-        exact &= rational(expected / (n - shift)) == variance
+        exact &= require_exact(expected / (n - shift)) == variance
     proof.holds(f"E[S/(N - {shift})] = sigma^2 for N = 2 ... 5, exactly", exact)
 
 

@@ -28,7 +28,7 @@ from verify.arithmetic.balls import ball
 from verify.arithmetic.dual import balls, each
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
-from verify.library.differentiable import furthest
+from verify.library.differentiable import worst_difference
 
 P, Q = Fraction(1, 3), Fraction(1, 2)  # P(x = 1) under p and under q
 SIZES = (40, 80, 160, 320)
@@ -90,7 +90,7 @@ def stationary(proof: Proof, k: int, m: int, n: int) -> None:
     D.theta = each(lambda v: v, [at_1 - at_0, at_0])
     ones = [balls(np.arange(n)[:, None] < count) for count in (k, m)]
     g, _ = discriminator_gradient(D, mg.NonSaturating(), *ones)
-    proof.zero(f"dJ_D/dtheta at D_n, k = {k}, l = {m}, n = {n}", furthest(list(g)))
+    proof.zero(f"dJ_D/dtheta at D_n, k = {k}, l = {m}, n = {n}", worst_difference(list(g)))
 
 
 def convergence(proof: Proof, limit: Fraction | None = None) -> None:

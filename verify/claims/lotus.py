@@ -9,10 +9,10 @@ from typing import Any
 
 from flint import arb
 
-from verify.densities.functions import log
+from verify.densities.functions import log, phi
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.lotus import Generator, by_density, by_law, by_noise, payoff, phi, upper
+from verify.models.lotus import Generator, by_density, by_law, by_noise, log1m_D, upper
 
 PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
 
@@ -125,7 +125,7 @@ def _relu(proof: Proof, atom: bool) -> None:
     expectation = _roads(proof, RELU)
     share = by_density(lambda x, analytic: phi(x), arb(0), proof.digits + 1)
     if atom:
-        share += payoff(arb(0), False) / 2
+        share += log1m_D(arb(0), False) / 2
     proof.zero("E_z f(G(z)) - integral f phi" + (" - f(0)/2" if atom else ""), expectation - share)
     proof.zero("P(X = 0) - 1/2", 1 - upper(arb(0)) - arb(1) / 2)
 

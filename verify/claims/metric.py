@@ -14,7 +14,7 @@ from verify.models.simplex import (
     apply,
     jsd,
     kl,
-    least,
+    minimum,
     mix,
     random_channel,
     random_distinct,
@@ -45,7 +45,7 @@ def _triangle(proof: Proof, power: Fraction) -> None:
         margins.append(first + second - whole)
     proof.note("triples", len(margins))
     proof.positive(
-        "d(p, q) + d(q, r) - d(p, r), the smallest", proof.enclose("smallest margin of a triangle", least(margins))
+        "d(p, q) + d(q, r) - d(p, r), the smallest", proof.enclose("smallest margin of a triangle", minimum(margins))
     )
 
 
@@ -69,8 +69,8 @@ def sqrt_jsd(proof: Proof) -> None:
 
 def _not_a_metric(proof: Proof, power: Fraction) -> None:
     p, r = FAR
-    d_batching = jsd(p, mix(p, r)) ** ball(power) + jsd(mix(p, r), r) ** ball(power)
-    excess = jsd(p, r) ** ball(power) - d_batching
+    detour = jsd(p, mix(p, r)) ** ball(power) + jsd(mix(p, r), r) ** ball(power)
+    excess = jsd(p, r) ** ball(power) - detour
     proof.positive("d(p, r) - d(p, q) - d(q, r)", proof.enclose("the triangle inequality fails by", excess))
     if power == 1:
         proof.zero("excess - (3/2 log 3 - 2 log 2)", excess - (arb(3).log() * 3 / 2 - arb(2).log() * 2))
@@ -112,7 +112,7 @@ def _processing(proof: Proof, share: Fraction) -> None:
     positive(proof, "with a positive trace: convex", hessian.trace())
     for name, values in margins.items():
         check = proof.nonnegative if name == "TV" else proof.positive
-        check(f"{name}(p, q) - {name}(p T, q T), the smallest", least(values))
+        check(f"{name}(p, q) - {name}(p T, q T), the smallest", minimum(values))
     p, q = random_distinct(proof.rng, 5, 2)
     split = [tuple(Fraction(1 + (j == 2 * i), 3) if j // 2 == i else Fraction(0) for j in range(10)) for i in range(5)]
     lossless = jsd(p, q) - jsd(apply(split, p), apply(split, q))

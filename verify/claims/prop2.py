@@ -19,17 +19,17 @@ from flint import arb
 
 from verify.analysis import divergences
 from verify.arithmetic.balls import ball, precision
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.densities import Mixture, Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
 from verify.models.simplex import (
     Vector,
-    c,
+    criterion,
     discriminator,
     kl,
-    least,
+    minimum,
     mix,
     random_distinct,
     random_simplex,
@@ -82,15 +82,15 @@ def _margins(proof: Proof, scale: Fraction = Fraction(1), concave: bool = False)
         p = random_simplex(proof.rng, n)
         q, r = random_distinct(proof.rng, n, 2)
         weight = Fraction(int(proof.rng.integers(1, 100)), 100)
-        at_q, at_r = c(p, q), c(p, r)
-        chord = ball(1 - weight) * at_q + ball(weight) * at_r - c(p, mix(q, r, weight))
+        at_q, at_r = criterion(p, q), criterion(p, r)
+        chord = ball(1 - weight) * at_q + ball(weight) * at_r - criterion(p, mix(q, r, weight))
         chords.append(-chord if concave else chord)
         slope = [ball(1 - d).log() for d in discriminator(p, q)]
         step = [ball(scale * (y - x)) for x, y in zip(q, r, strict=True)]
         tangents.append(at_r - at_q - sum((g * h for g, h in zip(slope, step, strict=True)), arb(0)))
     proof.note("triples", n_triples)
-    proof.positive("chord - C, the smallest", proof.enclose("smallest chord - C", least(chords)))
-    proof.positive("C - tangent, the smallest", proof.enclose("smallest C - tangent", least(tangents)))
+    proof.positive("chord - C, the smallest", proof.enclose("smallest chord - C", minimum(chords)))
+    proof.positive("C - tangent, the smallest", proof.enclose("smallest C - tangent", minimum(tangents)))
 
 
 @claim(
@@ -127,15 +127,15 @@ def _unit(proof: Proof, weight: Fraction, factor: Fraction) -> None:
         p, q = random_distinct(proof.rng, 8, 2)
         start, first = kl(p, q), tv(p, q)
         with precision(proof.digits + n_steps):
-            before = c(p, q)
+            before = criterion(p, q)
             for k in range(1, n_steps + 1):
                 following = unit_step(p, q)
-                averages &= rational(following) == rational(mix(p, q, 1 - weight))
+                averages &= require_exact(following) == require_exact(mix(p, q, 1 - weight))
                 if not averages:  # refuted; what follows may have denominators without end
                     break
                 q = following
-                halves &= rational(tv(p, q)) == rational(first * factor**k)
-                now = c(p, q)
+                halves &= require_exact(tv(p, q)) == require_exact(first * factor**k)
+                now = criterion(p, q)
                 falls.append(before - now)
                 margins.append(start / k - now - arb(4).log())
                 before = now
@@ -143,8 +143,8 @@ def _unit(proof: Proof, weight: Fraction, factor: Fraction) -> None:
     proof.holds(f"TV(p, q_k) = ({factor})^k TV(p, q_0), exactly", halves)
     if not averages:
         return
-    proof.positive("C falls, at least by", least(falls) + 0)
-    proof.positive("KL(p || q_0)/k - (C(q_k) + log 4), at least", least(margins) + 0)
+    proof.positive("C falls, at least by", minimum(falls) + 0)
+    proof.positive("KL(p || q_0)/k - (C(q_k) + log 4), at least", minimum(margins) + 0)
     proof.note("steps", f"{n_steps} from each of 5 random starts on 8 points")
 
 
@@ -199,8 +199,8 @@ def _rate(proof: Proof, etas: tuple[Fraction, ...] = ETAS, faster: int = 1) -> N
                 falls.append(before - now)
                 margins.append(start / (step * k * faster) - now)
                 before = now
-        proof.positive(f"eta = {eta}: C falls, at least by", least(falls) + 0)
-        proof.positive(f"eta = {eta}: KL(p || q_0)/(eta k) - gap, at least", least(margins) + 0)
+        proof.positive(f"eta = {eta}: C falls, at least by", minimum(falls) + 0)
+        proof.positive(f"eta = {eta}: KL(p || q_0)/(eta k) - gap, at least", minimum(margins) + 0)
         proof.enclose(f"eta = {eta}: gap after {n_steps} steps", before + 0)
 
 
@@ -236,7 +236,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
     for eta in ETAS:
         limit = (1 - eta / 2) ** power
         n_steps, size = 20, Fraction(1)  # until (1 - eta/2)^k is far below the tolerance
-        while size > Fraction(1, 10 ** (proof.reach + 3)):
+        while size > Fraction(1, 10 ** (proof.profile_digits + 3)):
             n_steps, size = n_steps + 1, size * (1 - eta / 2)
         with precision(4 * proof.digits + n_steps):
             target, q = [ball(x) for x in p], [ball(x) for x in q0]
@@ -245,7 +245,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
             ratio = gap(target, mirror_step(target, q, ball(eta))) / gap(target, q)
             error = abs(ratio - ball(limit))
         proof.enclose(f"eta = {eta}: gap ratio after {n_steps} steps", ratio + 0)
-        proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.reach}")
+        proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.profile_digits}")
 
 
 @claim(

@@ -12,10 +12,10 @@ from itertools import pairwise
 from flint import arb
 
 from verify.arithmetic.balls import ball
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.simplex import Vector, c, discriminator, least, mix, random_distinct, tv, value
+from verify.models.simplex import Vector, criterion, discriminator, minimum, mix, random_distinct, tv, value
 
 HALF = Fraction(1, 2)
 DATA: Vector = (HALF, HALF)
@@ -29,14 +29,14 @@ def shrinking_orbit(n_steps: int, reach: Fraction = HALF) -> list[Vector]:
 
 
 def _stalls(proof: Proof, reach: Fraction) -> None:
-    n_steps = 2 * proof.reach
+    n_steps = 2 * proof.profile_digits
     *orbit, limit = shrinking_orbit(n_steps, reach)
-    values = [c(DATA, q) for q in orbit]
+    values = [criterion(DATA, q) for q in orbit]
     falls = [before - now for before, now in pairwise(values)]
     proof.note("strict improvements", len(falls))
-    proof.positive("C(q_t) - C(q_{t+1}), the smallest", least(falls))
+    proof.positive("C(q_t) - C(q_{t+1}), the smallest", minimum(falls))
     proof.holds("TV(q_t, p) >= TV(q_0, p) / 2 for every t", all(tv(q, DATA) >= tv(START, DATA) / 2 for q in orbit))
-    proof.positive("C(limit) + log 4", proof.enclose("C(limit) + log 4", c(DATA, limit) + arb(4).log()))
+    proof.positive("C(limit) + log 4", proof.enclose("C(limit) + log 4", criterion(DATA, limit) + arb(4).log()))
 
 
 @claim(
@@ -67,18 +67,18 @@ def _frozen(proof: Proof, helps: bool) -> None:
         q = mix(p, r, Fraction(1, 10))
         d = discriminator(p, q)
         collapsed = best_response(d)
-        optimal.append(-abs(value(p, q, d) - c(p, q)))
+        optimal.append(-abs(value(p, q, d) - criterion(p, q)))
         improved.append(value(p, q, d) - value(p, collapsed, d))
-        change = c(p, collapsed) - c(p, q)
+        change = criterion(p, collapsed) - criterion(p, q)
         worse.append(-change if helps else change)
         d = tuple(a / (a + b) for a, b in zip(p, collapsed, strict=True))  # D catches up, G responds again
         again = best_response(d)
         away.append(ball(tv(p, again) - tv(p, q)))
-        elsewhere &= rational(tv(again, collapsed)) == 1
-    proof.zero("D is optimal for q: V(q, D) - C(q), the largest", least(optimal))
-    proof.positive("V(q, D) - V(best response, D), the smallest", least(improved))
-    proof.positive("the change of C by it", least(worse))
-    proof.positive("TV(p, the response to the next D*) - TV(p, q), the smallest", least(away))
+        elsewhere &= require_exact(tv(again, collapsed)) == 1
+    proof.zero("D is optimal for q: V(q, D) - C(q), the largest", minimum(optimal))
+    proof.positive("V(q, D) - V(best response, D), the smallest", minimum(improved))
+    proof.positive("the change of C by it", minimum(worse))
+    proof.positive("TV(p, the response to the next D*) - TV(p, q), the smallest", minimum(away))
     proof.holds("that response is another point each time: the generator leaps, and does not come back to p", elsewhere)
 
 

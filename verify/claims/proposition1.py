@@ -6,7 +6,7 @@ from functools import partial
 import sympy as sp
 from flint import arb
 
-from verify.analysis.divergences import c
+from verify.analysis.divergences import criterion
 from verify.analysis.game_value import Discriminator, gap, polynomial, squashed, value
 from verify.arithmetic.balls import ball
 from verify.densities import Density, Exponential, Laplace, Normal, StudentT, Uniform
@@ -117,7 +117,7 @@ claim(
 def _integrated(
     proof: Proof, p: Density, q: Density, D: Discriminator, *, factor: int = 1, shown: Discriminator | None = None
 ) -> None:
-    best = c(p, q, proof.digits)
+    best = criterion(p, q, proof.digits)
     reached = value(p, q, D, digits=proof.digits)
     lacking = gap(p, q, shown or D, digits=proof.digits)
     proof.enclose(f"C({p}, {q})", best)
@@ -157,7 +157,7 @@ for _name, (_p, _q, _D) in DISCRIMINATORS.items():
 def _optimum(proof: Proof, *, slope: str = "-1", intercept: str = "1/2") -> None:
     p, q = Normal(0, 1), Normal(1, 1)
     D = polynomial(intercept, slope)
-    proof.zero("V(D*) - V(D)", c(p, q, proof.digits) - value(p, q, D, digits=proof.digits))
+    proof.zero("V(D*) - V(D)", criterion(p, q, proof.digits) - value(p, q, D, digits=proof.digits))
     proof.zero("integral (p + q) KL(D* || D)", gap(p, q, D, digits=proof.digits))
 
 

@@ -13,7 +13,7 @@ from scipy import special, stats
 import minigan as mg
 from minigan import data, initializers
 from minigan.network import Network
-from verify.analysis.divergences import c
+from verify.analysis.divergences import criterion
 from verify.densities import Laplace
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
@@ -234,7 +234,7 @@ def monte_carlo(proof: Proof, *, scale: float = 1.0, constant: float = 0.0) -> N
     p, q, n = Laplace(0, 1), Laplace(1, 1), 4 * size(proof)
     x, y = data.Laplace(0, scale).sample(n, proof.rng), data.Laplace(1, 1).sample(n, proof.rng)
     cost, _, _ = mg.Minimax().discriminator(*(np.abs(s - 1) - np.abs(s) for s in (x, y)))
-    best = proof.enclose("V(D*)", c(p, q, proof.digits))
+    best = proof.enclose("V(D*)", criterion(p, q, proof.digits))
     proof.lemma("|s*| = ||x - 1| - |x|| <= 1, so log D* and log(1 - D*) lie in an interval of width 1.")
     proof.lemma(
         "Two independent means of n values of width 1: Hoeffding with squared widths 2 n / n^2, eps times sqrt 2."

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 from flint import arb
 
-from verify.analysis.divergences import Distribution, c, jsd, kl, kl_is_infinite, left_out, tv
+from verify.analysis.divergences import Distribution, criterion, jsd, kl, kl_is_infinite, left_out, tv
 from verify.arithmetic.balls import Exact, power_of_ten
 from verify.densities import (
     Beta,
@@ -100,7 +100,7 @@ def _identity(
     proof: Proof, p: Distribution, q: Distribution, *, log_of: int = 4, copies: int = 2, off: Distribution | None = None
 ) -> None:
     """C + log 4 - 2 JSD holds 0; the wrong statements take another logarithm, one JSD, or JSD of another q."""
-    best, divergence = c(p, q, proof.digits), jsd(p, off or q, proof.digits)
+    best, divergence = criterion(p, q, proof.digits), jsd(p, off or q, proof.digits)
     _anchored(proof, f"C({p}, {q})", best)
     _anchored(proof, f"JSD({p}, {off or q})", divergence)
     proof.zero(f"C + log {log_of} - {copies} JSD", best + _log(log_of) - copies * divergence)
@@ -133,7 +133,7 @@ def _kl_form(proof: Proof, p: Distribution, q: Distribution, *, swapped: bool = 
         return proof.enclose(f"KL({left}, {right})", arb("nan") if divergence is None else divergence)
 
     total = to_mean(p) + to_mean(q)
-    proof.zero("C + log 4 - KL(p || m) - KL(q || m)", c(p, q, proof.digits) + _log(4) - halves * total)
+    proof.zero("C + log 4 - KL(p || m) - KL(q || m)", criterion(p, q, proof.digits) + _log(4) - halves * total)
     proof.lemma("tails of KL: -Q <= integral p log(p/q) <= integral p (log p)^+ + integral p (-log q)^+")
 
 
@@ -154,7 +154,7 @@ for _name in ("normal-normal", "laplace-laplace", "student-normal", "exponential
 
 
 def _equality(proof: Proof, p: Distribution, q: Distribution) -> None:
-    proof.zero("C + log 4", proof.enclose(f"C({p}, {q})", c(p, q, proof.digits)) + _log(4))
+    proof.zero("C + log 4", proof.enclose(f"C({p}, {q})", criterion(p, q, proof.digits)) + _log(4))
     proof.zero("JSD", proof.enclose(f"JSD({p}, {q})", jsd(p, q, proof.digits)))
     _tails(proof, p, q)
 
@@ -183,10 +183,11 @@ for _name, _p, _off in (
 
 def _strict(proof: Proof, *, above: str = "0") -> None:
     for name, pair in PAIRS.items():
-        proof.positive(f"C + log 4 for {name}", c(pair.p, pair.q, proof.digits) + _log(4) - arb(above))
+        proof.positive(f"C + log 4 for {name}", criterion(pair.p, pair.q, proof.digits) + _log(4) - arb(above))
     near = Normal(0, OFF)
     proof.positive(
-        "C + log 4 for N(0, 1) and a scale off by 1e-12", c(Normal(0, 1), near, proof.digits) + _log(4) - arb(above)
+        "C + log 4 for N(0, 1) and a scale off by 1e-12",
+        criterion(Normal(0, 1), near, proof.digits) + _log(4) - arb(above),
     )
 
 
@@ -228,7 +229,7 @@ def _disjoint(proof: Proof, *, p_overlapping: Distribution | None = None) -> Non
     for name, (p, q) in DISJOINT.items():
         p = p_overlapping or p
         proof.zero(f"JSD - log 2 for {name}", jsd(p, q, proof.digits) - _log(2))
-        proof.zero(f"C for {name}", c(p, q, proof.digits))
+        proof.zero(f"C for {name}", criterion(p, q, proof.digits))
         proof.zero(f"TV - 1 for {name}", tv(p, q, proof.digits) - 1)
         proof.holds(f"KL is infinite for {name}", kl_is_infinite(p, q, proof.digits))
 

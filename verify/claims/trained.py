@@ -14,7 +14,7 @@ import minigan as mg
 from minigan.layers.base import Layer
 from minigan.network import Network
 from verify.analysis.game_value import Discriminator
-from verify.arithmetic.decide import rational
+from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
@@ -93,7 +93,7 @@ def _agree(net: Network, pieces: list[Piece], rng: np.random.Generator) -> bool:
         inside = [low + (high - low) * Fraction(int(k), 1024) for k in rng.integers(0, 1025, 6)]
         for x in [low, high, *inside]:
             y = net(np.array([[x]], dtype=object))[0].tolist()
-            if rational(y) != rational([slope * x + offset for slope, offset in piece.units]):
+            if require_exact(y) != require_exact([slope * x + offset for slope, offset in piece.units]):
                 return False
     return True
 

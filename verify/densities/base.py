@@ -67,16 +67,16 @@ class Density(ABC):
 
     # Bounds near an end that an integral leaves out (see `ends`).
 
-    def reach(self) -> Fraction:
+    def tail_start(self) -> Fraction:
         """Return R >= 1 such that p decreases in |x|, and the bounds at infinity hold, for |x| >= R."""
         return Fraction(1)
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """Return a bound on -log p near the end (where p > 0); at infinity each density has its own."""
-        self._require_an_edge(end, "unlikely")
+        self._require_an_edge(end, "neg_log_bound")
         return Growth(const=self._log_density_near(end).abs_upper())
 
-    def likely(self, end: End) -> Growth:
+    def log_bound(self, end: End) -> Growth:
         """Return a bound on log p near the end; at infinity p decreases beyond the cut."""
         return Growth(const=self._log_density_near(end).abs_upper())
 

@@ -36,10 +36,10 @@ class Exponential(Density):
         z = -ball(self.rate) * x.max(0)
         return z.exp() if side > 0 else -z.expm1()
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= rate y + |log rate|."""
         if end.edge is not None:
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         return Growth(abs(log(ball(self.rate))), linear=ball(self.rate))
 
     def moments(self, end: End) -> Moments:
@@ -147,14 +147,14 @@ class Beta(Density):
         e, other = (self.a, self.b) if end.edge == self.low else (self.b, self.a)
         return ball(e), ball(other - 1) * log(w - u), self._log_constant()
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """|log p| <= |e - 1| |log u| + |log f - log C|."""
         if end.edge is None or not self._at_an_end(end.edge):
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         e, log_f, c = self._near(end)
         return Growth((log_f - c).abs_upper(), log=abs(e - 1))
 
-    likely = unlikely
+    log_bound = neg_log_bound
 
     def moments(self, end: End) -> Moments:
         """p <= u^(e-1) max f / C."""

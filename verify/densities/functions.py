@@ -55,3 +55,13 @@ def log_sum_exp(terms: Sequence[Number], analytic: bool = False) -> Number:
     top = terms[largest]
     rest = [(t - top).exp() for i, t in enumerate(terms) if i != largest]
     return top + log(reduce(add, rest, 1), analytic) if rest else top
+
+
+def sigmoid(s: Any) -> Any:
+    """1 / (1 + e^-s)."""
+    return 1 / (1 + (-s).exp())
+
+
+def phi(z: Any) -> Any:
+    """e^(-z^2 / 2) / sqrt(2 pi), the density of N(0, 1)."""
+    return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()

@@ -40,14 +40,14 @@ class Symmetric(Density):
         """Return upper(side t)."""
         return self.upper(side * (x - ball(self.centre)) / ball(self.spread))
 
-    def reach(self) -> Fraction:
+    def tail_start(self) -> Fraction:
         """|x| >= 2 m + 1: then |x - centre| >= |x| / 2."""
         return 2 * abs(self.centre) + 1
 
-    def likely(self, end: End) -> Growth:
+    def log_bound(self, end: End) -> Growth:
         """p decreases away from its centre, so the density at the cut bounds it."""
         if end.edge is not None:
-            return super().likely(end)
+            return super().log_bound(end)
         return Growth(const=self._log_density_near(end).upper().max(0))
 
     def _bounds(self) -> tuple[arb, arb, arb]:
@@ -82,10 +82,10 @@ class Normal(Symmetric):
         """erfc(t / sqrt 2) / 2."""
         return (t / arb(2).sqrt()).erfc() / 2
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= (y + m)^2 / (2 sigma^2) + |c|."""
         if end.edge is not None:
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         m, s, c = self._bounds()
         return Growth(c + m**2 / (2 * s**2), linear=m / s**2, square=1 / (2 * s**2))
 
@@ -109,10 +109,10 @@ class Normal(Symmetric):
 class _ExponentialTails(Symmetric):
     """p <= e^-t / spread for t >= 0: the moments are those of an exponential beyond the cut."""
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= y / b + m / b + |log p(centre)|, since -log p grows at rate at most 1 / b."""
         if end.edge is not None:
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         m, b, c = self._bounds()
         return Growth(c + m / b, linear=1 / b)
 
@@ -225,10 +225,10 @@ class _PowerTails(Symmetric):
 
         return log_p
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= |log k| + (nu + 1)/2 (2 log y + log(1 + 4 / (nu s^2))), as |t| <= 2 y / s and y >= 1."""
         if end.edge is not None:
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         _, s, c = self._bounds()
         nu = ball(self.degrees)
         return Growth(c + (nu + 1) / 2 * log(1 + 4 / (nu * s**2)), log=nu + 1)

@@ -96,19 +96,19 @@ class Mixture(Density):
         """sum_i w_i tail_i."""
         return sum((ball(w) * p.tail(x, side) for w, p in zip(self.weights, self.components, strict=True)), arb(0))
 
-    def reach(self) -> Fraction:
+    def tail_start(self) -> Fraction:
         """The largest of the components'."""
-        return max(p.reach() for p in self.components)
+        return max(p.tail_start() for p in self.components)
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= -log w_i - log p_i for every i: the slowest."""
-        bounds = [(ball(w), p.unlikely(end)) for w, p in self._parts(end.at)]
+        bounds = [(ball(w), p.neg_log_bound(end)) for w, p in self._parts(end.at)]
         w, best = min(bounds, key=lambda one: one[1].order())
         return Growth(best.const - w.log(), best.log, best.linear, best.square)
 
-    def likely(self, end: End) -> Growth:
+    def log_bound(self, end: End) -> Growth:
         """log p <= max_i log p_i."""
-        bounds = [p.likely(end) for _, p in self._parts(end.at)]
+        bounds = [p.log_bound(end) for _, p in self._parts(end.at)]
         return reduce(
             lambda a, b: Growth(a.const.max(b.const), a.log.max(b.log), a.linear.max(b.linear), a.square.max(b.square)),
             bounds,

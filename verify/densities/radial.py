@@ -46,7 +46,7 @@ class Radial(Density):
         """At 0, where log r is, unless d = 1."""
         return edge == 0 and self.d > 1
 
-    def reach(self) -> Fraction:
+    def tail_start(self) -> Fraction:
         """Beyond the mode, which is at sigma sqrt(d - 1)."""
         return Fraction(math.ceil(self.sigma * (math.isqrt(self.d) + 1)) + 1)
 
@@ -70,18 +70,18 @@ class Radial(Density):
         above = arb(1) if z.is_zero() else z.gamma_upper(half, regularized=1)
         return above if side > 0 else 1 - above
 
-    def unlikely(self, end: End) -> Growth:
+    def neg_log_bound(self, end: End) -> Growth:
         """-log p <= r^2 / (2 sigma^2) + |log c| for r >= 1; near 0, (d-1) |log r| more."""
         c, square = abs(self._log_constant()), 1 / (2 * ball(self.sigma) ** 2)
         if end.edge is None:
             return Growth(c, square=square)
         if end.edge > 0:
-            return super().unlikely(end)
+            return super().neg_log_bound(end)
         return Growth((c + square * end.width**2).upper(), log=arb(self.d - 1))
 
-    def likely(self, end: End) -> Growth:
+    def log_bound(self, end: End) -> Growth:
         """The density at the cut, beyond the mode; |log p| near 0."""
-        return Growth(self._log_density_near(end).upper().max(0)) if end.edge is None else self.unlikely(end)
+        return Growth(self._log_density_near(end).upper().max(0)) if end.edge is None else self.neg_log_bound(end)
 
     def moments(self, end: End) -> Moments:
         """E[r^k; r > R] = (sqrt 2 sigma)^k Gamma((d+k)/2, R^2 / (2 sigma^2)) / Gamma(d/2); log r <= r."""

@@ -11,7 +11,7 @@ from flint import arb
 
 from minigan._names import unknown
 from verify.arithmetic.balls import Enclosure, ball, check_digits, exact, power_of_ten
-from verify.arithmetic.decide import Verdict, both, prove_nonnegative, prove_positive, prove_zero
+from verify.arithmetic.decide import Verdict, conjunction, prove_nonnegative, prove_positive, prove_zero
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Check:
     ball: Enclosure | None = None
     tolerance: str | None = None
 
-    def again(self) -> Verdict:
+    def redecide(self) -> Verdict:
         """Take the decision again from the stored ball (a check without a ball keeps its verdict)."""
         if self.ball is None:
             return self.verdict if self.relation == "holds" else Verdict.UNDECIDED
@@ -106,7 +106,7 @@ class Proof:
         return np.random.default_rng(self.seed)
 
     @property
-    def reach(self) -> int:
+    def profile_digits(self) -> int:
         """The digits that the profile is named for: how far an iteration is followed.
 
         A replay carries more digits than these, and must meet the same balls: it goes no further.
@@ -168,7 +168,7 @@ class Proof:
     @property
     def verdict(self) -> Verdict:
         """The conjunction of all checks; undecided if there is none."""
-        return both(check.verdict for check in self.checks)
+        return conjunction(check.verdict for check in self.checks)
 
     @property
     def radius(self) -> Enclosure | None:

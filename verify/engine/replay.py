@@ -17,7 +17,7 @@ from typing import Any
 from flint import arb
 
 from verify.arithmetic.balls import Enclosure, power_of_ten
-from verify.arithmetic.decide import both
+from verify.arithmetic.decide import conjunction
 from verify.engine import independent
 from verify.engine.certificate import Certificate
 from verify.engine.certify import certificate
@@ -50,11 +50,11 @@ class Replayed:
         return f"{self.id:<40}" + (f"accepted{met}" if self.accepted else "REFUSED")
 
 
-def replay(record: Mapping[str, Any], claims: Registry, beside: Path = Path()) -> Replayed:
-    """Check one sealed record; what it names is looked for from the folder `beside`."""
+def replay(record: Mapping[str, Any], claims: Registry, base_dir: Path = Path()) -> Replayed:
+    """Check one sealed record; what it names is looked for from the folder `base_dir`."""
     try:
         one = Certificate.from_json(record)
-        claim = claim_again(one.notes, beside) if one.id == RUN_ID else claims[one.id]
+        claim = claim_again(one.notes, base_dir) if one.id == RUN_ID else claims[one.id]
         return _check(one, claim)
     except (ValueError, TypeError) as error:
         return Replayed(str(record.get("id")), (str(error),))
@@ -88,9 +88,9 @@ def _check(one: Certificate, claim: Claim) -> Replayed:
         faults.append("it does not hold the balls and checks that the claim makes")
     else:
         for name, stored in named.items():
-            faults += meet(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
+            faults += overlap_faults(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
         for name, stored in one.enclosures.items():
-            faults += meet(name, stored, again.enclosures[name].arb)
+            faults += overlap_faults(name, stored, again.enclosures[name].arb)
             faults += no_wider(name, stored, again.enclosures[name], one.digits)
     balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
     return Replayed(one.id, tuple(faults), len(named), balls - len(named))
@@ -111,7 +111,7 @@ def _checks(one: Certificate, again: Certificate) -> list[str]:
         elif old.tolerance != tolerance:
             faults.append(f"its check '{old.name}' has the tolerance {old.tolerance}; expected {tolerance}")
         elif old.ball is not None and new.ball is not None:
-            faults += meet(old.name, old.ball, new.ball.arb)
+            faults += overlap_faults(old.name, old.ball, new.ball.arb)
             faults += no_wider(old.name, old.ball, new.ball, one.digits)
     return faults
 
@@ -153,10 +153,12 @@ def inconsistencies(one: Certificate) -> list[str]:
     faults = [
         f"'{check.name}' is {check.verdict}, but its ball makes it {found}"
         for check in one.checks
-        if (found := check.again()) is not check.verdict
+        if (found := check.redecide()) is not check.verdict
     ]
-    if both(check.verdict for check in one.checks) is not one.verdict:
-        faults.append(f"it is {one.verdict}, but its checks make it {both(check.verdict for check in one.checks)}")
+    if conjunction(check.verdict for check in one.checks) is not one.verdict:
+        faults.append(
+            f"it is {one.verdict}, but its checks make it {conjunction(check.verdict for check in one.checks)}"
+        )
     if one.radius != widest(one.checks):
         faults.append("its radius is not the widest of its balls about 0")
     if one.tolerance != first_tolerance(one.checks):
@@ -168,7 +170,7 @@ def inconsistencies(one: Certificate) -> list[str]:
     return faults
 
 
-def meet(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
+def overlap_faults(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
     """Two enclosures of one number overlap, or one of them is wrong."""
     x = anew()
     if not x.is_finite():
@@ -191,14 +193,14 @@ def replay_all(
     records: Sequence[Mapping[str, Any]],
     claims: Registry,
     *,
-    beside: Path = Path(),
+    base_dir: Path = Path(),
     done: Callable[[Replayed], None] = lambda _: None,
 ) -> list[Replayed]:
-    """Check all records of a file in the folder `beside`; `done` is called after each."""
+    """Check all records of a file in the folder `base_dir`; `done` is called after each."""
     found: list[Replayed] = []
     seen: set[str] = set()
     for record in records:
-        one = replay(record, claims, beside)
+        one = replay(record, claims, base_dir)
         if one.id in seen:
             one = replace(one, reasons=(*one.reasons, "it is the second certificate of this claim; expected one"))
         seen.add(one.id)

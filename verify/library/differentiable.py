@@ -125,7 +125,9 @@ def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TE
     rounded, worst = f.gradient(f.point), 0.0
     for tensor, part in f.tensors.items():
         g, d = backward[part], forward[part]
-        proof.zero(f"{name}: d{tensor} backward - forward", furthest([a - b for a, b in zip(g, d, strict=True)]))
+        proof.zero(
+            f"{name}: d{tensor} backward - forward", worst_difference([a - b for a, b in zip(g, d, strict=True)])
+        )
         scale = _ball_scale(backward, part)
         errors = [abs(arb(float(x)) - a) for x, a in zip(rounded[part], g, strict=True)]
         error = max((e.upper() for e in errors), key=float) / scale
@@ -134,7 +136,7 @@ def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TE
     return worst
 
 
-def furthest(differences: list[arb]) -> arb:
+def worst_difference(differences: list[arb]) -> arb:
     """Return the ball that decides whether all are 0: one that is not finite, else the one that excludes 0 by most,
 
     else the widest.

@@ -68,6 +68,35 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "ZeroPad2D": {"0, 1, 2, 0": (mg.ZeroPad2D(((0, 1), (2, 0))), (2, 3, 2))},
 }  # fmt: skip
 
+EQUATIONS = {
+    "AvgPool2D": "y_npqc = mean_ij x_n,(sp+i),(sq+j),c",
+    "BatchNorm": "y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps)",
+    "Chain": "y = f_L(... f_2(f_1(x)))",
+    "Conv2D": "y = W * x + b",
+    "ConvTranspose2D": "y = W^T * x + b, the input gradient of a Conv2D",
+    "Dense": "y = x W + b",
+    "Dropout": "y = mask x,  mask = 1/(1 - rate) with probability 1 - rate, else 0; the identity at inference",
+    "Flatten": "y = x as (N, -1)",
+    "LeakyReLU": "y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number",
+    "MaxPool2D": "y_npqc = max_ij x_n,(sp+i),(sq+j),c",
+    "Maxout": "y_no = max_p a_nop,  a = x W + b",
+    "ReLU": "y = max(x, 0);  dx = 0 where x <= 0 (at x = 0 the derivative is taken as 0), whatever dy is there; "
+            "else dy",
+    "Reshape": "y = x as (N, *shape)",
+    "Residual": "y = f(x) + h(x)",
+    "Sigmoid": "y = 1 / (1 + e^-x);  dx = dy y (1 - y)",
+    "Softmax": "y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k)",
+    "Softplus": "y = log(1 + e^x);  dx = dy / (1 + e^-x)",
+    "Tanh": "y = tanh x;  dx = dy (1 - y^2)",
+    "UpSample2D": "y_npqc = x_n,floor(p / f),floor(q / f),c: nearest neighbour",
+    "ZeroPad2D": "y = x with zeros around it",
+}  # fmt: skip
+"""The equation of each layer, for the statements of its claims.
+
+They are written here and not taken from the layers' docstrings: a certificate is accepted only with the statement of
+its claim, which must not change when a docstring is reworded.
+"""
+
 OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJECTIVES -> conventions
     "minimax": (mg.Minimax(), mg.Minimax(factor=0.5)),
     "non-saturating": (mg.NonSaturating(), mg.NonSaturating(factor=0.5, pooled=True)),

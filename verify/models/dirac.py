@@ -16,13 +16,9 @@ from fractions import Fraction
 from flint import arb
 
 from verify.arithmetic.balls import ball
+from verify.densities.functions import sigmoid
 
 State = tuple[arb, arb]  # theta, psi
-
-
-def sigmoid(t: arb) -> arb:
-    """1 / (1 + e^-t)."""
-    return 1 / (1 + (-t).exp())
 
 
 def orbit(

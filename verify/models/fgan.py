@@ -18,7 +18,7 @@ import sympy as sp
 from flint import acb, arb
 
 from verify.analysis import divergences
-from verify.analysis.integrate import integral, tight
+from verify.analysis.integrate import enclose_to, integral
 from verify.arithmetic.balls import ball, between
 from verify.densities import Exponential
 from verify.densities.functions import log
@@ -90,7 +90,7 @@ FAMILY = {
         FDivergence(
             "GAN", U * sp.log(U) - (U + 1) * sp.log(U + 1), -sp.log(1 - sp.exp(DUAL)),
             lambda u, l, analytic: l - log(1 + u, analytic), lambda t, analytic: -log(1 - t.exp(), analytic),
-            lambda digits: divergences.c(P, Q, digits + 2),
+            lambda digits: divergences.criterion(P, Q, digits + 2),
         ),
     )
 }  # fmt: skip
@@ -114,4 +114,4 @@ def bound(name: str, digits: int, power: Fraction = Fraction(1)) -> arb:
         lost = EDGE * (-cut).exp()
         return integral(integrand, arb(0), cut, d) + between(-lost.upper(), lost.upper())
 
-    return tight(compute, digits, f"the bound of {name}")
+    return enclose_to(compute, digits, f"the bound of {name}")

@@ -17,17 +17,11 @@ from typing import Any
 
 from flint import arb
 
-from verify.analysis.integrate import Integrand, integral, tight
+from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import ball, between, power_of_ten
 from verify.densities import Normal
 from verify.densities.ends import End, Moments
-from verify.densities.functions import log, softplus
-
-
-def sigmoid(s: Any) -> Any:
-    """1 / (1 + e^-s)."""
-    return 1 / (1 + (-s).exp())
-
+from verify.densities.functions import log, phi, sigmoid, softplus
 
 Bound = Callable[[Moments, Moments], arb]  # from the moments in a tail of the data and of the noise, both over z
 
@@ -67,7 +61,7 @@ def pathwise(game: NormalGame, parameter: str, sign: int, digits: int) -> arb:
 
     def f(z: Any, analytic: bool) -> Any:
         s, slope = game.logit(z)
-        return -_phi(z) * sigmoid(sign * s) * slope * (z if parameter == "a" else 1)
+        return -phi(z) * sigmoid(sign * s) * slope * (z if parameter == "a" else 1)
 
     return _over_noise(game, f, pathwise_bound(game, parameter), digits, "the gradient of the generator")
 
@@ -78,7 +72,7 @@ def jsd_gradient(game: NormalGame, parameter: str, digits: int) -> arb:
 
     def f(z: Any, analytic: bool) -> Any:
         s, _ = game.logit(z)
-        D, change = sigmoid(s), game.score(parameter, z) * _phi(z)  # dx q'(x) = dz phi(z) score
+        D, change = sigmoid(s), game.score(parameter, z) * phi(z)  # dx q'(x) = dz phi(z) score
         terms = -D * change + change * (arb(2).log() - softplus(s, analytic)) + change - (1 - D) * change
         return terms / 2
 
@@ -86,11 +80,11 @@ def jsd_gradient(game: NormalGame, parameter: str, digits: int) -> arb:
 
 
 @cache
-def unfrozen(game: NormalGame, parameter: str, digits: int) -> arb:
+def moving_D_term(game: NormalGame, parameter: str, digits: int) -> arb:
     """Return E_q d/dtheta log(1 - D*_theta) = integral q' D*: what is added if D* moves with theta."""
 
     def f(z: Any, analytic: bool) -> Any:
-        return game.score(parameter, z) * _phi(z) * sigmoid(game.logit(z)[0])
+        return game.score(parameter, z) * phi(z) * sigmoid(game.logit(z)[0])
 
     return _over_noise(game, f, score_bound(game, parameter), digits, "the derivative of D*")
 
@@ -125,7 +119,7 @@ def _over_noise(game: NormalGame, f: Integrand, bound: Bound, digits: int, name:
             lost = beyond(game, bound, cut)
         return integral(f, -cut, cut, d) + between(-lost.upper(), lost.upper())
 
-    return tight(compute, digits, name)
+    return enclose_to(compute, digits, name)
 
 
 def beyond(game: NormalGame, bound: Bound, cut: arb) -> arb:
@@ -133,10 +127,6 @@ def beyond(game: NormalGame, bound: Bound, cut: arb) -> arb:
     p, q = Normal((game.mu - game.b) / game.a, game.sigma / game.a), Normal(0, 1)
     ends = [End(side, cut, Fraction(0)) for side in (-1, 1)]
     return sum((bound(p.moments(end), q.moments(end)) for end in ends), arb(0))
-
-
-def _phi(z: Any) -> Any:
-    return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
 
 
 @dataclass(frozen=True)
@@ -183,4 +173,4 @@ def descent(game: CauchyGame, parameter: str, sign: int, digits: int) -> arb:
 
         return integral(f, -arb.pi() / 2, arb.pi() / 2, d)
 
-    return tight(compute, digits, "the gradient of the generator")
+    return enclose_to(compute, digits, "the gradient of the generator")

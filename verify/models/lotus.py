@@ -16,14 +16,14 @@ from typing import Any
 
 from flint import arb
 
-from verify.analysis.integrate import Integrand, integral, tight
+from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import between, power_of_ten
-from verify.densities.functions import softplus
+from verify.densities.functions import phi, softplus
 
 Function = Callable[..., Any]
 
 
-def payoff(x: Any, analytic: bool) -> Any:
+def log1m_D(x: Any, analytic: bool) -> Any:
     """f(x) = log(1 - sigma(1 - x)) = -softplus(1 - x)."""
     return -softplus(1 - x, analytic)
 
@@ -31,11 +31,6 @@ def payoff(x: Any, analytic: bool) -> Any:
 def slope(x: Any) -> Any:
     """f'(x) = sigma(1 - x)."""
     return 1 / (1 + (x - 1).exp())
-
-
-def phi(z: Any) -> Any:
-    """The density of N(0, 1)."""
-    return (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
 
 
 def upper(z: Any) -> Any:
@@ -87,11 +82,11 @@ def by_noise(g: Generator, digits: int) -> arb:
             total += integral(_noise_integrand(branch), *ends, d)
         return total
 
-    return tight(compute, digits, "the expectation over the noise")
+    return enclose_to(compute, digits, "the expectation over the noise")
 
 
 def _noise_integrand(branch: Function) -> Integrand:
-    return lambda z, analytic: phi(z) * payoff(branch(z), analytic)
+    return lambda z, analytic: phi(z) * log1m_D(branch(z), analytic)
 
 
 def by_law(g: Generator, digits: int) -> arb:
@@ -100,7 +95,7 @@ def by_law(g: Generator, digits: int) -> arb:
     def compute(d: int) -> arb:
         L = _far(lambda L: law_tail(L) + left_tail(L), d)
         near = power_of_ten(-d - 1) if g.root else arb(0)
-        total = payoff(arb(0), False) + between(0, (law_tail(L) + near).upper())
+        total = log1m_D(arb(0), False) + between(0, (law_tail(L) + near).upper())
         edges = [near, *(arb(b) for b in g.breaks if b > 0), L]
         for low, high in pairwise(edges):
             total += integral(_tail_integrand(g, (low + high) / 2), low, high, d)
@@ -110,7 +105,7 @@ def by_law(g: Generator, digits: int) -> arb:
             total -= between(0, left_tail(L).upper())
         return total
 
-    return tight(compute, digits, "the expectation by the law")
+    return enclose_to(compute, digits, "the expectation by the law")
 
 
 def _tail_integrand(g: Generator, at: arb) -> Integrand:
@@ -129,10 +124,10 @@ def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[ar
         if mass_near is not None:
             start = low + power_of_ten(-2 * d - 4)
             lost += 2 * mass_near(start)
-        total = integral(lambda x, a: density(x, a) * payoff(x, a), start, R * R, d)
+        total = integral(lambda x, a: density(x, a) * log1m_D(x, a), start, R * R, d)
         return total + between(-lost.upper(), lost.upper())
 
-    return tight(compute, digits, "the expectation by the density")
+    return enclose_to(compute, digits, "the expectation by the density")
 
 
 def _far(cost: Callable[[arb], arb], digits: int) -> arb:

@@ -56,10 +56,10 @@ def discriminator(p: Vector, q: Vector) -> Vector:
     return tuple(a / (a + b) for a, b in zip(p, q, strict=True))
 
 
-def c(p: Vector, q: Vector) -> arb:
+def criterion(p: Vector, q: Vector) -> arb:
     """C(q) = V(D*).
 
-    >>> print(c((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))))
+    >>> print(criterion((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))))
     0
     """
     return sum((ball(x) * ball(x / (a + b)).log() for a, b in zip(p, q, strict=True) for x in (a, b) if x), arb(0))
@@ -90,6 +90,6 @@ def value(p: Vector, q: Vector, d: Vector) -> arb:
     return sum(gains + losses, arb(0))
 
 
-def least(margins: Iterable[arb]) -> arb:
+def minimum(margins: Iterable[arb]) -> arb:
     """Return the smallest of many balls: positive if and only if all are, not finite if one is not."""
     return reduce(lambda x, y: x.min(y), margins)

@@ -6,11 +6,12 @@ from fractions import Fraction
 
 from flint import arb
 
-from verify.analysis.divergences import c, jsd
+from verify.analysis.divergences import criterion, jsd
 from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Discrete, Normal
 from verify.densities.functions import softplus
+from verify.models.dirac import orbit, radius_squared
 from verify.report.plot import Point
 
 DRAWN = 1e-9  # the widest ball that may become a point of a figure
@@ -55,7 +56,7 @@ def densities(digits: int = 20) -> Densities:
         logs = [(log_p(ball(at), at), log_q(ball(at), at)) for at in x]
         ps, qs = ([number(one.exp()) for one in side] for side in zip(*logs, strict=True))
         d_star = [number((-softplus(b - a)).exp()) for a, b in logs]
-        return Densities(p, q, x, tuple(ps), tuple(qs), tuple(d_star), c(p, q, digits), jsd(p, q, digits))
+        return Densities(p, q, x, tuple(ps), tuple(qs), tuple(d_star), criterion(p, q, digits), jsd(p, q, digits))
 
 
 @dataclass(frozen=True)
@@ -98,24 +99,33 @@ class Orbit:
 def dirac(
     *, alternating: bool, gamma: Fraction | int = 0, steps: int, rate: Fraction = Fraction(1, 10), digits: int = 300
 ) -> Orbit:
-    """Gradient steps on L(theta, psi) = -softplus(-theta psi), from (1, 0): psi ascends, theta descends.
+    """Return the orbit of `verify.models.dirac` from (1, 0), the one that the claims are about.
 
-        psi+   = psi   + h (theta f - gamma psi)        f = f'(theta psi) = 1 / (1 + e^(theta psi))
-        theta+ = theta - h psi f                        (alternating: with psi+ in place of psi)
+    Parameters
+    ----------
+    alternating : bool
+        Whether theta moves with the updated psi.
+    gamma : Fraction or int
+        The factor of the R1 penalty; 0 is without it.
+    steps : int
+        The number of steps.
+    rate : Fraction
+        The step size h.
+    digits : int
+        The precision.  Balls grow along the orbit, so it is far above what is drawn.
 
-    R1 is gamma > 0.  Balls grow along the orbit, so the precision is far above what is drawn.
+    Returns
+    -------
+    Orbit
+        The `steps` + 1 points (theta, psi) and their distances to the equilibrium.
+
+    Raises
+    ------
+    Undecided
+        If a ball is too wide to be drawn.
+
     """
-    points, radii = [], []
     with precision(digits):
-        theta, psi, h, g = arb(1), arb(0), ball(rate), ball(Fraction(gamma))
-        for _ in range(steps + 1):
-            points.append((number(theta), number(psi)))
-            radii.append(number((theta**2 + psi**2).sqrt()))
-            ahead = psi + h * (theta * _slope(theta * psi) - g * psi)
-            other = ahead if alternating else psi
-            theta, psi = theta - h * other * _slope(theta * other), ahead
-    return Orbit(tuple(points), tuple(radii))
-
-
-def _slope(x: arb) -> arb:
-    return 1 / (1 + x.exp())
+        states = list(orbit(steps, h=rate, gamma=Fraction(gamma), alternating=alternating))
+        points = tuple((number(theta), number(psi)) for theta, psi in states)
+        return Orbit(points, tuple(number(radius_squared(state).sqrt()) for state in states))

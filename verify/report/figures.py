@@ -13,7 +13,7 @@ from verify.report import curves
 from verify.report.markup import Markup, join, tag
 from verify.report.numerals import exact_digits, spelled
 from verify.report.plot import Axis, Plot, drawing
-from verify.report.status import proved_digits, standing, topics
+from verify.report.status import proved_digits, status_of, topics
 
 WIDTH, HEIGHT = 360, 270
 ROW, TOP, BAR = 28, 6, 7  # of the bars: a claim, the margin above, the height of a bar
@@ -162,7 +162,7 @@ def _bars(topic: str, claims: Sequence[Certificate], longest: int) -> Markup:
     for row, one in enumerate(claims):
         digits, gate, y = proved_digits(one) or 0.0, gate_digits(one), TOP + ROW * row
         value = "exact" if math.isinf(digits) else f"{max(digits, 0):.1f}"
-        kind = f"bar {standing(one)}"
+        kind = f"bar {status_of(one)}"
         parts.append(tag("text", one.id, class_="name", x=left, y=y + 12))
         parts.append(
             tag("rect", x=left, y=y + 16, width=f"{x(digits) - left:.2f}", height=BAR, class_=kind, data_id=one.id)
@@ -170,6 +170,6 @@ def _bars(topic: str, claims: Sequence[Certificate], longest: int) -> Markup:
         parts.append(tag("text", value, class_="value", x=WIDTH - 2, y=y + 23, text_anchor="end"))
         if gate is not None:
             parts.append(tag("line", class_="gate", x1=f"{x(gate):.2f}", x2=f"{x(gate):.2f}", y1=y + 13, y2=y + 26))
-    names = join(f"{one.id}: {standing(one)}. " for one in claims)
+    names = join(f"{one.id}: {status_of(one)}. " for one in claims)
     title = f"Digits proved, topic {topic}"
     return drawing(f"figure-digits-{topic}", title, names, WIDTH, height, parts)

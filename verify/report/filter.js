@@ -3,7 +3,7 @@
   const form = document.getElementById("filter");
   const rows = [...document.querySelectorAll("table.claims > tbody")];
   const texts = rows.map((row) => row.textContent.toLowerCase());
-  const { text, rigor, standing, open, close } = form.elements;
+  const { text, rigor, status, open, close } = form.elements;
   const count = form.querySelector("output");
 
   const apply = () => {
@@ -12,7 +12,7 @@
     rows.forEach((row, i) => {
       row.hidden = !(
         (!rigor.value || row.dataset.rigor === rigor.value) &&
-        (!standing.value || row.dataset.standing === standing.value) &&
+        (!status.value || row.dataset.status === status.value) &&
         words.every((word) => texts[i].includes(word))
       );
       shown += !row.hidden;

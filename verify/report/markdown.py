@@ -4,21 +4,21 @@ import re
 from collections.abc import Iterable, Sequence
 
 from verify.engine.certificate import Certificate
-from verify.report.status import NONE, Standing, by_rigor, controls_text, digits_text, headline, radius_text, standing
+from verify.report.status import NONE, Status, by_rigor, controls_text, digits_text, headline, radius_text, status_of
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 
 def matrix_markdown(certificates: Sequence[Certificate]) -> str:
     """Return the outcome in a sentence, the counts by rigor, and a row for each claim."""
-    kinds = [kind for kind in Standing if any(standing(one) is kind for one in certificates)]
+    kinds = [kind for kind in Status if any(status_of(one) is kind for one in certificates)]
     counts = [
         [rigor, *(str(count[kind] or NONE) for kind in kinds), str(count.total())]
         for rigor, count in by_rigor(certificates).items()
     ]
     rows = [
         [
-            f"`{one.id}`", escaped(one.statement), one.rigor, standing(one).value, digits_text(one), radius_text(one),
+            f"`{one.id}`", escaped(one.statement), one.rigor, status_of(one).value, digits_text(one), radius_text(one),
             controls_text(one),
         ]
         for one in certificates

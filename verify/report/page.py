@@ -15,13 +15,13 @@ from verify.report.figures import digits_proved, dirac_orbits, optimal_discrimin
 from verify.report.markup import Markup, tag
 from verify.report.numerals import powers, seconds
 from verify.report.rows import COLUMNS, badge, body
-from verify.report.status import NONE, Standing, by_rigor, headline, standing
+from verify.report.status import NONE, Status, by_rigor, headline, status_of
 
 MEANING = {
-    Standing.PROVED: "proved, and every negative control refuted",
-    Standing.UNGUARDED: "the checks hold, but a negative control was not refuted: this proves nothing",
-    Standing.UNDECIDED: "not decided, which is not a pass",
-    Standing.REFUTED: "shown to be false",
+    Status.PROVED: "proved, and every negative control refuted",
+    Status.UNGUARDED: "the checks hold, but a negative control was not refuted: this proves nothing",
+    Status.UNDECIDED: "not decided, which is not a pass",
+    Status.REFUTED: "shown to be false",
 }
 
 
@@ -40,7 +40,7 @@ def html_page(certificates: Sequence[Certificate], *, profile: Profile, elapsed:
     """Return the report; the same certificates give the same text."""
     if not certificates:
         raise ValueError("certificates is empty; accepted: one certificate or more")
-    worst = max(map(standing, certificates), key=list(Standing).index)
+    worst = max(map(status_of, certificates), key=list(Status).index)
     style, script = _resource("style.css"), _resource("filter.js")
     outcome = headline(certificates)
     head = tag(
@@ -76,7 +76,7 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'"
 
 
-def _header(outcome: str, worst: Standing) -> Markup:
+def _header(outcome: str, worst: Status) -> Markup:
     links = [
         ("summary", "Summary"),
         ("theory", "The theory drawn"),
@@ -106,8 +106,8 @@ def _summary(certificates: Sequence[Certificate], profile: Profile, elapsed: flo
         ("Time", seconds(spent)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or NONE),
     ]
-    present = Counter(map(standing, certificates))
-    kinds = [kind for kind in Standing if present[kind]]
+    present = Counter(map(status_of, certificates))
+    kinds = [kind for kind in Status if present[kind]]
     meaning = [tag("li", badge(kind), " ", MEANING[kind]) for kind in kinds]
     return _section(
         "summary",
@@ -122,10 +122,10 @@ def _summary(certificates: Sequence[Certificate], profile: Profile, elapsed: flo
 
 
 def _verdicts(certificates: Sequence[Certificate]) -> Markup:
-    """Return the table of claims by rigor and standing."""
+    """Return the table of claims by rigor and status."""
     counts = by_rigor(certificates)
     total = sum(counts.values(), Counter())
-    kinds = [kind for kind in Standing if total[kind] or kind is not Standing.UNGUARDED]
+    kinds = [kind for kind in Status if total[kind] or kind is not Status.UNGUARDED]
     head = tag("tr", [tag("th", text, scope="col") for text in ("Rigor", *kinds, "all")])
     rows = [
         tag(
@@ -149,7 +149,7 @@ def _verdicts(certificates: Sequence[Certificate]) -> Markup:
     return tag("div", table, class_="scroll", role="region", aria_label="Claims by rigor and verdict", tabindex=0)
 
 
-def _count(number: int, kind: Standing) -> Markup:
+def _count(number: int, kind: Status) -> Markup:
     return tag("td", number or NONE, class_=f"count {kind}" if number else "count")
 
 
@@ -176,12 +176,12 @@ def _table(certificates: Sequence[Certificate]) -> Markup:
 def _filter(certificates: Sequence[Certificate]) -> Markup:
     """Return the controls that the script shows and serves; without it they stay hidden and all rows are seen."""
     rigors = list(by_rigor(certificates))
-    standings = [kind for kind in Standing if any(standing(one) is kind for one in certificates)]
+    statuses = [kind for kind in Status if any(status_of(one) is kind for one in certificates)]
     return tag(
         "form",
         tag("label", "Search ", tag("input", type="search", name="text", autocomplete="off")),
         _choice("Rigor", "rigor", rigors),
-        _choice("Verdict", "standing", standings),
+        _choice("Verdict", "status", statuses),
         tag("button", "Open all", type="button", name="open"),
         tag("button", "Close all", type="button", name="close"),
         tag("output", f"{len(certificates)} of {len(certificates)} shown", aria_live="polite"),

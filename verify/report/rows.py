@@ -10,7 +10,7 @@ from verify.report.figures import scrolled
 from verify.report.latex import mathml
 from verify.report.markup import Markup, join, tag
 from verify.report.numerals import FLOAT, bound, powers, seconds, spelled
-from verify.report.status import NONE, SIGN, Standing, controls_text, digits_text, radius_text, standing
+from verify.report.status import NONE, SIGN, Status, controls_text, digits_text, radius_text, status_of
 from verify.report.tokenizer import LatexError
 
 COLUMNS = ("Claim", "Statement", "Rigor", "Verdict", "Digits", "Radius", "Controls refuted")
@@ -19,8 +19,8 @@ CHECKS = 100  # shown; those that are not proved always are
 _RELATIONS = {"= 0": "= 0", "> 0": "> 0", ">= 0": "≥ 0", "holds": "holds"}
 
 
-def badge(kind: Standing) -> Markup:
-    """Return a standing with its sign, which does not depend on colour."""
+def badge(kind: Status) -> Markup:
+    """Return a status with its sign, which does not depend on colour."""
     return tag("span", tag("span", SIGN[kind], aria_hidden="true"), " ", kind, class_=f"badge {kind}")
 
 
@@ -34,7 +34,7 @@ def formula(latex: str) -> Markup:
 
 def body(one: Certificate) -> Markup:
     """Return the rows of one certificate."""
-    kind = standing(one)
+    kind = status_of(one)
     refuted = all(control.verdict is Verdict.REFUTED for control in one.negative_controls)
     controls = tag("span", controls_text(one), class_=None if refuted and one.negative_controls else "badge unguarded")
     values: list[object] = [
@@ -55,7 +55,7 @@ def body(one: Certificate) -> Markup:
         id=one.id,
         role="rowgroup",
         data_rigor=one.rigor,
-        data_standing=kind,
+        data_status=kind,
     )
 
 
@@ -121,7 +121,7 @@ def _checks(one: Certificate) -> Markup | None:
         (
             check.name,
             tag("td", relation(check), class_="is"),
-            tag("td", badge(Standing(check.verdict.value))),
+            tag("td", badge(Status(check.verdict.value))),
             *([tag("td", _ball(check), class_="ball")] if enclosed else []),
         )
         for check in shown

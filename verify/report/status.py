@@ -1,4 +1,4 @@
-"""What a certificate comes to for the reader: its standing, the digits it proves, the counts over all of them.
+"""What a certificate comes to for the reader: its status, the digits it proves, the counts over all of them.
 
 A claim counts as proved only if its negative controls were refuted; everything else is said to be something else.
 """
@@ -16,7 +16,7 @@ from verify.report.numerals import bound, magnitude, powers
 NONE = "\N{EN DASH}"
 
 
-class Standing(StrEnum):
+class Status(StrEnum):
     """The verdict with its controls taken into account."""
 
     PROVED = "proved"
@@ -25,14 +25,14 @@ class Standing(StrEnum):
     REFUTED = "refuted"
 
 
-SIGN = {Standing.PROVED: "✓", Standing.UNGUARDED: "!", Standing.UNDECIDED: "?", Standing.REFUTED: "✗"}
+SIGN = {Status.PROVED: "✓", Status.UNGUARDED: "!", Status.UNDECIDED: "?", Status.REFUTED: "✗"}
 
 
-def standing(one: Certificate) -> Standing:
+def status_of(one: Certificate) -> Status:
     """Return how a certificate stands."""
     if one.verdict is Verdict.PROVED:
-        return Standing.PROVED if one.passed else Standing.UNGUARDED
-    return Standing.REFUTED if one.verdict is Verdict.REFUTED else Standing.UNDECIDED
+        return Status.PROVED if one.passed else Status.UNGUARDED
+    return Status.REFUTED if one.verdict is Verdict.REFUTED else Status.UNDECIDED
 
 
 def proved_digits(one: Certificate) -> float | None:
@@ -65,20 +65,20 @@ def controls_text(one: Certificate) -> str:
     return f"{refuted} of {len(one.negative_controls)}"
 
 
-def by_rigor(certificates: Sequence[Certificate]) -> dict[str, Counter[Standing]]:
-    """Return the number of claims of each standing, for the kinds of rigor that occur."""
-    counts = {rigor: Counter(standing(one) for one in certificates if one.rigor == rigor) for rigor in RIGOR}
+def by_rigor(certificates: Sequence[Certificate]) -> dict[str, Counter[Status]]:
+    """Return the number of claims of each status, for the kinds of rigor that occur."""
+    counts = {rigor: Counter(status_of(one) for one in certificates if one.rigor == rigor) for rigor in RIGOR}
     return {rigor: count for rigor, count in counts.items() if count}
 
 
 def headline(certificates: Sequence[Certificate]) -> str:
     """Return the outcome in a sentence."""
-    total, counts = len(certificates), Counter(map(standing, certificates))
+    total, counts = len(certificates), Counter(map(status_of, certificates))
     controls = [control for one in certificates for control in one.negative_controls]
     refuted = sum(control.verdict is Verdict.REFUTED for control in controls)
-    found = [f"{counts[kind]} {kind}" for kind in Standing if counts[kind] and kind is not Standing.PROVED]
+    found = [f"{counts[kind]} {kind}" for kind in Status if counts[kind] and kind is not Status.PROVED]
     return (
-        f"{counts[Standing.PROVED]} of {total} {'claim' if total == 1 else 'claims'} proved"
+        f"{counts[Status.PROVED]} of {total} {'claim' if total == 1 else 'claims'} proved"
         + "".join(f", {text}" for text in found)
         + f"; {refuted} of {len(controls)} negative controls refuted"
     )

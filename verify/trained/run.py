@@ -23,7 +23,7 @@ from flint import arb
 from minigan.network import Network
 from minigan.recipes import RunOptions, get_recipe
 from minigan.training import RunError, read_arrays, read_json
-from verify.analysis.divergences import c, jsd
+from verify.analysis.divergences import criterion, jsd
 from verify.analysis.game_value import Discriminator, gap, value
 from verify.arithmetic.balls import check_digits
 from verify.arithmetic.decide import Undecided, Verdict
@@ -120,7 +120,7 @@ def optimality(
 ) -> None:  # fmt: skip
     """Enclose JSD, V(D*), V(D) and the gap; check C = -log 4 + 2 JSD and V(D*) - V(D) = gap > 0."""
     digits = proof.digits + 1  # three numbers of radius 10^-(digits + 1)
-    jensen, best = jsd(p, q, digits), c(p, q, digits)
+    jensen, best = jsd(p, q, digits), criterion(p, q, digits)
     reached = value(p, q, D, digits=digits)
     lacking = gap(p, q, other() if other is not None else D, digits=digits)
     for name, x in zip(NAMES, (jensen, best, reached, lacking), strict=True):
@@ -175,14 +175,14 @@ def checksum(path: Path) -> str:
     return f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def claim_again(notes: Mapping[str, str], beside: Path) -> Claim:
+def claim_again(notes: Mapping[str, str], base_dir: Path) -> Claim:
     """Return the claim about the run that a certificate's notes name, seen from the folder of its file.
 
     ValueError if the run is not there, or its weights are not those that were certified.
     """
     if not {FOLDER, *WEIGHTS} <= set(notes):
         raise ValueError("it names no run folder with its weights; accepted: what `verify trained RUN` writes")
-    run = beside / notes[FOLDER]
+    run = base_dir / notes[FOLDER]
     for name in WEIGHTS:
         try:
             found = checksum(run / name)

@@ -5,6 +5,7 @@ libraries once and forks for every run, so that a run costs little more than its
 that bugs are planted in.
 """
 
+import importlib
 import importlib.util
 import json
 import os
@@ -90,6 +91,7 @@ def _server() -> "subprocess.Popen[str]":
     env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
     # the environment's addopts and plugins of the caller (xdist) are not for these runs
     env = {key: value for key, value in env.items() if not key.startswith("PYTEST_")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, env=env, cwd=ROOT, text=True)
 
@@ -122,18 +124,16 @@ class _Finder:
         return importlib.util.spec_from_file_location(fullname, self.path, loader=loader)
 
 
+PRELOADED = (
+    "hypothesis", "minigan", "minigan.data", "minigan.recipes", "minigan.training", "mpmath", "pytest",
+    "scipy.integrate", "scipy.optimize", "scipy.stats", "sympy.combinatorics", "sympy.tensor",
+)  # fmt: skip
+"""What the tests and `verify` import besides `verify`; importing them takes longer than most of the tests."""
+
+
 def _serve() -> None:
-    import pytest  # noqa: F401
-    import sympy  # noqa: F401
-
-    import minigan.layers  # noqa: F401
-
-    try:
-        import flint  # noqa: F401
-        import hypothesis  # noqa: F401
-        import mpmath  # noqa: F401
-    except ImportError:
-        pass
+    for name in PRELOADED:
+        importlib.import_module(name)
     assert not any(name.split(".")[0] == "verify" for name in sys.modules)
     for line in sys.stdin:
         test, change = json.loads(line)
@@ -165,10 +165,7 @@ def _run(test: str, change) -> int:
 
     if change:
         sys.meta_path.insert(0, _Finder(*change))
-    plugins = [option for name in ("cacheprovider", "xdist") for option in ("-p", f"no:{name}")]
-    # hypothesis, which the server has imported, is no file whose assertions matter
-    plugins += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    return int(pytest.main(["-q", "-x", "-o", "addopts=", *plugins, str(HERE / test)]))
+    return int(pytest.main(["-q", "-x", "-o", "addopts=", "-p", "no:cacheprovider", str(HERE / test)]))
 
 
 if __name__ == "__main__":

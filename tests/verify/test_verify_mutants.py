@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("flint", reason="python-flint is not installed: pip install 'minigan[verify]'")
 
-from mutants import MUTANTS
-from mutation import MODULES, ROOT, outcome
+from verify_mutants import MUTANTS
+from verify_mutation import MODULES, ROOT, outcome
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="every run is a fork")
 
@@ -33,7 +33,7 @@ def test_names_are_told_apart_and_there_are_enough():
 
 
 def test_a_bug_without_its_place_in_the_text_is_an_error():
-    from mutation import Mutant
+    from verify_mutation import Mutant
 
     for old in ("no such text", "return"):
         with pytest.raises(AssertionError, match="expected once"):
@@ -42,7 +42,7 @@ def test_a_bug_without_its_place_in_the_text_is_an_error():
 
 def test_what_only_looks_like_a_failure_is_told_apart():
     """A name without a test, and a module that cannot be imported, catch nothing."""
-    from mutation import Mutant
+    from verify_mutation import Mutant
 
     assert outcome("test_decision_edges.py::no_such_test").endswith("ended with 4")
     text = "class Undecided(ArithmeticError):"

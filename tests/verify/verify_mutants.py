@@ -1,7 +1,7 @@
 """Bugs planted in `verify`: each changes one place of one module, and the test that is named must fail."""
 
 # ruff: noqa: E501 - a bug is a line
-from mutation import Mutant
+from verify_mutation import Mutant
 
 TAILS, EDGES = "test_tail_bounds.py", "test_decision_edges.py"
 
@@ -125,7 +125,7 @@ MUTANTS = [
          "test_kl_with_its_tails"),
     mixture("the fastest component", "best = min(bounds", "best = max(bounds",
             "test_the_slowest_component_bounds_a_mixture"),
-    mixture("a mixture's tail is its first component's", "arb(0))\n\n    def reach", "arb(0)) / 2\n\n    def reach",
+    mixture("a mixture's tail is its first component's", "arb(0))\n\n    def tail_start", "arb(0)) / 2\n\n    def tail_start",
             "test_tails_on_both_sides_are_those_of_scipy"),
 
     # Decisions.
@@ -155,12 +155,12 @@ MUTANTS = [
               "test_tight_wants_all_digits", EDGES),
     integrate("any width suffices", "if x.is_finite() and x.rad() <= power_of_ten(-digits):", "if x.is_finite():",
               "test_tight_goes_on_after_a_ball_that_is_too_wide", EDGES),
-    integrate("a cut at twice its budget", "if price <= budget:", "if price <= 2 * budget:",
+    integrate("a cut at twice its budget", "if bound <= budget:", "if bound <= 2 * budget:",
               "test_a_cut_costs_at_most_its_budget_and_no_cut_is_said", EDGES),
     divergences("JSD is defined by C", "return _enclose(\"JSD\", p, q, digits, _jsd_atoms, _jsd_line)",
-                "return (c(p, q, digits) + arb(4).log()) / 2", "test_the_integrals_of_c_and_jsd_are_their_own", EDGES),
+                "return (criterion(p, q, digits) + arb(4).log()) / 2", "test_the_integrals_of_c_and_jsd_are_their_own", EDGES),
     divergences("JSD is C's integrand", "return _enclose(\"JSD\", p, q, digits, _jsd_atoms, _jsd_line)",
-                "return _enclose(\"JSD\", p, q, digits, _jsd_atoms, lambda p, q, d: (_c_line(p, q, d) + arb(4).log()) / 2)",
+                "return _enclose(\"JSD\", p, q, digits, _jsd_atoms, lambda p, q, d: (_criterion_line(p, q, d) + arb(4).log()) / 2)",
                 "test_the_integrals_of_c_and_jsd_are_their_own", EDGES),
     functions("log ignores analytic", "x.log(analytic=analytic) if", "x.log() if",
               "test_functions_refuse_a_branch_cut_where_they_must_be_analytic"),
