@@ -20,8 +20,8 @@ class CycleGAN(mg.Game):
         x, g = {"A": a(), "B": b()}, self.gradients()
         seen = dict.fromkeys(self.losses, 0.0)
         for here, there in (("A", "B"), ("B", "A")):
-            out, home, frozen_d_mode = f"G_{here}{there}", f"G_{there}{here}", f"D_{there}"
-            D = self.network(frozen_d_mode)
+            out, home, judge = f"G_{here}{there}", f"G_{there}{here}", f"D_{there}"
+            D = self.network(judge)
             fake, back_out = self.network(out).forward(x[here], train=True, rng=self.rng)
             again, back_home = self.network(home).forward(fake, train=True, rng=self.rng)
             s, back_D = D.forward(fake, train=True, rng=self.rng)
@@ -32,7 +32,7 @@ class CycleGAN(mg.Game):
 
             s_real, s_fake, backward = mg.separate(D, x[there], fake, rng=self.rng)
             d_loss, ds_real, ds_fake = self.objective.discriminator(s_real, s_fake, ops=self.ops)
-            backward(ds_real, ds_fake, g[frozen_d_mode])
+            backward(ds_real, ds_fake, g[judge])
             for name, value in zip(self.losses, (d_loss, g_loss, scale * (error * error).sum()), strict=True):
                 seen[name] = seen[name] + value
         self.update(g)

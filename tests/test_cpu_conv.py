@@ -62,7 +62,7 @@ def test_parts_of_images(name, images, compiled, monkeypatch):
 
     def some(n, *rest):
         seen.append(n)
-        return direct.pieces(n, images)
+        return direct.slices(n, images)
 
     monkeypatch.setattr(direct, "_parts", some)
     assert_agrees(layer, shape, 7, 0, compiled=compiled)
@@ -95,7 +95,7 @@ def refuse(*args, **kwargs):
 
 
 def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
-    monkeypatch.setattr(direct.patches, "gather", refuse)
+    monkeypatch.setattr(direct.im2col, "gather", refuse)
     assert_agrees(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
     assert_agrees(mg.ConvTranspose2D(3, 4, 1), (4, 5, 3), 3, 0)
     for layer in (mg.Conv2D(3, 4, 1, padding=1), mg.Conv2D(3, 4, 1, stride=2), mg.Conv2D(3, 4, (2, 1))):

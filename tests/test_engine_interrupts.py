@@ -159,7 +159,7 @@ ran = []
 with one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
     with one_thread:
         pass
-    pool.each(lambda i: (one_thread.__enter__(), ran.append(i), one_thread.__exit__()), 4, 2)
+    pool.parallel_for(lambda i: (one_thread.__enter__(), ran.append(i), one_thread.__exit__()), 4, 2)
 assert sorted(ran) == [0, 1, 2, 3]
 """
 

@@ -146,7 +146,7 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
     from minigan.ops.cpu.kernels.numba.matmul import multiply
     from minigan.ops.cpu.threads import spin_wait
 
-    monkeypatch.setattr(spin_wait, "TURNS", 30_000_000)  # long enough on a busy machine
+    monkeypatch.setattr(spin_wait, "SPIN_LIMIT", 30_000_000)  # long enough on a busy machine
 
     cpu, shared, wrong = get_ops("cpu", threads=2, compiled=True), [], []
 

@@ -80,7 +80,7 @@ import os, signal
 from minigan import cli
 from minigan.training import checkpoint
 
-whole, count = checkpoint.write_whole, iter(range(100))
+whole, count = checkpoint.atomic_write, iter(range(100))
 
 def half(path, write):
     def half_of_it(stream):
@@ -90,7 +90,7 @@ def half(path, write):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(path, half_of_it if next(count) == 2 else write)
 
-checkpoint.write_whole = half
+checkpoint.atomic_write = half
 cli.main({arguments!r})
 """
 

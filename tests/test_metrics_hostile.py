@@ -96,13 +96,13 @@ class TestBytes:
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
         net = untrained(Config(), rng)
-        for got, want in zip(net.frozen_d_mode(images), net.frozen_d_mode(images.astype("f4") / 255), strict=True):
+        for got, want in zip(net.predict(images), net.predict(images.astype("f4") / 255), strict=True):
             np.testing.assert_array_equal(got, want)
         np.testing.assert_array_equal(to_classifier_size(images, (28, 28, 1)), images.astype("f4") / 255)
         colours = np.full((1, 56, 56, 3), 255, np.uint8)
         np.testing.assert_allclose(to_classifier_size(colours, (28, 28, 1)), 1, rtol=1e-6)
         for refused in (
-            lambda: net.frozen_d_mode(images.astype(int)),
+            lambda: net.predict(images.astype(int)),
             lambda: to_classifier_size(images.astype(int), (28, 28, 1)),
         ):
             with pytest.raises(TypeError, match="images are int64; expected uint8, or floating"):

@@ -35,7 +35,7 @@ def test_rng_is_a_generator(rng, train):
 
 @pytest.mark.parametrize("sub_batches", [0, -1, 1.0, True, "2"])
 def test_groups_is_a_whole_number(sub_batches):
-    with pytest.raises(ValueError, match="groups must be an int >= 1, got"):
+    with pytest.raises(ValueError, match="sub_batches must be an int >= 1, got"):
         make().forward(X, train=True, rng=RNG, sub_batches=sub_batches)
 
 

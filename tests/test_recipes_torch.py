@@ -52,7 +52,7 @@ def cost(D, x, label, rng):
 
 
 def test_ten_steps_of_mnist_dcgan(images):
-    recipe, config, ours, theirs = pair("mnist-dcgan", batch_size=3, fake_mode="inference")
+    recipe, config, ours, theirs = pair("mnist-dcgan", batch_size=3, fakes="inference")
     G, D = twins(theirs)
     streams, n = theirs.streams, config.batch_size
     for _ in range(10):
