@@ -163,7 +163,7 @@ class Network:
         """Draw the random keys of all layers as passes of one group after the other would."""
         if sub_batches != 1 and (n % sub_batches or not self.per_example):
             raise ValueError(
-                f"groups={sub_batches} with {n} examples; accepted: a divisor, and layers that are by_example"
+                f"sub_batches={sub_batches} with {n} examples; expected a divisor, and layers that are per_example"
             )
         if rng is None:
             return None

@@ -349,5 +349,5 @@ def test_batches_that_cannot_run_as_one_are_refused():
     x = np.ones((6, 2))
     for chain, sub_batches in (([mg.Dense(2, 1)], 4), ([Mine()], 2)):
         net = mg.Network(chain, rng=np.random.default_rng(0))
-        with pytest.raises(ValueError, match=f"groups={sub_batches} with 6 examples; accepted: a divisor"):
+        with pytest.raises(ValueError, match=f"sub_batches={sub_batches} with 6 examples; expected a divisor"):
             net.forward(x, train=True, sub_batches=sub_batches)

@@ -33,7 +33,7 @@ _RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL
 def default_threads() -> int:
     """Return MINIGAN_THREADS, or the cores that this process may use, shared among the MPI ranks of the machine.
 
-    Raises SettingError (a ValueError) where MINIGAN_THREADS is no whole number >= 1.
+    Raises ConfigError (a ValueError) where MINIGAN_THREADS is no whole number >= 1.
     """
     given = os.environ.get("MINIGAN_THREADS", "")
     if given:
