@@ -34,7 +34,7 @@ def digits():
 def test_it_learns_the_digits(digits):
     train, test = digits
     told = []
-    net = train_classifier(train, test, config=Config(epochs=4, batch_size=32), say=told.append)
+    net = train_classifier(train, test, config=Config(epochs=4, batch_size=32), log=told.append)
     assert net.accuracy >= 0.96
     assert net.data == "digits"
     assert net.seconds > 0

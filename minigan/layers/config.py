@@ -1,4 +1,4 @@
-"""Layers from their descriptions: the inverse of `Layer.describe`."""
+"""Layers from their descriptions: the inverse of `Layer.to_config`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -59,7 +59,7 @@ def from_config(description: Any) -> Any:
     Parameters
     ----------
     description
-        What `Layer.describe` or `Network.describe` returned, also after a journey through JSON.
+        What `Layer.to_config` or `Network.to_config` returned, also after a journey through JSON.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def from_config(description: Any) -> Any:
     Examples
     --------
     >>> from minigan.layers import Dense
-    >>> rebuild(Dense(3, 2).describe()) == Dense(3, 2)
+    >>> from_config(Dense(3, 2).to_config()) == Dense(3, 2)
     True
 
     """

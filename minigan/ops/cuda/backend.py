@@ -22,6 +22,7 @@ from minigan.ops.cuda.device.base import PRECISIONS, Device
 from minigan.ops.cuda.elementwise import Elementwise
 from minigan.ops.cuda.norm_act import Rows
 from minigan.ops.cuda.vector import REALS, Flat
+from minigan.ops.errors import BackendUnavailable
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array, Rule
 from minigan.ops.registry import registered_kernel, registered_rules
@@ -35,7 +36,13 @@ DEVICES = ("gpu", "emulated")
 def device_named(name: str) -> Device:
     """The one device of that name: "gpu" or "emulated"."""
     if name == "emulated":
-        from minigan.ops.cuda.device.emulator import EmulatedDevice
+        try:
+            from minigan.ops.cuda.device.emulator import EmulatedDevice
+        except ModuleNotFoundError as error:
+            raise BackendUnavailable(
+                f"device='emulated' is a tool for tests that the wheel does not carry ({error}); expected an installation "
+                "from the sources: pip install --editable ."
+            ) from None
 
         return EmulatedDevice()
     from minigan.ops.cuda.device.gpu import GPU
