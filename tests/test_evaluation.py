@@ -26,18 +26,18 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def predict(digits):
+def trained(digits):
     """A classifier that knows a little."""
     train, test = digits
     return classifier.train_classifier(train, test, config=Config(epochs=1, batch_size=50))
 
 
 @pytest.fixture
-def kept(judge, tmp_path):
+def kept(trained, tmp_path):
     """A folder with that classifier."""
     folder = tmp_path / "kept"
     folder.mkdir()
-    write_classifier(folder / "digits.npz", judge)
+    write_classifier(folder / "digits.npz", trained)
     return folder
 
 
@@ -206,14 +206,14 @@ def test_n_is_a_whole_number(dense, kept, n):
 # --- the numbers ------------------------------------------------------------------------------------
 
 
-def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, judge, digits):
+def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, trained, digits):
     found = evaluate(dense, classifier=kept)
     train, test = digits
     assert found.n == len(test) == 299
     real = match_blur(test.images, 28)
-    assert found.accuracy == judge.accuracy == judge.accuracy_on(real, test.labels)
+    assert found.accuracy == trained.accuracy == trained.accuracy_on(real, test.labels)
     control, samples = found.rows
-    reference = Reference(judge, match_blur(train.images, 28), 299)
+    reference = Reference(trained, match_blur(train.images, 28), 299)
     assert control == reference.row("real test images", real)
     _, recipe, _ = load_generator(dense)
     assert samples == reference.row("samples", to_classifier_size(recipe.to_images(sample(dense, n=299)), (28, 28, 1)))
@@ -221,17 +221,17 @@ def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, j
     assert control.nearest_median == pytest.approx(np.median(distance))
     assert control.nearest_least == pytest.approx(distance.min())
     assert control.nearest_least <= control.nearest_1_percent <= control.nearest_median
-    assert json.loads(json.dumps(found.as_dict()))["accuracy_on_control"] == judge.accuracy
+    assert json.loads(json.dumps(found.as_dict()))["accuracy_on_control"] == trained.accuracy
     assert write_evaluation(dense, found).name == "evaluation.json"
     assert write_evaluation(dense, found).name == "evaluation-002.json"
 
 
-def test_the_control_is_near_and_what_is_wrong_is_seen(judge, digits):
+def test_the_control_is_near_and_what_is_wrong_is_seen(trained, digits):
     """Noise, one class, and copies of the training images: each shows in the number that is there for it."""
     train, test = digits
     n = 200
     examples, real = match_blur(train.images, 28), match_blur(test.images, 28)[:n]
-    reference = Reference(judge, examples, n)
+    reference = Reference(trained, examples, n)
     control = reference.row("real", real)
     noise = reference.row("noise", np.random.default_rng(0).random((n, 28, 28, 1), dtype=np.float32))
     ones = reference.row("ones", examples[train.labels == 1][np.arange(n) % 100])
@@ -287,11 +287,11 @@ def test_other_sizes_are_brought_to_28(digits):
     assert np.abs(seen - match_blur(real, 28)).max() > 0.05  # the blur
 
 
-def test_a_run_of_64x64_colours(in_tmp, kept, judge, digits):
+def test_a_run_of_64x64_colours(in_tmp, kept, trained, digits):
     train_recipe("dcgan64", overrides={"data": "digits", "iterations": 1, "batch_size": 2, "width": 128}, out="d")
     found = evaluate("d", n=30, classifier=kept)
     train, test = digits
-    reference = Reference(judge, match_blur(train.images, 64), 30)
+    reference = Reference(trained, match_blur(train.images, 64), 30)
     assert found.rows[0] == reference.row("real test images", match_blur(test.images[spread(299, 30)], 64))
     assert found.rows[1].name == "samples"
 

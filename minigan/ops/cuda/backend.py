@@ -40,8 +40,8 @@ def device_named(name: str) -> Device:
             from minigan.ops.cuda.device.emulator import EmulatedDevice
         except ModuleNotFoundError as error:
             raise BackendUnavailable(
-                f"device='emulated' is a tool for tests that the wheel does not carry ({error}); expected an installation "
-                "from the sources: pip install --editable ."
+                f"device='emulated' is a tool for tests that the wheel does not carry ({error}); expected an "
+                "installation from the sources: pip install --editable ."
             ) from None
 
         return EmulatedDevice()
