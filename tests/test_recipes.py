@@ -414,7 +414,12 @@ def test_a_part_of_a_data_set_is_said_first_and_kept(colour, in_tmp, capsys):
     assert main(["resume", "run", "--iterations", "2"]) == 0
     assert capsys.readouterr().err.startswith(f"{note}\n2 [D loss")
     assert read_json("run/config.json")["note"] == note
-    assert main(["train", "gaussian", "--iterations", "1", "--set", "frames=1", "--out", "other"]) == 0
+    assert (
+        main(
+            ["train", "gaussian", "--iterations", "1", "--set", "frames=1", "--out", "other", "--checkpoint-every", "1"]
+        )
+        == 0
+    )
     assert capsys.readouterr().err.startswith("1 [D loss")
     assert "note" not in read_json("other/config.json")
 
@@ -431,6 +436,6 @@ def test_width_is_an_option(colour, in_tmp, capsys):
 def test_a_pretraining_whose_batches_hold_one_kind_each_has_no_losses(images):
     recipe = get_recipe("mnist-softmax")
     config = recipe.configure({"pretrain": 2, "batch_size": 2, "depth": 8, "d_depth": 1})
-    found = [recipe.build(config, RunOptions(seed=seed)).before()["pretraining"] for seed in range(8)]
+    found = [recipe.build(config, RunOptions(seed=seed)).pretraining()["pretraining"] for seed in range(8)]
     assert {"images": 4} in found
     assert any(math.isfinite(one.get("first_d_loss", math.nan)) for one in found)

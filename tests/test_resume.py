@@ -93,7 +93,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(name, images, in_tmp):
     last = TINY[name]["iterations"]
     broken(name, at=last, slow=slow)
     assert checkpoints() == [f"{last - 3:06d}.checkpoint", f"{last - 1:06d}.checkpoint"]
-    again.before = lambda: pytest.fail("pretrained again")
+    again.pretraining = lambda: pytest.fail("pretrained again")
     summary = resume(again, "broken")
     assert summary["resumed"] == [{"iteration": last - 1, "checkpoint": f"{last - 1:06d}.checkpoint"}]
     assert everything(again) == everything(whole)
@@ -121,7 +121,7 @@ class TestResume:
         train(whole, folder="whole")
         broken("mnist-softmax", at=1)
         assert checkpoints() == ["000000.checkpoint"]
-        again.before = lambda: pytest.fail("pretrained again")
+        again.pretraining = lambda: pytest.fail("pretrained again")
         resume(again, "broken")
         assert everything(again) == everything(whole)
         assert files("broken") == files("whole")

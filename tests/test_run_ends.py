@@ -149,7 +149,7 @@ class TestSignals:
     def test_the_first_one_ends_what_comes_before_the_game(self, in_tmp, number):
         """Pretraining takes minutes, and there is no iteration to be played to its end."""
         experiment = small()
-        experiment.before = lambda: signal.raise_signal(number) or pytest.fail("went on")
+        experiment.pretraining = lambda: signal.raise_signal(number) or pytest.fail("went on")
         summary = train(experiment, folder="run", checkpoint_every=2)
         assert (summary["status"], summary["iterations"]) == ("interrupted", 0)
         assert files(in_tmp / "run") == KEPT | FIGURES | {"checkpoints"}

@@ -203,7 +203,7 @@ class TestWorkers:
         found = []
         workers.train_in_workers(some_die, 3, workers=1, finished=found.append)
         assert sorted((s["seed"], s["status"]) for s in found) == [(0, "completed"), (1, "failed"), (2, "failed")]
-        assert "memory ran out: fewer workers" in found[-1]["error"]
+        assert "if memory ran out, use fewer workers" in found[-1]["error"]
 
     def test_workers_that_die_at_once(self):
         with pytest.raises(RunError, match="below `if __name__ == '__main__':`"):

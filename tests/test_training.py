@@ -155,7 +155,7 @@ class TestFolders:
         with pytest.raises(RunError, match="out=full exists; expected a new or an empty folder"):
             new_folder("x", out="full")
         (in_tmp / "file").write_text("")
-        with pytest.raises(RunError, match="--out file exists"):
+        with pytest.raises(RunError, match="out=file exists"):
             new_folder("x", out="file")
         with pytest.raises(RunError, match="--out file/below: Not a directory"):
             new_folder("x", out="file/below")
