@@ -157,7 +157,7 @@ class TestFolders:
         (in_tmp / "file").write_text("")
         with pytest.raises(RunError, match="out=file exists"):
             new_folder("x", out="file")
-        with pytest.raises(RunError, match="--out file/below: Not a directory"):
+        with pytest.raises(RunError, match="out=file/below: Not a directory"):
             new_folder("x", out="file/below")
         assert new_folder("x", out="deep/er").is_dir()
 
