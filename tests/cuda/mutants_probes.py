@@ -62,7 +62,7 @@ MUTANTS = [
     planted(
         "write before the array", "sums[blockIdx.x] = sum", "sums[(int)blockIdx.x - 1] = sum", says="outside an array"
     ),
-    planted("write far out of bounds", "sums[blockIdx.x] = sum", "sums[blockIdx.x + 100000] = sum", says="-11"),
+    planted("write far out of bounds", "sums[blockIdx.x] = sum", "sums[blockIdx.x + (1LL << 40)] = sum", says="-11"),
     planted("missing barrier, dynamic", "x[i];\n  __syncthreads();", "x[i];", reversed_parts),
     planted(
         "dynamic shared memory off its end", "part[threadIdx.x] = x[i]", "part[threadIdx.x + 1] = x[i]", reversed_parts,
