@@ -81,7 +81,7 @@ def register_kernel(
         implementation, and the tests of your kernel compare the others with it.
     cpu
         The implementation for ``ops="cpu"``, ``cpu(ops, *arrays)``: for instance compiled by numba, its parts run on
-        the backend's threads by ``ops.each``.  Default: `reference`.
+        the backend's threads by ``ops.parallel_for``.  Default: `reference`.
     cuda
         The implementation for ``ops="cuda"``, ``cuda(ops, *arrays)``, with arrays of the device: it launches a kernel
         by ``ops.device.launch``, whose .cu file lies in one of the folders that the device was made with
