@@ -174,7 +174,7 @@ class Recipe:
         run_options = RunOptions() if run_options is None else run_options
         if run_options.images is not None and self.to_images is None:
             raise ConfigError(f"images: {self.name} is not trained on images; expected None")
-        if run_options.ops != "cuda":  # a device has memory of its own
+        if run_options.backend().xp is np:  # a device has memory of its own
             memory.require_training(self, config, np.dtype(run_options.dtype))
         streams = random_streams(run_options.seed)
         G, D = self.networks(config, run_options, streams)
