@@ -67,7 +67,7 @@ def require_unmasked(name: str, array: Any) -> None:
 def require_flags(**flags: Any) -> None:
     """Raise TypeError unless each is True or False."""
     for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
+        if value is not True and value is not False and not isinstance(value, np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
@@ -82,8 +82,26 @@ def require_generator(name: str, value: Any) -> None:
 
 def require_apart(name: str, array: Array, other: str, vector: Array) -> None:
     """Raise ValueError where the memory of a vector overlaps another one that is written or must stay as it is."""
+    if array is not vector and owns_memory(array) and owns_memory(vector):
+        return
     if array is vector or _overlap(array, vector):
         raise ValueError(f"{name} shares memory with {other}; expected an array of its own (net.zeros_like_theta())")
+
+
+def owns_memory(array: Array) -> bool:
+    """Whether the array is no view of another one's memory, as far as its attributes tell."""
+    return getattr(array, "base", array) is None
+
+
+def is_apart(vector: Any, theta: Array) -> bool:
+    """Whether `vector` is plainly an array like theta with memory of its own: then no further check is needed."""
+    return (
+        type(vector) is type(theta)
+        and vector.shape == theta.shape
+        and vector.dtype == theta.dtype
+        and vector is not theta
+        and owns_memory(vector)
+    )
 
 
 def _overlap(a: Array, b: Array) -> bool:
@@ -106,7 +124,7 @@ def require_grads(grads: Array, theta: Array) -> None:
     require_apart("grads", grads, "theta", theta)
 
 
-def layer_output(place: Place, at: int, result: Any, n: int, like: Array) -> tuple[Array, Pullback]:
+def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: np.dtype[Any]) -> tuple[Array, Pullback]:
     """Return y and the pullback that a layer's forward returned.
 
     Parameters
@@ -119,8 +137,10 @@ def layer_output(place: Place, at: int, result: Any, n: int, like: Array) -> tup
         What its `forward` returned; expected (y, pullback) with y (N, ...).
     n : int
         N, the number of examples in x.
-    like : array
-        An array of the backend, in the network's dtype.
+    kind : type
+        The backend's array type.
+    dtype : dtype
+        The network's.
 
     Returns
     -------
@@ -141,16 +161,14 @@ def layer_output(place: Place, at: int, result: Any, n: int, like: Array) -> tup
             given = f"a pullback of type {type(result[1]).__name__}"
         raise TypeError(f"{place(at)}: forward returned {given}; expected (y, pullback), pullback callable")
     y = result[0]
-    if type(y) is type(like) and y.dtype == like.dtype and y.ndim and y.shape[0] == n:
-        return result
     name = place(at) + ": y"
-    require_kind(name, y, type(like))
+    require_kind(name, y, kind)
     if not y.ndim or y.shape[0] != n:
         raise ShapeError(f"{name} has shape {y.shape}; expected ({n}, ...), one row for each of the {n} examples in x")
-    return _cast(name, y, like.dtype), result[1]
+    return _cast(name, y, dtype), result[1]
 
 
-def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, like: Array) -> Array:
+def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtype: np.dtype[Any]) -> Array:
     """Return dx, which the pullback of layer `at` returned, in the network's dtype; `shape` is that of its x.
 
     Raises
@@ -161,13 +179,11 @@ def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, like: Array) ->
         Unless dx has the shape of x.
 
     """
-    if type(dx) is type(like) and dx.dtype == like.dtype and dx.shape == shape:
-        return dx
     name = place(at) + ": dx"
-    require_kind(name, dx, type(like))
+    require_kind(name, dx, kind)
     if dx.shape != shape:
         raise ShapeError(f"{name} has shape {dx.shape}; expected {shape}, the shape of x")
-    return _cast(name, dx, like.dtype)
+    return _cast(name, dx, dtype)
 
 
 def logit_gradient(name: str, ds: Any, s: Array, objective: Any) -> Array:

@@ -36,8 +36,9 @@ def renamed_arguments(**names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            for old in names.keys() & kwargs.keys():
-                new = names[old]
+            for old, new in names.items():
+                if old not in kwargs:
+                    continue
                 if new in kwargs:
                     raise TypeError(f"{function.__qualname__} got {old} and {new}; expected {new} alone")
                 warnings.warn(

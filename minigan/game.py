@@ -176,14 +176,19 @@ def whole(schedule: Schedule) -> Schedule:
 
     """
     signature = inspect.signature(schedule)
-    game_name, *names = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = [p.name for p in positional[1:]]  # the first is the game
+    needed = sum(p.default is p.empty for p in positional[1:])
 
     @functools.wraps(schedule)
-    def play(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
-        draws = {name: given[name] for name in names if name in given}
-        counts = {name: value for name, value in given.items() if name != game_name and name not in draws}
-        return given[game_name].ops.play(schedule, given[game_name], draws, counts)
+    def play(game: Any, *given: Any, **rest: Any) -> Any:
+        draws = dict(zip(names, given, strict=False))
+        for name in names[len(given) :]:
+            if name in rest:
+                draws[name] = rest.pop(name)
+        if len(given) > len(names) or len(draws) < needed:
+            signature.bind(game, *given, **rest, **{name: draws[name] for name in names[len(given) :] if name in draws})
+        return game.ops.play(schedule, game, draws, rest)
 
     return cast(Schedule, play)
 

@@ -61,6 +61,7 @@ class Network:
         parameters, state = self.chain.parameters(), self.chain.state()
         self._theta_shapes = {name: parameter.shape for name, parameter in parameters.items()}
         xp = self.ops.xp
+        self._kind = xp.ndarray
         self._theta = xp.zeros(self.chain.n_parameters, dtype=self.dtype)
         self._state = xp.zeros(self.chain.n_state, dtype=self.dtype)
         for name, view in self.parameters().items():
@@ -70,7 +71,7 @@ class Network:
         for name, view in self._named_state.items():
             view[...] = state[name][1]
         self._run = self.chain.for_backend(self.ops, self.dtype)
-        self._n_keys = self.chain.n_keys
+        self._n_keys, self._per_example = self.chain.n_keys, self.chain.per_example
         # A chain of one stage is that stage: a small network's iterations are counted in microseconds.
         alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
         self._only: Layer = self._run.layers[0] if alone else self._run
@@ -105,13 +106,20 @@ class Network:
         place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
         dx likewise dy.  dy is cast as x is.
         """
-        _checks.require_flags(train=train, update_state=update_state)
-        _checks.require_generator("rng", rng)
-        sub_batches = _arguments.size("sub_batches", sub_batches)
+        if type(train) is not bool or type(update_state) is not bool:
+            _checks.require_flags(train=train, update_state=update_state)
+        if rng is not None:
+            _checks.require_generator("rng", rng)
+        if type(sub_batches) is not int or sub_batches < 1:
+            sub_batches = _arguments.size("sub_batches", sub_batches)
         x = self._input(x)
-        predrawn_keys = self._draw(len(x), sub_batches, rng) if train else None
+        draws = train and (rng is not None or sub_batches != 1)
+        predrawn_keys = self._draw(len(x), sub_batches, rng) if draws else None
         context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
-        y, pullback = self._forward(x, context)
+        try:
+            y, pullback = self._only.forward(self._p, x, context)
+        except ValueError as error:
+            raise self._placed(error) from None
         shape, version, theta = y.shape, self.version, self._theta
         del x
 
@@ -128,7 +136,8 @@ class Network:
                 return None
             g = None
             if grads is not None:
-                _checks.require_grads(self.check_vector("grads", grads), theta)
+                if not _checks.is_apart(grads, theta) or not getattr(grads.flags, "writeable", True):
+                    _checks.require_grads(self.check_vector("grads", grads), theta)
                 g = self._only.parameter_views(grads)
             return pullback(dy, g, need_dx=need_dx)
 
@@ -141,14 +150,16 @@ class Network:
         """
         home = isinstance(x, np.ndarray)
         context = Context(self.ops, state=self._s, update_state=False)
-        y = self._forward(self._input(x), context)[0]
+        x = self._input(x)
+        try:
+            y = self._only.forward(self._p, x, context)[0]
+        except ValueError as error:
+            raise self._placed(error) from None
         return to_host(y) if home else y
 
-    def _forward(self, x: Array, context: Context) -> tuple[Array, Pullback]:
-        try:
-            return self._only.forward(self._p, x, context)
-        except ValueError as error:
-            raise (error if self._only is self._run else self._run.placed(0, error)) from None
+    def _placed(self, error: ValueError) -> ValueError:
+        """Return what the layers raised, with the place of the layer; a chain has said it already."""
+        return error if self._only is self._run else self._run.placed(0, error)
 
     def array(self, x: Array) -> Array:
         """Return x on the network's device and in its dtype: x itself, where it is."""
@@ -157,7 +168,7 @@ class Network:
     @property
     def per_example(self) -> bool:
         """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `per_example`."""
-        return self.chain.per_example
+        return self._per_example
 
     def _draw(self, n: int, sub_batches: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
         """Draw the random keys of all layers as passes of one group after the other would."""
@@ -180,6 +191,8 @@ class Network:
 
     def _cast(self, name: str, array: Array) -> Array:
         """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
+        if type(array) is self._kind and array.dtype == self.dtype:
+            return array
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
             _checks.require_plain(name, array, np)
             array = self.ops.xp.asarray(array)

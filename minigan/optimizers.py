@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minigan._arguments import number, scalar, size
-from minigan._checks import require_apart, require_flags
+from minigan._checks import is_apart, owns_memory, require_apart, require_flags
 from minigan._views import castable
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -64,14 +64,17 @@ class Optimizer:
 
     def step(self, g: Array) -> None:
         """Move theta by one step.    g (P,), dL/dtheta.  What does not fit is refused before anything has moved."""
-        self.net.check_vector("g", g)
-        if not castable(g.dtype, self.net.dtype):
-            raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; accepted: {self.net.dtype}")
-        require_apart("g", g, "theta", self.net.theta)
+        theta = self.net.theta
+        if not is_apart(g, theta):
+            self.net.check_vector("g", g)
+            if not castable(g.dtype, self.net.dtype):
+                raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; expected {self.net.dtype}")
+            require_apart("g", g, "theta", theta)
         for name, vector in self.state.items():
-            require_apart("g", g, f"state[{name!r}]", vector)
-        self._update(self.net.theta, g, self.t + 1)
-        self.t += 1
+            if g is vector or not owns_memory(g):
+                require_apart("g", g, f"state[{name!r}]", vector)
+        self._update(theta, g, self.t + 1)
+        object.__setattr__(self, "t", self.t + 1)  # a number that needs no check
         self.net.mark_modified()
 
     def _update(self, theta: Array, g: Array, t: int) -> None:

@@ -29,6 +29,9 @@ class TooManyKeysError(RuntimeError):
     """A layer that draws more random keys than its `n_keys` says."""
 
 
+NO_KEYS: Iterator[list[int]] = iter(())
+
+
 @dataclass(slots=True)
 class Context:
     """What a forward pass is given beside p and x."""
@@ -46,7 +49,9 @@ class Context:
     def part(self, i: int, n_keys: int) -> "Context":
         """Return what layer i within a layer is given: its running statistics, and the next `n_keys` random keys."""
         state = None if self.state is None else self.state[i]
-        keys = None if self.predrawn_keys is None else iter([next(self.predrawn_keys) for _ in range(n_keys)])
+        keys = self.predrawn_keys
+        if keys is not None:
+            keys = iter([next(keys) for _ in range(n_keys)]) if n_keys else NO_KEYS
         return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys)
 
     def keys(self) -> list[int]:
