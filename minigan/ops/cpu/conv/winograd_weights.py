@@ -42,19 +42,24 @@ def _shared(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Exec
     """The passes one after the other, the threads sharing each."""
     points, C, O = plan.n**2, x.shape[3], y.shape[3]
     dU = arrays.empty((points, of_x.phases * C, O), x.dtype)
-    for some in parts(len(x), of_x) or [slice(0, len(x))]:
+
+    def add(some: slice) -> None:
+        """Add the images' part of dU.  The workspaces end with the call, so that the next one gets them again."""
         images = slice(0, some.stop - some.start)
         rows = of_x.of(images).stop
         V = scratch.array("V", (points, rows, of_x.phases, C), x.dtype)
         M = scratch.array("M", (points, rows, 1, O), x.dtype)
 
-        def read(part: slice, x: Array = x[some], y: Array = y[some], V: Array = V, M: Array = M) -> None:
-            gather("B", plan, x, V, of_x, part, compiled=team.compiled)
-            gather("A", plan, y, M, of_y, part, compiled=team.compiled)
+        def read(part: slice) -> None:
+            gather("B", plan, x[some], V, of_x, part, compiled=team.compiled)
+            gather("A", plan, y[some], M, of_y, part, compiled=team.compiled)
 
         each_part(read, images.stop, team)
         left = V.reshape(points, rows, -1).swapaxes(1, 2)
         matmul.batched(left, M.reshape(points, rows, O), dU, team, add=some.start > 0)
+
+    for some in parts(len(x), of_x) or [slice(0, len(x))]:
+        add(some)
     yield slice(0, C), dU
 
 
