@@ -44,10 +44,14 @@ class _Limit:
 
 
 class _OfThread(threading.local):
-    """The calling thread's limit of the libraries that keep one for each thread."""
+    """What is known of the calling thread.
+
+    `limit` is that of the libraries that keep one for each thread; `open_blocks` counts the thread's blocks, of which
+    the outermost alone takes the lock.
+    """
 
     def __init__(self) -> None:
-        self.limit, self.covered = _Limit(), False
+        self.limit, self.covered, self.open_blocks = _Limit(), False, 0
 
 
 class _OneThread:
@@ -70,8 +74,25 @@ class _OneThread:
         """In a forked child the blocks of the other threads never end; what was before the outermost still holds."""
         self._lock = threading.RLock()
         self._limit.depth, self._limit.limited = 0, False
+        self._of_thread.open_blocks = 0
 
     def __enter__(self) -> None:
+        mine = self._of_thread
+        if mine.open_blocks:  # within a block of this thread: an operation within a session
+            mine.open_blocks += 1  # the last step: no signal is handled between it and the block
+            return
+        self._enter()
+        mine.open_blocks = 1
+
+    def __exit__(self, *_: object) -> None:
+        mine = self._of_thread
+        if mine.open_blocks > 1:
+            mine.open_blocks -= 1
+            return
+        mine.open_blocks = 0
+        self._leave()
+
+    def _enter(self) -> None:
         entered = False
         try:
             if self._of_thread.covered:
@@ -95,9 +116,6 @@ class _OneThread:
                 with contextlib.suppress(Exception):
                     self._leave()
             raise
-
-    def __exit__(self, *_: object) -> None:
-        self._leave()
 
     def cover(self) -> None:
         """Say that another thread is in a block whenever the calling one works: a worker of the pool, its caller.
