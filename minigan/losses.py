@@ -1,4 +1,4 @@
-"""The objectives of D and G on logits: value and cotangents.
+"""The objectives of D and G on logits: costs and their gradients.
 
 s is a logit, D(x) = sigma(s) = 1 / (1 + e^-s), so that with softplus(s) = log(1 + e^s)
 
@@ -7,17 +7,18 @@ s is a logit, D(x) = sigma(s) = 1 / (1 + e^-s), so that with softplus(s) = log(1
 exactly and without overflow for any s: sigma is never formed before a logarithm.  Each objective has
 
     discriminator(s_real, s_fake) -> value, ds_real, ds_fake     the cost J_D that D minimises
-    one_kind(s, real=...) -> value, ds                           the part of J_D that one kind has
+    one_side(s, real=...) -> value, ds                           the part of J_D of the real or of the fake examples
     generator(s_fake) -> value, ds_fake                          the cost J_G that G minimises
     probability(s) -> D(x)
 
 Two conventions for J_D are in use: ``factor=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
-``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` is the
-same for J_G: 1 in Algorithm 1, 1/2 where a document halves both costs.
+``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` scales
+J_G: 1 in Algorithm 1, 1/2 in tutorials that halve both costs.
 
 `softmax_cross_entropy` is the cost of a classifier with K classes.
 
-`ops` is the backend that computes, D's in the steps of Algorithm 1; without it, the reference of the logits' kind.
+`ops` is the backend to compute with: the steps of Algorithm 1 pass that of D.  Without it, `minigan.ops.ops_of` chooses
+the backend of the logits.
 """
 
 from collections.abc import Callable
@@ -34,24 +35,23 @@ Value = Any  # a scalar of the logits' dtype
 
 
 class Objective(Protocol):
-    """What a GAN asks of an objective: these four methods, all of them required.
+    """The four methods that an objective must have.
 
-    Logits s are arrays (N, 1), or (N, K) where D has K outputs; a cost is a scalar, and a gradient an array of the
-    shape and dtype of its logits.  `ops` is D's backend, with its array module ``ops.xp``; an objective of one's own
-    may leave it alone.
+    Logits s are arrays (N, 1), or (N, K) if D has K outputs.  A cost is a scalar of their dtype, a gradient an array of
+    their shape and dtype.  `ops` is D's backend, with its array module ``ops.xp``; a custom objective may ignore it.
     """
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
-        """Return J_D, dJ_D/ds_real and dJ_D/ds_fake, for the steps of D on both kinds."""
+        """Return J_D, dJ_D/ds_real and dJ_D/ds_fake, for a step of D on real and fake examples."""
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return the part of J_D that real examples (or fake ones) have, and its gradient, for `split_batch`."""
+        """Return the part of J_D of the real (or of the fake) examples, and its gradient, for `split_batch`."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G and dJ_G/ds_fake, for the steps of G."""
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
-        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy (above 1/2 means real)."""
+        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy; above 1/2 means real."""
 
 
 METHODS = {
@@ -63,7 +63,7 @@ METHODS = {
 
 
 def require_objective(objective: object) -> None:
-    """Raise TypeError, which names what is missing, unless `objective` is an object with the methods of `Objective`."""
+    """Raise TypeError, which names the first missing method, unless `objective` has the methods of `Objective`."""
     if isinstance(objective, type):
         raise TypeError(f"objective is the class {objective.__name__}; expected an object, {objective.__name__}()")
     for name, arguments in METHODS.items():
@@ -76,11 +76,7 @@ def require_objective(objective: object) -> None:
 
 @dataclass(frozen=True)
 class _CrossEntropy:
-    """J_D = factor (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1) or (N,)   s_fake (M, 1) or (M,)
-
-    With `pooled`, each mean is over all N + M examples, times 2: what one labelled batch gives when
-    its halves differ in size (for N = M the two are the same).
-    """
+    """J_D = factor (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1) or (N,), s_fake (M, 1) or (M,)"""
 
     _: KW_ONLY
     factor: float = 1.0
@@ -116,8 +112,35 @@ class _CrossEntropy:
 class Minimax(_CrossEntropy):
     """G minimises mean log(1 - D(G(z)))   (Goodfellow et al. 2014, eq. 1 and Algorithm 1).
 
-    J_G = -factor_G mean softplus(s_fake), ds = -factor_G sigma(s_fake) / M: it vanishes where D is sure,
-    s -> -infinity.
+    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = -factor_G mean softplus(s_fake),    ds_fake = -factor_G sigma(s_fake) / M
+
+    The gradient of J_G vanishes where D is sure that the examples are fake, s_fake -> -infinity.
+
+    Parameters
+    ----------
+    factor : float
+        The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
+    factor_G : float
+        The scale of J_G, > 0; 1 as in Algorithm 1.
+    pooled : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
+        For N = M this changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If `factor` or `factor_G` is not a number > 0.
+    ShapeError
+        In the methods, if logits are not (N,) or (N, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cost, ds = Minimax().generator(np.zeros((2, 1)))
+    >>> round(float(cost), 4), ds.tolist()
+    (-0.6931, [[-0.25], [-0.25]])
+
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
@@ -131,7 +154,35 @@ class Minimax(_CrossEntropy):
 class NonSaturating(_CrossEntropy):
     """G minimises -mean log D(G(z))   (Goodfellow et al. 2014, end of section 3).
 
-    J_G = factor_G mean softplus(-s_fake), ds = -factor_G sigma(-s_fake) / M: it tends to -factor_G / M where D is sure.
+    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = factor_G mean softplus(-s_fake),    ds_fake = -factor_G sigma(-s_fake) / M
+
+    The gradient of J_G tends to -factor_G / M where D is sure that the examples are fake: it does not vanish.
+
+    Parameters
+    ----------
+    factor : float
+        The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
+    factor_G : float
+        The scale of J_G, > 0; 1 as in Algorithm 1.
+    pooled : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
+        For N = M this changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If `factor` or `factor_G` is not a number > 0.
+    ShapeError
+        In the methods, if logits are not (N,) or (N, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cost, ds = NonSaturating().generator(np.zeros((2, 1)))
+    >>> round(float(cost), 4), ds.tolist()
+    (0.6931, [[-0.25], [-0.25]])
+
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
@@ -145,8 +196,24 @@ class NonSaturating(_CrossEntropy):
 class SoftmaxTwoClass:
     """Categorical cross-entropy of a D with two softmax outputs.    s (N, 2): column 0 fake, column 1 real
 
-    log softmax(s)_1 = -softplus(s_0 - s_1): it is the cross-entropy of the one logit s_1 - s_0, and
-    ds_0 = -ds_1.  G trains non-saturating, on the labels "real".  `factor`, `factor_G` and `pooled` as above.
+    log softmax(s)_1 = -softplus(s_0 - s_1): the cost is `NonSaturating` of the one logit s_1 - s_0, and ds_0 = -ds_1.
+
+    Parameters
+    ----------
+    factor : float
+        The scale of J_D, > 0; 1/2 by default, the mean of both costs, as Keras computes it.
+    factor_G : float
+        The scale of J_G, > 0; 1 by default.
+    pooled : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
+
+    Raises
+    ------
+    ValueError
+        If `factor` or `factor_G` is not a number > 0.
+    ShapeError
+        In the methods, if logits are not (N, 2).
+
     """
 
     _: KW_ONLY
@@ -184,7 +251,7 @@ class SoftmaxTwoClass:
 
 
 def _size(s: Array) -> int:
-    """Return N, after checking that s holds one logit an example."""
+    """Return N, after checking that s holds one logit for each example."""
     if s.size == 0 or s.size != len(s):
         raise ShapeError(f"logits have shape {s.shape}; accepted: (N,) or (N, 1) with N >= 1")
     return len(s)
@@ -210,11 +277,30 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
     """L = -mean_n log softmax(s_n)_(y_n) and ds = (softmax(s) - onehot(y)) / N.    s, ds (N, K)   labels y (N,)
 
-    The labels are whole numbers in 0 ... K-1.  With m = max_k s_k,
+    With m = max_k s_k, -log softmax(s)_y = log sum_k e^(s_k - m) - (s_y - m): no exponential overflows, and the sum is
+    at least 1.
 
-        -log softmax(s)_y = log sum_k e^(s_k - m) - (s_y - m):
+    Parameters
+    ----------
+    s : array (N, K)
+        The logits of K classes.
+    labels : array (N,)
+        The classes, integers in 0 ... K-1.
+    ops : Ops, optional
+        The backend; by default that of s.
 
-    no exponential overflows, and the sum is at least 1.
+    Returns
+    -------
+    value : scalar
+        L, in the dtype of s.
+    ds : array (N, K)
+        dL/ds.
+
+    Raises
+    ------
+    ShapeError, TypeError, ValueError
+        If the logits are not (N, K), or the labels not (N,), not integers or not in 0 ... K-1.
+
     """
     xp = (ops_of(s) if ops is None else ops).xp
     _require_labels(s, labels)
@@ -240,6 +326,18 @@ def _require_labels(s: Array, labels: Array) -> None:
 
 
 def accuracy(probability_real: Array, probability_fake: Array) -> float:
-    """Return the share of examples on the right side of D = 1/2."""
+    """Return the fraction of examples that D classifies correctly: real above 1/2, fake at most 1/2.
+
+    Parameters
+    ----------
+    probability_real, probability_fake : array (N,), (M,)
+        D(x) of the real and of the fake examples.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    """
     right = (real(probability_real) > 0.5).sum() + (real(probability_fake) <= 0.5).sum()
     return float(right) / (len(probability_real) + len(probability_fake))

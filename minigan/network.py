@@ -16,14 +16,14 @@ from minigan.summary import Summary, summarize
 
 
 class StaleBackwardError(RuntimeError):
-    """A pullback called after the parameters that its forward pass used have changed."""
+    """A pullback was called after the parameters of its forward pass had changed."""
 
 
 class Network:
-    """y = f_L(... f_2(f_1(x; theta); theta) ...; theta): a chain of layers with its numbers, theta.
+    """y = f_L(... f_2(f_1(x; theta); theta) ...; theta): a chain of layers with its parameters, theta.
 
-    theta (P,) holds every parameter; layers see named views of it, and so do gradients and
-    optimizer moments (`views`).  Running statistics are not parameters: they live in `state`.
+    theta (P,) holds every parameter; layers get named views of it, and `views` gives the same views of a gradient or an
+    optimizer's moments.  Running statistics are not parameters: `state` holds them.
 
         y, backward = net.forward(x, train=True, rng=rng)
         g = net.zeros_like_theta()
@@ -32,11 +32,38 @@ class Network:
         backward(dy, g, need_dx=False)      # first network of a chain: returns None
         y = net(x)                          # inference: running statistics, no dropout, nothing kept
 
-    The network owns its numbers: ``copy.copy`` and ``copy.deepcopy`` give an independent network.  Nothing is pickled:
-    save `parameters()` and `state`, load them with `load_parameters` and `load_state`.
+    ``copy.copy`` and ``copy.deepcopy`` give an independent network.  A network cannot be pickled: save `parameters()`
+    and `state`, and load them with `load_parameters` and `load_state`.
 
-    Arguments: `layers`; `rng`, a numpy.random.Generator for the initial weights; `dtype`; `ops`,
-    the backend ("reference", "cpu", "cuda").
+    Parameters
+    ----------
+    layers : sequence of Layer
+        f_1 ... f_L, at least one.
+    rng : numpy.random.Generator
+        Draws the initial parameters, in float64, so that every dtype and backend starts from the same numbers.
+    dtype : dtype
+        The dtype of theta and of all arrays: float32 (the default: half the memory of float64), float64,
+        longdouble, a complex dtype, or object (exact fractions, intervals).  "cpu" and "cuda" may know fewer.
+    ops : {"cpu", "reference", "cuda"} or Ops
+        The backend, by name or from `minigan.ops.get_ops`: compiled kernels on the CPU (the default), plain NumPy, or
+        a GPU.
+
+    Raises
+    ------
+    TypeError
+        If `layers` holds something else, `rng` is no generator, or the backend does not support `dtype`.
+    ValueError
+        If `layers` is empty or the backend's name is unknown.
+    BackendUnavailable
+        If the backend cannot run on this machine.
+
+    Examples
+    --------
+    >>> from minigan.layers import Dense, ReLU
+    >>> net = Network([Dense(2, 8), ReLU(), Dense(8, 1)], rng=np.random.default_rng(0))
+    >>> net.theta.shape, net(np.zeros((5, 2))).shape
+    ((33,), (5, 1))
+
     """
 
     def __init__(
@@ -56,7 +83,7 @@ class Network:
             known = ", ".join(map(str, self.ops.dtypes))
             raise TypeError(f"dtype {self.dtype} with ops={self.ops.name!r}; accepted: {known}")
         self.version = 0
-        """Raised by every change of theta; a pullback of an older version refuses to run."""
+        """The number of changes of theta; a pullback raises StaleBackwardError if it grew since its forward pass."""
 
         parameters, state = self.chain.parameters(), self.chain.state()
         self._theta_shapes = {name: parameter.shape for name, parameter in parameters.items()}
@@ -72,7 +99,7 @@ class Network:
             view[...] = state[name][1]
         self._run = self.chain.for_backend(self.ops, self.dtype)
         self._n_keys, self._per_example = self.chain.n_keys, self.chain.per_example
-        # A chain of one stage is that stage: a small network's iterations are counted in microseconds.
+        # A chain of one stage is replaced by that stage: a small network's iteration takes only microseconds.
         alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
         self._only: Layer = self._run.layers[0] if alone else self._run
         self._p = self._only.parameter_views(self._theta)
@@ -94,17 +121,44 @@ class Network:
         update_state: bool = True,
         sub_batches: int = 1,
     ) -> tuple[Array, Pullback]:
-        """Return y and the pullback of dL/dy.
+        """Return y and its pullback, ``backward(dy, grads=None, *, need_dx=True) -> dx``.
 
-        `sub_batches`: x is that many batches of equal size, one after the other, and y and the gradients are what a
-        forward pass of each in turn would give: statistics and masks are computed per sub-batch.
+        The pullback keeps x, y and the arrays between them without copying: do not change any of them in place before
+        it has run.  y may be x itself or a view of it (Flatten, Reshape, Dropout at inference), and dx likewise of dy.
 
-        x (N, ...) real is cast to the network's dtype, and NumPy's copied to its device.  `train` chooses batch
-        statistics and dropout (which needs `rng`); `update_state=False` leaves the running statistics as they are.
+        Parameters
+        ----------
+        x : array (N, ...)
+            N >= 1 examples.  Real numbers are cast to the network's dtype, and NumPy arrays copied to its device.
+        train : bool
+            True: batch statistics and dropout.  False: running statistics, no dropout.
+        rng : numpy.random.Generator, optional
+            The random stream of dropout; needed only in training, and only by layers that draw random numbers.
+        update_state : bool
+            Whether a training pass updates the running statistics, as it usually should.
+        sub_batches : int
+            The number of batches of equal size that x consists of, one after another.  y and the gradients are those
+            of one forward pass for each: batch statistics and masks are computed per sub-batch.  Default: 1.
 
-        The pullback keeps x, y and what lies between them, not copies: none of these arrays may be changed in
-        place before it has run.  y may be x itself, or a view of it (Flatten, Reshape, Dropout at inference), and
-        dx likewise dy.  dy is cast as x is.
+        Returns
+        -------
+        y : array (N, ...)
+            The output, in the network's dtype.
+        backward : callable
+            The pullback.  It returns dx = dL/dx for dy = dL/dy, of y's shape, and adds dL/dtheta to `grads` (P,);
+            without `grads` the parameters are frozen, and with ``need_dx=False`` it returns None.  It raises
+            StaleBackwardError if theta has changed, and TypeError, ValueError or ShapeError if dy or `grads` does not
+            fit.
+
+        Raises
+        ------
+        TypeError
+            If x is no array of the backend or of NumPy, if its dtype cannot be cast, or a flag is not True or False.
+        ValueError
+            If training needs `rng`, or `sub_batches` does not divide N or a layer is not `per_example`.
+        ShapeError
+            If x does not fit; the message names the layer.
+
         """
         if type(train) is not bool or type(update_state) is not bool:
             _checks.require_flags(train=train, update_state=update_state)
@@ -146,7 +200,22 @@ class Network:
     def __call__(self, x: Array) -> Array:
         """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.
 
-        y may be x itself, or a view of it (Flatten, Reshape, Dropout).  NumPy's x gives NumPy's y on every device.
+        Parameters
+        ----------
+        x : array (N, ...)
+            N >= 1 examples, of NumPy or of the network's device.
+
+        Returns
+        -------
+        array (N, ...)
+            y in the network's dtype: a NumPy array if x is one, whatever the device.  It may alias x (Flatten, Reshape,
+            Dropout).
+
+        Raises
+        ------
+        TypeError, ShapeError
+            As `forward` does.
+
         """
         home = isinstance(x, np.ndarray)
         context = Context(self.ops, state=self._s, update_state=False)
@@ -162,16 +231,16 @@ class Network:
         return error if self._only is self._run else self._run.placed(0, error)
 
     def array(self, x: Array) -> Array:
-        """Return x on the network's device and in its dtype: x itself, where it is."""
+        """Return x on the network's device and in its dtype: x itself if it is there already."""
         return self._cast("x", x)
 
     @property
     def per_example(self) -> bool:
-        """Whether several batches can run as one (`forward`, groups); a layer of your own says so by `per_example`."""
+        """Whether `forward` accepts several `sub_batches`: whether every layer declares ``per_example = True``."""
         return self._per_example
 
     def _draw(self, n: int, sub_batches: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
-        """Draw the random keys of all layers as passes of one group after the other would."""
+        """Draw the random keys of all layers, in the order of one pass for each sub-batch."""
         if sub_batches != 1 and (n % sub_batches or not self.per_example):
             raise ValueError(
                 f"sub_batches={sub_batches} with {n} examples; expected a divisor, and layers that are per_example"
@@ -190,7 +259,7 @@ class Network:
         return x
 
     def _cast(self, name: str, array: Array) -> Array:
-        """Return the array in the network's dtype, on its device; TypeError where more than rounding would be lost."""
+        """Return the array in the network's dtype and on its device; TypeError if more than rounding would be lost."""
         if type(array) is self._kind and array.dtype == self.dtype:
             return array
         if isinstance(array, np.ndarray) and self.ops.xp is not np:
@@ -208,11 +277,11 @@ class Network:
 
     @property
     def theta(self) -> Array:
-        """The parameter vector (P,) itself, not a copy: what is written into it is written into the network.
+        """The parameter vector (P,) itself, not a copy: writing into it changes the network.
 
-        Write it through `net.theta = vector` (which copies) or an optimizer: both raise `version`.  After a change
-        in any other way (``net.theta[0] = 1``, or through the views of `parameters`) call `net.mark_modified()`, so
-        that older pullbacks raise StaleBackwardError in place of returning wrong gradients.
+        ``net.theta = vector`` (which copies) and optimizers increase `version`.  After any other change
+        (``net.theta[0] = 1``, or through the views of `parameters`) call `mark_modified`, so that older pullbacks raise
+        StaleBackwardError and do not return wrong gradients.
         """
         return self._theta
 
@@ -224,7 +293,7 @@ class Network:
         self.mark_modified()
 
     def mark_modified(self) -> None:
-        """Declare that theta has changed: pullbacks of earlier forward passes refuse to run."""
+        """Declare that theta has changed: pullbacks of earlier forward passes raise StaleBackwardError."""
         self.version += 1
 
     def zeros_like_theta(self) -> Array:
@@ -232,14 +301,28 @@ class Network:
         return self.ops.zero_vector(self._theta.size, self.dtype)
 
     def views(self, vector: Array) -> Named:
-        """Return named views ("0.W", "0.b", "2.gamma", ...) of any vector shaped like theta; they write through."""
+        """Return named views of a vector: "0.W", "0.b", "2.gamma", ...
+
+        Parameters
+        ----------
+        vector : array (P,)
+            Any vector of theta's shape: theta itself, a gradient, an optimizer's moments.
+
+        Returns
+        -------
+        dict of str to array
+            Views of the parameters' shapes, in the order of theta; writing into one writes into `vector`.
+
+        Raises
+        ------
+        TypeError, ShapeError
+            If `vector` is no array of the backend, or not (P,).
+
+        """
         return named_views(self.check_vector("vector", vector), self._theta_shapes)
 
     def parameters(self) -> Named:
-        """Return named views of theta.
-
-        They write through to the network without raising `version`: call `mark_modified`.
-        """
+        """Return named views of theta; call `mark_modified` after writing into them."""
         return self.views(self._theta)
 
     @property
@@ -249,31 +332,68 @@ class Network:
 
     @property
     def state_vector(self) -> Array:
-        """All running statistics as one vector, of which `state` shows the parts."""
+        """All running statistics as one vector; `state` holds named views of it."""
         return self._state
 
     @property
     def state_size(self) -> int:
-        """The number of running statistics: the non-trainable parameters, as Keras counts."""
+        """The number of running statistics: what Keras calls non-trainable parameters."""
         return int(self._state.size)
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Copy named arrays into theta.
 
-        Names, shapes and kinds of number (complex is not cut to real) must fit: every mismatch is named, all in one
-        ValueError, and nothing is changed.
+        Parameters
+        ----------
+        parameters : mapping of str to array
+            An array for each name of `parameters()`, of the same shape.  Real numbers are cast to the network's dtype;
+            complex numbers are not cast to real ones.
+
+        Raises
+        ------
+        ValueError
+            If anything does not fit: the message lists every mismatch, and nothing is changed.
+
         """
         copy_named("parameters", self.parameters(), parameters, self.ops.xp)
         self.mark_modified()
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Copy named arrays into the running statistics, checked like parameters."""
+        """Copy named arrays into the running statistics.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            An array for each name of `state`, of the same shape, with finite numbers and no negative variance.
+
+        Raises
+        ------
+        ValueError
+            If anything does not fit: the message lists every mismatch, and nothing is changed.
+
+        """
         copy_named("state", self.state, state, self.ops.xp)
 
     def astype(self, dtype: Any, convert: Callable[[Any], Any] | None = None) -> "Network":
-        """Return a copy in another dtype, with the same parameters and state.
+        """Return a copy in another dtype, with the same layers, backend, parameters and running statistics.
 
-        `convert` maps each number where NumPy cannot: ``net.astype(object, Fraction)``.
+        Parameters
+        ----------
+        dtype : dtype
+            The dtype of the copy, as for `Network`.
+        convert : callable, optional
+            Converts each number, for conversions that NumPy does not know: ``net.astype(object, Fraction)``.
+
+        Returns
+        -------
+        Network
+            The copy.
+
+        Raises
+        ------
+        TypeError
+            If the backend does not support `dtype`.
+
         """
         net = Network(self.layers, rng=np.random.default_rng(0), dtype=dtype, ops=self.ops)
         for target, source in ((net._theta, self._theta), (net._state, self._state)):
@@ -288,10 +408,12 @@ class Network:
         return self.astype(self.dtype)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Network is not pickled; save net.parameters() and net.state (minigan.training.write_arrays)")
+        raise TypeError(
+            "a Network cannot be pickled; save net.parameters() and net.state (minigan.training.write_arrays)"
+        )
 
     def check_vector(self, name: str, vector: Array) -> Array:
-        """Return `vector` if it is an array of theta's shape; TypeError or ShapeError names it if not."""
+        """Return `vector` if it is an array of theta's shape; if not, raise TypeError or ShapeError with its `name`."""
         _checks.require_plain(name, vector, self.ops.xp)
         if vector.shape != self._theta.shape:
             raise ShapeError(f"{name} has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
@@ -302,25 +424,39 @@ class Network:
     def summary(self, input_shape: int | Sequence[int]) -> Summary:
         """Print and return the table of layers, output shapes and parameter counts.
 
-        `input_shape` is without the batch axis: (28, 28, 1), or 3 for (3,).  Counted as Keras does: total = trainable
-        (theta) + non-trainable (running statistics).
+        Parameters
+        ----------
+        input_shape : int or sequence of int
+            The shape of one example, without the batch axis: (28, 28, 1), or 3 for (3,).
+
+        Returns
+        -------
+        Summary
+            The rows and the totals, counted as Keras does: total = trainable (theta) + non-trainable (running
+            statistics).
+
+        Raises
+        ------
+        ShapeError
+            If a layer does not fit the shape; the message names it.
+
         """
         table = summarize(self.chain, _arguments.shape("input_shape", input_shape))
         print(table)
         return table
 
     def touch(self) -> None:
-        """Call `mark_modified` by its old name."""
+        """Call `mark_modified` (deprecated name)."""
         warnings.warn("Network.touch is now called mark_modified", DeprecationWarning, stacklevel=2)
         self.mark_modified()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Call `to_config` by its old name."""
+        """Call `to_config` (deprecated name)."""
         warnings.warn("Network.describe is now called to_config", DeprecationWarning, stacklevel=2)
         return self.to_config()
 
     def to_config(self) -> list[dict[str, Any]]:
-        """Return the layers as JSON-able data."""
+        """Return the layers as JSON-serialisable data; `minigan.layers.from_config` reads it."""
         return [layer.to_config() for layer in self.layers]
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""Optimizers over the flat parameter vector: ``optimizer.step(g)`` moves theta against g and raises net.version.
+"""Optimizers over the flat parameter vector: ``optimizer.step(g)`` updates theta and increases net.version.
 
-A learning rate (or momentum) is a number or a schedule, a function of the step t = 1, 2, ...  Numbers are checked at
-once; what a schedule gives is checked at its step.
+A learning rate (or momentum) is a number or a schedule, a function of the step t = 1, 2, ...  A number is checked when
+it is set, a schedule's value at its step.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from minigan.ops.protocol import Array
 Schedule = float | Callable[[int], float]
 
 
-RATE, SHARE = "[0, inf)", "[0, 1)"  # the intervals of lr and eps, and of the weights of moving averages
+NON_NEGATIVE, WEIGHT = "[0, inf)", "[0, 1)"  # the intervals of lr and eps, and of the weights of moving averages
 
 
 def _constant(net: Network, name: str, value: object, accepted: str) -> float:
@@ -28,16 +28,30 @@ def _schedule(net: Network, name: str, value: Schedule, accepted: str) -> Schedu
 
 
 class Optimizer:
-    """t counts the steps; `state` names the vectors that a checkpoint needs.
+    """The base class: t counts the steps, and `state` holds by name the vectors that a checkpoint needs.
 
-    Rates and weights may be changed between steps (``adam.lr = 1e-4``); they are checked whenever they are set.
+    A subclass defines `_update`.  Hyper-parameters may be changed between steps (``adam.lr = 1e-4``) and are checked
+    whenever they are set.
+
+    Parameters
+    ----------
+    net : Network
+        The network whose theta is updated.
+    lr : float or callable
+        The learning rate, >= 0, or a schedule ``lr(t)``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a hyper-parameter is outside its range.
+
     """
 
     lr: Schedule
-    _intervals: ClassVar[dict[str, str]] = {"lr": RATE, "momentum": SHARE}
-    """Where the attributes lie that may be schedules."""
-    _constants: ClassVar[dict[str, str]] = {"rho": SHARE, "beta1": SHARE, "beta2": SHARE, "eps": RATE}
-    """Where those lie that are numbers."""
+    _intervals: ClassVar[dict[str, str]] = {"lr": NON_NEGATIVE, "momentum": WEIGHT}
+    """The intervals of the attributes that may be schedules."""
+    _constants: ClassVar[dict[str, str]] = {"rho": WEIGHT, "beta1": WEIGHT, "beta2": WEIGHT, "eps": NON_NEGATIVE}
+    """The intervals of the attributes that are numbers."""
 
     def __init__(self, net: Network, *, lr: Schedule) -> None:
         self.net = net
@@ -46,7 +60,7 @@ class Optimizer:
         self.state: dict[str, Array] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; ValueError or TypeError where a rate, a weight or t is given what it cannot be."""
+        """Set an attribute; ValueError or TypeError if the value of a hyper-parameter or of t is not in its range."""
         if name in self._intervals:
             value = _schedule(self.net, name, value, self._intervals[name])
         elif name in self._constants:
@@ -63,7 +77,22 @@ class Optimizer:
         return f"{type(self).__name__}({values}, parameters={self.net.theta.size})"
 
     def step(self, g: Array) -> None:
-        """Move theta by one step.    g (P,), dL/dtheta.  What does not fit is refused before anything has moved."""
+        """Update theta by one step, and increase `t` and the network's version.
+
+        Parameters
+        ----------
+        g : array (P,)
+            The gradient dL/dtheta, in the network's dtype or one that casts to it.
+
+        Raises
+        ------
+        TypeError, ShapeError
+            If g does not fit theta.
+        ValueError
+            If g shares memory with theta or `state`, or a schedule returns a value outside its range.  After any of
+            these errors, nothing has changed.
+
+        """
         theta = self.net.theta
         if not is_apart(g, theta):
             self.net.check_vector("g", g)
@@ -78,19 +107,37 @@ class Optimizer:
         self.net.mark_modified()
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
-        """Move theta, and the vectors of `state`, in place; t = 1, 2, ..."""
+        """Update theta and the vectors of `state` in place; t = 1, 2, ..."""
         raise NotImplementedError(f"{type(self).__name__} does not define _update")
 
     def _at(self, t: int, name: str, value: Schedule, accepted: str) -> float:
-        """Return the value at step t; what a schedule gives is checked here, before anything has moved."""
+        """Return the value at step t; a schedule's value is checked here, before anything changes."""
         return _constant(self.net, f"{name}({t})", value(t), accepted) if callable(value) else value
 
 
 class SGD(Optimizer):
     """Gradient descent, u <- momentum u - lr g, theta <- theta + u.
 
-    `nesterov`: theta <- theta + momentum u - lr g (Sutskever et al. 2013, eq. 3-4, written at
-    the look-ahead point, as Keras does).
+    Parameters
+    ----------
+    net : Network
+        The network whose theta is updated.
+    lr : float or callable
+        The learning rate, >= 0, or a schedule ``lr(t)``.
+    momentum : float or callable
+        The weight of the last step u, in [0, 1), or a schedule; 0, the default, is plain gradient descent.
+    nesterov : bool
+        Whether to use theta <- theta + momentum u - lr g (Sutskever et al. 2013, eq. 3-4, written at the look-ahead
+        point, as in Keras).
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> net = mg.Network([mg.Dense(1, 1, weight_init=mg.Zeros())], rng=np.random.default_rng(0))
+    >>> SGD(net, lr=0.5).step(np.array([1, -2], "float32"))
+    >>> net.theta
+    array([-0.5,  1. ], dtype=float32)
+
     """
 
     def __init__(self, net: Network, *, lr: Schedule, momentum: Schedule = 0.0, nesterov: bool = False) -> None:
@@ -100,16 +147,27 @@ class SGD(Optimizer):
         self.state = {"u": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
-        lr = self._at(t, "lr", self.lr, RATE)
-        momentum = self._at(t, "momentum", self.momentum, SHARE)
+        lr = self._at(t, "lr", self.lr, NON_NEGATIVE)
+        momentum = self._at(t, "momentum", self.momentum, WEIGHT)
         self.net.ops.momentum(theta, g, self.state["u"], lr=lr, momentum=momentum, nesterov=self.nesterov)
 
 
 class RMSProp(Optimizer):
     """v <- rho v + (1 - rho) g^2, theta <- theta - lr g / (sqrt(v) + eps)   (Tieleman and Hinton 2012, lecture 6.5).
 
-    eps is outside the square root and 1e-8, as in PyTorch; Keras has 1e-7, inside: sqrt(v + eps).  rho is 0.9 in the
-    lecture and in Keras; PyTorch calls it alpha, 0.99.  v starts at 0, without a bias correction.
+    v starts at 0, without a bias correction.
+
+    Parameters
+    ----------
+    net : Network
+        The network whose theta is updated.
+    lr : float or callable
+        The learning rate, >= 0, or a schedule ``lr(t)``; 1e-3 as in Keras.
+    rho : float
+        The weight of the old v, in [0, 1); 0.9 as in the lecture and in Keras.  PyTorch calls it alpha, 0.99.
+    eps : float
+        >= 0, outside the square root, and 1e-8, as in PyTorch.  Keras has 1e-7, inside: sqrt(v + eps).
+
     """
 
     def __init__(self, net: Network, *, lr: Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8) -> None:
@@ -119,7 +177,7 @@ class RMSProp(Optimizer):
         self.state = {"v": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
-        lr = self._at(t, "lr", self.lr, RATE)
+        lr = self._at(t, "lr", self.lr, NON_NEGATIVE)
         self.net.ops.rmsprop(theta, g, self.state["v"], lr=lr, rho=self.rho, eps=self.eps)
 
 
@@ -129,11 +187,28 @@ class Adam(Optimizer):
     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps),  m_hat = m / (1 - beta1^t),  v_hat = v / (1 - beta2^t).
 
-    eps is 1e-8 in the paper and in PyTorch, 1e-7 in Keras.
+    The bias corrections are computed in float64, so that in float32 a step from given m and v has a relative error of
+    at most 1e-6, even at t = 10^7.  m and v have the network's dtype: in float32, a change of v by less than 6e-8 of
+    itself (half a unit in the last place) is lost.  Use float64 for beta2 > 1 - 1e-6.
 
-    The bias corrections are computed in float64; a step from given m and v is within 1e-6 of itself in float32, also at
-    t = 10^7.  But m and v keep the network's dtype: in float32, v follows changes of g^2 by no less than half a unit in
-    its last place, 6e-8 of v, in a step, so that with beta2 > 1 - 1e-6 it hardly follows any: use float64 there.
+    Parameters
+    ----------
+    net : Network
+        The network whose theta is updated.
+    lr : float or callable
+        The learning rate, >= 0, or a schedule ``lr(t)``; 1e-3 as in the paper.  GANs often use 2e-4.
+    beta1, beta2 : float
+        The weights of the old m and v, in [0, 1); 0.9 and 0.999 as in the paper.  DCGAN has beta1 = 0.5.
+    eps : float
+        >= 0; 1e-8 as in the paper and in PyTorch, 1e-7 in Keras.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> net = mg.Network([mg.Dense(2, 1)], rng=np.random.default_rng(0))
+    >>> Adam(net, lr=2e-4, beta1=0.5)
+    Adam(lr=0.0002, beta1=0.5, beta2=0.999, eps=1e-08, t=0, parameters=3)
+
     """
 
     def __init__(
@@ -154,5 +229,5 @@ class Adam(Optimizer):
     def _update(self, theta: Array, g: Array, t: int) -> None:
         self.net.ops.adam(
             theta, g, self.state["m"], self.state["v"], t,
-            lr=self._at(t, "lr", self.lr, RATE), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
+            lr=self._at(t, "lr", self.lr, NON_NEGATIVE), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
         )  # fmt: skip

@@ -211,7 +211,7 @@ def test_a_copy_keeps_exact_numbers():
 
 
 def test_a_network_says_that_it_is_not_pickled():
-    with pytest.raises(TypeError, match=r"a Network is not pickled; save net.parameters\(\) and net.state"):
+    with pytest.raises(TypeError, match=r"a Network cannot be pickled; save net.parameters\(\) and net.state"):
         make().__reduce_ex__(2)
 
 

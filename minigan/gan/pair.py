@@ -27,15 +27,54 @@ from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
 
 StepResults = tuple[StepResult, StepResult]
-"""The last outcomes of D and of G in one iteration."""
+"""The results of the last step of D and of the last step of G in an iteration."""
 
 
 @dataclass
 class GAN(Game):
-    """Two networks, their optimizers, the objective and the random stream of dropout.
+    """The game of a generator and a discriminator.
 
-    A schedule plays it: ``alternating(gan, real, noise, k=1)``.  With `draws` and a `schedule` (a function of the game
-    and its draws: `functools.partial` of one that takes counts) ``gan.play()`` does.
+    A schedule plays one iteration: ``alternating(gan, real, noise, k=1)``.  ``gan.play()`` does the same if the GAN has
+    `draws` and a `schedule`.
+
+    Parameters
+    ----------
+    G, D : Network
+        The generator, from noise to examples, and the discriminator, from examples to logits.
+    optimizer_G, optimizer_D : Optimizer
+        An optimizer of G and one of D.
+    objective : Objective
+        The costs of both, such as `minigan.NonSaturating()`.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout; not needed without dropout.
+    d_batching : callable
+        How D sees a batch: `separate` (the default: batch statistics of real and of fake examples) or `combined`.
+    fake_mode : callable
+        How G makes the fakes for D: `train_fakes` (the default: training mode) or `eval_fakes`.
+    frozen_d_mode : callable
+        The mode of the frozen D in G's step: `train_mode` (the default), `train_mode_tracking` or `eval_mode`.
+    draws : mapping of str to callable, optional
+        What returns the next batch, by the names of the schedule's parameters: "real" and "noise".
+    schedule : callable, optional
+        A function of the GAN and its draws that `play` calls, such as ``functools.partial(alternating, k=5)``.
+
+    Raises
+    ------
+    ValueError
+        If an optimizer belongs to another network.
+    TypeError
+        If `objective` lacks a method of `minigan.losses.Objective`.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> rng = np.random.default_rng(0)
+    >>> G, D = (mg.Network([mg.Dense(1, 1)], rng=rng) for _ in range(2))
+    >>> gan = GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating())
+    >>> seen_D, seen_G = mg.alternating(gan, lambda: rng.normal(4, 1, (8, 1)), lambda: rng.normal(size=(8, 1)))
+    >>> seen_D.logits_real.shape, gan.optimizer_G.t
+    ((8, 1), 1)
+
     """
 
     G: Network
@@ -60,22 +99,22 @@ class GAN(Game):
 
     @property
     def players(self) -> dict[str, Player]:
-        """G and D, as the fields are now."""
+        """The players "G" and "D", from the current fields."""
         return {"G": Player(self.G, self.optimizer_G), "D": Player(self.D, self.optimizer_D)}
 
     @property
     def ops(self) -> Ops:
-        """D's backend."""
+        """The backend of D."""
         return self.D.ops
 
     def play(self) -> StepResults:
-        """Play one iteration of `schedule` on `draws`; ValueError where the GAN has no schedule."""
+        """Play one iteration of `schedule` on `draws`; raise ValueError if the GAN has no schedule."""
         if self.schedule is None:
             raise ValueError("the GAN has no schedule; expected GAN(..., draws={...}, schedule=minigan.alternating)")
         return self.schedule(self, **self.draws)
 
     def metrics(self, results: StepResults) -> dict[str, float]:
-        """Return d_loss, g_loss, mean D(x), mean D(G(z)) and D's accuracy, from the last outcomes of both players."""
+        """Return d_loss, g_loss, d_real = mean D(x), d_fake = mean D(G(z)) and the accuracy of D in the last steps."""
         seen_D, seen_G = results
         assert seen_D.logits_real is not None  # noqa: S101  (a discriminator step always has it)
         real = self.objective.probability(seen_D.logits_real, ops=self.D.ops)
@@ -95,7 +134,7 @@ class GAN(Game):
         )
 
     def update_D_one_side(self, x: Batch, *, real: bool) -> tuple[Any, Array]:
-        """Take one discriminator step on real examples alone or on fakes alone; returns their cost and logits."""
+        """Take one discriminator step on real examples alone or on fakes alone; return their cost and logits."""
         s, backward = self.D.forward(seen_by(self.D, x), train=True, rng=self.rng)
         value, ds = self.objective.one_side(s, real=real, ops=self.D.ops)
         g = self.D.zeros_like_theta()

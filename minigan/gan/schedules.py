@@ -1,7 +1,8 @@
-"""Schedules: in which order an iteration updates D and G.
+"""Schedules: the order in which an iteration updates D and G.
 
-A schedule is ``schedule(gan, real, noise, **counts)``: `real` and `noise` return the next batch, and the result is the
-last outcomes of D and of G.  One of your own is marked with `minigan.game.whole`, so that CUDA may capture it.
+A schedule is ``schedule(gan, real, noise, **counts)``: `real` and `noise` return the next batch, and it returns the
+results of the last step of D and of the last step of G.  Decorate a custom one with `minigan.game.whole`, so that CUDA
+may capture it as a graph.
 """
 
 from minigan._batch import Batch, examples_in, take
@@ -14,7 +15,28 @@ from minigan.layers import BatchNorm, Layer
 
 @whole
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults:
-    """Algorithm 1: k times D on fresh real data and fresh noise, then G once on fresh noise."""
+    """Algorithm 1: update D k times on new real data and new noise, then G once on new noise.
+
+    Parameters
+    ----------
+    gan : GAN
+        The networks, optimizers and objective.
+    real, noise : callable
+        Return the next batch of real examples (N, ...) and of noise (M, I), or tuples with labels.
+    k : int
+        The number of updates of D; 1 as in the experiments of the 2014 paper.
+
+    Returns
+    -------
+    (StepResult, StepResult)
+        The results of the last step of D and of the last step of G.
+
+    Raises
+    ------
+    ValueError
+        If a count is less than 1.
+
+    """
     _require_updates(k=k)
     for _ in range(k):
         seen_D = gan.update_D(real(), gan.fake(noise()))
@@ -23,7 +45,28 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults
 
 @whole
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> StepResults:
-    """Draw one batch; D is updated several times on it, then G several times on the same noise."""
+    """Draw one batch, update D several times on it, then G several times on the same noise.
+
+    Parameters
+    ----------
+    gan : GAN
+        The networks, optimizers and objective.
+    real, noise : callable
+        Return the next batch of real examples (N, ...) and of noise (M, I), or tuples with labels.
+    d_updates, g_updates : int
+        The numbers of updates of D and of G, each 10 by default.
+
+    Returns
+    -------
+    (StepResult, StepResult)
+        The results of the last step of D and of the last step of G.
+
+    Raises
+    ------
+    ValueError
+        If a count is less than 1.
+
+    """
     _require_updates(d_updates=d_updates, g_updates=g_updates)
     z = noise()
     x_fake = gan.fake(z)
@@ -37,9 +80,23 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
 
 @whole
 def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
-    """D on a batch of real examples, then D on a batch of fakes (two updates), then G on the noise of those fakes.
+    """Update D on a batch of real examples, then D on a batch of fakes, then G on the noise of those fakes.
 
-    The cost is the mean of both, as of Keras's two ``train_on_batch`` calls; each update descends its own cost whole.
+    The cost of D in the result is the mean of both, as tutorials average Keras's two ``train_on_batch`` calls; each
+    update descends its own cost, not half of it.
+
+    Parameters
+    ----------
+    gan : GAN
+        The networks, optimizers and objective.
+    real, noise : callable
+        Return the next batch of real examples (N, ...) and of noise (M, I), or tuples with labels.
+
+    Returns
+    -------
+    (StepResult, StepResult)
+        The results of the last step of D and of the last step of G.
+
     """
     z = noise()
     x_fake = gan.fake(z)
@@ -50,12 +107,28 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
 
 @whole
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
-    """Both gradients at one point and one batch, then both updates (the code of the 2014 paper).
+    """Compute both gradients at the same parameters and on one batch, then update both (the code of the 2014 paper).
 
-    One pass of G and one of D on its samples serve both players: D's pullback is run twice, with
-    parameter gradients for D and frozen for G.  So `gan.d_batching` must be `separate`, `gan.fake_mode` must be
-    `train_fakes` and `gan.frozen_d_mode` `train_mode`, which are the defaults; D's running statistics follow once, in
-    D's own pass.
+    Both players share one pass of G and one pass of D on its samples: D's pullback runs twice, with parameter gradients
+    for D and frozen for G.  D's running statistics are updated once.
+
+    Parameters
+    ----------
+    gan : GAN
+        The networks, optimizers and objective.
+    real, noise : callable
+        Return the next batch of real examples (N, ...) and of noise (M, I), or tuples with labels.
+
+    Returns
+    -------
+    (StepResult, StepResult)
+        The results of the last step of D and of the last step of G.
+
+    Raises
+    ------
+    ValueError
+        If the GAN's `d_batching`, `fake_mode` or `frozen_d_mode` is not the default one, as there is one pass.
+
     """
     _require_one_pass(gan)
     G, D, objective = gan.G, gan.D, gan.objective
@@ -80,22 +153,23 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
     """Train D alone on a fixed set of real and fake examples in shuffled batches.
 
-    A batch holds as many of each kind as the shuffle gives it: use an objective with ``pooled=True``.  A batch that D
-    cannot be trained on is left out: one that lacks a kind (with 32 examples: one in 2^31), and, where batch norm takes
-    its statistics of each kind (``d_batching`` is not `combined`), one that has a single example of a kind.
+    The shuffle decides how many examples of each kind are in a batch: use an objective with ``pooled=True``.  Batches
+    that D cannot be trained on are skipped: those without real or without fake examples (for 32 examples, one batch in
+    2^31), and, if batch norm computes statistics of each kind (``d_batching`` is not `combined`), those with a single
+    example of a kind.
 
     Parameters
     ----------
     gan : GAN
-        Its D is trained; G stays as it is.
+        Its D is trained; G does not change.
     x_real, x_fake : array (N, ...), (M, ...), or tuples of such arrays
-        The examples and, in a tuple, their labels.  At least one of each kind, two where statistics are of each kind.
+        The examples and, in a tuple, their labels; at least one of each kind, or two with statistics of each kind.
     batch_size : int
         Examples in a batch, of both kinds together; at least 2, or 4.  The last batch of an epoch may be smaller.
     epochs : int
-        How often each example is drawn.
+        The number of passes over all examples.
     rng : numpy.random.Generator
-        Shuffles the examples, anew in each epoch.
+        Shuffles the examples before each epoch.
 
     Returns
     -------
@@ -105,8 +179,8 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
     Raises
     ------
     ValueError, TypeError
-        Before anything is drawn or changed: where a count, the examples or a stream are not as above (a `ShapeError`
-        where D cannot read the examples).
+        If a count, the examples or a random stream does not fit (`ShapeError` if D cannot read the examples).
+        Nothing has been drawn or changed then.
 
     """
     _require_updates(batch_size=batch_size, epochs=epochs)
@@ -124,7 +198,7 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
     if gan.rng is None and gan.D.chain.n_keys:
         raise ValueError("D draws random numbers in training and needs GAN(..., rng=np.random.Generator), got rng=None")
     for x in (x_real, x_fake):
-        gan.D(seen_by(gan.D, take(x, slice(0, 1))))  # what D cannot read is refused here
+        gan.D(seen_by(gan.D, take(x, slice(0, 1))))  # raises if D cannot read the examples
     values = []
     for _ in range(epochs):
         order = rng.permutation(n + n_fake)

@@ -1,19 +1,21 @@
 """The two steps of Algorithm 1 of Goodfellow et al. 2014.
 
-A step is a gradient and an update.  The gradient functions return what they saw, so that a caller
-can report D(x), D(G(z)) and the losses without a second pass.
+A step computes a gradient and updates the parameters.  The gradient functions also return the cost and the logits, so
+that a caller can report D(x), D(G(z)) and the losses without a second pass.
 
-How D sees a batch is an argument, `d_batching`: `separate` (real, then fake: batch statistics of each) or
-`combined` (one batch of both: common batch statistics, as ``train_on_batch`` of a concatenated batch has).
-How G makes the fakes for D is one too, `fake_mode`: `train_fakes` (training mode) or `eval_fakes` (running
-statistics, no dropout, as ``generator.predict``).  So is how the frozen D judges them in G's step, `frozen_d_mode`:
-`train_mode` (training mode), `train_mode_tracking` (the same, and D's running statistics follow, as in PyTorch) or
-`eval_mode` (inference mode, as TensorFlow 2 freezes batch norm).
+Three arguments are functions that say how a network sees a batch:
 
-A batch is an array x (N, ..., C), or a tuple (x, y, ...) of x and what is known of each example: labels y (N, K), say
-one-hot rows, or maps (N, ..., K).  A network sees a tuple as x with K more channels (Mirza and Osindero 2014).  Of a
-batch of noise (z, y) G makes the fakes (G(z, y), y); D's gradient in y is left out.  `d_batching`, `fake_mode` and
-`frozen_d_mode` get batches as they were drawn, so that one of your own may treat the labels in another way.
+`d_batching`     D on real and fake: `separate` (batch statistics of each kind) or `combined` (one batch of both, with
+                 common batch statistics, as ``train_on_batch`` of a concatenated batch)
+`fake_mode`      G for D's step: `train_fakes` (training mode) or `eval_fakes` (running statistics, no dropout, as
+                 ``generator.predict``)
+`frozen_d_mode`  D in G's step: `train_mode` (training mode), `train_mode_tracking` (which also updates D's running
+                 statistics, as in PyTorch) or `eval_mode` (inference mode, as TensorFlow 2 freezes batch norm)
+
+A batch is an array x (N, ..., C), or a tuple (x, y, ...) of x and labels y (N, K), such as one-hot rows, or maps
+(N, ..., K).  A network sees a tuple as x with K more channels (Mirza and Osindero 2014).  From noise and labels (z, y),
+G makes the fakes (G(z, y), y); D's gradient with respect to y is not used.  The three functions get whole batches, so
+that a custom one may treat the labels differently.
 """
 
 import warnings
@@ -42,7 +44,18 @@ RENAMED = {"value": "loss", "s_real": "logits_real", "s_fake": "logits_fake"}  #
 
 @dataclass(frozen=True, repr=False)
 class StepResult:
-    """What a step saw: the cost, and the logits of D on real and on fake (before the update)."""
+    """The cost of a step, and the logits of D on real and on fake examples, both before the update.
+
+    Attributes
+    ----------
+    loss : scalar
+        J_D or J_G.
+    logits_real : array (N, 1) or None
+        D's logits of the real examples; None in a step of G.
+    logits_fake : array (M, 1)
+        D's logits of the fakes.
+
+    """
 
     loss: Any
     logits_real: Array | None
@@ -62,7 +75,7 @@ class StepResult:
 
 
 def seen_by(net: Network, batch: Batch) -> Array:
-    """Return what a network sees of a batch: x, or x with the labels as further channels.
+    """Return a network's input for a batch: x, or x with the labels as more channels.
 
     Parameters
     ----------
@@ -102,7 +115,7 @@ def seen_by(net: Network, batch: Batch) -> Array:
 
 
 def labelled(x: Array, batch: Batch) -> Batch:
-    """Return (x, y, ...) with the labels of `batch`, or x where it has none."""
+    """Return (x, y, ...) with the labels of `batch`, or x if it has none."""
     return (x, *batch[1:]) if isinstance(batch, tuple) else x
 
 
@@ -115,10 +128,10 @@ def of_example(net: Network, dx: Array, batch: Batch) -> Array:
 
 
 def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
-    """Run D on real and on fake, each with its own batch statistics.
+    """Run D on real and on fake examples, each with its own batch statistics.
 
-    Returns s_real, s_fake and backward(ds_real, ds_fake, g), which adds dJ/dtheta_D to g.  Where the backend runs
-    groups well and both batches are of one size, both go through D in one pass: the same sums, fewer and larger.
+    Return s_real, s_fake and backward(ds_real, ds_fake, g), which adds dJ/dtheta_D to g.  If the batches have one size
+    and the backend says that one pass over both is faster, D runs once, with two sub-batches.
     """
     x_real, x_fake = seen_by(D, x_real), seen_by(D, x_fake)
     if D.ops.one_pass and D.per_example and x_real.shape == x_fake.shape:
@@ -154,30 +167,30 @@ def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_ba
 
 
 def train_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
-    """x = G(z) in training mode: batch statistics (which update the running ones) and dropout."""
+    """Return x = G(z) in training mode: batch statistics, which update the running ones, and dropout."""
     return labelled(G.forward(seen_by(G, z), train=True, rng=rng)[0], z)
 
 
 def eval_fakes(G: Network, z: Batch, *, rng: Rng | None = None) -> Batch:
-    """x = G(z) at inference: running statistics, no dropout, G untouched."""
+    """Return x = G(z) in inference mode: running statistics, no dropout, no change of G."""
     return labelled(G(seen_by(G, z)), z)
 
 
-# --- how the frozen D judges G's samples ----------------------------------------------------------
+# --- the mode of the frozen D in G's step ---------------------------------------------------------
 
 
 def train_mode(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
-    """D in training mode (batch statistics, dropout); its running statistics stay as they are."""
+    """Run D in training mode (batch statistics, dropout) without updating its running statistics."""
     return D.forward(seen_by(D, x), train=True, rng=rng, update_state=False)
 
 
 def train_mode_tracking(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
-    """D in training mode, and its running statistics follow."""
+    """Run D in training mode and update its running statistics."""
     return D.forward(seen_by(D, x), train=True, rng=rng)
 
 
 def eval_mode(D: Network, x: Batch, *, rng: Rng | None = None) -> tuple[Array, Pullback]:
-    """D in inference mode (running statistics, no dropout)."""
+    """Run D in inference mode (running statistics, no dropout)."""
     return D.forward(seen_by(D, x), train=False, rng=rng)
 
 
@@ -194,7 +207,34 @@ def discriminator_gradient(
     rng: Rng | None = None,
     d_batching: DBatching = separate,
 ) -> tuple[Array, StepResult]:
-    """g = dJ_D / dtheta_D at a batch of real and a batch of fake examples."""
+    """g = dJ_D / dtheta_D for a batch of real and a batch of fake examples.
+
+    Parameters
+    ----------
+    D : Network
+        The discriminator.
+    objective : Objective
+        Its `discriminator` gives J_D and the gradients of the logits.
+    x_real, x_fake : array (N, ..., C), (M, ..., C), or tuples of such an array and labels
+        The real and the fake examples.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout.
+    d_batching : callable
+        `separate` (the default: batch statistics of each kind, as in Algorithm 1) or `combined`.
+
+    Returns
+    -------
+    g : array (P,)
+        The gradient with respect to theta of D.
+    result : StepResult
+        The cost and the logits.
+
+    Raises
+    ------
+    ShapeError, TypeError
+        If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
+
+    """
     s_real, s_fake, backward = d_batching(D, x_real, x_fake, rng=rng)
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
@@ -214,7 +254,34 @@ def generator_gradient(
     rng: Rng | None = None,
     frozen_d_mode: DMode = train_mode,
 ) -> tuple[Array, StepResult]:
-    """g = dJ_G / dtheta_G at a batch of noise, through D, which is frozen."""
+    """g = dJ_G / dtheta_G for a batch of noise, through the frozen D.
+
+    Parameters
+    ----------
+    G, D : Network
+        The generator, and the discriminator, whose parameters do not change.
+    objective : Objective
+        Its `generator` gives J_G and the gradient of the logits.
+    z : array (M, I), or a tuple of noise and labels
+        The noise.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout.
+    frozen_d_mode : callable
+        `train_mode` (the default), `train_mode_tracking` or `eval_mode`.
+
+    Returns
+    -------
+    g : array (P,)
+        The gradient with respect to theta of G.
+    result : StepResult
+        The cost and the logits.
+
+    Raises
+    ------
+    ShapeError, TypeError
+        If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
+
+    """
     x_fake, back_G = G.forward(seen_by(G, z), train=True, rng=rng)
     judged = labelled(x_fake, z)
     s_fake, back_D = frozen_d_mode(D, judged, rng=rng)
@@ -237,7 +304,36 @@ def discriminator_step(
     rng: Rng | None = None,
     d_batching: DBatching = separate,
 ) -> StepResult:
-    """Update D once by descending J_D; returns what D saw before the update."""
+    """Update D once by descending J_D.
+
+    Parameters
+    ----------
+    D : Network
+        The discriminator.
+    optimizer : Optimizer
+        An optimizer of D.
+    objective : Objective
+        Its `discriminator` gives J_D and the gradients of the logits.
+    x_real, x_fake : array (N, ..., C), (M, ..., C), or tuples of such an array and labels
+        The real and the fake examples.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout.
+    d_batching : callable
+        `separate` (the default: batch statistics of each kind, as in Algorithm 1) or `combined`.
+
+    Returns
+    -------
+    StepResult
+        The cost and the logits before the update.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer belongs to another network.
+    ShapeError, TypeError
+        If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
+
+    """
     require_optimizer("optimizer", optimizer, D, "D")
     g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, d_batching=d_batching)
     optimizer.step(g)
@@ -255,7 +351,36 @@ def generator_step(
     rng: Rng | None = None,
     frozen_d_mode: DMode = train_mode,
 ) -> StepResult:
-    """Update G once by descending J_G through the frozen D; returns what D saw before the update."""
+    """Update G once by descending J_G through the frozen D.
+
+    Parameters
+    ----------
+    G, D : Network
+        The generator, and the discriminator, whose parameters do not change.
+    optimizer : Optimizer
+        An optimizer of G.
+    objective : Objective
+        Its `generator` gives J_G and the gradient of the logits.
+    z : array (M, I), or a tuple of noise and labels
+        The noise.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout.
+    frozen_d_mode : callable
+        `train_mode` (the default), `train_mode_tracking` or `eval_mode`.
+
+    Returns
+    -------
+    StepResult
+        The cost and the logits before the update.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer belongs to another network.
+    ShapeError, TypeError
+        If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
+
+    """
     require_optimizer("optimizer", optimizer, G, "G")
     g, outcome = generator_gradient(G, D, objective, z, rng=rng, frozen_d_mode=frozen_d_mode)
     optimizer.step(g)

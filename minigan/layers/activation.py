@@ -1,4 +1,7 @@
-"""Activations: y = f(x) elementwise (Softmax: along the last axis).  None has parameters."""
+"""Activations: y = f(x) elementwise (Softmax: along the last axis).  They have no parameters.
+
+x, y, dx and dy have one shape, (N, ...), and the network's dtype.
+"""
 
 from dataclasses import dataclass
 
@@ -10,9 +13,17 @@ from minigan.ops.reference import real
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """y = max(x, 0);  dx = 0 where x <= 0 (at x = 0 the derivative is taken as 0), whatever dy is there; else dy.
+    """y = max(x, 0);  dx = 0 where x <= 0, else dy.
 
-    NaN is not hidden: neither in x, nor in dy where x > 0.
+    The derivative at x = 0 is taken as 0.  dx is 0 where x <= 0 even if dy is infinite or NaN there.  NaN in x, and in
+    dy where x > 0, is passed on.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> mg.Network([ReLU()], rng=np.random.default_rng(0))(np.array([[-1.0, 2.0]], "float32"))
+    array([[0., 2.]], dtype=float32)
+
     """
 
     per_example = True
@@ -30,7 +41,20 @@ class ReLU(Layer):
 
 @dataclass(frozen=True)
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number."""
+    """y = x where x > 0, else slope x;  dx = dy where x > 0, else slope dy.
+
+    Parameters
+    ----------
+    slope : float
+        The slope for x <= 0, any finite number: 0.2 in DCGAN.  It has no default, as PyTorch's (0.01) and Keras's (0.3)
+        differ.
+
+    Raises
+    ------
+    ValueError
+        If `slope` is not a finite number.
+
+    """
 
     per_example = True
 
@@ -40,7 +64,7 @@ class LeakyReLU(Layer):
         set_numbers(self, slope="(-inf, inf)")
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return max(x, slope x) (for slope < 1) and its pullback."""
+        """Return x or slope x, and its pullback."""
         where, positive, slope = ctx.ops.xp.where, real(x) > 0, scalar(self.slope, x.dtype)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
@@ -69,8 +93,8 @@ class Tanh(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + e^-x);  dx = dy y (1 - y).
 
-    For the last layer of G (pixels in [0, 1]).  D ends in logits: the objectives apply the sigmoid,
-    so that log D is never the logarithm of a rounded number.
+    Use it as the last layer of G for pixels in [0, 1].  D has to return logits: the objectives apply the sigmoid
+    themselves, so that log D is never the logarithm of a rounded number.
     """
 
     per_example = True
@@ -103,13 +127,16 @@ class Softplus(Layer):
 
 @dataclass(frozen=True)
 class Softmax(Layer):
-    """y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k)."""
+    """y_k = e^x_k / sum_j e^x_j along the last axis;  dx = y (dy - sum_k dy_k y_k).
+
+    The greatest x_k is subtracted from x first, which does not change y, so that no exponential overflows.
+    """
 
     per_example = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return the softmax and its pullback."""
-        e = ctx.ops.xp.exp(x - real(x).max(axis=-1, keepdims=True))  # shifting x leaves y as it is
+        e = ctx.ops.xp.exp(x - real(x).max(axis=-1, keepdims=True))  # the shift does not change y
         y = e / e.sum(axis=-1, keepdims=True)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:

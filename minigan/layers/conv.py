@@ -1,13 +1,13 @@
-"""Conv2D and ConvTranspose2D: one correlation, forwards and backwards.
+"""Conv2D and ConvTranspose2D: a correlation and its adjoint.
 
-Images are NHWC.  With x~ for x with its padding, s the stride, d the dilation and (i, j) the tap of the kernel,
+Images are NHWC.  x~ is x with its padding, s the stride, d the dilation and (i, j) a tap of the kernel:
 
     correlation        y_npqo  = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco          large (N, H, W, C) -> small (N, h, w, O)
     its adjoint in x   dx~     over the same pairs of pixels, from y to x       small -> large
     its gradient in W  dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c dy_npqo
 
-Conv2D goes from large to small with the first, and back with the other two.  ConvTranspose2D's forward pass is the
-adjoint, and its backward pass the correlation: the same three functions of `ops`, the two ends exchanged.
+Conv2D computes the first in its forward pass and the other two in its backward pass.  ConvTranspose2D computes the
+adjoint forwards and the correlation backwards: the same three functions of `ops`, with x and y exchanged.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -22,7 +22,7 @@ from minigan.ops.protocol import Array
 
 @dataclass(frozen=True)
 class _Convolution(Layer):
-    """What both layers are described by.  Sizes are an int or one a axis, (vertical, horizontal)."""
+    """The sizes and initializers of both layers.  A size is an int, or (vertical, horizontal)."""
 
     per_example = True
 
@@ -47,7 +47,7 @@ class _Convolution(Layer):
     def _parameters(self, ends: Pair) -> dict[str, Parameter]:
         """W (kh, kw, *ends), b (O,); fans kh kw C and kh kw O.
 
-        For the transpose Keras and PyTorch exchange the fans, which Glorot's weights do not notice and He's do.
+        Keras and PyTorch exchange the fans of the transposed convolution.  That changes He's weights, not Glorot's.
         """
         kh, kw = pair("kernel_size", self.kernel_size)
         fans = kh * kw * self.c_in, kh * kw * self.c_out
@@ -68,8 +68,34 @@ class _Convolution(Layer):
 class Conv2D(_Convolution):
     """y = W * x + b.    x (N, H, W, C)   W (kh, kw, C, O)   b (O,)   y (N, h, w, O)
 
-    `padding`: an int, ((top, bottom), (left, right)), "valid" (none), or "same": ceil(H / stride) rows, the odd row
-    of padding at the bottom and the odd column at the right, as TensorFlow has it (PyTorch pads both sides alike).
+    h = floor((H + top + bottom - dilation (kh - 1) - 1) / stride) + 1, and w likewise.
+
+    Parameters
+    ----------
+    c_in, c_out : int
+        C and O, the numbers of channels of x and of y; at least 1.
+    kernel_size, stride, dilation : int or (int, int)
+        In pixels, on both axes or (vertical, horizontal); at least 1.  Stride and dilation are 1 by default.
+    padding : int, ((top, bottom), (left, right)), "valid" or "same"
+        The rows and columns of zeros around x; 0 by default, as in PyTorch, which "valid" means too.  "same" gives
+        h = ceil(H / stride), with an odd row at the bottom and an odd column at the right, as in TensorFlow.
+    bias : bool
+        Whether to add b.
+    weight_init, bias_init : Initializer
+        The initial distributions of W and b; Glorot's uniform one and zeros by default, as in Keras.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, H, W, C) or smaller than the kernel.
+
+    Examples
+    --------
+    >>> Conv2D(3, 64, 5, stride=2, padding="same").output_shape((32, 32, 3))
+    (16, 16, 64)
+
     """
 
     def parameters(self) -> dict[str, Parameter]:
@@ -114,9 +140,38 @@ class Conv2D(_Convolution):
 class ConvTranspose2D(_Convolution):
     """y = W^T * x + b, the input gradient of a Conv2D.    x (N, h, w, C)   W (kh, kw, O, C)   b (O,)   y (N, H, W, O)
 
-    H = (h - 1) stride + dilation (kh - 1) + 1 - top - bottom + output_padding: of the sizes that the convolution takes
-    to h, `output_padding` chooses one.  "same" makes H = h stride and "valid" H = h stride + max(reach - stride, 0) for
-    a kernel that reaches over dilation (kh - 1) + 1 rows, both as TensorFlow has them.
+    H = (h - 1) stride + dilation (kh - 1) + 1 - top - bottom + output_padding, and W likewise.
+
+    Parameters
+    ----------
+    c_in, c_out : int
+        C and O, the numbers of channels of x and of y; at least 1.
+    kernel_size, stride, dilation : int or (int, int)
+        In pixels, on both axes or (vertical, horizontal); at least 1.  Stride and dilation are 1 by default.
+    padding : int, ((top, bottom), (left, right)), "valid" or "same"
+        The padding of the convolution that this layer transposes, which is cut off y; 0 by default, as in PyTorch.
+        As in TensorFlow, "same" gives H = h stride, and "valid" gives H = h stride + max(reach - stride, 0), where the
+        kernel reaches over dilation (kh - 1) + 1 rows.
+    bias : bool
+        Whether to add b.
+    weight_init, bias_init : Initializer
+        The initial distributions of W and b; Glorot's uniform one and zeros by default, as in Keras.
+    output_padding : int or (int, int)
+        Which size y has of those that the convolution takes to h: it adds rows at the bottom and columns at the right.
+        Less than the stride or the dilation; 0 by default, the smallest size.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range, or `output_padding` is given with "same" or "valid".
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, h, w, C) or the padding leaves no pixel of y.
+
+    Examples
+    --------
+    >>> ConvTranspose2D(128, 64, 5, stride=2, padding="same").output_shape((7, 7, 128))
+    (14, 14, 64)
+
     """
 
     _: KW_ONLY
@@ -127,7 +182,7 @@ class ConvTranspose2D(_Convolution):
         object.__setattr__(self, "output_padding", pair("output_padding", self.output_padding, low=0))
         if isinstance(self.padding, str) and self.output_padding != (0, 0):
             raise ValueError(
-                f"output_padding={self.output_padding} given with padding={self.padding!r}, which says the size; "
+                f"output_padding={self.output_padding} given with padding={self.padding!r}, which determines the size; "
                 "accepted: output_padding with a padding in numbers"
             )
         extra, stride, dilation = (pair(n, getattr(self, n), low=0) for n in ("output_padding", "stride", "dilation"))
@@ -141,13 +196,13 @@ class ConvTranspose2D(_Convolution):
         return self._parameters((self.c_out, self.c_in))
 
     def geometry(self, size: Pair) -> Geometry:
-        """Return the geometry of the convolution whose small image is x, of `size` (h, w)."""
+        """Return the geometry of the convolution that takes y to images of x's `size` (h, w)."""
         large, padding, least = [], [], []
         for n, axis, side, extra in zip(
             size, self._axes(), _explicit(self.padding), pair("output_padding", self.output_padding, low=0), strict=True
         ):
             reach = _reach(**axis)
-            least.append(1 - (reach - sum(side) + extra - 1) // axis["stride"])  # the smallest n that leaves a pixel
+            least.append(1 - (reach - sum(side) + extra - 1) // axis["stride"])  # the least n that gives a pixel
             if self.padding == "same":
                 large.append(n * axis["stride"])
                 padding.append(same_padding(large[-1], **axis))

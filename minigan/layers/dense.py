@@ -1,4 +1,4 @@
-"""Dense: the affine map."""
+"""Dense: the fully connected layer."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -21,7 +21,29 @@ from minigan.ops.protocol import Array
 class Dense(Layer):
     """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)
 
-    Without `bias`, y = x W.  W starts Glorot-uniform and b at zero, as in Keras.
+    Parameters
+    ----------
+    n_in, n_out : int
+        I and O, the numbers of features of x and of y; at least 1.
+    bias : bool
+        Whether to add b; without it, y = x W.
+    weight_init : Initializer
+        The initial distribution of W; Glorot's uniform one by default, as in Keras.
+    bias_init : Initializer
+        The initial distribution of b; zeros by default, as in Keras.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an int >= 1, or `bias` is not True or False.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, I).
+
+    Examples
+    --------
+    >>> Dense(784, 128).output_shape((784,))
+    (128,)
+
     """
 
     per_example = True

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014), inverted: nothing is scaled at inference."""
+"""Inverted dropout (Srivastava et al. 2014): training scales the units that it keeps, inference scales nothing."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,27 @@ from minigan.ops.protocol import Array
 class Dropout(Layer):
     """y = mask x,  mask = 1/(1 - rate) with probability 1 - rate, else 0; the identity at inference.    x, y (N, ...)
 
-    `rate` is the probability of dropping a unit (1 minus the paper's p).  Training needs ``rng=``.  Where y = x (at
-    inference, or with rate 0), y is x itself, not a copy.
+    At inference, and with rate 0, y is x itself, not a copy.  Training needs ``Network.forward(..., rng=...)``.
 
-    A unit is dropped with the probability round(rate 2^32) / 2^32, within 2^-33 of `rate`, kept with 2^-32 or more;
-    what is kept is scaled by 1 / (1 - rate) itself, to a unit in the last place.
+    The mask drops a unit with probability round(rate 2^32) / 2^32, which differs from `rate` by at most 2^-33, and
+    keeps it with probability 2^-32 at least.  The factor 1 / (1 - rate) is computed from `rate` itself, to a unit in
+    the last place.
+
+    Parameters
+    ----------
+    rate : float
+        The probability of dropping a unit, in [0, 1): 1 - p for the paper's p.
+
+    Raises
+    ------
+    ValueError
+        If `rate` is outside [0, 1); in `forward`, if a training pass has no `rng`.
+
+    Examples
+    --------
+    >>> Dropout(0.5).to_config()
+    {'layer': 'Dropout', 'rate': 0.5}
+
     """
 
     per_example = True
@@ -26,7 +42,7 @@ class Dropout(Layer):
         set_numbers(self, rate="[0, 1)")
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return mask x and its pullback; the same mask in both directions."""
+        """Return mask x and its pullback, which applies the same mask to dy."""
         keys = self.draw_keys(ctx)
         if keys is None:
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
@@ -43,11 +59,11 @@ class Dropout(Layer):
 
     @property
     def n_keys(self) -> int:
-        """One, for the mask."""
+        """The number of random keys of a training pass: 1 for the mask, or 0 if nothing is dropped."""
         return int(self.rate > 0)
 
     def draw_keys(self, ctx: Context) -> list[int] | None:
-        """Draw a key for each group; None where y = x."""
+        """Return a new random key for each sub-batch, or None if y = x."""
         if not ctx.train or self.rate == 0:
             return None
         if ctx.rng is None:

@@ -22,7 +22,31 @@ from minigan.ops.reference import real
 class Maxout(Layer):
     """y_no = max_p a_nop,  a = x W + b.    x (N, I)   W (I, O P)   b (O P,)   y (N, O)
 
-    The P pieces of one unit are adjacent columns of W.  Where pieces tie, the first one is taken.
+    The P pieces of a unit are adjacent columns of W.  Where pieces tie, the gradient goes to the first one.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        I and O, the numbers of features of x and of y; at least 1.
+    pieces : int
+        P, the number of affine maps of each unit; at least 1 (pylearn2's num_pieces).
+    weight_init : Initializer
+        The initial distribution of W; Glorot's uniform one by default, with fans I and O P.
+    bias_init : Initializer
+        The initial distribution of b; zeros by default.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an int >= 1.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, I).
+
+    Examples
+    --------
+    >>> Maxout(784, 240, pieces=5).parameters()["W"].shape
+    (784, 1200)
+
     """
 
     per_example = True

@@ -8,23 +8,51 @@ from minigan.initializers import Constant, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.ops.protocol import Array
 
-FAR = 1024
-"""From mu^2 > FAR var on, the remainder that rounding leaves of mu is subtracted too: below, it is less than 2e-6 of
-the spread in float32."""
+MAX_MEAN2_PER_VARIANCE = 1024
+"""Channels with mu^2 / var above this need a second subtraction: x - mu keeps a part of the mean that rounding left.
+Below it, that part is less than 2e-6 of the standard deviation in float32."""
 
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (..., C)   gamma, beta (C,)
 
-    While training, mu and var are the mean and biased variance over all axes but the last (M rows);
-    at inference, the running statistics.  Frameworks disagree on how those move:
+    In training, mu and var are the mean and the biased variance of the batch over all axes but the last (M rows); at
+    inference, they are the running statistics.  PyTorch and Keras update the running statistics differently:
 
     momentum_on="new":  running <- (1 - momentum) running + momentum batch        (PyTorch, the default)
     momentum_on="old":  running <- momentum running + (1 - momentum) batch        (Keras)
-    unbiased=True:      M / (M - 1) var goes into the running variance            (PyTorch, the default)
+    unbiased=True:      the running variance follows M / (M - 1) var              (PyTorch, the default)
 
-    ``BatchNorm.keras(channels)`` has the four defaults of Keras: eps 1e-3, momentum 0.99 on the old value, biased.
+    Parameters
+    ----------
+    channels : int
+        C, the size of the last axis of x; at least 1.
+    eps : float
+        What is added to var, > 0, so that a constant channel divides by no zero; 1e-5 as in PyTorch.
+    momentum : float
+        The weight of `momentum_on` in the running statistics, in [0, 1]; 0.1 as in PyTorch.
+    momentum_on : {"new", "old"}
+        Whether `momentum` multiplies the batch's statistics or the running ones.
+    unbiased : bool
+        Whether the running variance follows the unbiased variance; the batch needs M >= 2 then.
+    gamma_init, beta_init : Initializer
+        The initial distributions of gamma and beta; 1 and 0 by default, so that y = x_hat at first.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, ..., C), or if M < 2 with `unbiased` in training.
+
+    Examples
+    --------
+    >>> BatchNorm(64) == BatchNorm(64, eps=1e-5, momentum=0.1)
+    True
+    >>> BatchNorm.keras(64).momentum_on
+    'old'
+
     """
 
     per_example = True
@@ -40,7 +68,7 @@ class BatchNorm(Layer):
 
     @classmethod
     def keras(cls, channels: int, *, eps: float = 1e-3, momentum: float = 0.99) -> "BatchNorm":
-        """Return the layer that Keras means by BatchNormalization(momentum=momentum, epsilon=eps)."""
+        """Return the layer that Keras calls BatchNormalization(momentum=momentum, epsilon=eps), with its defaults."""
         return cls(channels, eps=eps, momentum=momentum, momentum_on="old", unbiased=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +87,7 @@ class BatchNorm(Layer):
         }
 
     def state(self) -> dict[str, tuple[Shape, float]]:
-        """Return the running mean, from 0, and variance, from 1."""
+        """Return the running mean (C,), initially 0, and the running variance (C,), initially 1."""
         return {"running_mean": ((self.channels,), 0.0), "running_var": ((self.channels,), 1.0)}
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -73,7 +101,7 @@ class BatchNorm(Layer):
         self.require_channels(x)
         if not ctx.train:
             return self._infer(p, x, ctx)
-        return self._train(p, x, ctx) if ctx.sub_batches == 1 else self._train_groups(p, x, ctx)
+        return self._train(p, x, ctx) if ctx.sub_batches == 1 else self._train_sub_batches(p, x, ctx)
 
     def require_channels(self, x: Array) -> None:
         """Raise ShapeError unless x is (N, ..., C)."""
@@ -88,9 +116,9 @@ class BatchNorm(Layer):
             self.update(ctx.state, mu, var, M)
         inverse = 1 / ops.xp.sqrt(var + scalar(self.eps, x.dtype))
         centred = x - mu
-        if x.dtype.kind == "f":  # what rounding to x's dtype left of the mean, where it counts
+        if x.dtype.kind == "f":  # subtract the rounding error of the mean, where it is not negligible
             far = self.far(mu, var)
-            for _ in range(2):  # the first sum is of numbers that lie on one side of 0, and less accurate
+            for _ in range(2):  # the first sum is less accurate: its terms have one sign
                 centred -= ops.xp.where(far, ops.sum_rows(centred) / M, 0)
         x_hat = centred * inverse
 
@@ -108,8 +136,8 @@ class BatchNorm(Layer):
 
         return gamma * x_hat + p["beta"], backward
 
-    def _train_groups(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Each group with its own statistics, which go into the running ones in turn."""
+    def _train_sub_batches(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Normalise each sub-batch by its own statistics; the running statistics follow them one after another."""
         xp = ctx.ops.xp
         passes = [self._train(p, part, ctx) for part in xp.split(x, ctx.sub_batches)]
 
@@ -122,7 +150,7 @@ class BatchNorm(Layer):
 
     def _infer(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma, state = ctx.ops, p["gamma"], ctx.state
-        assert state is not None  # noqa: S101  (Network always hands it over)
+        assert state is not None  # noqa: S101  (Network always passes it)
         # A copy: a later training step writes the running statistics in place.
         mu = state["running_mean"].copy()
         inverse = 1 / ops.xp.sqrt(state["running_var"] + scalar(self.eps, x.dtype))
@@ -138,16 +166,26 @@ class BatchNorm(Layer):
 
     @staticmethod
     def far(mu: Array, var: Array) -> Array:
-        """Return for which channels the mean is so far from 0 that what rounding leaves of it counts."""
-        return mu * mu > FAR * var
+        """Return a mask (C,) of the channels whose mean is large enough that its rounding error must be corrected."""
+        return mu * mu > MAX_MEAN2_PER_VARIANCE * var
 
     def update(self, state: Views, mu: Array, var: Array, M: int) -> None:
-        """Move the running statistics towards those of a batch of M values a channel.
+        """Move the running statistics towards those of a batch, in place: running <- running + step (batch - running).
 
-        With step = momentum (on the new value) or 1 - momentum (on the old one), running <- running + step (batch -
-        running).  For step > 1/2 that is batch + (1 - step) (running - batch), so that a step of 1 gives the batch's
-        statistics exactly.  In float32 the result is within 1e-6 of itself where the running value and the batch's
-        have one sign; a move of less than half a unit in the last place of the running value is lost.
+        step is `momentum`, or 1 - momentum with ``momentum_on="old"``.  For step > 1/2 the formula is written as
+        batch + (1 - step) (running - batch), so that a step of 1 gives the batch's statistics exactly.  In float32 the
+        relative error is at most 1e-6 if both values have the same sign; a change of less than half a unit in the last
+        place of the running value is lost.
+
+        Parameters
+        ----------
+        state
+            The running statistics, "running_mean" and "running_var", each (C,).
+        mu, var
+            The batch's mean and biased variance (C,).
+        M
+            The number of values in each channel of the batch.
+
         """
         step = scalar(self.steps(M)[0], mu.dtype)
         stay = scalar(1 - step, mu.dtype)
@@ -155,13 +193,13 @@ class BatchNorm(Layer):
             var = var * M / (M - 1)
         for name, batch in (("running_mean", mu), ("running_var", var)):
             running = state[name]
-            if step > 0.5:  # from the batch's side: a running value far above the batch's takes no digits from it
+            if step > 0.5:  # start from the batch: a much larger running value would cost it digits
                 running[...] = batch + stay * (running - batch)
             else:
                 running += step * (batch - running)
 
     def steps(self, M: int) -> tuple[float, float]:
-        """Return how far the running statistics move, and by what the biased variance of M values is multiplied."""
+        """Return the step of the running statistics, and the factor, M / (M - 1) or 1, of the biased variance."""
         if self.unbiased and M < 2:
             raise ShapeError(f"the unbiased variance needs 2 values a channel or more, got {M}")
         step = self.momentum if self.momentum_on == "new" else 1 - self.momentum

@@ -12,7 +12,24 @@ from minigan.ops.reference import real, zeros
 
 @dataclass(frozen=True)
 class ZeroPad2D(Layer):
-    """y = x with zeros around it.    x (N, H, W, C)   y (N, H + top + bottom, W + left + right, C)"""
+    """y = x with zeros around it.    x (N, H, W, C)   y (N, H + top + bottom, W + left + right, C)
+
+    Parameters
+    ----------
+    padding : int or ((top, bottom), (left, right))
+        The rows and columns of zeros; an int pads every side alike.  Default: 1.
+
+    Raises
+    ------
+    ValueError
+        If `padding` is neither.
+
+    Examples
+    --------
+    >>> ZeroPad2D(((0, 1), (0, 1))).output_shape((14, 14, 32))
+    (15, 15, 32)
+
+    """
 
     per_example = True
 
@@ -29,7 +46,7 @@ class ZeroPad2D(Layer):
         return (*self._geometry(require_image(self, shape)).padded, shape[2])
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return x~; the pullback cuts dy to x."""
+        """Return x with its padding; the pullback crops dy."""
         geometry = self._geometry(require_image(self, x.shape[1:]))
         rows, columns = geometry.inside
         y = zeros((len(x), *geometry.padded, x.shape[3]), x)
@@ -43,7 +60,24 @@ class ZeroPad2D(Layer):
 
 @dataclass(frozen=True)
 class UpSample2D(Layer):
-    """y_npqc = x_n,floor(p / f),floor(q / f),c: nearest neighbour.    x (N, H, W, C)   y (N, H f, W f, C)"""
+    """y_npqc = x_n,floor(p / f),floor(q / f),c: nearest neighbour.    x (N, H, W, C)   y (N, H f, W f, C)
+
+    Parameters
+    ----------
+    factor : int or (int, int)
+        f, how often each pixel is repeated, on both axes or (vertical, horizontal).  Default: 2.
+
+    Raises
+    ------
+    ValueError
+        If `factor` is neither, or less than 1.
+
+    Examples
+    --------
+    >>> UpSample2D(2).output_shape((7, 7, 128))
+    (14, 14, 128)
+
+    """
 
     per_example = True
 
@@ -58,7 +92,7 @@ class UpSample2D(Layer):
         return (H * fh, W * fw, shape[2])
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return x repeated; the pullback adds up what each pixel was repeated to."""
+        """Return x with each pixel repeated; the pullback adds up dy over the copies of a pixel."""
         (H, W), (fh, fw) = require_image(self, x.shape[1:]), pair("factor", self.factor)
         N, C = len(x), x.shape[3]
 
@@ -70,7 +104,7 @@ class UpSample2D(Layer):
 
 @dataclass(frozen=True)
 class _Pool2D(Layer):
-    """Windows of `pool_size`, `stride` apart (default: side by side); what does not fill a window is left out."""
+    """The sizes and the geometry of both pooling layers; rows and columns that fill no window are left out."""
 
     per_example = True
 
@@ -97,10 +131,33 @@ class _Pool2D(Layer):
 
 @dataclass(frozen=True)
 class AvgPool2D(_Pool2D):
-    """y_npqc = mean_ij x_n,(sp+i),(sq+j),c.    x (N, H, W, C)   y (N, h, w, C)"""
+    """y_npqc = mean_ij x_n,(sp+i),(sq+j),c.    x (N, H, W, C)   y (N, h, w, C)
+
+    h = floor((H - pool_size) / stride) + 1: rows and columns that fill no window are left out.
+
+    Parameters
+    ----------
+    pool_size : int or (int, int)
+        The size of a window, in pixels, on both axes or (vertical, horizontal).  Default: 2.
+    stride : int, (int, int) or None
+        s, the distance between windows in pixels; None, the default: `pool_size`, so that windows do not overlap.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an int >= 1 or two of them.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, H, W, C) or smaller than a window.
+
+    Examples
+    --------
+    >>> AvgPool2D(2).output_shape((7, 7, 16))
+    (3, 3, 16)
+
+    """
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return the mean of each window; the pullback shares dy out among its pixels."""
+        """Return the mean of each window; the pullback divides dy equally among the window's pixels."""
         geometry = self._geometry(require_image(self, x.shape[1:]))
         taps = geometry.taps
 
@@ -120,11 +177,31 @@ class AvgPool2D(_Pool2D):
 class MaxPool2D(_Pool2D):
     """y_npqc = max_ij x_n,(sp+i),(sq+j),c.    x (N, H, W, C)   y (N, h, w, C)
 
-    Where pixels tie, the first in reading order is taken.  Complex x is compared by its real part.
+    Where pixels tie, the gradient goes to the first in row-major order.  Complex x is compared by its real part.
+
+    Parameters
+    ----------
+    pool_size : int or (int, int)
+        The size of a window, in pixels, on both axes or (vertical, horizontal).  Default: 2.
+    stride : int, (int, int) or None
+        s, the distance between windows in pixels; None, the default: `pool_size`, so that windows do not overlap.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an int >= 1 or two of them.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, H, W, C) or smaller than a window.
+
+    Examples
+    --------
+    >>> MaxPool2D(3, stride=2).output_shape((28, 28, 16))
+    (13, 13, 16)
+
     """
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return the greatest pixel of each window; the pullback gives dy to it alone."""
+        """Return the maximum of each window; the pullback passes dy to that pixel alone."""
         xp = ctx.ops.xp
         taps = self._geometry(require_image(self, x.shape[1:])).taps
         windows = _stacked(xp, [x[:, rows, columns] for _, _, rows, columns in taps])  # (kh kw, N, h, w, C)
@@ -142,7 +219,7 @@ class MaxPool2D(_Pool2D):
 
 
 def _stacked(xp: Any, arrays: list[Array]) -> Array:
-    """Stack them, eight at a time: CuPy would join more by a table that the host sends, which no graph can hold."""
+    """Stack arrays, at most eight in a call: for more, CuPy copies a table from the host, which a CUDA graph cannot."""
     if len(arrays) <= 8:
         return xp.stack(arrays)
     return xp.concatenate([_stacked(xp, arrays[:-8]), xp.stack(arrays[-8:])])

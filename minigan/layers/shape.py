@@ -1,4 +1,4 @@
-"""Flatten and Reshape: the same numbers in another shape.  y is a view of x where memory allows, not a copy."""
+"""Flatten and Reshape: the same numbers in another shape.  y is a view of x, or a copy if x is not contiguous."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,14 @@ from minigan.ops.protocol import Array
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """y = x as (N, -1).    x (N, ...)"""
+    """y = x as (N, I), where I is the product of x's other axes.    x (N, ...)
+
+    Examples
+    --------
+    >>> Flatten().output_shape((7, 7, 128))
+    (6272,)
+
+    """
 
     per_example = True
 
@@ -25,7 +32,26 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """y = x as (N, *shape).    x (N, ...)"""
+    """y = x as (N, *shape).    x (N, ...)
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape of an example of y, with as many numbers as one of x; each at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a size is not an int >= 1.
+    ShapeError
+        In `output_shape` and `forward`, if x has another number of values.
+
+    Examples
+    --------
+    >>> Reshape((7, 7, 128)).output_shape((6272,))
+    (7, 7, 128)
+
+    """
 
     per_example = True
 
@@ -37,7 +63,7 @@ class Reshape(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> shape."""
         if math.prod(shape) != math.prod(self.shape):
-            raise ShapeError(f"input shape {shape} has {math.prod(shape)} numbers, not {math.prod(self.shape)}")
+            raise ShapeError(f"input shape {shape} has {math.prod(shape)} numbers; expected {math.prod(self.shape)}")
         return self.shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
