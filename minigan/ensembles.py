@@ -17,7 +17,7 @@ from minigan.data.toy import Gaussian
 from minigan.gan import GAN
 from minigan.losses import NonSaturating
 from minigan.ops.cuda.device.base import Device
-from minigan.ops.cuda.gan1d import HIDDEN, Ensemble
+from minigan.ops.cuda.gan1d import MAX_HIDDEN, Ensemble
 from minigan.optimizers import SGD
 from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.gaussian import Config, distances
@@ -32,7 +32,7 @@ def batching_obstacle(config: Config, dtype: str) -> str:
     >>> batching_obstacle(Config(), "float32"), batching_obstacle(Config(patience=3), "float32")
     ('', 'patience=3 stops each run at its own time')
     """
-    most = HIDDEN[np.dtype(dtype)]
+    most = MAX_HIDDEN[np.dtype(dtype)]
     if config.patience:
         return f"patience={config.patience} stops each run at its own time"
     if config.hidden > most:

@@ -38,7 +38,7 @@ def test_unknown_and_unavailable_backends():
         get_ops("gpu")
     with pytest.raises(ValueError, match="did you mean 'reference'"):
         get_ops("refrence")
-    with pytest.raises(BackendUnavailable, match="accepted here: ops='cpu'"):
+    with pytest.raises(BackendUnavailable, match="expected here: ops='cpu'"):
         get_ops("cuda")
 
 

@@ -66,11 +66,11 @@ class Places:
     """Where an update's numbers lie on the device: others than those that it is launched with."""
 
     def __init__(self, device, numbers):
-        self.row = device.array(np.array(numbers, float))
+        self._row = device.array(np.array(numbers, float))
 
-    def place(self, theta, numbers):
-        assert len(numbers) <= len(self.row)
-        return self.row
+    def row(self, theta, numbers):
+        assert len(numbers) <= len(self._row)
+        return self._row
 
 
 def given(device):

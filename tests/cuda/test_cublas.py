@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.ops.cuda.device import cublas
-from minigan.ops.cuda.device.cublas import FUNCTIONS, WORKSPACE, Cublas
+from minigan.ops.cuda.device.cublas import FUNCTIONS, WORKSPACE_BYTES, Cublas
 from minigan.ops.cuda.device.source import KernelError
 
 
@@ -100,7 +100,7 @@ def test_the_workspace_is_given_again_with_every_stream():
     names = [name for name, _ in fake.calls]
     streams = [("cublasSetStream_v2", (4242, s or None)) for s in (7, 8, 0)]
     assert [call for call in fake.calls if "Stream" in call[0]] == streams
-    assert [args for name, args in fake.calls if "Workspace" in name] == [(4242, 1234, WORKSPACE)] * 3
+    assert [args for name, args in fake.calls if "Workspace" in name] == [(4242, 1234, WORKSPACE_BYTES)] * 3
     assert names.index("cublasSetWorkspace_v2") == names.index("cublasSetStream_v2") + 1
     assert (names[0], names.count("cublasDestroy_v2")) == ("cublasCreate_v2", 1)
 
@@ -119,7 +119,7 @@ def test_errors_are_named():
     fake.status = 13
     with pytest.raises(KernelError, match="cublasSetStream_v2: CUBLAS_STATUS_EXECUTION_FAILED"):
         product(blas)
-    with pytest.raises(KernelError, match=r"sizes \(2147483648, 1, 1\); accepted: less than 2\^31"):
+    with pytest.raises(KernelError, match=r"sizes \(2147483648, 1, 1\); expected less than 2\^31"):
         product(blas, sizes=(2**31, 1, 1))
 
 

@@ -79,13 +79,13 @@ def test_what_does_not_fit_is_said():
     of = Images(d, images)
     assert (len(of), of.shape) == (7, (2, 2, 3))
     for index in ([0, 7], [-1]):
-        with pytest.raises(IndexError, match=rf"no image {index[-1]}; accepted: 0 ... 6"):
+        with pytest.raises(IndexError, match=rf"no image {index[-1]}; expected an index in 0 ... 6"):
             of.batch(np.array(index))
-    with pytest.raises(ValueError, match=r"repeat is 3 for images of shape \(7, 2, 2, 3\); accepted: 1, or 3"):
+    with pytest.raises(ValueError, match=r"repeat is 3 for images of shape \(7, 2, 2, 3\); expected 1, or 3"):
         Images(d, images, repeat=3)
-    with pytest.raises(ValueError, match=r"images are float64 of shape \(7, 2, 2, 3\); accepted: uint8"):
+    with pytest.raises(ValueError, match=r"images are float64 of shape \(7, 2, 2, 3\); expected uint8"):
         Images(d, images / 255)
-    with pytest.raises(TypeError, match="dtype float16 given; accepted: float32, float64"):
+    with pytest.raises(TypeError, match="dtype float16 given; expected float32 or float64"):
         Images(d, images, dtype="float16")
     with pytest.raises(ValueError, match=r"out has shape \(1, 2, 2, 3\)"):
         of.batch(np.array([0, 1]), out=d.xp.zeros((1, 2, 2, 3), dtype="float32"))

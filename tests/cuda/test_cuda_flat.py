@@ -42,9 +42,7 @@ def test_numbers_are_rounded_as_the_cpu_rounds_them(name, dtype):
 
 def test_other_dtypes_are_refused():
     x = device().xp.zeros(3, dtype="complex128")
-    with pytest.raises(
-        TypeError, match="rmsprop: dtype complex128 given; accepted on the CUDA backend: float32, float64"
-    ):
+    with pytest.raises(TypeError, match="rmsprop: dtype complex128 given; expected float32 or float64"):
         Flat(device()).rmsprop(x, x, x, lr=0.1, rho=0.9, eps=1e-8)
 
 

@@ -123,9 +123,9 @@ def test_gemm_refuses_what_does_not_fit():
     a = d.xp.zeros((2, 3))
     with pytest.raises(KernelError, match=r"a \(2, 3\), b \(2, 3\), out \(2, 3\) do not fit"):
         d.gemm(a, a, a)
-    with pytest.raises(KernelError, match="b is float32; accepted: float64"):
+    with pytest.raises(KernelError, match="b is float32; expected float64"):
         d.gemm(a, a.astype("float32"), d.xp.zeros((2, 2)), transpose_b=True)
-    with pytest.raises(KernelError, match="precision 'fp16' given; accepted: fp32, tf32, bf16"):
+    with pytest.raises(KernelError, match="precision 'fp16' given; expected fp32, tf32, bf16"):
         d.gemm(a, a, d.xp.zeros((2, 2)), transpose_b=True, precision="fp16")
 
 
@@ -172,19 +172,19 @@ def test_a_launch_names_what_does_not_fit():
     xp = device().xp
     x, sums = xp.zeros(4, dtype=np.float32), xp.zeros(1, dtype=np.float32)
     refused = [
-        ((x, sums), {}, "probes.cu, block_sums: 2 arguments given; accepted: 3 (const real* x, real* sums, int n)"),
-        ((x, sums, 4), {"file": "probe"}, "no kernel file 'probe'; accepted: "),
-        ((x, sums, 4), {"kernel": "block_sum"}, "probes.cu has no kernel 'block_sum'; accepted: block_sums, "),
-        ((x, sums, 4.5), {}, "block_sums: n is 4.5; accepted: int (int32)"),
-        ((x, sums, 2**31), {}, "n is 2147483648; accepted: int (int32)"),
-        ((x.astype("float64"), sums, 4), {}, "block_sums: x is float64; accepted: float32"),
-        ((np.zeros(4, np.float32), sums, 4), {}, "x is ndarray; accepted: an array of the emulated CUDA device"),
+        ((x, sums), {}, "probes.cu, block_sums: 2 arguments given; expected 3 (const real* x, real* sums, int n)"),
+        ((x, sums, 4), {"file": "probe"}, "no kernel file 'probe'; expected "),
+        ((x, sums, 4), {"kernel": "block_sum"}, "probes.cu has no kernel 'block_sum'; expected block_sums, "),
+        ((x, sums, 4.5), {}, "block_sums: n is 4.5; expected int (int32)"),
+        ((x, sums, 2**31), {}, "n is 2147483648; expected int (int32)"),
+        ((x.astype("float64"), sums, 4), {}, "block_sums: x is float64; expected float32"),
+        ((np.zeros(4, np.float32), sums, 4), {}, "x is ndarray; expected an array of the emulated CUDA device"),
         ((xp.zeros((4, 2), dtype=np.float32)[:, 0], sums, 4), {}, "x of shape (4,) is not C-contiguous"),
-        ((x, sums, 4), {"block": 257}, "block 257 given; accepted: 1 to 256 threads"),
-        ((x, sums, 4), {"block": 0}, "block 0 given; accepted: 1 to 256 threads"),
-        ((x, sums, 4), {"grid": (1, 70000)}, "grid (1, 70000) given; accepted: at most"),
-        ((x, sums, 4), {"grid": -1}, "grid -1 given; accepted: 1 to 3 whole numbers"),
-        ((x, sums, 4), {"shared": 2**20}, "1048576 bytes of shared memory; accepted: at most 232448"),
+        ((x, sums, 4), {"block": 257}, "block 257 given; expected 1 to 256 threads"),
+        ((x, sums, 4), {"block": 0}, "block 0 given; expected 1 to 256 threads"),
+        ((x, sums, 4), {"grid": (1, 70000)}, "grid (1, 70000) given; expected at most"),
+        ((x, sums, 4), {"grid": -1}, "grid -1 given; expected 1 to 3 whole numbers"),
+        ((x, sums, 4), {"shared": 2**20}, "1048576 bytes of shared memory; expected at most 232448"),
     ]
     for args, kwargs, message in refused:
         with pytest.raises(KernelError) as error:

@@ -84,7 +84,7 @@ def test_a_player_that_is_forgotten_is_seen(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CaptureWarning)
         agree(one, other)
-    assert graph_of(one) is None  # "an update that the iteration before did not make"
+    assert graph_of(one) is None  # "an update that the previous iteration did not make"
 
 
 def test_a_run_is_resumed(tmp_path):
@@ -210,7 +210,7 @@ def test_attributes_that_an_iteration_changes_are_not_frozen(kind):
     games = [four(graphs) for graphs in (True, False)]
     for game in games:
         game.__class__ = kind
-    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the game or a draw has changed"):
+    with pytest.warns(CaptureWarning, match="3 graphs were discarded, the last because the game or a draw has changed"):
         assert agree(*games, 10)
     assert games[0].weight == games[1].weight
 
@@ -238,7 +238,7 @@ def test_a_failed_capture_leaves_the_attributes_as_they_were():
     for game in games:
         game.__class__ = SleepWait
     assert agree(*games, 1)
-    with pytest.warns(CaptureWarning, match="step by step, since it could not be captured"):
+    with pytest.warns(CaptureWarning, match="step by step because it could not be captured"):
         assert agree(*games, 1)
     assert agree(*games, 2)
     assert games[0].weight == games[1].weight == 2.0**-4

@@ -92,9 +92,9 @@ def test_a_gan_that_diverges_shows_it():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden": 11}, "hidden=11 in float64; accepted by this kernel: at most 10"),
-        ({"theta": np.zeros((2, 7))}, r"theta has shape \(2, 7\); accepted: \(E, 33\) with E >= 1"),
-        ({"seeds": [1]}, "1 seeds for 2 GANs; accepted: one each"),
+        ({"hidden": 11}, "hidden=11 in float64; this kernel takes at most 10"),
+        ({"theta": np.zeros((2, 7))}, r"theta has shape \(2, 7\); expected \(E, 33\) with E >= 1"),
+        ({"seeds": [1]}, "1 seeds for 2 GANs; expected one for each GAN"),
         ({"lr": np.array([0.1, -1.0])}, "lr must be 2 numbers > 0"),
         ({"batch_size": 20_000}, "batch_size=20000 in float64 needs .* bytes of shared memory"),
     ],
@@ -111,20 +111,20 @@ def test_what_does_not_fit_is_refused(change, message):
 
 def test_other_dtypes_and_counts_are_refused():
     config = config_of(batch_size=8)
-    with pytest.raises(TypeError, match="theta is int64; accepted: float32, float64"):
+    with pytest.raises(TypeError, match="theta is int64; expected float32 or float64"):
         gan1d.Ensemble(config, np.zeros((1, 33), int), device=device(), seeds=[1])
     ensemble = gan1d.Ensemble(config, np.zeros((1, 33)), device=device(), seeds=[1])
     with pytest.raises(ValueError, match="must be >= 1, got 0 and 1000"):
         ensemble.train(0)
     state = ensemble.state()
-    with pytest.raises(ValueError, match=r"theta is float32 \(1, 33\); accepted: float64 \(1, 33\)"):
+    with pytest.raises(ValueError, match=r"theta is float32 \(1, 33\); expected float64 \(1, 33\)"):
         ensemble.restore({**state, "theta": state["theta"].astype("float32")})
 
 
 def test_a_block_of_another_size_is_refused_by_the_launch():
     config = config_of(batch_size=8)
     ensemble = gan1d.Ensemble(config, np.zeros((1, 33)), device=device(), seeds=[1])
-    ensemble.shared = gan1d.MOST_SHARED + 1
+    ensemble.shared = gan1d.MAX_SHARED_BYTES + 1
     with pytest.raises(KernelError, match="bytes of shared memory"):
         ensemble.train(1)
 
@@ -133,7 +133,7 @@ def test_a_block_of_another_size_is_refused_by_the_launch():
 @pytest.mark.parametrize(("dtype", "registers"), [("float32", 128), ("float64", 255)])
 def test_nothing_spills_up_to_the_most_hidden_units(dtype, registers):
     """At ten units two blocks of floats share a multiprocessor."""
-    real, most = gan1d.REALS[np.dtype(dtype)], gan1d.HIDDEN[np.dtype(dtype)]
+    real, most = gan1d.REALS[np.dtype(dtype)], gan1d.MAX_HIDDEN[np.dtype(dtype)]
     for hidden, threads in ((10, 256), (most, 256), (1, 32)):
         defines = {"REAL": real, "HIDDEN": hidden, "THREADS": threads}
         used = compile_source(source.read("gan1d"), defines).resources["gan1d"]

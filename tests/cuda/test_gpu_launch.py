@@ -134,7 +134,7 @@ def test_more_shared_memory_is_asked_for(cupy):
     x = device.xp.zeros(4, dtype="float32")
     device.launch("probes", "reversed_parts", 1, 32, x, x, 4, shared=100_000)
     assert cupy.calls[0][4:] == (100_000, 100_000)
-    with pytest.raises(KernelError, match="300000 bytes of shared memory; accepted: at most 232448"):
+    with pytest.raises(KernelError, match="300000 bytes of shared memory; expected at most 232448"):
         device.launch("probes", "reversed_parts", 1, 32, x, x, 4, shared=300_000)
 
 
@@ -170,7 +170,7 @@ def test_the_stream_is_current_after_sessions_and_captures(cupy):
 
 def test_an_old_gpu_is_refused(cupy, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", Cupy("75"))
-    with pytest.raises(BackendUnavailable, match=r"needs compute capability 8.0, this GPU has sm_75; accepted"):
+    with pytest.raises(BackendUnavailable, match=r"needs compute capability 8.0, this GPU has sm_75; expected"):
         gpu.GPU()
 
 

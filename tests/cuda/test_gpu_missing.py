@@ -48,7 +48,7 @@ def test_without_a_device(module, message, found):
         BackendUnavailable, match=f"ops='cuda' is not available: CuPy 14.2.0 is installed, but {message}"
     ):
         gpu.GPU()
-    assert gpu.why_not().endswith("accepted here: ops='cpu' (fast) or ops='reference' (every dtype)")
+    assert gpu.why_not().endswith("expected here: ops='cpu' (fast) or ops='reference' (every dtype)")
 
 
 def test_without_cupy(found):

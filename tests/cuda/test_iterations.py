@@ -69,20 +69,22 @@ def t_goes_by_value(monkeypatch):
     monkeypatch.setattr(Flat, "_update", by_value)
 
 
-def the_numbers_are_given_once(monkeypatch):
-    give = Updates.give
+def the_numbers_are_uploaded_once(monkeypatch):
+    upload = Updates.upload
     given = set()
-    monkeypatch.setattr(Updates, "give", lambda self: None if id(self) in given else (given.add(id(self)), give(self)))
+    monkeypatch.setattr(
+        Updates, "upload", lambda self: None if id(self) in given else (given.add(id(self)), upload(self))
+    )
 
 
 def all_updates_read_one_row(monkeypatch):
-    place = Updates.place
+    row_of = Updates.row
 
     def first(self, theta, numbers):
-        row = place(self, theta, numbers)
+        row = row_of(self, theta, numbers)
         return None if row is None else self._rows[0]
 
-    monkeypatch.setattr(Updates, "place", first)
+    monkeypatch.setattr(Updates, "row", first)
 
 
 def keys_go_by_value(monkeypatch):
@@ -110,7 +112,7 @@ def the_gradient_is_kept(monkeypatch):
 
 
 BUGS = [
-    t_goes_by_value, the_numbers_are_given_once, all_updates_read_one_row, keys_go_by_value, batches_are_not_given,
+    t_goes_by_value, the_numbers_are_uploaded_once, all_updates_read_one_row, keys_go_by_value, batches_are_not_given,
     the_gradient_is_kept,
 ]  # fmt: skip
 
@@ -204,7 +206,7 @@ def test_graphs_that_are_given_up_again_and_again_are_said():
             player.gan.optimizer_D.lr = 0.01 * (1 + k // 2)
             player.play()
 
-    with pytest.warns(CaptureWarning, match="3 graphs were given up, the last as the game or a draw has changed"):
+    with pytest.warns(CaptureWarning, match="3 graphs were discarded, the last because the game or a draw has changed"):
         play()
     assert player.gan.optimizer_D.t == 24
 
@@ -225,7 +227,7 @@ def test_a_failed_capture_is_said_once_and_the_game_goes_on():
         player.gan.d_batching = d_batching
     one.play()
     other.play()
-    with pytest.warns(CaptureWarning, match="step by step, since it could not be captured"):
+    with pytest.warns(CaptureWarning, match="step by step because it could not be captured"):
         one.play()
     other.play()
     assert differ(one, other, 3) is None
@@ -244,7 +246,7 @@ def test_an_optimizer_of_ones_own_is_said():
     players = [Player(graphs=graphs, optimizer=Own) for graphs in (True, False)]
     for player in players:
         player.play()
-    with pytest.warns(CaptureWarning, match="Own may depend on its step in a way of its own; accepted: those of"):
+    with pytest.warns(CaptureWarning, match="Own may use its step number in other ways; expected an optimizer of"):
         players[0].play()
     players[1].play()
     assert differ(*players, 2) is None

@@ -124,12 +124,12 @@ def test_two_processes_make_one_file(kernels):
 
 def test_what_killed_processes_left_goes_after_an_hour(kernels):
     for name in ("old", "new"):
-        (kernels / f"{cache.MAKING}{name}").mkdir(parents=True)
-        (kernels / f"{cache.MAKING}{name}" / "a.so").write_text("ha")
-    before = time.time() - 2 * cache.LONG
-    os.utime(kernels / f"{cache.MAKING}old", (before, before))
+        (kernels / f"{cache.PARTIAL_PREFIX}{name}").mkdir(parents=True)
+        (kernels / f"{cache.PARTIAL_PREFIX}{name}" / "a.so").write_text("ha")
+    before = time.time() - 2 * cache.STALE_SECONDS
+    os.utime(kernels / f"{cache.PARTIAL_PREFIX}old", (before, before))
     cache.kept("b.so", writes("whole"))
-    assert sorted(path.name for path in kernels.iterdir()) == [f"{cache.MAKING}new", "b.so"]
+    assert sorted(path.name for path in kernels.iterdir()) == [f"{cache.PARTIAL_PREFIX}new", "b.so"]
 
 
 # --- for the same alone ----------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_a_compiler_that_does_not_run_is_a_backend_that_is_not_there(monkeypatch
     fails.write_text("#!/bin/sh\nexit 1\n")
     fails.chmod(0o755)
     for cxx, message in (
-        (str(tmp_path / "none"), "none on the PATH; accepted: g[+][+] >= 9 or clang"),
+        (str(tmp_path / "none"), "none on the PATH; expected g[+][+] >= 9 or clang"),
         (str(fails), "fails is no C[+][+] compiler that runs here"),
     ):
         monkeypatch.setenv("CXX", cxx)
@@ -208,5 +208,5 @@ def test_products_need_a_library(monkeypatch):
 
 
 def test_a_device_is_named_or_is_one():
-    with pytest.raises(TypeError, match="device is 3; accepted: 'gpu', 'emulated', or a Device"):
+    with pytest.raises(TypeError, match="device is 3; expected 'gpu', 'emulated', or a Device"):
         get_ops("cuda", device=3)

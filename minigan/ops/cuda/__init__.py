@@ -1,4 +1,4 @@
-"""The CUDA backend: CuPy arrays and kernels of our own (`minigan.ops.cuda.backend`)."""
+"""The CUDA backend: CuPy arrays and this library's kernels (`minigan.ops.cuda.backend`)."""
 
 from minigan.ops.cuda.backend import CUDA, DEVICES, PRECISIONS
 

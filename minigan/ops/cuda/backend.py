@@ -1,7 +1,7 @@
-"""The CUDA backend: CuPy arrays and kernels of our own (`kernels/*.cu`), or the same kernels run on the host.
+"""The CUDA backend: CuPy arrays and this library's kernels (`kernels/*.cu`), or the same kernels run on the host.
 
     get_ops("cuda")                       CuPy's current GPU
-    get_ops("cuda", device="emulated")    no GPU: kernels through a C++ compiler, arrays in host memory; slow, for tests
+    get_ops("cuda", device="emulated")    no GPU: kernels compiled as C++, arrays in host memory; slow, for tests
 
 Each function replaces one of ``minigan.ops.reference`` for device arrays, float32 or float64.
 """
@@ -34,7 +34,7 @@ DEVICES = ("gpu", "emulated")
 
 @functools.cache
 def device_named(name: str) -> Device:
-    """The one device of that name: "gpu" or "emulated"."""
+    """Return the device of that name, "gpu" or "emulated"; there is one of each."""
     if name == "emulated":
         try:
             from minigan.ops.cuda.device.emulator import EmulatedDevice
@@ -51,12 +51,29 @@ def device_named(name: str) -> Device:
 
 
 class CUDA:
-    """``get_ops("cuda", device=..., precision=..., graphs=...)``.
+    """The backend of ``get_ops("cuda", device=..., precision=..., graphs=...)``.
 
-    device     "gpu" (the default), "emulated", or a `minigan.ops.cuda.device.base.Device`
-    precision  of float32's products and convolutions: "fp32" (strict, the default), "tf32" or "bf16": the operands are
-               rounded (to 11 or 8 bits), and the sums are float32; all else stays float32
-    graphs     whether iterations are captured and replayed as graphs (`minigan.ops.cuda.capture.iterations`)
+    Parameters
+    ----------
+    device : str or minigan.ops.cuda.device.base.Device
+        "gpu" (CuPy's current device), "emulated" (for tests without a GPU), or a device.
+    precision : str
+        The precision of float32 products and convolutions.  "fp32", the default, rounds nothing; "tf32" and "bf16"
+        round the operands to 11 and 8 bits and add in float32.  Everything else stays float32, and float64 is never
+        rounded.
+    graphs : bool
+        Whether to capture iterations and replay them as graphs (`minigan.ops.cuda.capture.iterations`), which gives
+        the same numbers with fewer calls from Python.
+
+    Raises
+    ------
+    ValueError
+        If `device`, `precision` or `graphs` is none of these values.
+    TypeError
+        If `device` is neither a string nor a Device.
+    BackendUnavailable
+        If the device cannot be used here.
+
     """
 
     name = "cuda"
@@ -67,7 +84,7 @@ class CUDA:
         if isinstance(device, str) and device not in DEVICES:
             raise ValueError(unknown("device", device, DEVICES))
         if not isinstance(device, (str, Device)):
-            raise TypeError(f"device is {device!r}; accepted: {', '.join(map(repr, DEVICES))}, or a Device")
+            raise TypeError(f"device is {device!r}; expected {', '.join(map(repr, DEVICES))}, or a Device")
         if precision not in PRECISIONS:
             raise ValueError(unknown("precision", precision, PRECISIONS))
         if not isinstance(graphs, bool):
@@ -84,7 +101,7 @@ class CUDA:
 
     @property
     def rules(self) -> Sequence[Rule]:
-        """Which neighbouring layers run as one: the registered rules, then those of `minigan.ops.cuda.rules`."""
+        """The rules for fusing neighbouring layers: the registered ones, then those of `minigan.ops.cuda.rules`."""
         return (*registered_rules(self.name), *importlib.import_module("minigan.ops.cuda.rules").RULES)
 
     def kernel(self, name: str) -> Callable[..., Any]:
@@ -101,13 +118,13 @@ class CUDA:
         return self.device.xp
 
     def session(self) -> AbstractContextManager[Any]:
-        """All that is done in the block is done on the device's stream."""
+        """Return a context that runs its block on the device's stream."""
         return self.device.session()
 
     def play(
         self, schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
     ) -> Any:
-        """Play an iteration, as a graph where it can be captured; arrays that it returns are the graph's."""
+        """Run an iteration, as a graph if it can be captured; the next iteration overwrites the arrays it returns."""
         return self.iterations.play(schedule, game, draws, counts)
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
@@ -130,7 +147,7 @@ class CUDA:
             out += product.astype(out.dtype)
 
     def _product(self, a: Array, b: Array, out: Array, beta: float) -> None:
-        """Out <- a b + beta out; an operand whose transpose is contiguous is given as that."""
+        """Compute out <- a b + beta out; an operand whose transpose is contiguous is passed as its transpose."""
         turned = [not m.flags.c_contiguous and m.T.flags.c_contiguous for m in (a, b)]
         a, b = (self.xp.ascontiguousarray(m.T if t else m) for m, t in zip((a, b), turned, strict=True))
         self.device.gemm(a, b, out, transpose_a=turned[0], transpose_b=turned[1], beta=beta, precision=self.precision)
@@ -138,19 +155,19 @@ class CUDA:
     def _alike(self, x: Array, y: Array) -> tuple[Array, Array]:
         dtype = np.result_type(x.dtype, y.dtype)
         if dtype not in REALS:
-            raise TypeError(f"a product of {dtype}; accepted on the CUDA backend: float32, float64")
+            raise TypeError(f"a product of {dtype}; expected float32 or float64")
         return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """The correlation of large images x with W, + b: small images."""
+        """Correlate the large images x with W and add b; return small images."""
         return self.convolution.correlate(x, W, geometry, b)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """Its adjoint in x: from small images y to large ones, + b."""
+        """Apply the adjoint of `correlate` in x to small images y and add b; return large images."""
         return self.convolution.correlate_adjoint(y, W, geometry, b)
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
-        """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
+        """Return the gradient of <y, correlate(x, W)> in W."""
         return self.convolution.correlate_weights(x, y, geometry)
 
     def sum_rows(self, x: Array) -> Array:
@@ -162,7 +179,7 @@ class CUDA:
         return self.rows.moments(x)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """x times a mask that the key decides."""
+        """Multiply x by the dropout mask determined by `key`."""
         return self.rows.dropout(x, rate, key)
 
     def relu(self, x: Array) -> Array:
@@ -186,7 +203,7 @@ class CUDA:
         return self.elementwise.softplus_sigmoid(x)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-        """weight mean softplus(sign s) and its gradient; the host does not wait for the value."""
+        """weight mean softplus(sign s) and its gradient in s; the host does not wait for the value."""
         return self.elementwise.mean_softplus(s, sign, weight)
 
     def zero_vector(self, size: int, dtype: Any) -> Array:
@@ -194,11 +211,11 @@ class CUDA:
         return self.flat.zero_vector(size, dtype)
 
     def finite(self, x: Array) -> bool:
-        """Whether no number of x is infinite or NaN; the host waits for the answer."""
+        """Return whether all numbers of x are finite; the host waits for the answer."""
         return self.flat.finite(x)
 
     def copy(self, target: Array, source: Array) -> None:
-        """target = source, in place."""
+        """Copy `source` into `target`."""
         self.flat.copy(target, source)
 
     def adam(

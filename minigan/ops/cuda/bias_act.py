@@ -1,4 +1,4 @@
-"""A bias and an activation in one pass, and backwards with the bias gradient in one pass (`bias.cu`).
+"""Add a bias and apply an activation in one pass; compute dx and db in one pass backwards (`bias.cu`).
 
 y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m        x, y (..., C)   b (C,)
 """
@@ -10,17 +10,35 @@ from minigan.ops.cuda.tiles import THREADS, Tiles, real_of, tiles_of
 from minigan.ops.protocol import Array
 
 KINDS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
-"""f, in the order of bias.cu."""
+"""Activations f, in the order of their numbers in bias.cu."""
 
 
 class Bias:
-    """y = f(x + b) on a device; `rows` adds up the bias gradient's parts."""
+    """y = f(x + b) on a device; `rows` adds up the parts of the bias gradient."""
 
     def __init__(self, device: Device, rows: Rows) -> None:
         self.device, self.rows = device, rows
 
     def forward(self, x: Array, b: Array | None, kind: str = "none", slope: float = 0.0) -> Array:
-        """y = f(x + b), f one of KINDS; `slope` >= 0 is the leaky ReLU's.  b None: y = f(x)."""
+        """y = f(x + b), or f(x) if b is None.
+
+        Parameters
+        ----------
+        x : (..., C) array
+            float32 or float64.
+        b : (C,) array or None
+            The bias.
+        kind : str
+            The activation f, one of KINDS.
+        slope : float
+            The leaky ReLU's slope for negative inputs, at least 0.
+
+        Returns
+        -------
+        (..., C) array
+            y.
+
+        """
         number = _kind(kind, slope)
         x = self.rows.contiguous(x)
         y = self.rows.empty(x.shape, x.dtype)
@@ -33,11 +51,11 @@ class Bias:
     def backward(
         self, dy: Array, y: Array, kind: str = "none", slope: float = 0.0, *, need_db: bool = True
     ) -> tuple[Array, Array | None]:
-        """Return dx and db, or None for it."""
+        """Return dx = f'(y) dy and db = sum dx, or None instead of db unless `need_db`."""
         number = _kind(kind, slope)
         dy, y = self.rows.contiguous(dy), self.rows.contiguous(y)
         if dy.shape != y.shape:
-            raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; accepted: one shape")
+            raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; expected equal shapes")
         dx, C = self.rows.empty(dy.shape, dy.dtype), dy.shape[-1]
         if not dy.size:
             return dx, self.device.xp.zeros(C, dtype=dy.dtype) if need_db else None
@@ -56,5 +74,5 @@ def _kind(kind: str, slope: float) -> int:
     if kind not in KINDS:
         raise ValueError(unknown("activation", kind, KINDS))
     if slope < 0:
-        raise ValueError(f"slope must be >= 0 (where y > 0 says where x + b > 0), got {slope!r}")
+        raise ValueError(f"slope must be >= 0 (the sign of x + b is taken from y), got {slope!r}")
     return KINDS.index(kind)

@@ -1,6 +1,6 @@
-"""The functions of each number of `minigan.ops.reference`, and the mean of softplus (`elementwise.cu`).
+"""The elementwise functions of `minigan.ops.reference`, and the mean of softplus (`elementwise.cu`).
 
-Activations behind a bias are `bias.py`'s, those beside dropout or batch norm `rows.py`'s.
+Activations after a bias are in `bias_act.py`, those next to dropout or batch norm in `norm_act.py`.
 """
 
 from typing import Any
@@ -9,16 +9,16 @@ from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.cuda.tiles import THREADS, real_of
 from minigan.ops.protocol import Array
 
-BLOCKS = 8
-"""Of THREADS threads, on each processor of the device."""
-ALONE = 1 << 13
-"""So many logits are one block's work: a second launch would cost more than it saves."""
-PARTS = 528
-"""Blocks of a sum, at most; by sizes alone, so that its order is the same on every device."""
+BLOCKS_PER_PROCESSOR = 8
+"""Blocks of THREADS threads per multiprocessor."""
+MAX_ONE_BLOCK_LOGITS = 1 << 13
+"""Most logits that one block sums: with more blocks, the second launch would cost more than it saves."""
+MAX_SUM_BLOCKS = 528
+"""Most blocks of a sum; independent of the device, so that the order of addition is the same everywhere."""
 
 
 class Elementwise:
-    """The functions of `minigan.ops.reference` on a device's arrays, float32 or float64, into new ones."""
+    """The functions of `minigan.ops.reference` for arrays of `device`, float32 or float64; results are new arrays."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -40,23 +40,23 @@ class Elementwise:
         return self._map("softplus", x)
 
     def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
-        """`reference.softplus_sigmoid`, both from one exponential."""
+        """`reference.softplus_sigmoid`, both results from one exponential."""
         x = self._plain(x)
         cost, slope = (self.device.xp.empty(x.shape, dtype=x.dtype) for _ in range(2))
         self._launch("softplus_sigmoid", x.size, x, cost, slope, x.size)
         return cost, slope
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-        """`reference.mean_softplus`; the value is an array of no dimension, and the host does not wait for it."""
+        """`reference.mean_softplus`; the value is a 0-d array, and the host does not wait for it."""
         s, N, n, xp = self._plain(s), len(s), s.size, self.device.xp
         if not n:
-            raise ValueError(f"mean_softplus: s has shape {s.shape}; accepted: one logit or more")
+            raise ValueError(f"mean_softplus: s has shape {s.shape}; expected at least one logit")
         ds, value = xp.empty(s.shape, dtype=s.dtype), xp.empty((), dtype=s.dtype)
         numbers = n, sign, sign * weight / N
-        if n <= ALONE:
+        if n <= MAX_ONE_BLOCK_LOGITS:
             self._run("mean_softplus", 1, s, ds, None, value, *numbers, weight / N)
             return value, ds
-        blocks = blocks_for(n, 4 * THREADS, PARTS)
+        blocks = blocks_for(n, 4 * THREADS, MAX_SUM_BLOCKS)
         sums = xp.empty(blocks, dtype="float64")
         self._run("mean_softplus", blocks, s, ds, sums, None, *numbers, 1)
         self.device.launch(
@@ -71,14 +71,14 @@ class Elementwise:
         first, *rest = map(self._plain, arrays)
         for other in rest:
             if other.shape != first.shape:
-                raise ValueError(f"{kernel}: shapes {first.shape} and {other.shape}; accepted: two of one shape")
+                raise ValueError(f"{kernel}: shapes {first.shape} and {other.shape}; expected equal shapes")
         y = self.device.xp.empty(first.shape, dtype=first.dtype)
         self._launch(kernel, y.size, first, *rest, y, y.size)
         return y
 
     def _launch(self, kernel: str, n: int, x: Array, *args: Any) -> None:
         if n:
-            self._run(kernel, blocks_for(n, 2 * THREADS, BLOCKS * self.device.processors), x, *args)
+            self._run(kernel, blocks_for(n, 2 * THREADS, BLOCKS_PER_PROCESSOR * self.device.processors), x, *args)
 
     def _run(self, kernel: str, blocks: int, x: Array, *args: Any) -> None:
         self.device.launch("elementwise", kernel, blocks, THREADS, x, *args, REAL=real_of(x, kernel))

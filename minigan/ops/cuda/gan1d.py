@@ -1,10 +1,10 @@
-"""Many small GANs at once, a block of the GPU each: the `gaussian` recipe's game in one kernel (`gan1d.cu`).
+"""Train many small GANs at once, one per block: the `gaussian` recipe's game in one kernel (`gan1d.cu`).
 
     G: x = a z + b     D: s = w2 . relu(w1 x + b1) + b2     J_D with `factor`, J_G non-saturating, Adam
 
-Draws are made on the device: GAN e of `seeds` (E,) takes sample i of iteration t from Philox4x64-10 with the key
-(seeds[e], 0) and the counter (1 + i mod Q, t, kind, 0), Q = ceil(n / 8): the integers of numpy.random.Philox, eight
-normals of each four words.  So a GAN depends on its seed alone, not on how many others train beside it.
+Samples are drawn on the device.  GAN e draws sample i of iteration t from Philox4x64-10 with the key (seeds[e], 0) and
+the counter (1 + i mod Q, t, kind, 0), Q = ceil(n / 8); the integers are those of numpy.random.Philox, and four of them
+give eight normal numbers.  So a GAN depends only on its own seed, not on how many others train with it.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,44 @@ from minigan.ops.cuda.device.base import Device
 from minigan.ops.protocol import Array
 
 REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-HIDDEN = {np.dtype(np.float32): 31, np.dtype(np.float64): 10}
-"""The most hidden units whose gradient a thread keeps in its registers."""
+MAX_HIDDEN = {np.dtype(np.float32): 31, np.dtype(np.float64): 10}
+"""Most hidden units, by dtype: a thread keeps the gradient of all of them in registers."""
 THREADS = 256
-MOST_SHARED = 227 * 1024
-"""Bytes that a block may have on an H100 or H200."""
+MAX_SHARED_BYTES = 227 * 1024
+"""Most bytes of shared memory per block on an H100 or H200."""
 METRICS = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
-AT_ONCE = 1000
-"""Iterations in one launch: between two, Ctrl-C is heard."""
+ITERATIONS_PER_LAUNCH = 1000
+"""Iterations per launch; Ctrl-C takes effect between two launches."""
 
 
 class Ensemble:
-    """E GANs that play one game from seeds and initial parameters of their own.
+    """E GANs that play the same game, each with its own seed and initial parameters.
 
-    config    the game: the numbers of `minigan.recipes.gaussian.Config`
-    theta     (E, 3 H + 3): w1, b1, w2, b2 (the theta of D), a, b (of G); its dtype is the one to train in
-    seeds     (E,) of the draws, whole numbers below 2^64
-    lr        (E,) learning rates in place of the game's one
+    `train` continues where the last call stopped: 500 iterations twice give the same bits as 1000.
 
-    `train` goes on where the last call stopped: 500 iterations twice are 1000, bit for bit.
+    Parameters
+    ----------
+    config : minigan.recipes.gaussian.Config
+        The game: its sizes and optimizer settings.
+    theta : (E, 3 H + 3) float32 or float64 array
+        The initial w1, b1, w2, b2 of D and a, b of G; training uses its dtype.
+    device : Device
+        Where to train.
+    seeds : (E,) integers
+        The seed of each GAN's samples, below 2^64.
+    lr : (E,) array, optional
+        A learning rate for each GAN; by default all use that of `config`.
+    factor : float
+        The factor of J_D.
+
+    Raises
+    ------
+    TypeError
+        If `theta` is neither float32 nor float64.
+    ValueError
+        If a shape does not fit, a learning rate is not positive, or the kernel cannot hold that many hidden units or
+        samples.
+
     """
 
     def __init__(
@@ -51,24 +70,24 @@ class Ensemble:
         self.config, self.device, self.factor = config, device, factor
         E, H = len(theta), config.hidden
         if theta.dtype not in REALS:
-            raise TypeError(f"theta is {theta.dtype}; accepted: float32, float64")
-        most = HIDDEN[theta.dtype]
+            raise TypeError(f"theta is {theta.dtype}; expected float32 or float64")
+        most = MAX_HIDDEN[theta.dtype]
         if most < H:
-            raise ValueError(f"hidden={H} in {theta.dtype}; accepted by this kernel: at most {most}")
+            raise ValueError(f"hidden={H} in {theta.dtype}; this kernel takes at most {most}")
         if theta.shape != (E, 3 * H + 3) or E == 0:
-            raise ValueError(f"theta has shape {theta.shape}; accepted: (E, {3 * H + 3}) with E >= 1")
+            raise ValueError(f"theta has shape {theta.shape}; expected (E, {3 * H + 3}) with E >= 1")
         if len(seeds) != E:
-            raise ValueError(f"{len(seeds)} seeds for {E} GANs; accepted: one each")
+            raise ValueError(f"{len(seeds)} seeds for {E} GANs; expected one for each GAN")
         rates = np.full(E, config.lr) if lr is None else np.asarray(lr)
         if rates.shape != (E,) or not (np.isfinite(rates).all() and (rates > 0).all()):
             raise ValueError(f"lr must be {E} numbers > 0, got {lr!r}")
         self.dtype, self.iterations = theta.dtype, 0
         self.threads = min(THREADS, max(32, 1 << (config.batch_size - 1).bit_length()))
         self.shared = theta.itemsize * self._numbers_shared()
-        if self.shared > MOST_SHARED:
+        if self.shared > MAX_SHARED_BYTES:
             raise ValueError(
                 f"batch_size={config.batch_size} in {theta.dtype} needs {self.shared} bytes of shared memory a block; "
-                f"accepted: at most {MOST_SHARED}"
+                f"expected at most {MAX_SHARED_BYTES}"
             )
         self._theta = device.array(np.ascontiguousarray(theta))
         self._m = device.array(np.zeros(theta.shape, theta.dtype))
@@ -79,7 +98,7 @@ class Ensemble:
         self._lr = device.array(rates.astype(theta.dtype))
 
     def _numbers_shared(self) -> int:
-        """Parameters and both moments, a row of sums a warp, the samples of both kinds."""
+        """Count the numbers in shared memory: parameters and moments, a row of sums per warp, both kinds of samples."""
         H, warps = self.config.hidden, self.threads // 32
         slots = -(-(3 * H + 1) // 32) * 32
         return 3 * (3 * H + 3) + warps * slots + 2 * 8 * -(-self.config.batch_size // 8)
@@ -87,8 +106,8 @@ class Ensemble:
     def __len__(self) -> int:
         return int(self._theta.shape[0])
 
-    def train(self, iterations: int, *, at_once: int = AT_ONCE) -> None:
-        """Play so many more iterations; the kernels run on when this returns."""
+    def train(self, iterations: int, *, at_once: int = ITERATIONS_PER_LAUNCH) -> None:
+        """Train for `iterations` more iterations, `at_once` per launch; the kernels may still run when this returns."""
         if iterations < 1 or at_once < 1:
             raise ValueError(f"iterations and at_once must be >= 1, got {iterations!r} and {at_once!r}")
         end = self.iterations + iterations
@@ -106,7 +125,7 @@ class Ensemble:
             shared=self.shared, REAL=REALS[self.dtype], HIDDEN=c.hidden, THREADS=self.threads,
         )  # fmt: skip
 
-    # --- what was learned -------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------
 
     @property
     def theta(self) -> NDArray[np.floating]:
@@ -114,7 +133,7 @@ class Ensemble:
         return self.device.host(self._theta)
 
     def parameters(self) -> dict[str, NDArray[np.floating]]:
-        """Return the parameters under the names of the recipe's networks, the first axis the GAN's."""
+        """Return the parameters under the names of the recipe's networks; the first axis counts the GANs."""
         theta, H = self.theta, self.config.hidden
         return {
             "D.0.W": theta[:, None, :H],
@@ -131,14 +150,14 @@ class Ensemble:
         return theta[:, -2], theta[:, -1]
 
     def metrics(self) -> dict[str, NDArray[np.floating]]:
-        """Return J_D, J_G, mean D(x), mean D(G(z)) and D's accuracy (E,), as the last updates of both saw them."""
+        """Return J_D, J_G, mean D(x), mean D(G(z)) and D's accuracy, each (E,), from the last updates of D and G."""
         found = self.device.host(self._metrics)
         return {name: found[:, i] for i, name in enumerate(METRICS)}
 
-    # --- to go on another time --------------------------------------------------------------------
+    # --- checkpoints ------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Array]:
-        """Return what changes while training, on the host."""
+        """Return the state of the training as host arrays, for `restore`."""
         host = self.device.host
         return {
             "iterations": np.array(self.iterations),
@@ -150,7 +169,7 @@ class Ensemble:
         }
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Go to where `state` was taken; ValueError names what does not fit, and nothing is changed."""
+        """Continue from a state returned by `state`; if an array does not fit, raise ValueError and change nothing."""
         targets = {
             "theta": self._theta, "m": self._m, "v": self._v, "powers": self._powers, "metrics": self._metrics
         }  # fmt: skip
@@ -158,7 +177,7 @@ class Ensemble:
             given = state[name]
             if given.shape != target.shape or given.dtype != target.dtype:
                 raise ValueError(
-                    f"{name} is {given.dtype} {given.shape}; accepted: {target.dtype} {target.shape}, of this ensemble"
+                    f"{name} is {given.dtype} {given.shape}; expected {target.dtype} {target.shape} for this ensemble"
                 )
         for name, target in targets.items():
             target.set(np.ascontiguousarray(state[name]))

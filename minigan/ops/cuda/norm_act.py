@@ -1,28 +1,33 @@
 """Dropout, activation and batch norm of the rows of a matrix (M, C), in few passes over memory (`rows.cu`).
 
-    u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part of it may be absent
+    u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part may be absent
 
-What is between x and y is made again in every pass and never stored.  Without a norm the matrix is flat, (n,).
+Every pass recomputes what is between x and y; only x and y are stored.  Without batch norm the matrix is treated as a
+flat vector (n,).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from minigan.ops.cuda.device.base import Device, blocks_for
-from minigan.ops.cuda.tiles import BLOCKS, THREADS, real_of, tiles_of, width_of
+from minigan.ops.cuda.tiles import MAX_SUM_BLOCKS, THREADS, real_of, tiles_of, width_of
 from minigan.ops.norm_act import OPEN, ActivationMask, Norm, constants
 from minigan.ops.protocol import Array
 
 NO_NORM = None, None, None, None, None, None, 0.0
 STILL = None, None, 0.0, 1.0
-"""What `merge_statistics` takes in place of a norm, and of running statistics."""
+"""The arguments of `merge_statistics` without batch norm (NO_NORM) and without running statistics (STILL)."""
 
 
 class Rows:
-    """The passes over the rows on a device.  Arrays are `plain`, float32 or float64.
+    """The passes over the rows on a device.  Arrays are C-contiguous, float32 or float64.
 
-    keys   None, or (n,) uint64 of the device while a graph is captured: then the key of a gate is the number of one of
-           them, and each replay drops what the keys say that it finds there.
+    Attributes
+    ----------
+    keys : (n,) uint64 array of the device or None
+        The dropout keys of a graph, while it is captured.  The `key` of an activation mask is then an index into this
+        array, and each replay uses the keys that it finds there.
+
     """
 
     gate, norm = ActivationMask, Norm
@@ -36,14 +41,14 @@ class Rows:
         return self.device.xp.ascontiguousarray(x)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return an array with undefined content."""
+        """Return an uninitialised array."""
         return self.device.xp.empty(shape, dtype=dtype)
 
     def statistics(self, x: Array, before: ActivationMask = OPEN) -> tuple[Array, Array]:
         """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
 
-        Of each part of the rows as the distance of its mean from u of row 0, and its squared distances; then the parts
-        put together in their order (Chan, Golub and LeVeque 1979).
+        Each part of the rows gives the difference between its mean and u of row 0, and its sum of squared deviations;
+        the parts are merged in order (Chan, Golub and LeVeque 1979).
         """
         C = x.shape[1]
         if not x.size:
@@ -55,14 +60,14 @@ class Rows:
     def normalise(
         self, x: Array, before: ActivationMask, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
     ) -> Norm:
-        """Return the norm with the batch's statistics, and move the running ones, in the launches of `statistics`.
+        """Return the batch's coefficients and update the running statistics, in the launches of `statistics`.
 
-        `layer` is the batch norm: its eps, and how its running statistics move (`steps`).
+        `layer` is the batch norm, which gives eps and the step of the running statistics (`steps`).
         """
         M, C = x.shape
         step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
         if not x.size:
-            raise ValueError(f"{layer}: a batch of no rows; accepted: one row or more")
+            raise ValueError(f"{layer}: a batch of no rows; expected at least one row")
         mu, var, inverse, scale, shift, rest = self.empty((6, C), x.dtype)
         moving = STILL if running is None else (running["running_mean"], running["running_var"], step, factor)
         vectors = p["gamma"], p["beta"], inverse, scale, shift, rest, layer.eps
@@ -80,7 +85,7 @@ class Rows:
         self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *gate, *rest)
 
     def apply(self, x: Array, y: Array, before: ActivationMask, norm: Norm | None, after: ActivationMask) -> None:
-        """Write y."""
+        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) without batch norm, into y."""
         if not x.size:
             return
         gates = (*_gate(before, x), *_gate(after, x), self.keys)
@@ -153,7 +158,7 @@ class Rows:
         return y
 
     def merged(self, partial: Array) -> Array:
-        """Add up the sums of the parts.    partial (parts, C)"""
+        """Add the sums of the parts in order.    partial (parts, C)   total (C,)"""
         parts, C = partial.shape
         if parts == 1:
             return partial[0]
@@ -164,7 +169,7 @@ class Rows:
     def _flat(self, kernel: str, *arrays: Array, gates: tuple[Any, ...]) -> None:
         n = arrays[0].size
         width = width_of(0, *arrays)
-        self._launch(kernel, blocks_for(n, THREADS * width, 2 * BLOCKS), width, *arrays, n, *gates)
+        self._launch(kernel, blocks_for(n, THREADS * width, 2 * MAX_SUM_BLOCKS), width, *arrays, n, *gates)
 
     def _launch(self, kernel: str, grid: int | tuple[int, int], width: int, x: Array, *args: Any) -> None:
         self.device.launch("rows", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=width)
@@ -178,6 +183,6 @@ def _there(vectors: tuple[Array | None, ...]) -> list[Array]:
 
 
 def _gate(gate: ActivationMask, x: Array) -> tuple[Any, ...]:
-    """What the kernels take: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
+    """Return the kernels' arguments: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
     slope, threshold, _, _, kept = constants(gate, x.dtype)
     return int(gate.relu), slope, int(gate.rate > 0), threshold, gate.key, kept

@@ -1,4 +1,4 @@
-"""Random numbers made on the device from the integers of ``numpy.random.Philox`` (`random.cu`)."""
+"""Random numbers computed on the device from the integers of ``numpy.random.Philox`` (`random.cu`)."""
 
 import math
 from collections.abc import Mapping
@@ -10,25 +10,40 @@ from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.cuda.vector import REALS, THREADS
 from minigan.ops.protocol import Array
 
-BLOCKS = 8
-"""Of THREADS threads, on each processor of the device."""
+BLOCKS_PER_PROCESSOR = 8
+"""Blocks of THREADS threads per multiprocessor."""
 WORD = 1 << 64
 
 
 class Stream:
-    """A stream of random numbers: ``np.random.Philox(key=key, counter=counter).random_raw()`` and what is made of it.
+    """The random integers of ``np.random.Philox(key=key, counter=counter)`` and other distributions made of them.
 
-    A block of four integers belongs to each value of the counter.  Every draw begins with a block of its own; what it
-    leaves of its last one is not used.
+    Each value of the counter gives a block of four integers.  Every draw starts with a new block and discards the
+    unused rest of its last one.
 
-    uniform float64   of an integer w: (w >> 11) 2^-53, which is NumPy's ``Generator.random``
-    uniform float32   of each half of one, the lower first: (half >> 8) 2^-24, NumPy's too
-    normal            Box and Muller (1958): two of two integers; float32 is float64's, rounded
-    indices           of an integer w: floor(w count 2^-64), which is in 0 ... count - 1
+    uniform float64   (w >> 11) 2^-53 for an integer w, as NumPy's ``Generator.random``
+    uniform float32   (half >> 8) 2^-24 for each half of an integer, the lower half first, also as NumPy
+    normal            Box and Muller (1958): two numbers from two integers; float32 rounds the float64 result
+    indices           floor(w count 2^-64) for an integer w, in 0 ... count - 1
 
-    How far the stream has come is `position`, on the device, and what was drawn since `advance`, on the host.  For a
-    graph: `advance` before the capture, and as the last of what is captured; then each replay goes on where the last
-    one ended, and N replays draw what N runs of the function would.
+    The state of the stream is `position`, on the device, plus the blocks drawn since the last `advance`, counted on
+    the host.  To use the stream in a graph, call `advance` before the capture and as the last captured call; then
+    each replay continues where the previous one ended, and N replays draw the same numbers as N calls.
+
+    Parameters
+    ----------
+    device : Device
+        Where numbers are drawn.
+    key : int
+        The key of Philox, in 0 ... 2^128 - 1.
+    counter : int
+        The first value of the counter, in 0 ... 2^256 - 1.
+
+    Raises
+    ------
+    ValueError
+        If `key` or `counter` is not an int in its range.
+
     """
 
     def __init__(self, device: Device, key: int, counter: int = 0) -> None:
@@ -42,11 +57,11 @@ class Stream:
 
     @property
     def counter(self) -> int:
-        """The counter with which ``np.random.Philox(key=..., counter=...)`` draws what comes next (the host waits)."""
+        """The counter of the next draw, as ``np.random.Philox`` takes it; reading it waits for the device."""
         return (self._base + int(self.position[0]) + self._drawn) % (1 << 256)
 
     def advance(self) -> None:
-        """Move the position on the device behind all that was drawn."""
+        """Move the position on the device past all numbers drawn so far."""
         self.device.launch("random", "advance", 1, 32, self.position, self._drawn, REAL="float")
         self._drawn = 0
 
@@ -55,30 +70,37 @@ class Stream:
         return {"key": self.key, "counter": self.counter}
 
     def restore(self, state: Mapping[str, int]) -> None:
-        """Go to where `state` was returned; ValueError for another stream's.  Graphs go on from there too."""
+        """Continue from a state returned by `state`; replays of graphs continue from there too.
+
+        Raises
+        ------
+        ValueError
+            If the state has another key, or a counter that this stream cannot reach.
+
+        """
         steps = (state["counter"] - self._base) % (1 << 256)
         if state["key"] != self.key or steps >= WORD:
-            raise ValueError(f"the state is of another stream; accepted: that of key {self.key} from {self._base} on")
+            raise ValueError(f"the state is of another stream; expected key {self.key} and a counter from {self._base}")
         self.position.set(np.array([steps], np.uint64))
         self._drawn = 0
 
     def integers(self, n: int) -> Array:
-        """Draw n integers of 64 bits, ``random_raw(n)``."""
+        """Draw n integers of 64 bits, as ``random_raw(n)``.    (n,) uint64"""
         return self._fill("integers", self.device.xp.empty(n, dtype="uint64"), 4, "float")
 
     def indices(self, n: int, count: int) -> Array:
-        """Draw n whole numbers of 0 ... count - 1, each as likely and all independent.    (n,) int64"""
+        """Draw n independent, uniformly distributed integers in 0 ... count - 1.    (n,) int64"""
         if not 1 <= count < 1 << 63:
             raise ValueError(f"count must be in 1 ... 2^63 - 1, got {count!r}")
         return self._fill("indices", self.device.xp.empty(n, dtype="int64"), 4, "float", count)
 
     def uniform(self, shape: int | tuple[int, ...], dtype: Any = np.float32, *, out: Array | None = None) -> Array:
-        """Draw uniform numbers of [0, 1)."""
+        """Draw independent uniform numbers in [0, 1), into `out` if given."""
         out, real = self._into(shape, dtype, out)
         return self._fill("uniforms", out, 4 if real == "double" else 8, real)
 
     def normal(self, shape: int | tuple[int, ...], dtype: Any = np.float32, *, out: Array | None = None) -> Array:
-        """Draw standard normal numbers."""
+        """Draw independent standard normal numbers, into `out` if given."""
         out, real = self._into(shape, dtype, out)
         return self._fill("normals", out, 4, real)
 
@@ -86,19 +108,19 @@ class Stream:
         shape = shape if isinstance(shape, tuple) else (shape,)
         dtype = np.dtype(dtype)
         if dtype not in REALS:
-            raise TypeError(f"dtype {dtype} given; accepted: float32, float64")
+            raise TypeError(f"dtype {dtype} given; expected float32 or float64")
         if out is None:
             out = self.device.xp.empty(shape, dtype=dtype)
         elif out.shape != shape or out.dtype != dtype:
-            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; accepted: {shape}, {dtype}")
+            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {shape}, {dtype}")
         return out, REALS[dtype]
 
     def _fill(self, kernel: str, out: Array, each: int, real: str, *numbers: int) -> Array:
-        """Fill `out`, a block of the stream giving `each` numbers."""
+        """Fill `out`; one block of the stream gives `each` numbers."""
         n = math.prod(out.shape)
         blocks = -(-n // each)
         if n:
-            grid = blocks_for(blocks, THREADS, BLOCKS * self.device.processors)
+            grid = blocks_for(blocks, THREADS, BLOCKS_PER_PROCESSOR * self.device.processors)
             args = out, n, *numbers, *self._words, self._drawn, self.position
             self.device.launch("random", kernel, grid, THREADS, *args, REAL=real)
         self._drawn += blocks
@@ -110,9 +132,21 @@ def _words(counter: int) -> tuple[int, ...]:
 
 
 class Noise:
-    """A prior on the device: each call draws a batch (n, ...), standard normal, or uniform on [-bound, bound].
+    """Draw batches of noise on the device.
 
-    In a captured iteration each replay draws the next one, as a call would; the host draws and moves nothing.
+    In a captured iteration each replay draws the next batch; the host draws and copies nothing.
+
+    Parameters
+    ----------
+    stream : Stream
+        The source of the numbers.
+    shape : tuple of int
+        The shape (n, ...) of a batch.
+    dtype : numpy.dtype
+        float32 or float64.
+    bound : float, optional
+        Draw uniformly from [-bound, bound] instead of from the standard normal distribution.
+
     """
 
     def __init__(

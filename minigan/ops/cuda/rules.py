@@ -1,9 +1,10 @@
-"""Which neighbouring layers the CUDA backend runs as one: a linear layer's bias and the activation behind it, and
-the rows of dropout, activation and batch norm (`minigan.fusion.norm_act`).
+"""Fuse neighbouring layers on the CUDA backend: a linear layer's bias with the activation after it, and sequences of
+dropout, activation and batch norm (`minigan.fusion.norm_act`).
 
     y = f(W x + b)        dx = W^T (f'(y) dy)        db = sum f'(y) dy        W x a product or a convolution
 
-The product is the layer's own, without its bias.  The pullback keeps y, by which every such f knows its derivative.
+The layer computes the product, without its bias.  The pullback keeps only y: every f here has a derivative that can
+be computed from y.
 """
 
 from collections.abc import Sequence
@@ -24,12 +25,12 @@ LINEAR = (Dense, Conv2D, ConvTranspose2D)
 ACTIVATIONS: dict[type[Layer], str] = {
     ReLU: "relu", LeakyReLU: "leaky_relu", Tanh: "tanh", Sigmoid: "sigmoid"
 }  # fmt: skip
-"""And what the backend calls them."""
+"""Activations that can be fused, and their names in `bias_act.KINDS`."""
 
 
 @dataclass(frozen=True)
 class Biased(Fused):
-    """A layer of LINEAR with a bias, and an activation."""
+    """A layer of LINEAR with a bias, fused with an activation."""
 
     linear: Layer
     activation: Layer
@@ -56,7 +57,7 @@ class Biased(Fused):
 
 
 def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
-    """The rule: both, unless the activation is in a run of rows with what is behind it (`run_of_rows`)."""
+    """Fuse a linear layer and its activation, unless `run_of_rows` fuses the activation with the layers after it."""
     if len(layers) < 2 or type(layers[0]) not in LINEAR:
         return None
     linear, f = layers[:2]
@@ -68,4 +69,4 @@ def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
 
 
 RULES: tuple[Rule, ...] = (biased, run_of_rows)
-"""In the order in which they are tried."""
+"""The rules, in the order in which they are tried."""

@@ -1,6 +1,6 @@
-"""How the kernels that go over the rows of a matrix (M, C) cut it into blocks (`columns.cuh`).
+"""Split a matrix (M, C) into blocks for the kernels that work along its rows (`columns.cuh`).
 
-By sizes alone, not by the device: sums have the same order everywhere.
+The split depends on the sizes only, not on the device, so that sums are added in the same order everywhere.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,24 @@ from minigan.ops.cuda.vector import REALS
 from minigan.ops.protocol import Array
 
 THREADS = 256
-BLOCKS = 528
-"""Of a pass with sums, at most: four for each of the 132 multiprocessors of an H200; twice as many without sums."""
-LEAST = 16
-"""Rows that a thread adds up, at least, before its block hands over to the second pass."""
+MAX_SUM_BLOCKS = 528
+"""Most blocks of a pass with sums: four per multiprocessor of an H200 (132).  Twice as many without sums."""
+MIN_ROWS_PER_THREAD = 16
+"""Fewest rows that a thread adds up in the first pass, unless the matrix has fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A grid over (M, C): blocks with 2^log_lanes threads side by side, each with `width` columns."""
+    """A grid over a matrix (M, C).
+
+    Attributes
+    ----------
+    M, C : int
+        Rows and columns of the matrix.
+    width : int
+        Columns that one thread loads at a time.
+
+    """
 
     M: int
     C: int
@@ -26,12 +35,12 @@ class Tiles:
 
     @property
     def log_lanes(self) -> int:
-        """Threads side by side: enough for the columns, 32 at most, a power of 2."""
+        """Logarithm (base 2) of the threads side by side: enough for the columns, at most 32 threads."""
         return min(5, (self.C // self.width - 1).bit_length())
 
     @property
     def height(self) -> int:
-        """Threads under each other."""
+        """Threads per column."""
         return THREADS >> self.log_lanes
 
     @property
@@ -41,40 +50,42 @@ class Tiles:
 
     @property
     def rows(self) -> int:
-        """Rows of a part, for sums: a block has LEAST rows a thread, or more where BLOCKS parts are too few."""
-        most = max(1, BLOCKS // self.across)
-        return max(LEAST * self.height, -(-self.M // most))
+        """Rows per part of a sum: at least MIN_ROWS_PER_THREAD per thread, and at most MAX_SUM_BLOCKS blocks in all."""
+        most = max(1, MAX_SUM_BLOCKS // self.across)
+        return max(MIN_ROWS_PER_THREAD * self.height, -(-self.M // most))
 
     @property
     def parts(self) -> int:
-        """Parts of `rows` rows."""
+        """Number of parts, each of `rows` rows except the last."""
         return -(-self.M // self.rows)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """For a pass without sums, whose threads go over all the rows."""
-        return self.across, max(1, min(-(-self.M // (2 * self.height)), max(1, 2 * BLOCKS // self.across), 65535))
+        """Grid of a pass without sums; its threads loop over the rows."""
+        return self.across, max(
+            1, min(-(-self.M // (2 * self.height)), max(1, 2 * MAX_SUM_BLOCKS // self.across), 65535)
+        )
 
 
 def tiles_of(x: Array, *others: Array) -> Tiles:
-    """Return the tiles of a matrix x (M, C) that is read or written together with other arrays of rows of C numbers."""
+    """Return the tiles of a matrix x (M, C) that is processed together with other arrays whose rows have C numbers."""
     M, C = x.shape
     return Tiles(M, C, width_of(C, x, *others))
 
 
 def width_of(C: int, *arrays: Array) -> int:
-    """Return how many numbers one instruction loads: 16 bytes, if every row of C numbers begins at 16, else 1."""
+    """Return how many numbers one load reads: 16 bytes if all rows of C numbers are aligned to 16 bytes, else one."""
     most = 16 // arrays[0].itemsize
     return 1 if C % most or any(address(a) % 16 for a in arrays) else most
 
 
 def address(x: Any) -> int:
-    """Return where an array of the device begins."""
+    """Return the address of a device array."""
     return int(x.data.ptr)
 
 
 def real_of(x: Array, name: str) -> str:
-    """Return "float" or "double"; TypeError for other dtypes."""
+    """Return the C type of x, "float" or "double"; raise TypeError for other dtypes."""
     if x.dtype not in REALS:
-        raise TypeError(f"{name}: dtype {x.dtype} given; accepted on the CUDA backend: float32, float64")
+        raise TypeError(f"{name}: dtype {x.dtype} given; expected float32 or float64")
     return REALS[x.dtype]

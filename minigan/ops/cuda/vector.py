@@ -9,17 +9,20 @@ from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.protocol import Array
 
 THREADS = 256
-BLOCKS = 8
-"""Of these threads, on each processor of the device."""
+BLOCKS_PER_PROCESSOR = 8
+"""Blocks of THREADS threads per multiprocessor."""
 REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-"""What ``real`` is in the kernels."""
+"""The C type that ``real`` stands for in the kernels, by dtype."""
 
 
 class Flat:
     """The updates of `minigan.ops.reference`, in place on vectors (P,) of the device.
 
-    updates   while a graph is captured: what gives each update a place on the device for the numbers that differ from
-              replay to replay (`minigan.ops.cuda.capture.updates`)
+    Attributes
+    ----------
+    updates : minigan.ops.cuda.capture.updates.Updates or None
+        While a graph is captured, this holds the device rows of the numbers that differ between replays.
+
     """
 
     def __init__(self, device: Device) -> None:
@@ -44,13 +47,13 @@ class Flat:
     def _update(
         self, kernel: str, theta: Array, g: Array, state: tuple[Array, ...], numbers: tuple[float, ...], *rest: Any
     ) -> None:
-        """Launch with the numbers, and where they lie within a graph."""
-        moving = None
+        """Launch an update with `numbers`, or within a graph with the device row that holds them."""
+        row = None
         if self.updates is not None:
-            moving = self.updates.place(theta, numbers)
-            if moving is None:
+            row = self.updates.row(theta, numbers)
+            if row is None:
                 return
-        self._launch(kernel, theta, (theta, self._as(theta, g), *state), *numbers, moving, *rest)
+        self._launch(kernel, theta, (theta, self._as(theta, g), *state), *numbers, row, *rest)
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; the host waits for the answer."""
@@ -72,11 +75,11 @@ class Flat:
             target[...] = source
 
     def _as(self, theta: Array, g: Array) -> Array:
-        """The gradient in theta's dtype, contiguous."""
+        """Return the gradient in theta's dtype, contiguous."""
         return self.device.xp.ascontiguousarray(g.astype(theta.dtype, copy=False))
 
     def _launch(self, kernel: str, x: Array, vectors: tuple[Array, ...], *numbers: Any) -> None:
         if x.dtype not in REALS:
-            raise TypeError(f"{kernel}: dtype {x.dtype} given; accepted on the CUDA backend: float32, float64")
-        grid = blocks_for(x.size, THREADS, BLOCKS * self.device.processors)
+            raise TypeError(f"{kernel}: dtype {x.dtype} given; expected float32 or float64")
+        grid = blocks_for(x.size, THREADS, BLOCKS_PER_PROCESSOR * self.device.processors)
         self.device.launch("flat", kernel, grid, THREADS, *vectors, x.size, *numbers, REAL=REALS[x.dtype])

@@ -1,4 +1,4 @@
-"""The draws of an iteration as a graph needs them: noted once, and given to each replay."""
+"""Record the draws of an iteration, so that each replay of its graph can be given the next ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,36 +11,49 @@ from minigan.ops.protocol import Array
 
 Draw = Callable[[], Any]
 KEYS = "keys of dropout"
-"""The source of dropout's keys: not an identifier, so it is not the name of a draw."""
+"""Source of the dropout keys; not an identifier, so that no draw can have this name."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One draw of an iteration: from which source, the shape of each array, and the dtypes of those of the host."""
+    """One draw of an iteration.
+
+    Attributes
+    ----------
+    source : str
+        The name of the draw, or KEYS.
+    shapes : tuple of tuple of int
+        The shape of each array of the batch.
+    dtypes : tuple of numpy.dtype
+        The dtype of each array if the host draws the batch; empty for keys and for batches of the device.
+    single : bool
+        Whether the batch is one array instead of a tuple.
+
+    """
 
     source: str
     shapes: tuple[tuple[int, ...], ...]
     dtypes: tuple[Any, ...] = ()
-    single: bool = True  # not a tuple of arrays
+    single: bool = True
 
     @property
     def on_host(self) -> bool:
-        """Whether the host draws it; else it is made on the device, within the graph."""
+        """Whether the host draws the batch; otherwise it is drawn on the device, within the graph."""
         return bool(self.dtypes)
 
 
 def host_part(draw: Draw) -> Draw:
-    """Return what draws on the host: of `minigan.data.Transformed` the batch before it is prepared."""
+    """Return the function that draws on the host: for `minigan.data.Transformed`, the draw before its `prepare`."""
     return getattr(draw, "draw", draw)
 
 
-def prepared(draw: Draw, batch: Any) -> Any:
-    """Return what the schedule is given, of a batch on the device."""
+def prepare(draw: Draw, batch: Any) -> Any:
+    """Apply the draw's `prepare`, if it has one, to a batch on the device."""
     return draw.prepare(batch) if hasattr(draw, "prepare") else batch
 
 
-def noted(events: list[Event], shape: tuple[int, ...], keys: Array) -> Array:
-    """Return the keys, after noting that they were drawn."""
+def record_keys(events: list[Event], shape: tuple[int, ...], keys: Array) -> Array:
+    """Append the event of drawing these keys and return them."""
     events.append(Event(KEYS, (shape,)))
     return keys
 
@@ -52,7 +65,7 @@ def next_or(values: Iterator[Any], otherwise: Draw) -> Any:
 
 
 def event_of(name: str, batch: Any) -> Event:
-    """Return the event of a batch; TypeError where it is neither an array nor a tuple of arrays."""
+    """Return the event of a batch; raise TypeError if it is neither an array nor a tuple of arrays."""
     arrays = arrays_of(batch)
     for x in arrays:
         if not hasattr(x, "shape"):

@@ -1,17 +1,18 @@
-"""Whole iterations of a game as graphs: played once step by step, captured the second time, replayed from then on.
+"""Run whole iterations of a game as CUDA graphs: one step by step, one captured, all later ones replayed.
 
-The graph repeats launches; what differs from iteration to iteration is drawn and counted as ever, and given to it:
+A graph repeats the same launches.  Everything that differs between iterations is computed as without a graph and
+copied to the device before each replay:
 
-    batches    that the host draws (a data set, noise) go into arrays that the graph reads; batches that are made on
-               the device are made within the graph; a batch may be a tuple of arrays
-    dropout    keys are drawn from the game's stream, in the order of the layers, into an array: a kernel of the graph
-               has the number of a key in place of the key
-    updates    the numbers that depend on t (Adam's corrections, scheduled rates) are computed by the optimizers and
-               go into an array too (`minigan.ops.cuda.capture.updates`)
+    batches    A batch drawn on the host (a data set, noise) is copied into arrays that the graph reads.  A batch drawn
+               on the device is drawn within the graph.  A batch may be a tuple of arrays.
+    dropout    The keys are drawn from the game's stream in the order of the layers and copied into an array; the
+               kernels of the graph get the index of a key instead of the key.
+    updates    The optimizers compute the numbers that depend on t (Adam's corrections, scheduled rates), which are
+               copied into an array too (`minigan.ops.cuda.capture.updates`).
 
-So a captured run is the same run: the same draws in the same order, and a checkpoint of it resumes either way.  An
-iteration that cannot be captured is said (CaptureWarning) and played step by step.  Attributes of the game that are
-changed, or that the iteration itself assigns, give a graph up: it holds what they were.
+So a captured run makes the same draws in the same order as a run without graphs, and its checkpoints resume with or
+without graphs.  If an iteration cannot be captured, a CaptureWarning says why and it runs step by step.  If an
+attribute of the game changes, the graph is discarded, because it holds the old value.
 """
 
 import threading
@@ -24,45 +25,72 @@ from typing import Any
 import numpy as np
 
 from minigan._batch import arrays_of, map_batch
-from minigan.ops.cuda.capture.dependencies import is_same, made_of, parts_of
-from minigan.ops.cuda.capture.draws import KEYS, Draw, Event, event_of, host_part, next_or, noted, prepared
+from minigan.ops.cuda.capture.dependencies import flatten, graph_dependencies, is_same
+from minigan.ops.cuda.capture.draws import KEYS, Draw, Event, event_of, host_part, next_or, prepare, record_keys
 from minigan.ops.cuda.capture.keys import Keys, draw_keys
 from minigan.ops.cuda.capture.updates import Updates
 from minigan.ops.cuda.device.graph import Captured, CaptureError, capture
 from minigan.ops.protocol import Array
 
-Order = Callable[..., Any]
+Schedule = Callable[..., Any]
 Draws = Mapping[str, Draw]
 Counts = Mapping[str, Any]
-UNTIL = 3
-"""Captures of one game that were given up, because something had changed, until no more is tried."""
+MAX_DISCARDED_GRAPHS = 3
+"""Graphs of one game that may be discarded because the game changed, before it runs step by step for good."""
 
 
 class CaptureWarning(RuntimeWarning):
-    """An iteration that is played step by step, since no graph could be made of it."""
+    """Warn that an iteration runs step by step because it could not be captured as a graph."""
 
 
 class Iterations:
-    """``play(schedule, game, draws, counts)``: ``schedule(game, **draws, **counts)``, as a graph where that can be."""
+    """Run iterations ``schedule(game, **draws, **counts)``, as graphs where they can be captured.
+
+    Parameters
+    ----------
+    ops : minigan.ops.cuda.backend.CUDA
+        The backend whose launches are captured.
+    enabled : bool
+        Whether to capture graphs; False runs every iteration step by step.
+
+    """
 
     def __init__(self, ops: Any, *, enabled: bool = True) -> None:
         self.ops, self.enabled = ops, enabled
         self._of: dict[int, tuple[weakref.ref[Any], _Iteration]] = {}
-        self._here = threading.local()  # what this thread is playing
+        self._local = threading.local()  # the iteration that this thread is running
 
-    def play(self, schedule: Order, game: Any, draws: Draws, counts: Counts) -> Any:
-        """Return what `schedule` returns; its arrays are the graph's, which the next iteration overwrites."""
-        with self.ops.session():  # also in a thread that has not asked for it
-            outer: _Iteration | None = getattr(self._here, "playing", None)
+    def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
+        """Run one iteration and return what `schedule` returns.
+
+        Parameters
+        ----------
+        schedule : callable
+            The update schedule, called as ``schedule(game, **draws, **counts)``.
+        game : Game
+            The game to be played; each game has its own graph.
+        draws : mapping of str to callable
+            Functions without arguments that return the next batch, an array or a tuple of arrays.
+        counts : mapping of str to object
+            Further arguments of `schedule`, such as the number of D's updates.
+
+        Returns
+        -------
+        object
+            The result of `schedule`.  Its arrays belong to the graph: the next iteration overwrites them.
+
+        """
+        with self.ops.session():  # the calling thread may use another stream
+            outer: _Iteration | None = getattr(self._local, "playing", None)
             if outer is not None:
                 outer.inner = "the iteration plays another game, or a schedule within its own"
             if outer is not None or not self.enabled:
-                return schedule(game, **{name: self._moved(draw) for name, draw in draws.items()}, **counts)
-            self._here.playing = self._find(game)
+                return schedule(game, **{name: self._to_device(draw) for name, draw in draws.items()}, **counts)
+            self._local.playing = self._find(game)
             try:
-                return self._here.playing.play(schedule, game, draws, counts)
+                return self._local.playing.play(schedule, game, draws, counts)
             finally:
-                self._here.playing = None
+                self._local.playing = None
 
     def _find(self, game: Any) -> "_Iteration":
         known, iteration = self._of.get(id(game), (None, None))
@@ -73,116 +101,122 @@ class Iterations:
         assert iteration is not None  # noqa: S101
         return iteration
 
-    def _moved(self, draw: Draw) -> Draw:
-        """The draws of the host, on the device, and prepared there."""
-        return lambda: prepared(draw, self._there(host_part(draw)()))
+    def _to_device(self, draw: Draw) -> Draw:
+        """Wrap a draw: copy a host batch to the device and prepare it there."""
+        return lambda: prepare(draw, self._batch_to_device(host_part(draw)()))
 
-    def _there(self, batch: Any) -> Any:
+    def _batch_to_device(self, batch: Any) -> Any:
         return map_batch(lambda x: self.ops.device.array(x) if isinstance(x, np.ndarray) else x, batch)
 
 
 class _Iteration:
-    """The graph of one game, and what is given to it."""
+    """The graph of one game and the inputs of its replays."""
 
     def __init__(self, whole: Iterations) -> None:
         self.ops, self.device = whole.ops, whole.ops.device
-        self._moved, self._there = whole._moved, whole._there
+        self._to_device, self._batch_to_device = whole._to_device, whole._batch_to_device
         self.events: list[Event] | None = None
         self.captured: Captured | None = None
-        self._same: tuple[Any, ...] = ()
-        self._given_up = 0
+        self._dependencies: tuple[Any, ...] = ()
+        self._n_discarded = 0
         self.refused = False
-        self.inner = ""  # why no graph can be made, where the iteration plays another one
+        self.inner = ""  # why the iteration cannot be captured if it plays another game
 
-    def play(self, schedule: Order, game: Any, draws: Draws, counts: Counts) -> Any:
-        """Step by step, captured, or replayed."""
-        same = (schedule, *parts_of(dict(counts)), *made_of(game), *self._of_draws(draws))
-        if self.captured is not None and not is_same(same, self._same):  # a rate, an array, a rule is another
-            self._give_up("the game or a draw has changed")
-        self._same = same
+    def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
+        """Run the iteration step by step, or capture its graph, or replay it."""
+        dependencies = (schedule, *flatten(dict(counts)), *graph_dependencies(game), *self._draw_dependencies(draws))
+        if self.captured is not None and not is_same(dependencies, self._dependencies):  # a rate, an array, a rule
+            self._discard("the game or a draw has changed")
+        self._dependencies = dependencies
         if self.refused:
-            return schedule(game, **{name: self._moved(draw) for name, draw in draws.items()}, **counts)
+            return schedule(game, **{name: self._to_device(draw) for name, draw in draws.items()}, **counts)
         if self.events is None:
-            return self._watched(schedule, game, draws, counts)
-        drawn = self._drawn(game, draws)
+            return self._record(schedule, game, draws, counts)
+        drawn = self._draw_on_host(game, draws)
         if [event for event, _ in drawn] != self.events:
-            self._give_up("the draws have another shape")
-            return self._told(schedule, game, drawn, draws, counts)
+            self._discard("the draws have another shape")
+            return self._replay_draws(schedule, game, drawn, draws, counts)
         if self.captured is None:
             try:
                 self._capture(schedule, game, draws, counts)
             except CaptureError as error:
                 self._refuse(str(error), stacklevel=6)
-                return self._told(schedule, game, drawn, draws, counts)
-        return self._replayed(game, drawn)
+                return self._replay_draws(schedule, game, drawn, draws, counts)
+        return self._replay(game, drawn)
 
-    def _of_draws(self, draws: Draws) -> list[Any]:
-        """What a graph holds of the draws: how batches are prepared, and those that are made on the device whole."""
+    def _draw_dependencies(self, draws: Draws) -> list[Any]:
+        """Return what a graph depends on in the draws: their `prepare` methods, and the draws made on the device."""
         made = {event.source for event in self.events or () if not event.on_host}
         held = [getattr(draw, "prepare", None) for draw in draws.values()]
         return [*held, *(draw for source, draw in draws.items() if source in made)]
 
     def _refuse(self, why: str, *, stacklevel: int) -> None:
         self.refused = True
-        message = f"the iteration is played step by step, since it could not be captured: {why}"
+        message = f"the iteration runs step by step because it could not be captured: {why}"
         warnings.warn(message, CaptureWarning, stacklevel=stacklevel)
 
-    def _give_up(self, why: str) -> None:
-        """Forget the graph; the next iteration is watched."""
+    def _discard(self, why: str) -> None:
+        """Discard the graph; the next iteration is recorded again."""
         self.captured = self.events = None
-        self._given_up += 1
-        if self._given_up >= UNTIL:
+        self._n_discarded += 1
+        if self._n_discarded >= MAX_DISCARDED_GRAPHS:
             self.refused = True
-            message = f"iterations are played step by step: {self._given_up} graphs were given up, the last as {why}"
+            message = f"iterations run step by step: {self._n_discarded} graphs were discarded, the last because {why}"
             warnings.warn(message, CaptureWarning, stacklevel=6)
 
     # --- step by step -----------------------------------------------------------------------------
 
-    def _watched(self, schedule: Order, game: Any, draws: Draws, counts: Counts) -> Any:
-        """Play, and note the draws in their order."""
+    def _record(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
+        """Run step by step and record the draws in order."""
         events: list[Event] = []
         why: list[str] = []
 
-        def watched(name: str) -> Draw:
+        def recorded(name: str) -> Draw:
             def draw() -> Any:
                 batch = host_part(draws[name])()
                 events.append(event_of(name, batch))
                 if len({isinstance(x, np.ndarray) for x in arrays_of(batch)}) > 1:
                     why.append(f"{name} has arrays of the host and of the device")
-                return prepared(draws[name], self._there(batch))
+                return prepare(draws[name], self._batch_to_device(batch))
 
             return draw
 
         rng, before = game.rng, [optimizer.t for optimizer in _optimizers(game)]
-        keys = Keys(lambda shape: noted(events, shape, draw_keys(rng, shape)), rng)
+        keys = Keys(lambda shape: record_keys(events, shape, draw_keys(rng, shape)), rng)
         with _with_keys(game, keys):
-            found = schedule(game, **{name: watched(name) for name in draws}, **counts)
-        reasons = [*why, *filter(None, (keys.other, self.inner))]
+            found = schedule(game, **{name: recorded(name) for name in draws}, **counts)
+        reasons = [*why, *filter(None, (keys.obstacle, self.inner))]
         if reasons:
             self._refuse(reasons[0], stacklevel=7)
         self.events = events
         self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(game), before, strict=True)]
         return found
 
-    def _told(self, schedule: Order, game: Any, drawn: list[tuple[Event, Any]], draws: Draws, counts: Counts) -> Any:
-        """Play with what was drawn already."""
+    def _replay_draws(
+        self, schedule: Schedule, game: Any, drawn: list[tuple[Event, Any]], draws: Draws, counts: Counts
+    ) -> Any:
+        """Run step by step with the batches and keys that were already drawn."""
         left = {name: iter([x for event, x in drawn if event.source == name]) for name in (*draws, KEYS)}
 
-        def told(name: str) -> Draw:
+        def replayed_draw(name: str) -> Draw:
             def draw() -> Any:
                 batch = next(left[name], None)
-                return self._moved(draws[name])() if batch is None else prepared(draws[name], self._there(batch))
+                return (
+                    self._to_device(draws[name])()
+                    if batch is None
+                    else prepare(draws[name], self._batch_to_device(batch))
+                )
 
             return draw
 
         rng = game.rng
         with _with_keys(game, Keys(lambda shape: next_or(left[KEYS], lambda: draw_keys(rng, shape)), rng)):
-            return schedule(game, **{name: told(name) for name in draws}, **counts)
+            return schedule(game, **{name: replayed_draw(name) for name in draws}, **counts)
 
     # --- as a graph -------------------------------------------------------------------------------
 
-    def _drawn(self, game: Any, draws: Draws) -> list[tuple[Event, Any]]:
-        """Draw what the host draws in an iteration, in its order."""
+    def _draw_on_host(self, game: Any, draws: Draws) -> list[tuple[Event, Any]]:
+        """Draw the host batches and keys of one iteration, in the recorded order."""
         assert self.events is not None  # noqa: S101
         found: list[tuple[Event, Any]] = []
         for event in self.events:
@@ -195,24 +229,24 @@ class _Iteration:
                 found.append((event_of(event.source, batch), batch))
         return found
 
-    def _capture(self, schedule: Order, game: Any, draws: Draws, counts: Counts) -> None:
+    def _capture(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> None:
         assert self.events is not None  # noqa: S101
         xp = self.device.xp
         self._batches = [
             tuple(xp.empty(shape, dtype=dtype) for shape, dtype in zip(event.shapes, event.dtypes, strict=True))
-            for event in self._hosts()
+            for event in self._host_events()
         ]
         numbers = [int(np.prod(event.shapes[0])) for event in self.events if event.source == KEYS]
         self._key_array = xp.zeros(max(1, sum(numbers)), dtype=np.uint64)
         self._updates = Updates(self.device, self.ops.flat, _optimizers(game), self._steps)
-        batches = list(zip(self._hosts(), self._batches, strict=True))
+        batches = list(zip(self._host_events(), self._batches, strict=True))
         ready = {name: iter([x[0] if e.single else x for e, x in batches if e.source == name]) for name in draws}
         numbered = iter(range(self._key_array.size))
 
         def given(name: str) -> Draw:
             def draw() -> Any:
                 batch = next(ready[name], None)
-                return prepared(draws[name], host_part(draws[name])() if batch is None else batch)
+                return prepare(draws[name], host_part(draws[name])() if batch is None else batch)
 
             return draw
 
@@ -228,7 +262,7 @@ class _Iteration:
                     self.device, lambda: schedule(game, **{name: given(name) for name in draws}, **counts)
                 )
         except CaptureError:
-            vars(game).update(attributes)  # the iteration is still to be played
+            vars(game).update(attributes)  # the iteration has not run yet
             raise
         finally:
             self.ops.rows.keys = self.ops.flat.updates = None
@@ -236,12 +270,12 @@ class _Iteration:
                 optimizer.t = t
         self.captured = captured
 
-    def _hosts(self) -> list[Event]:
+    def _host_events(self) -> list[Event]:
         assert self.events is not None  # noqa: S101
         return [event for event in self.events if event.on_host]
 
-    def _replayed(self, game: Any, drawn: list[tuple[Event, Any]]) -> Any:
-        """Give the graph its batches, keys and times, and launch it."""
+    def _replay(self, game: Any, drawn: list[tuple[Event, Any]]) -> Any:
+        """Copy the batches, keys and update numbers to the device and launch the graph."""
         assert self.captured is not None  # noqa: S101
         batches = [batch for event, batch in drawn if event.on_host]
         for targets, batch in zip(self._batches, batches, strict=True):
@@ -250,7 +284,7 @@ class _Iteration:
         keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS and x.size]
         if keys:
             self._key_array.set(np.concatenate(keys))
-        self._updates.give()
+        self._updates.upload()
         found = self.captured.replay()
         for optimizer, steps in zip(_optimizers(game), self._steps, strict=True):
             optimizer.t += steps
@@ -261,7 +295,7 @@ class _Iteration:
 
 @contextmanager
 def _with_keys(game: Any, keys: Keys) -> Iterator[None]:
-    """Put `keys` in the place of the game's stream, where it has one."""
+    """Replace the game's random stream, if it has one, by `keys` within the block."""
     rng = game.rng
     if rng is not None:
         game.rng = keys

@@ -1,7 +1,7 @@
-"""The numbers that the optimizers compute on the host for each update (Adam's t, scheduled rates), given to a graph.
+"""Give a graph the numbers that the optimizers compute on the host for each update (Adam's corrections, rates).
 
-A kernel of the graph reads the numbers of its update from a row of an array; before each replay the rows are computed
-as ever, by the optimizers themselves, and copied.  So a replay has the same numbers as the step by step, bit for bit.
+Each update kernel of the graph reads its numbers from one row of an array on the device.  Before each replay the
+optimizers compute the rows, and they are copied.  So a replay uses the same numbers, bit for bit, as without a graph.
 """
 
 from typing import Any
@@ -11,43 +11,62 @@ from numpy.typing import NDArray
 
 from minigan.ops.cuda.device.graph import CaptureError
 
-WIDTH = 2
-"""Numbers of an update, at most."""
-OWN = "minigan.optimizers"
+NUMBERS_PER_UPDATE = 2
+"""Numbers in a row: the most that one update needs."""
+OPTIMIZERS_MODULE = "minigan.optimizers"
 
 
 class Updates:
-    """The updates of all players in one iteration: `steps` (K,) of each optimizer, its rows one after the other.
+    """The numbers of all updates in one iteration.
 
-    In the place of ``ops.flat.updates`` it is told of each update: while a graph is captured it says which row the
-    kernel is to read, and while numbers are collected it takes them, and no kernel is run.
+    While this object is ``ops.flat.updates``, every update calls `row`: during capture, it returns the row that the
+    kernel reads; during collection, it records the numbers and nothing is launched.
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows are.
+    flat : minigan.ops.cuda.vector.Flat
+        The backend's updates.
+    optimizers : list
+        The players' optimizers, each from `minigan.optimizers`.
+    steps : list of int
+        How many updates each optimizer makes in one iteration; its rows are consecutive.
+
+    Raises
+    ------
+    CaptureError
+        If an optimizer is not from `minigan.optimizers`: it might use its step number elsewhere.
+
     """
 
     def __init__(self, device: Any, flat: Any, optimizers: list[Any], steps: list[int]) -> None:
         for optimizer in optimizers:
-            if type(optimizer).__module__ != OWN:
+            if type(optimizer).__module__ != OPTIMIZERS_MODULE:
                 kind = type(optimizer).__name__
-                raise CaptureError(f"{kind} may depend on its step in a way of its own; accepted: those of {OWN}")
+                raise CaptureError(
+                    f"{kind} may use its step number in other ways; expected an optimizer of {OPTIMIZERS_MODULE}"
+                )
         self._flat, self._optimizers, self._steps = flat, optimizers, steps
-        self._rows = device.array(np.zeros((max(1, sum(steps)), WIDTH)))
+        self._rows = device.array(np.zeros((max(1, sum(steps)), NUMBERS_PER_UPDATE)))
         ends = np.cumsum(steps).tolist()
         self._next = {id(o.net.theta): end - n for o, end, n in zip(optimizers, ends, steps, strict=True)}
         self._end = {id(o.net.theta): end for o, end in zip(optimizers, ends, strict=True)}
         self._collected: list[tuple[float, ...]] | None = None
 
-    def place(self, theta: Any, numbers: tuple[float, ...]) -> Any:
-        """Return the row (WIDTH,) of the device for this update of theta, or None where it is not to be made."""
+    def row(self, theta: Any, numbers: tuple[float, ...]) -> Any:
+        """Return the row (NUMBERS_PER_UPDATE,) for this update of theta, or None during collection: launch nothing."""
         if self._collected is not None:
             self._collected.append(numbers)
             return None
-        row = self._next.get(id(theta))
-        if row is None or row >= self._end[id(theta)]:
-            raise CaptureError("an update that the iteration before did not make")
+        next_row = self._next.get(id(theta))
+        if next_row is None or next_row >= self._end[id(theta)]:
+            raise CaptureError("an update that the previous iteration did not make")
         self._next[id(theta)] += 1
-        return self._rows[row]
+        return self._rows[next_row]
 
-    def give(self) -> None:
-        """Compute the numbers of the next iteration's updates, and copy them."""
+    def upload(self) -> None:
+        """Compute the numbers of the next iteration's updates and copy them to the device."""
         self._rows.set(self._numbers())
 
     def _numbers(self) -> NDArray[np.float64]:
@@ -57,7 +76,7 @@ class Updates:
             for optimizer, n in zip(self._optimizers, self._steps, strict=True):
                 for t in range(optimizer.t + 1, optimizer.t + n + 1):
                     optimizer._update(optimizer.net.theta, None, t)
-            table = [(*numbers, *(WIDTH - len(numbers)) * (0.0,)) for numbers in self._collected]
+            table = [(*numbers, *(NUMBERS_PER_UPDATE - len(numbers)) * (0.0,)) for numbers in self._collected]
         finally:
             self._flat.updates, self._collected = before, None
         return np.array(table).reshape(self._rows.shape) if table else np.zeros(self._rows.shape)

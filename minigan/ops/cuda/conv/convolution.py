@@ -76,11 +76,11 @@ class Convolution:
         """The arrays in one dtype, each contiguous."""
         dtype = np.result_type(first.dtype, second.dtype)
         if dtype not in REALS:
-            raise TypeError(f"a correlation of {dtype}; accepted on the CUDA backend: float32, float64")
+            raise TypeError(f"a correlation of {dtype}; expected float32 or float64")
         plain = self.device.xp.ascontiguousarray
         return (*(None if a is None else plain(a.astype(dtype, copy=False)) for a in (first, second, b)),)
 
 
 def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
     if array is not None and array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; accepted: {shape}")
+        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")

@@ -12,19 +12,19 @@ from minigan.ops.cuda.vector import REALS
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-WORKSPACE = 256 << 20
+MAX_WORKSPACE_BYTES = 256 << 20
 """Bytes of patches at a time, at most, but one image at least."""
 THREADS = 256
-BLOCKS = 16
+BLOCKS_PER_PROCESSOR = 16
 """Of these threads, on each processor of the device."""
-MOST_ROWS = 65535
+MAX_GRID_ROWS = 65535
 """Of a grid."""
 
 
 class Patches:
     """The three correlations on a device, with products in one of its precisions."""
 
-    def __init__(self, device: Device, precision: str = "fp32", workspace: int = WORKSPACE) -> None:
+    def __init__(self, device: Device, precision: str = "fp32", workspace: int = MAX_WORKSPACE_BYTES) -> None:
         self.device, self.precision, self.workspace = device, precision, workspace
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None) -> Array:
@@ -91,7 +91,7 @@ class Patches:
         per = max(1, (1 << 30) // max(1, math.prod(y.shape[1:])))
         for start in range(0, len(y), per):
             part = y[start : start + per]
-            grid = blocks_for(part.size, THREADS, BLOCKS * self.device.processors)
+            grid = blocks_for(part.size, THREADS, BLOCKS_PER_PROCESSOR * self.device.processors)
             self.device.launch("patches", "fill_rows", grid, THREADS, b, part, part.size, len(b), REAL=REALS[y.dtype])
 
     def _launch(self, kernel: str, x: Array, geometry: Geometry, *arrays: Array | None) -> None:
@@ -102,7 +102,7 @@ class Patches:
         pack = 16 // x.itemsize
         line = width * x.shape[3] // (pack if x.shape[3] % pack == 0 else 1)
         threads = min(THREADS, -(-line // 32) * 32)
-        grid = blocks_for(line, threads, MOST_ROWS), min(len(x) * height, MOST_ROWS)
+        grid = blocks_for(line, threads, MAX_GRID_ROWS), min(len(x) * height, MAX_GRID_ROWS)
         sizes = numbers(len(x), geometry, x.shape[3])
         self.device.launch("patches", kernel, grid, threads, *arrays, *sizes, REAL=REALS[x.dtype])
 

@@ -18,24 +18,24 @@ from typing import NamedTuple
 from minigan.ops.cuda.conv.im2col import are_images
 from minigan.ops.geometry import Geometry
 
-BYTES = 4.3e12
+BYTES_PER_SECOND = 4.3e12
 """Bytes a second to and from memory."""
-PEAK = {"fp32": 67e12, "tf32": 400e12, "bf16": 790e12}
+PEAK_FLOP_PER_SECOND = {"fp32": 67e12, "tf32": 400e12, "bf16": 790e12}
 """FLOP a second of a large product."""
-LIBRARY = {"fp32": 0.9, "tf32": 0.8, "bf16": 0.5}
+LIBRARY_SHARE = {"fp32": 0.9, "tf32": 0.8, "bf16": 0.5}
 """Shares of it: of the library's products of float32 arrays."""
-OWN = {"fp32": 0.75, "tf32": 0.5, "bf16": 0.3}
+TILES_SHARE = {"fp32": 0.75, "tf32": 0.5, "bf16": 0.3}
 """Of the kernel with tiles of 128: mma.sync reaches about 0.63, and reading float32 costs a bf16 product more."""
-SMALL = 0.75
+SMALL_TILE_SHARE = 0.75
 """Of tiles of 64, which read each value twice as often, relative to those of 128."""
 LIBRARY_TILE = 64
 """What the library's products are rounded up to."""
-MOST = 2**31 - 2**24
+MAX_ENTRIES = 2**31 - 2**24
 """Entries of an array that the tiles' kernel can count."""
-MOST_PHASES = 65535
-LEAST = 256
+MAX_PHASES = 65535
+MIN_PIXELS_PER_PART = 256
 """Pixels of a part of the weight gradient, at least."""
-PARTIAL = 64 << 20
+MAX_PARTIAL_BYTES = 64 << 20
 """Bytes of the parts' sums, at most."""
 
 
@@ -59,8 +59,8 @@ def choose(
     """
     taps, small, large = (math.prod(pair) for pair in (geometry.kernel, geometry.small, geometry.large))
     arrays = (images * large * C, images * small * O, taps * C * O, images * small)
-    over_patches = double or are_images(geometry) or not images or max(arrays) >= MOST
-    if over_patches or math.prod(geometry.stride) > MOST_PHASES:
+    over_patches = double or are_images(geometry) or not images or max(arrays) >= MAX_ENTRIES
+    if over_patches or math.prod(geometry.stride) > MAX_PHASES:
         return Plan(0)
     best, cheapest = Plan(0), _patches(kind, taps * C, images * small, O, precision)
     for tile in (128, 64):
@@ -82,14 +82,19 @@ def _patches(kind: str, depth: int, pixels: int, O: int, precision: str) -> floa
         "adjoint": _up(pixels, tile) * _up(depth, tile) * O,
         "weights": _up(depth, tile) * _up(O, tile) * pixels,
     }
-    return 2 * products[kind] / (PEAK[precision] * LIBRARY[precision]) + 8 * pixels * depth / BYTES
+    return (
+        2 * products[kind] / (PEAK_FLOP_PER_SECOND[precision] * LIBRARY_SHARE[precision])
+        + 8 * pixels * depth / BYTES_PER_SECOND
+    )
 
 
 def _tiles(
     kind: str, plan: Plan, geometry: Geometry, images: int, C: int, O: int, precision: str, processors: int
 ) -> float:
     tile, taps, pixels = plan.tile, math.prod(geometry.kernel), images * math.prod(geometry.small)
-    rate = PEAK[precision] * OWN[precision] * (1 if tile == 128 else SMALL) / processors
+    rate = (
+        PEAK_FLOP_PER_SECOND[precision] * TILES_SHARE[precision] * (1 if tile == 128 else SMALL_TILE_SHARE) / processors
+    )
     if kind == "correlate":
         blocks, depth = _up(pixels, tile) * _up(O, tile), float(taps * C)
     elif kind == "adjoint":
@@ -105,4 +110,4 @@ def _tiles(
 def parts_of(tile: int, depth: int, O: int, pixels: int, processors: int) -> int:
     """As many as two blocks on each processor allow, but none too short, and not too many sums to add."""
     blocks = _up(depth, tile) * _up(O, tile) // tile**2
-    return max(1, min(2 * processors // blocks, pixels // LEAST, PARTIAL // (4 * depth * O)))
+    return max(1, min(2 * processors // blocks, pixels // MIN_PIXELS_PER_PART, MAX_PARTIAL_BYTES // (4 * depth * O)))

@@ -15,7 +15,7 @@ from minigan.ops.cuda.tiles import address
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-THREADS = {128: 256, 64: 128}
+THREADS_BY_TILE = {128: 256, 64: 128}
 """tile -> threads of a block."""
 
 
@@ -65,14 +65,14 @@ class Tiles:
 
     def _launch(self, kernel: str, grid: tuple[int, ...], way: "_Way", *args: Any, threads: int = 0) -> None:
         defines = {"TILE": way.tile, "PRECISION": self.precision, "PACKED": int(way.packed)}
-        self.device.launch("convolution", kernel, grid, threads or THREADS[way.tile], *args, **defines)
+        self.device.launch("convolution", kernel, grid, threads or THREADS_BY_TILE[way.tile], *args, **defines)
 
 
 class _Way:
     """Which of the compiled kernels, by its tile and by whether operands are read 16 bytes at a time."""
 
     def __init__(self, tile: int, packed: bool) -> None:
-        self.tile, self.packed = tile if packed else min(THREADS), packed
+        self.tile, self.packed = tile if packed else min(THREADS_BY_TILE), packed
 
     def tiles(self, rows: int, columns: int) -> int:
         """How many tiles a result has."""

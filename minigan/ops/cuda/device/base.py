@@ -16,8 +16,8 @@ from minigan.ops.cuda.device.source import Kernel, KernelError, Parameter, Sourc
 Size = int | tuple[int, ...]
 Triple = tuple[int, int, int]
 PRECISIONS = ("fp32", "tf32", "bf16")
-MOST_THREADS = 1024
-MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+MAX_THREADS = 1024
+MAX_BLOCKS = (2**31 - 1, 65535, 65535)
 
 
 class Device:
@@ -57,7 +57,7 @@ class Device:
         parameters = entry.kernel.parameters
         if len(args) != len(parameters):
             accepted = f"{len(parameters)} ({', '.join(map(str, parameters))})"
-            raise KernelError(f"{entry.where}: {len(args)} arguments given; accepted: {accepted}")
+            raise KernelError(f"{entry.where}: {len(args)} arguments given; expected {accepted}")
         values, kind = [], self.xp.ndarray
         for parameter, dtype, arg in zip(parameters, entry.dtypes, args, strict=True):
             if not parameter.pointer:
@@ -94,9 +94,9 @@ class Device:
         for name, matrix in (("a", a), ("b", b), ("out", out)):
             self._require_array(f"gemm: {name}", out.dtype, matrix)
         if out.dtype not in (np.float32, np.float64):
-            raise KernelError(f"gemm: dtype {out.dtype} given; accepted: float32, float64")
+            raise KernelError(f"gemm: dtype {out.dtype} given; expected float32 or float64")
         if precision not in PRECISIONS:
-            raise KernelError(f"gemm: precision {precision!r} given; accepted: {', '.join(PRECISIONS)}")
+            raise KernelError(f"gemm: precision {precision!r} given; expected {', '.join(PRECISIONS)}")
         self._gemm(a, b, out, transpose_a, transpose_b, alpha, beta, precision)
 
     def capture(self, step: Callable[[], Any]) -> Any:
@@ -153,11 +153,11 @@ class Device:
 
     def _require_array(self, what: str, dtype: np.dtype, array: Any) -> None:
         if not isinstance(array, self.xp.ndarray):
-            raise KernelError(f"{what} is {type(array).__name__}; accepted: an array of the {self.name} device")
+            raise KernelError(f"{what} is {type(array).__name__}; expected an array of the {self.name} device")
         if array.dtype != dtype:
-            raise KernelError(f"{what} is {array.dtype}; accepted: {dtype}")
+            raise KernelError(f"{what} is {array.dtype}; expected {dtype}")
         if not array.flags.c_contiguous:
-            raise KernelError(f"{what} of shape {array.shape} is not C-contiguous; accepted: a contiguous copy of it")
+            raise KernelError(f"{what} of shape {array.shape} is not C-contiguous; expected a contiguous copy of it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _number(where: str, parameter: Parameter, dtype: np.dtype, arg: Any) -> Any:
         low, high = _limits(dtype)
         if low <= arg <= high:
             return dtype.type(arg)
-    raise KernelError(f"{where}: {parameter.name} is {arg!r}; accepted: {parameter.kind} ({dtype})")
+    raise KernelError(f"{where}: {parameter.name} is {arg!r}; expected {parameter.kind} ({dtype})")
 
 
 @functools.cache
@@ -190,11 +190,11 @@ def _limits(dtype: np.dtype) -> tuple[int, int]:
 
 def _sizes(entry: _Entry, grid: Size, block: Size) -> tuple[Triple, Triple]:
     blocks, threads = _triple(entry.where, "grid", grid), _triple(entry.where, "block", block)
-    if blocks[0] > MOST_BLOCKS[0] or blocks[1] > MOST_BLOCKS[1] or blocks[2] > MOST_BLOCKS[2]:
-        raise KernelError(f"{entry.where}: grid {grid} given; accepted: at most {MOST_BLOCKS}")
-    most = entry.kernel.threads or MOST_THREADS
+    if blocks[0] > MAX_BLOCKS[0] or blocks[1] > MAX_BLOCKS[1] or blocks[2] > MAX_BLOCKS[2]:
+        raise KernelError(f"{entry.where}: grid {grid} given; expected at most {MAX_BLOCKS}")
+    most = entry.kernel.threads or MAX_THREADS
     if not 1 <= math.prod(threads) <= most or threads[2] > 64:
-        raise KernelError(f"{entry.where}: block {block} given; accepted: 1 to {most} threads")
+        raise KernelError(f"{entry.where}: block {block} given; expected 1 to {most} threads")
     return blocks, threads
 
 
@@ -203,7 +203,7 @@ def _triple(where: str, name: str, size: Size) -> Triple:
         return size, 1, 1
     given = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     if not 1 <= len(given) <= 3 or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in given):
-        raise KernelError(f"{where}: {name} {size!r} given; accepted: 1 to 3 whole numbers")
+        raise KernelError(f"{where}: {name} {size!r} given; expected 1 to 3 whole numbers")
     x, y, z = (*map(int, given), 1, 1)[:3]
     return x, y, z
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-MAKING = ".making-"
+PARTIAL_PREFIX = ".making-"
 """How the names of folders begin in which a file is being made."""
-LONG = 3600
+STALE_SECONDS = 3600
 """Seconds that no file takes to be made."""
 
 
@@ -52,12 +52,12 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(dir=path.parent, prefix=MAKING)
+        temporary = tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL_PREFIX)
     except OSError:
         path = _of_this_process() / name
         if path.is_file():
             return path
-        temporary = tempfile.mkdtemp(dir=path.parent, prefix=MAKING)
+        temporary = tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL_PREFIX)
     made = Path(temporary) / name
     try:
         make(made)
@@ -79,9 +79,9 @@ def _of_this_process() -> Path:
 
 def _tidy(cache: Path) -> None:
     """Remove what processes that were killed while they made a file left behind."""
-    for left in cache.glob(f"{MAKING}*"):
+    for left in cache.glob(f"{PARTIAL_PREFIX}*"):
         try:
-            old = time.time() - left.stat().st_mtime > LONG
+            old = time.time() - left.stat().st_mtime > STALE_SECONDS
         except OSError:  # it is gone
             continue
         if old:

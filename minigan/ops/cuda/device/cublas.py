@@ -15,7 +15,7 @@ import numpy as np
 from minigan.ops.cuda.device.source import KernelError
 from minigan.ops.errors import BackendUnavailable
 
-WORKSPACE = 32 << 20
+WORKSPACE_BYTES = 32 << 20
 """Bytes, as NVIDIA recommends for Hopper; a workspace that is given once is what makes captures possible."""
 
 N, T = 0, 1  # CUBLAS_OP_N, CUBLAS_OP_T
@@ -48,7 +48,7 @@ class CublasMissing(KernelError, BackendUnavailable):
 
 
 class Cublas:
-    """One handle of the library; `workspace` is the address of WORKSPACE bytes on the device."""
+    """One handle of the library; `workspace` is the address of WORKSPACE_BYTES bytes on the device."""
 
     def __init__(self, library: Any, workspace: int) -> None:
         self._functions = {}
@@ -83,10 +83,10 @@ class Cublas:
         if not (M and N_):
             return
         if max(sizes) >= 2**31:
-            raise KernelError(f"gemm of sizes {sizes}; accepted: less than 2^31 each")
+            raise KernelError(f"gemm of sizes {sizes}; expected less than 2^31 each")
         if stream != self._stream:  # which takes the workspace away: it must be given again
             self._call("cublasSetStream_v2", self._handle, stream)
-            self._call("cublasSetWorkspace_v2", self._handle, self._workspace, WORKSPACE)
+            self._call("cublasSetWorkspace_v2", self._handle, self._workspace, WORKSPACE_BYTES)
             self._stream = stream
         real = REALS[dtype]
         scalar = ctypes.c_double if real else ctypes.c_float

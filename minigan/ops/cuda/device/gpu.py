@@ -19,9 +19,9 @@ from minigan.ops.cuda.device.base import Device, Triple
 from minigan.ops.cuda.device.source import Kernel, KernelError, Source
 from minigan.ops.errors import BackendUnavailable
 
-STATIC_SHARED = 48 * 1024
+STATIC_SHARED_BYTES = 48 * 1024
 """Bytes of shared memory that a kernel may have without asking for more."""
-CPU_INSTEAD = "accepted here: ops='cpu' (fast) or ops='reference' (every dtype)"
+CPU_INSTEAD = "expected here: ops='cpu' (fast) or ops='reference' (every dtype)"
 
 
 def why_not() -> str:
@@ -152,9 +152,9 @@ class GPU(Device):
         kernel = self._kernels.get((id(program), entry.name))
         if kernel is None:
             kernel = self._kernels[id(program), entry.name] = program.get_function(entry.name)
-        if shared > STATIC_SHARED and shared > kernel.max_dynamic_shared_size_bytes:
+        if shared > STATIC_SHARED_BYTES and shared > kernel.max_dynamic_shared_size_bytes:
             if shared > self.most_shared:
-                raise KernelError(f"{where}: {shared} bytes of shared memory; accepted: at most {self.most_shared}")
+                raise KernelError(f"{where}: {shared} bytes of shared memory; expected at most {self.most_shared}")
             kernel.max_dynamic_shared_size_bytes = shared
         kernel(grid, block, tuple(np.uintp(0) if value is None else value for value in values), shared_mem=shared)
 
@@ -162,7 +162,7 @@ class GPU(Device):
         self, a: Any, b: Any, out: Any, transpose_a: bool, transpose_b: bool, alpha: float, beta: float, precision: str
     ) -> None:
         if self._blas is None:
-            self._workspace = self.xp.cuda.Memory(cublas.WORKSPACE)  # not of the pool: it stays where it is
+            self._workspace = self.xp.cuda.Memory(cublas.WORKSPACE_BYTES)  # not of the pool: it stays where it is
             self._blas = cublas.Cublas(cublas.find_library(), self._workspace.ptr)
         M, N = out.shape
         self._blas.gemm(

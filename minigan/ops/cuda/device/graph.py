@@ -1,13 +1,13 @@
-"""Graphs: work of the device that is recorded once and launched again with one call.
+"""Graphs: record work of the device once and launch all of it again with one call.
 
-    captured = capture(device, step)        # step() runs once, and nothing of the device changes
-    captured.replay()                       # each time: what step() did, on the same memory
+    captured = capture(device, step)        # calls step() once; launches are recorded, not executed
+    captured.replay()                       # executes the recorded launches on the same memory
     captured.outputs                        # what step() returned: arrays that each replay overwrites
 
-A graph repeats its launches with the arguments that they had.  What is to differ from replay to replay must be read
-from the device's memory; a number that Python computed (Adam's t, a key of dropout, a scheduled learning rate), an
-array that is made anew outside, a batch that came from the host: all these would stay as they were.
-`minigan.ops.cuda.capture.iterations` captures a whole iteration of a game with that in mind.
+A graph repeats its launches with their original arguments.  Values that differ between replays must be read from the
+device's memory.  A number computed by Python (Adam's t, a dropout key, a scheduled learning rate), an array allocated
+outside or a batch from the host would keep its value from the capture.
+`minigan.ops.cuda.capture.iterations` captures whole iterations of a game and updates these values before each replay.
 """
 
 from collections.abc import Callable
@@ -20,26 +20,43 @@ if TYPE_CHECKING:
 
 
 class CaptureError(KernelError):
-    """What cannot be captured; the device's memory is as it was."""
+    """Work that cannot be captured; the memory of the device has not changed."""
 
 
 class Captured:
-    """A graph, what the step returned, and the memory of both."""
+    """A graph, the outputs of the captured function, and the memory of both."""
 
     def __init__(self, outputs: Any, recording: Any) -> None:
         self.outputs = outputs
         self._recording = recording
 
     def replay(self) -> Any:
-        """Launch; return `outputs`, which have the new numbers when the device comes to it."""
+        """Launch the graph and return `outputs`, which hold the new values once the device has run it."""
         self._recording.launch()
         return self.outputs
 
 
 def capture(device: "Device", step: Callable[[], Any]) -> Captured:
-    """Record what `step` does on the device; CaptureError where it waits for the device, or fails otherwise.
+    """Record what `step` launches on the device.
 
-    `step` should have run before: a first run compiles kernels and gets libraries their workspaces.
+    Parameters
+    ----------
+    device : Device
+        The device to record.
+    step : callable
+        A function without arguments.  Call it once before capturing: the first call compiles kernels and allocates
+        the workspaces of libraries.
+
+    Returns
+    -------
+    Captured
+        The graph, with the return value of `step` as `outputs`.
+
+    Raises
+    ------
+    CaptureError
+        If `step` waits for the device or raises any other exception.
+
     """
     recording = device.recording()
     try:

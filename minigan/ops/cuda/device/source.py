@@ -71,7 +71,7 @@ class Source:
     def kernel(self, name: str) -> Kernel:
         """Return the kernel of that name."""
         if name not in self.kernels:
-            raise KernelError(f"{self.name}.cu has no kernel {name!r}; accepted: {', '.join(self.kernels)}")
+            raise KernelError(f"{self.name}.cu has no kernel {name!r}; expected {', '.join(self.kernels)}")
         return self.kernels[name]
 
 
@@ -80,7 +80,7 @@ def read(name: str, folders: Sequence[Path] = (KERNELS,)) -> Source:
     path = next((folder / f"{name}.cu" for folder in folders if (folder / f"{name}.cu").is_file()), None)
     if path is None:
         found = sorted({path.stem for folder in folders for path in folder.glob("*.cu")})
-        raise KernelError(f"no kernel file {name!r}; accepted: {', '.join(found)}")
+        raise KernelError(f"no kernel file {name!r}; expected {', '.join(found)}")
     text = _resolved(path, folders, set())
     return Source(name, path, text, {kernel.name: kernel for kernel in _kernels(text, path)})
 
@@ -126,7 +126,7 @@ def _parameter(text: str, kernel: str, path: Path) -> Parameter:
     kind = re.sub(r"\s+", " ", match[2]).strip() if match else ""
     if match is None or (kind != "real" and kind not in SCALARS):
         accepted = f"{', '.join(['real', *SCALARS])}, and pointers to them"
-        raise KernelError(f"{path.name}, {kernel}: parameter {text.strip()!r}; accepted: {accepted}")
+        raise KernelError(f"{path.name}, {kernel}: parameter {text.strip()!r}; expected {accepted}")
     return Parameter(match[4], kind, match[3] is not None, match[1] is not None)
 
 

@@ -1,8 +1,8 @@
-"""Capture on a GPU: what is launched on a stream becomes a graph (CUDA's stream capture).
+"""Record a graph on a GPU by CUDA's stream capture.
 
-All of the backend's work is on one stream of its own, `device.stream`, which does not wait for the default stream: so
-what is captured, launched or done step by step keeps its order.  Arrays that are made while capturing lie in a memory
-pool that belongs to the graph: nobody else is given their memory as long as the graph is there.
+All work of the backend runs on one stream, `device.stream`, which does not wait for the default stream; so captured
+work, replays and single launches keep their order.  Arrays allocated during capture come from a memory pool that
+belongs to the graph: their memory is not reused while the graph exists.
 """
 
 from contextlib import AbstractContextManager, ExitStack
@@ -10,9 +10,15 @@ from typing import Any
 
 
 class StreamRecording:
-    """``with StreamRecording(stream, session) as recording: step()``, and then ``recording.launch()``.
+    """Record launches with ``with StreamRecording(stream, session) as recording: step()``; replay with `launch`.
 
-    `session` is a context in which the stream is the current one.
+    Parameters
+    ----------
+    stream : cupy.cuda.Stream
+        The stream to capture.
+    session : context manager
+        Makes `stream` the current stream.
+
     """
 
     def __init__(self, stream: Any, session: AbstractContextManager[Any]) -> None:
@@ -27,13 +33,13 @@ class StreamRecording:
             around.enter_context(self._session)
             around.enter_context(cupy.cuda.using_allocator(self._pool.malloc))
             self._stream.begin_capture()
-            self._around = around.pop_all()  # left where the capture ends
+            self._around = around.pop_all()  # closed in __exit__
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         with self._around:
             try:
-                self._graph = self._stream.end_capture()  # raises where an operation has ended the capture
+                self._graph = self._stream.end_capture()  # raises if an operation invalidated the capture
             except Exception:
                 if error is None:
                     raise
@@ -41,5 +47,5 @@ class StreamRecording:
             self._graph.upload(self._stream)
 
     def launch(self) -> None:
-        """Launch the graph on the current stream: after all that was done there."""
+        """Launch the graph on the current stream, after the work already submitted to it."""
         self._graph.launch()

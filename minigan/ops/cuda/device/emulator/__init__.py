@@ -18,7 +18,7 @@ from minigan.ops.cuda.device.emulator.recording import Recording
 from minigan.ops.cuda.device.source import Kernel, KernelError, Source
 
 SCHEDULES = ("forward", "reverse", "random")
-MOST_SHARED = 227 * 1024
+MAX_SHARED_BYTES = 227 * 1024
 """Bytes of shared memory a block of an H200 can have."""
 
 
@@ -88,8 +88,8 @@ class EmulatedDevice(Device):
         values: list[Any],
         shared: int,
     ) -> None:
-        if not 0 <= shared <= MOST_SHARED:
-            raise KernelError(f"{where}: {shared} bytes of shared memory; accepted: at most {MOST_SHARED}")
+        if not 0 <= shared <= MAX_SHARED_BYTES:
+            raise KernelError(f"{where}: {shared} bytes of shared memory; expected at most {MAX_SHARED_BYTES}")
         pointers = [value if isinstance(value, arrays.ndarray) else None for value in values]
         guard = Guard([p for p in pointers if p is not None]) if self.guard else None
         held = []

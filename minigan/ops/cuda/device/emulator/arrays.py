@@ -16,7 +16,7 @@ recorder: Any = None
 
 MOST_JOINED = 8
 """Arrays that CuPy joins by copies; of more it sends a table of addresses from the host, which no graph can hold."""
-_MIXED = "a NumPy array among arrays of the emulated CUDA device; accepted: device.array(host) first, or x.get()"
+_MIXED = "a NumPy array among arrays of the emulated CUDA device; expected device.array(host) first, or x.get()"
 
 
 class Pointer(NamedTuple):

@@ -37,7 +37,7 @@ def compiler() -> tuple[str, str]:
     if path is None:
         raise HostCompilerMissing(
             f"the emulated CUDA device needs a C++ compiler: no {', '.join(names)} on the PATH; "
-            "accepted: g++ >= 9 or clang++ >= 10 (set CXX to say which)"
+            "expected g++ >= 9 or clang++ >= 10 (set CXX to say which)"
         )
     try:
         version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)  # noqa: S603

@@ -25,7 +25,7 @@ class Recording:
 
     def __enter__(self) -> "Recording":
         if self._module.recorder is not None:
-            raise KernelError("a capture within a capture; accepted: one at a time")
+            raise KernelError("a capture within a capture; expected one at a time")
         self._module.recorder = self
         return self
 
@@ -65,7 +65,7 @@ class Recording:
     @staticmethod
     def refuse(what: str) -> None:
         """Raise: this makes the host wait, or takes numbers from it."""
-        raise KernelError(f"{what} while a graph is captured; accepted: operations of the device alone")
+        raise KernelError(f"{what} while a graph is captured; expected operations of the device alone")
 
     def _keep(self, arrays: Iterable[np.ndarray]) -> None:
         for array in arrays:
