@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from benchmarks.core.measure import log
+from benchmarks.core.measure import installed, log
 from benchmarks.gpu.bench import Bench, why_skipped
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,6 +20,8 @@ CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_conv
 """Files that run under the checkers, which take many times as long."""
 TOOLS = ("memcheck", "racecheck")
 MAX_SECONDS = {"tests": 150.0, "checker": 90.0}
+MAX_WORKERS = 10
+"""Test processes at a time, if pytest-xdist is installed; each has a context on the GPU."""
 MIN_CHECKER_SECONDS = 20.0
 """Seconds below which a checker is not started."""
 
@@ -62,9 +64,10 @@ def run_files(
     names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in OF_THE_EMULATOR))
     with tempfile.TemporaryDirectory() as made:
         report = Path(made) / "report.xml"
+        parallel = ["-n", str(min(MAX_WORKERS, os.cpu_count() or 1))] if before is None and installed("xdist") else []
         command = [
             *(before or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
-            *(str(folder / name) for name in names),
+            *parallel, *(str(folder / name) for name in names),
         ]  # fmt: skip
         status, said = _status(command, env, seconds)
         found = read_report(report) if report.is_file() else {"passed": 0, "skipped": 0, "failed": []}

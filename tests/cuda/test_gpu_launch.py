@@ -57,7 +57,13 @@ class _Stream:
     """As CuPy's since version 10: what `with` goes back to is the `with` around it, not what `use` chose."""
 
     def __init__(self, cupy, ptr):
-        self.cupy, self.ptr = cupy, ptr
+        self.cupy, self.ptr, self.waited = cupy, ptr, []
+
+    def record(self):
+        return f"event of {self.ptr}"
+
+    def wait_event(self, event):
+        self.waited.append(event)
 
     def use(self):
         self.cupy.stream = self
@@ -166,6 +172,19 @@ def test_the_stream_is_current_after_sessions_and_captures(cupy):
         capture(device, lambda: None)
         assert cupy.stream is device.stream
     assert cupy.stream is cupy.default
+
+
+def test_a_session_and_the_stream_around_it_wait_for_each_other(cupy):
+    """A thread that did not make the device is on the default stream, for which the device's stream does not wait."""
+    device = gpu.GPU()
+    with device.session():
+        pass
+    assert device.stream.waited == cupy.default.waited == []  # it is the device's stream already
+    cupy.default.use()
+    with device.session():
+        assert device.stream.waited == ["event of 0"]
+        assert cupy.default.waited == []
+    assert cupy.default.waited == ["event of 77"]
 
 
 def test_an_old_gpu_is_refused(cupy, monkeypatch):

@@ -76,16 +76,24 @@ def _stream(number: int) -> Any:
 def current(stream: Any) -> Iterator[Any]:
     """Make a stream CuPy's current one for a block, and then the one before it again.
 
+    The block waits for the work already submitted to the stream before it, and that stream then waits for the block's:
+    so arrays may be used inside and outside the block, in any thread.
+
     CuPy's own ``with stream`` goes back to the ``with`` around it, and past what `use` has chosen: to the default
     stream, which would not wait for this one.
     """
     import cupy
 
     before = cupy.cuda.get_current_stream()
+    other = before.ptr != stream.ptr
+    if other:
+        stream.wait_event(before.record())
     stream.use()
     try:
         yield stream
     finally:
+        if other:
+            before.wait_event(stream.record())
         before.use()
 
 
