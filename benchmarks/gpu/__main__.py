@@ -15,7 +15,7 @@ from benchmarks.gpu import bench as tools
 from benchmarks.report import page
 from minigan.ops import BackendUnavailable
 
-STAGES = ("tests", "ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
+STAGES = ("tests", "ceilings", "steps", "gaussian", "lessons", "ways", "kernels", "crossing", "checkers")
 DEFAULT_MINUTES = 9.5
 
 
@@ -96,7 +96,7 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
 
 def _algorithms(bench: tools.Bench) -> Any:
     """Return the rows of `benchmarks.gpu.algorithms`, if there is time."""
-    return tools.why_skipped(bench, "ways", 0 if bench.quick else 60) or algorithms.run(bench)
+    return tools.why_skipped(bench, "ways", 0 if bench.quick else 20) or algorithms.run(bench)
 
 
 def describe(bench: tools.Bench) -> dict[str, Any]:

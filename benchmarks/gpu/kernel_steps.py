@@ -7,7 +7,7 @@ from benchmarks.core.measure import installed
 from benchmarks.gpu.bench import Bench, why_skipped
 
 MODULE = "benchmarks.gpu.convolution_kernels"
-SECONDS_NEEDED = 20.0
+SECONDS_NEEDED = 10.0
 
 
 def publish(found: dict[str, Any]) -> None:

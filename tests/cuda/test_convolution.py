@@ -277,12 +277,16 @@ DCGAN = geometry_of((32, 32), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
 
 @pytest.mark.parametrize("kind", ["correlate", "adjoint", "weights"])
 def test_wide_layers_go_by_tiles_and_others_over_patches(kind):
+    """On an H200 this layer takes 0.07 to 0.13 ms by tiles and 0.11 to 0.13 ms over patches."""
     options = {"precision": "tf32", "double": False, "processors": 132}
-    assert choose(kind, DCGAN, 128, 128, 256, **options).tile
-    assert choose(kind, DCGAN, 128, 128, 256, **(options | {"double": True})) == Plan(0)
-    assert choose(kind, geometry_of((32, 32), (1, 1)), 128, 128, 256, **options) == Plan(0)
-    assert choose(kind, DCGAN, 2**15, 128, 256, **options) == Plan(0)  # more entries than 32 bits count
-    assert choose(kind, geometry_of((9, 9), (2, 2), (256, 256)), 128, 128, 256, **options) == Plan(0)
+    assert choose(kind, DCGAN, 128, 64, 128, **options).tile
+    assert choose(
+        kind, geometry_of((8, 8), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1))), 128, 256, 512, **options
+    ) == Plan(0)
+    assert choose(kind, DCGAN, 128, 64, 128, **(options | {"double": True})) == Plan(0)
+    assert choose(kind, geometry_of((32, 32), (1, 1)), 128, 64, 128, **options) == Plan(0)
+    assert choose(kind, DCGAN, 2**15, 64, 128, **options) == Plan(0)  # more entries than 32 bits count
+    assert choose(kind, geometry_of((9, 9), (2, 2), (256, 256)), 128, 64, 128, **options) == Plan(0)
     assert MAX_PHASES < 256 * 256
 
 
