@@ -12,9 +12,9 @@ def unknown(what: str, given: object, accepted: Iterable[str]) -> str:
     """Return the message for a name that is not in `accepted`.
 
     >>> unknown("recipe", "gausian", ["gaussian", "mnist-dense"])
-    "unknown recipe 'gausian' (did you mean 'gaussian'?); accepted: gaussian, mnist-dense"
+    "unknown recipe 'gausian' (did you mean 'gaussian'?); expected gaussian, mnist-dense"
     """
     names = list(accepted)
     close = get_close_matches(str(given), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {what} {given!r}{hint}; accepted: {', '.join(names) or 'none'}"
+    return f"unknown {what} {given!r}{hint}; expected {', '.join(names) or 'none'}"

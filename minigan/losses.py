@@ -253,13 +253,13 @@ class SoftmaxTwoClass:
 def _size(s: Array) -> int:
     """Return N, after checking that s holds one logit for each example."""
     if s.size == 0 or s.size != len(s):
-        raise ShapeError(f"logits have shape {s.shape}; accepted: (N,) or (N, 1) with N >= 1")
+        raise ShapeError(f"logits have shape {s.shape}; expected (N,) or (N, 1) with N >= 1")
     return len(s)
 
 
 def _difference(s: Array) -> Array:
     if s.ndim != 2 or s.shape[1] != 2 or len(s) == 0:
-        raise ShapeError(f"logits have shape {s.shape}; accepted: (N, 2) with N >= 1")
+        raise ShapeError(f"logits have shape {s.shape}; expected (N, 2) with N >= 1")
     return s[:, 1] - s[:, 0]
 
 
@@ -316,13 +316,13 @@ def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) ->
 
 def _require_labels(s: Array, labels: Array) -> None:
     if s.ndim != 2 or 0 in s.shape:
-        raise ShapeError(f"logits have shape {s.shape}; accepted: (N, K) with N, K >= 1")
+        raise ShapeError(f"logits have shape {s.shape}; expected (N, K) with N, K >= 1")
     if labels.shape != s.shape[:1]:
-        raise ShapeError(f"labels have shape {labels.shape}; accepted: {s.shape[:1]}, one for each row of logits")
+        raise ShapeError(f"labels have shape {labels.shape}; expected {s.shape[:1]}, one for each row of logits")
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels are {labels.dtype}; accepted: whole numbers")
+        raise TypeError(f"labels are {labels.dtype}; expected whole numbers")
     if labels.min() < 0 or labels.max() >= s.shape[1]:
-        raise ValueError(f"labels lie in {labels.min()} ... {labels.max()}; accepted: 0 ... {s.shape[1] - 1}")
+        raise ValueError(f"labels lie in {labels.min()} ... {labels.max()}; expected 0 ... {s.shape[1] - 1}")
 
 
 def accuracy(probability_real: Array, probability_fake: Array) -> float:

@@ -81,7 +81,7 @@ class Network:
         self.ops = get_ops(ops)
         if self.ops.dtypes is not None and self.dtype not in self.ops.dtypes:
             known = ", ".join(map(str, self.ops.dtypes))
-            raise TypeError(f"dtype {self.dtype} with ops={self.ops.name!r}; accepted: {known}")
+            raise TypeError(f"dtype {self.dtype} with ops={self.ops.name!r}; expected {known}")
         self.version = 0
         """The number of changes of theta; a pullback raises StaleBackwardError if it grew since its forward pass."""
 
@@ -185,7 +185,7 @@ class Network:
                 )
             dy = self._cast("dy", dy)
             if dy.shape != shape:
-                raise ShapeError(f"dy has shape {dy.shape}; accepted: {shape}, the shape of y")
+                raise ShapeError(f"dy has shape {dy.shape}; expected {shape}, the shape of y")
             if grads is None and not need_dx:
                 return None
             g = None
@@ -255,7 +255,7 @@ class Network:
     def _input(self, x: Array) -> Array:
         x = self._cast("x", x)
         if x.ndim < 2 or x.shape[0] == 0:
-            raise ShapeError(f"x has shape {x.shape}; accepted: (N, ...) with N >= 1")
+            raise ShapeError(f"x has shape {x.shape}; expected (N, ...) with N >= 1")
         return x
 
     def _cast(self, name: str, array: Array) -> Array:
@@ -271,7 +271,7 @@ class Network:
         if castable(array.dtype, self.dtype):
             return array.astype(self.dtype)
         other = f"net.astype({str(array.dtype)!r})" + ("(x)" if name == "x" else "")
-        raise TypeError(f"{name} is {array.dtype} but the network is {self.dtype}; accepted: {other}, or real numbers")
+        raise TypeError(f"{name} is {array.dtype} but the network is {self.dtype}; expected {other}, or real numbers")
 
     # --- parameters and state -------------------------------------------------------------------
 
@@ -416,7 +416,7 @@ class Network:
         """Return `vector` if it is an array of theta's shape; if not, raise TypeError or ShapeError with its `name`."""
         _checks.require_plain(name, vector, self.ops.xp)
         if vector.shape != self._theta.shape:
-            raise ShapeError(f"{name} has shape {vector.shape}; accepted: {self._theta.shape}, the shape of theta")
+            raise ShapeError(f"{name} has shape {vector.shape}; expected {self._theta.shape}, the shape of theta")
         return vector
 
     # --- description ----------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_arrays_without_a_network_go_to_the_backend_of_their_kind():
     cupys = type("ndarray", (), {"__module__": "cupy._core.core"})
     with pytest.raises(mg.BackendUnavailable):  # the kernels are not written yet; the objectives will find them
         mg.Minimax().probability(cupys())
-    with pytest.raises(TypeError, match="list given; accepted: an array of numpy or cupy"):
+    with pytest.raises(TypeError, match="list given; expected an array of numpy or cupy"):
         ops_of([1.0])
 
 

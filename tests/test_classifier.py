@@ -188,7 +188,7 @@ def test_a_damaged_or_missing_file_is_refused(small, tmp_path):
             lambda net: train_classifier(
                 *[Images("a", drawn(5), np.full(5, 10, np.uint8))] * 2, config=Config(batch_size=5)
             ),
-            "labels lie in 10 ... 10; accepted: 0 ... 9",
+            "labels lie in 10 ... 10; expected 0 ... 9",
         ),
     ],
 )

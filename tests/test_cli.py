@@ -160,7 +160,7 @@ def test_a_sweep_gives_what_single_runs_give(in_tmp, capsys):
         (["train", "dcgan64", "--width", "3"], "width must divide 128, got 3"),
         (
             ["train", "dcgan64", "--wdith", "3"],
-            "unknown argument '--wdith' (did you mean '--width'?); accepted: --help, --set",
+            "unknown argument '--wdith' (did you mean '--width'?); expected --help, --set",
         ),
         (["train", "gaussian", "--dtype", "float46"], "unknown dtype 'float46' (did you mean 'float64'?)"),
         (["train", "gaussian", "--ops", "gpu"], "unknown ops 'gpu'"),
@@ -340,6 +340,6 @@ def test_a_wrong_number_of_threads_in_the_environment_is_wrong_usage(in_tmp, cap
 
     monkeypatch.setenv("MINIGAN_THREADS", "two")
     _default_cpu.cache_clear()
-    message = "MINIGAN_THREADS='two' in the environment; accepted: a whole number >= 1"
+    message = "MINIGAN_THREADS='two' in the environment; expected a whole number >= 1"
     assert run(capsys, "train", "gaussian", "--out", "run") == (2, "", f"minigan train: {message}\n")
     assert not (in_tmp / "run").exists()

@@ -80,10 +80,10 @@ def test_the_matrices_of_lavin_and_gray():
 
 
 def test_bad_sizes_and_points_are_refused():
-    with pytest.raises(ValueError, match="m=0, r=3 given; accepted: whole numbers >= 1"):
+    with pytest.raises(ValueError, match="m=0, r=3 given; expected whole numbers >= 1"):
         cook_toom(0, 3)
     for points in ((0, 1), (0, 1, 1), (0, 1, 2, 3)):
-        with pytest.raises(ValueError, match="accepted: 3 different numbers"):
+        with pytest.raises(ValueError, match="expected 3 different numbers"):
             cook_toom(2, 3, points)
-    with pytest.raises(ValueError, match="accepted: 6 different numbers"):
+    with pytest.raises(ValueError, match="expected 6 different numbers"):
         cook_toom(4, 4)

@@ -71,21 +71,21 @@ def test_wrong_output_padding(wrong):
     [
         (
             lambda: mg.Conv2D(1, 1, 1, padding="sam"),
-            "unknown padding 'sam' .did you mean 'same'.*accepted: same, valid",
+            "unknown padding 'sam' .did you mean 'same'.*expected same, valid",
         ),
         (lambda: mg.ConvTranspose2D(1, 1, 1, padding="vaild"), "unknown padding 'vaild' .did you mean 'valid'"),
         (lambda: mg.ZeroPad2D("same"), f"{ONLY_SIDES} 'same'$"),
         (
             lambda: mg.ConvTranspose2D(1, 1, 3, stride=2, output_padding=2),
-            r"output_padding=\(2, 2\) given; accepted: less than stride=\(2, 2\) or dilation=\(1, 1\) on each axis",
+            r"output_padding=\(2, 2\) given; expected less than stride=\(2, 2\) or dilation=\(1, 1\) on each axis",
         ),
         (
             lambda: mg.ConvTranspose2D(1, 1, 3, stride=(3, 1), dilation=(1, 2), output_padding=(2, 2)),
-            r"output_padding=\(2, 2\) given; accepted: less than stride=\(3, 1\) or dilation=\(1, 2\)",
+            r"output_padding=\(2, 2\) given; expected less than stride=\(3, 1\) or dilation=\(1, 2\)",
         ),
         (
             lambda: mg.ConvTranspose2D(1, 1, 3, stride=2, padding="same", output_padding=1),
-            r"output_padding=\(1, 1\) given with padding='same', .*accepted: output_padding with a padding in numbers",
+            r"output_padding=\(1, 1\) given with padding='same', .*expected output_padding with a padding in numbers",
         ),
         (
             lambda: mg.ConvTranspose2D(1, 1, 3, stride=2, padding="valid", output_padding=(0, 1)),
@@ -112,7 +112,7 @@ SMALL = [  # a layer, the largest size that it refuses, the smallest that it acc
 @pytest.mark.parametrize(("layer", "refused", "accepted"), SMALL)
 def test_images_that_are_too_small(layer, refused, accepted):
     (h, w), (H, W) = refused, accepted
-    message = re.escape(f"images of {h} x {w} given; accepted: at least {H} x {W}")
+    message = re.escape(f"images of {h} x {w} given; expected at least {H} x {W}")
     net = network(layer)
     for call in (lambda: net(np.ones((1, h, w, 2))), lambda: layer.output_shape((h, w, 2))):
         with pytest.raises(mg.ShapeError, match=message):
@@ -132,7 +132,7 @@ def test_arrays_that_are_no_images(name):
     channels = C if net.theta.size else "C"
     wrong = [(H, W), (H,), (1, H, W, C), (0, W, C), (H, 0, C), (H, W, 0)]
     for shape in wrong + ([(H, W, C + 1)] if net.theta.size else []):
-        message = re.escape(f"images have shape {shape}; accepted: (H, W, {channels}), none of them 0")
+        message = re.escape(f"images have shape {shape}; expected (H, W, {channels}), none of them 0")
         for call in (lambda s=shape: net(np.ones((2, *s))), lambda s=shape: layer.output_shape(s)):
             with pytest.raises(mg.ShapeError, match=message):
                 call()

@@ -151,7 +151,7 @@ class TestOrder:
     @pytest.mark.parametrize(
         ("layers", "input_shape", "message"),
         [
-            ([mg.Flatten(), mg.Dense(24, 1)], (2, 3, 5), r"layer 1.*: input shape \(30,\); accepted: \(24,\)"),
+            ([mg.Flatten(), mg.Dense(24, 1)], (2, 3, 5), r"layer 1.*: input shape \(30,\); expected \(24,\)"),
             ([mg.Conv2D(1, 4, 1), mg.Flatten(), mg.Dense(10, 1)], None, "layer 2: 10 features are no whole number of"),
             (
                 [mg.Conv2D(1, 4, 1), mg.Flatten(), mg.Reshape((4, 3, 2))], None,

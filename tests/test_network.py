@@ -38,7 +38,7 @@ def test_views_of_a_gradient():
     np.testing.assert_array_equal(views["3.b"], [5, 5])
     views["0.W"][...] = 7
     assert (g[:12] == 7).all()
-    with pytest.raises(mg.ShapeError, match=r"vector has shape \(3,\); accepted: \(34,\)"):
+    with pytest.raises(mg.ShapeError, match=r"vector has shape \(3,\); expected \(34,\)"):
         net.views(np.zeros(3))
     with pytest.raises(TypeError, match="vector must be a numpy array, got list"):
         net.views([0.0] * 34)
@@ -244,7 +244,7 @@ def test_input_is_cast_to_the_networks_dtype():
     assert net(X).dtype == np.float32
     assert net(np.ones((2, 3), dtype=int)).dtype == np.float32
     with pytest.raises(
-        TypeError, match=r"x is complex128 but the network is float32; accepted: net.astype\('complex128'\)"
+        TypeError, match=r"x is complex128 but the network is float32; expected net.astype\('complex128'\)"
     ):
         net(X.astype(complex))
 
@@ -261,7 +261,7 @@ def test_dy_is_cast_as_x_is():
     assert backward(np.ones(y.shape, dtype=int)).dtype == np.float32
     assert make(dtype="complex64")(X.astype("complex128")).dtype == np.complex64
     for wrong, message in (
-        (dy * 1j, r"dy is complex128 but the network is float32; accepted: net.astype\('complex128'\), or real"),
+        (dy * 1j, r"dy is complex128 but the network is float32; expected net.astype\('complex128'\), or real"),
         (dy.astype(object), "dy is object but the network is float32"),
         (dy.tolist(), "dy must be a numpy array, got list"),
     ):
@@ -309,13 +309,13 @@ def test_some_layers_give_x_itself_or_a_view(layer):
             mg.ShapeError,
             r"^layers? 0.* \(Dense.*x has shape \(5, 4\)",
         ),
-        (lambda: make()(np.ones((0, 3))), mg.ShapeError, r"x has shape \(0, 3\); accepted: \(N, ...\) with N >= 1"),
+        (lambda: make()(np.ones((0, 3))), mg.ShapeError, r"x has shape \(0, 3\); expected \(N, ...\) with N >= 1"),
         (lambda: make()(np.ones(3)), mg.ShapeError, r"x has shape \(3,\)"),
         (lambda: make()([[1, 2, 3]]), TypeError, "x must be a numpy array, got list"),
         (
             lambda: make().forward(X, train=True)[1](np.ones((5, 3))),
             mg.ShapeError,
-            r"dy has shape \(5, 3\); accepted: \(5, 2\)",
+            r"dy has shape \(5, 3\); expected \(5, 2\)",
         ),
         (lambda: mg.Network([], rng=np.random.default_rng(0)), ValueError, "layers is empty"),
         (
@@ -326,7 +326,7 @@ def test_some_layers_give_x_itself_or_a_view(layer):
         (lambda: mg.Network(LAYERS, rng=3), TypeError, "rng must be a numpy.random.Generator .*, got 3"),
         (lambda: make(dtype="int32"), TypeError, "dtype must be floating, complex or object, got int32"),
         (lambda: make(ops="cp"), ValueError, "unknown ops 'cp' .did you mean 'cpu'"),
-        (lambda: make().summary((5,)), mg.ShapeError, r"^layer 0 \(Dense\): input shape \(5,\); accepted: \(3,\)"),
+        (lambda: make().summary((5,)), mg.ShapeError, r"^layer 0 \(Dense\): input shape \(5,\); expected \(3,\)"),
     ],
 )
 def test_errors_name_the_argument(call, error, message):

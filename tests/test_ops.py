@@ -34,7 +34,7 @@ def test_the_protocol_lists_every_function_of_the_reference():
 
 
 def test_unknown_and_unavailable_backends():
-    with pytest.raises(ValueError, match=r"unknown ops 'gpu' .did you mean 'cpu'.*; accepted: reference, cpu, cuda"):
+    with pytest.raises(ValueError, match=r"unknown ops 'gpu' .did you mean 'cpu'.*; expected reference, cpu, cuda"):
         get_ops("gpu")
     with pytest.raises(ValueError, match="did you mean 'reference'"):
         get_ops("refrence")

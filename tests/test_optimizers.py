@@ -180,7 +180,7 @@ def test_a_step_stays_in_dtype_leaves_g_alone_and_raises_the_version(make):
         (lambda net: mg.Adam(net, eps=-1e-8), "eps must be in"),
         (lambda net: mg.SGD(net, lr=0.1, momentum=1), "momentum must be in"),
         (lambda net: mg.RMSProp(net, rho=2), "rho must be in"),
-        (lambda net: mg.Adam(net).step(np.zeros(3)), r"g has shape \(3,\); accepted: \(4,\)"),
+        (lambda net: mg.Adam(net).step(np.zeros(3)), r"g has shape \(3,\); expected \(4,\)"),
     ],
 )
 def test_errors_name_the_argument(call, message):
@@ -193,7 +193,7 @@ def test_errors_name_the_argument(call, message):
     ("g", "error", "message"),
     [
         ([0.0] * 6, TypeError, "g must be a numpy array, got list"),
-        (np.zeros(5), mg.ShapeError, r"g has shape \(5,\); accepted: \(6,\)"),
+        (np.zeros(5), mg.ShapeError, r"g has shape \(5,\); expected \(6,\)"),
         (np.full(6, 1j), TypeError, "g is complex128 but the network is float64"),
     ],
 )

@@ -239,7 +239,7 @@ def test_as_many_threads_as_cores_or_as_asked_for(machine):
 @pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", " "])
 def test_a_wrong_number_of_threads_is_an_error(machine, given):
     machine.setenv("MINIGAN_THREADS", given)
-    with pytest.raises(ValueError, match="MINIGAN_THREADS='.*' in the environment; accepted: a whole number >= 1"):
+    with pytest.raises(ValueError, match="MINIGAN_THREADS='.*' in the environment; expected a whole number >= 1"):
         default_threads()
 
 

@@ -62,9 +62,9 @@ def test_pretrain_refuses_to_train_on_nothing(kwargs, message):
 def test_an_optimizer_of_another_network_is_refused():
     G, D = dense_gan()
     twin = copy.copy(D)
-    with pytest.raises(ValueError, match=r"optimizer moves the parameters of another network; accepted: .* Adam\(D\)"):
+    with pytest.raises(ValueError, match=r"optimizer moves the parameters of another network; expected .* Adam\(D\)"):
         mg.discriminator_step(D, mg.Adam(twin), OBJECTIVE, X, X, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"optimizer moves .*; accepted: one of G, SGD\(G\)"):
+    with pytest.raises(ValueError, match=r"optimizer moves .*; expected one of G, SGD\(G\)"):
         mg.generator_step(G, D, mg.SGD(D, lr=0.1), OBJECTIVE, Z, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="optimizer_G moves the parameters of another network"):
         mg.GAN(G, D, mg.Adam(D), mg.Adam(D), OBJECTIVE)

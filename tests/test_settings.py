@@ -125,7 +125,7 @@ def test_any_other_error_is_not_about_a_setting(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"dtype": "float46"}, "unknown dtype 'float46' .did you mean 'float64'.*accepted: float32, float64"),
+        ({"dtype": "float46"}, "unknown dtype 'float46' .did you mean 'float64'.*expected float32, float64"),
         ({"dtype": "complex128"}, "unknown dtype 'complex128'"),
         ({"ops": "cup"}, "unknown ops 'cup' .did you mean 'cpu'"),
     ],

@@ -166,7 +166,7 @@ def test_which_layers_join():
 
 def test_bad_input_is_refused_as_dense_refuses_it():
     net = mg.Network([mg.Dense(3, 2), mg.ReLU()], rng=np.random.default_rng(0), ops=CPU)
-    with pytest.raises(mg.ShapeError, match=r"layers? 0.*Dense.*: x has shape \(4, 2\); accepted: \(N, 3\)"):
+    with pytest.raises(mg.ShapeError, match=r"layers? 0.*Dense.*: x has shape \(4, 2\); expected \(N, 3\)"):
         net(np.ones((4, 2), dtype="float32"))
 
 

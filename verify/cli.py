@@ -65,7 +65,7 @@ def profile(text: str) -> Profile:
 def workers(text: str) -> int:
     """Argument type: a number of processes."""
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; accepted: a whole number >= 1")
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected a whole number >= 1")
     return int(text)
 
 
@@ -116,15 +116,15 @@ def require_files(files: Mapping[str, Path]) -> None:
     for name, path in files.items():
         try:
             if path.is_dir() or not path.parent.is_dir():
-                raise ValueError(f"--{name} {path}; accepted: a file in a folder that exists")
+                raise ValueError(f"--{name} {path}; expected a file in a folder that exists")
             handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # as `atomic_write` does
         except OSError as error:
-            raise ValueError(f"--{name} {path}: {error.strerror}; accepted: a file that can be written") from None
+            raise ValueError(f"--{name} {path}: {error.strerror}; expected a file that can be written") from None
         os.close(handle)
         os.unlink(probe)
     by_path = {path.resolve(): name for name, path in files.items()}
     if len(by_path) < len(files):
-        raise ValueError(f"{', '.join(f'--{name} {path}' for name, path in files.items())}; accepted: different files")
+        raise ValueError(f"{', '.join(f'--{name} {path}' for name, path in files.items())}; expected different files")
 
 
 def command_run(args: Any) -> int:
@@ -206,7 +206,7 @@ def command_replay(args: Any) -> int:
     chosen = [record for record in records if fnmatch.fnmatchcase(str(record.get("id")), args.only)]
     if not chosen:
         message, _, _ = unknown("certificate", args.only, [str(record.get("id")) for record in records]).partition(";")
-        raise ValueError(f"--only: {message}; accepted: an id in {args.file}, or a pattern that one matches")
+        raise ValueError(f"--only: {message}; expected an id in {args.file}, or a pattern that one matches")
     with tqdm(total=len(chosen), unit="certificate", disable=None, leave=False) as bar:
 
         def done(_: Replayed) -> None:

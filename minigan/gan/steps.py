@@ -391,4 +391,4 @@ def require_optimizer(argument: str, optimizer: Optimizer, net: Network, name: s
     """Raise ValueError unless the optimizer given as `argument` moves `net`, which the message calls `name`."""
     if optimizer.net is not net:
         kind = type(optimizer).__name__
-        raise ValueError(f"{argument} moves the parameters of another network; accepted: one of {name}, {kind}({name})")
+        raise ValueError(f"{argument} moves the parameters of another network; expected one of {name}, {kind}({name})")

@@ -170,4 +170,4 @@ def _describe(value: Any) -> Any:
 def require_features(layer: Layer, x: Array, n: int) -> None:
     """Raise ShapeError unless x is (N, n)."""
     if x.ndim != 2 or x.shape[1] != n:
-        raise ShapeError(f"x has shape {x.shape}; accepted: (N, {n})")
+        raise ShapeError(f"x has shape {x.shape}; expected (N, {n})")

@@ -183,12 +183,12 @@ class ConvTranspose2D(_Convolution):
         if isinstance(self.padding, str) and self.output_padding != (0, 0):
             raise ValueError(
                 f"output_padding={self.output_padding} given with padding={self.padding!r}, which determines the size; "
-                "accepted: output_padding with a padding in numbers"
+                "expected output_padding with a padding in numbers"
             )
         extra, stride, dilation = (pair(n, getattr(self, n), low=0) for n in ("output_padding", "stride", "dilation"))
         if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
             raise ValueError(
-                f"output_padding={extra} given; accepted: less than stride={stride} or dilation={dilation} on each axis"
+                f"output_padding={extra} given; expected less than stride={stride} or dilation={dilation} on each axis"
             )
 
     def parameters(self) -> dict[str, Parameter]:
@@ -248,4 +248,4 @@ def _reach(k: int, stride: int, dilation: int) -> int:
 
 def _too_small(layer: Layer, size: Pair, least: Pair) -> str:
     rows, columns = (max(1, n) for n in least)
-    return f"images of {size[0]} x {size[1]} given; accepted: at least {rows} x {columns}"
+    return f"images of {size[0]} x {size[1]} given; expected at least {rows} x {columns}"

@@ -72,7 +72,7 @@ class Maxout(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(I,) -> (O,)."""
         if shape != (self.n_in,):
-            raise ShapeError(f"input shape {shape}; accepted: ({self.n_in},)")
+            raise ShapeError(f"input shape {shape}; expected ({self.n_in},)")
         return (self.n_out,)
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:

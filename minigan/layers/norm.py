@@ -93,7 +93,7 @@ class BatchNorm(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(..., C) -> (..., C)."""
         if not shape or shape[-1] != self.channels:
-            raise ShapeError(f"input shape {shape}; accepted: (..., {self.channels})")
+            raise ShapeError(f"input shape {shape}; expected (..., {self.channels})")
         return shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
@@ -106,7 +106,7 @@ class BatchNorm(Layer):
     def require_channels(self, x: Array) -> None:
         """Raise ShapeError unless x is (N, ..., C)."""
         if x.shape[-1] != self.channels or x.ndim < 2:
-            raise ShapeError(f"x has shape {x.shape}; accepted: (N, ..., {self.channels})")
+            raise ShapeError(f"x has shape {x.shape}; expected (N, ..., {self.channels})")
 
     def _train(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         ops, gamma = ctx.ops, p["gamma"]

@@ -121,7 +121,7 @@ class _Pool2D(Layer):
         k, s = pair("pool_size", self.pool_size), pair("stride", self.stride)
         h, w = (small_size(n, k[a], stride=s[a], dilation=1, padding=(0, 0)) for a, n in enumerate(size))
         if h < 1 or w < 1:
-            raise ShapeError(f"images of {size[0]} x {size[1]} given; accepted: at least {k[0]} x {k[1]}")
+            raise ShapeError(f"images of {size[0]} x {size[1]} given; expected at least {k[0]} x {k[1]}")
         return Geometry(size, (h, w), k, s, (1, 1), ((0, 0), (0, 0)))
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -63,5 +63,5 @@ def sides(padding: Any, more: str = "") -> Sides:
 def require_image(layer: Layer, shape: Shape, channels: int | None = None) -> Pair:
     """Return (H, W) of a shape (H, W, C); ShapeError where it is none, is empty, or has other channels."""
     if len(shape) != 3 or min(shape) < 1 or (channels is not None and shape[2] != channels):
-        raise ShapeError(f"images have shape {shape}; accepted: (H, W, {channels or 'C'}), none of them 0")
+        raise ShapeError(f"images have shape {shape}; expected (H, W, {channels or 'C'}), none of them 0")
     return shape[0], shape[1]

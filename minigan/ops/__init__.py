@@ -59,7 +59,7 @@ def ops_of(array: Any) -> Ops:
         backend = _BACKEND_OF.get(kind.__module__.partition(".")[0])
         if backend:
             return get_ops(backend)
-    raise TypeError(f"{type(array).__name__} given; accepted: an array of {' or '.join(_BACKEND_OF)}")
+    raise TypeError(f"{type(array).__name__} given; expected an array of {' or '.join(_BACKEND_OF)}")
 
 
 def to_host(array: Any) -> Any:
@@ -95,5 +95,5 @@ def _cuda(**options: Any) -> Ops:
 def _require_no_options(options: dict[str, Any], what: str) -> None:
     if options:
         raise TypeError(
-            f"{what} takes no options, got {', '.join(options)}; accepted: those of ops='cpu' and ops='cuda'"
+            f"{what} takes no options, got {', '.join(options)}; expected those of ops='cpu' and ops='cuda'"
         )

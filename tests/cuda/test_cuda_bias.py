@@ -127,5 +127,5 @@ def test_the_rule():
 
 def test_errors_are_the_layers():
     net = pair([mg.Dense(5, 4), mg.ReLU()])[1]
-    with pytest.raises(ValueError, match=r"^layers 0 to 1 \(Dense, ReLU\): x has shape \(2, 4\); accepted: \(N, 5\)"):
+    with pytest.raises(ValueError, match=r"^layers 0 to 1 \(Dense, ReLU\): x has shape \(2, 4\); expected \(N, 5\)"):
         net.forward(np.ones((2, 4)), train=True)

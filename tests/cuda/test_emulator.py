@@ -219,5 +219,5 @@ def test_headers_of_the_first_folders_go_before_those_beside_the_file(tmp_path):
 
 @OF_THE_EMULATOR
 def test_schedules_are_named():
-    with pytest.raises(ValueError, match="unknown schedule 'backward'; accepted: forward, reverse, random"):
+    with pytest.raises(ValueError, match="unknown schedule 'backward'; expected forward, reverse, random"):
         EmulatedDevice(schedule="backward")

@@ -181,7 +181,7 @@ def test_the_file_is_written_whole(certificates, text, tmp_path):
     path = tmp_path / "report.html"
     assert write_html(certificates, path, profile=QUICK) == path
     assert path.read_text("utf-8") == text
-    with pytest.raises(ValueError, match="certificates is empty; accepted: one certificate or more"):
+    with pytest.raises(ValueError, match="certificates is empty; expected one certificate or more"):
         write_html([], path, profile=QUICK)
     assert path.read_text("utf-8") == text
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]

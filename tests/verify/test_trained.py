@@ -138,13 +138,13 @@ def test_a_slope_that_is_no_binary_fraction():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([mg.Dense(1, 2), mg.BatchNorm(2), mg.Dense(2, 1)], "layer 1 of D is BatchNorm.*; accepted: Dense, ReLU"),
+        ([mg.Dense(1, 2), mg.BatchNorm(2), mg.Dense(2, 1)], "layer 1 of D is BatchNorm.*; expected Dense, ReLU"),
         (
             [mg.Dense(1, 2), mg.Tanh(), mg.ReLU(), mg.Dense(2, 1)],
             r"layer 1 of D is Tanh\(\), before a layer with kinks",
         ),
         ([mg.Dense(2, 1)], "D does not read one number an example"),
-        ([mg.Dense(1, 2)], r"D returns \(1, 2\) for one example; accepted: one logit"),
+        ([mg.Dense(1, 2)], r"D returns \(1, 2\) for one example; expected one logit"),
     ],
 )
 def test_other_networks_are_refused(layers, message):
@@ -164,13 +164,13 @@ def test_a_discriminator_that_is_optimal_is_enclosed_and_not_strictly_worse():
 
 
 def test_networks_in_other_numbers_are_refused():
-    with pytest.raises(NotCertifiable, match="D has parameters of dtype object; accepted: float32, float64"):
+    with pytest.raises(NotCertifiable, match="D has parameters of dtype object; expected float32, float64"):
         discriminator(dense_net(mg.Dense(1, 1)).astype(object, Fraction))
 
 
 @pytest.mark.parametrize("p", [3, Discrete([1]), IsotropicNormal(2)])
 def test_data_without_a_density_on_the_line_are_refused(p):
-    with pytest.raises(ValueError, match="p is .*; accepted: a density on the line"):
+    with pytest.raises(ValueError, match="p is .*; expected a density on the line"):
         certify_networks(p, affine_G(1.0, 0.0), dense_net(mg.Dense(1, 1)))
 
 
@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_made(run, capsys):
     assert main(["trained", str(folder), "--out", str(taken)]) == 2
     err = capsys.readouterr().err
     assert f"--out {taken}: " in err
-    assert "accepted: a folder that can be written" in err
+    assert "expected a folder that can be written" in err
 
 
 def test_weights_that_are_not_finite_are_refused():
@@ -308,7 +308,7 @@ def config(recipe="gaussian", dtype="float32", **settings):
         (b"{", r"config.json: Expecting property name"),
         (b"[]", r"config.json: not the configuration of a run"),
         (b'{"recipe": "gaussian", "settings": {}}', "config.json: not the configuration of a run .'dtype'"),
-        (config("mnist-dense"), "a run of 'mnist-dense'; accepted: a run of 'gaussian'"),
+        (config("mnist-dense"), "a run of 'mnist-dense'; expected a run of 'gaussian'"),
         (config(hiden=3), "unknown setting of gaussian 'hiden'"),
         (config(sigma=-2.0), r"sigma must be > 0, got -2.0"),
         (config(sigma=1e400), r"not the configuration of a run .*inf"),
@@ -340,12 +340,12 @@ def test_a_generator_without_a_density(run, tmp_path):
 
 def test_a_nonlinear_generator_is_refused():
     G = mg.Network([mg.Dense(1, 1), mg.Tanh()], rng=RNG(0))
-    with pytest.raises(ValueError, match=r"accepted: Network\(\[Dense\(1, 1\)\]\)"):
+    with pytest.raises(ValueError, match=r"expected Network\(\[Dense\(1, 1\)\]\)"):
         certify_networks(Normal(0, 1), G, dense_net(mg.Dense(1, 1)))
 
 
 def test_digits_are_checked(run):
-    with pytest.raises(ValueError, match="digits is -3; accepted: a whole number"):
+    with pytest.raises(ValueError, match="digits is -3; expected a whole number"):
         certify_run(run[0], digits=-3)
 
 
@@ -409,7 +409,7 @@ def test_a_replay_needs_the_weights(certified, capsys):
     status, out = replayed(file, capsys)
     assert status == 1
     assert "its weights are gone: " in out
-    assert "No such file or directory; accepted: the run folder that was certified, at '../run'" in out
+    assert "No such file or directory; expected the run folder that was certified, at '../run'" in out
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
     status, out = replayed(file, capsys)
     assert status == 1
@@ -442,7 +442,7 @@ def test_a_lie_about_a_run_is_refused(certified, capsys):
     assert "not a run folder: it has no config.json" in replayed(file, capsys)[1]
     resealed(file, notes=lambda notes: {})
     assert (
-        "it names no run folder with its weights; accepted: what `verify trained RUN` writes"
+        "it names no run folder with its weights; expected what `verify trained RUN` writes"
         in replayed(file, capsys)[1]
     )
 
@@ -452,7 +452,7 @@ def test_command_says_what_is_wrong(tmp_path, capsys):
     assert "not a run folder" in capsys.readouterr().err
     write_json(tmp_path / "config.json", {"recipe": "ring", "settings": {}, "dtype": "float32"})
     assert command(tmp_path) == 1
-    assert "accepted: a run of 'gaussian'" in capsys.readouterr().err
+    assert "expected a run of 'gaussian'" in capsys.readouterr().err
 
 
 def test_wrong_digits_are_wrong_usage(run, capsys):

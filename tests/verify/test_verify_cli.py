@@ -69,13 +69,13 @@ def test_a_false_claim_fails_the_run_and_is_explained(capsys, false_claim):
     ("argv", "message"),
     [
         (["run", "--only", "T1.identty.normal-normal"], "did you mean 'T1.identity.normal-normal'?"),
-        (["run", "--only", "Q*"], "accepted: an id that `verify list` shows, or a pattern such as"),
+        (["run", "--only", "Q*"], "expected an id that `verify list` shows, or a pattern such as"),
         (["explain", "T1.strict.pair"], "did you mean 'T1.strict.pairs'?"),
         (["list", "Z9*"], "unknown claim 'Z9*'"),
-        (["run", "--only", SOME, "--json", "/no/such/folder/x.json"], "accepted: a file in a folder that exists"),
-        (["run", "--only", SOME, "--html", "/"], "accepted: a file in a folder that exists"),
-        (["run", "--only", SOME, "--json", "x" * 300], "name too long; accepted: a file that can be written"),
-        (["run", "--only", SOME, "--json", "a", "--html", "./a"], "--json a, --html a; accepted: different files"),
+        (["run", "--only", SOME, "--json", "/no/such/folder/x.json"], "expected a file in a folder that exists"),
+        (["run", "--only", SOME, "--html", "/"], "expected a file in a folder that exists"),
+        (["run", "--only", SOME, "--json", "x" * 300], "name too long; expected a file that can be written"),
+        (["run", "--only", SOME, "--json", "a", "--html", "./a"], "--json a, --html a; expected different files"),
     ],
 )
 def test_wrong_usage_is_explained(argv, message, capsys):
@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, capsys):
     tmp_path.chmod(0o500)
     assert main(["run", "--only", SOME, "--json", str(tmp_path / "x.json")]) == 2
     found = capsys.readouterr()
-    assert "Permission denied; accepted: a file that can be written" in found.err
+    assert "Permission denied; expected a file that can be written" in found.err
     assert not found.out
 
 
@@ -118,8 +118,8 @@ def test_an_interrupted_run(tmp_path, monkeypatch, capsys):
     ("argv", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["run", "--profile", "ful"], "unknown profile 'ful' (did you mean 'full'?); accepted: quick, full, deep"),
-        (["run", "--workers", "0"], "accepted: a whole number >= 1"),
+        (["run", "--profile", "ful"], "unknown profile 'ful' (did you mean 'full'?); expected quick, full, deep"),
+        (["run", "--workers", "0"], "expected a whole number >= 1"),
         (["run", "--jsn", "x"], "did you mean '--json'?"),
         ([], "COMMAND"),
     ],

@@ -68,7 +68,7 @@ class TestPrecision:
 
     @pytest.mark.parametrize("digits", [-3, 0, 10**9, 2.5, "30", True, None])
     def test_nonsense_is_named(self, digits):
-        with pytest.raises(ValueError, match=r"digits is .* accepted: a whole number from 1 to"), precision(digits):
+        with pytest.raises(ValueError, match=r"digits is .* expected a whole number from 1 to"), precision(digits):
             pass
 
 
@@ -89,12 +89,12 @@ class TestExact:
 
     @pytest.mark.parametrize("given", ["one", "1/0", float("nan"), float("inf"), None, True, np.True_, 1j, [1]])
     def test_refuses_the_rest(self, given):
-        with pytest.raises(ValueError, match=r"x is .*; accepted: a rational number as int, Fraction or text such as"):
+        with pytest.raises(ValueError, match=r"x is .*; expected a rational number as int, Fraction or text such as"):
             exact("x", given)
 
     @pytest.mark.parametrize("given", [0.1, np.float64(0.1), np.float32(0.5)])
     def test_a_float_is_refused_for_it_may_be_meant_otherwise(self, given):
-        with pytest.raises(ValueError, match="accepted: a rational number"):
+        with pytest.raises(ValueError, match="expected a rational number"):
             exact("x", given)
         with pytest.raises(ValueError, match=r"Fraction\(0\.1\) is the float exactly"):
             exact("x", 0.1)
@@ -209,7 +209,7 @@ class TestRegistry:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"claim_id": "no dots"}, "accepted: a topic"),
+            ({"claim_id": "no dots"}, "expected a topic"),
             ({"rigor": "bal"}, r"unknown rigor 'bal' \(did you mean 'ball'\?\)"),
             ({"statement": " "}, "statement of T1.test is empty"),
             ({"idea": ""}, "idea of T1.test is empty"),
@@ -234,7 +234,7 @@ class TestRegistry:
         assert [claim.id for claim in registry.select("E*")] == ["E2.x", "E10.x"]
         with pytest.raises(ValueError, match=r"did you mean 'T1.identity.normal'\?"):
             registry["T1.identity.norml"]
-        with pytest.raises(ValueError, match=r"accepted: an id .* E2\.\*, E10\.\*, T1\.\*"):
+        with pytest.raises(ValueError, match=r"expected an id .* E2\.\*, E10\.\*, T1\.\*"):
             registry.select("P1.*")
 
     def test_every_claim_is_complete(self):
@@ -330,7 +330,7 @@ class TestCertificate:
             with pytest.raises(ValueError, match="digest does not match"):
                 Certificate.from_json(record | changes)
         unsealed = {key: value for key, value in record.items() if key != "digest"} | {"extra": 1}
-        with pytest.raises(ValueError, match="accepted: what `verify run --json` writes"):
+        with pytest.raises(ValueError, match="expected what `verify run --json` writes"):
             Certificate.from_json(unsealed | {"digest": digest(unsealed)})
-        with pytest.raises(ValueError, match="accepted: an object"):
+        with pytest.raises(ValueError, match="expected an object"):
             Certificate.from_json([record])

@@ -233,12 +233,12 @@ class TestCertify:
 
     @pytest.mark.parametrize("digits", [-3, 0, 1.5, "30", None, True, 10**6])
     def test_digits(self, digits):
-        with pytest.raises(ValueError, match=r"digits is .*; accepted: a whole number from 1 to"):
+        with pytest.raises(ValueError, match=r"digits is .*; expected a whole number from 1 to"):
             certify(Normal(), Normal(1), digits=digits)
 
     @pytest.mark.parametrize("p", [None, 3, "Normal(0, 1)", Gaussian(0, 1), Normal])
     def test_foreign_densities(self, p):
-        with pytest.raises(ValueError, match=r"p is .*; accepted: a density of verify.densities"):
+        with pytest.raises(ValueError, match=r"p is .*; expected a density of verify.densities"):
             certify(p, Normal())
         with pytest.raises(ValueError, match="q is "):
             certify(Normal(), p)
@@ -252,7 +252,7 @@ class TestCertify:
         ],
     )
     def test_dimensions(self, p, q):
-        with pytest.raises(ValueError, match=r"dimensions; accepted: the same|accepted: both in"):
+        with pytest.raises(ValueError, match=r"dimensions; expected the same|expected both in"):
             certify(p, q)
 
     @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_a_discriminator_whose_value_is_infinite():
 
 
 def test_coefficients():
-    with pytest.raises(ValueError, match="coefficients are 4; accepted: 1 to 3"):
+    with pytest.raises(ValueError, match="coefficients are 4; expected 1 to 3"):
         polynomial(1, 2, 3, 4)
 
 

@@ -126,7 +126,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("digits",), "30", "digits is '30'; accepted"),
         (("profile",), "quik", "unknown profile 'quik' (did you mean 'quick'?)"),
         (("id",), ["T1"], "id is ['T1'], not a text"),
-        (("notes",), [1], "accepted: what `verify run --json` writes"),
+        (("notes",), [1], "expected what `verify run --json` writes"),
         (("checks", 0, "tolerance"), "much", "tolerance is 'much'"),
         (("checks", 0, "relation"), "!= 0", "unknown relation '!= 0'"),
     ],
@@ -159,7 +159,7 @@ def test_a_file(tmp_path, capsys, records):
     assert "1 of 1 certificates accepted" in capsys.readouterr().out
     assert main(["replay", str(path), "--only", "T1.kl-form.exponential-exponentia"]) == 2
     err = capsys.readouterr().err
-    assert "did you mean 'T1.identity.exponential-exponential'?); accepted: an id in " in err
+    assert "did you mean 'T1.identity.exponential-exponential'?); expected an id in " in err
 
 
 def test_an_interrupted_replay(tmp_path, capsys, monkeypatch, records):

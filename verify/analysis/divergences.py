@@ -69,7 +69,7 @@ def certify(p: Distribution, q: Distribution, *, digits: int = 30) -> Divergence
 def distribution(name: str, p: object) -> Distribution:
     """Return p, or say what is accepted."""
     if not isinstance(p, Density | Discrete | IsotropicNormal):
-        raise ValueError(f"{name} is {p!r}; accepted: a density of verify.densities")
+        raise ValueError(f"{name} is {p!r}; expected a density of verify.densities")
     return p
 
 
@@ -127,11 +127,11 @@ def _enclose(
 ) -> arb:  # fmt: skip
     """Reduce a pair to atoms or to the line, and enclose a divergence of it."""
     if isinstance(p, IsotropicNormal) and isinstance(q, IsotropicNormal) and p.d != q.d:
-        raise ValueError(f"p, q live in {p.d} and {q.d} dimensions; accepted: the same number")
+        raise ValueError(f"p, q live in {p.d} and {q.d} dimensions; expected the same number")
     if isinstance(p, IsotropicNormal) != isinstance(q, IsotropicNormal):
         one = p if isinstance(p, IsotropicNormal) else q
         if isinstance(one, IsotropicNormal) and one.d > 1:
-            raise ValueError(f"p, q are {p!r}, {q!r}; accepted: both in {one.d} dimensions")
+            raise ValueError(f"p, q are {p!r}, {q!r}; expected both in {one.d} dimensions")
     p, q = (x.radial if isinstance(x, IsotropicNormal) else x for x in (p, q))
     if isinstance(p, Discrete) and isinstance(q, Discrete):
         a, b = p, q

@@ -43,7 +43,7 @@ def polynomial(*coefficients: Exact) -> Discriminator:
     """
     exactly = [exact("coefficients", c) for c in coefficients]
     if not 1 <= len(exactly) <= 3:
-        raise ValueError(f"coefficients are {len(exactly)}; accepted: 1 to 3, of 1, x, x^2")
+        raise ValueError(f"coefficients are {len(exactly)}; expected 1 to 3, of 1, x, x^2")
     rationals = [fmpq(c.numerator, c.denominator) for c in exactly]
     terms = [f"{c} {power}".strip() for c, power in zip(exactly, ("", "x", "x^2"), strict=False)]
 

@@ -52,7 +52,7 @@ def precision(digits: int) -> Iterator[None]:
 def check_digits(digits: object) -> int:
     """Return `digits`, or say what is accepted."""
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MAX_DIGITS:
-        raise ValueError(f"digits is {digits!r}; accepted: a whole number from 1 to {MAX_DIGITS}")
+        raise ValueError(f"digits is {digits!r}; expected a whole number from 1 to {MAX_DIGITS}")
     return digits
 
 
@@ -79,7 +79,7 @@ def exact(name: str, value: Any) -> Fraction:
     except (TypeError, ValueError, ZeroDivisionError):
         meant = f"; Fraction({value!r}) is the float exactly" if isinstance(value, float) and isfinite(value) else ""
         raise ValueError(
-            f"{name} is {value!r}; accepted: a rational number as int, Fraction or text such as '1/2' or '0.1'{meant}"
+            f"{name} is {value!r}; expected a rational number as int, Fraction or text such as '1/2' or '0.1'{meant}"
         ) from None
 
 
@@ -100,7 +100,7 @@ def listed(name: str, value: Any, of: str) -> list[Any]:
     ['1/2', '1/2']
     """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
-        raise ValueError(f"{name} is {value!r}; accepted: a list of {of}")
+        raise ValueError(f"{name} is {value!r}; expected a list of {of}")
     return list(value)
 
 
@@ -135,7 +135,7 @@ class Enclosure:
     def of(cls, x: arb) -> "Enclosure":
         """Store a finite ball."""
         if not x.is_finite():
-            raise ValueError(f"the ball {x} is not finite; accepted: a finite ball")
+            raise ValueError(f"the ball {x} is not finite; expected a finite ball")
         (m, e), (r, f) = x.mid().man_exp(), x.rad().man_exp()
         return cls((int(m), int(e)), (int(r), int(f)))
 
@@ -161,9 +161,7 @@ class Enclosure:
             if rad[0] < 0:
                 raise ValueError
         except (TypeError, ValueError):
-            raise ValueError(
-                f"{data!r} is no ball; accepted: exact integers as Enclosure.as_json writes them"
-            ) from None
+            raise ValueError(f"{data!r} is no ball; expected exact integers as Enclosure.as_json writes them") from None
         return cls(mid, rad)
 
     def __str__(self) -> str:

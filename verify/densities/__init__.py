@@ -6,7 +6,7 @@ Parameters are exact: an int, a Fraction, or a text such as "1/2" or "0.1".  A f
 (Normal(mu=0, sigma=1/2), Mixture(weights=[3/10, 7/10], components=[Normal(mu=-2, sigma=1), Laplace(mu=1, b=2)]))
 >>> Normal(0, -1)
 Traceback (most recent call last):
-ValueError: sigma is -1; accepted: a number > 0
+ValueError: sigma is -1; expected a number > 0
 """
 
 from verify.densities.base import Density

@@ -90,7 +90,7 @@ class Density(ABC):
         """A value at the cut says nothing of an unbounded region."""
         if end.edge is None:
             raise NotImplementedError(
-                f"{type(self).__name__}.{name} was asked for a bound at infinity; accepted: a class that defines one"
+                f"{type(self).__name__}.{name} was asked for a bound at infinity; expected a class that defines one"
             )
 
     def _log_density_near(self, end: End) -> arb:
@@ -138,7 +138,7 @@ def positive(name: str, value: Exact) -> Fraction:
     """Return an exact parameter > 0."""
     number = exact(name, value)
     if number <= 0:
-        raise ValueError(f"{name} is {value}; accepted: a number > 0")
+        raise ValueError(f"{name} is {value}; expected a number > 0")
     return number
 
 

@@ -65,7 +65,7 @@ class Uniform(Density):
     def __init__(self, low: Exact = 0, high: Exact = 1) -> None:
         assign(self, low=exact("low", low), high=exact("high", high))
         if self.low >= self.high:
-            raise ValueError(f"low, high are {self.low}, {self.high}; accepted: low < high")
+            raise ValueError(f"low, high are {self.low}, {self.high}; expected low < high")
 
     def support(self) -> tuple[Fraction | None, Fraction | None]:
         """The interval."""
@@ -97,7 +97,7 @@ class Beta(Density):
     def __init__(self, a: Exact, b: Exact, low: Exact = 0, high: Exact = 1) -> None:
         assign(self, a=positive("a", a), b=positive("b", b), low=exact("low", low), high=exact("high", high))
         if self.low >= self.high:
-            raise ValueError(f"low, high are {self.low}, {self.high}; accepted: low < high")
+            raise ValueError(f"low, high are {self.low}, {self.high}; expected low < high")
 
     def support(self) -> tuple[Fraction | None, Fraction | None]:
         """The interval."""

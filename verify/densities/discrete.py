@@ -26,7 +26,7 @@ class Discrete:
         if len(self.atoms) != len(self.weights) or len(set(self.atoms)) != len(self.atoms):
             raise ValueError(
                 f"atoms are {len(self.atoms)} ({len(set(self.atoms))} distinct), weights {len(self.weights)}; "
-                "accepted: one distinct atom a weight"
+                "expected one distinct atom a weight"
             )
 
     def at(self, atom: Fraction) -> Fraction:

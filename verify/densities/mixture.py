@@ -21,7 +21,7 @@ def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
     exactly = tuple(exact("weights", w) for w in listed("weights", weights, "rational numbers"))
     if any(w < 0 for w in exactly) or sum(exactly) != 1:
         shown = ", ".join(map(str, exactly))
-        raise ValueError(f"weights are [{shown}] with sum {sum(exactly)}; accepted: numbers >= 0 with sum 1 exactly")
+        raise ValueError(f"weights are [{shown}] with sum {sum(exactly)}; expected numbers >= 0 with sum 1 exactly")
     return exactly
 
 
@@ -36,11 +36,11 @@ class Mixture(Density):
         assign(self, weights=simplex(weights), components=tuple(listed("components", components, "densities")))
         if len(self.weights) != len(self.components):
             raise ValueError(
-                f"weights has length {len(self.weights)}, components {len(self.components)}; accepted: equal lengths"
+                f"weights has length {len(self.weights)}, components {len(self.components)}; expected equal lengths"
             )
         for component in self.components:
             if not isinstance(component, Density):
-                raise ValueError(f"components has {component!r}; accepted: densities on the line")
+                raise ValueError(f"components has {component!r}; expected densities on the line")
 
     def _parts(self, at: Fraction) -> list[tuple[Fraction, Density]]:
         """Return the weights and components that are positive on the piece that holds `at`."""

@@ -24,7 +24,7 @@ from verify.densities.line import Normal
 def dimension(d: object) -> int:
     """Return a number of dimensions, or say what is accepted."""
     if isinstance(d, bool) or not isinstance(d, int) or d < 1:
-        raise ValueError(f"d is {d!r}; accepted: a whole number >= 1")
+        raise ValueError(f"d is {d!r}; expected a whole number >= 1")
     return d
 
 

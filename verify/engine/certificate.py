@@ -65,7 +65,7 @@ class Certificate:
     def from_json(cls, data: Any) -> "Certificate":
         """Read a sealed record; ValueError if a field is missing, foreign, or not what was sealed."""
         if not isinstance(data, dict):
-            raise ValueError(f"a certificate is {type(data).__name__}; accepted: an object")
+            raise ValueError(f"a certificate is {type(data).__name__}; expected an object")
         record = dict(data)
         seal, name = record.pop("digest", None), record.get("id", "?")
         if seal != digest(record):
@@ -95,7 +95,7 @@ class Certificate:
                 }
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"certificate {name}: {error}; accepted: what `verify run --json` writes") from None
+            raise ValueError(f"certificate {name}: {error}; expected what `verify run --json` writes") from None
 
 
 def _check_run(versions: Any, seconds: Any) -> None:

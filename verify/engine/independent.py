@@ -56,7 +56,7 @@ def parse(text: str) -> tuple[str, list[Parsed]]:
         RecursionError,
         MemoryError,
     ):
-        raise ValueError(f"{text!r} is no pair that the checker knows; accepted: C(p, q) or JSD(p, q)") from None
+        raise ValueError(f"{text!r} is no pair that the checker knows; expected C(p, q) or JSD(p, q)") from None
 
 
 def _density(node: Any) -> Parsed:

@@ -71,12 +71,12 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
-            raise ValueError(f"id is {self.id!r}; accepted: a topic and lower-case words, as in 'T1.identity.normal'")
+            raise ValueError(f"id is {self.id!r}; expected a topic and lower-case words, as in 'T1.identity.normal'")
         if self.rigor not in RIGOR:
             raise ValueError(unknown("rigor", self.rigor, RIGOR))
         for name in ("statement", "latex", "idea"):
             if not getattr(self, name).strip():
-                raise ValueError(f"{name} of {self.id} is empty; accepted: a text")
+                raise ValueError(f"{name} of {self.id} is empty; expected a text")
 
 
 class Registry:
@@ -93,7 +93,7 @@ class Registry:
 
         def register(check: CheckFunction) -> CheckFunction:
             if claim_id in self._claims:
-                raise ValueError(f"claim {claim_id!r} is registered twice; accepted: a new id")
+                raise ValueError(f"claim {claim_id!r} is registered twice; expected a new id")
             self._claims[claim_id] = Claim(
                 claim_id, statement, latex, source, rigor, idea, check, dict(controls), assumptions, formerly
             )
@@ -124,11 +124,9 @@ class Registry:
 
     def _unknown(self, given: str) -> str:
         ids = [claim.id for claim in self]
-        message, _, _ = unknown("claim", given, ids).partition("; accepted:")
+        message, _, _ = unknown("claim", given, ids).partition("; expected")
         topics = dict.fromkeys(one.split(".")[0] + ".*" for one in ids)
-        return (
-            f"{message}; accepted: an id that `verify list` shows, or a pattern such as {', '.join(topics) or 'none'}"
-        )
+        return f"{message}; expected an id that `verify list` shows, or a pattern such as {', '.join(topics) or 'none'}"
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:

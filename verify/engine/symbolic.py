@@ -96,4 +96,4 @@ def enclose(expression: Any, at: Point) -> arb:
         return inner[0].log()
     if isinstance(expression, sp.exp):
         return inner[0].exp()
-    raise ValueError(f"expression has {expression.func}; accepted: rationals, pi, +, *, powers, log, exp")
+    raise ValueError(f"expression has {expression.func}; expected rationals, pi, +, *, powers, log, exp")

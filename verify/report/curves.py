@@ -20,7 +20,7 @@ DRAWN = 1e-9  # the widest ball that may become a point of a figure
 def number(x: arb) -> float:
     """Return the midpoint of a narrow ball."""
     if not (x.is_finite() and x.rad() <= DRAWN):
-        raise Undecided(f"{x} is too wide to be drawn; accepted: a radius <= {DRAWN}")
+        raise Undecided(f"{x} is too wide to be drawn; expected a radius <= {DRAWN}")
     return float(x.mid())
 
 

@@ -114,7 +114,7 @@ def read_json(path: PathLike) -> dict[str, Any]:
         raise ValueError(f"{path} is no JSON: {error}") from None
     records = data.get("certificates") if isinstance(data, dict) else None
     if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
-        raise ValueError(f"{path} has no certificates; accepted: what `verify run --json` writes")
+        raise ValueError(f"{path} has no certificates; expected what `verify run --json` writes")
     return data
 
 

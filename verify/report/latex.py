@@ -170,7 +170,7 @@ class _Parser(Reader):
             return _bar(BARS[name], before)
         if not name.isascii() and len(name) == 1:
             return "atom", tag("mi", name)
-        raise LatexError(f"{self.latex!r}: {name!r} is not known; accepted: the commands of verify.report.symbols")
+        raise LatexError(f"{self.latex!r}: {name!r} is not known; expected the commands of verify.report.symbols")
 
     def command(self, name: str, before: str) -> Node | None:
         """Parse a command with its arguments."""
@@ -241,7 +241,7 @@ class _Parser(Reader):
         r"""Parse \begin{cases} ... \end{cases} and matrices."""
         name = self.raw()
         if name not in _ENVIRONMENTS:
-            raise LatexError(f"{self.latex!r}: {name!r} is not known; accepted: {', '.join(_ENVIRONMENTS)}")
+            raise LatexError(f"{self.latex!r}: {name!r} is not known; expected {', '.join(_ENVIRONMENTS)}")
         rows: list[list[Markup]] = [[]]
         while True:
             cell = self.row(lambda lexeme: lexeme in ("&", "\\\\", "\\end"))

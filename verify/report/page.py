@@ -39,7 +39,7 @@ def write_html(
 def html_page(certificates: Sequence[Certificate], *, profile: Profile, elapsed: float | None = None) -> str:
     """Return the report; the same certificates give the same text."""
     if not certificates:
-        raise ValueError("certificates is empty; accepted: one certificate or more")
+        raise ValueError("certificates is empty; expected one certificate or more")
     worst = max(map(status_of, certificates), key=list(Status).index)
     style, script = _resource("style.css"), _resource("filter.js")
     outcome = headline(certificates)

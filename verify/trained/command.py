@@ -36,7 +36,7 @@ def run_trained(args: argparse.Namespace) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--out {folder}: {error.strerror}; accepted: a folder that can be written") from None
+        raise ValueError(f"--out {folder}: {error.strerror}; expected a folder that can be written") from None
     print(found)
     where = Path(os.path.relpath(args.run, folder)).as_posix()
     sealed = replace(found.certificate, notes={**found.certificate.notes, FOLDER: where})

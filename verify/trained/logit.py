@@ -113,9 +113,9 @@ def _require_one_logit(D: Network) -> None:
     try:
         y = D(np.zeros((1, 1), dtype=D.dtype))
     except ValueError as error:
-        raise NotCertifiable(f"D does not read one number an example ({error}); accepted: x of shape (N, 1)") from None
+        raise NotCertifiable(f"D does not read one number an example ({error}); expected x of shape (N, 1)") from None
     if y.shape != (1, 1):
-        raise NotCertifiable(f"D returns {y.shape} for one example; accepted: one logit, (1, 1)")
+        raise NotCertifiable(f"D returns {y.shape} for one example; expected one logit, (1, 1)")
 
 
 Weights = dict[str, list[Any]]
@@ -124,9 +124,9 @@ Weights = dict[str, list[Any]]
 def _weights(D: Network) -> list[Weights]:
     """Return the parameters of each layer as nested lists of Fractions."""
     if D.theta.dtype.kind != "f":
-        raise NotCertifiable(f"D has parameters of dtype {D.theta.dtype}; accepted: float32, float64")
+        raise NotCertifiable(f"D has parameters of dtype {D.theta.dtype}; expected float32, float64")
     if not np.isfinite(D.theta).all():
-        raise NotCertifiable("D has parameters that are not finite; accepted: finite numbers")
+        raise NotCertifiable("D has parameters that are not finite; expected finite numbers")
     rational = D.astype(object, Fraction)
     named: list[Weights] = [{} for _ in D.layers]
     for key, view in rational.parameters().items():
@@ -183,7 +183,7 @@ def _apply(layer: Layer, weights: Weights, piece: Piece, i: int) -> list[Piece]:
             ))
             for part in parts
         ]  # fmt: skip
-    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; accepted: {ACCEPTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; expected {ACCEPTED}")
 
 
 Step = Callable[[list[Any], bool], list[Any]]
@@ -203,7 +203,7 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
         return lambda h, analytic: [(1 + tanh(x / 2)) / 2 for x in h]
     if isinstance(layer, mg.Softplus):
         return lambda h, analytic: [softplus(x, analytic) for x in h]
-    raise NotCertifiable(f"layer {i} of D is {layer}; accepted: {ACCEPTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}; expected {ACCEPTED}")
 
 
 def _constant(x: Fraction) -> arb | fmpq:

@@ -101,7 +101,7 @@ def certify_pair(p: Density, q: Density, D: Discriminator, *, digits: int = DIGI
     check_digits(digits)
     for name, density in (("p", p), ("q", q)):
         if not isinstance(density, Density):
-            raise ValueError(f"{name} is {density!r}; accepted: a density on the line, of verify.densities")
+            raise ValueError(f"{name} is {density!r}; expected a density on the line, of verify.densities")
     found = certificate(claim_about(p, q, D), Profile("quick", digits))
     if not set(NAMES) <= set(found.enclosures):
         reasons = "; ".join(check.name for check in found.checks if check.verdict is Verdict.UNDECIDED)
@@ -181,20 +181,20 @@ def claim_again(notes: Mapping[str, str], base_dir: Path) -> Claim:
     ValueError if the run is not there, or its weights are not those that were certified.
     """
     if not {FOLDER, *WEIGHTS} <= set(notes):
-        raise ValueError("it names no run folder with its weights; accepted: what `verify trained RUN` writes")
+        raise ValueError("it names no run folder with its weights; expected what `verify trained RUN` writes")
     run = base_dir / notes[FOLDER]
     for name in WEIGHTS:
         try:
             found = checksum(run / name)
         except OSError as error:
             raise ValueError(
-                f"its weights are gone: {run / name}: {error.strerror}; accepted: the run folder that was certified, "
+                f"its weights are gone: {run / name}: {error.strerror}; expected the run folder that was certified, "
                 f"at {notes[FOLDER]!r} from the file of the certificate"
             ) from None
         if found != notes[name]:
             raise ValueError(
                 f"{run / name} is not the file that was certified: {found}, not {notes[name]}; "
-                "accepted: the run folder as it was (`verify trained` certifies it anew)"
+                "expected the run folder as it was (`verify trained` certifies it anew)"
             )
     try:
         p, q, D = load(run)
@@ -210,7 +210,7 @@ def load(run: PathLike) -> tuple[Normal, Normal, Network]:
     try:
         name, settings, dtype = stored["recipe"], stored["settings"], stored["dtype"]
         if name != "gaussian":
-            raise RunError(f"{folder}: a run of {name!r}; accepted: a run of 'gaussian'")
+            raise RunError(f"{folder}: a run of {name!r}; expected a run of 'gaussian'")
         recipe = get_recipe(name)
         config = recipe.configure({key: str(value) for key, value in settings.items()})
         p = Normal(Fraction(config.mu), Fraction(config.sigma))
@@ -223,7 +223,7 @@ def load(run: PathLike) -> tuple[Normal, Normal, Network]:
         except ValueError as error:
             raise RunError(f"{folder / file}: {error}") from None
         if not np.isfinite(net.theta).all():
-            raise RunError(f"{folder / file}: parameters that are not finite; accepted: finite numbers")
+            raise RunError(f"{folder / file}: parameters that are not finite; expected finite numbers")
     try:
         return p, model(G), D
     except ValueError as error:
@@ -234,8 +234,8 @@ def model(G: Network) -> Normal:
     """Return p_g = N(b, a^2) of G(z) = a z + b, z ~ N(0, 1)."""
     parameters = G.parameters()
     if set(parameters) != {"0.W", "0.b"} or len(G.layers) != 1 or parameters["0.W"].shape != (1, 1):
-        raise ValueError(f"G is {G!r}; accepted: Network([Dense(1, 1)]), which makes a normal p_g of z ~ N(0, 1)")
+        raise ValueError(f"G is {G!r}; expected Network([Dense(1, 1)]), which makes a normal p_g of z ~ N(0, 1)")
     a, b = (Fraction(float(parameters[name].item())) for name in ("0.W", "0.b"))
     if a == 0:
-        raise ValueError("G(z) = a z + b has a = 0: p_g is a point mass without a density; accepted: a != 0")
+        raise ValueError("G(z) = a z + b has a = 0: p_g is a point mass without a density; expected a != 0")
     return Normal(b, abs(a))

@@ -54,7 +54,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
         return reference.correlate_weights(x, y, geometry)
     x, y = _checked(x, geometry.large, x.shape[3], "x"), _checked(y, geometry.small, y.shape[3], "y")
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} images x and {len(y)} of y; accepted: as many of both")
+        raise ValueError(f"{len(x)} images x and {len(y)} of y; expected as many of both")
     plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy, compiled=team.compiled)
     with one_thread:
         if plan is None:
@@ -65,13 +65,13 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
 def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:
     """Return the images as the bodies take them, which look at no index any more."""
     if x.ndim != 4 or x.shape[1:] != (*size, channels):
-        raise ValueError(f"{name} has shape {x.shape}; accepted: (N, {size[0]}, {size[1]}, {channels})")
+        raise ValueError(f"{name} has shape {x.shape}; expected (N, {size[0]}, {size[1]}, {channels})")
     return contiguous(x)
 
 
 def _require_kernel(W: Array, geometry: Geometry) -> None:
     if W.shape[:2] != geometry.kernel:
-        raise ValueError(f"W has shape {W.shape}; accepted: ({geometry.kernel[0]}, {geometry.kernel[1]}, C, O)")
+        raise ValueError(f"W has shape {W.shape}; expected ({geometry.kernel[0]}, {geometry.kernel[1]}, C, O)")
 
 
 def _bias(b: Array | None, channels: int) -> Array | None:

@@ -49,10 +49,10 @@ def cook_toom(m: int, r: int, points: tuple[int | Fraction, ...] | None = None) 
     """
     n = m + r - 1
     if min(m, r) < 1:
-        raise ValueError(f"m={m}, r={r} given; accepted: whole numbers >= 1")
+        raise ValueError(f"m={m}, r={r} given; expected whole numbers >= 1")
     chosen = POINTS[: n - 1] if points is None else points
     if len(chosen) != n - 1 or len(set(chosen)) != n - 1:
-        raise ValueError(f"points={chosen} given for F({m}, {r}); accepted: {n - 1} different numbers")
+        raise ValueError(f"points={chosen} given for F({m}, {r}); expected {n - 1} different numbers")
     a = [Fraction(point) for point in chosen]
     G, A, Bt = [], [], []
     for i, point in enumerate(a):

@@ -38,7 +38,7 @@ def default_threads() -> int:
     given = os.environ.get("MINIGAN_THREADS", "")
     if given:
         if not given.isdecimal() or int(given) < 1:
-            raise ConfigError(f"MINIGAN_THREADS={given!r} in the environment; accepted: a whole number >= 1")
+            raise ConfigError(f"MINIGAN_THREADS={given!r} in the environment; expected a whole number >= 1")
         return int(given)
     return cores()
 
