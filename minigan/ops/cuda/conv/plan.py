@@ -23,11 +23,11 @@ PATCH_BYTES_PER_SECOND = 2e12
 """Bytes of patches a second, written and read."""
 LIBRARY_FLOP_PER_SECOND = {"fp32": 50e12, "tf32": 300e12, "bf16": 300e12}
 """FLOP a second of the library's products of float32 arrays."""
-TILES_FLOP_PER_SECOND = {"fp32": 37e12, "tf32": 90e12, "bf16": 100e12}
+TILES_FLOP_PER_SECOND = {"fp32": 37e12, "tf32": 90e12, "bf16": 115e12}
 """FLOP a second of the kernel with tiles of 128."""
-LONE_BLOCK_SHARE = 1.15
+LONE_BLOCK_SHARE = 1.3
 """Time of a block that is alone on its processor, relative to half the time of two blocks."""
-SMALL_TILE_SHARE = 0.75
+SMALL_TILE_SHARE = 0.65
 """Of tiles of 64, which read each value twice as often, relative to those of 128."""
 LIBRARY_TILE = 64
 """What the library's products are rounded up to."""
