@@ -166,7 +166,8 @@ class Network:
             _checks.require_generator("rng", rng)
         if type(sub_batches) is not int or sub_batches < 1:
             sub_batches = _arguments.size("sub_batches", sub_batches)
-        x = self._input(x)
+        if type(x) is not self._kind or x.dtype != self.dtype or x.ndim < 2 or x.shape[0] == 0:
+            x = self._input(x)
         draws = train and (rng is not None or sub_batches != 1)
         predrawn_keys = self._draw(len(x), sub_batches, rng) if draws else None
         context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
@@ -174,7 +175,7 @@ class Network:
             y, pullback = self._only.forward(self._p, x, context)
         except ValueError as error:
             raise self._placed(error) from None
-        shape, version, theta = y.shape, self.version, self._theta
+        shape, version, theta, kind, dtype = y.shape, self.version, self._theta, self._kind, self.dtype
         del x
 
         def backward(dy: Array, grads: Array | None = None, *, need_dx: bool = True) -> Array | None:
@@ -183,7 +184,8 @@ class Network:
                     f"theta changed after this forward pass (version {version}, now {self.version}): "
                     "its gradient would be wrong; run forward again"
                 )
-            dy = self._cast("dy", dy)
+            if type(dy) is not kind or dy.dtype != dtype:
+                dy = self._cast("dy", dy)
             if dy.shape != shape:
                 raise ShapeError(f"dy has shape {dy.shape}; expected {shape}, the shape of y")
             if grads is None and not need_dx:
