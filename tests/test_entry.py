@@ -26,10 +26,24 @@ sys.exit(minigan_entry.main())
 
 
 def test_ctrl_c_during_the_imports_is_one_line():
-    for module in ("numpy", "minigan.network", "minigan.cli.support"):
+    """numpy.random turns a KeyboardInterrupt within its import into an ImportError."""
+    for module in ("numpy", "numpy.random._common", "minigan.network", "minigan.cli.support"):
         code = INTERRUPTED_AT.format(module=module)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, timeout=60)
         assert (done.returncode, done.stderr) == (EXIT_INTERRUPTED, "minigan train: interrupted\n")
+
+
+def test_afterwards_ctrl_c_is_python_s_again():
+    code = """
+import signal, sys, minigan_entry
+sys.argv = ["minigan", "--version"]
+try:
+    minigan_entry.main()
+finally:
+    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, timeout=60)
+    assert done.stdout.splitlines()[-1:] == ["True"]
 
 
 def test_the_script_is_installed():
