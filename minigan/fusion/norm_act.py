@@ -113,7 +113,7 @@ class FusedNormActivation(Fused):
     def _normalise(
         self, norm_act: "NormActivation", p: Views, x: Array, pre: ActivationMask, ctx: Context
     ) -> NormCoefficients | None:
-        """Return the coefficients of the batch (train, updating the running statistics) or of the running statistics."""
+        """Normalise with the batch, which updates the running statistics (train), or with the running statistics."""
         if self.norm is None:
             return None
         state = ctx.state

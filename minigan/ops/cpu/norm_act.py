@@ -136,7 +136,7 @@ class NormActivation(KernelSet):
     def apply(
         self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
     ) -> None:
-        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) without batch norm, into y."""
+        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) if `norm` is None, into y."""
         vectors = None if norm is None else norm.vectors
         for rows, (into,), first in _matrices(norm, x, y):
 
@@ -151,7 +151,7 @@ class NormActivation(KernelSet):
     ) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,), float64.
 
-        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std
+        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std        x, dy (M, C)
         """
         M, C = x.shape
         parts = self._parts(M, C, x.itemsize)

@@ -141,7 +141,7 @@ class NormActivation:
     def apply(
         self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
     ) -> None:
-        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) without batch norm, into y."""
+        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) if `norm` is None, into y."""
         if not x.size:
             return
         masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
@@ -158,7 +158,7 @@ class NormActivation:
     ) -> tuple[Array, Array]:
         """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,), of x's dtype.
 
-        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std
+        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std        x, dy (M, C)
         """
         M, C = x.shape
         if not x.size:
