@@ -66,7 +66,7 @@ def test_fused_stages_within_layers_agree_with_the_layers(ops, train):
     for want, got in zip(*found, strict=True):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * np.abs(want).max())
     inner = net._run.layers[1].body.layers
-    assert [type(stage).__name__ for stage in inner][:1] == ["FusedRows"]
+    assert [type(stage).__name__ for stage in inner][:1] == ["FusedNormActivation"]
 
 
 def test_groups_are_what_each_batch_would_give():

@@ -19,7 +19,7 @@ from benchmarks.core import contestants, measure
 from benchmarks.core.checks import check
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv.plan import choose, taps
-from minigan.ops.cpu.norm_act import Rows
+from minigan.ops.cpu.norm_act import NormActivation
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 
@@ -104,8 +104,8 @@ COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
     *((CPU, name, convolution) for name in ("correlate", "correlate_adjoint")),
     (CPU, "correlate_weights", weight_gradient),
     *((CPU, name, product) for name in ("affine", "add_product")),
-    *((Rows, name, passes(GROUPS[2], n)) for name, n in
-      (("statistics", 1), ("apply", 2), ("sums", 2), ("pull", 3), ("sum_rows", 1), ("dropout", 2))),
+    *((NormActivation, name, passes(GROUPS[2], n)) for name, n in
+      (("statistics", 1), ("apply", 2), ("sums", 2), ("backward", 3), ("sum_rows", 1), ("dropout", 2))),
     *((Flat, name, passes(GROUPS[3], n)) for name, n in
       (("adam", 7), ("rmsprop", 5), ("momentum", 5), ("copy", 2), ("finite", 1))),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from benchmarks.gpu.bench import Bench, why_skipped
 ROOT = Path(__file__).parent.parent.parent
 OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
 """Files that do not test the device; `make test` runs them everywhere."""
-CHECKED = ("test_cuda_flat.py", "test_cuda_rows.py", "test_gan1d.py", "test_convolution.py")
+CHECKED = ("test_cuda_flat.py", "test_cuda_norm_act.py", "test_gan1d.py", "test_convolution.py")
 """Files that run under the checkers, which take many times as long."""
 TOOLS = ("memcheck", "racecheck")
 MAX_SECONDS = {"tests": 150.0, "checker": 90.0}

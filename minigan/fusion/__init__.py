@@ -1,5 +1,5 @@
-"""Neighbouring layers as one stage, for every backend that has the passes for it.
+"""Sequences of layers that run as one stage, for every backend that has the kernels for it.
 
-Layers are defined one at a time; a fused stage computes what its members would, in fewer passes over memory.  Which
-stages a backend uses is said by its rules (`minigan.ops.cpu.rules`, `minigan.ops.cuda.rules`).
+Each layer is defined on its own; a fused stage computes the same as its layers, in fewer passes over memory.  The rules
+of a backend decide which stages it uses (`minigan.ops.cpu.rules`, `minigan.ops.cuda.rules`).
 """

@@ -1,13 +1,14 @@
-"""The parts of a stage of rows (M, C), see `minigan.fusion.norm_act`: a gate before and after batch norm, and the norm.
+"""The parameters of a stage of dropout, activation and batch norm over a matrix (M, C); see `minigan.fusion.norm_act`.
 
-    u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part of it may be absent
+    u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part may be absent
 
-Every backend that runs such stages takes these.
+The mask `pre` holds f0 and mask0, the mask `post` holds f1 and mask1.  Every backend with such stages takes them in
+these classes.
 """
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,47 @@ from minigan.ops import reference
 from minigan.ops.protocol import Array
 
 
+class MaskArguments(NamedTuple):
+    """An `ActivationMask` in the number types of the CPU's kernels.
+
+    numba compiles its kernels for these fields in this order, and its cache on disk does not notice if they change:
+    run `make clean` after a change.
+    """
+
+    relu: bool
+    """Whether f is a ReLU."""
+    slope: Any
+    """The slope of f for negative inputs, of the array's dtype; 1 for a ReLU and for no activation."""
+    drops: bool
+    """Whether there is dropout."""
+    first: np.uint32
+    """Index of the part's first element in the whole array, modulo 2^32."""
+    threshold: np.uint32
+    """The least hash with which dropout keeps an element."""
+    key_low: np.uint32
+    """The lower 32 bits of dropout's key."""
+    key_high: np.uint32
+    """The upper 32 bits of dropout's key."""
+    keep_scale: Any
+    """1 / (1 - rate), of the array's dtype: what dropout multiplies the elements with that it keeps."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActivationMask:
-    """f(x) = x where x > 0, else slope x, or 0 (relu); and the mask of dropout with `rate` and `key`."""
+    """An activation f and a mask of dropout: f(x) = x where x > 0, and slope x, or 0 with `relu`, elsewhere.
+
+    Parameters
+    ----------
+    relu : bool
+        Whether f is a ReLU; `slope` is 1 then.
+    slope : float
+        The slope of a leaky ReLU for negative inputs; 1 by default, so that f(x) = x.
+    rate : float
+        The probability with which dropout replaces an element by 0, in [0, 1); 0 by default: no dropout.
+    key : int
+        The key of dropout's mask, in [0, 2^64); while a CUDA graph is captured, its index among the graph's keys.
+
+    """
 
     relu: bool = False
     slope: float = 1.0
@@ -25,42 +64,70 @@ class ActivationMask:
     key: int = 0
 
     @property
-    def idle(self) -> bool:
-        """Whether it changes nothing."""
+    def is_identity(self) -> bool:
+        """Whether it leaves every array unchanged."""
         return not self.relu and self.slope == 1 and self.rate == 0
 
-    def at(self, first: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-        """Return what the CPU's bodies take, for a part that begins with the number `first` of its array."""
-        slope, threshold, low, high, kept = constants(self, dtype)
-        return self.relu, slope, self.rate > 0, np.uint32(first & 0xFFFFFFFF), threshold, low, high, kept
+    def arguments(self, first: int, dtype: np.dtype[Any]) -> MaskArguments:
+        """Return what the CPU's kernels take.
+
+        Parameters
+        ----------
+        first : int
+            Index of the part's first element in the whole array: dropout's mask depends on it.
+        dtype : np.dtype
+            float32 or float64, the type of the array.
+
+        Returns
+        -------
+        MaskArguments
+            The mask's numbers, in the kernels' types.
+
+        """
+        slope, threshold, low, high, keep_scale = mask_constants(self, dtype)
+        begin = np.uint32(first & 0xFFFFFFFF)
+        return MaskArguments(self.relu, slope, self.rate > 0, begin, threshold, low, high, keep_scale)
 
 
 @functools.lru_cache(maxsize=256)
-def constants(gate: ActivationMask, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """Return slope, threshold, the two words of the key, and 1 / (1 - rate), as numbers of the kernels' types."""
+def mask_constants(mask: ActivationMask, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return slope, threshold, the lower and the upper word of the key, and 1 / (1 - rate), in the kernels' types."""
     real = dtype.type
-    low, high = np.uint32(gate.key & 0xFFFFFFFF), np.uint32(gate.key >> 32)
-    return real(gate.slope), reference.dropout_threshold(gate.rate), low, high, real(1) / real(1 - gate.rate)
+    low, high = np.uint32(mask.key & 0xFFFFFFFF), np.uint32(mask.key >> 32)
+    return real(mask.slope), reference.dropout_threshold(mask.rate), low, high, real(1) / real(1 - mask.rate)
 
 
-OPEN = ActivationMask()
+IDENTITY_MASK = ActivationMask()
 
 
 @dataclass(frozen=True, slots=True)
-class Norm:
-    """v = (u - mu) inverse gamma + beta.    mu, inverse = 1 / sqrt(var + eps), scale = gamma inverse, beta (C,)"""
+class NormCoefficients:
+    """Batch norm with given statistics: v = (u - mu) inverse_std gamma + beta.
+
+    Parameters
+    ----------
+    mu : (C,) array
+        The mean of u over the rows, rounded to the dtype of x.
+    inverse_std : (C,) array
+        1 / sqrt(var + eps).
+    scale : (C,) array
+        gamma inverse_std.
+    beta : (C,) array
+        The shift of v.
+    remainder : (C,) array or None
+        The mean minus mu, which rounding lost, in the channels where it counts, else 0; None, the default, is 0
+        everywhere.  On the CPU it is float64 and `beta` already includes it; on a CUDA device it has the dtype of x and
+        the kernels subtract it from u - mu.
+
+    """
 
     mu: Array
-    inverse: Array
+    inverse_std: Array
     scale: Array
     beta: Array
-    rest: Array | None = None
-    """(C,): what rounding left of mu; None where it is too small to count.
-
-    On the CPU float64, and `beta` holds it already; on a device of x's dtype, and the kernels subtract it from u - mu.
-    """
+    remainder: Array | None = None
 
     @property
     def vectors(self) -> tuple[Array, Array, Array]:
-        """mu, scale and beta."""
+        """Return mu, scale and beta."""
         return self.mu, self.scale, self.beta

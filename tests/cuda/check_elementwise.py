@@ -6,7 +6,7 @@ from emulated import error_of
 from minigan.ops import reference
 from minigan.ops.cuda.bias_act import Bias
 from minigan.ops.cuda.elementwise import Elementwise
-from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.norm_act import NormActivation
 
 GATES = {"float32": 1e-6, "float64": 1e-13}
 SPECIAL = [np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1.0, 1e-300, 800.0, -800.0]
@@ -88,7 +88,7 @@ FUNCTIONS = {
 
 def bias(device, dtype="float64", shapes=((7, 3), (3, 300, 3), (300, 4))):
     """With a bias and without, of rows that wide loads fit and do not fit."""
-    layer = Bias(device, Rows(device))
+    layer = Bias(device, NormActivation(device))
     for shape in shapes:
         rng = np.random.default_rng(len(shape))
         x, dy = rng.standard_normal((2, *shape)).astype(dtype)

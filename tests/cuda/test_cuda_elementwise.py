@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from minigan.ops import reference
 from minigan.ops.cuda.bias_act import Bias
 from minigan.ops.cuda.elementwise import MAX_ONE_BLOCK_LOGITS, Elementwise
-from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.norm_act import NormActivation
 
 pytestmark = NEEDS_HOST_COMPILER
 ON_EACH_DTYPE = pytest.mark.parametrize("dtype", check_elementwise.GATES)
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_said():
         e.sigmoid(xp.zeros(2, dtype="int64"))
     with pytest.raises(ValueError, match=r"mean_softplus: s has shape \(0, 1\); expected at least one logit"):
         e.mean_softplus(xp.zeros((0, 1)), 1, 1.0)
-    bias = Bias(device(), Rows(device()))
+    bias = Bias(device(), NormActivation(device()))
     with pytest.raises(ValueError, match="unknown activation 'rulu'.*did you mean 'relu'"):
         bias.forward(xp.zeros((2, 3)), None, "rulu")
     with pytest.raises(ValueError, match="slope must be >= 0"):
@@ -94,6 +94,6 @@ def test_bias_of_any_shape(M, C, dtype):
 
 
 def test_bias_of_no_rows():
-    dx, db = Bias(device(), Rows(device())).backward(*device().xp.zeros((2, 0, 3)))
+    dx, db = Bias(device(), NormActivation(device())).backward(*device().xp.zeros((2, 0, 3)))
     assert dx.shape == (0, 3)
     assert db.tolist() == [0, 0, 0]

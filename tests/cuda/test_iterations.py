@@ -90,7 +90,7 @@ def all_updates_read_one_row(monkeypatch):
 def keys_go_by_value(monkeypatch):
     class Keys(iterations.Keys):
         def integers(self, *args, **kwargs):
-            get_ops("cuda", device=NAME, graphs=True).rows.keys = None
+            get_ops("cuda", device=NAME, graphs=True).norm_act.keys = None
             return super().integers(*args, **kwargs)
 
     monkeypatch.setattr(iterations, "Keys", Keys)

@@ -3,8 +3,8 @@
 import check_convolution
 import check_elementwise
 import check_flat
+import check_norm_act
 import check_random
-import check_rows
 import pytest
 from emulated import NEEDS_HOST_COMPILER, device
 
@@ -17,7 +17,7 @@ CHECKS = [
     *(check_flat.adam, check_flat.rmsprop, check_flat.momentum, check_flat.finite, check_flat.copy),
     *(check_elementwise.forward, check_elementwise.backward, check_elementwise.both, check_elementwise.loss),
     *(check_random.integers, check_random.indices, check_random.uniforms, check_random.normals),
-    *(check_rows.flat, check_rows.dropout, check_convolution.patches, check_convolution.fp32),
+    *(check_norm_act.flat, check_norm_act.dropout, check_convolution.patches, check_convolution.fp32),
 ]
 
 

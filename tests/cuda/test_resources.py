@@ -19,7 +19,7 @@ ONLY_FLOAT: set[str] = {"convolution"}
 """Files for tensor cores, whose memory is float32."""
 REGISTERS = {("gan1d", "gan1d"): 255}
 """(file, kernel) -> the most registers a thread, where it is not 128."""
-WIDE = {"rows", "bias"}
+WIDE = {"norm_act", "bias"}
 """Files that are compiled for one number a load and for 16 bytes."""
 DEFINES = {real: [{"REAL": real}, {"REAL": real, "WIDTH": width}] for real, width in (("float", 4), ("double", 2))}
 

@@ -22,7 +22,7 @@ from minigan.ops.cpu import elementwise, matmul, mlp
 from minigan.ops.cpu.conv import convolution
 from minigan.ops.cpu.executor import FLOATS
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.norm_act import Rows
+from minigan.ops.cpu.norm_act import NormActivation
 from minigan.ops.cpu.threads.blas import one_thread
 from minigan.ops.cpu.threads.pool import Job, SleepWait, cores, default_threads, pool
 from minigan.ops.cpu.vector import Flat
@@ -70,7 +70,7 @@ class CPU:
         self.threads = default_threads() if threads is None else threads
         self.accuracy = accuracy
         self.compiled = numba if compiled is None else compiled
-        self.rows, self.flat = Rows(self), Flat(self)
+        self.norm_act, self.flat = NormActivation(self), Flat(self)
 
     def __repr__(self) -> str:
         return f"CPU(threads={self.threads}, accuracy={self.accuracy!r}, compiled={self.compiled})"
@@ -156,15 +156,15 @@ class CPU:
 
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""
-        return self.rows.sum_rows(x)
+        return self.norm_act.sum_rows(x)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Mean and biased variance over all axes but the last."""
-        return self.rows.moments(x)
+        return self.norm_act.moments(x)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """x times a mask that the key decides."""
-        return self.rows.dropout(x, rate, key)
+        return self.norm_act.dropout(x, rate, key)
 
     def zero_vector(self, size: int, dtype: Any) -> Array:
         """A vector of zeros."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from minigan.fusion.norm_act import run_of_rows
+from minigan.fusion.norm_act import fuse_norm_act
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
@@ -70,6 +70,6 @@ def _monotonic(layer: Layer) -> bool:
     return not isinstance(layer, LeakyReLU) or layer.slope >= 0
 
 
-COMPILED_RULES: tuple[Rule, ...] = (small_chain, run_of_rows)
-NUMPY_RULES: tuple[Rule, ...] = (run_of_rows,)
+COMPILED_RULES: tuple[Rule, ...] = (small_chain, fuse_norm_act)
+NUMPY_RULES: tuple[Rule, ...] = (fuse_norm_act,)
 """In the order in which they are tried: with numba's kernels, and without."""

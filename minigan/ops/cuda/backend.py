@@ -20,7 +20,7 @@ from minigan.ops.cuda.capture.iterations import Iterations
 from minigan.ops.cuda.conv.convolution import Convolution
 from minigan.ops.cuda.device.base import PRECISIONS, Device
 from minigan.ops.cuda.elementwise import Elementwise
-from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.norm_act import NormActivation
 from minigan.ops.cuda.vector import REALS, Flat
 from minigan.ops.errors import BackendUnavailable
 from minigan.ops.geometry import Geometry
@@ -91,8 +91,8 @@ class CUDA:
             raise ValueError(f"graphs must be True or False, got {graphs!r}")
         self.device = device_named(device) if isinstance(device, str) else device
         self.precision, self.graphs = precision, graphs
-        self.rows, self.flat = Rows(self.device), Flat(self.device)
-        self.elementwise, self.bias = Elementwise(self.device), Bias(self.device, self.rows)
+        self.norm_act, self.flat = NormActivation(self.device), Flat(self.device)
+        self.elementwise, self.bias = Elementwise(self.device), Bias(self.device, self.norm_act)
         self.convolution = Convolution(self.device, precision)
         self.iterations = Iterations(self, enabled=graphs)
 
@@ -172,15 +172,15 @@ class CUDA:
 
     def sum_rows(self, x: Array) -> Array:
         """Sum over all axes but the last."""
-        return self.rows.sum_rows(x)
+        return self.norm_act.sum_rows(x)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Mean and biased variance over all axes but the last."""
-        return self.rows.moments(x)
+        return self.norm_act.moments(x)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """Multiply x by the dropout mask determined by `key`."""
-        return self.rows.dropout(x, rate, key)
+        return self.norm_act.dropout(x, rate, key)
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

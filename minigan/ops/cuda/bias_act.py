@@ -5,7 +5,7 @@ y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m        x, y (..., C)   
 
 from minigan._names import unknown
 from minigan.ops.cuda.device.base import Device
-from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.norm_act import NormActivation
 from minigan.ops.cuda.tiles import THREADS, Tiles, real_of, tiles_of
 from minigan.ops.protocol import Array
 
@@ -14,10 +14,10 @@ KINDS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
 
 
 class Bias:
-    """y = f(x + b) on a device; `rows` adds up the parts of the bias gradient."""
+    """y = f(x + b) on a device; `norm_act` adds up the parts of the bias gradient."""
 
-    def __init__(self, device: Device, rows: Rows) -> None:
-        self.device, self.rows = device, rows
+    def __init__(self, device: Device, norm_act: NormActivation) -> None:
+        self.device, self.norm_act = device, norm_act
 
     def forward(self, x: Array, b: Array | None, kind: str = "none", slope: float = 0.0) -> Array:
         """y = f(x + b), or f(x) if b is None.
@@ -40,8 +40,8 @@ class Bias:
 
         """
         number = _kind(kind, slope)
-        x = self.rows.contiguous(x)
-        y = self.rows.empty(x.shape, x.dtype)
+        x = self.norm_act.contiguous(x)
+        y = self.norm_act.empty(x.shape, x.dtype)
         if x.size:
             tiles = tiles_of(x.reshape(-1, x.shape[-1]), y)
             sizes = tiles.M, tiles.C, tiles.log_lanes
@@ -53,18 +53,18 @@ class Bias:
     ) -> tuple[Array, Array | None]:
         """Return dx = f'(y) dy and db = sum dx, or None instead of db unless `need_db`."""
         number = _kind(kind, slope)
-        dy, y = self.rows.contiguous(dy), self.rows.contiguous(y)
+        dy, y = self.norm_act.contiguous(dy), self.norm_act.contiguous(y)
         if dy.shape != y.shape:
             raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; expected equal shapes")
-        dx, C = self.rows.empty(dy.shape, dy.dtype), dy.shape[-1]
+        dx, C = self.norm_act.empty(dy.shape, dy.dtype), dy.shape[-1]
         if not dy.size:
             return dx, self.device.xp.zeros(C, dtype=dy.dtype) if need_db else None
         tiles = tiles_of(dy.reshape(-1, C), y, dx)
-        partial = self.rows.empty((tiles.parts, C), dy.dtype)
+        partial = self.norm_act.empty((tiles.parts, C), dy.dtype)
         sizes = tiles.M, C, tiles.rows, tiles.log_lanes
         grid = tiles.across, tiles.parts
         self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, number, slope)
-        return dx, self.rows.merged(partial) if need_db else None
+        return dx, self.norm_act.merged(partial) if need_db else None
 
     def _launch(self, kernel: str, grid: tuple[int, int], tiles: Tiles, x: Array, *args: object) -> None:
         self.device.launch("bias", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=tiles.width)

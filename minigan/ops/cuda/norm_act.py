@@ -1,26 +1,38 @@
-"""Dropout, activation and batch norm of the rows of a matrix (M, C), in few passes over memory (`rows.cu`).
+"""Dropout, activation and batch norm of the rows of a matrix (M, C), in few passes over memory (`norm_act.cu`).
 
     u = f0(mask0 x)        v = (u - mu) scale + beta        y = mask1 f1(v)          each part may be absent
 
-Every pass recomputes what is between x and y; only x and y are stored.  Without batch norm the matrix is treated as a
-flat vector (n,).
+Every pass recomputes what lies between x and y; only x and y are stored.  Without batch norm, the matrix is processed
+as a flat vector (n,).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.cuda.tiles import MAX_SUM_BLOCKS, THREADS, real_of, tiles_of, width_of
-from minigan.ops.norm_act import OPEN, ActivationMask, Norm, constants
+from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask, NormCoefficients, mask_constants
 from minigan.ops.protocol import Array
 
+if TYPE_CHECKING:
+    from minigan.layers.norm import BatchNorm
+
 NO_NORM = None, None, None, None, None, None, 0.0
-STILL = None, None, 0.0, 1.0
-"""The arguments of `merge_statistics` without batch norm (NO_NORM) and without running statistics (STILL)."""
+"""Arguments of `merge_statistics` without batch norm: gamma, beta, four results, eps."""
+NO_RUNNING_STATISTICS = None, None, 0.0, 1.0
+"""Arguments of `merge_statistics` without running statistics: mean, variance, step, factor of the variance."""
 
 
-class Rows:
-    """The passes over the rows on a device.  Arrays are C-contiguous, float32 or float64.
+class NormActivation:
+    """The passes over a matrix (M, C) on a device.
+
+    x, y, dx and dy are C-contiguous, float32 or float64, and flat (n,) without batch norm.  The mask `pre` holds f0
+    and mask0, the mask `post` holds f1 and mask1.
+
+    Parameters
+    ----------
+    device : Device
+        Where the arrays lie and the kernels run.
 
     Attributes
     ----------
@@ -29,8 +41,6 @@ class Rows:
         array, and each replay uses the keys that it finds there.
 
     """
-
-    gate, norm = ActivationMask, Norm
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -44,96 +54,161 @@ class Rows:
         """Return an uninitialised array."""
         return self.device.xp.empty(shape, dtype=dtype)
 
-    def statistics(self, x: Array, before: ActivationMask = OPEN) -> tuple[Array, Array]:
-        """Mean and biased variance of u over the rows.    x (M, C)   mu, var (C,)
+    def statistics(self, x: Array, pre: ActivationMask = IDENTITY_MASK) -> tuple[Array, Array]:
+        """Return the mean and the biased variance of u over the rows.
 
         Each part of the rows gives the difference between its mean and u of row 0, and its sum of squared deviations;
         the parts are merged in order (Chan, Golub and LeVeque 1979).
+
+        Parameters
+        ----------
+        x : (M, C) array
+            The input.
+        pre : ActivationMask
+            The mask that gives u; by default u = x.
+
+        Returns
+        -------
+        mu, var : (C,) arrays
+            Mean and variance, of x's dtype; NaN if x has no rows.
+
         """
         C = x.shape[1]
         if not x.size:
             return self._full(C, x, float("nan")), self._full(C, x, float("nan"))
         mu, var = (self.empty((C,), x.dtype) for _ in range(2))
-        self._statistics(x, before, mu, var, *NO_NORM, *STILL)
+        self._statistics(x, pre, mu, var, *NO_NORM, *NO_RUNNING_STATISTICS)
         return mu, var
 
     def normalise(
-        self, x: Array, before: ActivationMask, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
-    ) -> Norm:
-        """Return the batch's coefficients and update the running statistics, in the launches of `statistics`.
+        self,
+        x: Array,
+        pre: ActivationMask,
+        layer: "BatchNorm",
+        p: Mapping[str, Array],
+        running: Mapping[str, Array] | None,
+    ) -> NormCoefficients:
+        """Return the coefficients of batch norm with the batch's statistics, and update the running statistics.
 
-        `layer` is the batch norm, which gives eps and the step of the running statistics (`steps`).
+        It launches the kernels of `statistics` and no others.
+
+        Parameters
+        ----------
+        x : (M, C) array
+            The input.
+        pre : ActivationMask
+            The mask that gives u.
+        layer : BatchNorm
+            Gives eps and the step of the running statistics.
+        p : mapping of str to (C,) array
+            The parameters "gamma" and "beta".
+        running : mapping of str to (C,) array, or None
+            "running_mean" and "running_var", updated in place; None updates nothing.
+
+        Returns
+        -------
+        NormCoefficients
+            What `apply`, `sums` and `backward` take as `norm`.
+
+        Raises
+        ------
+        ValueError
+            If x has no rows.
+
         """
         M, C = x.shape
         step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
         if not x.size:
             raise ValueError(f"{layer}: a batch of no rows; expected at least one row")
-        mu, var, inverse, scale, shift, rest = self.empty((6, C), x.dtype)
-        moving = STILL if running is None else (running["running_mean"], running["running_var"], step, factor)
-        vectors = p["gamma"], p["beta"], inverse, scale, shift, rest, layer.eps
-        self._statistics(x, before, mu, var, *vectors, *moving)
-        return Norm(mu, inverse, scale, shift, rest)
+        mu, var, inverse_std, scale, shift, remainder = self.empty((6, C), x.dtype)
+        moving: tuple[Any, ...] = NO_RUNNING_STATISTICS
+        if running is not None:
+            moving = running["running_mean"], running["running_var"], step, factor
+        vectors = p["gamma"], p["beta"], inverse_std, scale, shift, remainder, layer.eps
+        self._statistics(x, pre, mu, var, *vectors, *moving)
+        return NormCoefficients(mu, inverse_std, scale, shift, remainder)
 
-    def _statistics(self, x: Array, before: ActivationMask, mu: Array, var: Array, *rest: Any) -> None:
+    def _statistics(self, x: Array, pre: ActivationMask, mu: Array, var: Array, *rest: Any) -> None:
         M, C = x.shape
         tiles = tiles_of(x)
         mean, m2 = self.empty((2, tiles.parts, C), x.dtype)
-        gate = (*_gate(before, x), self.keys)
+        mask = (*_arguments(pre, x), self.keys)
         grid = tiles.across, tiles.parts
-        self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *gate)
+        self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *mask)
         sizes = M, C, tiles.rows, tiles.parts
-        self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *gate, *rest)
+        self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *mask, *rest)
 
-    def apply(self, x: Array, y: Array, before: ActivationMask, norm: Norm | None, after: ActivationMask) -> None:
-        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) without batch norm, into y."""
+    def apply(
+        self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
+    ) -> None:
+        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) if `norm` is None, into y."""
         if not x.size:
             return
-        gates = (*_gate(before, x), *_gate(after, x), self.keys)
+        masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
         if norm is None:
-            self._flat("apply_flat", x, y, gates=gates)
+            self._flat("apply_flat", x, y, masks=masks)
             return
-        vectors = *norm.vectors, norm.rest
-        tiles = tiles_of(x, y, *_there(vectors))
+        vectors = *norm.vectors, norm.remainder
+        tiles = tiles_of(x, y, *_present(vectors))
         sizes = (*x.shape, tiles.log_lanes)
-        self._launch("apply", tiles.grid, tiles.width, x, y, *vectors, *sizes, *gates)
+        self._launch("apply", tiles.grid, tiles.width, x, y, *vectors, *sizes, *masks)
 
     def sums(
-        self, x: Array, dy: Array, before: ActivationMask, norm: Norm, after: ActivationMask
+        self, x: Array, dy: Array, pre: ActivationMask, norm: NormCoefficients, post: ActivationMask
     ) -> tuple[Array, Array]:
-        """Return sum_m dv_m and sum_m dv_m x_hat_m; dv = f1'(v) mask1 dy,  x_hat = (u - mu) inverse."""
+        """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,), of x's dtype.
+
+        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std        x, dy (M, C)
+        """
         M, C = x.shape
         if not x.size:
             return self._full(C, x, 0), self._full(C, x, 0)
-        vectors = norm.mu, norm.inverse, norm.scale, norm.beta, norm.rest
-        tiles = tiles_of(x, dy, *_there(vectors))
+        vectors = norm.mu, norm.inverse_std, norm.scale, norm.beta, norm.remainder
+        tiles = tiles_of(x, dy, *_present(vectors))
         partial = self.empty((tiles.parts, 2 * C), x.dtype)
-        gates = (*_gate(before, x), *_gate(after, x), self.keys)
+        masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
         sizes = M, C, tiles.rows, tiles.log_lanes
-        self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *gates)
+        self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *masks)
         both = self.merged(partial)
         return both[:C], both[C:]
 
-    def pull(
+    def backward(
         self,
         x: Array,
         dy: Array,
         dx: Array,
-        before: ActivationMask,
-        norm: Norm | None,
-        after: ActivationMask,
+        pre: ActivationMask,
+        norm: NormCoefficients | None,
+        post: ActivationMask,
         sums: tuple[Array, Array] | None = None,
     ) -> None:
-        """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)); without sums: ... scale dv."""
+        """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)).
+
+        Parameters
+        ----------
+        x : (M, C) or (n,) array
+            The input of the forward pass.
+        dy, dx : arrays of the shape of x
+            The gradient of y, and the array that the gradient of x is written to.
+        pre, post : ActivationMask
+            The masks of the forward pass.
+        norm : NormCoefficients or None
+            The coefficients of the forward pass; None without batch norm, dx = then dx = mask0 f0'(mask0 x) dv.
+        sums : pair of (C,) arrays or None
+            What `sums` returned.  None, the default, omits the two means, as with running statistics, which do not
+            depend on x.
+
+        """
         if not x.size:
             return
-        gates = (*_gate(before, x), *_gate(after, x), self.keys)
+        masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
         if norm is None:
-            self._flat("pull_flat", x, dy, dx, gates=gates)
+            self._flat("backward_flat", x, dy, dx, masks=masks)
             return
-        vectors = norm.mu, norm.inverse, norm.scale, norm.beta, norm.rest
-        tiles = tiles_of(x, dy, dx, *_there(vectors), *(sums or ()))
+        vectors = norm.mu, norm.inverse_std, norm.scale, norm.beta, norm.remainder
+        tiles = tiles_of(x, dy, dx, *_present(vectors), *(sums or ()))
         sizes = (*x.shape, tiles.log_lanes)
-        self._launch("pull", tiles.grid, tiles.width, x, dy, dx, *vectors, *(sums or (None, None)), *sizes, *gates)
+        self._launch("backward", tiles.grid, tiles.width, x, dy, dx, *vectors, *(sums or (None, None)), *sizes, *masks)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """`reference.moments`."""
@@ -154,7 +229,9 @@ class Rows:
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """`reference.dropout`."""
         y = self.empty(x.shape, x.dtype)
-        self.apply(self.contiguous(x).reshape(-1), y.reshape(-1), OPEN, None, ActivationMask(rate=rate, key=key))
+        self.apply(
+            self.contiguous(x).reshape(-1), y.reshape(-1), IDENTITY_MASK, None, ActivationMask(rate=rate, key=key)
+        )
         return y
 
     def merged(self, partial: Array) -> Array:
@@ -166,23 +243,23 @@ class Rows:
         self._launch("merge_sums", -(-C // 8), 1, partial, total, parts, C)
         return total
 
-    def _flat(self, kernel: str, *arrays: Array, gates: tuple[Any, ...]) -> None:
+    def _flat(self, kernel: str, *arrays: Array, masks: tuple[Any, ...]) -> None:
         n = arrays[0].size
         width = width_of(0, *arrays)
-        self._launch(kernel, blocks_for(n, THREADS * width, 2 * MAX_SUM_BLOCKS), width, *arrays, n, *gates)
+        self._launch(kernel, blocks_for(n, THREADS * width, 2 * MAX_SUM_BLOCKS), width, *arrays, n, *masks)
 
     def _launch(self, kernel: str, grid: int | tuple[int, int], width: int, x: Array, *args: Any) -> None:
-        self.device.launch("rows", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=width)
+        self.device.launch("norm_act", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=width)
 
     def _full(self, C: int, like: Array, value: float) -> Array:
         return self.device.xp.full(C, value, dtype=like.dtype)
 
 
-def _there(vectors: tuple[Array | None, ...]) -> list[Array]:
+def _present(vectors: tuple[Array | None, ...]) -> list[Array]:
     return [vector for vector in vectors if vector is not None]
 
 
-def _gate(gate: ActivationMask, x: Array) -> tuple[Any, ...]:
+def _arguments(mask: ActivationMask, x: Array) -> tuple[Any, ...]:
     """Return the kernels' arguments: relu, slope, drops, threshold, key, 1 / (1 - rate)."""
-    slope, threshold, _, _, kept = constants(gate, x.dtype)
-    return int(gate.relu), slope, int(gate.rate > 0), threshold, gate.key, kept
+    slope, threshold, _, _, keep_scale = mask_constants(mask, x.dtype)
+    return int(mask.relu), slope, int(mask.rate > 0), threshold, mask.key, keep_scale

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.fusion.norm_act import run_of_rows
+from minigan.fusion.norm_act import fuse_norm_act
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, Views
 from minigan.layers.chain import Fused
@@ -57,7 +57,7 @@ class Biased(Fused):
 
 
 def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
-    """Fuse a linear layer and its activation, unless `run_of_rows` fuses the activation with the layers after it."""
+    """Fuse a linear layer and its activation, unless `fuse_norm_act` fuses the activation with the layers after it."""
     if len(layers) < 2 or type(layers[0]) not in LINEAR:
         return None
     linear, f = layers[:2]
@@ -68,5 +68,5 @@ def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
     return Biased((linear, f), linear, f), 2
 
 
-RULES: tuple[Rule, ...] = (biased, run_of_rows)
+RULES: tuple[Rule, ...] = (biased, fuse_norm_act)
 """The rules, in the order in which they are tried."""

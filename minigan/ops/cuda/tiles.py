@@ -68,13 +68,41 @@ class Tiles:
 
 
 def tiles_of(x: Array, *others: Array) -> Tiles:
-    """Return the tiles of a matrix x (M, C) that is processed together with other arrays whose rows have C numbers."""
+    """Return the tiles of a matrix and of arrays that are processed together with it.
+
+    Parameters
+    ----------
+    x : (M, C) array
+        The matrix, float32 or float64.
+    *others : (M, C) or (C,) arrays
+        Arrays that the same threads load or store, of the dtype of x.
+
+    Returns
+    -------
+    Tiles
+        The grid; 16 bytes are loaded at a time if all arrays allow it.
+
+    """
     M, C = x.shape
     return Tiles(M, C, width_of(C, x, *others))
 
 
 def width_of(C: int, *arrays: Array) -> int:
-    """Return how many numbers one load reads: 16 bytes if all rows of C numbers are aligned to 16 bytes, else one."""
+    """Return how many numbers one load reads: 16 bytes if all rows are aligned to 16 bytes, else one number.
+
+    Parameters
+    ----------
+    C : int
+        Numbers per row; 0 for flat arrays.
+    *arrays : arrays
+        C-contiguous arrays of one dtype.
+
+    Returns
+    -------
+    int
+        4 for float32 and 2 for float64 if the alignment allows it, else 1.
+
+    """
     most = 16 // arrays[0].itemsize
     return 1 if C % most or any(address(a) % 16 for a in arrays) else most
 
@@ -85,7 +113,26 @@ def address(x: Any) -> int:
 
 
 def real_of(x: Array, name: str) -> str:
-    """Return the C type of x, "float" or "double"; raise TypeError for other dtypes."""
+    """Return the C type of an array's elements.
+
+    Parameters
+    ----------
+    x : array
+        The array.
+    name : str
+        The kernel's name, for the error.
+
+    Returns
+    -------
+    str
+        "float" or "double".
+
+    Raises
+    ------
+    TypeError
+        If x is neither float32 nor float64.
+
+    """
     if x.dtype not in REALS:
         raise TypeError(f"{name}: dtype {x.dtype} given; expected float32 or float64")
     return REALS[x.dtype]

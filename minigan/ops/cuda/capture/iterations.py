@@ -255,7 +255,7 @@ class _Iteration:
             return np.array([next(numbered) for _ in range(count)], np.uint64).reshape(shape)
 
         before, attributes = [optimizer.t for optimizer in _optimizers(game)], dict(vars(game))
-        self.ops.rows.keys, self.ops.flat.updates = self._key_array, self._updates
+        self.ops.norm_act.keys, self.ops.flat.updates = self._key_array, self._updates
         try:
             with _with_keys(game, Keys(keys)):
                 captured = capture(
@@ -265,7 +265,7 @@ class _Iteration:
             vars(game).update(attributes)  # the iteration has not run yet
             raise
         finally:
-            self.ops.rows.keys = self.ops.flat.updates = None
+            self.ops.norm_act.keys = self.ops.flat.updates = None
             for optimizer, t in zip(_optimizers(game), before, strict=True):
                 optimizer.t = t
         self.captured = captured

@@ -1,6 +1,6 @@
 // A bias and an activation in one pass over x (M, C), and backwards dx with its sums down the columns in one pass.
 //
-//     y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m, as parts that rows.cu's merge_sums adds up
+//     y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m, as parts that norm_act.cu's merge_sums adds up
 #include "minigan.cuh"
 #include "wide.cuh"
 #include "columns.cuh"

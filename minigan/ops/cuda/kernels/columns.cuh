@@ -1,13 +1,14 @@
-// A block over a matrix (M, C): LANES threads side by side, each with WIDTH columns, and THREADS / LANES under each.
+// The threads of a block over a matrix (M, C): 2^log_lanes threads side by side, each with WIDTH columns, and
+// THREADS / 2^log_lanes threads per column.
 //
-// Block (x, y) has the x-th columns and of the rows the y-th part.  Where a sum is taken, the threads of a column are
-// added in a tree of one order, so that the result is the same in every run.
+// Block (x, y) processes the x-th group of columns in the y-th part of the rows.  A sum adds the threads of a column as
+// a tree, always in the same order, so that every run gives the same bits.
 #pragma once
 
 struct Tile {
-  int row, height;  // this thread's place among the `height` of its columns
-  int column;       // the first of its columns
-  bool inside;      // whether the matrix has them
+  int row, height;  // index of this thread among the `height` threads of its columns
+  int column;       // the first of its WIDTH columns
+  bool inside;      // whether the matrix has these columns
 };
 
 __device__ __forceinline__ Tile tile(int C, int log_lanes) {
@@ -16,7 +17,7 @@ __device__ __forceinline__ Tile tile(int C, int log_lanes) {
   return Tile{t >> log_lanes, THREADS >> log_lanes, column, column < C};
 }
 
-// Add what the threads of each column have; the one with row 0 gets the sum.  All threads of the block must call.
+// Add `mine` over the threads of each column; the thread with row 0 gets the sum.  All threads of the block must call.
 __device__ __forceinline__ void add_column(Wide& mine, Wide* shared, const Tile& at) {
   const int lanes = THREADS / at.height;
   shared[threadIdx.x] = mine;
@@ -29,5 +30,5 @@ __device__ __forceinline__ void add_column(Wide& mine, Wide* shared, const Tile&
       shared[threadIdx.x] = mine;
     }
   }
-  __syncthreads();  // the next sum may use the same memory
+  __syncthreads();  // the next sum may use the same shared memory
 }

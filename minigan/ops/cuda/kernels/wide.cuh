@@ -1,4 +1,4 @@
-// WIDTH reals that one instruction loads or stores: 16 bytes where the host found that every array and row allows it.
+// WIDTH reals that one instruction loads or stores: 16 bytes if the host found every array and row aligned, else one.
 #pragma once
 
 #ifndef WIDTH
@@ -22,10 +22,11 @@ __device__ __forceinline__ Wide every(real v) {
   return w;
 }
 
-// wide(i) for the multiples i of WIDTH, and one(i) for what is left behind the last whole Wide; by all threads.
+// Call wide(i) for every multiple i of WIDTH with WIDTH numbers left, and one(i) for each of the remaining numbers; the
+// threads of the grid share the calls.
 template <class F, class One>
 __device__ __forceinline__ void for_wide(long long n, F wide, One one) {
-  const long long first = thread_of_grid(), step = threads_of_grid(), whole = n / WIDTH;
-  for (long long i = first; i < whole; i += step) wide(i * WIDTH);
-  if (whole * WIDTH + first < n) one(whole * WIDTH + first);  // fewer than WIDTH are left
+  const long long first = thread_of_grid(), step = threads_of_grid(), packs = n / WIDTH;
+  for (long long i = first; i < packs; i += step) wide(i * WIDTH);
+  if (packs * WIDTH + first < n) one(packs * WIDTH + first);  // fewer than WIDTH remain
 }

@@ -1,19 +1,19 @@
-"""Checks of the kernels over rows, through the stages that use them: right are the layers on the reference."""
+"""Check the kernels of norm_act.cu through the stages that use them, against the layers on the reference."""
 
 from types import SimpleNamespace
 
 import numpy as np
 from emulated import error_of
-from test_fused_rows import layers_of
+from test_fused_norm_act import layers_of
 
 import minigan as mg
-from minigan.fusion.norm_act import FusedRows, run_of_rows
+from minigan.fusion.norm_act import FusedNormActivation, fuse_norm_act
 from minigan.layers.base import Context
 from minigan.ops import reference
-from minigan.ops.cuda.norm_act import Rows
+from minigan.ops.cuda.norm_act import NormActivation
 from minigan.ops.norm_act import ActivationMask
 
-GATES = {"float32": 3e-6, "float64": 1e-13}
+TOLERANCES = {"float32": 3e-6, "float64": 1e-13}
 MANY = 9100, 64
 """Rows in more parts than the second pass has threads for a column."""
 
@@ -25,10 +25,10 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     net.theta = rng.standard_normal(net.theta.shape).astype(x.dtype).astype(float)
     for name, value in net.state.items():
         value[...] = (rng.uniform(0.5, 1.5, value.shape) * (-1 if name.endswith("mean") else 1)).astype(x.dtype)
-    rows = Rows(device)
-    ops = SimpleNamespace(name="cuda", xp=device.xp, rows=rows)
-    stage, taken = run_of_rows(layers, ops)
-    assert isinstance(stage, FusedRows)
+    norm_act = NormActivation(device)
+    ops = SimpleNamespace(name="cuda", xp=device.xp, norm_act=norm_act)
+    stage, taken = fuse_norm_act(layers, ops)
+    assert isinstance(stage, FusedNormActivation)
     assert taken == len(layers)
     sub_batches, drops = (
         how.get("sub_batches", 1),
@@ -41,7 +41,7 @@ def fused(device, layers, x, dy, *, keyed=False, seed=0, frozen=False, need_dx=T
     ctx = Context(ops, how["train"], np.random.default_rng(0), state, how.get("update_state", True), sub_batches)
     ctx.predrawn_keys = iter(keys.T.tolist())
     if keyed:
-        rows.keys = device.array(keys.reshape(-1))
+        norm_act.keys = device.array(keys.reshape(-1))
         ctx.predrawn_keys = iter(np.arange(keys.size).reshape(keys.shape).T.tolist())
     y, back = stage.forward(stage.parameter_views(theta), device.array(x), ctx)
     dx = back(device.array(dy), None if frozen else stage.parameter_views(g), need_dx=need_dx)
@@ -75,7 +75,7 @@ def compare(found, expected, dtype):
         assert found[name].dtype == dtype
         assert found[name].shape == right.shape
         error = error_of(found[name], right)
-        assert error < GATES[dtype], (name, error)
+        assert error < TOLERANCES[dtype], (name, error)
 
 
 def data(shape, dtype="float64", seed=0):
@@ -94,7 +94,7 @@ def statistics(device, dtype="float64"):
     for M, C in ((1, 3), (700, 1), (1000, 8), (300, 130), MANY):
         for mean in (0, 1e4):
             x = (np.random.default_rng(M).standard_normal((M, C)) + mean).astype(dtype)
-            mu, var = map(device.host, Rows(device).moments(device.array(x)))
+            mu, var = map(device.host, NormActivation(device).moments(device.array(x)))
             right_mu, right_var = reference.moments(x.astype(np.longdouble))
             eps = np.finfo(dtype).eps
             assert abs(mu - right_mu).max() <= 2 * eps * abs(right_mu).max() + 4 * eps
@@ -123,11 +123,11 @@ def momentum(device, dtype="float64"):
         x = data((40, 5))[0].astype(dtype)
         state = {name: device.array(np.full(5, 1e8, dtype)) for name in ("running_mean", "running_var")}
         p = {name: device.array(np.ones(5, dtype)) for name in ("gamma", "beta")}
-        Rows(device).normalise(device.array(x), ActivationMask(), layer, p, state)
+        NormActivation(device).normalise(device.array(x), ActivationMask(), layer, p, state)
         wide = x.astype(np.longdouble)
         for name, batch in (("running_mean", wide.mean(axis=0)), ("running_var", wide.var(axis=0, ddof=1))):
             right = batch + (1 - np.longdouble(momentum)) * (1e8 - batch)
-            assert abs(device.host(state[name]) / right - 1).max() < GATES[dtype], (name, momentum)
+            assert abs(device.host(state[name]) / right - 1).max() < TOLERANCES[dtype], (name, momentum)
 
 
 def everything(device, dtype="float64"):
@@ -142,7 +142,7 @@ def flat(device, dtype="float64"):
 
 
 def keyed(device, dtype="float64"):
-    """Keys in memory of the device, and gates that have their numbers, forwards and backwards."""
+    """Keys in memory of the device, and masks with their indices, forwards and backwards."""
     run(device, layers_of("drop norm relu drop", 4), (40, 4), dtype, keyed=True, sub_batches=2)
     run(device, layers_of("drop leaky", 4), (40, 4), dtype, keyed=True)
 
@@ -150,9 +150,9 @@ def keyed(device, dtype="float64"):
 def sums(device, dtype="float64"):
     for shape in ((1, 1), (3, 700, 3), MANY):
         x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
-        found = device.host(Rows(device).sum_rows(device.array(x)))
+        found = device.host(NormActivation(device).sum_rows(device.array(x)))
         assert found.dtype == dtype
-        assert error_of(found, reference.sum_rows(x.astype(float))) < GATES[dtype]
+        assert error_of(found, reference.sum_rows(x.astype(float))) < TOLERANCES[dtype]
 
 
 def dropout(device, dtype="float64"):
@@ -160,15 +160,15 @@ def dropout(device, dtype="float64"):
     for size, offset in ((1, 0), (1000, 0), (777, 1), (70_001, 0)):
         for rate, key in ((0.3, 2**63 + 12345), (0.9, 2**64 - 1), (0.0, 7), (1e-12, 5), (0.42, 6)):
             x = np.random.default_rng(size).standard_normal(size + offset).astype(dtype)
-            found = Rows(device).dropout(device.array(x)[offset:], rate, key)
+            found = NormActivation(device).dropout(device.array(x)[offset:], rate, key)
             np.testing.assert_array_equal(device.host(found), reference.dropout(x[offset:], rate, key))
 
 
 def repeated(device, dtype="float64"):
     """The same bits again: every sum has one order."""
     x = device.array(np.random.default_rng(0).standard_normal((3000, 5)).astype(dtype))
-    rows, seen = Rows(device), set()
+    norm_act, seen = NormActivation(device), set()
     for _ in range(2):
-        mu, var = rows.statistics(x, ActivationMask(slope=0.2, rate=0.5, key=3))
-        seen.add(b"".join(device.host(v).tobytes() for v in (mu, var, rows.sum_rows(x))))
+        mu, var = norm_act.statistics(x, ActivationMask(slope=0.2, rate=0.5, key=3))
+        seen.add(b"".join(device.host(v).tobytes() for v in (mu, var, norm_act.sum_rows(x))))
     assert len(seen) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.fusion.norm_act import FusedRows
+from minigan.fusion.norm_act import FusedNormActivation
 from minigan.layers.base import ShapeError
 from minigan.ops import get_ops
 from minigan.ops.cpu import norm_act
@@ -119,7 +119,7 @@ def test_a_fused_run_is_its_layers(body, case, seed):
     layers, x, dy, how = case
     reference, fused = pair(layers, cpu(body), seed=seed)
     assert len(fused._run.layers) == 1
-    assert isinstance(fused._run.layers[0], FusedRows)
+    assert isinstance(fused._run.layers[0], FusedNormActivation)
     before = x.copy(), dy.copy()
     want, got = (results(net, x, dy, **how) for net in (reference, fused))
     assert_close(got, want, 1e-12)
@@ -134,11 +134,11 @@ def test_a_fused_run_is_its_layers(body, case, seed):
 @pytest.mark.parametrize(("dtype", "gate"), [("float32", 1e-5), ("float64", 1e-12)])
 def test_many_parts(run, dtype, gate, compiled, monkeypatch):
     """Matrices of several parts, an incomplete last one, and more channels than fit the least rows."""
-    monkeypatch.setattr(norm_act, "PART_BY_NUMPY", norm_act.PART)
+    monkeypatch.setattr(norm_act, "NUMPY_PART_BYTES", norm_act.PART_BYTES)
     rng = np.random.default_rng(0)
     for shape in ((2, 5000, 37), (4, 20, 9001), (2, 150001, 1)):
         x, dy = rng.standard_normal((2, *shape)).astype(dtype)
-        assert len(cpu(compiled).rows._parts(x.size // shape[-1] // 2, shape[-1], x.itemsize)) > 1
+        assert len(cpu(compiled).norm_act._parts(x.size // shape[-1] // 2, shape[-1], x.itemsize)) > 1
         reference, fused = pair(layers_of(run, shape[-1]), cpu(compiled), dtype=dtype)
         wide = reference.astype("float64")
         want = results(wide, x.astype("float64"), dy.astype("float64"), train=True, sub_batches=2)
@@ -202,10 +202,10 @@ def test_what_a_frozen_stage_need_not_do_is_not_done(monkeypatch, compiled):
     net = pair(layers_of("norm relu drop", 5), cpu(compiled))[1]
     _, at_inference = net.forward(x, train=False)
     _, in_training = net.forward(x, train=True, rng=np.random.default_rng(0))
-    monkeypatch.setattr(norm_act.Rows, "pull", refuse)
+    monkeypatch.setattr(norm_act.NormActivation, "backward", refuse)
     assert in_training(x, net.zeros_like_theta(), need_dx=False) is None
     monkeypatch.undo()
-    monkeypatch.setattr(norm_act.Rows, "sums", refuse)
+    monkeypatch.setattr(norm_act.NormActivation, "sums", refuse)
     at_inference(x)
 
 
@@ -237,7 +237,7 @@ def test_the_pullback_keeps_one_array_and_no_mask(run, kept):
 def test_the_rule_takes_as_much_as_it_can():
     def stages(*layers, **kwargs):
         net = mg.Network(layers, rng=np.random.default_rng(0), **({"ops": cpu(False)} | kwargs))
-        return [(stage.members if isinstance(stage, FusedRows) else stage) for stage in net._run.layers]
+        return [(stage.members if isinstance(stage, FusedNormActivation) else stage) for stage in net._run.layers]
 
     d, r, n, dense = mg.Dropout(0.5), mg.ReLU(), mg.BatchNorm(3), mg.Dense(3, 3)
     assert stages(dense, d, n, r, dense, n, r, d) == [dense, (d, n, r), dense, (n, r, d)]
