@@ -7,7 +7,7 @@ from minigan.training import Experiment, random_streams
 
 
 class CycleGAN(mg.Game):
-    """G_AB carries a point of A to B, and G_BA carries it back; D_A and D_B judge what arrives."""
+    """G_AB maps A to B and G_BA maps B to A; D_A and D_B tell mapped points from data."""
 
     losses = ("d_loss", "g_loss", "cycle_loss")
 
