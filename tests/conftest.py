@@ -41,3 +41,16 @@ def data_dir():
     if not folder:
         pytest.skip("MINIGAN_DATA is not set: the real data sets are not at hand")
     return folder
+
+
+@pytest.fixture
+def images(monkeypatch):
+    """Sixty random 28x28 images that image recipes load as MNIST."""
+    import numpy as np
+
+    from minigan import data
+
+    rng = np.random.default_rng(0)
+    fake = data.Images("mnist", rng.integers(0, 256, (60, 28, 28, 1)).astype(np.uint8), np.zeros(60, np.uint8))
+    monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: fake)
+    return fake
