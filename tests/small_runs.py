@@ -23,7 +23,7 @@ def lines(folder):
 
 
 def normalised(*, D_state=1.0, lr=0.01):
-    """An experiment whose players have batch norm; in iteration 3 D's first running variance times `D_state`."""
+    """An experiment whose players have batch norm; iteration 3 multiplies D's first running variance by `D_state`."""
     streams = random_streams(0)
     G = mg.Network([mg.Dense(2, 3), mg.BatchNorm(3), mg.ReLU(), mg.Dense(3, 1)], rng=streams["weights_G"])
     D = mg.Network([mg.Dense(1, 3), mg.BatchNorm(3), mg.ReLU(), mg.Dense(3, 1)], rng=streams["weights_D"])

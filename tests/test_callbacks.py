@@ -137,7 +137,7 @@ class TestCallbacks:
         assert capsys.readouterr().out == ""
 
     def test_the_bar_says_that_a_kernel_is_compiled_and_nothing_else_does(self, capsys):
-        """By a fake event of numba's; compilations of other packages are not ours."""
+        """Uses fake numba events; compilations of other packages are not shown."""
         event = pytest.importorskip("numba.core.event")
         importlib.import_module("minigan.ops.cpu.kernels.numba.jit")
         bar, log = Terminal(), io.StringIO()
@@ -156,7 +156,7 @@ class TestCallbacks:
         assert "compiling apply (once; kept on disk)" in before
         assert "theirs" not in before
         assert "compiling" not in log.getvalue()
-        Compiles().on_iteration(None)  # the training is over
+        Compiles().on_iteration(None)  # training has ended
         assert bar.getvalue() == before
         assert capsys.readouterr() == ("", "")
 

@@ -27,7 +27,7 @@ class TestDivergence:
         assert f"g_loss is {value} at iteration 1" in summary["error"]
 
     def test_parameters_are_looked_at_after_the_last_update(self, in_tmp):
-        """One update, at a rate that float32 does not hold: the losses, taken before it, are fine."""
+        """One update with a rate that overflows float32: the losses, computed before it, are finite."""
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         settings = {"data": "digits", "lr": "1e39", "batch_size": "20", "iterations": "1"}
         summary = train_recipe("mnist-maxout", overrides=settings, out="run")

@@ -98,7 +98,7 @@ def test_one_key_is_one_mask_everywhere(shape, compiled):
                 np.testing.assert_array_equal(got, reference.dropout(np.ones(shape, dtype), rate, key))
                 np.testing.assert_array_equal(got != 0, want != 0)
                 assert got.dtype == np.dtype(dtype)
-            flipped = np.ones(shape[::-1]).T  # counted in C order whatever the memory's
+            flipped = np.ones(shape[::-1]).T  # counters follow C order, not the order in memory
             np.testing.assert_array_equal(ops.dropout(flipped, rate, key), want)
 
 

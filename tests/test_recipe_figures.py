@@ -47,7 +47,7 @@ class TestSamples:
         for name in (*grids, "samples.png", "samples.gif"):
             with Image.open(tmp_path / name) as picture:
                 sizes[name] = picture.size
-        head = LINE + 4  # a line of title
+        head = LINE + 4  # the line of the title
         one_by_four, four_by_ten = (2 * (4 * 30 - 2), 2 * 28 + head), (2 * (10 * 30 - 2), 2 * (4 * 30 - 2) + head)
         assert set(map(sizes.get, grids)) == {one_by_four}
         assert (sizes["samples.gif"], sizes["samples.png"]) == (one_by_four, four_by_ten)
@@ -69,7 +69,7 @@ class TestSamples:
             np.testing.assert_array_equal(neighbour, training[distances.argmin()])
 
     def test_the_animation_is_made_of_the_pictures_in_the_folder_in_their_colours(self, tmp_path):
-        """None is kept in memory, of which a long run would need a gigabyte."""
+        """Pictures are not kept in memory: a long run would need a gigabyte."""
         rng = np.random.default_rng(0)
         x = rng.random((6, 16, 16, 3))
         x = np.round(x * 5) / 5  # 216 colours at most

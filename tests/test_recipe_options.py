@@ -40,7 +40,7 @@ def test_unknown_recipe():
 
 @pytest.fixture
 def colour(monkeypatch):
-    """A part of a little CIFAR-10."""
+    """Six images that image recipes load as a part of CIFAR-10."""
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
     found = data.Images("cifar10", images, np.zeros(6, dtype=np.uint8), "6 of 50,000 images: data_batch_1.bin")
     monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: found)
@@ -58,7 +58,7 @@ def test_images_of_another_size_are_refused_before_a_folder_is_made(name, colour
 
 
 def test_a_part_of_a_data_set_is_said_first_and_kept(colour, in_tmp, capsys):
-    """Where a run starts, where it is resumed, and in config.json; of whole data sets nothing is said."""
+    """The note appears when a run starts, when it is resumed, and in config.json; complete data sets have no note."""
     note = "cifar10: 6 of 50,000 images: data_batch_1.bin"
     small = ["--data", "cifar10", "--width", "128", "--set", "batch_size=2", "--iterations", "1"]
     assert main(["train", "dcgan64", *small, "--out", "run", "--checkpoint-every", "1"]) == 0

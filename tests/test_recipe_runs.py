@@ -23,7 +23,7 @@ class TestGaussian:
         assert (experiment.gan.optimizer_D.t, experiment.gan.optimizer_G.t) == (10, 10)
 
     def test_it_learns(self):
-        """A whole run ends near N(4, 2^2), nearer than where the document's own 200 iterations end."""
+        """A full run ends near N(4, 2^2), nearer than the tutorial's 200 iterations."""
         recipe = get_recipe("gaussian")
         done = train(recipe.build(run_options=RunOptions(seed=1)))
         assert abs(done["generator"]["mean"] - 4) <= 0.06
@@ -71,7 +71,7 @@ class TestMnistMaxout:
         assert optimizer.lr(1) == 0.1
         assert optimizer.lr(1001) == pytest.approx(0.1 * 1.000004**-1000, rel=1e-14)
         assert optimizer.lr(10**9) == 1e-6
-        # 3 batches an epoch: epoch 1 at 0.5, epoch 2 half way, 0.7 from epoch 3
+        # 3 batches per epoch: 0.5 in epoch 1, halfway in epoch 2, 0.7 from epoch 3 on
         assert [round(optimizer.momentum(t), 10) for t in (1, 3, 4, 6, 7, 1000)] == [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]
         z = recipe.prior(config, 2000, np.random.default_rng(0))
         assert np.abs(z).max() <= math.sqrt(3)

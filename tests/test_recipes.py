@@ -44,7 +44,7 @@ def test_parameter_counts_are_exact(name, capsys):
 
 
 def test_the_printed_rows_of_mnist_dcgan(capsys):
-    """The rows of D's table that the document shows."""
+    """The rows of D's table that the tutorial shows."""
     recipe = RECIPES["mnist-dcgan"]
     _, D = recipe.networks(recipe.Config())
     rows = D.summary((28, 28, 1)).rows[:7]

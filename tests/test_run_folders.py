@@ -18,13 +18,13 @@ class TestFolders:
     def test_numbers_go_on_and_nothing_is_overwritten(self, in_tmp):
         assert [new_folder("x").name for _ in range(3)] == ["001", "002", "003"]
         (in_tmp / "runs/x/007").mkdir()
-        for name in ("notes", "²", "٩"):  # ² is a digit to Python, and ٩ (9) a decimal: neither is a number of ours
+        for name in ("notes", "²", "٩"):  # Python calls ² a digit and ٩ (9) a decimal; run folders use neither
             (in_tmp / "runs/x" / name).mkdir()
         assert new_folder("x").name == "008"
 
     def test_a_number_that_another_process_took_is_passed_over(self, in_tmp, monkeypatch):
         (in_tmp / "runs/x/001").mkdir(parents=True)
-        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # what was there before the other one
+        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # the state before the other process wrote
         assert [new_folder("x").name for _ in range(2)] == ["002", "003"]
 
     def test_many_at_once_get_a_folder_each(self, in_tmp):
@@ -77,7 +77,7 @@ class TestFolders:
 
         if not links:
             monkeypatch.setattr(os, "link", no_link)
-        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # each looked before any had written
+        monkeypatch.setattr(Path, "iterdir", lambda self: iter(()))  # all looked before any had written
 
         def take(number):
             try:

@@ -44,7 +44,7 @@ def test_a_run_folder_is_complete(in_tmp):
 
     used = [found for found in threadpool_info() if found["user_api"] == "blas"]
     named = {(found["internal_api"], found["version"], found["num_threads"]) for found in used}
-    assert config["blas"]  # NumPy's; SciPy's too where it was loaded by then
+    assert config["blas"]  # NumPy's, and SciPy's if it is loaded
     assert {(b["name"], b["version"], b["threads"]) for b in config["blas"]} <= named
     assert all(set(b) == {"name", "version", "architecture", "threads"} for b in config["blas"])
 
@@ -61,10 +61,10 @@ def test_the_stored_generator_is_the_trained_one(in_tmp):
 
 
 def test_the_summarys_numbers_are_what_they_say(in_tmp):
-    """Mean and std of the samples against a and b; V(D*) from the summary against a sum over a fine grid."""
+    """Compare mean and std of the samples with a and b, and the summary's V(D*) with a sum over a fine grid."""
     summary = train_recipe("gaussian", overrides=SMALL | {"iterations": "100"})
     a, b = summary["generator"]["a"], summary["generator"]["b"]
-    # 6.1 standard errors of 100,000 samples: fails once in 1e9 seeds
+    # 6.1 standard errors of 100,000 samples: fails for one seed in 1e9
     assert abs(summary["generator"]["mean"] - b) <= 6.1 * abs(a) / math.sqrt(1e5)
     assert abs(summary["generator"]["std"] - abs(a)) <= 6.1 * abs(a) / math.sqrt(2e5)
     from scipy.stats import norm
