@@ -194,7 +194,7 @@ def test_the_real_data(data_dir, split, labels, counts):
     except DataError as error:
         if "not found" not in str(error):
             raise
-        pytest.skip(f"CIFAR-10 is not at hand: {error}")
+        pytest.skip(f"CIFAR-10 is not available: {error}")
     first = slice(10_000)  # data_batch_1, or all of test_batch
     assert loaded.images.shape == (len(loaded), 32, 32, 3)
     assert list(loaded.labels[:10]) == labels
