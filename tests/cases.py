@@ -15,7 +15,7 @@ from minigan.ops.cuda.device.source import KernelError
 
 
 def emulated():
-    """The CUDA backend's kernels, where there is a C++ compiler to run them with."""
+    """Return the emulated CUDA backend, or skip where there is no C++ compiler to build its kernels."""
     try:
         return {"cuda-emulated": OnHost()}
     except KernelError:
@@ -41,7 +41,7 @@ OBJECTIVES = (
     mg.SoftmaxTwoClass(factor=1.0, pooled=True),
 )
 
-# name -> (layer, input shape without N).  Sizes differ on every axis, so that a swapped axis shows.
+# name -> (layer, input shape without N).  Sizes differ on every axis, so that swapped axes are detected.
 LAYERS = {
     "dense": (mg.Dense(3, 5), (3,)),
     "dense 1-O": (mg.Dense(1, 4), (1,)),
@@ -92,13 +92,13 @@ LAYERS = {
     ),
 }
 
-# those of images (H, W, C)
+# the image layers (H, W, C)
 IMAGES = {name: entry for name, entry in LAYERS.items() if type(entry[0]).__module__.endswith((".conv", ".pool"))}
 
 
 # name -> (layers between two Dense ones, their output width) for whole steps: (6,) -> (width,).
-# Every D begins with Flatten and every G ends with Tanh and Reshape besides (`whole_gan`); without the Tanh, a batch
-# norm in D would take out every shift that G makes, and G's last biases would have gradient zero.
+# `whole_gan` adds a Flatten before D and a Tanh and a Reshape after G.  Without the Tanh, a batch norm in D would
+# remove every shift of G's outputs, and the gradient of G's last biases would be zero.
 BODIES = {
     "dense": ([mg.Dense(6, 5)], 5),
     "dense no bias": ([mg.Dense(6, 5, bias=False)], 5),
@@ -128,13 +128,13 @@ BODIES = {
     "residual": ([mg.Residual([mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dense(6, 6)])], 6),
     "residual shortcut": ([mg.Residual([mg.Dense(6, 5), mg.Dropout(0.3)], [mg.Dense(6, 5, bias=False)])], 5),
 }  # fmt: skip
-N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch shows
+N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch is detected
 
 
 def whole_gan(body, *, outputs, ops="reference", seed=0):
     """G, D around one of BODIES, and x_real (9, 2, 2), x_fake (8, 2, 2), z (8, 3)."""
     inner, width = BODIES[body]
-    inner_G, inner_D = ([replace(layer) for layer in inner] for _ in "GD")  # no layer object is in both
+    inner_G, inner_D = ([replace(layer) for layer in inner] for _ in "GD")  # G and D share no layer object
     G = network([mg.Dense(3, 6), *inner_G, mg.Dense(width, 4), mg.Tanh(), mg.Reshape((2, 2))], ops=ops, seed=seed)
     D = network([mg.Flatten(), mg.Dense(4, 6), *inner_D, mg.Dense(width, outputs)], ops=ops, seed=seed + 1)
     rng = np.random.default_rng(seed + 2)
@@ -145,8 +145,8 @@ def whole_gan(body, *, outputs, ops="reference", seed=0):
 def chains(draw, n_in, n_out):
     """A network's layers (n_in,) -> (n_out,) of hypothesis-drawn kinds and widths.
 
-    Every choice is well conditioned, for the exact gates: batch norm sees an affine map of the data, not of values
-    that other layers have made nearly equal, because the mean that it subtracts would take their digits.
+    Every choice is well conditioned, as the tight tolerances require: the input of batch norm is an affine map of the
+    data.  Other layers could make its inputs nearly equal, and subtracting their mean would then lose digits.
     """
     width = draw(st.integers(5, 9))
     eps = draw(st.sampled_from([1e-5, 1e-3, 0.1]))
@@ -168,10 +168,10 @@ def chains(draw, n_in, n_out):
 
 @st.composite
 def layers(draw):
-    """A layer with hypothesis-drawn sizes, its input shape, and an x of it and a dy that the exact gates can judge.
+    """A layer with hypothesis-drawn sizes, its input shape, and x and dy that suit the tight tolerances.
 
-    x has 1 to 4 examples, and more where the layer takes sums out of dy, so that something is left (batch norm,
-    softmax).  Large values only where the derivative keeps its digits there: 1 - y of a saturated y has none.
+    x has 1 to 4 examples, and more if the layer subtracts sums from dy (batch norm, softmax), so that dx is not zero.
+    Values are large only if the derivative keeps its digits there: 1 - y of a saturated y has none.
     """
     size = st.integers(1, 6)
     lead = tuple(draw(st.lists(size, max_size=2)))
@@ -209,7 +209,7 @@ def laid_out(a, layout):
         return np.repeat(a, 2, axis=-1)[..., ::2]
     if layout == "reversed":
         return a[::-1, ..., ::-1].copy()[::-1, ..., ::-1]
-    if layout == "inside":  # of a larger array
+    if layout == "inside":  # every second entry of a larger array
         return np.pad(a, 1)[tuple(slice(1, -1) for _ in a.shape)]
     if layout == "axes":  # the axes rotated in memory
         return np.moveaxis(np.moveaxis(a, -1, 0).copy(), 0, -1)
@@ -230,7 +230,7 @@ def network(layer, *, dtype="float64", ops="reference", seed=0, spread=0.5):
 
 
 def forward(net, x, *, train=True, seed=1):
-    """A forward pass whose dropout masks depend on `seed` only; running statistics stay as they are."""
+    """A forward pass whose dropout masks depend only on `seed`; running statistics do not change."""
     return net.forward(x, train=train, rng=np.random.default_rng(seed), update_state=False)
 
 
@@ -264,11 +264,11 @@ def dense_gan(*, hidden=5, noise=3, data=4, outputs=1, dtype="float64", ops="ref
 
 
 def outputs_of(objective):
-    """How many outputs D needs for an objective."""
+    """The number of D's outputs that an objective needs."""
     return 2 if isinstance(objective, mg.SoftmaxTwoClass) else 1
 
 
-# --- a game for the orders of play ----------------------------------------------------------------
+# --- a game for the update schedules --------------------------------------------------------------
 
 X_REAL, X_FAKE = np.random.default_rng(8).standard_normal((2, 6, 4))
 Z = np.random.default_rng(9).standard_normal((6, 3))
@@ -297,7 +297,7 @@ def image_chains(draw):
     size = st.integers(1, 4)
     shape = tuple(draw(st.lists(size, min_size=3, max_size=3) | st.lists(size, min_size=1, max_size=1)))
     input_shape, chain = shape, []
-    free = len(shape) == 1  # a vector that was an image becomes an image again only behind a Dense
+    free = len(shape) == 1  # a flattened image is reshaped to an image only after a Dense
     for _ in range(draw(st.integers(1, 8))):
         n, m, bias, stride = shape[-1], draw(size), draw(st.booleans()), draw(st.integers(1, 2))
         choices = [mg.LeakyReLU(0.2), mg.BatchNorm(n), mg.Tanh(), mg.Flatten()]

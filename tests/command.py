@@ -1,10 +1,10 @@
-"""The command line as a test calls it."""
+"""Run the command line inside a test."""
 
 from minigan.cli import main
 
 
 def run(capsys, *arguments):
-    """Exit status, standard output, standard error."""
+    """Return exit status, standard output and standard error."""
     try:
         status = main(list(arguments))
     except SystemExit as left:

@@ -7,7 +7,7 @@ from minigan.training import Experiment, random_streams
 
 
 class CycleGAN(mg.Game):
-    """G_AB carries a point of A to B, and G_BA carries it back; D_A and D_B judge what arrives."""
+    """G_AB maps A to B and G_BA maps B to A; D_A and D_B tell mapped points from data."""
 
     losses = ("d_loss", "g_loss", "cycle_loss")
 
@@ -62,7 +62,7 @@ def build(*, iterations=300, n=32, seed=0, dtype="float32", ops="cpu", **setting
 
 
 def centre(experiment, name):
-    """Return the mean of what a generator makes of 2000 points."""
+    """Return the mean of a generator's outputs for 2000 points."""
     rng = np.random.default_rng(9)
     x = rng.normal(CENTRES[name[2]], 0.3, (2000, 2)).astype("float32")
     return experiment.game.network(name)(x).mean(axis=0)

@@ -1,8 +1,8 @@
 """Gradient checks: complex step per tensor and along a direction, for one layer, an objective and both GAN steps.
 
 For analytic f, Im f(x + i h v) / h = <grad f, v> + O(h^2), with no subtraction: at h = 1e-30 it is exact to rounding.
-The forward pass alone gives the derivative; the hand-written pullback gives the gradient.  `test_mutations` runs
-these very functions on backwards with a planted error.
+The derivative uses only the forward pass; the gradient comes from the hand-written pullback.  `test_mutations` runs
+these functions on backward passes with a planted error.
 """
 
 from itertools import pairwise
@@ -19,7 +19,7 @@ DIRECTION_GATE = 2e-15  # |d| / (||g|| ||v||)
 
 
 def cotangent(rng, shape):
-    """A random dy: an all-ones one is blind behind batch norm and softmax."""
+    """A random dy: with all ones, batch norm and softmax have gradient zero, and errors go unnoticed."""
     return rng.standard_normal(shape)
 
 
@@ -41,15 +41,15 @@ def assert_tensor(got, want, scale=None, gate=TENSOR_GATE):
 
 
 def assert_direction(g, v, derivative):
-    """|<g, v> - derivative| <= gate ||g|| ||v||; of a gradient that is zero the derivative is zero."""
+    """|<g, v> - derivative| <= gate ||g|| ||v||; if the gradient is zero, the derivative must be zero."""
     norms, error = np.linalg.norm(g) * np.linalg.norm(v), abs((g * v).sum() - derivative)
     assert error <= DIRECTION_GATE * norms, f"relative error {error / max(norms, 1e-300):.3g}, gate {DIRECTION_GATE:g}"
 
 
 def zero_tensors(net):
-    """Names of the tensors whose gradient is zero whatever the data: the bias of a Dense layer before batch norm.
+    """Names of the tensors whose gradient is zero for all data: the bias of a Dense layer before batch norm.
 
-    Batch norm subtracts the mean of the batch, and with it the bias.
+    Batch norm subtracts the mean of the batch, which contains the bias.
     """
     return {
         f"{i}.b"
@@ -59,7 +59,7 @@ def zero_tensors(net):
 
 
 def assert_gradient(net, got, want):
-    """Each tensor by its own maximum; those of `zero_tensors` are zero on the scale of the whole vector."""
+    """Compare each tensor relative to its maximum; those of `zero_tensors` are zero relative to the whole vector."""
     zeros = zero_tensors(net)
     for key, tensor in net.views(got).items():
         if key in zeros:
@@ -72,7 +72,7 @@ def assert_gradient(net, got, want):
 
 
 def check_layer(net, x, dy, *, train):
-    """Every entry of dx and of every parameter gradient, of the loss <dy, y>."""
+    """Check every entry of dx and of every parameter gradient of the loss <dy, y>."""
     twin = net.astype(complex)
 
     def loss(z, theta):
@@ -86,7 +86,7 @@ def check_layer(net, x, dy, *, train):
 
 
 def check_layer_direction(net, x, dy, v, w, *, train):
-    """<dx, v> + <g, w> against the derivative along (v, w); dy may be complex: the pullback is linear in it."""
+    """Compare <dx, v> + <g, w> with the derivative along (v, w); dy may be complex, because the pullback is linear."""
     of_its_kind = net.astype(dy.dtype)  # a real network refuses a complex dy
     _, backward = forward(of_its_kind, x.astype(dy.dtype, copy=False), train=train)
     g = of_its_kind.zeros_like_theta()
@@ -102,7 +102,7 @@ def check_layer_direction(net, x, dy, v, w, *, train):
 
 
 def check_objective(objective, s_real, s_fake):
-    """ds_real and ds_fake of D's cost, ds of G's."""
+    """Check ds_real and ds_fake of D's cost and ds of G's cost."""
     _, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
     real, fake = s_real.astype(complex), s_fake.astype(complex)
     assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake)[0], s_real))
@@ -114,7 +114,7 @@ def check_objective(objective, s_real, s_fake):
 
 
 def cost_of_D(D, objective, x_real, x_fake, d_batching):
-    """theta -> J_D, through both passes of D, in complex numbers."""
+    """The function theta -> J_D, through both passes of D, in complex numbers."""
     twin, x_real, x_fake = D.astype(complex), x_real.astype(complex), x_fake.astype(complex)
 
     def cost(theta):
@@ -126,7 +126,7 @@ def cost_of_D(D, objective, x_real, x_fake, d_batching):
 
 
 def cost_of_G(G, D, objective, z, frozen_d_mode):
-    """theta -> J_G, through G and the frozen D, in complex numbers."""
+    """The function theta -> J_G, through G and the frozen D, in complex numbers."""
     twin, frozen, z = G.astype(complex), D.astype(complex), z.astype(complex)
 
     def cost(theta):
@@ -139,7 +139,7 @@ def cost_of_G(G, D, objective, z, frozen_d_mode):
 
 
 def check_discriminator(D, objective, x_real, x_fake, *, d_batching):
-    """Every entry of dJ_D / dtheta_D; the reported cost is J_D."""
+    """Check every entry of dJ_D / dtheta_D, and that the reported cost is J_D."""
     cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
     g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
     assert_gradient(D, g, complex_step(cost, D.theta))
@@ -147,17 +147,17 @@ def check_discriminator(D, objective, x_real, x_fake, *, d_batching):
 
 
 def check_generator(G, D, objective, z, *, frozen_d_mode):
-    """Every entry of dJ_G / dtheta_G, through the frozen D; the reported cost is J_G."""
+    """Check every entry of dJ_G / dtheta_G, through the frozen D, and that the reported cost is J_G."""
     cost = cost_of_G(G, D, objective, z, frozen_d_mode)
     g, outcome = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
     want = complex_step(cost, G.theta)
-    assert np.abs(want).max() > 1e-6  # dJ_G / dtheta_G is there at all
+    assert np.abs(want).max() > 1e-6  # dJ_G / dtheta_G is not zero
     assert_gradient(G, g, want)
     assert_tensor(outcome.loss, cost(G.theta).real)
 
 
 def check_steps_along(G, D, objective, x_real, x_fake, z, v, w, *, d_batching, frozen_d_mode):
-    """dJ_D along v and dJ_G along w."""
+    """Check the derivative of J_D along v and of J_G along w."""
     cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
     g, _ = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
     assert_direction(g, v, np.imag(cost(D.theta + 1j * H * v)) / H)

@@ -1,4 +1,4 @@
-"""Layers for images with hypothesis-drawn sizes: no axis like another, every size of the smallest image and above."""
+"""Image layers with hypothesis-drawn sizes: axes of different lengths, images from the smallest size up."""
 
 from hypothesis import strategies as st
 
@@ -10,16 +10,16 @@ def pairs(low, high):
 
 
 def reach(k, d):
-    """How many rows a dilated kernel spans."""
+    """The number of rows that a dilated kernel spans."""
     return d * (k - 1) + 1
 
 
-STRIDES = st.one_of(st.just((1, 1)), pairs(1, 3))  # at stride 1 the CPU takes another way back
+STRIDES = st.one_of(st.just((1, 1)), pairs(1, 3))  # at stride 1 the CPU computes the adjoint differently
 PADDINGS = st.one_of(st.just("same"), st.just("valid"), st.integers(0, 2), st.tuples(pairs(0, 3), pairs(0, 3)))
 
 
 def explicit(padding):
-    """((top, bottom), (left, right)) of a padding in numbers; none for a word."""
+    """((top, bottom), (left, right)) of a numeric padding; zeros for "same" and "valid"."""
     if isinstance(padding, str):
         return (0, 0), (0, 0)
     return ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
@@ -40,7 +40,7 @@ def convolutions(draw, *, paddings=PADDINGS, kernel=4, channels=3, more=4):
 
 @st.composite
 def transposes(draw, *, paddings=PADDINGS, kernel=4, channels=3, more=3):
-    """A ConvTranspose2D, output_padding where it is accepted, and an input shape from the smallest one up."""
+    """A ConvTranspose2D, with output_padding if it accepts one, and an input shape from the smallest one up."""
     k, s, d = draw(pairs(1, kernel)), draw(STRIDES), draw(pairs(1, 3))
     c_in, c_out = draw(pairs(1, channels))
     padding, bias = draw(paddings), draw(st.booleans())
@@ -49,7 +49,7 @@ def transposes(draw, *, paddings=PADDINGS, kernel=4, channels=3, more=3):
         extra = tuple(draw(st.integers(0, max(s[axis], d[axis]) - 1)) for axis in (0, 1))
     size = []
     for axis in (0, 1):
-        n = 1  # one row more until one is left inside the padding
+        n = 1  # add rows until one is left inside the padding
         while (n - 1) * s[axis] + reach(k[axis], d[axis]) - sum(explicit(padding)[axis]) + extra[axis] < 1:
             n += 1
         size.append(n + draw(st.integers(0, more)))
@@ -80,7 +80,7 @@ def resizings(draw):
 
 
 def small_images():
-    """Any of these layers, small enough for a derivative in every direction."""
+    """One of these layers, small enough to differentiate in every direction."""
     return st.one_of(
         convolutions(kernel=3, channels=2, more=2), transposes(kernel=3, channels=2, more=1), pools(), resizings()
     )

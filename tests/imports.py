@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """Every module of the package in the folder `root`, by its dotted name."""
+    """Return every module of the package in the folder `root`, by its dotted name."""
     found = {}
     for path in sorted(root.rglob("*.py")):
         parts = [root.name, *path.relative_to(root).with_suffix("").parts]
@@ -16,7 +16,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def graph(*roots: Path) -> dict[str, set[str]]:
-    """The modules of these packages that each of them imports, lazily or by `import_module` too."""
+    """Return the modules of these packages that each of them imports, including lazy imports and `import_module`."""
     known = {name: path for root in roots for name, path in modules(root).items()}
     return {name: {found for found in _named(path, known) if found != name} for name, path in known.items()}
 
@@ -42,7 +42,7 @@ def _named(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 
 def _pattern(argument: ast.expr) -> str:
-    """A regular expression of the names that an argument of `import_module` may be; "": not known at all."""
+    """Return a regular expression for the names that an argument of `import_module` may have; "" if it is unknown."""
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return re.escape(argument.value)
     if isinstance(argument, ast.JoinedStr):
@@ -52,7 +52,7 @@ def _pattern(argument: ast.expr) -> str:
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:
-    """The groups of modules that import each other, directly or through others (Tarjan 1972)."""
+    """Return the groups of modules that import each other, directly or indirectly (Tarjan 1972)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []

@@ -1,4 +1,4 @@
-"""The CUDA backend, emulated (or a GPU: MINIGAN_CUDA_DEVICE=gpu), for tests that hand a backend NumPy's arrays."""
+"""The CUDA backend, emulated (or on a GPU: MINIGAN_CUDA_DEVICE=gpu), for tests that pass NumPy arrays to a backend."""
 
 import functools
 import os
@@ -8,13 +8,13 @@ import numpy as np
 from minigan.ops import get_ops, reference, to_host
 
 CHANGED = {"adam": (0, 2, 3), "rmsprop": (0, 2), "momentum": (0, 2), "add_product": (2,), "copy": (0,)}
-"""Functions that work in place, and on which of their arguments."""
+"""Functions that change arguments in place, and the positions of these arguments."""
 
 
 class OnHost:
-    """Every function moves its arrays to the device, calls the CUDA backend's, and moves back what there is to see.
+    """Each function copies its arrays to the device, calls the CUDA backend's function, and copies the results back.
 
-    Arrays that are not of float32 or float64 are the reference's, which the CUDA backend leaves to others.
+    Arrays of other dtypes than float32 and float64 go to the reference, because the CUDA backend does not support them.
     """
 
     name = "cuda on the host"

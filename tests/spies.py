@@ -1,4 +1,4 @@
-"""Spies: an array that counts matrix products, a random stream and an optimizer that keep a log."""
+"""Spies: an array that counts matrix products; a random stream and an optimizer that keep a log."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import minigan as mg
 
 
 class Counted(np.ndarray):
-    """An array that counts the matrix products of everything computed from it."""
+    """An array that counts the matrix products of all arrays computed from it."""
 
     products = 0
 
@@ -22,7 +22,7 @@ class Counted(np.ndarray):
 
 
 def plain(a):
-    """The same arguments without the spy, in lists and dicts too."""
+    """Return the same arguments without the spy, also inside lists and dicts."""
     if isinstance(a, Counted):
         return a.view(np.ndarray)
     if isinstance(a, (list, tuple)):
@@ -35,14 +35,14 @@ def counted(a):
 
 
 def products(call, *args, **kwargs):
-    """The number of matrix products in a call of the reference backend on Counted arrays."""
+    """Count the matrix products in a call of the reference backend on Counted arrays."""
     Counted.products = 0
     call(*args, **kwargs)
     return Counted.products
 
 
 class LoggedStream(np.random.Generator):
-    """A stream that keeps the shape of every draw (None: one number), and what it gave for keys."""
+    """A stream that records the shape of every draw (None: one number) and the random keys that it returned."""
 
     def __init__(self, seed=7):
         super().__init__(np.random.PCG64(seed))

@@ -1,4 +1,4 @@
-"""The measurement of rounding errors: of the right size, and able to see an error."""
+"""The measurement of rounding errors gives the right size and detects a planted error."""
 
 import pytest
 

@@ -134,7 +134,7 @@ def test_adam_at_its_ten_millionth_step(ops):
 
 @BACKENDS
 def test_adam_keeps_its_step_length_over_many_steps(ops):
-    """m and v that have rounded 20000 times: with a constant gradient every step is still lr."""
+    """After 20000 rounded updates of m and v with a constant gradient, every step is still lr."""
     net = mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0), ops=ops)
     adam, g = mg.Adam(net, lr=1.0, eps=0.0), np.full_like(net.theta, 3e-3)
     adam.t = TEN_MILLION
@@ -157,7 +157,7 @@ def test_cross_entropy_at_logits_of_ten_thousand():
 @BACKENDS
 @pytest.mark.parametrize("rate", [1e-7, 1 - 1e-7])
 def test_dropout_rates_near_their_ends(ops, rate):
-    """Zeros: a share within Hoeffding's bound for a failure in 10^9; what is left is scaled by 1 / (1 - rate)."""
+    """The share of zeros is within Hoeffding's bound for a failure in 10^9; the rest is scaled by 1 / (1 - rate)."""
     zeros, n, scale = 0, TEN_MILLION, np.float32(1 / (1 - rate))
     ones = np.ones(n, "f4")
     for key in range(3):
@@ -170,7 +170,7 @@ def test_dropout_rates_near_their_ends(ops, rate):
 
 
 def test_means_of_metrics_over_a_million_examples_in_float32():
-    """Means along the first axis, which NumPy adds up one after another."""
+    """Means along the first axis, along which NumPy adds one number after another."""
     from minigan import metrics
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Numbers and sizes: NumPy's scalars become Python's, exact numbers stay exact, nonsense is named."""
+"""Numbers and sizes: NumPy scalars become Python numbers, exact numbers stay exact, invalid values raise errors."""
 
 import json
 import math

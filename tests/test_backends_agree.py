@@ -1,4 +1,4 @@
-"""Where the backends could part: masked infinities, large means, and code that goes round the chosen one."""
+"""The backends agree on masked infinities and large means, and no code bypasses the chosen backend."""
 
 import inspect
 from fractions import Fraction
@@ -57,7 +57,7 @@ def test_relu_and_its_pullback_keep_balls(ops):
 @pytest.mark.parametrize("n", [7, 1000, 100_000])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_moments_where_the_mean_is_far_above_the_deviation(ops, dtype, rtol, n, offset):
-    """Against extended precision: mu to the last digit of x, the variance to the rounding of its own sum."""
+    """Compared with extended precision: mu to the last digit of x, the variance to the rounding of its sum."""
     x = (offset + np.random.default_rng(0).standard_normal((n, 3))).astype(dtype)
     wide = x.astype("longdouble")
     want_mu = wide.mean(axis=0)
@@ -73,7 +73,7 @@ def refuse(*args, **kwargs):
 
 
 def forbid(monkeypatch, module):
-    """Make every function that the module has of its own raise."""
+    """Make every function that the module defines raise."""
     for name, function in inspect.getmembers(module, inspect.isfunction):
         if function.__module__ == module.__name__ and name != "real":
             monkeypatch.setattr(module, name, refuse)
@@ -110,7 +110,7 @@ def test_arrays_without_a_network_go_to_the_backend_of_their_kind():
     assert ops_of(np.zeros(2).view(Mine)) is reference
     assert ops_of(np.float64(1)) is reference
     cupys = type("ndarray", (), {"__module__": "cupy._core.core"})
-    with pytest.raises(mg.BackendUnavailable):  # the kernels are not written yet; the objectives will find them
+    with pytest.raises(mg.BackendUnavailable):  # the objectives ask for the CUDA backend, which is not available
         mg.Minimax().probability(cupys())
     with pytest.raises(TypeError, match="list given; expected an array of numpy or cupy"):
         ops_of([1.0])
@@ -118,7 +118,7 @@ def test_arrays_without_a_network_go_to_the_backend_of_their_kind():
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 def test_objectives_use_no_array_module_but_the_backends(objective):
-    """What CuPy will need: with the functions of a foreign `xp`, the objectives call nothing else."""
+    """With another backend's `xp`, the objectives call only its functions, as CuPy needs."""
     seen = []
 
     def stack(arrays, axis):

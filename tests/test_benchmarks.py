@@ -17,7 +17,7 @@ from minigan.ops.geometry import Geometry
 
 
 def no_torch(monkeypatch):
-    """Neither PyTorch nor JAX, as where only minigan is installed."""
+    """Hide PyTorch and JAX, as if only minigan were installed."""
     installed = measure.installed
 
     def without(package):
@@ -29,7 +29,7 @@ def no_torch(monkeypatch):
 
 
 def quick(monkeypatch, tmp_path, name, cases=("gaussian",)):
-    """A smoke run of one benchmark, on few recipes, without PyTorch; its result and the page."""
+    """A smoke run of one benchmark on a few recipes, without PyTorch; returns its result and the page."""
     no_torch(monkeypatch)
     for key in set(CASES) - set(cases):
         monkeypatch.delitem(CASES, key)
@@ -180,13 +180,13 @@ def test_an_unknown_name_is_refused(capsys):
 
 
 def test_the_peak_is_the_process_s_own():
-    big = np.ones(60_000_000)  # 458 MiB, resident here and not in the process that is started
+    big = np.ones(60_000_000)  # 458 MiB, resident in this process but not in the one that it starts
     found = measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian", "--seconds", "0"])
     assert found["peak_mib"] < 400 < contestants.peak_mib()
     assert big[-1] == 1
 
 
-# --- what is counted ------------------------------------------------------------------------------
+# --- counts of operations and bytes ---------------------------------------------------------------
 
 
 def test_the_work_of_a_convolution_is_that_of_the_direct_sums():
@@ -321,7 +321,7 @@ def test_steps_beside_pytorch(monkeypatch, tmp_path):
 
 
 def test_a_check_does_not_pass_over_nan():
-    """A parameter that is not a number in one of both differs, and nothing is timed."""
+    """If a parameter of one side is NaN, the sides differ, and nothing is timed."""
     from benchmarks.core.checks import _require, difference
     from minigan.recipes import RunOptions, get_recipe
 

@@ -1,4 +1,4 @@
-"""The file of a checkpoint: what was written comes back, and anything else is refused; what a user types."""
+"""Checkpoint files: round trips, damaged files, and the arguments of the command line."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ SIZES = {"data_batch_1.bin": 2, "data_batch_2.bin": 3, "data_batch_3.bin": 1, "d
 
 
 def records(images, labels):
-    """The bytes of a .bin file, one byte after the other, as the data set's page describes them."""
+    """The bytes of a .bin file, in the order that the data set's page describes."""
     out = bytearray()
     for image, label in zip(images, labels, strict=True):
         out.append(label)
@@ -40,7 +40,7 @@ FILES = {name: records(*arrays) for name, arrays in ARRAYS.items()}
 
 @pytest.fixture
 def small(monkeypatch):
-    """The digests of the small files instead of the published ones."""
+    """Replace the published digests by those of the small files."""
     for split, names in cifar.FILES.items():
         known = {name: hashlib.sha256(FILES[name]).hexdigest() for name in names}
         monkeypatch.setitem(cifar.FILES, split, known)
@@ -91,7 +91,7 @@ def test_all_forms_and_places(in_tmp, small, form, below):
     place = in_tmp / "mine" / below
     place.mkdir(parents=True, exist_ok=True)
     if form == "archive":
-        # Members in another order, and others beside them.
+        # Members in another order, with additional files.
         members = {"cifar-10-batches-bin/batches.meta.txt": b"airplane\n"}
         members |= {f"cifar-10-batches-bin/{name}": FILES[name] for name in reversed(SIZES)}
         archive(place / cifar.ARCHIVE, members)
@@ -113,7 +113,7 @@ def test_a_part_says_that_it_is_one(in_tmp, small, monkeypatch):
     loaded = data.load("cifar10", data_dir=in_tmp)
     np.testing.assert_array_equal(loaded.images, ARRAYS["data_batch_4.bin"][0])
     assert loaded.note == "1 of 5 images: data_batch_4.bin"
-    # A place with more batches, here all of them, is preferred to one that is looked at earlier.
+    # A folder with more batches, here all of them, is preferred to one that is searched earlier.
     (in_tmp / "cifar-10").mkdir()
     (in_tmp / "data_batch_4.bin").rename(in_tmp / "cifar-10" / "data_batch_4.bin")
     archive(in_tmp / cifar.ARCHIVE, FILES)
@@ -122,7 +122,7 @@ def test_a_part_says_that_it_is_one(in_tmp, small, monkeypatch):
 
 
 def test_the_archive_is_read_in_memory(in_tmp, small):
-    """Neither a path that leads out of the folder nor a link is followed or written."""
+    """Neither links nor paths outside the folder are followed or written."""
     path = in_tmp / "mine" / cifar.ARCHIVE
     archive(path, {"../../outside/test_batch.bin": FILES["test_batch.bin"]})
     assert len(data.load("cifar10", "test", data_dir=in_tmp / "mine")) == 2
@@ -183,7 +183,7 @@ def test_the_python_version_is_refused(in_tmp, monkeypatch, name):
 @pytest.mark.parametrize(
     ("split", "labels", "counts"),
     [
-        # The first labels and the number of each class as many notebooks on the Python version print them.
+        # The first labels and the class counts that many notebooks on the Python version print.
         ("train", [6, 9, 9, 4, 1, 1, 2, 7, 8, 3], [1005, 974, 1032, 1016, 999, 937, 1030, 1001, 1025, 981]),
         ("test", [3, 8, 8, 0, 6, 6, 1, 6, 3, 1], [1000] * 10),
     ],
@@ -194,7 +194,7 @@ def test_the_real_data(data_dir, split, labels, counts):
     except DataError as error:
         if "not found" not in str(error):
             raise
-        pytest.skip(f"CIFAR-10 is not at hand: {error}")
+        pytest.skip(f"CIFAR-10 is not available: {error}")
     first = slice(10_000)  # data_batch_1, or all of test_batch
     assert loaded.images.shape == (len(loaded), 32, 32, 3)
     assert list(loaded.labels[:10]) == labels

@@ -1,4 +1,4 @@
-"""What a classifier's probabilities say: definitions, bounds, extremes."""
+"""Metrics of a classifier's probabilities: definitions, bounds, extremes."""
 
 import math
 

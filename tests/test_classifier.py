@@ -1,4 +1,4 @@
-"""The classifier: it learns digits, its file gives it back, and what is wrong with a file is said."""
+"""The classifier learns digits, survives a round trip through its file, and reports what is wrong with a file."""
 
 import json
 import math
@@ -93,7 +93,7 @@ def test_images_in_colour_and_mirrored():
 
 
 def test_judging(small, monkeypatch):
-    """Bytes are x / 255; the features come before dropout; blocks of images change nothing."""
+    """Bytes mean x / 255, features are taken before dropout, and the block size does not matter."""
     x = drawn(9)
     features, p = small.predict(x)
     again = small.predict((x / 255).astype(np.float32))
@@ -199,7 +199,7 @@ def test_errors(small, call, message):
 
 @pytest.mark.torch
 def test_ten_steps_beside_pytorch(small):
-    """Cost and all parameters in float64, with the same masks and the falling rate."""
+    """Cost and all parameters in float64, with the same masks and the decaying learning rate."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
     from torch_twin import Twin
 

@@ -1,4 +1,4 @@
-"""The command line: what a user types, with and without a typo."""
+"""The command line: correct commands, and errors for wrong ones."""
 
 import json
 
@@ -172,7 +172,7 @@ def test_typos_are_answered_with_what_is_accepted(in_tmp, capsys, arguments, mes
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("--help,") <= 1
-    assert not list(in_tmp.glob("runs/*/*"))  # nothing is made for a run that cannot start
+    assert not list(in_tmp.glob("runs/*/*"))  # no folder is created for a run that cannot start
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_version(capsys):
     assert run(capsys, "--version")[1] == f"minigan {minigan.__version__}\n"
 
 
-# --- what goes wrong while a command runs -----------------------------------------------------------
+# --- failures while a command runs ------------------------------------------------------------------
 
 
 def a_run(out, name="gaussian", *, settings=None, dtype="float32"):
@@ -266,7 +266,7 @@ def test_ctrl_c_while_a_command_is_imported(capsys, monkeypatch):
 class TestFilesThatCannotBeWritten:
     @pytest.fixture
     def read_only(self, in_tmp, capsys, monkeypatch):
-        """A run in a folder that takes no new file."""
+        """A run in a folder in which no file can be created."""
         a_run("run")
 
         def refuse(**options):
@@ -330,7 +330,7 @@ class TestSample:
     def test_a_file_that_appears_meanwhile_is_not_overwritten(self, in_tmp, capsys, monkeypatch):
         a_run("run")
         (in_tmp / "x.npy").write_text("mine")
-        monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # it was not there when it was looked for
+        monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # it did not exist when it was checked
         assert run(capsys, "sample", "run", "--out", "x.npy") == (1, "", "minigan sample: x.npy: File exists\n")
         assert (in_tmp / "x.npy").read_text() == "mine"
 

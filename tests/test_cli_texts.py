@@ -1,4 +1,4 @@
-"""What the command line says, and which names the package offers."""
+"""Texts of the command line, and the public names of the package."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""numba's files are optional: without a folder, or with damaged ones, kernels are compiled anew and the run goes on."""
+"""numba's cache is optional: without a folder or with damaged files, kernels are compiled again."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ print(sorted(set(compiled)), [str(w.message) for w in caught if w.category is Ru
 
 
 def run(folder, *arguments):
-    """Compile a kernel with its files in `folder`; return what was compiled, and the warnings."""
+    """Compile a kernel with its cache in `folder`; return the names of the compiled functions, and the warnings."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
@@ -70,7 +70,7 @@ def test_without_a_folder_kernels_are_compiled_and_a_warning_says_so(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_any_more(tmp_path):
-    """A full disk, or a folder that was taken away: the files cannot be saved."""
+    """The disk is full or the folder was removed: the files cannot be saved."""
     program = PROGRAM.replace(
         "compiled = []",
         """compiled = []

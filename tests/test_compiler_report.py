@@ -1,4 +1,4 @@
-"""The report that is kept beside a cubin: a damaged one is made again."""
+"""The compiler's report is cached beside a cubin; if it is damaged, the kernel is compiled again."""
 
 from types import SimpleNamespace
 

@@ -24,7 +24,7 @@ def assert_close(got, want):
 
 
 def both_ways(net, x, dy):
-    """y, dx, and the gradients of W and b by name."""
+    """Return y, dx, and the gradients of W and b by name."""
     y, dx, g = everything(net, x, dy)
     return y, dx, net.views(g)
 
@@ -42,7 +42,7 @@ def spread(a, step, axes):
 
 
 class Scipy:
-    """The three maps between a padded large image and a small one, one channel pair at a time."""
+    """The three maps between a large padded image and a small one, for one pair of channels at a time."""
 
     def __init__(self, layer):
         self.k, self.s, self.d = layer.kernel_size, layer.stride, layer.dilation
@@ -93,7 +93,7 @@ def pad(x, sides):
 
 
 def cut(X, sides, size):
-    """The `size` pixels after the padding; zeros where X ends earlier."""
+    """The `size` pixels after the padding; zeros beyond the end of X."""
     (top, _), (left, _) = sides
     rows, columns = max(0, top + size[0] - X.shape[1]), max(0, left + size[1] - X.shape[2])
     return pad(X, ((0, rows), (0, columns)))[:, top : top + size[0], left : left + size[1]]
@@ -169,7 +169,7 @@ def exact_network(layer, ops, rng, dtype):
 @ON_EACH_BACKEND
 @given(st.one_of(convolutions(), transposes()), st.integers(1, 3), SEEDS)
 def test_both_adjoints_are_exact_on_integers(ops, dtype, layer_and_shape, n, seed):
-    """<A x + b, dy> = <x, A^T dy> + <b, db> = <W, dW> + <b, db>: y is linear in x, and in W."""
+    """<A x + b, dy> = <x, A^T dy> + <b, db> = <W, dW> + <b, db>, because y is linear in x and in W."""
     layer, shape = layer_and_shape
     rng = np.random.default_rng(seed)
     net, x = exact_network(layer, ops, rng, dtype), integers(rng, (n, *shape), dtype)
@@ -185,7 +185,7 @@ def test_both_adjoints_are_exact_on_integers(ops, dtype, layer_and_shape, n, see
 @ON_EACH_BACKEND
 @given(convolutions(paddings=st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)), SEEDS)
 def test_the_transposed_layer_with_the_same_weights_is_the_adjoint(ops, layer_and_shape, seed):
-    """ConvTranspose2D(O, C) forwards is Conv2D(C, O) backwards, and the reverse; so are the gradients of W."""
+    """ConvTranspose2D(O, C) forward is Conv2D(C, O) backward, and vice versa; so are the gradients of W."""
     conv, shape = layer_and_shape
     small, rng = conv.output_shape(shape), np.random.default_rng(seed)
     axes = zip(shape[:2], small[:2], conv.kernel_size, conv.stride, conv.dilation, conv.padding, strict=True)
@@ -210,7 +210,7 @@ def test_the_transposed_layer_with_the_same_weights_is_the_adjoint(ops, layer_an
 @ON_EACH_BACKEND
 @given(convolutions(kernel=3, channels=2, more=2), SEEDS)
 def test_convolution_against_its_definition(ops, layer_and_shape, seed):
-    """Loops over every output pixel and tap, on fractions: equal, not close."""
+    """Loops over every output pixel and tap, on fractions, give exactly equal results."""
     layer, shape = layer_and_shape
     rng = np.random.default_rng(seed)
     net, x = exact_network(layer, ops, rng, "fractions"), integers(rng, (1, *shape), "fractions")
@@ -225,7 +225,7 @@ def test_convolution_against_its_definition(ops, layer_and_shape, seed):
         assert y[0, p, q, o] == want
 
 
-# --- TensorFlow's words -----------------------------------------------------------------------------
+# --- TensorFlow's "same" and "valid" ----------------------------------------------------------------
 
 SAME = {  # (n, kernel, stride, dilation): (before, after)
     (28, 5, 2, 1): (1, 2), (28, 3, 2, 1): (0, 1), (14, 3, 2, 1): (0, 1), (14, 5, 2, 1): (1, 2), (7, 3, 2, 1): (1, 1),
@@ -246,14 +246,14 @@ def test_same_pads_the_odd_pixel_after(n, k, s, d):
 
 
 def one_row(layer, taps, x):
-    """The outputs of one row of pixels under a kernel of one row."""
+    """The outputs for one row of pixels and a kernel of one row."""
     net = mg.Network([layer], rng=np.random.default_rng(0), dtype="float64")
     net.theta = np.array(taps, float)
     return net(np.array(x, float).reshape(1, 1, -1, 1)).ravel().tolist()
 
 
 def test_same_and_valid_on_a_row_of_pixels():
-    """By hand: PyTorch's padding=1 would give [3, 9] and not [6, 7]."""
+    """Computed by hand: PyTorch's padding=1 would give [3, 9], not [6, 7]."""
     for padding, want in (("same", [6, 7]), (((0, 0), (1, 1)), [3, 9]), ("valid", [6])):
         layer = mg.Conv2D(1, 1, (1, 3), stride=(1, 2), padding=padding, bias=False)
         assert one_row(layer, [1, 1, 1], [1, 2, 3, 4]) == want
@@ -261,7 +261,7 @@ def test_same_and_valid_on_a_row_of_pixels():
 
 
 def test_transposed_same_and_valid_on_a_row_of_pixels():
-    """Each pixel puts its kernel down at a stride of 2; "same" cuts the odd column at the right."""
+    """Each pixel adds its kernel at a stride of 2; "same" removes the odd column at the right."""
     row = [1, 10, 102, 20, 203, 30, 300]
     for padding, want in (("valid", row), ("same", row[:-1]), (0, row)):
         layer = mg.ConvTranspose2D(1, 1, (1, 3), stride=(1, 2), padding=padding, bias=False)
@@ -283,7 +283,7 @@ def test_sizes_of_same_and_valid(n, k, s, d):
     assert width(mg.ConvTranspose2D, "valid") == n * s + max(r - s, 0)
     if n >= r:
         assert width(mg.Conv2D, "valid") == width(mg.Conv2D, 0) == (n - r) // s + 1
-    for padding in ("same", "valid"):  # the transposed convolution ends where a convolution starts
+    for padding in ("same", "valid"):  # the transposed convolution's output shape is the convolution's input shape
         assert mg.Conv2D(1, 2, (1, k), padding=padding, **options).output_shape(
             (1, width(mg.ConvTranspose2D, padding), 1)
         ) == (1, n, 2)

@@ -1,4 +1,4 @@
-"""The contract of the layers for images: dtypes, what is not computed, descriptions, initial weights."""
+"""The contract of the image layers: dtypes, skipped computations, configurations, initial weights."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from minigan.ops import get_ops
 
 SEEDS = st.integers(0, 2**32 - 1)
 
-# rational up to the last layer: pads, strides, a kink, pools, and the way back up
+# rational up to the last layer: padding, strides, a kink, pooling, upsampling
 CHAIN = [
     mg.ZeroPad2D(((0, 1), (1, 0))),
     mg.Conv2D(2, 3, (3, 2), stride=(2, 1), padding="same"),
@@ -67,7 +67,7 @@ def test_complex_step_through_a_chain():
 
 
 def test_the_input_gradient_of_fractions_is_exact():
-    """Near x the chain is affine in x: <dy, y(x + e v) - y(x)> = e <dx, v>, an equation between fractions."""
+    """Near x the chain is affine in x: <dy, y(x + e v) - y(x)> = e <dx, v> exactly, in fractions."""
     net = network(CHAIN).astype(object, Fraction)
     rng = np.random.default_rng(3)
     fractions = np.vectorize(lambda v: Fraction(int(v), 11), otypes=[object])
@@ -79,7 +79,7 @@ def test_the_input_gradient_of_fractions_is_exact():
 
 @ON_EACH_BACKEND
 def test_balls_enclose_every_float64_run_inside_them(ops):
-    """Inputs and parameters within 1e-9: y, dx and dtheta of every such run lie in the balls."""
+    """If inputs and parameters are within 1e-9, y, dx and dtheta of the float64 run lie in the balls."""
     flint = pytest.importorskip("flint", reason="python-flint is not installed")
     net = network([*CHAIN, mg.Tanh(), mg.Flatten(), mg.Dense(16, 2), mg.Softplus()], ops=ops)
     x, dy = data(net)
@@ -90,7 +90,7 @@ def test_balls_enclose_every_float64_run_inside_them(ops):
     for scale in (0, 9e-10, 9e-10, 9e-10):
         net.theta = theta + scale * rng.uniform(-1, 1, theta.shape)
         for run, ball in zip(everything(net, x + scale * rng.uniform(-1, 1, x.shape), dy), enclosures, strict=True):
-            points = [flint.arb(v, 1e-13) for v in run.ravel().tolist()]  # float64's own rounding
+            points = [flint.arb(v, 1e-13) for v in run.ravel().tolist()]  # the rounding of float64
             assert all(b.overlaps(v) for b, v in zip(ball.ravel(), points, strict=True))
             assert max(float(b.rad()) for b in ball.ravel()) < 1e-5
 
@@ -98,7 +98,7 @@ def test_balls_enclose_every_float64_run_inside_them(ops):
 @pytest.mark.parametrize("name", IMAGES)
 @ON_EACH_BACKEND
 def test_a_real_cotangent_through_complex_parameters(name, ops):
-    """The complex step through a backward pass: dy is real while W is not."""
+    """The complex step through a backward pass: dy is real and W complex."""
     layer, shape = IMAGES[name]
     net = network(layer, ops=ops)
     twin = net.astype(complex)
@@ -110,7 +110,7 @@ def test_a_real_cotangent_through_complex_parameters(name, ops):
         np.testing.assert_allclose(got, want, rtol=1e-14)
 
 
-# --- what is not computed ---------------------------------------------------------------------------
+# --- skipped computations ---------------------------------------------------------------------------
 
 
 @ON_EACH_BACKEND
@@ -138,12 +138,12 @@ def test_frozen_computes_no_weight_gradient_and_need_dx_false_no_input_gradient(
     assert called(lambda: backward(dy, need_dx=False)) == ([], None)
 
 
-# --- shapes, descriptions, initial weights ----------------------------------------------------------
+# --- shapes, configurations, initial weights --------------------------------------------------------
 
 
 @st.composite
 def chains(draw):
-    """One to four layers on top of each other, and the first one's input shape."""
+    """A chain of one to four layers, and its input shape."""
     layer, shape = draw(small_images())
     chain, size = [layer], layer.output_shape(shape)
     for _ in range(draw(st.integers(0, 3))):
@@ -180,7 +180,7 @@ def test_descriptions_are_jsonable_hashable_and_comparable(layer_and_shape):
     described = json.loads(json.dumps(layer.to_config()))
     assert described.pop("layer") == type(layer).__name__
     given = {k: v for k, v in described.items() if not k.endswith("_init")}
-    again = type(layer)(**given)  # lists as sizes: what JSON makes of pairs
+    again = type(layer)(**given)  # lists as sizes: JSON turns pairs into lists
     assert again == layer
     assert hash(again) == hash(layer)
     assert repr(again) == repr(layer)

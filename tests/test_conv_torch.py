@@ -1,4 +1,4 @@
-"""PyTorch as an oracle for the layers of images, in float64: y, dx, dW and db on hundreds of drawn shapes.
+"""PyTorch as an oracle for the image layers, in float64: y, dx, dW and db for hundreds of drawn shapes.
 
 An optional group (`make test-torch`): skipped where PyTorch is not installed.
 """
@@ -24,7 +24,7 @@ HUNDREDS = settings(max_examples=300)
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    """The images are small: PyTorch's threads would only wait for each other."""
+    """Run PyTorch on one thread: the images are so small that several threads would only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -32,7 +32,7 @@ def _one_thread():
 
 
 def image(x):
-    """NHWC to a tensor NCHW that asks for its gradient."""
+    """NHWC to an NCHW tensor that requires a gradient."""
     return torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), requires_grad=True)
 
 
@@ -42,7 +42,7 @@ def weights(W):
 
 
 def assert_close(got, want):
-    """To 1e-12 of the largest number."""
+    """Compare to 1e-12 of the largest number."""
     want = want.detach().numpy()
     if want.ndim == 4:
         want = want.transpose(0, 2, 3, 1)
@@ -56,7 +56,7 @@ def around(x, sides):
 
 
 def assert_same_as_torch(layer, shape, theirs, ops, n, seed):
-    """Our y, dx, dW, db and those of `theirs(x, W, b)`."""
+    """Compare y, dx, dW and db with those of `theirs(x, W, b)`."""
     rng, net = np.random.default_rng(seed), network(layer, ops=ops, seed=seed)
     x, p = rng.standard_normal((n, *shape)), net.parameters()
     X = image(x)
@@ -92,7 +92,7 @@ def test_convolution(ops, layer_and_shape, n, seed):
 @ON_EACH_BACKEND
 @given(transposes(paddings=st.one_of(SIDES, st.integers(0, 3)), channels=4), st.integers(1, 3), SEEDS)
 def test_transposed_convolution(ops, layer_and_shape, n, seed):
-    """Asymmetric padding is cut off by hand, from PyTorch's result without padding."""
+    """Asymmetric padding is removed from PyTorch's result without padding."""
     layer, shape = layer_and_shape
 
     def theirs(x, W, b):
@@ -107,7 +107,7 @@ def test_transposed_convolution(ops, layer_and_shape, n, seed):
 
 @st.composite
 def symmetric(draw):
-    """A number of padding on each axis."""
+    """The same padding on both sides of each axis."""
     return tuple((n, n) for n in draw(pairs(0, 3)))
 
 
@@ -132,7 +132,7 @@ def test_transposed_convolution_with_pytorchs_own_padding(ops, layer_and_shape, 
     SEEDS,
 )
 def test_words_by_padding_by_hand(ops, layer_and_shape, n, seed):
-    """TensorFlow's "same" is ceil(n / stride) outputs with the odd pixel after; "valid" is none."""
+    """TensorFlow's "same" gives ceil(n / stride) outputs with the odd pixel after; "valid" has no padding."""
     layer, shape = layer_and_shape
     sides = []
     for axis in (0, 1):
@@ -158,7 +158,7 @@ def test_pooling(ops, layer_and_shape, n, seed, ties):
     layer, shape = layer_and_shape
     pool = F.max_pool2d if isinstance(layer, mg.MaxPool2D) else F.avg_pool2d
     assert_same_as_torch(layer, shape, lambda x, W, b: pool(x, layer.pool_size, layer.stride), ops, n, seed)
-    if ties:  # among equal pixels both take the first
+    if ties:  # both choose the first of equal pixels
         rng, net = np.random.default_rng(seed), network(layer, ops=ops)
         x = rng.integers(0, 2, (n, *shape)).astype(float)
         X = image(x)
@@ -184,7 +184,7 @@ def test_padding_and_upsampling(ops, layer_and_shape, n, seed):
 
 
 def test_a_dcgan_discriminator_and_generator():
-    """Chains of layers, not one: both networks of 16 x 16 images beside the same modules."""
+    """Chains of layers: both networks for 16 x 16 images, compared with the same PyTorch modules."""
     rng, nn = np.random.default_rng(0), torch.nn
     D = [mg.Conv2D(3, 4, 4, stride=2, padding=1, bias=False), mg.LeakyReLU(0.2),
          mg.Conv2D(4, 8, 4, stride=2, padding=1), mg.LeakyReLU(0.2), mg.Conv2D(8, 1, 4)]  # fmt: skip

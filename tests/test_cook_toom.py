@@ -1,4 +1,4 @@
-"""The matrices of F(m, r), in fractions: the identity that they are made for, and what is known of them."""
+"""The matrices of F(m, r), in fractions: the identity that defines them, and published examples."""
 
 from fractions import Fraction
 
@@ -28,7 +28,7 @@ def correlation(g, d):
 
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_products_at_points_are_the_correlation(data, seed):
-    """A^t [(G g) . (B^t d)] = correlation of d with g, whatever the points."""
+    """A^t [(G g) . (B^t d)] = correlation of d with g, for any points."""
     m, r = data.draw(SIZES)
     n = m + r - 1
     points = data.draw(st.one_of(st.none(), st.lists(FRACTIONS, min_size=n - 1, max_size=n - 1, unique=True)))

@@ -1,4 +1,4 @@
-"""The CPU's bodies of the three correlations: parts, shortcuts, the turned kernel, and what goes to the reference."""
+"""The CPU backend's three correlations: parts, shortcuts, the flipped kernel, and types left to the reference."""
 
 from importlib.util import find_spec
 
@@ -21,7 +21,7 @@ COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("nu
 
 
 def assert_agrees(layer, shape, n, seed, *, compiled=None, **options):
-    """Both backends in both floating types."""
+    """Compare both backends in float32 and float64."""
     cpu = get_ops("cpu", compiled=compiled, **options)
     for dtype, rtol in (("float64", 1e-13), ("float32", 3e-5)):
         runs = []
@@ -57,7 +57,7 @@ def test_no_images(compiled):
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("images", [1, 2, 3])
 def test_parts_of_images(name, images, compiled, monkeypatch):
-    """7 images in parts of 1, 2 or 3, so that the last part is smaller; several partial sums of dW."""
+    """7 images in parts of 1, 2 or 3, so that the last part can be smaller; dW has several partial sums."""
     (layer, shape), seen = IMAGES[name], []
 
     def some(n, *rest):
@@ -104,7 +104,7 @@ def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
 
 
 def test_one_by_one_with_output_padding_is_no_shortcut():
-    """The large image is as large as its padding makes it, but not as small as the small one."""
+    """With output padding, the large image is larger than the small one, although the kernel is 1 x 1."""
     assert_agrees(mg.ConvTranspose2D(2, 3, 1, dilation=2, output_padding=1), (3, 4, 2), 2, 0)
 
 
@@ -127,7 +127,7 @@ def test_at_stride_one_the_adjoint_is_a_correlation_with_the_turned_kernel(turns
 @given(st.one_of(convolutions(), transposes()))
 @example((mg.ConvTranspose2D(2, 3, 3, dilation=2, output_padding=1), (3, 4, 2)))
 def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
-    """Patches are strided views, which know no bounds: of the layer's geometry and of its turned one."""
+    """Patches are strided views without bounds checks; test the layer's geometry and the flipped one."""
     layer, shape = layer_and_shape
     geometry = layer.geometry(shape[:2])
     turned = direct.turned_geometry(geometry)
@@ -142,7 +142,7 @@ def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
 
 
 def test_the_backends_share_what_they_do_not_replace():
-    """Complex and mixed types go to the reference."""
+    """Operations on complex and mixed types go to the reference."""
     geometry = mg.Conv2D(2, 3, 2).geometry((4, 3))
     x, W = np.ones((1, 4, 3, 2)), np.ones((2, 2, 2, 3))
     for a, b in ((x.astype("float32"), W), (x, W.astype(complex)), (x.astype(complex), W)):

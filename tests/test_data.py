@@ -80,7 +80,7 @@ def published(name, content):
 
 @pytest.fixture
 def small_mnist(monkeypatch):
-    """A data set of two pictures under the names of MNIST's training files."""
+    """A data set of two images under the names of MNIST's training files."""
     pictures = published("train-images-idx3-ubyte.gz", idx(PICTURES))
     labels = published("train-labels-idx1-ubyte.gz", idx(np.array([5, 0], dtype=np.uint8)))
     monkeypatch.setitem(image_sets.IDX_FILES, "mnist", {"train": (pictures[0], labels[0])})

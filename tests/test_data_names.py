@@ -1,4 +1,4 @@
-"""Data files under other usual names, and packed otherwise: the content decides."""
+"""Data files with other common names or another compression are recognised by their content."""
 
 import gzip
 

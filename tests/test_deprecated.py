@@ -1,4 +1,4 @@
-"""Names of the version before go on working, and say what they are called now."""
+"""Names of the previous version still work and warn with the new name."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Arguments of runs, recipes and experiments by the names of the version before."""
+"""Old argument names of runs, recipes and experiments still work and warn."""
 
 import pytest
 

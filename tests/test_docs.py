@@ -1,4 +1,4 @@
-"""The documentation is true: its code runs, its commands parse, its links lead somewhere."""
+"""The documentation is correct: its code runs, its commands parse, its links exist."""
 
 import re
 from pathlib import Path

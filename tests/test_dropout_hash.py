@@ -1,6 +1,6 @@
-"""The hash that makes dropout's masks: as good as coins, and the same on every backend, dtype and number of threads.
+"""The hash behind dropout masks: random by statistical tests; equal for all backends, dtypes and numbers of threads.
 
-Seeds are fixed: a p-value is that of this very hash, and those below say how far inside they are.
+The seeds are fixed, so the p-values are constants of the hash.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ N = 1 << 18
 KEY = 0x0123456789ABCDEF
 COUNTERS = np.arange(N, dtype=np.uint32)
 KEYS = [0, 1, 2**32, 2**63, 2**64 - 1, KEY]
-LEAST = 1e-3  # of a p-value; ten to a hundred are looked at
+LEAST = 1e-3  # the smallest p-value accepted; ten to a hundred are tested
 
 
 def hashed(key, counters=COUNTERS):
@@ -21,7 +21,7 @@ def hashed(key, counters=COUNTERS):
 
 
 def p_of_correlation(a, b):
-    """Two masks as independent coins: the fourfold table's chi-square."""
+    """The p-value of the chi-square test that two masks are independent (2 x 2 table)."""
     table = np.array([[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]])
     return stats.chi2_contingency(table, correction=False).pvalue
 
@@ -46,7 +46,7 @@ def test_every_byte_and_bit_is_uniform(key):
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("rate", [0.25, 0.5])
 def test_neighbouring_counters_are_independent(rate, key):
-    """Also those a row of 2, 3, 64, 100, 128 or 1024 apart."""
+    """Counters at several distances, among them the widths of common layers."""
     keep = hashed(key) >= reference.dropout_threshold(rate)
     for lag in (1, 2, 3, 64, 100, 128, 1024, 1 << 16):
         assert p_of_correlation(keep[:-lag], keep[lag:]) > LEAST, lag
@@ -98,7 +98,7 @@ def test_one_key_is_one_mask_everywhere(shape, compiled):
                 np.testing.assert_array_equal(got, reference.dropout(np.ones(shape, dtype), rate, key))
                 np.testing.assert_array_equal(got != 0, want != 0)
                 assert got.dtype == np.dtype(dtype)
-            flipped = np.ones(shape[::-1]).T  # counted in C order whatever the memory's
+            flipped = np.ones(shape[::-1]).T  # counters follow C order, not the order in memory
             np.testing.assert_array_equal(ops.dropout(flipped, rate, key), want)
 
 

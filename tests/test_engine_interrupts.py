@@ -1,4 +1,4 @@
-"""Ctrl-C in a parallel job; signal handlers and finalizers that compute.  What could deadlock runs in a process."""
+"""Ctrl-C in a parallel job; signal handlers and finalizers that compute.  Possible deadlocks run in a subprocess."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interva
 
 
 def run(program):
-    """Run a program that must end; a deadlock is a TimeoutExpired."""
+    """Run a program that must end; a deadlock raises TimeoutExpired."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -25,7 +25,7 @@ def run(program):
 @ALARMS
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_after_an_interrupt_no_worker_writes_any_more(times):
-    """The caller has done its part and waits; the worker's takes .4 s."""
+    """The caller has finished its part and waits; the worker's part takes 0.4 s."""
     caller, started, log, left = threading.current_thread(), threading.Barrier(2, timeout=20), [], times
 
     def interrupt(*_):
@@ -175,7 +175,7 @@ def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch
     class Kept(list):
         def __getitem__(self, i):
             found = super().__getitem__(i)
-            if not taken:  # a finalizer comes in between the look and the taking
+            if not taken:  # a finalizer runs between the check and the use
                 taken.append(self.pop(i))
                 self.append(arrays.aligned(50))
             return found

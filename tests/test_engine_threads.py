@@ -1,4 +1,4 @@
-"""The same bits from any thread of the process, and workspaces that a kernel in use keeps for itself."""
+"""Results have the same bits in any thread of the process; a kernel in use does not share its workspaces."""
 
 import sys
 import threading
@@ -15,7 +15,7 @@ from minigan.ops.cpu.threads.pool import SleepWait, pool
 
 
 def results(threads, compiled):
-    """y, dx and the gradient of a network whose products are long enough for BLAS to cut them."""
+    """y, dx and the gradient of a network with products so large that BLAS would split them."""
     rng = np.random.default_rng(0)
     layers = [mg.Conv2D(8, 16, 3, padding="same"), mg.Flatten(), mg.Dense(16 * 14 * 14, 100)]
     net = mg.Network(layers, rng=rng, ops=get_ops("cpu", threads=threads, compiled=compiled))
@@ -24,7 +24,7 @@ def results(threads, compiled):
 
 
 def elsewhere(function, *args):
-    """What the function returns in another thread."""
+    """The result of the function in another thread."""
     found = []
     thread = threading.Thread(target=lambda: found.append(function(*args)))
     thread.start()
@@ -42,7 +42,7 @@ def test_the_bits_are_the_same_in_the_main_thread_and_in_others(compiled):
 
 
 def limits():
-    """How many threads each real BLAS library has inside and after."""
+    """The numbers of threads of each real BLAS library inside the block and after it."""
     libraries = one_thread._libraries
     with one_thread:
         inside = [library.get_num_threads() for library in libraries]
@@ -63,7 +63,7 @@ def test_real_libraries_are_limited_from_every_thread_and_released_again():
 
 
 class OfEachThread(threading.local):
-    """A BLAS built with OpenMP: each thread has its own number of threads."""
+    """A BLAS built with OpenMP: the number of threads is a setting of each thread."""
 
     internal_api, threading_layer, threads = "openblas", "openmp", 8
 
@@ -100,14 +100,14 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
     with one_thread:
         other.start()
         entered.wait(20)
-    assert library.threads == 8  # though the other thread is still inside
+    assert library.threads == 8  # although the other thread is still inside
     left.set()
     other.join()
     assert after == [8]
 
 
 def test_each_backend_keeps_its_own_way_of_waiting():
-    """Two backends in one process: a worker waits as the one wants that gave it its last job."""
+    """Two backends in one process: a worker waits in the way of the backend that gave it its last job."""
 
     class Counting(SleepWait):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""Surroundings that lack something optional: a home folder, a display backend, an encoding of every character."""
+"""Environments without a home folder, a display backend, or an encoding for every character."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from minigan.recipes import RECIPES
 
 
 def run(code, tmp_path, **environment):
-    """Run Python code in a process with these variables."""
+    """Run Python code in a process with these environment variables."""
     here = str(Path(__file__).parent.parent)
     return subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=120,

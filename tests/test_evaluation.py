@@ -1,4 +1,4 @@
-"""`minigan evaluate`: the control first, what each number shows, the files, and what is refused."""
+"""`minigan evaluate`: the baseline row, what each number detects, the files, and errors."""
 
 import json
 import math
@@ -27,14 +27,14 @@ def digits():
 
 @pytest.fixture(scope="module")
 def trained(digits):
-    """A classifier that knows a little."""
+    """A classifier after a short training."""
     train, test = digits
     return classifier.train_classifier(train, test, config=Config(epochs=1, batch_size=50))
 
 
 @pytest.fixture
 def kept(trained, tmp_path):
-    """A folder with that classifier."""
+    """A folder that contains this classifier."""
     folder = tmp_path / "kept"
     folder.mkdir()
     write_classifier(folder / "digits.npz", trained)
@@ -43,7 +43,7 @@ def kept(trained, tmp_path):
 
 @pytest.fixture
 def coloured(monkeypatch):
-    """A little CIFAR-10: 60 images, of which 10 classes are 10 colours."""
+    """A small CIFAR-10: 60 images of 10 classes, each with its colour."""
 
     def loaded(name, split="train", *, data_dir=None):
         if name != "cifar10":
@@ -75,7 +75,7 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
     lines = out.splitlines()
     head = next(k for k, line in enumerate(lines) if "Frechet distance" in line)
     assert "classifier" in lines[head - 1]
-    assert lines[head + 1].startswith("real test images")  # the control, always first
+    assert lines[head + 1].startswith("real test images")  # the baseline, always first
     assert lines[head + 2].startswith("samples")
     assert lines[-1] == "run/evaluation.json"
     path = in_tmp / "home/.cache/minigan/classifiers/digits.npz"
@@ -92,7 +92,7 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
         assert all(math.isfinite(v) for v in row.values() if isinstance(v, float))
     before = (in_tmp / "run/evaluation.json").read_bytes()
     status, out, err = run(capsys, "evaluate", dense, "--n", "40", "--seed", "3")
-    assert (status, err) == (0, "")  # nothing is trained again
+    assert (status, err) == (0, "")  # the classifier is not trained again
     assert out.splitlines()[-1] == "run/evaluation-002.json"  # nothing is overwritten
     assert path.read_bytes() == first
     assert (in_tmp / "run/evaluation.json").read_bytes() == before
@@ -227,7 +227,7 @@ def test_all_there_are_by_default_and_the_function_is_the_command(dense, kept, t
 
 
 def test_the_control_is_near_and_what_is_wrong_is_seen(trained, digits):
-    """Noise, one class, and copies of the training images: each shows in the number that is there for it."""
+    """Noise, a single class, and copies of the training images are each detected by the corresponding number."""
     train, test = digits
     n = 200
     examples, real = match_blur(train.images, 28), match_blur(test.images, 28)[:n]
@@ -247,7 +247,7 @@ def test_the_control_is_near_and_what_is_wrong_is_seen(trained, digits):
     assert noise.precision < 0.1
     assert noise.nearest_least > 2 * control.nearest_median
     assert ones.precision > 0.7
-    assert copies.nearest_median == copies.nearest_least == 0  # memorisation, far below the control
+    assert copies.nearest_median == copies.nearest_least == 0  # memorisation, far below the baseline
     assert control.nearest_least > 0.5
     assert copies.precision > 0.7
 
@@ -282,7 +282,7 @@ def test_other_sizes_are_brought_to_28(digits):
     colour = resize((real / 255).astype(np.float32), 64).repeat(3, axis=3)
     np.testing.assert_allclose(
         seen, to_classifier_size(colour, grey), atol=1e-6
-    )  # real images as a perfect dcgan64 would give them
+    )  # real images as a perfect dcgan64 would generate them
     np.testing.assert_allclose(seen.mean(axis=(1, 2)), match_blur(real, 28).mean(axis=(1, 2)), atol=0.02)
     assert np.abs(seen - match_blur(real, 28)).max() > 0.05  # the blur
 
@@ -307,7 +307,7 @@ def test_a_run_on_cifar10_is_judged_in_colour(in_tmp, coloured, capsys, monkeypa
     assert "cifar10: 60 of 50,000 images: data_batch_1.bin" in out
     stored = read_json("d/evaluation.json")
     assert (stored["n"], stored["note"]) == (60, "60 of 50,000 images: data_batch_1.bin")
-    assert stored["classifier"]["accuracy"] > 0.4  # their greys are all alike: 0.1 without colours
+    assert stored["classifier"]["accuracy"] > 0.4  # all have the same grey level: 0.1 without colours
     train, test = splits("cifar10")
     net = classifier.read_classifier("kept/cifar10.npz")
     assert net.config == quick

@@ -1,4 +1,4 @@
-"""A layer, a kernel and a fused rule of a user's own, from outside the package, on every backend."""
+"""A custom layer, kernel and fusion rule, defined outside the package, on every backend."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import minigan as mg
 from minigan.layers import Fused, Layer, from_config, register_layer
 from minigan.ops import get_ops, register_kernel, register_rule, to_host, unregister_kernel, unregister_rule
 
-# --- what a user writes: y = x sigmoid(x), its fast version, and Dense with it as one stage ---------
+# --- user code: y = x sigmoid(x), its fast version, and the fusion of Dense with it -----------------
 
 
 @register_layer
@@ -33,7 +33,7 @@ def swish(x):
 
 
 def swish_on_threads(ops, x):
-    """The same, a part of the rows on each thread."""
+    """The same, with the rows split among the threads."""
     y, slope = np.empty_like(x), np.empty_like(x)
     parts = np.array_split(np.arange(len(x)), 4)
 
@@ -58,7 +58,7 @@ swish(const real* __restrict__ x, real* __restrict__ y, real* __restrict__ slope
 
 
 def swish_on_a_gpu(ops, x):
-    """The same, by a CUDA kernel in a file of the user's."""
+    """The same, by a CUDA kernel in the user's own file."""
     x, y, slope = ops.xp.ascontiguousarray(x), ops.xp.empty(x.shape, x.dtype), ops.xp.empty(x.shape, x.dtype)
     real = {"float32": "float", "float64": "double"}[str(x.dtype)]
     ops.device.launch("swish", "swish", 8, 128, x, y, slope, x.size, REAL=real)
@@ -67,7 +67,7 @@ def swish_on_a_gpu(ops, x):
 
 @dataclass(frozen=True)
 class DenseSwish(Fused):
-    """Dense and Swish as one stage: nothing between them is kept."""
+    """Dense and Swish as one stage: no intermediate array is kept."""
 
     def forward(self, p, x, ctx):
         u, back = self.members[0].forward(p, x, ctx)
@@ -76,12 +76,12 @@ class DenseSwish(Fused):
 
 
 def dense_swish(layers, _ops):
-    """The rule."""
+    """Fuse a Dense that is followed by a Swish."""
     fits = len(layers) > 1 and type(layers[0]) is mg.Dense and type(layers[1]) is Swish
     return (DenseSwish(tuple(layers[:2])), 2) if fits else None
 
 
-# --- and what holds of it -------------------------------------------------------------------------
+# --- tests ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Which number of inputs and outputs a layer tells its initializers: on layers that are far from square."""
+"""The fans (numbers of inputs and outputs) that layers pass to their initializers, for layers far from square."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CASES = {  # layer -> fan_in, fan_out
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_deviation_of_drawn_weights_has_the_fans_of_the_layer(name):
-    """20,000 draws: the bound on the variance fails with probability 1e-9 or less (kurtosis <= 3)."""
+    """With 20,000 draws the bound on the variance fails with probability 1e-9 or less (kurtosis <= 3)."""
     make, fan_in, fan_out = CASES[name]
     for init, variance in (
         (mg.HeNormal(), 2 / fan_in),
@@ -39,7 +39,7 @@ def test_the_deviation_of_drawn_weights_has_the_fans_of_the_layer(name):
 
 @dataclass(frozen=True)
 class Seen(Initializer):
-    """Draws fan_in + 1e-6 fan_out."""
+    """An initializer that returns fan_in + 1e-6 fan_out."""
 
     def draw(self, rng, shape, fan_in, fan_out):
         return np.full(shape, fan_in + 1e-6 * fan_out)
@@ -58,5 +58,5 @@ def test_biases_are_told_the_fans_of_their_weights():
 
 
 def test_he_normal_is_not_cut():
-    """Of 20,000 draws 4.6 % lie beyond two standard deviations; Glorot-normal has none beyond its cut."""
+    """Of 20,000 draws 4.6 % lie beyond two standard deviations; truncated Glorot-normal has none beyond its bound."""
     assert 700 < (np.abs(weights(mg.Dense(5, 4000, weight_init=mg.HeNormal()))) > 2 * math.sqrt(2 / 5)).sum() < 1150

@@ -1,4 +1,4 @@
-"""Frechet distance, precision and recall: closed forms, scipy, loops, and what must not change them."""
+"""Frechet distance, precision and recall against closed forms, scipy and loops; invariances."""
 
 import math
 
@@ -51,9 +51,9 @@ def test_frechet_of_two_gaussians_tends_to_theirs():
 
 @given(seeds, st.integers(2, 20), st.integers(2, 20), st.integers(1, 8))
 def test_frechet_keeps_its_value(seed, n, m, f):
-    """Symmetric; 0 from itself; the same after a rotation and a shift of both; c^2 times it after scaling by c.
+    """Symmetric; 0 for equal sets; invariant under a rotation and shift of both; multiplied by c^2 after scaling by c.
 
-    Also with fewer points than features, where the covariances have no inverse.
+    This also holds with fewer points than features, where the covariances are singular.
     """
     x, y = two_sets(seed, n, m, f)
     rng = np.random.default_rng(seed)
@@ -69,7 +69,7 @@ def test_frechet_keeps_its_value(seed, n, m, f):
 
 
 def loop(real, fake, k):
-    """Precision and recall, word for word."""
+    """Precision and recall, directly from their definitions."""
 
     def inside(points, centres):
         radius = []
@@ -101,7 +101,7 @@ def test_precision_and_recall_are_the_loops_and_the_trees(seed, k, more_n, more_
 
 @given(seeds, st.integers(1, 3), st.integers(4, 15), st.integers(4, 15))
 def test_balls_are_closed_and_repeated_points_count(seed, k, n, m):
-    """On small whole numbers many points lie exactly on a ball's edge, and many coincide."""
+    """With small whole numbers, many points lie exactly on the boundary of a ball, and many coincide."""
     rng = np.random.default_rng(seed)
     real, fake = rng.integers(0, 4, (n, 2)) + 0.0, rng.integers(0, 4, (m, 2)) + 0.0
     real, fake = real - real.mean(axis=0).round(), fake - real.mean(axis=0).round()
@@ -120,7 +120,7 @@ def test_precision_and_recall_keep_their_values(seed, n, m, f):
     assert precision_recall(real, real) == (1, 1)
     assert precision_recall(rng.permutation(real), rng.permutation(fake)) == (precision, recall)
     assert precision_recall(5 * real @ orthogonal(rng, f) + 7, 0 * fake + 1e6) == (0, 0)
-    wider = precision_recall(real, fake, k=min(n, m) - 1)  # balls that reach further
+    wider = precision_recall(real, fake, k=min(n, m) - 1)  # larger balls
     assert wider.precision >= precision
     assert wider.recall >= recall
 

@@ -1,4 +1,4 @@
-"""The flat vector on the CPU backend: the reference's updates in blocks, whether it is finite, and copies of it."""
+"""The parameter vector on the CPU backend: updates in blocks, the check for finite numbers, copies."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def compiled(request):
 
 
 def vectors(count, size, dtype):
-    """theta, g and the optimizer's, of which the last is not negative."""
+    """theta, g and the optimizer's vectors, of which the last is not negative."""
     made = np.random.default_rng(size).standard_normal((count + 1, size))
     made[-1] **= 2
     return list(made.astype(dtype))
@@ -72,7 +72,7 @@ def test_other_kinds_are_the_references(name, compiled):
 @pytest.mark.parametrize("size", [0, *SIZES])
 def test_finite(size, dtype, compiled):
     ops = get_ops("cpu", compiled=compiled, threads=2)
-    x = np.full(size, -np.finfo(dtype).max, dtype=dtype)  # whose square is not finite, nor their sum
+    x = np.full(size, -np.finfo(dtype).max, dtype=dtype)  # their squares and their sum are not finite
     x[::2] = np.finfo(dtype).max
     assert ops.finite(x) is True
     for value in (np.nan, np.inf, -np.inf):

@@ -1,4 +1,4 @@
-"""Runs of dropout, activations and batch norm as one stage, against the same layers one by one on the reference."""
+"""Sequences of dropout, activations and batch norm as one stage, against the separate layers on the reference."""
 
 from functools import cache
 
@@ -38,7 +38,7 @@ RUNS = [
 
 
 def layers_of(run, channels, *, rates=(0.3, 0.5), slopes=(0.2, 0.2), norm=None):
-    """The layers that a run names."""
+    """The layers that a string such as "drop norm relu" names."""
     rates, slopes = iter(rates), iter(slopes)
     make = {
         "drop": lambda: mg.Dropout(next(rates)),
@@ -50,7 +50,7 @@ def layers_of(run, channels, *, rates=(0.3, 0.5), slopes=(0.2, 0.2), norm=None):
 
 
 def pair(layers, ops, *, dtype="float64", seed=0):
-    """The layers on the reference and on `ops`, with the same parameters and statistics, away from the initial ones."""
+    """The layers on the reference and on `ops`, with equal parameters and statistics, not the initial ones."""
     nets = []
     for backend in ("reference", ops):
         rng = np.random.default_rng(seed)
@@ -124,7 +124,7 @@ def test_a_fused_run_is_its_layers(body, case, seed):
     want, got = (results(net, x, dy, **how) for net in (reference, fused))
     assert_close(got, want, 1e-12)
     np.testing.assert_array_equal((x, dy), before)
-    if how["need_dx"] and any(isinstance(layer, mg.Dropout) for layer in layers):  # the same masks: zeros where it has
+    if how["need_dx"] and any(isinstance(layer, mg.Dropout) for layer in layers):  # the same masks: the same zeros
         np.testing.assert_array_equal(got["y"] == 0, want["y"] == 0)
 
 
@@ -133,7 +133,7 @@ def test_a_fused_run_is_its_layers(body, case, seed):
 )
 @pytest.mark.parametrize(("dtype", "gate"), [("float32", 1e-5), ("float64", 1e-12)])
 def test_many_parts(run, dtype, gate, compiled, monkeypatch):
-    """Matrices of several parts, an incomplete last one, and more channels than fit the least rows."""
+    """Matrices of several parts, with an incomplete last part, and with more channels than fit into one part."""
     monkeypatch.setattr(norm_act, "NUMPY_PART_BYTES", norm_act.PART_BYTES)
     rng = np.random.default_rng(0)
     for shape in ((2, 5000, 37), (4, 20, 9001), (2, 150001, 1)):
@@ -143,7 +143,7 @@ def test_many_parts(run, dtype, gate, compiled, monkeypatch):
         wide = reference.astype("float64")
         want = results(wide, x.astype("float64"), dy.astype("float64"), train=True, sub_batches=2)
         got = results(fused, x, dy, train=True, sub_batches=2)
-        # A mask of an activation may differ where v is 0 to rounding; there y is small too.
+        # The mask of an activation may differ where v is 0 up to rounding; there y is small too.
         away = np.abs(want["y"]) > 1e-4 if "norm" in run else np.ones(shape, bool)
         for name in ("y", "dx"):
             error = np.abs(got[name] - want[name])[away]
@@ -167,7 +167,7 @@ def test_the_number_of_threads_changes_no_bit(run, compiled):
 )
 @pytest.mark.parametrize("train", [True, False])
 def test_infinities_and_nan_are_treated_as_by_the_layers(run, train, compiled):
-    """A masked infinity is 0 behind ReLU and 0 times infinity elsewhere; nothing is hidden."""
+    """A masked infinity becomes 0 in ReLU and 0 times infinity elsewhere, as in the separate layers."""
     if train and "norm" in run:
         pytest.skip("one infinity makes a batch's statistics NaN, in both")
     special = np.array([NAN, INF, -INF, -1.0, 0.0, -0.0, 1.0, 1e-300])
@@ -221,7 +221,7 @@ def test_what_a_frozen_stage_need_not_do_is_not_done(monkeypatch, compiled):
     ],
 )
 def test_the_pullback_keeps_one_array_and_no_mask(run, kept):
-    """Only x; without batch norm only y, which the layer above keeps too; for dropout alone nothing."""
+    """It keeps only x; without batch norm only y, which the next layer keeps too; for dropout alone nothing."""
     import weakref
 
     net = pair(layers_of(run, 40), cpu(False))[1]

@@ -1,4 +1,4 @@
-"""A game of players by name: it trains, is resumed, and is diagnosed, whatever its players are called."""
+"""A game of named players trains, resumes and reports divergence, whatever the names are."""
 
 import copy
 import inspect
@@ -266,7 +266,7 @@ class LeastSquares:
 
 @pytest.mark.parametrize("schedule", [mg.alternating, mg.simultaneous])
 def test_an_objective_of_ones_own(schedule):
-    """N(0, 1) to N(4, 1/4): the mean of G comes near 4."""
+    """N(0, 1) to N(4, 1/4): the mean of G's samples approaches 4."""
     streams = random_streams(0)
     G = mg.Network([mg.Dense(1, 1)], rng=streams["weights_G"])
     D = mg.Network([mg.Dense(1, 16), mg.LeakyReLU(0.2), mg.Dense(16, 1)], rng=streams["weights_D"])

@@ -1,4 +1,4 @@
-"""Both steps of Algorithm 1 by complex step, what they compute and what they leave alone."""
+"""Both steps of Algorithm 1: gradients by complex step, the products they compute, and what they must not change."""
 
 import numpy as np
 import pytest
@@ -84,10 +84,10 @@ def test_every_layer_and_objective_is_in_a_whole_step():
 
 @st.composite
 def games(draw):
-    """Networks of any layers, widths and batch sizes, objective, data, how they are seen, and the random stream.
+    """Networks with any layers and widths, objective, data of any batch sizes, modes, and the random stream.
 
-    A D with batch norm judges here by its running statistics: batch statistics of what any G makes may be ill
-    conditioned.  That way through D has the gates above, per tensor, on networks that are not.
+    A D with batch norm is frozen with its running statistics here, because batch statistics of the samples of any G may
+    be ill conditioned.  The tests above check batch statistics, per tensor, on well-conditioned networks.
     """
     objective, seed = draw(st.sampled_from(OBJECTIVES)), draw(st.integers(0, 2**16))
     D, G = draw(chains(4, outputs_of(objective))), draw(chains(3, 4))
@@ -112,7 +112,7 @@ def test_both_steps_along_a_direction(game, layouts):
 
 @given(games())
 def test_both_gradients_in_float32(game):
-    """Those of the same numbers in float64, to 450 units of float32 (the tensor gate in its units), and in float32."""
+    """They agree with the gradients in float64 to 450 float32 eps (the tensor gate in units of eps) and are float32."""
     results = {}
     for dtype in ("float32", "float64"):
         G, D, objective, arrays, how, _ = game
@@ -130,7 +130,7 @@ def test_both_gradients_in_float32(game):
 
 
 class TestMatrixProducts:
-    """D: two Dense and a Maxout, and a layer without parameters below them.  G: two Dense, and one such layer too."""
+    """D has two Dense, a Maxout, and a first layer without parameters.  G has two Dense and such a layer."""
 
     def game(self, **kwargs):
         G = network([mg.Tanh(), mg.Dense(3, 5), mg.ReLU(), mg.Dense(5, 4)])
@@ -138,14 +138,14 @@ class TestMatrixProducts:
         return mg.GAN(G, D, mg.SGD(G, lr=0.1), mg.SGD(D, lr=0.1), mg.NonSaturating(), **kwargs)
 
     def test_discriminator_step(self):
-        """A pass: y of 3 layers, dW of 3, dx of the upper 2; two passes if separate."""
+        """A pass computes y of 3 layers, dW of 3, and dx of the last 2; two passes if separate."""
         for d_batching, want in ((mg.separate, 2 * (3 + 3 + 2)), (mg.combined, 3 + 3 + 2)):
             game = self.game(d_batching=d_batching)
             assert products(game.update_D, X_REAL.view(Counted), X_FAKE.view(Counted)) == want
 
     @pytest.mark.parametrize("frozen_d_mode", JUDGES)
     def test_generator_step(self, frozen_d_mode):
-        """G: y of 2 layers, dW of 2, dx of the upper 1.  D, frozen: y of 3 and dx of 3, no dW."""
+        """G: y of 2 layers, dW of 2, dx of the last one.  Frozen D: y of 3 and dx of 3, no dW."""
         assert products(self.game(frozen_d_mode=frozen_d_mode).update_G, Z.view(Counted)) == (2 + 2 + 1) + (3 + 3)
 
     def test_simultaneous(self):
@@ -158,11 +158,11 @@ class TestMatrixProducts:
 
 
 class TestRandomStreams:
-    """G and D have one dropout of 5 units each: one key a pass, drawn as the pass begins."""
+    """G and D have one dropout of 5 units each: one key per pass, drawn at its beginning."""
 
     @pytest.fixture
     def masked(self, monkeypatch):
-        """The shapes and keys of all masks, in order."""
+        """Record the shapes and keys of all masks, in order."""
         masks, dropout = [], reference.dropout
 
         def spy(x, rate, key):
@@ -181,7 +181,7 @@ class TestRandomStreams:
         game.update_D(X_REAL, X_FAKE[:4])
         assert game.rng.log == [(1, 1)] * len(want)
         forwards = list(zip(want, game.rng.keys, strict=True))
-        assert masked == forwards + forwards  # the pullbacks, real first too, make the same masks again
+        assert masked == forwards + forwards  # the pullbacks compute the same masks again, real first too
 
     @pytest.mark.parametrize(("frozen_d_mode", "want"), [(train_mode, 2), (train_mode_tracking, 2), (eval_mode, 1)])
     def test_generator_step_draws_one_key_for_G_and_one_for_a_D_in_training_mode(self, frozen_d_mode, want, masked):
@@ -210,12 +210,12 @@ class TestRandomStreams:
         assert twin.keys == stream.keys
 
 
-# --- what a step leaves alone ---------------------------------------------------------------------
+# --- what a step must not change -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("frozen_d_mode", JUDGES)
 def test_D_is_bit_identical_after_a_generator_step(frozen_d_mode):
-    """theta_D always; its running statistics too, unless the judge is there to track them."""
+    """theta_D never changes; its running statistics change only with train_mode_tracking."""
     game = gan(frozen_d_mode=frozen_d_mode)
     theta, everything, before = game.D.theta.tobytes(), snapshot(game.D), game.G.theta.tobytes()
     version = game.D.version
@@ -236,7 +236,7 @@ def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_doe
 
 @pytest.mark.parametrize("d_batching", PASSES)
 def test_G_is_bit_identical_after_a_discriminator_step(d_batching):
-    """Running statistics included."""
+    """This includes running statistics."""
     game = gan(d_batching=d_batching)
     everything, before = snapshot(game.G), game.D.theta.tobytes()
     statistics = {k: v.copy() for k, v in game.D.state.items()}
@@ -273,7 +273,7 @@ def test_joint_and_separate_are_the_same_without_batch_norm_and_differ_with_it()
 
 
 def test_half_batches_through_one_pass_are_expressible():
-    """S5: half a batch of each kind in one pass, a whole batch of noise for G."""
+    """S5: half a batch of real and half of fake in one pass, and a full batch of noise for G."""
     game = gan(mg.SoftmaxTwoClass(), d_batching=mg.combined, fake_mode=mg.eval_fakes)
     sizes = []
     original = game.D.forward
@@ -309,7 +309,7 @@ def test_outcomes_are_what_D_saw_before_the_update():
 
 @pytest.mark.parametrize("d_batching", PASSES)
 def test_real_and_fake_are_not_swapped(d_batching):
-    """Trained to tell 5 from -5, D gives the real one the larger D."""
+    """After training on 5 (real) and -5 (fake), D is larger for the real example."""
     D = network([mg.Dense(1, 1)])
     optimizer, real = mg.SGD(D, lr=0.1), np.full((3, 1), 5.0)
     for _ in range(20):
@@ -322,7 +322,7 @@ def test_real_and_fake_are_not_swapped(d_batching):
 @ON_EACH_BACKEND
 @pytest.mark.parametrize("update_state", [True, False])
 def test_two_batches_as_one_are_two_passes(ops, update_state):
-    """Outputs, gradients, running statistics and the random stream of real and fake in one pass, and one by one."""
+    """One pass of both batches gives the outputs, gradients, running statistics and random stream of two passes."""
     layers = [mg.Conv2D(1, 3, 3), mg.Dropout(0.3), mg.BatchNorm(3), mg.LeakyReLU(0.2), mg.Dropout(0.5), mg.Dropout(0)]
     layers += [mg.Flatten(), mg.Dense(48, 2)]
     rng = np.random.default_rng(0)

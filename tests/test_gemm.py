@@ -1,4 +1,4 @@
-"""Products cut into blocks: the reference's results, the same bits on any number of threads, and what is not cut."""
+"""Matrix products split into blocks: results of the reference, equal bits for any number of threads, small products."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def rounded(dtype, K):
 
 
 def added(ops, x, y):
-    """2 + x^T y."""
+    """Return 2 + x^T y."""
     out = np.full((x.shape[1], y.shape[1]), 2, np.result_type(x, y))
     ops.add_product(x, y, out)
     return out
@@ -37,7 +37,7 @@ def added(ops, x, y):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(SIZES, st.one_of(st.integers(1, 20), st.just(700)), SIZES, st.booleans(), st.integers(0, 2**32 - 1))
 def test_products_of_all_sizes(compiled, dtype, n, middle, o, bias, seed):
-    """The thresholds are low, so that small products are cut too."""
+    """The thresholds are lowered, so that small products are split too."""
     cpus = BODIES[compiled]
     rng = np.random.default_rng(seed)
     x, W, b = (rng.uniform(-1, 1, shape).astype(dtype) for shape in ((n, middle), (middle, o), (o,)))
@@ -47,7 +47,7 @@ def test_products_of_all_sizes(compiled, dtype, n, middle, o, bias, seed):
         patch.setattr(matmul, "WORTH", 1e3)
         patch.setattr(matmul, "CALL", 1)
         forwards = [cpu.affine(x, W, b) for cpu in cpus]
-        backwards = [cpu.affine(y, W.T) for cpu in cpus]  # as Dense's pullback has it
+        backwards = [cpu.affine(y, W.T) for cpu in cpus]  # as in Dense's pullback
         weights = [added(cpu, x, y) for cpu in cpus]
     for runs, want, K in (
         (forwards, reference.affine(x, W, b), middle),
@@ -118,7 +118,7 @@ def test_complex_and_mixed_types_as_the_reference():
     gaps=st.tuples(*[st.integers(0, 3)] * 4), turned=st.booleans(), add=st.booleans(), seed=st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
-    """Rows anywhere in memory; nothing is read or written beside them."""
+    """Rows may lie anywhere in memory; nothing outside them is read or written."""
     from minigan.ops.cpu.kernels.numba.matmul import multiply
 
     rng = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
 @pytest.mark.skipif(cores() < 2, reason="threads that share a core sleep at once")
 @pytest.mark.parametrize("callers", [1, 3])
 def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
-    """The same bits as alone, whoever else calls; and some are shared indeed."""
+    """The bits equal those of one thread, also with concurrent callers, and some products are shared."""
     from minigan.ops.cpu.kernels.numba.matmul import multiply
     from minigan.ops.cpu.threads import spin_wait
 
@@ -190,7 +190,7 @@ def test_products_are_added_to_what_is_there_however_the_factors_lie(compiled):
 
 @pytest.mark.parametrize("compiled", BODIES)
 def test_factors_that_do_not_fit_are_refused(compiled):
-    """Before a compiled body reads beside an array."""
+    """They raise an error before a compiled kernel reads outside an array."""
     cpu, ones = BODIES[compiled][0], lambda *shape: np.ones(shape, "float32")
     with pytest.raises(ValueError):  # noqa: PT011  (NumPy's words or ours)
         cpu.affine(ones(70, 130), ones(100, 90))

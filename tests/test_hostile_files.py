@@ -1,4 +1,4 @@
-"""Files of a run that are JSON in form only: one line says so."""
+"""Run files that are JSON but have wrong contents give a one-line error."""
 
 import pytest
 from command import run

@@ -1,4 +1,4 @@
-"""What the layers for images refuse: the argument, what was given, and what is accepted."""
+"""Errors of the image layers name the argument, what was given and what is expected."""
 
 import re
 

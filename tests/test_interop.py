@@ -1,4 +1,4 @@
-"""Weights in and out: the layouts against arithmetic on NCHW arrays, round trips, mismatches that change nothing."""
+"""Export and import of weights: layouts checked on NCHW arrays, round trips, mismatches that change nothing."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_round_trips(case, seed):
 
 @given(image_chains(), st.integers(0, 2**32 - 1))
 def test_input_shape_says_nothing_new_after_a_layer_that_names_the_channels(case, seed):
-    """Where the chain can be walked without it, the result is the same."""
+    """If the chain does not need input_shape, passing it does not change the result."""
     layers, input_shape = case
     net = draw_net(layers, seed)
     try:
@@ -129,7 +129,7 @@ class TestOrder:
         assert to_torch(net)["3.weight"].shape == (1, 4, 1, 1)
 
     def test_input_shape_is_asked_for_where_it_is_needed(self):
-        for first in (mg.MaxPool2D(), mg.BatchNorm(2)):  # the second could be of a vector
+        for first in (mg.MaxPool2D(), mg.BatchNorm(2)):  # the second could also belong to a vector
             net = draw_net([first, mg.Flatten(), mg.Dense(12, 1)])
             for call in (lambda net=net: to_torch(net), lambda net=net: from_torch(net, {})):
                 with pytest.raises(ValueError, match=r"layer 1: .* what Flatten reads .* input_shape=\(H, W, C\)"):
@@ -138,7 +138,7 @@ class TestOrder:
         assert to_torch(net, input_shape=(4, 6, 2))["2.weight"].shape == (1, 12)
 
     def test_a_flat_input_that_becomes_an_image(self):
-        """It stands in the order of (C, H, W) there, and so does its batch norm."""
+        """In PyTorch it has the order (C, H, W), and so does its batch norm."""
         net = draw_net([mg.BatchNorm(24), mg.Reshape((2, 3, 4))])
         with pytest.raises(ValueError, match=r"layer 1: .* what Reshape reads .* or \(I,\)"):
             to_torch(net)
@@ -182,7 +182,7 @@ def test_layers_that_the_frameworks_have_not(export):
 
 
 class Unreadable:
-    """As a tensor that requires a gradient."""
+    """Like a tensor that requires a gradient, which NumPy cannot read."""
 
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("Can't call numpy() on Tensor that requires grad")

@@ -1,4 +1,4 @@
-"""Weights carried to PyTorch and back: the outputs are the same (an optional group, `make test-torch`)."""
+"""Weights exported to PyTorch and imported again give the same outputs (an optional group, `make test-torch`)."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def model_of(layers, input_shape):
 
 
 def planes(x):
-    """(N, H, W, C) -> (N, C, H, W); vectors as they are."""
+    """(N, H, W, C) -> (N, C, H, W); vectors do not change."""
     return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
 
 
@@ -87,7 +87,7 @@ SHAPES = {"G": (7,), "D": (12, 16, 3)}
 @pytest.mark.parametrize("name", ["G", "D"])
 class TestConvolutionalGan:
     def same(self, net, model, x):
-        """The outputs in training and at inference, before and after the statistics have moved."""
+        """Compare the outputs in training and at inference, before and after an update of the statistics."""
         there = torch.tensor(planes(x).copy())
         for _ in range(2):
             model.eval()
@@ -126,13 +126,13 @@ def test_tensors_that_require_a_gradient_are_named():
 
 
 def becomes(layers):
-    """The shape of the images that a flat input becomes before any Dense; None if it does not."""
+    """The image shape to which a flat input is reshaped before any Dense; None if it is not."""
     first = next((layer for layer in layers if isinstance(layer, (mg.Dense, mg.Reshape))), None)
     return first.shape if isinstance(first, mg.Reshape) else None
 
 
 def was(layers, shape):
-    """The shape of the images that a flat output is; None if it is the work of a Dense."""
+    """The image shape of a flat output; None if a Dense computes it."""
     image = None
     for layer in layers:
         image = None if isinstance(layer, mg.Dense) else shape if len(shape) == 3 else image
@@ -141,7 +141,7 @@ def was(layers, shape):
 
 
 def vectors(x, image):
-    """Images, and vectors that stand for images, in the order of (C, H, W)."""
+    """Images, and flattened images, in the order (C, H, W)."""
     if x.ndim == 2 and image is not None:
         return planes(x.reshape(-1, *image)).reshape(x.shape)
     return planes(x)

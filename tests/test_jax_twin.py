@@ -1,4 +1,4 @@
-"""The games in JAX are minigan's, to rounding: whole iterations, single layers, and what the check would see."""
+"""The JAX games agree with minigan up to rounding: iterations, single layers, and errors that the check detects."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_jax_plays_the_same_game(case):
         ours.play()
         theirs.play()
     assert theirs.difference(ours.gan) <= contestants.TOLERANCE
-    assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have moved
+    assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have changed
 
 
 @pytest.mark.parametrize("fakes", ["training", "inference"])
@@ -70,7 +70,7 @@ def test_jax_makes_the_fakes_in_the_recipes_mode(fakes):
 
 
 def test_masks_of_its_own_in_float32():
-    """While timed: other masks in each iteration and in each pass, from a key."""
+    """While timed, each iteration and each pass has new masks, computed from a key."""
     game = Game(CASES["mnist-maxout"], small=True)
     drops = [jax.random.key_data(game._drops()).tolist() for game.iteration in (1, 2)]
     assert drops[0] != drops[1]

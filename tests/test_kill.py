@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: what is in the run folder is enough to go on, and the end is the same."""
+"""After SIGKILL at any moment, a run resumes from its folder and ends with the same result."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ def lines(folder):
 
 
 def kill(process, ready, delay):
-    """SIGKILL so many seconds after `ready()`."""
+    """Send SIGKILL the given number of seconds after `ready()`."""
     end = time.monotonic() + 120
     while not ready():
         assert process.poll() is None, process.stderr.read()
@@ -63,7 +63,7 @@ def test_ten_times_at_random_moments(in_tmp, whole):
     for n in range(10):
         arguments = ["resume", "run"] if n else [*TRAIN, "--out", "run", "--checkpoint-every", "4"]
         aim = 10 + 25 * n + rng.integers(15)
-        # where the process before came further than that, this one is killed as it starts
+        # if the previous process got further than that, this one is killed as it starts
         kill(start(*arguments), lambda aim=aim: lines("run") >= aim, rng.random() * 0.02)
         assert not Path("run/summary.json").exists()
         number = Checkpoints("run").numbers()[0]
@@ -74,7 +74,7 @@ def test_ten_times_at_random_moments(in_tmp, whole):
     assert files("run") == files(whole)
 
 
-# Dies in the middle of the third checkpoint: half of it is in a temporary file.
+# The process dies while it writes the third checkpoint: half of it is in a temporary file.
 DIES_WHILE_WRITING = """
 import os, signal
 from minigan import cli
@@ -116,5 +116,5 @@ def test_a_run_that_another_process_trains(in_tmp):
             pass
 
     kill(process, lambda: lines("run") >= 3 and (refused() or True), 0)
-    with Checkpoints("run").locked():  # the lock went with it
+    with Checkpoints("run").locked():  # the lock ended with the process
         pass

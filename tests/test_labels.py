@@ -24,7 +24,7 @@ def networks(dtype="float64", ops="reference", hidden=5):
 
 
 def complex_step(net, cost):
-    """Along a random direction v: v and the derivative of the cost."""
+    """Return a random direction v and the derivative of the cost along it."""
     v, twin = np.random.default_rng(2).standard_normal(net.theta.size), net.astype("complex128")
     twin.theta = twin.theta + 1j * H * v
     return v, cost(twin).imag / H
@@ -55,7 +55,7 @@ def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
         real, made = (np.hstack(pair).astype(complex) for pair in ((X, Y), fake))
         return objective.discriminator(D(real), D(made))[0]
 
-    D = networks()[1]  # of the reference, in the same state
+    D = networks()[1]  # on the reference, in the same state
     v, derivative = complex_step(D, cost)
     assert g @ v == pytest.approx(derivative, rel=1e-12)
 
@@ -94,7 +94,7 @@ def test_simultaneous_is_the_gradient_of_both_at_one_point():
 
 
 def test_each_class_goes_to_its_place():
-    """Two classes, at -2 and at 2: which one is asked for decides where G's samples lie."""
+    """Two classes, at -2 and at 2: the label decides where G's samples lie."""
     rng, streams = np.random.default_rng(3), mg.training.random_streams(0)
     labels = rng.integers(0, 2, 2000)
     x = (4.0 * labels - 2 + 0.3 * rng.standard_normal(2000))[:, None].astype("float32")
@@ -114,7 +114,7 @@ def test_each_class_goes_to_its_place():
     z = rng.standard_normal((1000, 1)).astype("float32")
     for k, place in enumerate((-2, 2)):
         y = np.tile(np.eye(2, dtype="float32")[k], (1000, 1))
-        assert mg.eval_fakes(G, (z, y))[0].mean() == pytest.approx(place, abs=1)  # they circle; the places are 4 apart
+        assert mg.eval_fakes(G, (z, y))[0].mean() == pytest.approx(place, abs=1)  # they oscillate; places are 4 apart
 
 
 def test_labels_of_images_are_the_same_at_every_pixel():

@@ -19,7 +19,7 @@ SMOOTH = ["tanh", "sigmoid", "softplus", "softmax", "batch norm", "batch norm 4-
 
 
 def setup(name, *, ops="reference", seed=0, n=4):
-    """A network of one of LAYERS, x, dy and the random stream that drew them."""
+    """A network with one of LAYERS, x, dy, and the random stream that generated them."""
     layer, shape = LAYERS[name]
     rng = np.random.default_rng(seed)
     net = network(layer, ops=ops, seed=seed)
@@ -45,7 +45,7 @@ def test_every_entry_by_complex_step(name, ops, train):
 @ON_EACH_BACKEND
 @given(layers(), st.booleans(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_direction_by_complex_step(ops, case, train, complex_dy, order_x, order_dy):
-    """Any sizes, values and memory layouts; with a complex dy the pullback is the same linear map."""
+    """For any sizes, values and memory layouts; the pullback is the same linear map for a complex dy."""
     layer, x, rng = case
     net = network(layer, ops=ops, seed=int(rng.integers(2**32)))
     shape = forward(net, x, train=train)[0].shape
@@ -69,7 +69,7 @@ def test_memory_layout_does_not_matter(name, ops, layout):
 @ON_EACH_BACKEND
 @given(layers(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_other_dtypes_give_the_same_gradients(ops, dtype, case, train, order_x, order_dy):
-    """From the same numbers, in the dtype asked for: the tensor gate in units of that dtype, 450 eps."""
+    """Gradients in the requested dtype agree to 450 of its eps, which is the tensor gate in units of eps."""
     layer, x, rng = case
     net = network(layer, ops=ops, seed=int(rng.integers(2**32))).astype("float32").astype("float64")
     x = x.astype("float32").astype("float64")
@@ -79,7 +79,7 @@ def test_other_dtypes_give_the_same_gradients(ops, dtype, case, train, order_x, 
     y, *got = gradients(net.astype(dtype), x, dy, train=train)
     assert {a.dtype for a in (y, *got)} == {np.dtype(dtype)}
     gate = TENSOR_GATE * np.finfo(dtype).eps / np.finfo("float64").eps
-    if dtype == "float32":  # the real part of NumPy's complex log1p has only the absolute accuracy of log |1 + z|
+    if dtype == "float32":  # the real part of NumPy's complex log1p is only as accurate as log |1 + z|
         assert_tensor(y, want_y, gate=gate)
     assert_tensor(*(np.concatenate([a.ravel() for a in pair]) for pair in (got, want)), gate=gate)
 
@@ -87,7 +87,7 @@ def test_other_dtypes_give_the_same_gradients(ops, dtype, case, train, order_x, 
 @pytest.mark.parametrize("name", SMOOTH)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_second_derivatives_through_the_pullback(name, seed):
-    """The pullback at complex x: H u = Im dx(x + i h u) / h is the Hessian's, and <v, H u> = <u, H v>."""
+    """At complex x, the pullback gives Hessian products H u = Im dx(x + i h u) / h, and <v, H u> = <u, H v>."""
     layer, shape = LAYERS[name]
     rng = np.random.default_rng(seed)
     net = network(layer, seed=seed).astype(complex)
@@ -102,7 +102,7 @@ def test_second_derivatives_through_the_pullback(name, seed):
 @ON_EACH_BACKEND
 @pytest.mark.parametrize("name", LAYERS)
 def test_contract(name, ops):
-    """A pullback can be repeated, adds to g, leaves dy alone, keeps x's dtype, and freezes without g."""
+    """A pullback can be called twice, adds to g, does not change dy, keeps x's dtype, and is frozen without g."""
     net, x, dy, _ = setup(name, ops=ops)
     y, backward = forward(net, x)
     before = dy.copy()

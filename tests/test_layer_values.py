@@ -1,4 +1,4 @@
-"""Layers against oracles that we did not write, and exactly on integers and fractions."""
+"""Layers against oracles from other libraries, and exactly on integers and fractions."""
 
 from fractions import Fraction
 
@@ -24,7 +24,7 @@ def fractions(a):
 
 @st.composite
 def linear_layers(draw):
-    """A (piecewise) linear layer, its theta, an x of it and the mode."""
+    """A (piecewise) linear layer, its theta, an input x and the mode."""
     n, m, pieces, examples = (draw(st.integers(1, 4)) for _ in range(4))
     lead = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))
     choices = [
@@ -56,9 +56,9 @@ def linear_pass(layer, theta, x, dy, *, ops, train, order_x="C", order_dy="C"):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", object])
 @given(linear_layers(), st.data(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_linear_layers_are_exact_and_their_pullbacks_adjoint(dtype, ops, case, data, order_x, order_dy):
-    """Around x, y = A x + b and y is linear in theta: <A x, dy> == <x, dx> and <y, dy> == <theta, g>, to the last bit.
+    """Around x, y = A x + b and y is linear in theta: <A x, dy> == <x, dx> and <y, dy> == <theta, g>, exactly.
 
-    In every dtype and memory layout; complex numbers are transposed, not conjugated.  Real ones are those of fractions.
+    In every dtype and memory layout; complex adjoints are transposed, not conjugated.  Real results equal fractions.
     """
     layer, theta, x, train = case
     dy = data.draw(exact(forward(network(layer), x, train=train)[0].shape))
@@ -81,7 +81,7 @@ def test_linear_layers_are_exact_and_their_pullbacks_adjoint(dtype, ops, case, d
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_dense_parameter_gradient_is_exact_on_fractions(seed):
-    """<dW, V> + <db, v> == <dy, x V + v>: the map is linear in W and b."""
+    """<dW, V> + <db, v> == <dy, x V + v>, because the map is linear in W and b."""
     rng = np.random.default_rng(seed)
 
     def ratios(*shape):
@@ -125,7 +125,7 @@ def test_maxout_against_its_definition():
 
 @ON_EACH_BACKEND
 def test_derivatives_at_the_kinks_are_the_documented_ones(ops):
-    """At 0: ReLU 0, LeakyReLU its slope; of tied maxout pieces the first one."""
+    """At 0 the derivative of ReLU is 0 and that of LeakyReLU its slope; the first of tied maxout pieces wins."""
     for layer, want in ((mg.ReLU(), 0), (mg.LeakyReLU(0.2), 0.2)):
         _, backward = forward(network(layer, ops=ops), np.zeros((1, 3)))
         np.testing.assert_array_equal(backward(np.ones((1, 3))), np.full((1, 3), want))

@@ -46,7 +46,7 @@ def test_values_are_the_papers(n, m, seed):
 
 
 def test_factor_and_pooled_are_the_documents_conventions():
-    """Half: the mean over a labelled batch.  Pooled: the same when the kinds differ in number."""
+    """Factor 1/2 gives the mean over a labelled batch; `pooled` gives it for unequal numbers of real and fake."""
     rng = np.random.default_rng(0)
     s_real, s_fake = rng.standard_normal(3), rng.standard_normal(5)
     cross_entropy = np.concatenate([np.logaddexp(0, -s_real), np.logaddexp(0, s_fake)])
@@ -101,7 +101,7 @@ def test_stable_for_huge_logits(objective, dtype):
 
 
 def test_saturation():
-    """Where D is sure, the saturating gradient vanishes like D itself and the other one is -1 / M."""
+    """If D rejects the fakes with certainty, the saturating gradient vanishes like D, and the other one is -1 / M."""
     s = np.array([-30.0])
     assert mg.Minimax().generator(s)[1][0] == pytest.approx(-math.exp(-30), rel=1e-12)
     assert mg.NonSaturating().generator(s)[1][0] == pytest.approx(-1, rel=1e-12)
@@ -109,7 +109,7 @@ def test_saturation():
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_softmax_cross_entropy(n, k, seed):
-    """The value is scipy's, the gradient the complex step's; one class costs nothing; each row of ds sums to 0."""
+    """Value against scipy, gradient against the complex step; one class has cost 0; each row of ds sums to 0."""
     rng = np.random.default_rng(seed)
     s, labels = 2 * rng.standard_normal((n, k)), rng.integers(0, k, n)
     value, ds = softmax_cross_entropy(s, labels)

@@ -1,4 +1,4 @@
-"""Memory of large arrays: used again when nothing refers to it, never before, and bounded."""
+"""Memory of large arrays is reused when nothing refers to it, never before, and its amount is bounded."""
 
 import gc
 import itertools
@@ -94,7 +94,7 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
 
 
 def test_from_many_threads_at_once():
-    """Each writes its own number, and finds it there."""
+    """Each thread writes its own number and reads it back."""
     wrong = []
 
     def work(number):
@@ -135,7 +135,7 @@ def test_a_forked_child_begins_anew():
     child.start()
     assert queue.get() == SHAPE[0] * SHAPE[1]
     child.join()
-    assert all((x == 1).all() for x in ours)  # what the child writes is its own
+    assert all((x == 1).all() for x in ours)  # the child writes only to its own copy
 
 
 def test_what_is_kept_can_be_given_back():

@@ -15,7 +15,7 @@ P = Gaussian(4, 2)
 
 
 def test_the_constants_of_the_gaussian_system():
-    """p_data = N(4, 2^2) against N(0, 1): JSD, C, D* and where D* = 1/2."""
+    """p_data = N(4, 2^2) against N(0, 1): JSD, C, D*, and the points with D* = 1/2."""
     q = Gaussian(0, 1)
     assert jsd(P, q) == pytest.approx(0.474307, abs=5e-7)
     c = value(P, q, lambda x: P.logpdf(x) - q.logpdf(x))

@@ -1,4 +1,4 @@
-"""Metrics on inputs that break a naive formula: bytes, huge features, compact supports, near ties; their ranges."""
+"""Metrics on inputs for which a naive formula fails: bytes, huge features, compact supports, near ties; ranges."""
 
 import math
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ class TestNoGoodValueFromNaN:
         rng = np.random.default_rng(0)
         x, y = 1e155 * rng.standard_normal((2, 20, 4))
         assert frechet_distance(x, y) == math.inf
-        assert frechet_distance(x, x) in (0.0, math.inf) or frechet_distance(x, x) > 1e290  # rounding, not a score
+        assert frechet_distance(x, x) in (0.0, math.inf) or frechet_distance(x, x) > 1e290  # rounding, not a result
         assert frechet_distance(1e307 * np.eye(4), -1e307 * np.eye(4)) == math.inf
 
     @pytest.mark.parametrize("size", [1e-200, 1e-160, 1e155, 1e300])
@@ -136,13 +136,13 @@ class TestNoGoodValueFromNaN:
         real, fake = rng.standard_normal((30, 3)), 2 * rng.standard_normal((30, 3))
         got, want = precision_recall(size * real, size * fake), precision_recall(real, fake)
         assert 0 < want.precision < 1
-        assert got == pytest.approx(want, abs=0.04)  # the products round
+        assert got == pytest.approx(want, abs=0.04)  # the products are rounded
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 @pytest.mark.parametrize("width", [0.0, 1e-6, 3.0])
 def test_frechet_of_sets_on_two_lines_against_sixty_digits(width, offset):
-    """x_n = s_n u and y_n = offset + t_n v: rank 1, or 0 where t is constant; the trace of the root is |u.v| sd sd."""
+    """x_n = s_n u and y_n = offset + t_n v: rank 1, or 0 if t is constant; the root has trace |u.v| sd(s) sd(t)."""
     rng = np.random.default_rng(0)
     u, v = rng.integers(-8, 9, (2, 6)) / 8
     s, t = rng.integers(-99, 100, 20) / 16, width * rng.integers(-99, 100, 30) / 16
@@ -246,7 +246,7 @@ class TestRanges:
     def test_of_classes(self, seed, n, k):
         rng = np.random.default_rng(seed)
         for p in (rng.dirichlet(np.full(k, 0.05), n), np.full((n, k), 1 / k), np.eye(k)[rng.integers(0, k, n)]):
-            p = p * (1 + rng.uniform(-9e-7, 9e-7, (n, 1)))  # sums that are 1 as nearly as they are accepted
+            p = p * (1 + rng.uniform(-9e-7, 9e-7, (n, 1)))  # sums that differ from 1 by the accepted tolerance
             assert 1 <= classifier_score(p) <= k
             assert 1 / k <= mean_confidence(p) <= 1
         for counts in (rng.integers(0, 9, k) + np.eye(k, dtype=int)[0], np.eye(k)[0]):
@@ -254,7 +254,7 @@ class TestRanges:
 
 
 def exact_precision_recall(real, fake, k=3):
-    """By differences, all of them."""
+    """Precision and recall from the differences of all pairs."""
 
     def inside(points, centres):
         own = np.square(centres[:, None] - centres).sum(axis=2)
@@ -306,7 +306,7 @@ class TestNearTies:
     def test_the_nearest_is_that_of_the_differences(self, seed, n, m, dtype, block):
         rng = np.random.default_rng(seed)
         x, e = (1000 + rng.integers(0, 3, (k, 6)).astype(dtype) / 128 for k in (n, m))
-        want = cdist(x.astype(float), e.astype(float), "sqeuclidean")  # exact: few bits
+        want = cdist(x.astype(float), e.astype(float), "sqeuclidean")  # exact: the numbers have few bits
         index, distance = nearest(x, e, block=block)
         np.testing.assert_array_equal(index, want.argmin(axis=1))
         np.testing.assert_array_equal(distance, np.sqrt(want.min(axis=1)))

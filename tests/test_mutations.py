@@ -1,8 +1,8 @@
-"""The gradient checks bite: a relative error of 1e-6 planted inside any backward makes them fail.
+"""The gradient checks detect a relative error of 1e-6 planted in any backward pass.
 
-One at a time, the dx or one parameter gradient of one layer, or one cotangent of an objective, is scaled by 1 + 1e-6
-where it is computed; then the functions that the gradient tests call (tests/gradients.py) must fail, on the
-networks that they are called with.  With the same wrapper and factor 1 they pass.
+Each test scales the dx or one parameter gradient of one layer, or one cotangent of an objective, by 1 + 1e-6.
+Then the functions that the gradient tests call (tests/gradients.py) must fail on the same networks.  With the same
+wrapper and factor 1 they pass.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ JUDGES = [train_mode, eval_mode, train_mode_tracking]
 
 
 def innermost(layer, target):
-    """The layer that has a parameter, and the parameter's own name: of "body.0.W" that of "0" in "body", and "W"."""
+    """The layer that has a parameter, and the parameter's name there: for "body.0.W" layer "0" in "body", and "W"."""
     for prefix, inner in layer.sublayers().items():
         if target.startswith(f"{prefix}."):
             return innermost(inner, target.removeprefix(f"{prefix}."))
@@ -36,7 +36,7 @@ def innermost(layer, target):
 
 
 def plant(monkeypatch, layer, target, factor):
-    """Scale one gradient of one layer (that very object, wherever it stands) inside its pullback."""
+    """Scale one gradient of one layer object inside its pullback."""
     layer, target = innermost(layer, target)
     right = type(layer).forward
 
@@ -98,13 +98,13 @@ def test_in_one_layer(name, target, train, monkeypatch):
 
 
 def parameters(net):
-    """(layer, name) of each parameter gradient that is not zero whatever the data."""
+    """(layer, name) of each parameter gradient that is not zero for all data."""
     keys = [key.split(".", 1) for key in net.parameters() if key not in zero_tensors(net)]
     return [(int(i), name) for i, name in keys]
 
 
 def inputs(net):
-    """(layer, "dx") of each input gradient that the net's own step needs: above its first parameters."""
+    """(layer, "dx") of each input gradient that a step of the network needs: after its first parameters."""
     first = next(i for i, layer in enumerate(net.layers) if layer.parameters())
     return [(i, "dx") for i in range(first + 1, len(net.layers))]
 
@@ -123,7 +123,7 @@ def step_cases():
 
 @pytest.mark.parametrize(("body", "player", "i", "target"), list(step_cases()))
 def test_in_a_whole_step(body, player, i, target, monkeypatch):
-    """D's own step through both ways to see the batches; G's step, in G and in the frozen D, by every judge."""
+    """D's step with both ways of batching; G's step, with errors in G and in the frozen D, in every mode of D."""
     objective = mg.NonSaturating()
     G, D, x_real, x_fake, z = whole_gan(body, outputs=1)
     if player == "D":
@@ -180,11 +180,11 @@ def test_in_a_cotangent(objective, which, monkeypatch):
     must_see(monkeypatch, plant_by, lambda: check_objective(objective, s_real, s_fake), *steps)
 
 
-# --- why the checks are as they are ---------------------------------------------------------------
+# --- why the checks use random cotangents and this step -------------------------------------------
 
 
 def test_an_all_ones_cotangent_is_blind_behind_batch_norm():
-    """Why the cotangents are random: of all ones, batch norm's dx is zero whatever the formula."""
+    """Why the cotangents are random: for all ones, batch norm's dx is zero even with a wrong formula."""
     layer, shape = LAYERS["batch norm"]
     net, x = network(layer), np.random.default_rng(0).standard_normal((4, *shape))
     y, backward = forward(net, x)
@@ -193,7 +193,7 @@ def test_an_all_ones_cotangent_is_blind_behind_batch_norm():
 
 
 def test_the_step_is_small_enough_and_not_too_small():
-    """At 1e-200 the derivative of the sigmoid at -300 comes out as 0; at 1e-30 it is right."""
+    """At 1e-200 the derivative of the sigmoid at -300 is computed as 0; at 1e-30 it is correct."""
     from minigan.ops.reference import sigmoid
 
     x = np.array([-300.0])

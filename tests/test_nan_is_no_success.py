@@ -1,4 +1,4 @@
-"""A number that is not a number is never turned into a good one."""
+"""NaN never becomes a valid or a good result."""
 
 import math
 import re

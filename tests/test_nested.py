@@ -1,4 +1,4 @@
-"""Layers within layers: a nested residual network as a user writes it, and what holds of every nesting."""
+"""Nested layers: a residual network as a user writes it, and properties of every nesting."""
 
 import json
 from fractions import Fraction
@@ -15,7 +15,7 @@ from minigan.ops import get_ops
 
 
 def residual_classifier(channels=4):
-    """Images (8, 8, 1) -> one logit: two residual blocks, the second of which halves the image."""
+    """Images (8, 8, 1) -> one logit, with two residual blocks; the second halves the image size."""
     return [
         mg.Conv2D(1, channels, 3, padding="same"),
         mg.Residual(
@@ -37,7 +37,7 @@ def residual_classifier(channels=4):
 
 
 def test_a_nested_residual_network_learns():
-    """Bright images against dark ones, by the logistic cost; every part of it is a layer like the others."""
+    """It learns to distinguish bright from dark images by the logistic cost."""
     rng = np.random.default_rng(0)
     net = mg.Network(residual_classifier(), rng=rng)
     adam, objective = mg.Adam(net, lr=0.01), mg.NonSaturating()
@@ -56,7 +56,7 @@ OPS = [get_ops("cpu", threads=2), get_ops("cpu", compiled=False)]
 @pytest.mark.parametrize("ops", OPS, ids=["compiled", "numpy"])
 @pytest.mark.parametrize("train", [True, False])
 def test_fused_stages_within_layers_agree_with_the_layers(ops, train):
-    """Fusion reaches into nested chains, and changes no result."""
+    """Layers in nested chains are fused, too, and the results do not change."""
     x, dy = np.random.default_rng(0).standard_normal((6, 8, 8, 1)), np.random.default_rng(1).standard_normal((6, 1))
     found = []
     for net in (network(residual_classifier(), ops="reference"), network(residual_classifier(), ops=ops)):
@@ -118,7 +118,7 @@ def test_a_wrong_shape_is_said_with_the_place():
 
 @st.composite
 def nested(draw, width, depth=2):
-    """A list of layers (width,) -> (width,), some of them made of layers."""
+    """A list of layers (width,) -> (width,), some of them nested."""
     inner = nested(width, depth - 1) if depth else st.just([mg.Tanh()])
     one = st.one_of(
         st.just(mg.Dense(width, width)),
@@ -146,11 +146,11 @@ def test_any_nesting_agrees_on_the_backends_and_with_its_description(layers, tra
 
 
 class TestKeys:
-    """How many random keys a layer draws is part of what it says of itself."""
+    """A layer declares the number of random keys that it draws."""
 
     @staticmethod
     def noisy(n_keys):
-        """y = x + noise: a stochastic layer of a user's."""
+        """y = x + noise: a custom stochastic layer."""
 
         class Noise(Layer):
             per_example = True
@@ -169,7 +169,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("ops", ["reference", "cpu"])
     def test_equal_batches_run_as_one(self, ops):
-        """D with such a layer sees real and fake in one pass, with the keys that two passes draw."""
+        """D with such a layer takes real and fake in one pass, with the keys that two passes would draw."""
         layers = [mg.Dropout(0.5), mg.Chain([self.noisy(1)]), mg.Dense(3, 1)]
         D = mg.Network(layers, rng=np.random.default_rng(0), dtype="float64", ops=ops)
         real, fake = np.random.default_rng(1).standard_normal((2, 5, 3))

@@ -1,4 +1,4 @@
-"""Network: one vector, named views, and everything that would make a gradient silently wrong."""
+"""Network: one vector, named views, and errors for everything that would make a gradient silently wrong."""
 
 import copy
 from fractions import Fraction
@@ -69,7 +69,7 @@ def test_augmented_assignment_to_theta_raises_the_version_and_keeps_the_views():
 
 
 class Counted(np.ndarray):
-    """An array that counts the matrix products it takes part in."""
+    """An array that counts the matrix products in which it is a factor."""
 
     products = 0
 
@@ -95,7 +95,7 @@ def test_frozen_means_no_parameter_product_and_need_dx_false_no_input_product():
     dy, g = np.ones(y.shape).view(Counted), net.zeros_like_theta()
     assert products(lambda: backward(dy, g)) == 4  # dW and dx of both layers
     assert products(lambda: backward(dy)) == 2  # dx only
-    assert products(lambda: backward(dy, g, need_dx=False)) == 3  # both dW, dx of the upper layer
+    assert products(lambda: backward(dy, g, need_dx=False)) == 3  # both dW, dx of the last layer
     assert products(lambda: backward(dy, need_dx=False)) == 0
 
 
@@ -133,7 +133,7 @@ def test_load_parameters_names_every_mismatch_and_changes_nothing():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_load_parameters_cuts_nothing_and_changes_all_or_nothing(dtype):
-    """Numbers that do not convert are found before the first array is copied."""
+    """Values that cannot be converted are found before the first array is copied."""
     net = make(dtype=dtype)
     before, version = net.theta.copy(), net.version
     fine = {name: np.full(view.shape, 7) for name, view in net.parameters().items()}
@@ -160,7 +160,7 @@ def test_load_parameters_cuts_nothing_and_changes_all_or_nothing(dtype):
 
 
 def test_load_parameters_may_be_given_the_networks_own_views():
-    """A permutation of the views must not read what it has already written."""
+    """If the views are permuted, no view may be overwritten before it is read."""
     net = mg.Network([mg.Dense(2, 2), mg.Dense(2, 2)], rng=np.random.default_rng(0), dtype="float64")
     own = net.parameters()
     first, second = own["0.W"].copy(), own["1.W"].copy()
@@ -201,7 +201,7 @@ def test_a_copy_is_a_network_of_its_own(duplicate, dtype):
     twin.forward(X, train=True)
     np.testing.assert_array_equal(net.theta, before)
     np.testing.assert_array_equal(net.state["2.running_mean"], state)
-    backward(np.ones_like(y))  # still good: another network's theta has changed
+    backward(np.ones_like(y))  # still valid: another network's theta has changed
 
 
 def test_a_copy_keeps_exact_numbers():
@@ -272,13 +272,13 @@ def test_dy_is_cast_as_x_is():
 
 
 def test_the_views_write_through_and_touch_tells_the_pullbacks():
-    """What the docstrings of theta and parameters warn of."""
+    """The docstrings of theta and parameters warn of this."""
     net = make()
     y, backward = net.forward(X, train=True)
     net.parameters()["0.W"][0, 0] = 7
     net.views(net.theta)["0.b"][1] = 8
     assert (net.theta[0], net.theta[13]) == (7, 8)
-    backward(np.ones_like(y))  # nothing has told it
+    backward(np.ones_like(y))  # the network does not know of the change
     net.mark_modified()
     with pytest.raises(mg.StaleBackwardError):
         backward(np.ones_like(y))
@@ -288,7 +288,7 @@ def test_the_views_write_through_and_touch_tells_the_pullbacks():
 
 @pytest.mark.parametrize("layer", [mg.Flatten(), mg.Reshape((3,)), mg.Dropout(0.5)], ids=repr)
 def test_some_layers_give_x_itself_or_a_view(layer):
-    """What the docstrings of forward and of these layers warn of."""
+    """The docstrings of forward and of these layers warn of this."""
     net, x = mg.Network([layer], rng=np.random.default_rng(0), dtype="float64"), X.copy()
     assert np.shares_memory(net(x), x)
     y, backward = net.forward(x, train=False)

@@ -1,4 +1,4 @@
-"""Arguments of networks and optimizers that were once accepted in silence."""
+"""Wrong arguments of networks and optimizers that earlier versions accepted silently."""
 
 import numpy as np
 import pytest

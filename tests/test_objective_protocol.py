@@ -1,4 +1,4 @@
-"""An objective of one's own: what it must have is checked when a GAN is built, and is enough to train."""
+"""A custom objective: its methods are checked when a GAN is built, and suffice for training."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from minigan.training import Experiment, random_streams, train
 
 
 class LeastSquares:
-    """Mao et al. 2017, with exactly the methods that the protocol names."""
+    """The objective of Mao et al. 2017, with only the methods of the protocol."""
 
     def discriminator(self, s_real, s_fake, *, ops=None):
         (real, ds_real), (fake, ds_fake) = self.one_side(s_real, real=True), self.one_side(s_fake, real=False)

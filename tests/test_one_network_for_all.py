@@ -1,4 +1,4 @@
-"""One network used by many threads at once, and by a child forked meanwhile; channels without any variance."""
+"""One network used by many threads at once and by a forked child; channels without variance."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ def test_a_child_forked_while_a_thread_computes_computes_the_same():
 @ON_EACH_BACKEND
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_constant_channels_of_a_batch_are_beta_and_finite(ops, dtype):
-    """Their variance is 0: y = beta, and dx is what eps leaves of dy without its mean."""
+    """Their variance is 0: y = beta, and dx is dy minus its mean, divided by sqrt(eps)."""
     net = mg.Network([mg.BatchNorm(3)], rng=np.random.default_rng(0), ops=ops, dtype=dtype)
     x = np.tile(np.array([0.0, 1.0, -7.25], dtype), (6, 4, 5, 1))
     y, backward = net.forward(x, train=True, rng=np.random.default_rng(0))

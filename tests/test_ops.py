@@ -1,4 +1,4 @@
-"""The backend seam: every backend has the reference's functions with the same arguments, and its results."""
+"""The backend interface: every backend has the reference's functions, with equal arguments and results."""
 
 import inspect
 from fractions import Fraction
@@ -88,7 +88,7 @@ def test_dropout_masks_are_the_same_on_every_backend(ops):
 
 @ON_EACH_BACKEND
 def test_relu_keeps_the_kind_of_exact_numbers(ops):
-    """A masked Fraction is a Fraction, so that the next layer finds its methods (a masked ball has exp and sqrt)."""
+    """A masked Fraction is a Fraction, because the next layer needs its methods (a masked ball has exp and sqrt)."""
     y = get_ops(ops).relu(np.array([Fraction(-1, 2), Fraction(1, 3), Fraction(0)], dtype=object))
     assert y.tolist() == [0, Fraction(1, 3), 0]
     assert {type(v) for v in y.tolist()} == {Fraction}

@@ -1,4 +1,4 @@
-"""Optimizers against literal float64 transcriptions of their papers (and PyTorch's, in test_torch.py)."""
+"""Optimizers against literal float64 transcriptions of their papers (against PyTorch: test_torch.py)."""
 
 import math
 
@@ -56,7 +56,7 @@ def sgd_literally(theta, gradients, lr, momentum, nesterov):
 
 
 def decay(base):
-    """A rate that halves every 40 steps: no two steps have the same."""
+    """A rate that halves every 40 steps, so that no two steps have the same rate."""
     return lambda t: base * 0.5 ** (t / 40)
 
 
@@ -66,7 +66,7 @@ def warm_up(t):
 
 
 def played(make, theta, gradients, *, ops):
-    """theta after a step along each gradient."""
+    """theta after one step for each gradient."""
     net = net_of(theta, ops=ops)
     optimizer = make(net)
     for g in gradients:

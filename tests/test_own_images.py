@@ -1,4 +1,4 @@
-"""Images of the caller's own: what is refused, and in whose terms."""
+"""The user's own images: which are refused, and with which error."""
 
 import numpy as np
 import pytest

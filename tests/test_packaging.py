@@ -1,4 +1,4 @@
-"""What an import costs and touches, and which way the arrows between modules point."""
+"""What an import loads, and in which direction modules import each other."""
 
 import ast
 import json
@@ -65,8 +65,8 @@ def test_subpackages_are_listed_and_other_names_are_errors():
 # --- which module imports which -------------------------------------------------------------------
 
 PROJECT = ROOT.parent
-# Each package or module may import from those before it.  A backend comes after the layers, whose rules it has; what
-# layers know of backends is `ops.protocol`.
+# Each package or module may import those before it.  A backend comes after the layers, because it has rules for them;
+# layers know backends only through `ops.protocol`.
 ORDER = {
     "minigan": [
         "_version", "_deprecated", "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers",
@@ -87,7 +87,7 @@ ORDER = {
 
 
 def rank(package, name):
-    """The place in ORDER of the longest entry that the module is, or lies in."""
+    """The index in ORDER of the longest entry that is the module or contains it."""
     own = name.removeprefix(package).removeprefix(".")
     parts = own.split(".") if own else []
     for length in range(len(parts), -1, -1):
@@ -99,7 +99,7 @@ def rank(package, name):
 
 @pytest.mark.parametrize("package", ORDER)
 def test_no_modules_import_each_other(package):
-    """Not through others either, and not within functions."""
+    """Neither indirectly nor inside functions."""
     assert circles(graph(PROJECT / package)) == []
 
 
@@ -126,7 +126,7 @@ def test_minigan_imports_neither_verify_nor_benchmarks():
 
 
 def test_the_graph_sees_lazy_imports(tmp_path):
-    """Within functions, by import_module with a name or an f-string; not those for type checkers alone."""
+    """It sees imports inside functions and import_module with a name or an f-string, not imports for type checkers."""
     (tmp_path / "p").mkdir()
     text = {
         "__init__": "", "a": "def f():\n    from p import b", "b": "import importlib\nimportlib.import_module('p.c')",
@@ -143,7 +143,7 @@ def test_the_graph_sees_lazy_imports(tmp_path):
 
 
 def test_no_module_imports_one_that_imports_it():
-    """Not from one package to another either: `minigan verify` hands over to `verify`."""
+    """This includes imports between packages: `minigan verify` calls `verify`."""
     packages = [ROOT, *(folder for name in ("verify", "benchmarks") if (folder := ROOT.parent / name).is_dir())]
     edges = graph(*packages)
     assert "verify.cli" in edges["minigan.cli"]
@@ -168,11 +168,11 @@ def test_public_names_exist_and_have_docstrings():
     for name in minigan.__all__:
         thing = getattr(minigan, name)
         assert thing.__doc__, name
-        assert not thing.__doc__.startswith(f"{name}("), name  # what a dataclass writes where there is none
+        assert not thing.__doc__.startswith(f"{name}("), name  # the text that a dataclass generates
 
 
 def test_an_archive_of_the_sources_has_all_that_the_tests_need():
-    """Every module and package beside the library, the tests and the documents that they read."""
+    """All modules and packages beside the library, the tests, and the documents that they read."""
     project = ROOT.parent / "pyproject.toml"
     if not project.is_file():
         pytest.skip("the library is installed without its sources")

@@ -1,4 +1,4 @@
-"""One colour has one meaning in all figures; titles and labels are there; axes begin at the same zero."""
+"""A colour has the same meaning in all figures; figures have titles and labels; axes share their zero."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ FIGURES = {
 
 
 def drawn(figure):
-    """Label and colour of everything with a label."""
+    """Label and colour of each labelled element."""
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             one = handle[0] if hasattr(handle, "patches") else handle
@@ -60,7 +60,7 @@ def test_each_colour_has_its_meaning(name):
     found = list(drawn(FIGURES[name]()))
     assert found
     for label, colour in found:
-        want = palette.DATA if (name, label) == ("losses", "D(x)") else MEANING[label]  # there: over real examples
+        want = palette.DATA if (name, label) == ("losses", "D(x)") else MEANING[label]  # here over real examples
         assert same_color(colour, want), label
 
 

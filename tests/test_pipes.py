@@ -1,4 +1,4 @@
-"""Output that nobody reads, or that has nowhere to go."""
+"""Output to a closed pipe, to a closed stream, or to a full disk."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ FIGURES = {"gaussian.png", "gaussian.gif", "figure_1.png", "losses.png"}
 
 
 def shell(line):
-    """Run a shell line; PYTHONUNBUFFERED would hide what happens to a buffer at the end."""
+    """Run a shell command; PYTHONUNBUFFERED would hide errors when the buffer is flushed at exit."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     minigan = f"{sys.executable} -m minigan"
     return subprocess.run(
@@ -40,7 +40,7 @@ class TestPipes:
 
     @pytest.mark.parametrize("line", ["minigan recipes", "minigan --help", "minigan summary mnist-maxout"])
     def test_a_reader_that_leaves(self, line):
-        """The first line is read and the rest not: nothing is said about it."""
+        """If only the first line is read, the command reports no error."""
         done = shell(f"{line} | head -1")
         assert len(done.stdout.splitlines()) == 1
         assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The orders of play: how often and when each player is updated, on which batches, and what is reported."""
+"""Update schedules: how often and when each player is updated, on which batches, and what is reported."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from minigan.gan import StepResult, discriminator_gradient, generator_gradient
 
 
 class Batches:
-    """A draw that hands out a new batch each time and keeps them."""
+    """A draw that returns a new batch each time and keeps all batches."""
 
     def __init__(self, shape, seed, log=None, name=""):
         self.shape, self.rng, self.drawn = shape, np.random.default_rng(seed), []
@@ -24,7 +24,7 @@ class Batches:
 
 
 def logged(**kwargs):
-    """A game, its draws, and the common log of draws, fakes made and updates."""
+    """A game, its draws, and the common log of draws, generated fakes and updates."""
     game, log = gan(**kwargs), []
     game.optimizer_G = LoggedSGD(game.G, name="update G", log=log)
     game.optimizer_D = LoggedSGD(game.D, name="update D", log=log)
@@ -64,7 +64,7 @@ def test_alternating_is_algorithm_1():
 
 
 def test_same_batch_makes_the_fakes_once():
-    """Made anew between updates they would be others: of other dropout, and with G's statistics moved again."""
+    """Fakes generated between updates would differ (new dropout masks) and update G's statistics again."""
     game, real, noise, log = logged(fake_mode=mg.train_fakes)
     mg.same_batch(game, real, noise, d_updates=2, g_updates=3)
     assert updates(log) == ["update D"] * 2 + ["update G"] * 3
@@ -89,7 +89,7 @@ def test_same_batch_repeats_both_players_on_one_batch(fake_mode):
 
 def test_simultaneous_draws_once_and_updates_each_player_once():
     game, real, noise, log = logged(rng=LoggedStream())
-    game.fake_mode = mg.train_fakes  # the only way it accepts: the fakes of G's own pass
+    game.fake_mode = mg.train_fakes  # the only mode that it accepts: the fakes of G's pass in training mode
     forwards = []
     for name, net in (("G", game.G), ("D", game.D)):
 
@@ -108,7 +108,7 @@ def test_simultaneous_draws_once_and_updates_each_player_once():
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
-    """Without dropout the gradients are those of the two separate functions, before either update."""
+    """Without dropout, the gradients equal those of the two separate functions before either update."""
     k = outputs_of(objective)
     G = network([mg.Dense(3, 5), mg.BatchNorm(5), mg.ReLU(), mg.Dense(5, 4)])
     D = network([mg.Dense(4, 5), mg.Tanh(), mg.Dense(5, k)], seed=1)
@@ -126,7 +126,7 @@ def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
 
 
 def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
-    """By hand: one permutation an epoch, cut into batches; the rest of an epoch is a smaller batch."""
+    """By hand: one permutation per epoch, split into batches; the last batch of an epoch is smaller."""
     objective = mg.SoftmaxTwoClass(pooled=True)
     kwargs = {"d_batching": mg.combined, "objective": objective}
     game, by_hand = gan(**kwargs), gan(**kwargs)
@@ -152,7 +152,7 @@ def test_pretraining_leaves_out_batches_of_one_kind():
     game = gan(mg.NonSaturating(pooled=True), d_batching=mg.combined)
     one = np.ones((1, 4))
     values = mg.pretrain(game, one, np.zeros((40, 4)), batch_size=8, epochs=3, rng=mask())
-    assert len(values) == game.optimizer_D.t == 3  # the one real example is in one batch of an epoch
+    assert len(values) == game.optimizer_D.t == 3  # the only real example is in one batch per epoch
 
 
 def test_pretraining_teaches_D():
@@ -167,7 +167,7 @@ def test_pretraining_teaches_D():
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 def test_the_reported_figures_are_those_of_real_and_fake(objective):
-    """Three real of which D believes two, two fake of which it believes one: figures that no swap leaves alone."""
+    """D accepts two of three real and one of two fake examples, so swapping real and fake changes every number."""
     logits = (np.array([2.0, 1.0, -1.0])[:, None], np.array([-3.0, 0.5])[:, None])
     if outputs_of(objective) == 2:
         logits = tuple(np.hstack([0 * s, s]) for s in logits)

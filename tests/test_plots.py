@@ -32,7 +32,7 @@ def test_the_frame_shows_both_histograms_d_and_d_star():
     np.testing.assert_allclose(drawn["D(x)"].get_xdata(), xs, atol=1e-12)
     p, q = Gaussian(4, 2).pdf(xs), Gaussian(2, 1.5).pdf(xs)
     np.testing.assert_allclose(drawn["D*(x)"].get_ydata(), p / (p + q), rtol=1e-9)
-    assert figure.axes[0].get_xlim() == pytest.approx((-8, 10.9))  # D is drawn from end to end
+    assert figure.axes[0].get_xlim() == pytest.approx((-8, 10.9))  # D is drawn over the whole axis
     assert figure.get_suptitle() == "Iteration: [3 / 10]"
 
 

@@ -20,7 +20,7 @@ def fractions(rng, shape):
 
 
 def row(layer, x, dy=None):
-    """y of one row of pixels, and dx where dy is given."""
+    """y for one row of pixels, and dx if dy is given."""
     x = np.array(x, float).reshape(1, 1, -1, 1)
     y, backward = network(layer).forward(x, train=True)
     return y.ravel().tolist() if dy is None else backward(np.array(dy, float).reshape(y.shape)).ravel().tolist()
@@ -29,7 +29,7 @@ def row(layer, x, dy=None):
 @ON_EACH_BACKEND
 @given(pools(), st.integers(1, 3), SEEDS)
 def test_pooling_against_scipy(ops, layer_and_shape, n, seed):
-    """scipy's filters centre the window at every pixel; those whose window lies inside are ours."""
+    """scipy's filters centre a window at every pixel; compare those whose windows lie inside the image."""
     layer, shape = layer_and_shape
     x = np.random.default_rng(seed).standard_normal((n, *shape))
     (kh, kw), (sh, sw) = layer.pool_size, layer.stride
@@ -43,7 +43,7 @@ def test_pooling_against_scipy(ops, layer_and_shape, n, seed):
 @ON_EACH_BACKEND
 @given(pools(), SEEDS, st.integers(1, 3))
 def test_pooling_against_its_definition(ops, layer_and_shape, seed, values):
-    """Loops over windows, on fractions with ties: y and dx are equal, not close."""
+    """Loops over windows, on fractions with ties, give exactly equal y and dx."""
     layer, shape = layer_and_shape
     rng, net = np.random.default_rng(seed), network(layer, ops=ops).astype(object, Fraction)
     x = np.array([Fraction(int(v), 3) for v in rng.integers(0, values, shape).ravel()], object).reshape(1, *shape)
@@ -55,7 +55,7 @@ def test_pooling_against_its_definition(ops, layer_and_shape, seed, values):
     for p, q, c in np.ndindex(size):
         pixels = [(0, sh * p + i, sw * q + j, c) for i in range(kh) for j in range(kw)]
         if isinstance(layer, mg.MaxPool2D):
-            winner = max(pixels, key=lambda at: x[at])  # the first of equals
+            winner = max(pixels, key=lambda at: x[at])  # the first of equal pixels
             assert y[0, p, q, c] == x[winner]
             want[winner] += dy[0, p, q, c]
         else:
@@ -67,7 +67,7 @@ def test_pooling_against_its_definition(ops, layer_and_shape, seed, values):
 
 
 def test_the_first_of_equal_pixels_is_taken():
-    """In reading order, in every window anew."""
+    """In reading order, in each window."""
     assert row(mg.MaxPool2D((1, 3), stride=2), [5, 5, 5, 1, 5, 5, 5], [1, 10, 100]) == [1, 0, 10, 0, 100, 0, 0]
     y, dx, _ = everything(network(mg.MaxPool2D(2)), np.zeros((1, 2, 2, 1)), np.full((1, 1, 1, 1), 3.0))
     assert (y.item(), dx.ravel().tolist()) == (0, [3, 0, 0, 0])
@@ -116,7 +116,7 @@ def test_padding_and_upsampling_against_numpy(ops, layer_and_shape, n, seed):
 @pytest.mark.parametrize("exact", [False, True], ids=["float64", "fractions"])
 @given(st.one_of(pools(), resizings()), st.integers(1, 3), SEEDS)
 def test_adjoint_is_exact(exact, ops, layer_and_shape, n, seed):
-    """<A x, dy> = <x, A^T dy>; the maximum is linear where its winners stay."""
+    """<A x, dy> = <x, A^T dy>; the maximum is linear while the positions of the maxima do not change."""
     layer, shape = layer_and_shape
     rng, net = np.random.default_rng(seed), network(layer, ops=ops)
     x, dy = rng.integers(-9, 10, (n, *shape)), rng.integers(-9, 10, (n, *layer.output_shape(shape)))
@@ -144,7 +144,7 @@ def test_keras_padding_of_the_bottom_and_the_right():
     "layer", [mg.ZeroPad2D(0), mg.ZeroPad2D(1), mg.UpSample2D(1), mg.AvgPool2D(1), mg.MaxPool2D(1)]
 )
 def test_results_are_fresh_arrays(layer):
-    """Where nothing changes, too: writing into y or dx leaves x and dy alone."""
+    """Even if the layer changes nothing, writing into y or dx does not change x or dy."""
     x = np.ones((1, 2, 3, 1))
     y, backward = network(layer).forward(x, train=True)
     dy = np.ones_like(y)

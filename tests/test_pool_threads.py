@@ -17,7 +17,7 @@ from minigan.ops.cpu.threads.pool import _RANKS, DONE, ORDERED, default_threads,
 
 
 class Library:
-    """A BLAS that remembers how many threads it was given."""
+    """A fake BLAS that records its number of threads."""
 
     def __init__(self, threads):
         self.threads, self.log = threads, []
@@ -32,7 +32,7 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch):
-    """one_thread with a library of 8 threads in place of the real ones."""
+    """`one_thread` with a fake library of 8 threads instead of the real ones."""
     fake = Library(8)
     monkeypatch.setattr(one_thread, "_libraries", [fake])
     return fake
@@ -58,7 +58,7 @@ def test_parts_run_at_the_same_time_and_the_caller_is_among_the_workers():
     names, barrier = set(), threading.Barrier(3, timeout=20)
 
     def job(_):
-        barrier.wait()  # goes on only when three are here
+        barrier.wait()  # continues only when three threads have arrived
         names.add(threading.current_thread().name)
 
     pool.parallel_for(job, 3, 3)
@@ -85,7 +85,7 @@ def test_an_exception_surfaces_and_the_remaining_parts_stop(where, error):
         pool.parallel_for(job, 1000, 2)
     assert len(ran) < 1000
     again = []
-    pool.parallel_for(again.append, 10, 2)  # and the pool goes on
+    pool.parallel_for(again.append, 10, 2)  # and the pool still works
     assert sorted(again) == list(range(10))
 
 
@@ -130,7 +130,7 @@ def test_workers_have_the_callers_errstate():
 
 
 def in_a_child():
-    """What a forked process does: the parent's threads are not there."""
+    """Run a function in a forked process, which does not have the parent's threads."""
     seen, barrier = set(), threading.Barrier(2, timeout=20)
 
     def job(i):
@@ -157,7 +157,7 @@ def test_it_works_after_a_fork():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_inside_a_part_can_use_the_pool_and_blas_too(library):
-    """The child has neither the parent's workers nor its locks, and its one thread is in no part."""
+    """The child has neither the parent's workers nor its locks, and its only thread is outside of all parts."""
 
     def job(i):
         if i:
@@ -379,7 +379,7 @@ def test_workspaces_are_aligned_for_every_kind_of_number(workspace):
 
 
 def test_orders_and_what_became_of_them_are_counted():
-    """What threads look at before they sleep."""
+    """Threads compare these counts before they sleep."""
     for _ in range(20):
         pool.parallel_for(lambda i: None, 2, 2)
     counts = pool._all[0].counts

@@ -1,4 +1,4 @@
-"""Pretraining of a D with batch norm: batches too small for it are left out; the rest is refused at once."""
+"""Pretraining of a D with batch norm skips batches that are too small; if all are, it fails immediately."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def game(*layers, d_batching=mg.separate, rng=None):
 
 
 def seen_sizes(gan):
-    """Count the examples of each kind in every update."""
+    """Record the numbers of real and fake examples in every update."""
     sizes, d_batching = [], gan.d_batching
 
     def counted(D, x_real, x_fake, *, rng=None):
@@ -44,7 +44,7 @@ def test_every_seed_is_trained(layers):
         assert min(map(min, sizes)) >= 2
         assert sizes[:3] == [s for s in sizes if sum(s) == 32]
         left_out += len(sizes) == 3
-    assert left_out > 10  # of the last batches, of two examples
+    assert left_out > 10  # in the last batches, which have two examples
 
 
 @pytest.mark.parametrize("kwargs", [{"d_batching": mg.combined}, {}], ids=["one batch of both kinds", "no batch norm"])

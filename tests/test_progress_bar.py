@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """A function: the lines that a terminal of some width shows."""
+    """A function that returns the lines shown by a terminal of a given width."""
 
     def draw(columns, name="gaussian", metrics=METRICS, iterations=29_999):
         import tqdm.std
@@ -91,7 +91,7 @@ def test_training_in_a_terminal_of_80_columns():
     with open(slave, "w") as stream:
         train(recipe.build(recipe.configure(overrides)), callbacks=[ProgressBar(stream)])
     shown = b""
-    with suppress(OSError):  # Linux's end of a pseudo-terminal
+    with suppress(OSError):  # on Linux, reading past the end of a pseudo-terminal raises an error
         while part := os.read(master, 1 << 12):
             shown += part
     os.close(master)

@@ -1,4 +1,4 @@
-"""What layers and objectives of the caller's own return is checked, on every backend alike."""
+"""The return values of custom layers and objectives are checked on every backend."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ def same(array):
 
 @dataclass(frozen=True)
 class Own(Layer):
-    """The identity, but for what it returns."""
+    """The identity, with replaced return values."""
 
     y: Any = same
     dx: Any = same
@@ -104,7 +104,7 @@ def test_a_wrong_y_is_an_error_in_training_and_at_inference(ops, own, error, mes
 
 
 def test_layers_that_run_as_one_are_counted():
-    """The index is that of the network's layers, also where a backend runs several as one."""
+    """The index counts the network's layers, even if a backend fuses several."""
     layers = [mg.Dense(2, 2), mg.ReLU(), mg.Dense(2, 1), Own(dx=lambda d: d[:1])]
     net = mg.Network(layers, rng=np.random.default_rng(0), ops="cpu")
     y, backward = net.forward(np.ones((3, 2), "f4"), train=True)
@@ -152,7 +152,7 @@ class OwnObjective(mg.NonSaturating):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        # together they have the right number of rows, so that one pass for both would take them
+        # together they have the right number of rows, so one pass for both would accept them
         (lambda a, b: (a[:1], np.concatenate([a[1:], b])), mg.ShapeError, r"OwnObjective: ds\w* has shape \(1, 1\)"),
         (lambda a, b: (a.tolist(), b), TypeError, r"OwnObjective: ds\w* must be a numpy array.*got list"),
         (lambda a, b: (a * 1j, b), TypeError, r"OwnObjective: ds\w* is complex64; expected float32"),

@@ -1,4 +1,4 @@
-"""Whole training steps of the convolutional recipes beside PyTorch: same weights, batches, masks and conventions."""
+"""Training steps of the convolutional recipes against PyTorch: same weights, batches, masks and conventions."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ GATE = 1e-9
 
 @pytest.fixture
 def images(monkeypatch):
-    """Sixty random images in place of a data set."""
+    """Sixty random images that image recipes load as MNIST."""
     bytes_ = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1)).astype(np.uint8)
     fake = data.Images("mnist", bytes_, np.zeros(60, np.uint8))
     monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: fake)
@@ -25,7 +25,7 @@ def images(monkeypatch):
 
 
 def pair(name, **settings):
-    """Two experiments from one seed: one to play, one whose weights and random streams PyTorch takes."""
+    """Two experiments with the same seed: one to train, one whose weights and random streams PyTorch uses."""
     recipe = get_recipe(name)
     config = recipe.configure({key: str(value) for key, value in settings.items()})
     ours, theirs = (recipe.build(config, RunOptions(seed=3, dtype="float64")) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Bilinear enlarging, and shrinking to means, against scipy, Pillow and (in the torch group) PyTorch."""
+"""Bilinear enlarging, and reducing by means, against scipy, Pillow and (in the torch group) PyTorch."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def drawn(draw):
 
 @given(drawn())
 def test_beside_scipy(case):
-    """Linear interpolation of the repeated edge at the half-pixel coordinates."""
+    """Linear interpolation at half-pixel coordinates, with repeated edges."""
     x, size = case
     n, H, W, C = x.shape
     u, v = ((np.arange(size) + 0.5) * m / size - 0.5 for m in (H, W))
@@ -34,7 +34,7 @@ def test_beside_scipy(case):
 
 @given(drawn())
 def test_beside_pillow(case):
-    """Pillow rounds after each axis: one level at most."""
+    """Pillow rounds after each axis, so results differ by at most one level."""
     x, size = case
     y = resize(x, size)
     assert (y.dtype, y.shape) == (np.uint8, (len(x), size, size, x.shape[3]))
@@ -86,7 +86,7 @@ def larger(draw):
 
 @given(larger())
 def test_shrinking_takes_means_over_areas(case):
-    """Each pixel as size x size equal ones, then block means: whole numbers until the division."""
+    """Repeat each pixel size x size times, then take block means: exact in whole numbers until the division."""
     x, size = case
     n, H, W, C = x.shape
     fine = x.astype(np.int64).repeat(size, axis=1).repeat(size, axis=2)

@@ -1,4 +1,4 @@
-"""A run says whether it can be resumed, and what it advises can be done by the caller who reads it."""
+"""A run reports whether it can be resumed, with advice that suits the command line or the notebook."""
 
 import io
 import signal
@@ -35,7 +35,7 @@ class Interrupt(Callback):
 
 @pytest.fixture
 def interrupted(monkeypatch):
-    """Every run of a recipe is interrupted in its first iteration."""
+    """Interrupt every run of a recipe in its first iteration."""
     build = type(get_recipe("gaussian")).build
 
     def interrupted(*args):
@@ -119,7 +119,7 @@ def own_draw():
 
 
 class OwnSource:
-    """Data with a stream of its own, which it keeps."""
+    """Data with a random stream that its state contains."""
 
     def __init__(self):
         self.rng = np.random.default_rng(2)
@@ -142,7 +142,7 @@ class OwnGame(mg.Game):
 
 
 def own(real, *, noise=None, rng=None, more=None, **rest):
-    """An experiment of one's own, whose data are `real`."""
+    """A custom experiment whose real data come from `real`."""
     named = random_streams(0) | (more or {})
     weights = np.random.default_rng(0)
     G, D = (mg.Network([mg.Dense(1, 1), *layers], rng=weights) for layers in ([], [mg.Dropout(0.5)]))
@@ -156,7 +156,7 @@ def closure(rng):
 
 
 class TestStreams:
-    """A stream without a name would start anew in a resumed run."""
+    """A stream without a name would start from its seed in a resumed run."""
 
     @pytest.mark.parametrize(
         ("build", "place"),
@@ -185,7 +185,7 @@ class TestStreams:
         assert train(own(closure(np.random.default_rng(1))), folder="run")["status"] == "completed"
 
     def test_a_resumed_run_is_refused_too(self, in_tmp):
-        """The checkpoints may be of a version that did not look."""
+        """The checkpoints may come from a version that did not check streams."""
         named = random_streams(0)
         train(own(closure(named["data"]), more=named), folder="run", checkpoint_every=1)
         with pytest.raises(ValueError, match="has no name in its streams"):

@@ -1,4 +1,4 @@
-"""A run that was resumed is the run that was never interrupted, bit for bit; what cannot be gone on with is refused."""
+"""A resumed run equals an uninterrupted one bit for bit; runs that cannot be resumed are refused."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SMALL = TINY["gaussian"]
 
 @pytest.fixture
 def images(monkeypatch):
-    """Sixty random images in place of a data set."""
+    """Sixty random images that image recipes load as MNIST."""
     rng = np.random.default_rng(0)
     fake = data.Images("mnist", rng.integers(0, 256, (60, 28, 28, 1)).astype(np.uint8), np.zeros(60, np.uint8))
     monkeypatch.setattr("minigan.recipes.images.load", lambda name, split, data_dir=None: fake)
@@ -46,7 +46,7 @@ class Dies(Callback):
 
 
 def build(name="gaussian", *, slow=(), **settings):
-    """An experiment without the figures that take seconds."""
+    """An experiment without the figures, which take seconds."""
     recipe = get_recipe(name)
     experiment = recipe.build(recipe.configure(TINY[name] | settings), RunOptions(seed=3))
     left_out = {"Figures", "Interpolation", "Judgements"} - {*slow}
@@ -61,7 +61,7 @@ def broken(name="gaussian", *, at, folder="broken", every=2, callbacks=(), **set
 
 
 def everything(experiment):
-    """The bytes of all that training changes."""
+    """The bytes of everything that training changes."""
     gan = experiment.gan
     arrays = {}
     for name, net, optimizer in (("G", gan.G, gan.optimizer_G), ("D", gan.D, gan.optimizer_D)):
@@ -73,9 +73,9 @@ def everything(experiment):
 
 
 def files(folder):
-    """Metrics, weights and figures, and the summary but for what may differ."""
+    """Metrics, weights, figures, and the summary without the entries that may differ."""
     found = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
-    del found["config.json"]  # of both runs by now
+    del found["config.json"]  # it now lists both runs
     summary = json.loads(found.pop("summary.json"))
     summary = {key: summary[key] for key in summary if key not in ("seconds", "cpu_seconds", "resumed")}
     return found | {"summary.json": summary}
@@ -87,7 +87,7 @@ def checkpoints(folder="broken"):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_resumed_run_is_the_uninterrupted_one(name, images, in_tmp):
-    slow = ["Figures"]  # the others remember nothing
+    slow = ["Figures"]  # the other callbacks have no state
     whole, again = build(name, slow=slow), build(name, slow=slow)
     train(whole, folder="whole")
     last = TINY[name]["iterations"]
@@ -106,7 +106,7 @@ def test_every_recipe_is_tried():
 
 class TestResume:
     def test_after_ctrl_c_it_goes_on_from_there(self, images, in_tmp):
-        """A checkpoint is written where the game ended; the picture drawn there goes."""
+        """A checkpoint is written at the last iteration; the picture drawn there is deleted."""
         train(build("mnist-dense"), folder="whole")
         interrupt = Dies(3, lambda: signal.raise_signal(signal.SIGINT))
         train(build("mnist-dense"), folder="run", callbacks=[interrupt], checkpoint_every=100)
@@ -116,7 +116,7 @@ class TestResume:
         assert files("run") == files("whole")
 
     def test_before_the_first_iteration(self, images, in_tmp):
-        """Pretraining is in the first checkpoint: it is not repeated."""
+        """The first checkpoint contains the pretraining, which is not repeated."""
         whole, again = build("mnist-softmax"), build("mnist-softmax")
         train(whole, folder="whole")
         broken("mnist-softmax", at=1)
@@ -134,7 +134,7 @@ class TestResume:
             resume(build(), "broken", callbacks=[slow, Dies(7)])
         last = resume(build(), "broken")
         assert [one["iteration"] for one in last["resumed"]] == [2, 6]
-        assert last["seconds"] >= 0.5  # those of the second part
+        assert last["seconds"] >= 0.5  # those of the resumed part
         assert files("broken") == files("whole")
 
     def test_a_failure_in_its_first_iteration_leaves_the_metrics_of_the_last(self, in_tmp):

@@ -1,4 +1,4 @@
-"""What the steps and the orders of play refuse: another network's optimizer, settings they cannot honour, no batch."""
+"""Errors of steps and schedules: another network's optimizer, arguments that do not fit, empty batches."""
 
 import copy
 

@@ -16,7 +16,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Figure(Callback):
-    """What an experiment draws at its end (in place of the recipe's, which take seconds)."""
+    """A figure drawn at the end, instead of the recipe's figures, which take seconds."""
 
     def on_end(self, run):
         if run.folder is not None:
@@ -46,7 +46,7 @@ def stored_theta(folder):
 
 
 class At(Callback):
-    """Do something in one of the hooks, at an iteration."""
+    """Call `do` in one of the hooks, at a given iteration."""
 
     def __init__(self, hook, do, *, iteration=3):
         self.hook, self.do, self.iteration = hook, do, iteration
@@ -147,7 +147,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("number", SIGNALS)
     def test_the_first_one_ends_what_comes_before_the_game(self, in_tmp, number):
-        """Pretraining takes minutes, and there is no iteration to be played to its end."""
+        """Pretraining takes minutes, and there is no iteration to finish."""
         experiment = small()
         experiment.pretraining = lambda: signal.raise_signal(number) or pytest.fail("went on")
         summary = train(experiment, folder="run", checkpoint_every=2)
@@ -157,7 +157,7 @@ class TestSignals:
             resume(small(), "run")
 
     def test_two_in_one_iteration(self, in_tmp):
-        """The second one cuts the iteration: the parameters are those before it."""
+        """The second signal interrupts the iteration: the parameters are those before it."""
         experiment = small()
         experiment.evaluate = lambda: pytest.fail("evaluated")
         play, count = experiment.play, iter(range(1, 100))
@@ -177,7 +177,7 @@ class TestSignals:
         np.testing.assert_array_equal(stored_theta(in_tmp / "run"), theta_after(3))
 
     def test_one_after_the_game_leaves_out_the_figures(self, in_tmp):
-        """The first one, but there is nothing left that it could end but the evaluation or the figures."""
+        """A first signal after the last iteration skips the evaluation and the figures."""
         hooks = [At("on_end", lambda: signal.raise_signal(signal.SIGINT))]
         summary = train(small(), folder="run", callbacks=hooks)
         assert (summary["status"], summary["iterations"]) == ("interrupted", 6)

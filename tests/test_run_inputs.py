@@ -1,4 +1,4 @@
-"""Settings, files and paths that a run cannot have are one clear line, before anything is computed."""
+"""Invalid settings, files and paths give one clear line before anything is computed."""
 
 import json
 
@@ -19,7 +19,7 @@ LEAKS = ("Traceback", "subscriptable", "indices must be", "has no attribute", "u
 
 @pytest.fixture
 def sixteen(monkeypatch):
-    """A machine with 16 GiB on which no parameter is drawn and no batch either: they would be of gigabytes."""
+    """A machine with 16 GiB on which neither parameters nor batches are drawn, because they would take gigabytes."""
     monkeypatch.setattr(memory, "machine", lambda: 16 * 2**30)
     monkeypatch.setattr("minigan.recipes.base.Network", lambda *_, **__: pytest.fail("a network was built"))
 
@@ -80,11 +80,11 @@ class TestMemory:
             recipe.build(config)
 
     def test_the_sum_by_hand(self):
-        """D 1-3-1 and G 1-1 in float64 with Adam: 5 vectors of 12 numbers; a batch of 7."""
+        """D 1-3-1 and G 1-1 in float64 with Adam: 5 vectors of 12 numbers; the batch size is 7."""
         recipe = get_recipe("gaussian")
         config = recipe.configure({"hidden": 3, "batch_size": 7})
         vectors = 5 * (2 + 10)
-        batch = 7 * (1 + 1 + 3)  # what G's layer reads, then D's two
+        batch = 7 * (1 + 1 + 3)  # the inputs of G's layer and of D's two
         assert memory.needed(recipe, config, np.dtype("float64")) == 8 * (vectors + batch)
 
     def test_a_machine_that_does_not_say(self, monkeypatch):

@@ -1,4 +1,4 @@
-"""safetensors files: what is read is what was written, however it lay in memory."""
+"""safetensors files: arrays in any memory layout survive a round trip."""
 
 import sys
 
@@ -49,7 +49,7 @@ def test_any_strides_and_dtype(tmp_path_factory, axes, random, dtype):
 
 
 def test_the_package_is_handed_rows(tmp_path, monkeypatch):
-    """Whatever the package does with a view, it sees none."""
+    """The safetensors package receives contiguous arrays, never views."""
     from safetensors import numpy as package
 
     seen, save = {}, package.save

@@ -1,4 +1,4 @@
-"""Settings: values and texts, taken exactly or refused with what is accepted."""
+"""Settings: values and strings are converted exactly or refused, with the expected values."""
 
 import math
 from dataclasses import dataclass, replace
@@ -141,7 +141,7 @@ def test_wrong_seed(seed):
         GAUSSIAN.build(run_options=RunOptions(seed=seed))
 
 
-# --- the backend's options, and images of one's own -----------------------------------------------
+# --- the backend's options, and the user's own images ---------------------------------------------
 
 
 def test_options_reach_both_networks():

@@ -1,4 +1,4 @@
-"""Small dense chains in one compiled call: the layers' own results, on any sizes, and what the stage leaves alone."""
+"""Small dense chains in one compiled call: results of the separate layers, for any sizes; which layers are fused."""
 
 from itertools import pairwise
 
@@ -36,7 +36,7 @@ def chains(draw, activations):
 
 
 def on(ops, chain, theta, dtype="float64"):
-    """The chain with these parameters; on the compiled backend it is one stage."""
+    """The network with these parameters; on the compiled backend it is one stage."""
     net = mg.Network(chain, rng=np.random.default_rng(0), dtype=dtype, ops=ops)
     net.theta = theta
     assert ops is not CPU or [type(stage) for stage in net._run.layers] == [SmallChain]
@@ -44,7 +44,7 @@ def on(ops, chain, theta, dtype="float64"):
 
 
 def results(net, x, dy):
-    """y, dx and dtheta; the pullback can be run again, frozen too, and leaves x and dy alone."""
+    """y, dx and dtheta; checks that the pullback can be repeated, also frozen, and does not change x and dy."""
     y, backward = net.forward(x, train=True)
     kept = x.copy(), dy.copy()
     g = net.zeros_like_theta()
@@ -66,7 +66,7 @@ def size(chain):
 
 
 def ends(chain):
-    """How many features go in and come out."""
+    """The numbers of input and output features."""
     dense = [layer for layer in chain if isinstance(layer, mg.Dense)]
     return dense[0].n_in, dense[-1].n_out
 
@@ -74,7 +74,7 @@ def ends(chain):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(chains(KINKED), st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_exact_on_small_whole_numbers(dtype, case, seed, layout_x, layout_dy):
-    """Sums without rounding are equal, whatever their order, where a ReLU is exactly at its kink too."""
+    """Exact sums do not depend on the order of terms, and a ReLU may be exactly at its kink."""
     chain, n = case
     rng = np.random.default_rng(seed)
     theta = rng.integers(-1, 2, size(chain)).astype(dtype)
@@ -98,7 +98,7 @@ def test_exact_where_blocks_begin_and_end(widths, n):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(chains(SMOOTH), st.integers(0, 2**32 - 1))
 def test_smooth_chains_to_the_tensor_gate(dtype, case, seed):
-    """In units of the dtype, against the reference in float64, each tensor by its own maximum."""
+    """Each tensor agrees with the reference in float64 relative to its maximum, in units of the dtype's eps."""
     chain, n = case
     rng = np.random.default_rng(seed)
     theta = (0.2 * rng.standard_normal(size(chain))).astype("float32")
@@ -122,7 +122,7 @@ def test_every_entry_by_complex_step(activation):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", [*KINKED[:2], *SMOOTH], ids=repr)
 def test_nan_and_infinities_go_where_the_layers_let_them(activation, dtype):
-    """A ReLU that is off stops them, nothing else does; examples beside them, and what fills a block up, are clean."""
+    """Only an inactive ReLU stops them; other examples and the padding of a block are not affected."""
     chain = [layer for layer in (mg.Dense(1, 2), activation, mg.Dense(2, 1)) if layer is not None]
     theta = np.array([1, -1, 0, 0, 2, 3, 1], dtype=dtype)
     x = np.array([[NAN], [INF], [-INF], [1], [0], [-1]], dtype=dtype)
@@ -146,7 +146,7 @@ def results_with_nan(net, x, dy):
 
 
 def test_which_layers_join():
-    """The longest run of Dense and its activation; not what is wide, what knows its x alone, or other dtypes."""
+    """The longest sequence of Dense layers with activations is fused, without wide layers and other dtypes."""
 
     def stages(*chain, ops=CPU, dtype="float32"):
         net = mg.Network(chain, rng=np.random.default_rng(0), ops=ops, dtype=dtype)
@@ -173,7 +173,7 @@ def test_bad_input_is_refused_as_dense_refuses_it():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_mean_softplus(sign, dtype):
-    """Over the whole range of logits, in any layout; the gradient is each logit's own."""
+    """For logits of any size and layout; the gradient of a logit depends only on that logit."""
     s = np.concatenate([np.linspace(-120, 120, 2001), [0, -0.0, 1e4, -1e4, 1e-30, INF, -INF, NAN]]).astype(dtype)
     wide = sign * s.astype("float64")
     eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).tiny)
@@ -193,7 +193,7 @@ def test_mean_softplus(sign, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 31, 4096])
 def test_adam_is_the_references(n, dtype):
-    """Ten steps, with a gradient that is not contiguous too."""
+    """Ten steps, also with a gradient that is not contiguous."""
     rng = np.random.default_rng(n)
     start, gradients = rng.standard_normal(n).astype(dtype), rng.standard_normal((10, 2 * n))
     settings = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7}
@@ -209,7 +209,7 @@ def test_adam_is_the_references(n, dtype):
 
 
 def run(monkeypatch, iterations, dtype, **options):
-    """The `gaussian` recipe on the reference, or on the CPU backend with these options: what it has learnt."""
+    """Train `gaussian` on the reference, or on the CPU backend with options; return parameters and losses."""
     cpu = get_ops("cpu", **options) if options else None
     monkeypatch.setattr("minigan.ops._default_cpu", lambda: cpu)
     recipe = get_recipe("gaussian")
@@ -222,7 +222,7 @@ def run(monkeypatch, iterations, dtype, **options):
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_thirty_iterations_of_gaussian_are_the_references(compiled, monkeypatch):
-    """600 updates."""
+    """The iterations have 600 updates."""
     want = run(monkeypatch, 30, "float64")
     np.testing.assert_allclose(run(monkeypatch, 30, "float64", compiled=compiled), want, rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""Sweeps: what is checked before they start, what is kept when they are stopped, what reaches the runs."""
+"""Sweeps: checks before they start, results kept after an interruption, arguments passed to the runs."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ SMALL = {"iterations": 4, "batch_size": 20, "frames": 2}
 
 @pytest.fixture
 def in_turn(monkeypatch):
-    """Sweeps without processes: the seeds one after the other, here.  Returns the calls of `train_recipe`."""
+    """Run sweeps in this process, one seed after the other.  Returns the calls of `train_recipe`."""
     calls = []
 
     def train_here(one, seeds, *, workers, finished):
@@ -107,7 +107,7 @@ class TestWhatIsWritten:
 
     @pytest.mark.parametrize("there", [False, True])
     def test_nothing_is_left_where_nothing_was_finished(self, in_tmp, in_turn, monkeypatch, there):
-        """A folder that was there before is still there, and empty."""
+        """A folder that existed before still exists, and is empty."""
 
         def die(*_, **__):
             raise RunError("planted")
@@ -218,7 +218,7 @@ class TestWorkers:
             workers.train_in_workers(some_raise, 2, workers=1, finished=print)
 
     def test_a_script_without_a_guard(self, in_tmp):
-        # The workers' own tracebacks share standard error with the script's, so it says in a file what it was told.
+        # The tracebacks of workers and script share standard error, so the script writes its exception to a file.
         script = in_tmp / "script.py"
         script.write_text(
             "from pathlib import Path\n"
@@ -240,7 +240,7 @@ class TestWorkers:
 
 
 def stop_a_sweep(when, *, iterations, send, out="s"):
-    """Start `minigan sweep`, send a signal when `when(standard error so far)`, return status, output and errors."""
+    """Start `minigan sweep`, send a signal once `when(standard error)` is true; return status, output and errors."""
     command = [
         sys.executable, "-m", "minigan", "sweep", "gaussian", "--seeds", "40", "--workers", "2", "--out", out,
         "--iterations", str(iterations), "--set", "batch_size=20", "--set", "frames=2",
@@ -258,7 +258,7 @@ def stop_a_sweep(when, *, iterations, send, out="s"):
 
 
 def ctrl_c(pid):
-    os.killpg(pid, signal.SIGINT)  # as a terminal does: to the workers too
+    os.killpg(pid, signal.SIGINT)  # as a terminal does: also to the workers
 
 
 def terminate(pid):

@@ -41,6 +41,6 @@ def test_the_number_of_threads_changes_no_bit(name, compiled, monkeypatch):
     parts, run = [], CPU.parallel_for
     monkeypatch.setattr(CPU, "parallel_for", lambda ops, job, n: (parts.append(n), run(ops, job, n))[1])
     one, *others = (everything(*CASES[name], get_ops("cpu", threads=n, compiled=compiled)) for n in (1, 2, 3))
-    assert max(parts) > 1  # otherwise no second thread had anything to do
+    assert max(parts) > 1  # otherwise a second thread had no work
     for other in others:
         assert other == one

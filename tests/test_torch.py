@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test
 import torch_twin  # noqa: E402
 
 pytestmark = pytest.mark.torch
-torch.set_num_threads(1)  # tensors of a few numbers: threads only wait for each other
+torch.set_num_threads(1)  # tensors of a few numbers: threads would only wait for each other
 
 RTOL = 1e-12
 nn, functional = torch.nn, torch.nn.functional
@@ -35,7 +35,7 @@ def close(got, want, rtol=RTOL):
 
 
 def given_mask(rng, shape, rate):
-    """Dropout's mask of the key that the library draws from the stream."""
+    """The dropout mask for the key that the library draws from the stream."""
     return tensor(get_ops("reference").dropout(np.ones(tuple(shape)), rate, int(rng.integers(2**64, dtype=np.uint64))))
 
 
@@ -87,7 +87,7 @@ def run(net, theta, x, *, train, rng=None):
 
 
 def run_layer(layer, p, s, x, train, rng):
-    """Run a layer in torch; those within it, of a chain or a residual block, by themselves."""
+    """Run a layer in torch; the layers of a chain or residual block one by one."""
     if isinstance(layer, mg.Chain):
         for name, inner in layer.sublayers().items():
             x = run_layer(inner, within(p, name), within(s, name), x, train, rng)
@@ -194,7 +194,7 @@ def test_both_gradients_of_every_layer_and_objective(body, objective):
 
 
 def twin(layers):
-    """A torch module with the same parameters as a network of `layers`, and the network."""
+    """Return a torch module and a network of `layers` with the same parameters."""
     net = mg.Network(layers, rng=np.random.default_rng(0), dtype="float64")
     modules = []
     for i, layer in enumerate(layers):
@@ -239,7 +239,7 @@ def test_networks(n, i, h, o, seed, bias):
     x_torch = tensor(x, grad=True)
     y_torch = module(x_torch)
     y_torch.backward(tensor(dy))
-    # Batch norm of few, close rows amplifies rounding by 1 / sqrt(var + eps), at most 316.
+    # Batch norm of a few similar rows amplifies rounding by 1 / sqrt(var + eps), at most 316.
     for got, want in ((y, y_torch), (dx, x_torch.grad), (g, gradient_of(module))):
         close(got, want, rtol=316 * RTOL)
     close(net.state["1.running_mean"], module[1].running_mean)
@@ -252,7 +252,7 @@ def decay(base):
     return lambda t: base * 0.5 ** (t / 40)
 
 
-# name -> (our optimizer, torch's, our rate); with momentum torch's recurrence is another one when the rate changes:
+# name -> (our optimizer, torch's, our rate); with momentum torch's recurrence differs when the rate changes:
 # v <- momentum v + g, theta <- theta - lr v, so that u = -lr v at a constant rate only.
 OPTIMIZERS = {
     "adam": (
@@ -299,7 +299,7 @@ def test_optimizers_over_120_steps(name):
 
 
 def test_ten_whole_gan_steps():
-    """Losses and all parameters of Algorithm 1 (D on fresh fakes, G through D in training mode) beside PyTorch."""
+    """Compare losses and parameters of Algorithm 1 (D on new fakes, G through D in training mode) with PyTorch."""
     G, g_torch = twin([mg.Dense(3, 8), mg.BatchNorm(8), mg.ReLU(), mg.Dense(8, 4), mg.Tanh()])
     D, d_torch = twin([mg.Dense(4, 8), mg.BatchNorm(8), mg.LeakyReLU(0.2), mg.Dense(8, 1)])
     gan = mg.GAN(

@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(autouse=True)
 def transforms_cost_little(monkeypatch):
-    """So that the cost model takes Winograd's way for small layers too."""
+    """Lower the costs of transforms, so that the cost model chooses Winograd for small layers too."""
     for price in ("TRANSFORMED", "BY_NUMPY"):
         monkeypatch.setattr(costs, price, 12)
     choose.cache_clear()
@@ -34,7 +34,7 @@ ROUNDING = {3: 2, 4: 4, 5: 20, 6: 40}
 
 @st.composite
 def problems(draw, *, orders=ORDERS["fast"]):
-    """F(m, r), a geometry of its r with any strides and padding, output padding as well, channels and images."""
+    """F(m, r), a geometry that fits r with any strides, padding and output padding, channels and images."""
     m, r = draw(st.sampled_from(orders))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     long = [draw(st.integers(s * (r - 1) + 1, s * r)) for s in strides]
@@ -66,7 +66,7 @@ def integers(rng, shape):
 
 
 def three(plan, geometry, data, cpu):
-    """Forwards, the input gradient and the weight gradient, of the same arrays."""
+    """Forward pass, input gradient and weight gradient of the same arrays."""
     x, y, W, b, c = data
     return (
         winograd.correlate(x, W, geometry, b, plan, cpu),
@@ -88,7 +88,7 @@ def want(geometry, data):
 @given(problems(orders=[*ORDERS["fast"], (3, 4), (2, 4)]), SEEDS)
 @settings(max_examples=200)
 def test_against_the_reference(compiled, problem, seed):
-    """float64 to 1e-12 of the greatest entry; float32 to a few eps of the largest sum that there could be."""
+    """float64 to 1e-12 of the greatest entry; float32 to a few eps of the largest possible sum."""
     plan, geometry, *_ = problem
     data, cpu = arrays(problem, seed, normal), get_ops("cpu", compiled=compiled, threads=2)
     for got, true in zip(three(plan, geometry, data, cpu), want(geometry, data), strict=True):
@@ -101,7 +101,7 @@ def test_against_the_reference(compiled, problem, seed):
 
 
 def bounds(plan, geometry, data):
-    """How large y, dx and dW could be, all taps of all phases and a few roundings of the input counted."""
+    """Bounds of y, dx and dW, for all taps of all phases, with a few roundings of the input."""
     (x, y, W, b, c), (sh, sw) = (np.abs(a).max() for a in data), geometry.stride
     taps, (C, O), (n, h, w) = plan.r**2 * sh * sw, data[2].shape[2:], data[1].shape[:3]
     return taps * C * x * W + b, taps * O * y * W + c, n * (h + plan.m) * (w + plan.m) * x * y
@@ -111,7 +111,7 @@ def bounds(plan, geometry, data):
 @pytest.mark.parametrize("compiled", COMPILED)
 @given(problems(orders=ORDERS["balanced"]), SEEDS)
 def test_balanced_is_exact_on_integers(compiled, dtype, problem, seed):
-    """Halves and quarters of small integers are floating-point numbers: equal, not close; so are both adjoints."""
+    """Halves and quarters of small integers are exact in floating point, so the results and both adjoints are equal."""
     plan, geometry, *_ = problem
     data = [a.astype(dtype) for a in arrays(problem, seed, integers)]
     data[3][...], data[4][...] = 0, 0
@@ -147,7 +147,7 @@ LAYERS = {  # geometry, C, O of layers that Winograd takes: stride 1, and 2 with
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("parts", [1, 3, 8])
 def test_parts_of_many_tiles(parts, compiled, monkeypatch):
-    """More tiles than a thread takes at a time, and a rest; images in parts of several sizes."""
+    """More tiles than a thread processes at a time, with a remainder; images in parts of several sizes."""
     geometry, C, O, n = Geometry((21, 20), (21, 20), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), 20, 24, 9
     monkeypatch.setattr(winograd, "PARTS", parts)
     monkeypatch.setattr(winograd_weights, "PARTS", parts)
@@ -169,7 +169,7 @@ def test_parts_of_many_tiles(parts, compiled, monkeypatch):
 @pytest.mark.parametrize("accuracy", ["exact", "balanced"])
 @pytest.mark.parametrize("compiled", COMPILED)
 def test_what_does_not_fit_is_refused(compiled, accuracy):
-    """Before a compiled body reads beside an array."""
+    """They raise an error before a compiled kernel reads outside an array."""
     geometry, C, O = LAYERS["k3 s1"]
     cpu = get_ops("cpu", compiled=compiled, accuracy=accuracy)
     x, y, W, b, c = (a.astype("float32") for a in arrays((None, geometry, C, O, 3), 0, normal))
@@ -253,7 +253,7 @@ def test_few_channels_dilation_and_no_images_are_direct():
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_is_not_finite_is_not_hidden_and_stays_in_its_image(name, compiled):
-    """One NaN in image 2: at least where the reference has NaN, and in no other image."""
+    """A NaN in image 2 appears at least where the reference has NaN, and in no other image."""
     geometry, C, O = LAYERS[name]
     x, y, W, b, c = arrays((None, geometry, C, O, 21), 0, normal)
     x[2, 4, 4, 3], y[2, 3, 3, 1] = np.nan, np.nan
@@ -270,7 +270,7 @@ def test_what_is_not_finite_is_not_hidden_and_stays_in_its_image(name, compiled)
 
 @pytest.mark.parametrize("compiled", COMPILED)
 def test_results_are_fresh_and_inputs_stay(compiled):
-    """A second call neither changes the first's results nor the arrays that it was given, read-only ones as well."""
+    """A second call changes neither the first call's results nor its arguments, which may be read-only."""
     geometry, C, O = LAYERS["k4 s2"]
     data = arrays((None, geometry, C, O, 21), 0, normal)
     copies = [a.copy() for a in data]
@@ -291,4 +291,4 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
     assert choose(geometry, 21, C, O, "balanced", compiled=True)
-    assert direct.turned_geometry(geometry) is None  # so that the adjoint adds overlapping tiles
+    assert direct.turned_geometry(geometry) is None  # the adjoint adds overlapping tiles

@@ -1,4 +1,4 @@
-"""Workspaces are used again: a pass that is made a second time allocates none."""
+"""Workspaces are reused: a second pass allocates none."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_the_second_pass_allocates_no_workspace(name, compiled, monkeypatch):
     x = np.random.default_rng(1).standard_normal(shape, dtype="float32")
     for passes in range(3):
         if passes == 2:
-            made.clear()  # by now the largest of each name is there
+            made.clear()  # by now the largest of each name exists
         y, backward = net.forward(x, train=True, rng=np.random.default_rng(2))
         backward(y, net.zeros_like_theta())
     assert made == []

@@ -1,6 +1,6 @@
-"""A chain of minigan layers run by PyTorch: its convolutions, its batch norm, its autograd and its Adam.
+"""A chain of minigan layers run by PyTorch, with PyTorch's convolutions, batch norm, autograd and Adam.
 
-The oracle for whole training steps: same weights, batches and dropout masks, nothing else shared.
+The oracle for training steps: it shares weights, batches and dropout masks with minigan, nothing else.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def zero_pad(layer, x):
 
 
 def conv(layer, W, b, x):
-    """Padded by hand (PyTorch's own padding has no odd pixel).    x (N, H, W, C)   W (kh, kw, C, O)"""
+    """A convolution with explicit padding (PyTorch's is symmetric).    x (N, H, W, C)   W (kh, kw, C, O)"""
     (top, bottom), (left, right) = layer.geometry(tuple(x.shape[1:3])).padding
     x = F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
     y = F.conv2d(x, W.permute(3, 2, 0, 1), b, stride=layer.stride, dilation=layer.dilation)
@@ -26,7 +26,7 @@ def conv(layer, W, b, x):
 
 
 def conv_transpose(layer, W, b, x):
-    """Unpadded, then cut by hand.    x (N, h, w, C)   W (kh, kw, O, C)"""
+    """A transposed convolution without padding, cropped afterwards.    x (N, h, w, C)   W (kh, kw, O, C)"""
     geometry = layer.geometry(tuple(x.shape[1:3]))
     y = F.conv_transpose2d(
         x.permute(0, 3, 1, 2), W.permute(3, 2, 0, 1).contiguous(), stride=layer.stride, dilation=layer.dilation
@@ -135,7 +135,7 @@ class Twin(nn.Module):
 
 
 def twins(experiment):
-    """Return the PyTorch twins of G and D with Adam as the experiment has it."""
+    """Return the PyTorch twins of G and D, with the experiment's Adam."""
     made = []
     for net, optimizer in (
         (experiment.gan.G, experiment.gan.optimizer_G),
