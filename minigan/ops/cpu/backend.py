@@ -202,7 +202,7 @@ class CPU:
         return self.rows.moments(x)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """Multiply x by the dropout mask determined by `key`."""
+        """x times a mask that the key decides."""
         return self.rows.dropout(x, rate, key)
 
     def zero_vector(self, size: int, dtype: Any) -> Array:

@@ -89,4 +89,4 @@ def _monotonic(layer: Layer) -> bool:
 
 COMPILED_RULES: tuple[Rule, ...] = (small_chain, run_of_rows)
 NUMPY_RULES: tuple[Rule, ...] = (run_of_rows,)
-"""The rules in the order in which they are tried, with numba's kernels and with NumPy's."""
+"""In the order in which they are tried: with numba's kernels, and without."""
