@@ -21,15 +21,15 @@ class KernelSet:
 
     Parameters
     ----------
-    team
+    executor
         Runs the parts, and says which of the two modules is used.
 
     """
 
     name: ClassVar[str]
 
-    def __init__(self, team: "Executor") -> None:
-        self._team = team
+    def __init__(self, executor: "Executor") -> None:
+        self._team = executor
 
     @functools.cached_property
     def _bodies(self) -> Any:

@@ -22,7 +22,10 @@ MIN_PARALLEL_NUMBERS = 1 << 17
 
 
 class Flat(KernelSet):
-    """The functions of `minigan.ops.reference` on vectors (P,), in place, for float32 and float64."""
+    """The functions of `minigan.ops.reference` on vectors (P,), in place.
+
+    Contiguous float32 and float64 vectors use the kernels; all others are passed to the reference.
+    """
 
     name = "vector"
 
