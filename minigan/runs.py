@@ -9,7 +9,6 @@ The functions behind `minigan train`, `resume`, `sweep` and `sample`, for notebo
     G, recipe, config = load_generator("runs/gaussian/001")
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -165,11 +164,6 @@ def resume_run(
         raise RunError(f"{Path(run) / 'config.json'}: not the configuration of a run ({error})") from None
     summary = resume(experiment, run, iterations=iterations, checkpoint=checkpoint, callbacks=callbacks)
     return {**summary, "folder": str(run)}
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
@@ -368,6 +362,8 @@ def sweep(
             with suppress(KeyboardInterrupt):
                 train_together(chosen, seeds, device=device, dtype=dtype, finished=finished)
         else:
+            from minigan.ops.cpu.threads.pool import cores  # here, because the import loads the CPU backend
+
             train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
     finally:
         if path is not None and result.summaries:

@@ -29,7 +29,7 @@ with warnings.catch_warnings(record=True) as caught:
     from minigan.ops.cpu.kernels.numba import vector
     from minigan.ops.cpu.threads import mailbox
     counts = np.zeros(16, np.int64)
-    assert not mailbox.changed(counts, 0, 0, 1)
+    assert not mailbox.poll(counts, 0, 0, 1)
 print(sorted(set(compiled)), [str(w.message) for w in caught if w.category is RuntimeWarning])
 """
 
@@ -46,7 +46,7 @@ def run(folder, *arguments):
 
 
 def test_what_is_kept_is_not_compiled_again(tmp_path):
-    assert "'changed'" in run(tmp_path)
+    assert "'poll'" in run(tmp_path)
     assert run(tmp_path) == "[] []\n"
 
 
@@ -58,13 +58,13 @@ def test_a_truncated_file_is_made_again(tmp_path, kind, size):
     assert files
     for file in files:
         file.write_bytes(file.read_bytes()[:size])
-    assert run(tmp_path).startswith("['changed'")
+    assert run(tmp_path).startswith("['poll'")
     assert run(tmp_path) == "[] []\n"
 
 
 def test_without_a_folder_kernels_are_compiled_and_a_warning_says_so(tmp_path):
     found = run(tmp_path, "nowhere")
-    assert "'changed'" in found
+    assert "'poll'" in found
     assert found.count("no locator available") == 1
     assert "NUMBA_CACHE_DIR" in found
 

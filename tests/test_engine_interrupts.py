@@ -58,19 +58,19 @@ def test_after_an_interrupt_no_worker_writes_any_more(times):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_interrupt_while_orders_are_given_waits_for_what_was_given(monkeypatch, when):
+def test_an_interrupt_while_tasks_are_submitted_waits_for_those_that_were(monkeypatch, when):
     fresh, log = type(pool)(), []
     fresh.parallel_for(log.append, 2, 2)
-    give, interrupts = type(fresh._all[0]).give, iter([True])
+    submit, interrupts = type(fresh._workers[0]).submit, iter([True])
 
-    def interrupted(worker, order):
+    def interrupted(worker, task):
         raises = next(interrupts, False)
         if when == "after" or not raises:
-            give(worker, order)
+            submit(worker, task)
         if raises:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(fresh._all[0]), "give", interrupted)
+    monkeypatch.setattr(type(fresh._workers[0]), "submit", interrupted)
     log.clear()
 
     def job(i):
@@ -169,7 +169,7 @@ def test_no_lock_keeps_out_the_thread_that_holds_it():
 
 
 def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch):
-    blocks = arrays._Blocks()
+    blocks = arrays._KeptBlocks()
     kept = arrays.aligned(100)
 
     class Kept(list):

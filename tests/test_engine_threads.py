@@ -78,7 +78,7 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
     library, seen, barrier = OfEachThread(), [], threading.Barrier(2, timeout=20)
     assert is_per_thread(library)
     monkeypatch.setattr(one_thread, "_libraries", [])
-    monkeypatch.setattr(one_thread, "_threads_libraries", [library])
+    monkeypatch.setattr(one_thread, "_per_thread_libraries", [library])
 
     def job(_):
         barrier.wait()
@@ -113,10 +113,10 @@ def test_each_backend_keeps_its_own_way_of_waiting():
         def __init__(self):
             self.workers, self.callers = threading.Semaphore(0), 0
 
-        def worker(self, counts, served, board):
+        def wait_in_worker(self, counts, completed, mailbox):
             self.workers.release()
 
-        def caller(self, counts, served):
+        def wait_in_caller(self, counts, completed):
             self.callers += 1
 
     first, second, barrier = Counting(), Counting(), threading.Barrier(2, timeout=20)

@@ -9,7 +9,7 @@ from minigan.ops.cpu import vector
 from minigan.ops.cpu.kernels.numpy import vector as numpy_vector
 from minigan.training import loop
 
-SIZES = [1, 7, vector.BLOCK + 1, 3 * vector.BLOCK_BY_NUMPY + 5]
+SIZES = [1, 7, vector.BLOCK_NUMBERS + 1, 3 * vector.NUMPY_BLOCK_NUMBERS + 5]
 UPDATES = {
     "adam": (3, lambda o, v: o.adam(*v, 3, lr=2e-4, beta1=0.5, beta2=0.999, eps=1e-8)),
     "adam, first step": (3, lambda o, v: o.adam(*v, 1, lr=0.01, beta1=0.0, beta2=0.0, eps=0.0)),
@@ -86,7 +86,7 @@ def test_finite(size, dtype, compiled):
 def test_finite_stops_after_the_first_block_that_is_not(monkeypatch):
     looked, finite = [], numpy_vector.finite
     monkeypatch.setattr(numpy_vector, "finite", lambda block: looked.append(1) or finite(block))
-    x = np.zeros(8 * vector.BLOCK_BY_NUMPY)
+    x = np.zeros(8 * vector.NUMPY_BLOCK_NUMBERS)
     x[0] = np.nan
     assert not get_ops("cpu", compiled=False, threads=1).finite(x)
     assert len(looked) == 1

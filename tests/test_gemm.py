@@ -44,8 +44,8 @@ def test_products_of_all_sizes(compiled, dtype, n, middle, o, bias, seed):
     y = rng.uniform(-1, 1, (n, o)).astype(dtype)
     b = b if bias else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matmul, "WORTH", 1e3)
-        patch.setattr(matmul, "CALL", 1)
+        patch.setattr(matmul, "MIN_PARALLEL_FLOP", 1e3)
+        patch.setattr(matmul, "MIN_COMPILED_FLOP", 1)
         forwards = [cpu.affine(x, W, b) for cpu in cpus]
         backwards = [cpu.affine(y, W.T) for cpu in cpus]  # as in Dense's pullback
         weights = [added(cpu, x, y) for cpu in cpus]
@@ -90,7 +90,7 @@ def test_a_wide_layer_is_cut(monkeypatch):
 )
 @pytest.mark.parametrize("worth", [1e3, 6e6])
 def test_batches_of_products(shape, worth, monkeypatch):
-    monkeypatch.setattr(matmul, "WORTH", worth)
+    monkeypatch.setattr(matmul, "MIN_PARALLEL_FLOP", worth)
     F, T, K, O = shape
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((F, T, K)), rng.standard_normal((F, K, O))
@@ -146,7 +146,7 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
     from minigan.ops.cpu.kernels.numba.matmul import multiply
     from minigan.ops.cpu.threads import spin_wait
 
-    monkeypatch.setattr(spin_wait, "SPIN_LIMIT", 30_000_000)  # long enough on a busy machine
+    monkeypatch.setattr(spin_wait, "MAX_SPINS", 30_000_000)  # long enough on a busy machine
 
     cpu, shared, wrong = get_ops("cpu", threads=2, compiled=True), [], []
 
@@ -163,7 +163,7 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
             multiply(*product[0], want, *product[1])
             cpu.parallel_for(lambda i: None, 2)  # so that the worker listens,
             time.sleep(1e-4)  # if it gets the interpreter's lock
-            if cpu.share(*product[0], c, *product[1]):
+            if cpu.try_shared_matmul(*product[0], c, *product[1]):
                 shared.append(seed)
                 if c.tobytes() != want.tobytes():
                     wrong.append((T, N, K, dtype, add))
@@ -212,6 +212,6 @@ def test_nothing_is_shared_within_a_part_or_by_one_thread():
     product = [np.ones(64 * 64, "float32"), (0, 64, 1)] * 2
     found = []
     two, one = get_ops("cpu", threads=2), get_ops("cpu", threads=1)
-    two.parallel_for(lambda i: found.append(two.share(*product)), 2)
+    two.parallel_for(lambda i: found.append(two.try_shared_matmul(*product)), 2)
     assert found == [False, False]
-    assert not one.share(*product)
+    assert not one.try_shared_matmul(*product)

@@ -10,17 +10,17 @@ import pytest
 
 from minigan.ops import get_ops
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.arrays import LEAST, empty
+from minigan.ops.cpu.memory.arrays import MIN_POOLED_BYTES, empty
 from minigan.ops.cpu.memory.scratch import scratch
 
-SHAPE = (4, LEAST // 16)
+SHAPE = (4, MIN_POOLED_BYTES // 16)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    arrays.blocks.forget()
+    arrays.blocks.reset()
     yield
-    arrays.blocks.forget()
+    arrays.blocks.reset()
 
 
 def place(x):
@@ -75,22 +75,22 @@ def test_arrays_begin_at_lines_of_the_cache_and_at_different_ones():
 
 
 def test_small_and_empty_arrays_are_numpys():
-    for shape in ((3,), (0, LEAST), (LEAST - 1,)):
+    for shape in ((3,), (0, MIN_POOLED_BYTES), (MIN_POOLED_BYTES - 1,)):
         assert empty(shape, "uint8").flags.owndata
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
-    monkeypatch.setattr(arrays, "KEPT", 3 * LEAST)
-    filled = [empty((LEAST + 64 * k,), "uint8") for k in range(5)]
+    monkeypatch.setattr(arrays, "MAX_KEPT_BYTES", 3 * MIN_POOLED_BYTES)
+    filled = [empty((MIN_POOLED_BYTES + 64 * k,), "uint8") for k in range(5)]
     places = [place(x) for x in filled]
     while filled:
         del filled[0]
-    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * LEAST
-    assert place(empty((LEAST + 64 * 4,), "uint8")) == places[4]
-    assert all(block.nbytes > LEAST + 64 for block in arrays.blocks._kept)
+    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * MIN_POOLED_BYTES
+    assert place(empty((MIN_POOLED_BYTES + 64 * 4,), "uint8")) == places[4]
+    assert all(block.nbytes > MIN_POOLED_BYTES + 64 for block in arrays.blocks._kept)
     del filled, places
-    empty((4 * LEAST,), "uint8")
-    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * LEAST
+    empty((4 * MIN_POOLED_BYTES,), "uint8")
+    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * MIN_POOLED_BYTES
 
 
 def test_from_many_threads_at_once():
@@ -127,7 +127,7 @@ def test_a_forked_child_begins_anew():
     ours = [
         empty(SHAPE, "float32"),
         scratch.array("test", (5,), "float32"),
-        get_ops("cpu").zero_vector(LEAST, "float64"),
+        get_ops("cpu").zero_vector(MIN_POOLED_BYTES, "float64"),
     ]
     for x in ours:
         x[...] = 1
@@ -138,7 +138,7 @@ def test_a_forked_child_begins_anew():
     assert all((x == 1).all() for x in ours)  # the child writes only to its own copy
 
 
-def test_what_is_kept_can_be_given_back():
+def test_what_is_kept_can_be_freed():
     empty(SHAPE, "float32")
     assert arrays.blocks._kept
     get_ops("cpu").release()
@@ -146,7 +146,7 @@ def test_what_is_kept_can_be_given_back():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "object"])
-@pytest.mark.parametrize("size", [0, 3, LEAST])
+@pytest.mark.parametrize("size", [0, 3, MIN_POOLED_BYTES])
 def test_zero_vectors(dtype, size):
     dirty = empty((size,), "float32") if dtype == "float32" else None
     if dirty is not None:
@@ -159,9 +159,9 @@ def test_zero_vectors(dtype, size):
 
 
 def test_a_larger_block_is_left_for_its_own_size():
-    large = empty((2 * LEAST,), "uint8")
+    large = empty((2 * MIN_POOLED_BYTES,), "uint8")
     at = place(large)
     del large
-    small = empty((LEAST,), "uint8")
+    small = empty((MIN_POOLED_BYTES,), "uint8")
     assert place(small) != at
-    assert sum(block.nbytes for block in arrays.blocks._kept) == 2 * LEAST
+    assert sum(block.nbytes for block in arrays.blocks._kept) == 2 * MIN_POOLED_BYTES

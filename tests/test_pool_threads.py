@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from minigan.ops.cpu.memory import scratch as scratch_module
-from minigan.ops.cpu.memory.scratch import LIMIT, scratch
+from minigan.ops.cpu.memory.scratch import MAX_KEPT_BYTES, scratch
 from minigan.ops.cpu.threads import blas
 from minigan.ops.cpu.threads.blas import one_thread
-from minigan.ops.cpu.threads.pool import _RANKS, DONE, ORDERED, default_threads, pool
+from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, LOCAL_RANKS_VARIABLES, SUBMITTED_INDEX, default_threads, pool
 
 
 class Library:
@@ -220,7 +220,7 @@ def test_where_the_system_gives_no_more_threads_those_that_are_there_do_the_work
 @pytest.fixture
 def machine(monkeypatch):
     """A machine of 8 cores and an empty environment."""
-    for name in ("MINIGAN_THREADS", *_RANKS):
+    for name in ("MINIGAN_THREADS", *LOCAL_RANKS_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
@@ -243,7 +243,7 @@ def test_a_wrong_number_of_threads_is_an_error(machine, given):
         default_threads()
 
 
-@pytest.mark.parametrize("name", _RANKS)
+@pytest.mark.parametrize("name", LOCAL_RANKS_VARIABLES)
 @pytest.mark.parametrize(("ranks", "want"), [("1", 8), ("2", 4), ("3", 2), ("100", 1), ("0", 8), ("4(x2)", 8)])
 def test_ranks_share_the_cores(machine, name, ranks, want):
     machine.setenv(name, ranks)
@@ -355,14 +355,14 @@ def test_a_workspace_that_is_too_small_is_made_anew(workspace):
 
 
 def test_workspaces_are_bounded(workspace, monkeypatch):
-    monkeypatch.setattr(scratch_module, "LIMIT", 1000)
+    monkeypatch.setattr(scratch_module, "MAX_KEPT_BYTES", 1000)
     for k in range(20):
         workspace.array(f"name {k}", (100,), "uint8")
     assert sum(block.size for block in workspace._kept.values()) <= 1000
     huge = workspace.array("huge", (2000,), "uint8")
     assert huge.size == 2000
     assert "huge" not in workspace._kept
-    assert LIMIT <= 1 << 27
+    assert MAX_KEPT_BYTES <= 1 << 27
 
 
 def test_each_thread_has_its_own(workspace):
@@ -378,13 +378,13 @@ def test_workspaces_are_aligned_for_every_kind_of_number(workspace):
         assert workspace.array("a", (7,), dtype).flags.aligned
 
 
-def test_orders_and_what_became_of_them_are_counted():
+def test_submitted_and_completed_tasks_are_counted():
     """Threads compare these counts before they sleep."""
     for _ in range(20):
         pool.parallel_for(lambda i: None, 2, 2)
-    counts = pool._all[0].counts
+    counts = pool._workers[0].counts
     for _ in range(200):  # the worker counts after its answer
-        if counts[ORDERED] == counts[DONE]:
+        if counts[SUBMITTED_INDEX] == counts[COMPLETED_INDEX]:
             break
         time.sleep(0.01)
-    assert counts[ORDERED] == counts[DONE] >= 20
+    assert counts[SUBMITTED_INDEX] == counts[COMPLETED_INDEX] >= 20

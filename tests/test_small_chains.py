@@ -157,7 +157,7 @@ def test_which_layers_join():
     assert stages(mg.ReLU(), d, mg.ReLU(), mg.ReLU(), d) == ["FusedNormActivation", 2, "FusedNormActivation", 1]
     assert stages(d, mg.LeakyReLU(-0.1), d) == [1, "FusedNormActivation", 1]
     assert stages(d, mg.BatchNorm(4), mg.ReLU(), d) == [1, "FusedNormActivation", 1]
-    assert stages(d, mg.Dense(4, mlp.WIDEST + 1), mg.Dense(mlp.WIDEST + 1, 1)) == [1, "Dense", "Dense"]
+    assert stages(d, mg.Dense(4, mlp.MAX_FEATURES + 1), mg.Dense(mlp.MAX_FEATURES + 1, 1)) == [1, "Dense", "Dense"]
     assert stages(d, mg.ReLU(), ops=get_ops("cpu", compiled=False)) == ["Dense", "FusedNormActivation"]
     assert stages(d, mg.ReLU(), ops="reference") == ["Dense", "ReLU"]
     for dtype in ("longdouble", "complex128", object):

@@ -106,11 +106,6 @@ def build_parser(prog: str) -> Parser:
     return parser
 
 
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def require_files(files: Mapping[str, Path]) -> None:
     """Refuse files that could not be written, and one file for two things; what is there is replaced, at the end."""
     for name, path in files.items():
@@ -129,6 +124,8 @@ def require_files(files: Mapping[str, Path]) -> None:
 
 def command_run(args: Any) -> int:
     """Check claims, print the table, write the files."""
+    from minigan.ops.cpu.threads.pool import cores  # here, because the import loads the CPU backend
+
     claims = load_claims().select(args.only)
     files = {name: path for name in WRITERS if (path := getattr(args, name)) is not None}
     require_files(files)  # before the work, not after it

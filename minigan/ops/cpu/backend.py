@@ -1,8 +1,8 @@
 """The CPU backend: the reference's results, faster.
 
-Each function replaces one of ``minigan.ops.reference`` for real floating arrays (float32, float64) and hands every
-other dtype back to it.  Work is cut into parts that a pool of threads runs (`minigan.ops.cpu.threads.pool`).  Where
-numba is installed (the extra ``fast``), compiled kernels replace NumPy's.
+Each function replaces one of ``minigan.ops.reference`` for float32 and float64 arrays, and calls it for every other
+dtype.  Operations are cut into parts that a pool of threads runs (`minigan.ops.cpu.threads.pool`).  If numba is
+installed (the extra ``fast``), compiled kernels replace those in NumPy.
 """
 
 import functools
@@ -36,15 +36,27 @@ ACCURACIES = ("exact", "balanced", "fast")
 
 
 class CPU:
-    """``get_ops("cpu", threads=..., accuracy=..., compiled=...)``.
+    """The backend of ``get_ops("cpu", threads=..., accuracy=..., compiled=...)``.
 
-    threads   how many threads work on one array operation; default: MINIGAN_THREADS, else the cores.  The result does
-              not depend on it.
-    accuracy  of float32 convolutions: "exact" (direct sums only), "balanced" (the default: also F(2) of Winograd's
-              family, as accurate as direct sums to a small factor), "fast" (also F(4), about ten times less accurate)
-    compiled  True: numba's bodies; False: NumPy's; None (the default): numba's where it is installed
+    Parameters
+    ----------
+    threads : int or None
+        How many threads compute one array operation, >= 1; the result does not depend on it.  None, the default:
+        MINIGAN_THREADS from the environment, otherwise the number of cores that this process may use.
+    accuracy : str
+        Of float32 convolutions.  "exact": direct sums only.  "balanced", the default: also F(2) of Winograd's family,
+        which is faster, with errors a small factor above those of direct sums.  "fast": also F(4), about ten times
+        less accurate.
+    compiled : bool or None
+        True: numba's kernels; False: NumPy's.  None, the default: numba's if it is installed.
 
-    Raises BackendUnavailable in a free-threaded Python that runs without the interpreter's lock.
+    Raises
+    ------
+    ValueError
+        If `threads` or `accuracy` is none of these values, or `compiled` is True without numba.
+    BackendUnavailable
+        In a free-threaded Python that runs without the interpreter's lock.
+
     """
 
     name = "cpu"
@@ -82,7 +94,7 @@ class CPU:
 
     @property
     def rules(self) -> Sequence[Rule]:
-        """Which neighbouring layers run as one: the registered rules, then those of `minigan.ops.cpu.rules`."""
+        """The rules for fusing neighbouring layers: the registered ones, then those of `minigan.ops.cpu.rules`."""
         return (*registered_rules(self.name), *self._rules)
 
     def kernel(self, name: str) -> Callable[..., Any]:
@@ -95,47 +107,74 @@ class CPU:
         return {**found, "numba": version("numba")} if self.compiled else found
 
     def parallel_for(self, job: Job, n: int) -> None:
-        """Run job(0) ... job(n - 1) on the pool; BLAS has one thread meanwhile."""
-        pool.parallel_for(job, n, self.threads, self._waiting if self.threads > 1 else None)
+        """Run job(0) ... job(n - 1) on this backend's threads; BLAS uses one thread meanwhile.
+
+        Parameters
+        ----------
+        job
+            Called with the number of each part, from several threads.  The parts must not depend on each other's order.
+        n
+            How many parts there are.  To get the same bits on any number of threads, choose it by the sizes of the
+            arrays alone.
+
+        Raises
+        ------
+        BaseException
+            The first exception of a part, after all threads have stopped.
+
+        """
+        pool.parallel_for(job, n, self.threads, self._wait_policy if self.threads > 1 else None)
 
     @functools.cached_property
-    def _waiting(self) -> SleepWait:
-        """Threads that look for work before they sleep, where each has a core of its own."""
+    def _wait_policy(self) -> SleepWait:
+        """With numba, and if each thread has its own core, threads poll for work before they sleep."""
         if not self.compiled or self.threads > cores():
             return SleepWait()
         return importlib.import_module("minigan.ops.cpu.threads.spin_wait").SpinWait()
 
-    def share(self, *product: Any) -> bool:
-        """Compute a product of `compiled_product` with another thread, if one listens; else nothing, and False."""
-        board = pool.board() if self.threads > 1 else None
-        if board is None:
-            return False
-        from minigan.ops.cpu.threads.mailbox import share
+    def try_shared_matmul(self, *product: Any) -> bool:
+        """Compute a product together with another thread if one listens; otherwise do nothing and return False.
 
-        return bool(share(board, *product))
+        Parameters
+        ----------
+        *product
+            The arguments of `minigan.ops.cpu.kernels.numba.matmul.multiply`.
+
+        Returns
+        -------
+        bool
+            Whether the product has been computed.
+
+        """
+        mailbox = pool.mailbox() if self.threads > 1 else None
+        if mailbox is None:
+            return False
+        from minigan.ops.cpu.threads.mailbox import try_shared_matmul
+
+        return bool(try_shared_matmul(mailbox, *product))
 
     def session(self) -> AbstractContextManager[None]:
-        """BLAS on one thread for as long as the block lasts, so that each operation in it need not ask for it."""
+        """Return a context that limits BLAS to one thread, so that the operations within it need not do so each."""
         return one_thread
 
     def release(self) -> None:
-        """Give back the memory of large arrays that is kept for the next ones (512 MiB at most)."""
-        arrays.blocks.release()
+        """Free the memory of large arrays that is kept for reuse (512 MiB at most)."""
+        arrays.blocks.clear()
 
     play = staticmethod(reference.play)
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
-        """y = x W + b."""
+        """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
         with one_thread:
             return matmul.affine(x, W, b, self)
 
     def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Out <- out + x^T y."""
+        """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
         with one_thread:
             matmul.add_product(x, y, out, self)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-        """weight mean softplus(sign s) and its gradient."""
+        """weight mean softplus(sign s) and its gradient in s.    s (N,) or (N, 1)"""
         if self.compiled and s.dtype in FLOATS:
             return mlp.mean_softplus(s, sign, weight)
         n = len(s)
@@ -143,15 +182,15 @@ class CPU:
         return weight * (cost.sum() / n), sign * weight * slope / n
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """The correlation of large images x with W, + b: small images."""
+        """Correlate the large images x with W and add b; return small images."""
         return convolution.correlate(x, W, geometry, b, self)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """Its adjoint in x: from small images y to large ones, + b."""
+        """Apply the adjoint of `correlate` in x to small images y and add b; return large images."""
         return convolution.correlate_adjoint(y, W, geometry, b, self)
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
-        """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
+        """Return the gradient of <y, correlate(x, W)> in W."""
         return convolution.correlate_weights(x, y, geometry, self)
 
     def sum_rows(self, x: Array) -> Array:
@@ -171,11 +210,11 @@ class CPU:
         return self.flat.zero_vector(size, np.dtype(dtype))
 
     def finite(self, x: Array) -> bool:
-        """Whether no number of x is infinite or NaN."""
+        """Return whether all numbers of x are finite."""
         return self.flat.finite(x)
 
     def copy(self, target: Array, source: Array) -> None:
-        """target = source, in place."""
+        """Copy `source` into `target`."""
         self.flat.copy(target, source)
 
     def adam(

@@ -1,4 +1,4 @@
-"""Products, sums and elementwise functions with the bodies that NumPy can run faster."""
+"""Small matrix products and elementwise functions, written so that NumPy needs fewer passes or temporary arrays."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from minigan.ops.protocol import Array
 
 
 def affine(x: Array, W: Array, b: Array | None = None) -> Array:
-    """y = x W + b, the bias added in place.
+    """y = x W + b, the bias added in place.    x (N, I)   W (I, O)   b (O,)   y (N, O)
 
-    One input feature (I = 1) is an outer product, which BLAS and NumPy run at a fifth of their
-    speed: it goes as [x 1] [W; b], a product with K = 2.
+    With one input feature (I = 1) this is an outer product, which BLAS and NumPy compute at a fifth of their usual
+    speed; it is computed as [x 1] [W; b] instead, a product with two terms.
     """
     if W.shape[0] == 1 and W.shape[1] > 1 and x.dtype.kind == "f" and x.dtype == W.dtype:
         xs = np.ones((x.shape[0], 2), dtype=x.dtype)
@@ -27,35 +27,35 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0) in one pass."""
+    """max(x, 0), in one pass."""
     return np.maximum(x, 0) if x.dtype.kind == "f" else reference.relu(x)
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    """0 where y <= 0, else dy, on the bits of dy: times 0, a masked infinity would be NaN."""
+    """0 where y <= 0, else dy, by masking the bits of dy, because infinity times 0 would be NaN."""
     if dy.dtype.kind != "f" or dy.itemsize > 8:
         return reference.relu_backward(dy, y)
     bits = f"i{dy.itemsize}"
-    keep = np.subtract(y <= 0, 1, dtype=bits)  # 0 where masked, else all ones
+    keep = np.subtract(y <= 0, 1, dtype=bits)  # no bit set where masked, otherwise all bits
     return np.bitwise_and(dy.view(bits), keep).view(dy.dtype)
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x) by e^-|x|, in place."""
+    """1 / (1 + e^-x), from e^-|x|, in one temporary array."""
     if x.dtype.kind != "f":
         return reference.sigmoid(x)
     return _sigmoid(x, _exp_minus_abs(x))
 
 
 def softplus(x: Array) -> Array:
-    """max(x, 0) + log(1 + e^-|x|), in place."""
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
     if x.dtype.kind != "f":
         return reference.softplus(x)
     return _softplus(x, _exp_minus_abs(x))
 
 
 def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
-    """Both from one e^-|x|."""
+    """`softplus` and `sigmoid` from the same e^-|x|."""
     if x.dtype.kind != "f":
         return reference.softplus_sigmoid(x)
     e = _exp_minus_abs(x)
@@ -69,13 +69,14 @@ def _exp_minus_abs(x: Array) -> Array:
 
 
 def _softplus(x: Array, e: Array) -> Array:
+    """max(x, 0) + log(1 + e)."""
     y = np.log1p(e)
     y += np.maximum(x, 0)
     return y
 
 
 def _sigmoid(x: Array, e: Array) -> Array:
-    """(1 if x > 0 else e) / (1 + e); may overwrite e."""
+    """(1 if x > 0 else e) / (1 + e); overwrites e."""
     y = np.where(x > 0, 1, e)
     e += 1
     y /= e

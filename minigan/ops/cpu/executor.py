@@ -1,4 +1,4 @@
-"""What the bodies of the CPU backend are told about how they run: a narrow view of `minigan.ops.cpu.CPU`."""
+"""The interface through which the CPU backend's modules run their parts: a narrow view of `minigan.ops.cpu.CPU`."""
 
 import functools
 import importlib
@@ -10,15 +10,26 @@ from minigan.ops.cpu.threads.pool import Job
 from minigan.ops.protocol import Array
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
+"""The dtypes for which there are fast kernels; all others are computed by `minigan.ops.reference`."""
 
 
 class KernelSet:
-    """What runs the functions of `minigan.ops.cpu.numpy_NAME`, or of `compiled_NAME`: imported when first needed."""
+    """The base class of a backend's modules whose kernels exist in NumPy and in numba.
+
+    `_bodies` is the module `minigan.ops.cpu.kernels.numpy.NAME` or `minigan.ops.cpu.kernels.numba.NAME`, imported when
+    it is first needed; NAME is the class's `name`.
+
+    Parameters
+    ----------
+    executor
+        Runs the parts, and says which of the two modules is used.
+
+    """
 
     name: ClassVar[str]
 
-    def __init__(self, team: "Executor") -> None:
-        self._team = team
+    def __init__(self, executor: "Executor") -> None:
+        self._team = executor
 
     @functools.cached_property
     def _bodies(self) -> Any:
@@ -27,7 +38,16 @@ class KernelSet:
 
 
 class Executor(Protocol):
-    """The threads, and which bodies they run."""
+    """What runs parts of an operation on threads, with numba's kernels or NumPy's.
+
+    Attributes
+    ----------
+    accuracy : str
+        Of float32 convolutions: "exact", "balanced" or "fast", see `minigan.ops.cpu.CPU`.
+    compiled : bool
+        Whether numba's kernels are used, otherwise NumPy's.
+
+    """
 
     accuracy: str
     compiled: bool
@@ -35,22 +55,34 @@ class Executor(Protocol):
     def parallel_for(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1)."""
 
-    def share(self, *product: Any) -> bool:
-        """Compute a product of `compiled_product` with another thread, if one listens; else nothing, and False."""
+    def try_shared_matmul(self, *product: Any) -> bool:
+        """Compute a product together with another thread if one listens; otherwise do nothing and return False."""
 
 
 def are_floats(*arrays: Array) -> bool:
-    """Whether all arrays are float32, or all float64: what the fast bodies take."""
+    """Return whether all arrays are float32, or all float64, as the fast kernels require."""
     return arrays[0].dtype in FLOATS and all(a.dtype == arrays[0].dtype for a in arrays)
 
 
 def contiguous(x: Array) -> Array:
-    """Return x, or a copy of it, in the memory for which the compiled bodies are compiled: C order, writable."""
+    """Return x, or a copy of it if x is not in the memory layout for which the kernels are compiled.
+
+    Parameters
+    ----------
+    x
+        An array.
+
+    Returns
+    -------
+    Array
+        An `ndarray` in C order, aligned and writable.
+
+    """
     if type(x) is np.ndarray and x.flags.carray:
         return x
     return np.require(np.asarray(x), requirements=("C", "A", "W"))
 
 
 def slices(n: int, size: int) -> list[slice]:
-    """Cut n things into slices of `size`, the last one smaller."""
+    """Return slices that cut 0 ... n - 1 into parts of `size` items; the last part may be smaller."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -1,6 +1,6 @@
-"""Matrix products, cut into blocks of rows or columns of the result that the threads share.
+"""Matrix products, cut into blocks of rows or columns of the result that the pool's threads compute.
 
-The blocks depend on the sizes alone, so the result does not depend on the number of threads.
+The blocks depend on the sizes alone, so the number of threads does not change the result.
 """
 
 import math
@@ -15,65 +15,98 @@ from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.protocol import Array
 
-WORTH = 2.4e7
-"""Floating-point operations below which a product is not worth a second thread: what one does in a tenth of a
-millisecond, which it takes to wake another."""
-CALL = 2e5
-"""Below which it is not worth a compiled call."""
-TOGETHER = 2e8
-"""Below which the threads do not cut a compiled product into parts of a job, but share it where they listen."""
-BLOCK = 4096
-"""Most columns of a block: what a product has written is still in the cache when the bias is added."""
+MIN_PARALLEL_FLOP = 2.4e7
+"""Floating-point operations from which a product is given to several threads: about what one thread does in the 0.1 ms
+that waking another takes."""
+MIN_COMPILED_FLOP = 2e5
+"""Floating-point operations from which a compiled call is faster than NumPy's `@`."""
+MAX_SHARED_FLOP = 2e8
+"""Floating-point operations up to which a compiled product is halved with a thread that polls its mailbox; larger ones
+are cut into blocks for all threads."""
+MAX_BLOCK_LENGTH = 4096
+"""The most rows or columns of a block, so that the block is still in the cache when the bias is added."""
 
 
-def affine(x: Array, W: Array, b: Array | None, team: Executor) -> Array:
-    """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
-    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _worth(team, len(x), *W.shape):
+def affine(x: Array, W: Array, b: Array | None, executor: Executor) -> Array:
+    """y = x W + b.
+
+    Parameters
+    ----------
+    x
+        The batch (N, I), of any dtype; float32 and float64 have the fast paths.
+    W
+        The weights (I, O).
+    b
+        The bias (O,), or None for none.
+    executor
+        Runs the blocks.
+
+    Returns
+    -------
+    Array
+        y (N, O), a fresh array.
+
+    """
+    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _is_large(executor, len(x), *W.shape):
         return elementwise.affine(x, W, b)
     y = arrays.empty((len(x), W.shape[1]), x.dtype)
-    _into(x, W, y, team, b)
+    _multiply_into(x, W, y, executor, b)
     return y
 
 
-def add_product(x: Array, y: Array, out: Array, team: Executor) -> None:
-    """Out <- out + x^T y, a block at a time.    x (N, I)   y (N, O)   out (I, O)"""
-    if are_floats(x, y) and out.dtype == x.dtype and _worth(team, len(x), x.shape[1], y.shape[1]):
-        _into(x.T, y, out, team, add=True)
+def add_product(x: Array, y: Array, out: Array, executor: Executor) -> None:
+    """Out <- out + x^T y.
+
+    Parameters
+    ----------
+    x
+        A batch (N, I), of any dtype; float32 and float64 have the fast paths.
+    y
+        A batch (N, O).
+    out
+        The matrix (I, O) to which the product is added in place.
+    executor
+        Runs the blocks.
+
+    """
+    if are_floats(x, y) and out.dtype == x.dtype and _is_large(executor, len(x), x.shape[1], y.shape[1]):
+        _multiply_into(x.T, y, out, executor, add=True)
     else:
         out += x.T @ y
 
 
-def _into(a: Array, b: Array, out: Array, team: Executor, bias: Array | None = None, *, add: bool = False) -> None:
-    """Out = a b + bias, or with `add` out + a b, the longer side of `out` cut into blocks."""
+def _multiply_into(
+    a: Array, b: Array, out: Array, executor: Executor, bias: Array | None = None, *, add: bool = False
+) -> None:
+    """Out = a b + bias, or with `add` out + a b; the longer side of `out` is cut into blocks."""
     rows, columns = out.shape
     if a.shape != (rows, b.shape[0]) or b.shape[1] != columns:
-        raise ValueError(f"factors of shapes {a.shape} and {b.shape} for a result of shape {out.shape}")
-    by_rows = rows >= columns
-    blocks = slices(max(rows, columns), block(max(rows, columns), 2 * rows * columns * a.shape[1]))
-    small = 2 * rows * columns * a.shape[1] < TOGETHER
-    compiled = _in_registers(a, b, out, team if small else None, add=add) if team.compiled else None
+        raise ValueError(f"cannot multiply {a.shape} by {b.shape}; expected factors of a product of shape {out.shape}")
+    by_rows, flop = rows >= columns, 2 * rows * columns * a.shape[1]
+    blocks = slices(max(rows, columns), block(max(rows, columns), flop))
+    small = flop < MAX_SHARED_FLOP
+    compiled = _compiled_product(a, b, out, executor if small else None, add=add) if executor.compiled else None
     if small and compiled is not None:
         compiled(slice(0, rows), slice(0, columns))
         if bias is not None:
             out += bias
         return
-    product = compiled or _by_blas(a, b, out, add=add)
+    product = compiled or _blas_product(a, b, out, add=add)
 
     def job(i: int) -> None:
-        some, every = blocks[i], slice(0, columns if by_rows else rows)
-        cut = (some, every) if by_rows else (every, some)
-        product(*cut)
+        part = (blocks[i], slice(0, columns)) if by_rows else (slice(0, rows), blocks[i])
+        product(*part)
         if bias is not None:
-            out[cut] += bias[cut[1]]
+            out[part] += bias[part[1]]
 
-    team.parallel_for(job, len(blocks))
+    executor.parallel_for(job, len(blocks))
 
 
 Product = Callable[[slice, slice], None]
-"""Some rows and some columns of a result."""
+"""Computes some rows and columns of a product and writes them into its result."""
 
 
-def _by_blas(a: Array, b: Array, out: Array, *, add: bool) -> Product:
+def _blas_product(a: Array, b: Array, out: Array, *, add: bool) -> Product:
     def product(rows: slice, columns: slice) -> None:
         part = out[rows, columns]
         if add:
@@ -84,47 +117,49 @@ def _by_blas(a: Array, b: Array, out: Array, *, add: bool) -> Product:
     return product
 
 
-def _in_registers(a: Array, b: Array, out: Array, team: Executor | None, *, add: bool) -> Product | None:
-    """`compiled_product`, where the arrays lie as it takes them: b a matrix as made, or the transpose of one.
+def _compiled_product(a: Array, b: Array, out: Array, executor: Executor | None, *, add: bool) -> Product | None:
+    """Return the product by numba's `multiply`, or None if an array is neither contiguous nor a transpose of one.
 
-    Then out^t = b^t a^t, a few rows at a time.  With a team, its threads share the product.
+    The rows of `b` have to be contiguous for `multiply`.  If its columns are, out^T = b^T a^T is computed instead, into
+    a workspace.  With an executor, a thread that listens computes half of the product.
     """
     from minigan.ops.cpu.kernels.numba.matmul import multiply
 
     def run(*product: Any) -> None:
-        if team is None or not team.share(*product):
+        if executor is None or not executor.try_shared_matmul(*product):
             multiply(*product)
 
     if not out.flags.carray:
         return None
-    (left, of_left), (right, of_right), into = _memory(a), _memory(b), out.reshape(-1)
+    (a_memory, a_strides), (b_memory, b_strides), out_memory = _memory(a), _memory(b), out.reshape(-1)
     K, width = b.shape
-    if left is None or right is None:
+    if a_memory is None or b_memory is None:
         return None
 
     def product(rows: slice, columns: slice) -> None:
-        of_a = (rows.start * of_left[0], *of_left)
+        a_layout = (rows.start * a_strides[0], *a_strides)
+        b_layout, out_layout = (columns.start, width), (rows.start * width + columns.start, width)
         sizes = rows.stop - rows.start, columns.stop - columns.start, K
-        of_c = rows.start * width + columns.start, width
-        run(left, of_a, right, (columns.start, width), into, of_c, sizes, add)
+        run(a_memory, a_layout, b_memory, b_layout, out_memory, out_layout, sizes, add)
 
     def transposed(rows: slice, columns: slice) -> None:
         T, N = rows.stop - rows.start, columns.stop - columns.start
-        factor = scratch.array("product.a", (K, T), a.dtype)
-        np.copyto(factor, a[rows].T)
-        made = scratch.array("product", (N, T), a.dtype)
-        of_b = columns.start * of_right[1], of_right[1], of_right[0]
-        run(right, of_b, factor.reshape(-1), (0, T), made.reshape(-1), (0, T), (N, T, K), False)
+        a_transposed = scratch.array("product.a", (K, T), a.dtype)
+        np.copyto(a_transposed, a[rows].T)
+        out_transposed = scratch.array("product", (N, T), a.dtype)
+        b_layout = columns.start * b_strides[1], b_strides[1], b_strides[0]
+        result = a_transposed.reshape(-1), (0, T), out_transposed.reshape(-1), (0, T), (N, T, K), False
+        run(b_memory, b_layout, *result)
         if add:
-            out[rows, columns] += made.T
+            out[rows, columns] += out_transposed.T
         else:
-            out[rows, columns] = made.T
+            out[rows, columns] = out_transposed.T
 
-    return product if of_right[1] == 1 else transposed
+    return product if b_strides[1] == 1 else transposed
 
 
 def _memory(x: Array) -> tuple[Array | None, tuple[int, int]]:
-    """Return the memory of a matrix and how far apart rows and columns are; None where it is a part of another."""
+    """Return a matrix's memory as a vector and its strides, in numbers; None if neither x nor x^T is contiguous."""
     if x.flags.c_contiguous and x.flags.aligned:
         return x.reshape(-1), (x.shape[1], 1)
     if x.flags.f_contiguous and x.flags.aligned:
@@ -132,42 +167,72 @@ def _memory(x: Array) -> tuple[Array | None, tuple[int, int]]:
     return None, (0, 0)
 
 
-def batched(a: Array, b: Array, out: Array, team: Executor, *, add: bool = False) -> None:
-    """Out_f = a_f b_f for each f, or with `add` out_f += a_f b_f.    a (F, T, K)   b (F, K, O)   out (F, T, O)
+def batched(a: Array, b: Array, out: Array, executor: Executor, *, add: bool = False) -> None:
+    """Out_f = a_f b_f for each f, or with `add` out_f + a_f b_f.
 
-    Few or large products are cut by rows, and those of few rows by columns, so that the threads end together; many
-    small ones are put together.
+    Few or large products are cut by rows, or by columns if they have few rows, so that all threads finish at about the
+    same time.  Many small products are grouped into parts.
+
+    Parameters
+    ----------
+    a
+        The left factors (F, T, K), float32 or float64.
+    b
+        The right factors (F, K, O), of the same dtype.
+    out
+        The results (F, T, O), of the same dtype, written in place.
+    executor
+        Runs the parts.
+    add
+        Whether the products are added to what `out` holds.
+
     """
     F, T, O = out.shape
-    flops = 2 * T * O * a.shape[2]
-    cuts = max(1, min(-(-32 // F), int(flops / WORTH)))
+    flop = 2 * T * O * a.shape[2]
+    cuts = max(1, min(-(-32 // F), int(flop / MIN_PARALLEL_FLOP)))
     by_rows = T >= 384 or T >= O
-    size = _multiple(max(192 if by_rows else 128, -(-(T if by_rows else O) // cuts)))
+    size = _round_up_to_16(max(192 if by_rows else 128, -(-(T if by_rows else O) // cuts)))
     blocks = slices(T if by_rows else O, size)
-    parts = [(f, some) for f in range(F) for some in blocks]
-    together = max(1, int(WORTH / 2 * len(blocks) / max(1, flops)))
+    products = [(f, part) for f in range(F) for part in blocks]
+    per_part = max(1, int(MIN_PARALLEL_FLOP / 2 * len(blocks) / max(1, flop)))
 
     def job(i: int) -> None:
-        for f, some in parts[i * together : (i + 1) * together]:
-            left, right, into = (a[f, some], b[f], out[f, some]) if by_rows else (a[f], b[f][:, some], out[f][:, some])
+        for f, part in products[i * per_part : (i + 1) * per_part]:
+            left, right, into = (a[f, part], b[f], out[f, part]) if by_rows else (a[f], b[f][:, part], out[f][:, part])
             if add:
                 into += np.matmul(left, right, out=scratch.array("product", into.shape, into.dtype))
             else:
                 np.matmul(left, right, out=into)
 
-    team.parallel_for(job, -(-len(parts) // together))
+    executor.parallel_for(job, -(-len(products) // per_part))
 
 
-def block(length: int, flops: float) -> int:
-    """Return how many rows or columns a block has: about 8 blocks of a large product, at least 64 wide."""
-    cuts = max(1, min(8, length // 64, int(2 * flops / WORTH)))
-    return min(BLOCK, _multiple(-(-length // cuts)))
+def block(length: int, flop: float) -> int:
+    """Return how many rows or columns each block of a product has.
+
+    Parameters
+    ----------
+    length
+        How many rows or columns the result has.
+    flop
+        How many floating-point operations the whole product takes; a large product is cut into about 8 blocks.
+
+    Returns
+    -------
+    int
+        A multiple of 16, at least 64 unless the result is smaller, and at most MAX_BLOCK_LENGTH.
+
+    """
+    cuts = max(1, min(8, length // 64, int(2 * flop / MIN_PARALLEL_FLOP)))
+    return min(MAX_BLOCK_LENGTH, _round_up_to_16(-(-length // cuts)))
 
 
-def _multiple(n: int) -> int:
-    """Round up to a multiple of 16, the width of the processor's vectors."""
+def _round_up_to_16(n: int) -> int:
+    """Round up to a multiple of 16, the float32 numbers of a vector register of 64 bytes."""
     return -(-n // 16) * 16
 
 
-def _worth(team: Executor, *sizes: int) -> bool:
-    return 2.0 * math.prod(sizes) >= (CALL if team.compiled else WORTH) and min(sizes) > 1
+def _is_large(executor: Executor, *sizes: int) -> bool:
+    """Return whether a product of these three sizes takes long enough for this module's fast paths."""
+    flop = 2.0 * math.prod(sizes)
+    return flop >= (MIN_COMPILED_FLOP if executor.compiled else MIN_PARALLEL_FLOP) and min(sizes) > 1

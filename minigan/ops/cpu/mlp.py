@@ -1,7 +1,7 @@
-"""Small networks: the work of many array operations in one compiled call (`minigan.ops.cpu.kernels.numba.mlp`).
+"""Small dense networks: many array operations in one compiled call (`minigan.ops.cpu.kernels.numba.mlp`).
 
-An array operation of NumPy costs a microsecond before it computes anything; ten dense units on a thousand samples are
-computed in less.
+A NumPy operation costs about a microsecond before it computes anything.  Ten dense units on a thousand samples take
+less than that to compute.
 """
 
 import functools
@@ -13,57 +13,84 @@ import numpy as np
 from minigan.ops.cpu.executor import contiguous
 from minigan.ops.protocol import Array
 
-WIDEST = 32  # features; wider layers are left to BLAS
-CACHED = 6144  # numbers of a block, twice: what a first cache holds
+MAX_FEATURES = 32
+"""The widest layer for which these kernels are used; BLAS computes wider ones faster."""
+MAX_BLOCK_NUMBERS = 6144
+"""About how many numbers a block of samples has in all layers.  The backward pass keeps two such blocks, activations
+and gradients, in the first-level cache."""
+MIN_BLOCK_SAMPLES, MAX_BLOCK_SAMPLES = 256, 1024
+"""How many samples a block has at least, so that the loops over samples are long, and at most."""
 
 
 @functools.cache
-def _compiled() -> Any:
-    """numba is imported where it is first needed."""
+def _kernels() -> Any:
+    """Import numba when it is first needed."""
     from minigan.ops.cpu.kernels.numba import mlp as numba_mlp
 
     return numba_mlp
 
 
-class Chain:
-    """y = f_L(... f_1(x W_1 + b_1) ... W_L + b_L), f an activation or nothing.    x (N, I)   y (N, O)
+class MLP:
+    """y = f_L(... f_1(x W_1 + b_1) ... W_L + b_L), each f_l an activation or the identity.    x (N, I)   y (N, O)
 
-    theta (P,) holds W_1, b_1, W_2, ...  `layers`: n_in, n_out, whether there is a bias, the activation's name ("" for
-    none) and its slope, of each layer.
+    Parameters
+    ----------
+    layers
+        For each layer: n_in, n_out, whether it has a bias, the name of its activation ("" for none) and that
+        activation's slope (0.0 if it has none).
+
     """
 
     def __init__(self, layers: Sequence[tuple[int, int, bool, str, float]]) -> None:
         kinds = {"": 0, "ReLU": 1, "LeakyReLU": 2, "Tanh": 3, "Sigmoid": 4}
         plan = np.array([(n_in, n_out, bias, kinds[name]) for n_in, n_out, bias, name, _ in layers])
         slopes = np.array([float(slope) for *_, slope in layers])
-        rows = int(plan[0, 0] + plan[:, 1].sum())
-        columns = min(1024, max(256, CACHED // rows // 64 * 64))
-        self._block = plan, slopes, rows, columns
+        features = int(plan[0, 0] + plan[:, 1].sum())
+        samples = min(MAX_BLOCK_SAMPLES, max(MIN_BLOCK_SAMPLES, MAX_BLOCK_NUMBERS // features // 64 * 64))
+        self._plan = plan, slopes, features, samples
         self._n_out = int(plan[-1, 1])
 
     def forward(self, theta: Array, x: Array) -> Array:
-        """Return y."""
+        """Return y (N, O).    theta (P,) holds W_1, b_1, W_2, ..., each in C order   x (N, I)"""
         y = np.empty(len(x) * self._n_out, x.dtype)
-        _compiled().chain(theta, _numbers(x), *self._block, y)
+        _kernels().mlp_forward(theta, _vector(x), *self._plan, y)
         return y.reshape(len(x), self._n_out)
 
     def backward(self, theta: Array, x: Array, dy: Array, g: Array | None, *, need_dx: bool) -> Array | None:
-        """Add dL/dtheta to g (None: frozen) and return dL/dx, if needed."""
+        """Add dL/dtheta to g (P,), unless g is None (frozen), and return dL/dx (N, I), or None if it is not needed."""
         dtheta = np.zeros(0 if g is None else len(theta), x.dtype)
         dx = np.empty(x.size if need_dx else 0, x.dtype)
-        _compiled().chain_backward(theta, _numbers(x), _numbers(dy), *self._block, dtheta, dx)
+        _kernels().mlp_backward(theta, _vector(x), _vector(dy), *self._plan, dtheta, dx)
         if g is not None:
             g += dtheta
         return dx.reshape(x.shape) if need_dx else None
 
 
 def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-    """weight mean softplus(sign s) and its gradient."""
+    """weight / N sum_n softplus(sign s_n) and its gradient in s, sign weight sigmoid(sign s_n) / N.
+
+    Parameters
+    ----------
+    s
+        The logits, (N,) or (N, 1), float32 or float64.
+    sign
+        1 or -1.
+    weight
+        A factor of the mean.
+
+    Returns
+    -------
+    value
+        A scalar of the logits' dtype.
+    ds
+        The gradient, of the shape of s.
+
+    """
     ds = np.empty(s.size, s.dtype)
-    value = _compiled().mean_softplus(_numbers(s), sign, weight, ds)
+    value = _kernels().mean_softplus(_vector(s), sign, weight, ds)
     return s.dtype.type(value), ds.reshape(s.shape)
 
 
-def _numbers(x: Array) -> Array:
-    """x in C order as a vector, aligned and writable, as the kernels are compiled for."""
+def _vector(x: Array) -> Array:
+    """Return x as a vector in C order, aligned and writable, as the kernels are compiled for."""
     return contiguous(x).reshape(-1)

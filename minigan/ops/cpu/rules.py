@@ -1,7 +1,7 @@
-"""Which neighbouring layers the CPU backend runs as one.
+"""The CPU backend's rules for fusing neighbouring layers.
 
-`SmallChain` runs small dense layers and their activations in one compiled call each way; the rows of dropout,
-activation and batch norm are `minigan.fusion.norm_act`.
+`SmallChain` computes small dense layers and their activations in one compiled call forward and one backward.
+`minigan.fusion.norm_act` fuses dropout, activations and batch norm.
 """
 
 from collections.abc import Sequence
@@ -13,49 +13,66 @@ from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
 from minigan.layers.dense import Dense
-from minigan.ops.cpu.mlp import WIDEST, Chain
+from minigan.ops.cpu.mlp import MAX_FEATURES, MLP
 from minigan.ops.protocol import Array, Ops, Rule
 
 
 @dataclass(frozen=True)
 class SmallChain(Fused):
-    """[Dense, activation or none] once or more.  p and g are the members' part of theta and of its gradient."""
+    """One or more small dense layers, each with its activation or none, as one stage.
+
+    The parameters p and their gradient g are vectors (P,): the members' part of theta and of its gradient.
+    """
 
     def parameter_views(self, vector: Array) -> Array:
-        """Return the vector itself."""
+        """Return the vector itself, because the kernels index it directly."""
         return vector
 
     @cached_property
-    def _chain(self) -> Chain:
-        rows = []
+    def _mlp(self) -> MLP:
+        layers = []
         for layer, above in zip(self.members, (*self.members[1:], None), strict=True):
             if isinstance(layer, Dense):
                 name = type(above).__name__ if isinstance(above, ACTIVATIONS) else ""
-                rows.append((layer.n_in, layer.n_out, layer.bias, name, getattr(above, "slope", 0.0)))
-        return Chain(rows)
+                layers.append((layer.n_in, layer.n_out, layer.bias, name, getattr(above, "slope", 0.0)))
+        return MLP(layers)
 
     def forward(self, p: Array, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return y and the pullback."""
+        """Return y (N, O) and the pullback, for x (N, I) and the parameters p (P,)."""
         first = self.members[0]
-        assert isinstance(first, Dense)  # noqa: S101  (`small_chain`)
+        assert isinstance(first, Dense)  # noqa: S101  (ensured by `small_chain`)
         require_features(first, x, first.n_in)
-        chain = self._chain
+        mlp = self._mlp
 
         def backward(dy: Array, g: Array | None = None, *, need_dx: bool = True) -> Array | None:
-            return chain.backward(p, x, dy, g, need_dx=need_dx) if need_dx or g is not None else None
+            return mlp.backward(p, x, dy, g, need_dx=need_dx) if need_dx or g is not None else None
 
-        return chain.forward(p, x), backward
+        return mlp.forward(p, x), backward
 
 
 ACTIVATIONS = (ReLU, LeakyReLU, Tanh, Sigmoid)
 
 
 def small_chain(layers: Sequence[Layer], _ops: Ops) -> tuple[SmallChain, int] | None:
-    """The longest run of small dense layers that `layers` begin with, each with its activation; else None."""
+    """Fuse the longest run of small dense layers, with their activations, at the beginning of `layers`.
+
+    Parameters
+    ----------
+    layers
+        The layers of a chain from some place on.
+    _ops
+        The backend; the rule is the same for all options.
+
+    Returns
+    -------
+    tuple of SmallChain and int, or None
+        The fused layer and how many layers it replaces; None if the first layer is not a small dense layer.
+
+    """
     n, width = 0, None
     for layer in layers:
         if type(layer) is Dense:
-            fits = max(layer.n_in, layer.n_out) <= WIDEST and width in (None, layer.n_in)
+            fits = max(layer.n_in, layer.n_out) <= MAX_FEATURES and width in (None, layer.n_in)
             width = layer.n_out
         else:
             fits = type(layer) in ACTIVATIONS and n > 0 and type(layers[n - 1]) is Dense and _monotonic(layer)
@@ -66,7 +83,7 @@ def small_chain(layers: Sequence[Layer], _ops: Ops) -> tuple[SmallChain, int] | 
 
 
 def _monotonic(layer: Layer) -> bool:
-    """Whether the sign of y is that of x: the stage knows an activation by its y."""
+    """Return whether y has the sign of x, because the backward pass finds the activation's derivative from y."""
     return not isinstance(layer, LeakyReLU) or layer.slope >= 0
 
 

@@ -1,1 +1,1 @@
-"""Memory for large arrays that is used again, and workspaces of a thread."""
+"""Reuse of the memory of large arrays, and each thread's workspaces."""

@@ -1,10 +1,10 @@
-"""Memory of large arrays, used again when nothing refers to them any more.
+"""Reuse of the memory of large arrays.
 
-A training step makes the same large arrays each time.  The system takes such memory back at once and hands it over anew
-page by page, each filled with zeros: for an array that is written once, as much work again.  So the memory of an array
-that is gone is kept for the next of its size, up to KEPT bytes in all.
+A training step allocates the same large arrays each time.  If they are freed, the system takes their memory back, and
+hands it out again page by page, each page filled with zeros: for an array that is written once, this doubles the work.
+So the memory of a freed array is kept for the next array of the same size, up to MAX_KEPT_BYTES in all.
 
-Arrays begin at a multiple of 64 bytes, so that no vector of the processor lies in two lines of the cache.
+Arrays start at a multiple of 64 bytes, so that no vector register is loaded from two cache lines.
 """
 
 import contextlib
@@ -18,99 +18,129 @@ import numpy as np
 
 from minigan.ops.protocol import Array
 
-LEAST = 1 << 20
-"""Bytes below which an array is NumPy's own."""
-KEPT = 1 << 29
-STEP, ROOM = 619 * 64, 1024 * 64
-"""Arrays begin at different multiples of 64 bytes."""
-HUGE = 1 << 22
-"""Bytes from which huge pages are asked for, as NumPy does."""
+MIN_POOLED_BYTES = 1 << 20
+"""Smaller arrays are allocated by NumPy."""
+MAX_KEPT_BYTES = 1 << 29
+"""The most memory that is kept for reuse; beyond it the oldest is freed."""
+START_STEP_BYTES, START_RANGE_BYTES = 619 * 64, 1024 * 64
+"""Allocation i starts i START_STEP_BYTES, modulo START_RANGE_BYTES, after the beginning of a page: at different
+multiples of 64 bytes."""
+MIN_HUGE_PAGE_BYTES = 1 << 22
+"""Allocations of at least this size ask for huge pages, as NumPy's do."""
 
-PRIVATE: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-"""A forked child writes into a copy of its own; without it, into its parent's arrays."""
+PRIVATE_MAP: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+"""With these arguments a forked child writes into its own copy of the memory; with mmap's defaults it would write into
+the arrays of its parent."""
 
-_places = itertools.count()
+_allocations = itertools.count()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array with undefined content, as numpy.empty does."""
+    """Return an uninitialised array, as `numpy.empty` does, in reused memory if there is some of its size.
+
+    Parameters
+    ----------
+    shape
+        The array's shape.
+    dtype
+        Its dtype, or what `numpy.dtype` converts to one.
+
+    Returns
+    -------
+    Array
+        An array in C order.  Its memory is kept for reuse when neither the array nor a view of it is referenced any
+        more.
+
+    """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < LEAST:
+    if size < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
     block = blocks.take(size)
-    owner = _Owner((size,), np.uint8, block)
+    owner = PooledArray((size,), np.uint8, block)
     owner.block = block
-    # An ndarray with the owner as its base, and so has every view of it: NumPy shortens a chain of bases where the base
-    # of a base is an ndarray like the view, and here it is a map of memory.
+    # The base of the result, and of every view of it, is `owner`, which they keep alive: NumPy replaces a base by that
+    # base's own base only if the latter has the type of the view, and the base of `owner` is a memoryview.
     return owner.view(np.ndarray).view(dtype).reshape(shape)
 
 
 def aligned(size: int) -> memoryview:
-    """Return fresh memory, straight from the system, for an array that is used for long.
+    """Return new memory from the system, for an array that is used for long.
 
-    Each begins at another place of its page: where the ends of addresses are equal, a load waits for an earlier store
-    to another array, and lines of several arrays share few places in the cache.
+    Allocations start at different offsets in a page.  If all started at the same one, a load would wait for an earlier
+    store to another array (the processor compares the low bits of the addresses first), and lines of several arrays
+    would compete for the same few places in the cache.
+
+    Parameters
+    ----------
+    size
+        How many bytes.
+
+    Returns
+    -------
+    memoryview
+        The memory, which starts at a multiple of 64 bytes and is filled with zeros.
+
     """
-    start = next(_places) * STEP % ROOM
-    pages = mmap.mmap(-1, ROOM + size, **PRIVATE)
-    if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a system that has none
+    start = next(_allocations) * START_STEP_BYTES % START_RANGE_BYTES
+    pages = mmap.mmap(-1, START_RANGE_BYTES + size, **PRIVATE_MAP)
+    if size >= MIN_HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # the system may have no huge pages
             pages.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(pages)[start : start + size]
 
 
-class _Owner(np.ndarray):
-    """The memory of an array: gives it back when the last view of it is gone."""
+class PooledArray(np.ndarray):
+    """The owner of an array's memory: gives it back for reuse when the last view of it is deleted."""
 
-    block: memoryview | None = None  # a view of an owner, of this class too, has none
+    block: memoryview | None = None  # None for views of an owner, which have its class too but do not own the memory
 
     def __del__(self) -> None:
         if self.block is not None:
-            blocks.give(self.block)
+            blocks.give_back(self.block)
 
 
-class _Blocks:
-    """What is kept, the oldest first.
+class _KeptBlocks:
+    """The memory that is kept for reuse, the oldest first.
 
-    Without a lock: a finalizer or a signal handler may come in anywhere, and wait for a worker that needs memory too.
-    Appending to a list and popping from it are single steps under the interpreter's lock; what was found is looked at
-    again after it is popped.
+    There is no lock: a finalizer or a signal handler may interrupt any method, and would wait for ever for a lock that
+    the interrupted thread holds.  Appending to a list and popping from it are atomic under the interpreter's lock, and
+    `take` checks the size of a block again after it has popped it.
     """
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
+            os.register_at_fork(after_in_child=self.reset)
 
-    def release(self) -> None:
-        """Let go of what is kept."""
+    def clear(self) -> None:
+        """Free all memory that is kept."""
         self._kept.clear()
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def reset(self) -> None:
+        """Start with an empty list."""
         self._kept: list[memoryview] = []
 
     def take(self, size: int) -> memoryview:
-        """Return memory of that size: what was given back last, or fresh."""
+        """Return memory of `size` bytes: what was given back last, otherwise new memory."""
         for i in range(len(self._kept) - 1, -1, -1):
             try:
                 if self._kept[i].nbytes != size:
                     continue
                 found = self._kept.pop(i)
-            except IndexError:  # others have taken some meanwhile
+            except IndexError:  # others have taken some in the meantime
                 continue
             if found.nbytes == size:
                 return found
             self._kept.append(found)
         return aligned(size)
 
-    def give(self, block: memoryview) -> None:
-        """Keep memory, and let go of the oldest where it is too much."""
+    def give_back(self, block: memoryview) -> None:
+        """Keep the memory for reuse, and free the oldest while more than MAX_KEPT_BYTES is kept."""
         self._kept.append(block)
-        while sum(kept.nbytes for kept in tuple(self._kept)) > KEPT:
+        while sum(kept.nbytes for kept in tuple(self._kept)) > MAX_KEPT_BYTES:
             with contextlib.suppress(IndexError):
                 self._kept.pop(0)
 
 
-blocks = _Blocks()
+blocks = _KeptBlocks()

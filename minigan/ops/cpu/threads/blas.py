@@ -1,176 +1,196 @@
-"""BLAS on one thread: while the pool's workers run, and so that a result does not depend on the number of cores."""
+"""BLAS on one thread while the backend computes.
+
+The pool's workers need the cores themselves, and the number of BLAS's threads would change the rounding of products.
+"""
 
 import contextlib
 import os
 import threading
 from typing import Any
 
-PER_THREAD = ("openblas", "blis")
-"""BLAS libraries that, built with OpenMP, keep a limit for each calling thread; all others keep one for the process."""
+PER_THREAD_LIBRARIES = ("openblas", "blis")
+"""BLAS libraries that, if built with OpenMP, have a limit for each calling thread; all others have one per process."""
 
 
 class _Limit:
-    """The limit of some libraries and how many blocks hold it; after any interruption the next block mends it.
+    """The limit of some libraries, and how many blocks hold it.
 
-    A signal handler or a finalizer may enter and leave between any two steps of either method, so each step leaves a
-    state from which the other method is right: `before` is forgotten only after the numbers in it are set again.
+    A signal handler or a finalizer may enter and leave a block between any two steps of either method, and Ctrl-C may
+    end a method there, so after each step the other method is still correct: `previous` is forgotten only after its
+    numbers have been set again.
     """
 
     def __init__(self) -> None:
         self.depth, self.limited = 0, False
-        self.before: list[int | None] | None = None
+        self.previous: list[int | None] | None = None
 
     def enter(self, libraries: list[Any]) -> None:
-        """Set one thread, unless a block that is open has done so."""
+        """Set one thread, unless a block that is still open has done so."""
         if self.limited:
             return
-        if self.before is None:
+        if self.previous is None:
             found = [library.get_num_threads() for library in libraries]
-            if self.before is None:  # else a handler has come in between, and some of `found` are its ones
-                self.before = found
-        _set(libraries, self.before, [1] * len(libraries))
+            if self.previous is None:  # otherwise a handler has come in between, and may have set some of `found` to 1
+                self.previous = found
+        _set_all(libraries, self.previous, [1] * len(libraries))
         self.limited = True
 
     def leave(self, libraries: list[Any]) -> None:
-        """Set as many as before, if this was the outermost block."""
+        """Set the previous numbers of threads, if this was the outermost block."""
         if self.depth == 0:
-            return  # a block that a fork has ended
+            return  # the block was entered before a fork, and does not count in the child
         self.depth -= 1
-        before = self.before
-        if self.depth == 0 and before is not None:
+        previous = self.previous
+        if self.depth == 0 and previous is not None:
             self.limited = False
-            _set(libraries, before, before)
-            self.before = None
+            _set_all(libraries, previous, previous)
+            self.previous = None
 
 
-class _OfThread(threading.local):
-    """What is known of the calling thread.
+class _ThreadState(threading.local):
+    """The calling thread's state.
 
-    `limit` is that of the libraries that keep one for each thread; `open_blocks` counts the thread's blocks, of which
-    the outermost alone takes the lock.
+    `limit` belongs to the libraries with a limit for each thread; `is_worker` says whether the thread called
+    `_OneThread.mark_as_worker`; `open_blocks` counts the thread's nested blocks, of which only the outermost takes the
+    lock.
     """
 
     def __init__(self) -> None:
-        self.limit, self.covered, self.open_blocks = _Limit(), False, 0
+        self.limit, self.is_worker, self.open_blocks = _Limit(), False, 0
 
 
 class _OneThread:
-    """``with one_thread:`` BLAS uses one thread until the outermost block ends; then as many as before.
+    """``with one_thread:`` limits BLAS to one thread until the outermost block ends, then restores the previous number.
 
-    Entering again inside is free, also from a signal handler or a finalizer, wherever it interrupts.  Most libraries
-    have one limit for the process: it ends with the last block of all threads, and a product that another thread of the
-    caller starts meanwhile runs on one thread too.  Those built with OpenMP have one for each thread: it ends with the
-    last block of that thread, and each worker of the pool enters a block of its own.
+    Blocks can be nested at no cost, and a signal handler or a finalizer may enter one wherever it interrupts.
+
+    Most libraries have one limit for the process.  It ends with the last block of any thread, so a product that another
+    thread of the user starts in the meantime runs on one thread too.  Libraries built with OpenMP have a limit for each
+    thread.  It ends with the last block of that thread, and each worker of the pool enters its own block.
     """
 
     def __init__(self) -> None:
-        self._libraries: list[Any] | None = None  # those with one limit for the process
-        self._threads_libraries: list[Any] = []  # those with one for each thread
-        self._lock, self._limit, self._of_thread = threading.RLock(), _Limit(), _OfThread()
+        self._libraries: list[Any] | None = None  # those with one limit for the process; None until the first block
+        self._per_thread_libraries: list[Any] = []
+        self._lock, self._limit, self._thread = threading.RLock(), _Limit(), _ThreadState()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+            os.register_at_fork(after_in_child=self._reset_after_fork)
 
-    def _forget(self) -> None:
-        """In a forked child the blocks of the other threads never end; what was before the outermost still holds."""
+    def _reset_after_fork(self) -> None:
+        """Close the blocks of threads that the forked child does not have; keep the limit's previous numbers."""
         self._lock = threading.RLock()
         self._limit.depth, self._limit.limited = 0, False
-        self._of_thread.open_blocks = 0
+        self._thread.open_blocks = 0
 
     def __enter__(self) -> None:
-        mine = self._of_thread
-        if mine.open_blocks:  # within a block of this thread: an operation within a session
-            mine.open_blocks += 1  # the last step: no signal is handled between it and the block
+        state = self._thread
+        if state.open_blocks:  # nested in a block of this thread: an operation within a session
+            state.open_blocks += 1  # the last step: no signal is handled between it and the block
             return
         self._enter()
-        mine.open_blocks = 1
+        state.open_blocks = 1
 
     def __exit__(self, *_: object) -> None:
-        mine = self._of_thread
-        if mine.open_blocks > 1:
-            mine.open_blocks -= 1
+        state = self._thread
+        if state.open_blocks > 1:
+            state.open_blocks -= 1
             return
-        mine.open_blocks = 0
+        state.open_blocks = 0
         self._leave()
 
     def _enter(self) -> None:
         entered = False
         try:
-            if self._of_thread.covered:
-                self._of_thread.limit.depth += 1
+            if self._thread.is_worker:
+                self._thread.limit.depth += 1
                 entered = True
-                if self._threads_libraries:
-                    self._of_thread.limit.enter(self._threads_libraries)
+                if self._per_thread_libraries:
+                    self._thread.limit.enter(self._per_thread_libraries)
                 return
             with self._lock:
                 if self._libraries is None:
-                    self._find()
-                mine = self._of_thread.limit
+                    self._find_libraries()
+                limit = self._thread.limit
                 self._limit.depth += 1
-                mine.depth += 1
-                entered = True  # no call since the first of the two: no signal is handled in between
+                limit.depth += 1
+                entered = True  # there is no call between these three lines, so no signal is handled there
                 self._limit.enter(self._libraries or [])
-                if self._threads_libraries:
-                    mine.enter(self._threads_libraries)
+                if self._per_thread_libraries:
+                    limit.enter(self._per_thread_libraries)
         except BaseException:
-            if entered:  # where BLAS cannot be set, or Ctrl-C comes, nothing was entered: no __exit__ will follow
+            if entered:  # BLAS could not be set, or Ctrl-C was pressed: no __exit__ will follow, so leave here
                 with contextlib.suppress(Exception):
                     self._leave()
             raise
 
-    def cover(self) -> None:
-        """Say that another thread is in a block whenever the calling one works: a worker of the pool, its caller.
+    def mark_as_worker(self) -> None:
+        """Declare that the calling thread works only while another thread is inside a block, as the pool's workers do.
 
-        Such a thread takes no lock: a signal handler that has interrupted the one that holds it may be waiting for it.
+        Such a thread never takes the lock.  It must not: the thread that holds the lock may be interrupted by a signal
+        handler that waits for this one.
         """
-        self._of_thread.covered = True
+        self._thread.is_worker = True
 
     def _leave(self) -> None:
-        if self._of_thread.covered:
-            self._of_thread.limit.leave(self._threads_libraries)
+        if self._thread.is_worker:
+            self._thread.limit.leave(self._per_thread_libraries)
             return
         with self._lock:
             try:
                 self._limit.leave(self._libraries or [])
             finally:
-                self._of_thread.limit.leave(self._threads_libraries)
+                self._thread.limit.leave(self._per_thread_libraries)
 
-    def _find(self) -> None:
-        """Find the BLAS libraries that are loaded when one is first used."""
+    def _find_libraries(self) -> None:
+        """Find the BLAS libraries that are loaded when the first block is entered."""
         from threadpoolctl import ThreadpoolController
 
         found = list(ThreadpoolController().select(user_api="blas").lib_controllers)
-        self._threads_libraries = [library for library in found if is_per_thread(library)]
+        self._per_thread_libraries = [library for library in found if is_per_thread(library)]
         self._libraries = [library for library in found if not is_per_thread(library)]
 
 
 def is_per_thread(library: Any) -> bool:
-    """Return whether the library of this threadpoolctl controller keeps a limit for each thread of the caller."""
-    return library.internal_api in PER_THREAD and getattr(library, "threading_layer", None) == "openmp"
+    """Return whether a BLAS library has a limit for each calling thread, not one for the process.
+
+    Parameters
+    ----------
+    library
+        A library controller of threadpoolctl.
+
+    Returns
+    -------
+    bool
+        True for the libraries of PER_THREAD_LIBRARIES that are built with OpenMP.
+
+    """
+    return library.internal_api in PER_THREAD_LIBRARIES and getattr(library, "threading_layer", None) == "openmp"
 
 
-def _set(libraries: list[Any], before: list[int | None], numbers: list[Any]) -> None:
-    for library, old, number in zip(libraries, before, numbers, strict=True):
+def _set_all(libraries: list[Any], previous: list[int | None], numbers: list[Any]) -> None:
+    """Set the libraries' numbers of threads, except where the previous number is unknown or 1 already."""
+    for library, old, number in zip(libraries, previous, numbers, strict=True):
         if old not in (None, 1):
             set_threads(library, number)
 
 
 def set_threads(library: Any, number: int) -> None:
-    """Set the number of threads of a BLAS library, from whichever thread this is called.
+    """Set the number of threads of a BLAS library, whichever thread calls this.
 
-    threadpoolctl 3.8 and later ignore what any thread asks of OpenBLAS but the first that ever asked, without a word:
-    a training run in another thread had BLAS on all cores, and other roundings.  Here `_OneThread` takes care of the
-    order in which threads set it, so the library's own function is called; it also takes no lock, in which a signal
-    handler that computes could wait for ever.
+    Since version 3.8, threadpoolctl silently ignores requests to OpenBLAS from every thread but the first that made
+    one, so a training run in another thread would have BLAS on all cores, and other roundings.  `_OneThread` already
+    orders the requests of different threads, so the library's own function is called here.  Nor does that take a lock
+    for which a signal handler that computes could wait for ever.
 
     Parameters
     ----------
     library
-        A controller of threadpoolctl's.
+        A library controller of threadpoolctl.
     number
         How many threads, >= 1.
 
     """
-    direct = getattr(library, "_real_set_num_threads", None)  # of threadpoolctl >= 3.8, for OpenBLAS only
+    direct = getattr(library, "_real_set_num_threads", None)  # threadpoolctl >= 3.8 has it, for OpenBLAS only
     (direct or library.set_num_threads)(number)
     if direct is None and library.get_num_threads() != number and hasattr(library, "clear_controlling_thread"):
         library.clear_controlling_thread(force=True)

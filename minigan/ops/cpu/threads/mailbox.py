@@ -1,16 +1,16 @@
-"""Waiting for work, and sharing a product, without the interpreter's lock.
+"""Waiting for work, and sharing a matrix product between two threads, without the interpreter's lock.
 
-A thread that sleeps takes a twentieth of a millisecond to wake, and one that wants the lock as long again: as much as a
-product of two matrices of a few hundred rows.  So a worker that has nothing to do listens for a while to its board, and
-carries out what is posted there without a word of Python.
+A thread that sleeps takes 0.05 ms to wake, and as long again to get the interpreter's lock: together the time of a
+product of two matrices of a few hundred rows.  So an idle worker polls its mailbox for a while, and multiplies what is
+posted there in compiled code alone.
 
-The board is a vector of int64: a state, and what `compiled_product.multiply` takes.
+A mailbox is a vector of int64: the state, then the arguments of `minigan.ops.cpu.kernels.numba.matmul.multiply`.
 
-    IDLE       nobody listens
-    LISTENING  the worker looks at the board
-    CLAIMED    a caller is writing
-    POSTED     there is work; the worker will not leave before it is done
-    DONE       it is; the caller, who waits for that, makes it LISTENING again
+    IDLE       the worker does not poll
+    LISTENING  the worker polls the mailbox
+    CLAIMED    a caller is writing the arguments
+    POSTED     there is a product, and the worker will not stop polling before it is done
+    DONE       the product is done; the caller, which waits for this, sets LISTENING again
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
@@ -23,108 +23,110 @@ from numba.core.extending import intrinsic
 from numba.np.numpy_support import carray
 
 from minigan.ops.cpu.kernels.numba.jit import kernel
-from minigan.ops.cpu.kernels.numba.matmul import ROWS, WIDE, multiply
+from minigan.ops.cpu.kernels.numba.matmul import TILE_ROWS, TILE_VECTORS, multiply
 from minigan.ops.cpu.kernels.numba.simd import lanes
 
 IDLE, LISTENING, CLAIMED, POSTED, DONE = range(5)
-YIELD_AFTER = 20_000
-"""Looks, about a hundredth of a millisecond."""
+SPINS_BEFORE_YIELD = 20_000
+"""How many times a thread reads the state, for about 0.01 ms, before it yields its core to other threads."""
 
 if hasattr(os, "sched_yield"):
-    give_way = types.ExternalFunction("sched_yield", types.int32())
+    yield_core = types.ExternalFunction("sched_yield", types.int32())
 else:
 
     @kernel
-    def give_way():
-        """Nothing, where the system has no such call."""
+    def yield_core():
+        """Do nothing, because this system has no such call."""
 
 
 @kernel
-def changed(numbers, i, seen, turns):
-    """Whether numbers[i] is another than `seen`, or becomes so while it is looked at `turns` times."""
-    for _ in range(turns):  # noqa: SIM110  (numba has no any)
-        if _now(numbers, i) != seen:
+def poll(counts, i, seen, spins):
+    """Read counts[i] until it differs from `seen`, `spins` times at most; return whether it differs."""
+    for _ in range(spins):  # noqa: SIM110  (numba has no any)
+        if _load(counts, i) != seen:
             return True
     return False
 
 
 @kernel
-def listen(numbers, i, seen, turns, board):
-    """`changed`, and carry out meanwhile what is posted on the board."""
-    _set(board, 0, LISTENING)
-    left = turns
-    while left > 0 and _now(numbers, i) == seen:
+def listen(counts, i, seen, spins, mailbox):
+    """`poll`, and multiply what is posted in the mailbox meanwhile; each product starts the `spins` again."""
+    _store(mailbox, 0, LISTENING)
+    left = spins
+    while left > 0 and _load(counts, i) == seen:
         left -= 1
-        if _now(board, 0) == POSTED:
-            _carry_out(board)
-            left = turns
+        if _load(mailbox, 0) == POSTED:
+            _run_posted(mailbox)
+            left = spins
     looked = 0
-    while not _swap(board, 0, LISTENING, IDLE):  # a caller has claimed it
-        if _now(board, 0) == POSTED:
-            _carry_out(board)
+    while not _compare_and_swap(mailbox, 0, LISTENING, IDLE):  # a caller has claimed the mailbox
+        if _load(mailbox, 0) == POSTED:
+            _run_posted(mailbox)
             looked = 0
         looked += 1
-        if looked > YIELD_AFTER:  # the caller has no core at this moment: it may have ours
-            give_way()
+        if looked > SPINS_BEFORE_YIELD:  # the caller may be waiting for a core
+            yield_core()
 
 
 @kernel
-def share(board, a, of_a, b, of_b, c, of_c, sizes, add):
-    """`multiply` with the worker that listens to this board; False, and nothing is done, where none does.
+def try_shared_matmul(mailbox, a, a_layout, b, b_layout, c, c_layout, sizes, add):
+    """`multiply`, half of it on the worker that listens to this mailbox; if none does, do nothing and return False.
 
-    Each number of c is computed as `multiply` alone would: the sum's order does not depend on the cut.
+    Each number of c has the bits that `multiply` alone computes: the order of its sum does not depend on the halves.
     """
     T, N, K = sizes
-    width = WIDE * lanes(c)
+    width = TILE_VECTORS * lanes(c)
     by_columns = 2 * width <= N
-    if not (by_columns or T >= 2 * ROWS) or not _swap(board, 0, LISTENING, CLAIMED):
+    if not (by_columns or T >= 2 * TILE_ROWS) or not _compare_and_swap(mailbox, 0, LISTENING, CLAIMED):
         return False
-    step = width if by_columns else ROWS
+    step = width if by_columns else TILE_ROWS
     cut = (N if by_columns else T) // (2 * step) * step
-    right, down = (cut, 0) if by_columns else (0, cut)
-    (a_at, a_row, a_next), (b_at, b_row), (c_at, c_row) = of_a, of_b, of_c
-    board[1] = c.itemsize
-    board[2], board[3], board[4] = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    board[5], board[6], board[7] = a_at + down * a_row, a_row, a_next
-    board[8], board[9] = b_at + right, b_row
-    board[10], board[11] = c_at + right + down * c_row, c_row
-    board[12], board[13], board[14] = T - down, N - right, K
-    board[15] = add
-    _set(board, 0, POSTED)
-    multiply(a, of_a, b, of_b, c, of_c, (T if by_columns else cut, cut if by_columns else N, K), add)
+    right, down = (cut, 0) if by_columns else (0, cut)  # where the worker's half of c starts
+    (a_start, a_row, a_column), (b_start, b_row), (c_start, c_row) = a_layout, b_layout, c_layout
+    mailbox[1] = c.itemsize
+    mailbox[2], mailbox[3], mailbox[4] = a.ctypes.data, b.ctypes.data, c.ctypes.data
+    mailbox[5], mailbox[6], mailbox[7] = a_start + down * a_row, a_row, a_column
+    mailbox[8], mailbox[9] = b_start + right, b_row
+    mailbox[10], mailbox[11] = c_start + right + down * c_row, c_row
+    mailbox[12], mailbox[13], mailbox[14] = T - down, N - right, K
+    mailbox[15] = add
+    _store(mailbox, 0, POSTED)
+    multiply(a, a_layout, b, b_layout, c, c_layout, (T if by_columns else cut, cut if by_columns else N, K), add)
     looked = 0
-    while _now(board, 0) != DONE:
+    while _load(mailbox, 0) != DONE:
         looked += 1
-        if looked > YIELD_AFTER:  # the worker has no core at this moment: it may have ours
-            give_way()
-    _set(board, 0, LISTENING)
+        if looked > SPINS_BEFORE_YIELD:  # the worker may be waiting for a core
+            yield_core()
+    _store(mailbox, 0, LISTENING)
     return True
 
 
 @kernel
-def _carry_out(board):
-    if board[1] == 4:
-        _product(board, np.float32(0))
+def _run_posted(mailbox):
+    if mailbox[1] == 4:
+        _multiply_posted(mailbox, np.float32(0))
     else:
-        _product(board, np.float64(0))
-    _set(board, 0, DONE)
+        _multiply_posted(mailbox, np.float64(0))
+    _store(mailbox, 0, DONE)
 
 
 @kernel
-def _product(board, zero):
-    a, b, c = _memory(board[2], zero), _memory(board[3], zero), _memory(board[4], zero)
-    of_a, of_b, of_c = (board[5], board[6], board[7]), (board[8], board[9]), (board[10], board[11])
-    multiply(a, of_a, b, of_b, c, of_c, (board[12], board[13], board[14]), board[15] != 0)
+def _multiply_posted(mailbox, zero):
+    a, b, c = _vector_at(mailbox[2], zero), _vector_at(mailbox[3], zero), _vector_at(mailbox[4], zero)
+    a_layout = mailbox[5], mailbox[6], mailbox[7]
+    b_layout, c_layout = (mailbox[8], mailbox[9]), (mailbox[10], mailbox[11])
+    multiply(a, a_layout, b, b_layout, c, c_layout, (mailbox[12], mailbox[13], mailbox[14]), mailbox[15] != 0)
 
 
 @kernel
-def _memory(address, zero):
-    """Memory of numbers like zero, as a vector; its length is not known here, nor asked for."""
+def _vector_at(address, zero):
+    """Return the memory at an address as a vector of zero's dtype; its length, here 1, is never used."""
     return carray(_pointer(address, zero), (1,))
 
 
 @intrinsic
 def _pointer(typingctx, address, zero):
+    """Return the address as a pointer to numbers of zero's dtype."""
     pointer = types.CPointer(zero)
 
     def build(context, builder, signature, arguments):
@@ -134,38 +136,39 @@ def _pointer(typingctx, address, zero):
 
 
 @intrinsic
-def _now(typingctx, numbers, i):
-    """numbers[i] as it is in memory now, whoever wrote it."""
+def _load(typingctx, numbers, i):
+    """Load numbers[i] atomically, with acquire ordering: what was written before the matching `_store` is seen too."""
 
     def build(context, builder, signature, arguments):
-        return builder.load_atomic(_place(context, builder, numbers, arguments), "acquire", 8)
+        return builder.load_atomic(_element_pointer(context, builder, numbers, arguments), "acquire", 8)
 
     return types.int64(numbers, i), build
 
 
 @intrinsic
-def _set(typingctx, numbers, i, value):
-    """numbers[i] = value, after all that was written before it."""
+def _store(typingctx, numbers, i, value):
+    """Store numbers[i] = value atomically, with release ordering: after everything written before it."""
 
     def build(context, builder, signature, arguments):
         number = context.cast(builder, arguments[2], value, types.int64)
-        builder.store_atomic(number, _place(context, builder, numbers, arguments), "release", 8)
+        builder.store_atomic(number, _element_pointer(context, builder, numbers, arguments), "release", 8)
         return context.get_dummy_value()
 
     return types.void(numbers, i, value), build
 
 
 @intrinsic
-def _swap(typingctx, numbers, i, old, new):
-    """Whether numbers[i] was `old`; then it is `new`."""
+def _compare_and_swap(typingctx, numbers, i, old, new):
+    """If numbers[i] is `old`, set it to `new`, atomically; return whether it was."""
 
     def build(context, builder, signature, arguments):
-        before, after = (context.cast(builder, arguments[k], ty, types.int64) for k, ty in ((2, old), (3, new)))
-        found = builder.cmpxchg(_place(context, builder, numbers, arguments), before, after, "acq_rel", "acquire")
-        return builder.extract_value(found, 1)
+        expected, desired = (context.cast(builder, arguments[k], ty, types.int64) for k, ty in ((2, old), (3, new)))
+        pointer = _element_pointer(context, builder, numbers, arguments)
+        return builder.extract_value(builder.cmpxchg(pointer, expected, desired, "acq_rel", "acquire"), 1)
 
     return types.boolean(numbers, i, old, new), build
 
 
-def _place(context, builder, numbers, arguments):
+def _element_pointer(context, builder, numbers, arguments):
+    """Return a pointer to the element arguments[1] of the vector arguments[0]."""
     return builder.gep(context.make_array(numbers)(context, builder, arguments[0]).data, [arguments[1]])

@@ -1,13 +1,13 @@
-"""One pool of worker threads for the whole process, made when it is first needed.
+"""One pool of worker threads for the whole process, started when it is first needed.
 
-The parts of a job are cut by the sizes of the arrays alone, never by the number of threads, and what they sum is added
-in the order of the parts: so the result is the same, bit for bit, on any number of threads.
+A job is cut into parts by the sizes of the arrays alone, never by the number of threads, and sums over parts are added
+in the order of the parts: so the result has the same bits on any number of threads.
 
-What is guaranteed: each part is run at most once, and exactly once if no part raises and nothing interrupts; `each`
-returns, or raises, only after every worker has ended its part, so nothing is written afterwards.  Any thread may call
-it, a part of a job too (which then runs its own parts itself), and a signal handler or a finalizer wherever it comes
-in.  All this is so under the interpreter's lock.  A free-threaded Python that runs without it is refused by
-`minigan.ops.cpu.CPU`: nothing here has been tested there.
+Guarantees: each part is run at most once, and exactly once if no part raises and nothing interrupts; `parallel_for`
+returns, or raises, only after every worker has finished its part, so nothing is written afterwards.  It may be called
+from any thread, from a part of a job (which then runs all the inner parts itself), and from a signal handler or a
+finalizer, whatever it interrupts.  All this relies on the interpreter's lock.  `minigan.ops.cpu.CPU` refuses to run in
+a free-threaded Python without the lock, where nothing here has been tested.
 """
 
 import contextvars
@@ -24,16 +24,29 @@ from minigan._names import ConfigError
 from minigan.ops.cpu.threads.blas import one_thread
 
 Job = Callable[[int], object]
+"""A function of the number of a part."""
 Counts = NDArray[np.int64]
-ORDERED, DONE = 0, 8
-"""Where a worker's counts lie, in two lines of the cache."""
-_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
+SUBMITTED_INDEX, COMPLETED_INDEX = 0, 8
+"""Where a worker's counts are in its array: in two cache lines, because different threads write them."""
+LOCAL_RANKS_VARIABLES = (
+    "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE",
+)  # fmt: skip
+"""Environment variables in which MPI launchers say how many ranks run on this machine."""
 
 
 def default_threads() -> int:
-    """Return MINIGAN_THREADS, or the cores that this process may use, shared among the MPI ranks of the machine.
+    """Return MINIGAN_THREADS, or if that is not set, `cores`.
 
-    Raises ConfigError (a ValueError) where MINIGAN_THREADS is no whole number >= 1.
+    Returns
+    -------
+    int
+        How many threads the backend uses by default, >= 1.
+
+    Raises
+    ------
+    ConfigError
+        If MINIGAN_THREADS is not a whole number >= 1 (a ValueError).
+
     """
     given = os.environ.get("MINIGAN_THREADS", "")
     if given:
@@ -44,175 +57,204 @@ def default_threads() -> int:
 
 
 def cores() -> int:
-    """Return how many cores this process may use, its share of those of the machine."""
+    """Return how many cores this process may use; MPI ranks on one machine get equal shares of its cores.
+
+    Returns
+    -------
+    int
+        The number of cores, >= 1.
+
+    """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if found < (os.cpu_count() or 1):
-        return found  # the launcher has bound the rank to its share already
-    ranks = next((int(os.environ[name]) for name in _RANKS if os.environ.get(name, "").isdecimal()), 1)
+        return found  # the launcher has already bound the rank to its share
+    counts = (os.environ.get(name, "") for name in LOCAL_RANKS_VARIABLES)
+    ranks = next((int(count) for count in counts if count.isdecimal()), 1)
     return max(1, found // max(1, ranks))
 
 
 class SleepWait:
-    """How threads wait: these sleep at once."""
+    """How threads wait for each other: these do not poll, they sleep at once.
 
-    def worker(self, counts: Counts, served: int, board: Counts) -> None:
-        """Wait for an order, in a worker that has carried out `served` of them."""
+    `_Worker.loop` and `_Worker.wait` call these methods just before they sleep, so a method may poll for a while and
+    return early, or do nothing.
+    """
 
-    def caller(self, counts: Counts, served: int) -> None:
-        """Wait until the worker has carried out more than `served`."""
+    def wait_in_worker(self, counts: Counts, completed: int, mailbox: Counts) -> None:
+        """Wait in a worker until more than `completed` tasks have been submitted to it.
+
+        Parameters
+        ----------
+        counts
+            The worker's counts (16,), see SUBMITTED_INDEX.
+        completed
+            How many tasks the worker has completed.
+        mailbox
+            The worker's mailbox (24,), see `minigan.ops.cpu.threads.mailbox`.
+
+        """
+
+    def wait_in_caller(self, counts: Counts, completed: int) -> None:
+        """Wait in a caller until the worker with these counts has completed more than `completed` tasks."""
 
 
-class _Order:
-    """A job's parts, for one worker; several may take from the same `parts`, and carrying it out twice does no harm."""
+class _Task:
+    """One worker's share in a job: it runs parts until `parts`, which all threads of the job share, is empty.
 
-    def __init__(self, job: Job, parts: "deque[int]", waiting: SleepWait) -> None:
-        self.context, self.job, self.parts, self.waiting = contextvars.copy_context(), job, parts, waiting
-        self.outcome: list[BaseException | None] = []  # what it ended with; filled before `done`
+    Submitting the same task twice does no harm, because the second run finds no parts.
+    """
+
+    def __init__(self, job: Job, parts: "deque[int]", wait_policy: SleepWait) -> None:
+        self.context, self.job, self.parts, self.wait_policy = contextvars.copy_context(), job, parts, wait_policy
+        self.outcome: list[BaseException | None] = []  # one item, the exception or None; appended before `done` is put
         self.done: SimpleQueue[None] = SimpleQueue()
 
 
 class _Worker:
-    """A thread and its orders: how many it has been given and how many it has carried out are read without a lock."""
+    """A thread and its queue of tasks; how many were submitted and completed can be read without a lock."""
 
     def __init__(self, pool: "_Pool") -> None:
-        self.orders: SimpleQueue[_Order] = SimpleQueue()
-        self.counts, self.board = np.zeros(16, np.int64), np.zeros(24, np.int64)
+        self.tasks: SimpleQueue[_Task] = SimpleQueue()
+        self.counts, self.mailbox = np.zeros(16, np.int64), np.zeros(24, np.int64)
         self._pool = pool
 
-    def serve(self) -> None:
-        """Carry orders out, for ever."""
-        served, waiting = 0, SleepWait()
-        one_thread.cover()
+    def loop(self) -> None:
+        """Run tasks for ever."""
+        completed, wait_policy = 0, SleepWait()
+        one_thread.mark_as_worker()
         while True:
-            waiting.worker(self.counts, served, self.board)
-            order = self.orders.get()
-            waiting = order.waiting  # the next order is probably of the backend that gave this one
-            # Callers count without a lock: where they got in each other's way, this begins anew.
-            served = int(self.counts[ORDERED]) if self.orders.empty() else served + 1
-            outcome, done = order.outcome, order.done
-            # The caller's np.errstate holds here too.
-            error = order.context.run(self._pool.work, order.job, order.parts)
-            del order  # what it holds is not kept until the next job
+            wait_policy.wait_in_worker(self.counts, completed, self.mailbox)
+            task = self.tasks.get()
+            wait_policy = task.wait_policy  # the next task probably comes from the same backend
+            # Callers count without a lock, and racing ones may lose a count: resynchronise when the queue is empty.
+            completed = int(self.counts[SUBMITTED_INDEX]) if self.tasks.empty() else completed + 1
+            outcome, done = task.outcome, task.done
+            # In the task's context, the caller's np.errstate applies here too.
+            error = task.context.run(self._pool.run_parts, task.job, task.parts)
+            del task  # so that the arrays it refers to are not kept until the next task
             outcome.append(error)
             done.put(None)
-            self.counts[DONE] = served
+            self.counts[COMPLETED_INDEX] = completed
             del error, outcome, done
 
-    def give(self, order: _Order) -> None:
-        """Give an order; counted first, so that a worker that has it finds it counted."""
-        self.counts[ORDERED] += 1
-        self.orders.put(order)
+    def submit(self, task: _Task) -> None:
+        """Queue a task.  It is counted first, so that it is counted already when the worker gets it."""
+        self.counts[SUBMITTED_INDEX] += 1
+        self.tasks.put(task)
 
-    def end(self, order: _Order) -> None:
-        """Wait until the order has its outcome; may be begun again after an interruption."""
-        if not order.outcome:
-            order.waiting.caller(self.counts, int(self.counts[ORDERED]) - 1)
-        while not order.outcome:
-            order.done.get()
+    def wait(self, task: _Task) -> None:
+        """Wait until the task has its outcome; after an interruption this may be called again."""
+        if not task.outcome:
+            task.wait_policy.wait_in_caller(self.counts, int(self.counts[SUBMITTED_INDEX]) - 1)
+        while not task.outcome:
+            task.done.get()
 
 
 class _Pool:
-    """``each(job, n, threads)`` runs job(0) ... job(n - 1), the caller among the workers."""
+    """``parallel_for(job, n, threads)`` runs job(0) ... job(n - 1) on the workers and on the calling thread."""
 
     def __init__(self) -> None:
         self._local = threading.local()
-        self._forget()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)  # threads do not live on in the child
+            os.register_at_fork(after_in_child=self._reset)  # a forked child has none of its parent's threads
 
-    def _forget(self) -> None:
-        self._lock = threading.RLock()  # a signal handler that computes may come in while it is held
-        self._all: list[_Worker] = []
+    def _reset(self) -> None:
+        # Reentrant, because a signal handler that computes may interrupt the thread that holds the lock.
+        self._lock = threading.RLock()
+        self._workers: list[_Worker] = []
 
-    def parallel_for(self, job: Job, n: int, threads: int, waiting: SleepWait | None = None) -> None:
-        """Run the n parts; the first exception of any part is raised here, after all threads have stopped.
+    def parallel_for(self, job: Job, n: int, threads: int, wait_policy: SleepWait | None = None) -> None:
+        """Run job(0) ... job(n - 1); raise the first exception of a part after all threads have stopped.
 
         Parameters
         ----------
         job
-            Called with the number of a part.
+            Called with the number of each part.
         n
             How many parts there are.
         threads
-            How many threads run them at most, the caller among them.
-        waiting
-            How the caller waits for the workers, and they for the caller's next job; by default they sleep at once.
+            How many threads run them at most, the calling thread included.
+        wait_policy
+            How the caller waits for the workers, and they for the caller's next job.  By default they sleep at once,
+            which costs no processor time.
 
         Raises
         ------
         BaseException
-            What a part raised; or what came while this waited, KeyboardInterrupt say.  The parts that no thread has
-            begun by then are left out.
+            What a part raised, or what interrupted this method, such as KeyboardInterrupt.  The parts that no thread
+            has started by then are not run.
 
         """
         helpers = min(threads, n) - 1
-        if helpers < 1 or getattr(self._local, "busy", False):  # a part of a job runs its own parts itself
+        if helpers < 1 or getattr(self._local, "busy", False):  # within a part of a job: all workers may be busy
             with one_thread:
                 for i in range(n):
                     job(i)
             return
-        parts, policy = deque(range(n)), waiting or SleepWait()
-        given: list[tuple[_Worker, _Order]] = []
+        parts, policy = deque(range(n)), wait_policy or SleepWait()
+        submitted: list[tuple[_Worker, _Task]] = []
         error: BaseException | None = None
         with one_thread:
             try:
-                for worker in self._workers(helpers):
-                    given.append((worker, _Order(job, parts, policy)))  # first: what is given is waited for
-                    worker.give(given[-1][1])
-                error = self.work(job, parts)
-                for worker, order in given:
-                    worker.end(order)
-            except BaseException as interrupt:  # Ctrl-C here, too, waits for the workers, which write into arrays
-                self._stop(given, parts)
+                for worker in self._start_workers(helpers):
+                    submitted.append((worker, _Task(job, parts, policy)))  # before `submit`, so that `_stop` knows it
+                    worker.submit(submitted[-1][1])
+                error = self.run_parts(job, parts)
+                for worker, task in submitted:
+                    worker.wait(task)
+            except BaseException as interrupt:  # after Ctrl-C too, wait for the workers, which write into arrays
+                self._stop(submitted, parts)
                 error = interrupt
-        for raised in (error, *(order.outcome[0] for _, order in given)):
+        for raised in (error, *(task.outcome[0] for _, task in submitted)):
             if raised is not None:
                 raise raised
 
-    def _stop(self, given: list[tuple[_Worker, _Order]], parts: "deque[int]") -> None:
-        """Leave out the parts that nobody has begun and wait for the others, however often this is interrupted."""
+    def _stop(self, submitted: list[tuple[_Worker, _Task]], parts: "deque[int]") -> None:
+        """Drop the parts that no thread has started and wait for the others, however often this is interrupted."""
         try:
             parts.clear()
-            for worker, order in given:
-                if not order.outcome:  # the interruption may have come before it was given: twice does no harm
-                    worker.give(order)
-            for worker, order in given:
-                worker.end(order)
-        except BaseException:  # again Ctrl-C
-            self._stop(given, parts)
+            for worker, task in submitted:
+                if not task.outcome:  # the interruption may have come before `submit`; twice does no harm
+                    worker.submit(task)
+            for worker, task in submitted:
+                worker.wait(task)
+        except BaseException:  # Ctrl-C again
+            self._stop(submitted, parts)
 
-    def board(self) -> Counts | None:
-        """Return the board of a worker that may be listening."""
-        return None if not self._all or getattr(self._local, "busy", False) else self._all[0].board
+    def mailbox(self) -> Counts | None:
+        """Return the mailbox of a worker that may be listening, or None within a part or if there is no worker."""
+        return None if not self._workers or getattr(self._local, "busy", False) else self._workers[0].mailbox
 
-    def _workers(self, n: int) -> list[_Worker]:
-        if len(self._all) < n:
+    def _start_workers(self, n: int) -> list[_Worker]:
+        """Return n workers, or fewer if the system refuses to start more threads."""
+        if len(self._workers) < n:
             with self._lock:
-                while len(self._all) < n:
+                while len(self._workers) < n:
                     worker = _Worker(self)
-                    name = f"minigan-{len(self._all) + 1}"
+                    name = f"minigan-{len(self._workers) + 1}"
                     try:
-                        threading.Thread(target=worker.serve, name=name, daemon=True).start()
-                    except RuntimeError:  # the system gives no more: those that are there do the work
+                        threading.Thread(target=worker.loop, name=name, daemon=True).start()
+                    except RuntimeError:  # the system's limit: those that exist do the work
                         break
-                    self._all.append(worker)
-        return self._all[:n]
+                    self._workers.append(worker)
+        return self._workers[:n]
 
-    def work(self, job: Job, parts: "deque[int]") -> BaseException | None:
-        """Run parts until there are none; return the exception that ended it."""
+    def run_parts(self, job: Job, parts: "deque[int]") -> BaseException | None:
+        """Run parts until none is left; return the exception that stopped it, or None."""
         self._local.busy = True
         try:
-            with one_thread:  # of a library that keeps a limit for each thread, this one's
+            with one_thread:  # for libraries with a limit for each thread
                 while True:
-                    # A deque hands each number out once, to whichever thread: an iterator does so only under the
+                    # A deque hands each number to one thread only.  An iterator would guarantee that only under the
                     # interpreter's lock.
                     try:
                         i = parts.popleft()
                     except IndexError:
                         break
                     job(i)
-        except BaseException as error:  # Ctrl-C in the caller, too, waits for the workers
-            parts.clear()  # the others stop after the part they are at
+        except BaseException as error:  # after Ctrl-C too, the caller waits for the workers before it raises
+            parts.clear()  # the other threads stop after their current part
             return error
         finally:
             self._local.busy = False

@@ -1,26 +1,27 @@
-"""How the pool's threads wait where numba is there: they look for work for a while before they sleep."""
+"""How the pool's threads wait where numba is installed: they poll for a while before they sleep."""
 
 import numpy as np
 
-from minigan.ops.cpu.threads.mailbox import changed, listen
-from minigan.ops.cpu.threads.pool import DONE, ORDERED, Counts, SleepWait
+from minigan.ops.cpu.threads.mailbox import listen, poll
+from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, SUBMITTED_INDEX, Counts, SleepWait
 
-SPIN_LIMIT = 300_000
-"""How often a thread looks: two tenths of a millisecond."""
+MAX_SPINS = 300_000
+"""How many times a thread reads the counter before it sleeps: about 0.2 ms."""
 
 
 class SpinWait(SleepWait):
-    """Compiled when it is made, not while a worker waits."""
+    """Poll the worker's counts without the interpreter's lock; a worker also serves its mailbox meanwhile."""
 
     def __init__(self) -> None:
-        counts, board = np.zeros(16, np.int64), np.zeros(24, np.int64)
-        changed(counts, 0, 0, 1)
-        listen(counts, 0, 0, 1, board)
+        # Compile the kernels here, in the thread that creates the backend, not in a worker that waits.
+        counts, mailbox = np.zeros(16, np.int64), np.zeros(24, np.int64)
+        poll(counts, 0, 0, 1)
+        listen(counts, 0, 0, 1, mailbox)
 
-    def worker(self, counts: Counts, served: int, board: Counts) -> None:
-        """Look for an order, and at the board."""
-        listen(counts, ORDERED, served, SPIN_LIMIT, board)
+    def wait_in_worker(self, counts: Counts, completed: int, mailbox: Counts) -> None:
+        """Poll for a task, and multiply what is posted in the mailbox meanwhile."""
+        listen(counts, SUBMITTED_INDEX, completed, MAX_SPINS, mailbox)
 
-    def caller(self, counts: Counts, served: int) -> None:
-        """Look for the end of an order."""
-        changed(counts, DONE, served, SPIN_LIMIT)
+    def wait_in_caller(self, counts: Counts, completed: int) -> None:
+        """Poll for the end of a task."""
+        poll(counts, COMPLETED_INDEX, completed, MAX_SPINS)

@@ -1,8 +1,9 @@
-"""How the compiled bodies are compiled.  Only modules that are imported where numba is there import this one.
+"""The decorators that compile kernels.  Only modules that need numba import this one.
 
-Compiled once for each dtype, kept on disk beside the module (or in NUMBA_CACHE_DIR); without the interpreter's lock, so
-that the pool's threads run them at the same time.  Of the "fast" rules of arithmetic only contraction is allowed (a
-multiplication and an addition may round once): infinities and NaN stay what they are, and sums keep their order.
+A kernel is compiled once for each dtype and stored on disk beside its module (or in NUMBA_CACHE_DIR).  It runs without
+the interpreter's lock, so that the pool's threads run in parallel.  Of LLVM's fast-math flags only `contract` is set (a
+multiplication and an addition may be rounded once): infinities and NaN are treated as IEEE 754 says, and sums keep
+their order.
 """
 
 import warnings
@@ -17,42 +18,42 @@ from minigan.ops.compiling import announce
 
 
 class _Cache(FunctionCache):  # type: ignore[misc, unused-ignore]
-    """numba's cache of one function, that no file ends a run: what cannot be read is compiled and written again."""
+    """numba's cache of one function, in which a damaged file does not end the run: it is compiled and written again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the machine code that is kept, or None, and then numba compiles."""
+        """Return the stored machine code, or None, which makes numba compile."""
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call, unused-ignore]
-        except Exception:  # a truncated file makes the unpickler raise almost anything
+        except Exception:  # for a truncated file the unpickler may raise almost anything
             try:
                 self.flush()  # type: ignore[no-untyped-call, unused-ignore]
             except OSError as error:
-                _warn(f"its files cannot be read, nor written again ({error})")
+                _warn(f"the stored files can be neither read nor replaced ({error})")
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep the machine code, if that is possible."""
+        """Store the machine code, if possible."""
         try:
             super().save_overload(sig, data)  # type: ignore[no-untyped-call, unused-ignore]
-        except OSError as error:  # no room, or no permission any more
+        except OSError as error:  # no space or no permission
             _warn(str(error))
 
 
-def compiled(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that compiles a function, for each dtype when it is first called with it.
+def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles a function for each dtype with which it is called.
 
-    The machine code is kept on disk if there is a folder for it; otherwise a RuntimeWarning says once that there is
-    none, and each process compiles anew.
+    The machine code is stored on disk.  If no folder can be written, there is one RuntimeWarning, and every process
+    compiles again.
 
     Parameters
     ----------
     fastmath
-        LLVM's names of the rules of arithmetic that the compiler may break.
+        Which of LLVM's fast-math flags to set, by name.
 
     Returns
     -------
     Callable
-        The decorator: it takes a function and returns numba's dispatcher.
+        The decorator, which takes a function and returns numba's dispatcher.
 
     """
 
@@ -60,7 +61,10 @@ def compiled(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
         dispatcher: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
         try:
             dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call, unused-ignore]
-        except (RuntimeError, OSError) as error:  # "no locator available": neither the package's folder nor a home
+        except (
+            RuntimeError,
+            OSError,
+        ) as error:  # "no locator available": neither the package's folder nor the home can be written
             _warn(str(error))
         return dispatcher
 
@@ -74,19 +78,21 @@ def _warn(reason: str) -> None:
     if not _warned:
         _warned.append(reason)
         warnings.warn(
-            f"compiled kernels cannot be kept on disk, so every process compiles them anew, in seconds: {reason}. "
-            "NUMBA_CACHE_DIR to a folder that can be written, or use get_ops('cpu', compiled=False)",
+            f"compiled kernels cannot be stored on disk, so every process compiles them again, for seconds: {reason}; "
+            "expected NUMBA_CACHE_DIR to name a folder that can be written, or get_ops('cpu', compiled=False)",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
-kernel = compiled({"contract"})
+kernel = jit({"contract"})
+"""The decorator of kernels."""
 inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath={"contract"})
+"""The decorator of functions that are inlined into the kernels that call them."""
 
 
-class _Compilations(event.Listener):  # type: ignore[misc, unused-ignore]
-    """Tells `minigan.ops.compiling` of our kernels; what comes from the disk is no compilation."""
+class _CompilationListener(event.Listener):  # type: ignore[misc, unused-ignore]
+    """Reports to `minigan.ops.compiling` when one of minigan's kernels is compiled, not when it is read from disk."""
 
     def on_start(self, event: event.Event) -> None:
         function = event.data["dispatcher"].py_func
@@ -97,4 +103,4 @@ class _Compilations(event.Listener):  # type: ignore[misc, unused-ignore]
         pass
 
 
-event.register("numba:compile", _Compilations())  # type: ignore[no-untyped-call, unused-ignore]
+event.register("numba:compile", _CompilationListener())  # type: ignore[no-untyped-call, unused-ignore]

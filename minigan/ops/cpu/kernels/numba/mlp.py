@@ -1,41 +1,44 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-"""One compiled call for a whole chain of small dense layers and for the cost on its logits.
+"""A chain of small dense layers in one compiled call, and the cost on its logits.
 
-Samples go through the chain in blocks: a block's activations lie feature by feature, (rows, columns), in a core's
-first cache, and the inner loops run over samples.  The backward pass runs the block forward again, which costs less
-than activations of the whole batch that travel to memory and back.
+The batch is computed in blocks of samples.  A block's activations form a matrix (features of all layers, samples) that
+fits in the first-level cache, and the inner loops run over samples.  The backward pass computes the block's activations
+again, which costs less than writing those of the whole batch to memory and reading them back.
 
-A plan (layers, 4) has n_in, n_out, whether there is a bias, and the activation behind the layer; theta is the chain's
-part of the parameters, W (n_in, n_out) and b (n_out,) of each layer in turn.
+`plan` (layers, 4) holds for each layer n_in, n_out, whether it has a bias, and its activation; `slopes` (layers,) the
+activations' slopes.  theta (P,) holds W (n_in, n_out) and b (n_out,) of each layer in turn.
 """
 
 import numpy as np
 
 from minigan.ops.cpu.kernels.numba.functions import sigmoid, softplus_sigmoid, tanh
-from minigan.ops.cpu.kernels.numba.jit import compiled, kernel
+from minigan.ops.cpu.kernels.numba.jit import jit, kernel
 
-LANES = 64  # blocks are filled up to a multiple, so that no loop has a rest that is too short for vector instructions
+SAMPLES_MULTIPLE = 64
+"""Blocks are padded to a multiple of this many samples, so that every loop consists of whole vectors."""
 LINEAR, RELU, LEAKY_RELU, TANH, SIGMOID = range(5)
 
-summing = compiled({"contract", "reassoc"})
-"""As `kernel`, for sums: taken in as many parts as vectors have lanes.  The order is the machine code's: always one."""
+sum_kernel = jit({"contract", "reassoc"})
+"""As `kernel`, for functions that sum: the compiler may add in as many partial sums as a vector has lanes.  The machine
+code fixes the order, so repeated calls give the same bits."""
 
 
-# Rows are named by their numbers: a view of each would have to be counted, at the price of the arithmetic.
+# Functions take a matrix and the number of a row, not a view of the row: numba counts references to a view, which takes
+# as long as the arithmetic.
 
 
-@summing
+@sum_kernel
 def _dot(a, i, b, o, m):
-    """sum_j a_ij b_oj over the first m columns."""
+    """sum_j a_ij b_oj, over the first m columns."""
     total = a.dtype.type(0)
     for j in range(m):
         total += a[i, j] * b[o, j]
     return total
 
 
-@summing
+@sum_kernel
 def _sum(a, i, m):
-    """sum_j a_ij over the first m columns."""
+    """sum_j a_ij, over the first m columns."""
     total = a.dtype.type(0)
     for j in range(m):
         total += a[i, j]
@@ -43,8 +46,8 @@ def _sum(a, i, m):
 
 
 @kernel
-def _combine(y, row, x, low, n, w, at, step, start, m):
-    """y_row,j = start + sum_i w_i x_low+i,j over i < n and the first m columns, w_i = w[at + i step]."""
+def _weighted_sum(y, row, x, low, n, w, at, step, start, m):
+    """y_row,j = start + sum_i w_i x_low+i,j for i < n and the first m columns; w_i = w[at + i step]."""
     if n % 2:
         w0 = w[at]
         for j in range(m):
@@ -70,7 +73,7 @@ def _combine(y, row, x, low, n, w, at, step, start, m):
 
 @kernel
 def _activate(y, i, kind, slope, m):
-    """y_i <- f(y_i)."""
+    """y_ij <- f(y_ij), for the first m columns."""
     if kind == RELU:
         for j in range(m):
             y[i, j] = y.dtype.type(0) if y[i, j] <= 0 else y[i, j]
@@ -87,7 +90,7 @@ def _activate(y, i, kind, slope, m):
 
 @kernel
 def _activate_backward(dy, y, i, kind, slope, m):
-    """dy_i <- f'(x_i) dy_i, from y = f(x); 0 where ReLU is, whatever dy is there."""
+    """dy_ij <- f'(x_ij) dy_ij, computed from y = f(x); where ReLU is 0 the result is 0, even if dy is not finite."""
     one = y.dtype.type(1)
     if kind == RELU:
         for j in range(m):
@@ -105,9 +108,9 @@ def _activate_backward(dy, y, i, kind, slope, m):
 
 @kernel
 def _load(rows, low, x, C, start, n, m):
-    """C rows from `low` on <- n examples of x (N, C), here (N C,), from `start` on, and zeros up to m."""
+    """Copy n samples of x, a vector (N C,), from `start` on to C rows from `low` on; set columns n ... m - 1 to 0."""
     for i in range(C):
-        if C == 1:  # copied as it is
+        if C == 1:  # x and the row have the same order
             for j in range(n):
                 rows[low, j] = x[start + j]
         else:
@@ -119,7 +122,7 @@ def _load(rows, low, x, C, start, n, m):
 
 @kernel
 def _store(x, C, rows, low, start, n):
-    """The same n examples of x <- rows."""
+    """Copy C rows from `low` on to n samples of x, a vector (N C,), from `start` on."""
     for i in range(C):
         if C == 1:
             for j in range(n):
@@ -130,8 +133,8 @@ def _store(x, C, rows, low, start, n):
 
 
 @kernel
-def _run(theta, a, plan, slopes, m):
-    """From the input in the first rows of a, every layer's activations into the rows behind its input's."""
+def _forward_block(theta, a, plan, slopes, m):
+    """Compute all activations; a's first rows hold the input, and each layer writes the rows after those it reads."""
     at = low = 0
     for k in range(len(plan)):
         n_in, n_out, bias, kind = plan[k, 0], plan[k, 1], plan[k, 2], plan[k, 3]
@@ -139,15 +142,15 @@ def _run(theta, a, plan, slopes, m):
         high = low + n_in
         for o in range(n_out):
             b = theta[at + n_in * n_out + o] if bias else theta.dtype.type(0)
-            _combine(a, high + o, a, low, n_in, theta, at + o, n_out, b, m)
+            _weighted_sum(a, high + o, a, low, n_in, theta, at + o, n_out, b, m)
             _activate(a, high + o, kind, slope, m)
         at += (n_in + bias) * n_out
         low = high
 
 
 @kernel
-def _pull_back(theta, a, d, plan, slopes, g, need_dx, n, m):
-    """From dL/dy in the last rows of d: dL/dtheta added to g, unless g is empty, and, if needed, dL/dx in the first."""
+def _backward_block(theta, a, d, plan, slopes, g, need_dx, n, m):
+    """Add dL/dtheta to g, unless g is empty, and if needed write dL/dx to d's first rows; its last rows hold dL/dy."""
     at, high, zero = len(theta), len(a), theta.dtype.type(0)
     for k in range(len(plan) - 1, -1, -1):
         n_in, n_out, bias, kind = plan[k, 0], plan[k, 1], plan[k, 2], plan[k, 3]
@@ -158,7 +161,7 @@ def _pull_back(theta, a, d, plan, slopes, g, need_dx, n, m):
         for o in range(n_out):
             _activate_backward(d, a, high + o, kind, slope, m)
             for j in range(n, m):
-                d[high + o, j] = 0  # the columns that fill the block up count for nothing
+                d[high + o, j] = 0  # the padding does not contribute to the sums
             if len(g):
                 for i in range(n_in):
                     g[at + i * n_out + o] += _dot(a, low + i, d, high + o, m)  # dL/dW = x^T dy
@@ -166,44 +169,44 @@ def _pull_back(theta, a, d, plan, slopes, g, need_dx, n, m):
                     g[at + n_in * n_out + o] += _sum(d, high + o, m)  # dL/db = sum_n dy_n
         if k or need_dx:
             for i in range(n_in):
-                _combine(d, low + i, d, high, n_out, theta, at + i * n_out, 1, zero, m)  # dL/dx = dy W^T
+                _weighted_sum(d, low + i, d, high, n_out, theta, at + i * n_out, 1, zero, m)  # dL/dx = dy W^T
 
 
 @kernel
-def chain(theta, x, plan, slopes, rows, columns, y):
-    """y (N O,) of x (N I,); `rows` is the sum of all widths."""
+def mlp_forward(theta, x, plan, slopes, features, samples, y):
+    """Write y (N O,) for x (N I,); a block has `features` rows, those of x and of all layers, and `samples` columns."""
     n_in, n_out = plan[0, 0], plan[-1, 1]
-    a = np.empty((rows, columns), x.dtype)
+    a = np.empty((features, samples), x.dtype)
     N = len(x) // n_in
-    for start in range(0, N, columns):
-        n = min(columns, N - start)
-        m = -(-n // LANES) * LANES
+    for start in range(0, N, samples):
+        n = min(samples, N - start)
+        m = -(-n // SAMPLES_MULTIPLE) * SAMPLES_MULTIPLE
         _load(a, 0, x, n_in, start, n, m)
-        _run(theta, a, plan, slopes, m)
-        _store(y, n_out, a, rows - n_out, start, n)
+        _forward_block(theta, a, plan, slopes, m)
+        _store(y, n_out, a, features - n_out, start, n)
 
 
 @kernel
-def chain_backward(theta, x, dy, plan, slopes, rows, columns, g, dx):
-    """dL/dtheta is added to g (P,), or (0,): frozen; dL/dx goes to dx (N I,), or (0,): not needed.    dy (N O,)"""
+def mlp_backward(theta, x, dy, plan, slopes, features, samples, g, dx):
+    """Add dL/dtheta to g (P,), unless g is empty, and write dL/dx to dx (N I,), unless dx is empty.    dy (N O,)"""
     n_in, n_out = plan[0, 0], plan[-1, 1]
-    a, d = np.empty((rows, columns), x.dtype), np.empty((rows, columns), x.dtype)
+    a, d = np.empty((features, samples), x.dtype), np.empty((features, samples), x.dtype)
     N = len(x) // n_in
-    for start in range(0, N, columns):
-        n = min(columns, N - start)
-        m = -(-n // LANES) * LANES
+    for start in range(0, N, samples):
+        n = min(samples, N - start)
+        m = -(-n // SAMPLES_MULTIPLE) * SAMPLES_MULTIPLE
         _load(a, 0, x, n_in, start, n, m)
-        _run(theta, a, plan, slopes, m)
+        _forward_block(theta, a, plan, slopes, m)
         a[:, n:m] = 0
-        _load(d, rows - n_out, dy, n_out, start, n, m)
-        _pull_back(theta, a, d, plan, slopes, g, len(dx) > 0, n, m)
+        _load(d, features - n_out, dy, n_out, start, n, m)
+        _backward_block(theta, a, d, plan, slopes, g, len(dx) > 0, n, m)
         if len(dx):
             _store(dx, n_in, d, 0, start, n)
 
 
-@summing
+@sum_kernel
 def mean_softplus(s, sign, weight, ds):
-    """weight / N sum_n softplus(sign s_n) and, in ds, its gradient.    s, ds (N,)"""
+    """Return weight / N sum_n softplus(sign s_n) and write its gradient to ds.    s, ds (N,)"""
     total = 0.0
     for j in range(len(s)):
         cost, slope = softplus_sigmoid(sign * np.float64(s[j]))

@@ -1,6 +1,7 @@
-"""The bodies of `minigan.ops.cpu.vector` in NumPy: one block of each vector; `compiled_flat` has the same.
+"""The kernels of `minigan.ops.cpu.vector` in NumPy; `minigan.ops.cpu.kernels.numba.vector` has the same, compiled.
 
-The equations are those of `minigan.ops.reference`; the numbers in the loops are of the vectors' own dtype.
+Each works on one block of the vectors.  The equations are those of `minigan.ops.reference`; all scalars have the
+vectors' dtype.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ def adam(
     theta: Array, g: Array, m: Array, v: Array, rate: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, root: Any,
     eps: Any,
 ) -> None:  # fmt: skip
-    """rate = lr / (1 - beta1^t),  root = 1 / sqrt(1 - beta2^t),  rest = 1 - beta."""
+    """One update in place.    rate = lr / (1 - beta1^t)   root = 1 / sqrt(1 - beta2^t)   rest = 1 - beta"""
     t = scratch.array("flat", g.shape, g.dtype)
     np.multiply(m, beta1, out=m)
     np.add(m, np.multiply(g, rest1, out=t), out=m)
@@ -29,7 +30,7 @@ def adam(
 
 
 def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps: Any) -> None:
-    """rest = 1 - rho."""
+    """One update in place.    rest = 1 - rho"""
     t = scratch.array("flat", g.shape, g.dtype)
     np.multiply(v, rho, out=v)
     np.multiply(g, g, out=t)
@@ -41,7 +42,7 @@ def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps:
 
 
 def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov: bool) -> None:
-    """The step is momentum u - lr g (Nesterov), or u."""
+    """One update in place: theta moves by momentum u - lr g (Nesterov), or by u."""
     t = scratch.array("flat", g.shape, g.dtype)
     np.multiply(u, momentum, out=u)
     np.subtract(u, np.multiply(g, lr, out=t), out=u)
@@ -53,5 +54,5 @@ def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov:
 
 
 def finite(x: Array) -> bool:
-    """Whether no number is infinite or NaN."""
+    """Return whether all numbers are finite."""
     return bool(np.isfinite(x, out=scratch.array("finite", x.shape, bool)).all())
