@@ -61,7 +61,13 @@ class Executor(Protocol):
 
 def are_floats(*arrays: Array) -> bool:
     """Return whether all arrays are float32, or all float64, as the fast kernels require."""
-    return arrays[0].dtype in FLOATS and all(a.dtype == arrays[0].dtype for a in arrays)
+    dtype = arrays[0].dtype
+    if dtype not in FLOATS:
+        return False
+    for a in arrays:  # noqa: SIM110  (a generator would cost more than the comparisons)
+        if a.dtype != dtype:
+            return False
+    return True
 
 
 def contiguous(x: Array) -> Array:
@@ -85,4 +91,6 @@ def contiguous(x: Array) -> Array:
 
 def slices(n: int, size: int) -> list[slice]:
     """Return slices that cut 0 ... n - 1 into parts of `size` items; the last part may be smaller."""
+    if 0 < n <= size:
+        return [slice(0, n)]
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]

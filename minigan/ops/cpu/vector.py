@@ -71,6 +71,9 @@ class Flat(KernelSet):
         if dtype not in FLOATS:
             return reference.zero_vector(size, dtype)
         zeros = arrays.empty((size,), dtype)
+        if size < MIN_PARALLEL_NUMBERS:
+            zeros.fill(0)
+            return zeros
         self._for_each_block(lambda block: zeros[block].fill(0), size)
         return zeros
 
@@ -105,4 +108,10 @@ class Flat(KernelSet):
 
 def _fit_kernels(*vectors: Array) -> bool:
     """Return whether the kernels take these: contiguous vectors, all float32 or all float64."""
-    return are_floats(*vectors) and all(v.ndim == 1 and v.flags.c_contiguous and v.flags.aligned for v in vectors)
+    if not are_floats(*vectors):
+        return False
+    for v in vectors:
+        flags = v.flags
+        if v.ndim != 1 or not flags.c_contiguous or not flags.aligned:
+            return False
+    return True
