@@ -202,7 +202,7 @@ class CPU:
         return self.norm_act.moments(x)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """x times a mask that the key decides."""
+        """Multiply x by the dropout mask determined by `key`."""
         return self.norm_act.dropout(x, rate, key)
 
     def zero_vector(self, size: int, dtype: Any) -> Array:

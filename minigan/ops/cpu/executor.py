@@ -16,7 +16,7 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"))
 class KernelSet:
     """The base class of a backend's modules whose kernels exist in NumPy and in numba.
 
-    `_bodies` is the module `minigan.ops.cpu.kernels.numpy.NAME` or `minigan.ops.cpu.kernels.numba.NAME`, imported when
+    `_kernels` is the module `minigan.ops.cpu.kernels.numpy.NAME` or `minigan.ops.cpu.kernels.numba.NAME`, imported when
     it is first needed; NAME is the class's `name`.
 
     Parameters
@@ -29,11 +29,11 @@ class KernelSet:
     name: ClassVar[str]
 
     def __init__(self, executor: "Executor") -> None:
-        self._team = executor
+        self._executor = executor
 
     @functools.cached_property
-    def _bodies(self) -> Any:
-        kind = "numba" if self._team.compiled else "numpy"
+    def _kernels(self) -> Any:
+        kind = "numba" if self._executor.compiled else "numpy"
         return importlib.import_module(f"minigan.ops.cpu.kernels.{kind}.{self.name}")
 
 

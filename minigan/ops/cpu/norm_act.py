@@ -74,10 +74,10 @@ class NormActivation(KernelSet):
 
         def job(i: int) -> None:
             u = self._u(x, parts[i], 0, pre)
-            self._bodies.statistics(u, pivot[i], remainder[i], m2[i])
+            self._kernels.statistics(u, pivot[i], remainder[i], m2[i])
             if (len(u) * remainder[i] ** 2 > m2[i]).any():  # the pivot is so far from the mean that m2 has lost digits
                 near = (pivot[i] + remainder[i]).astype(x.dtype)
-                self._bodies.statistics(u - near, pivot[i], remainder[i], m2[i])
+                self._kernels.statistics(u - near, pivot[i], remainder[i], m2[i])
                 pivot[i] += near
 
         self._each(job, len(parts))
@@ -142,7 +142,7 @@ class NormActivation(KernelSet):
 
             def job(part: slice, rows: Array = rows, into: Array = into, first: int = first) -> None:
                 u = self._u(rows, part, first, pre)
-                self._bodies.apply(u, into[part], vectors, self._arguments(post, rows, part, first))
+                self._kernels.apply(u, into[part], vectors, self._arguments(post, rows, part, first))
 
             self._each_part(job, rows)
 
@@ -160,7 +160,7 @@ class NormActivation(KernelSet):
         def job(i: int) -> None:
             part = parts[i]
             u, mask = self._u(x, part, 0, pre), self._arguments(post, x, part, 0)
-            self._bodies.sums(u, dy[part], norm.vectors, mask, sum_d[i], sum_dx[i])
+            self._kernels.sums(u, dy[part], norm.vectors, mask, sum_d[i], sum_dx[i])
 
         self._each(job, len(parts))
         total, total_x = sum_d.sum(axis=0), sum_dx.sum(axis=0)
@@ -210,9 +210,9 @@ class NormActivation(KernelSet):
                 part: slice, rows: Array = rows, d: Array = dy_rows, into: Array = into, first: int = first
             ) -> None:
                 u, mask = self._u(rows, part, first, pre), self._arguments(post, rows, part, first)
-                self._bodies.backward(u, d[part], into[part], vectors, mask, mean_terms)
+                self._kernels.backward(u, d[part], into[part], vectors, mask, mean_terms)
                 if not pre.is_identity:
-                    self._bodies.pre_backward(rows[part], into[part], self._arguments(pre, rows, part, first))
+                    self._kernels.pre_backward(rows[part], into[part], self._arguments(pre, rows, part, first))
 
             self._each_part(job, rows)
 
@@ -253,7 +253,7 @@ class NormActivation(KernelSet):
         if pre.is_identity:
             return x[part]
         u = scratch.array("norm_act.u", x[part].shape, x.dtype)
-        self._bodies.pre(x[part], u, self._arguments(pre, x, part, first))
+        self._kernels.pre(x[part], u, self._arguments(pre, x, part, first))
         return u
 
     @staticmethod
@@ -262,7 +262,7 @@ class NormActivation(KernelSet):
 
     def _parts(self, rows: int, C: int, itemsize: int) -> list[slice]:
         """Split the rows of a matrix; the split depends on sizes only, so that sums do not depend on the threads."""
-        size = PART_BYTES if self._team.compiled else NUMPY_PART_BYTES
+        size = PART_BYTES if self._executor.compiled else NUMPY_PART_BYTES
         return slices(rows, max(MIN_ROWS_PER_PART, size // (C * itemsize)))
 
     def _each_part(self, job: Callable[[slice], object], x: Array) -> None:
@@ -271,7 +271,7 @@ class NormActivation(KernelSet):
 
     def _each(self, job: Callable[[int], object], n: int) -> None:
         if n >= MIN_PARALLEL_PARTS:
-            self._team.parallel_for(job, n)
+            self._executor.parallel_for(job, n)
             return
         with one_thread:
             for i in range(n):

@@ -89,4 +89,4 @@ def _monotonic(layer: Layer) -> bool:
 
 COMPILED_RULES: tuple[Rule, ...] = (small_chain, fuse_norm_act)
 NUMPY_RULES: tuple[Rule, ...] = (fuse_norm_act,)
-"""In the order in which they are tried: with numba's kernels, and without."""
+"""The rules in the order in which they are tried, with numba's kernels and with NumPy's."""

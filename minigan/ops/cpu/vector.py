@@ -37,21 +37,21 @@ class Flat(KernelSet):
             reference.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
             return
         scalars = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**t), eps)
-        self._update(self._bodies.adam, (theta, g, m, v), scalars)
+        self._update(self._kernels.adam, (theta, g, m, v), scalars)
 
     def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
         """`reference.rmsprop`."""
         if not _fit_kernels(theta, g, v):
             reference.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
             return
-        self._update(self._bodies.rmsprop, (theta, g, v), (lr, rho, 1 - rho, eps))
+        self._update(self._kernels.rmsprop, (theta, g, v), (lr, rho, 1 - rho, eps))
 
     def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
         """`reference.momentum`."""
         if not _fit_kernels(theta, g, u):
             reference.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
             return
-        self._update(self._bodies.momentum, (theta, g, u), (lr, momentum), nesterov)
+        self._update(self._kernels.momentum, (theta, g, u), (lr, momentum), nesterov)
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; once a block is not finite, no more blocks are started."""
@@ -60,7 +60,7 @@ class Flat(KernelSet):
         not_finite: list[slice] = []
 
         def job(block: slice) -> None:
-            if not not_finite and not self._bodies.finite(x[block]):
+            if not not_finite and not self._kernels.finite(x[block]):
                 not_finite.append(block)
 
         self._for_each_block(job, x.size)
@@ -86,7 +86,7 @@ class Flat(KernelSet):
 
     @property
     def _block_size(self) -> int:
-        return BLOCK_NUMBERS if self._team.compiled else NUMPY_BLOCK_NUMBERS
+        return BLOCK_NUMBERS if self._executor.compiled else NUMPY_BLOCK_NUMBERS
 
     def _update(self, kernel: Any, vectors: tuple[Array, ...], scalars: tuple[float, ...], *flags: bool) -> None:
         """Run the kernel on each block, with the scalars rounded to the vectors' dtype."""
@@ -103,7 +103,7 @@ class Flat(KernelSet):
             for block in blocks:
                 job(block)
         else:
-            self._team.parallel_for(lambda i: job(blocks[i]), len(blocks))
+            self._executor.parallel_for(lambda i: job(blocks[i]), len(blocks))
 
 
 def _fit_kernels(*vectors: Array) -> bool:
