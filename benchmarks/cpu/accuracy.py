@@ -20,7 +20,7 @@ from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
-from minigan.ops.cpu.conv.plan import LEAST, ORDERS, Plan, choose, taps
+from minigan.ops.cpu.conv.plan import MAX_DIRECT_CHANNELS, ORDERS_BY_ACCURACY, Plan, choose, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 from minigan.recipes import get_recipe
@@ -38,7 +38,7 @@ def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
     ):  # fmt: skip
         for layer in chain:
             out = layer.output_shape(shape)
-            if isinstance(layer, (Conv2D, ConvTranspose2D)) and min(layer.c_in, layer.c_out) > LEAST:
+            if isinstance(layer, (Conv2D, ConvTranspose2D)) and min(layer.c_in, layer.c_out) > MAX_DIRECT_CHANNELS:
                 ends = (layer.c_in, layer.c_out) if isinstance(layer, Conv2D) else (layer.c_out, layer.c_in)
                 name = f"{net}: {'x'.join(map(str, shape))} to {'x'.join(map(str, out))}"
                 yield name, layer.geometry((shape[0], shape[1])), *ends
@@ -55,11 +55,11 @@ def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> 
             direct.correlate_adjoint(y, W, geometry, None, cpu),
             direct.correlate_weights(x, y, geometry, cpu),
         )
-    turned = direct.turned_geometry(geometry)
+    flipped = direct.flipped_geometry(geometry)
     back = (
         winograd.correlate_adjoint(y, W, geometry, None, plan, cpu)
-        if turned is None
-        else winograd.correlate(y, direct.turned_weights(W), turned, None, plan, cpu)
+        if flipped is None
+        else winograd.correlate(y, direct.flipped_weights(W), flipped, None, plan, cpu)
     )
     return (
         winograd.correlate(x, W, geometry, None, plan, cpu),
@@ -76,7 +76,7 @@ def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> di
     exact = all_passes([a.astype("float64") for a in singles], geometry, None)
     r = taps(geometry)
     plans: dict[str, Plan | None] = {"direct": None}
-    plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
+    plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS_BY_ACCURACY["fast"] if of == r}
     found: dict[str, dict[str, dict[str, float]]] = {}
     for way, plan in plans.items():
         found[way] = {}
