@@ -55,7 +55,7 @@ def test_jax_plays_the_same_game(case):
     for _ in range(checks.ITERATIONS):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
     assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have moved
 
 
@@ -66,7 +66,7 @@ def test_jax_makes_the_fakes_in_the_recipes_mode(fakes):
     for _ in range(checks.ITERATIONS):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
 
 
 def test_masks_of_its_own_in_float32():
@@ -88,7 +88,7 @@ def test_the_check_sees_another_game(monkeypatch):
     installed = measure.installed
     monkeypatch.setattr(checks, "installed", lambda package: package != "torch" and installed(package))
     checks.check.cache_clear()
-    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.TOLERANCE
+    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.ABSOLUTE_TOLERANCE
     checks.check.cache_clear()
     theirs = Game.difference
     monkeypatch.setattr(Game, "difference", lambda self, gan: theirs(self, gan) + 1e-8)

@@ -39,18 +39,18 @@ def filter_tiles(To, From, x, image, tiles, U, U_strides, y, image_y, tiles_y, b
     """
     points, K, N = sizes
     C, O = image.C, image_y.C
-    of_V, of_M = (
+    V_layout, M_layout = (
         PointLayout(0, _point_stride(K), _row_stride(K), C),
         PointLayout(0, _point_stride(N), _row_stride(N), O),
     )
     for begin in range(first, last, TILES_PER_BLOCK):
         end = min(begin + TILES_PER_BLOCK, last)
-        gather(To, x, image, V, of_V, tiles, begin, end)
+        gather(To, x, image, V, V_layout, tiles, begin, end)
         for f in range(points):
-            of_a, of_b = (f * _point_stride(K), _row_stride(K), 1), (f * U_strides[0], U_strides[1])
-            of_c = (f * _point_stride(N), _row_stride(N))
-            multiply(V, of_a, U, of_b, M, of_c, (end - begin, N, K), False)
-        scatter(From, M, of_M, y, image_y, bias, tiles_y, begin, end)
+            a_layout, b_layout = (f * _point_stride(K), _row_stride(K), 1), (f * U_strides[0], U_strides[1])
+            c_layout = (f * _point_stride(N), _row_stride(N))
+            multiply(V, a_layout, U, b_layout, M, c_layout, (end - begin, N, K), False)
+        scatter(From, M, M_layout, y, image_y, bias, tiles_y, begin, end)
 
 
 @kernel
@@ -60,14 +60,14 @@ def correlate_tiles(To, To_y, x, image, tiles, y, image_y, tiles_y, dU, V, M, si
     sizes = (n n, K, N), the shape of dU
     """
     points, K, N = sizes
-    of_V, of_M = (
+    V_layout, M_layout = (
         PointLayout(0, _point_stride(K), _row_stride(K), image.C),
         PointLayout(0, _point_stride(N), _row_stride(N), N),
     )
     for begin in range(first, last, TILES_PER_BLOCK):
         end = min(begin + TILES_PER_BLOCK, last)
-        gather(To, x, image, V, of_V, tiles, begin, end)
-        gather(To_y, y, image_y, M, of_M, tiles_y, begin, end)
+        gather(To, x, image, V, V_layout, tiles, begin, end)
+        gather(To_y, y, image_y, M, M_layout, tiles_y, begin, end)
         for f in range(points):
-            of_a, of_b = (f * _point_stride(K), 1, _row_stride(K)), (f * _point_stride(N), _row_stride(N))
-            multiply(V, of_a, M, of_b, dU, (f * K * N, N), (K, N, end - begin), begin > first)
+            a_layout, b_layout = (f * _point_stride(K), 1, _row_stride(K)), (f * _point_stride(N), _row_stride(N))
+            multiply(V, a_layout, M, b_layout, dU, (f * K * N, N), (K, N, end - begin), begin > first)
