@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # every library uses the instructions that the processor has
+for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # so that every BLAS chooses its kernels by the processor
     os.environ.pop(_name, None)
 
-from benchmarks.core import measure  # noqa: E402  (it loads BLAS)
+from benchmarks.core import measure  # noqa: E402  (NumPy, and so BLAS, is loaded here)
 from benchmarks.report import page  # noqa: E402
 
 NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
@@ -29,7 +29,19 @@ ABOUT = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run benchmarks by name; return 0 if at least one ran."""
+    """Run benchmarks by name, print their tables, and write the results, the page and its plots.
+
+    Parameters
+    ----------
+    argv
+        The arguments of the command line; None: those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 if at least one benchmark ran, else 1.
+
+    """
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Compare minigan with PyTorch and JAX; absent packages are skipped, with the reason.",

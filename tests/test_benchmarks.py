@@ -54,7 +54,7 @@ def test_every_result_names_machine_versions_and_check():
 
 def test_every_plot_of_the_page_is_there():
     for name in page.read():
-        assert name not in plots.PLOTS or (page.PICTURES / f"{name}.png").exists()
+        assert name not in plots.PLOTS or (page.PLOT_FOLDER / f"{name}.png").exists()
 
 
 def test_spread():
@@ -79,7 +79,7 @@ def test_steps(monkeypatch, tmp_path):
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
-    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.TOLERANCE
+    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.ABSOLUTE_TOLERANCE
     assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
@@ -128,7 +128,7 @@ def test_imports(monkeypatch, tmp_path):
 def test_layers(monkeypatch, tmp_path):
     status, result, page = quick(monkeypatch, tmp_path, "layers", cases=("mnist-softmax",))
     assert status == 0
-    assert result["check"]["relative"] <= layers.TOLERANCE
+    assert result["check"]["relative"] <= layers.RELATIVE_TOLERANCE
     kinds = {row["layers"] for row in result["pieces"]}
     assert kinds >= {"Conv2D", "ConvTranspose2D", "Dense", "BatchNorm, ReLU, Dropout", "LeakyReLU, Dropout"}
     assert all(rate["per_second"] > 0 for row in result["pieces"] for rate in row["rate"].values())
@@ -139,8 +139,8 @@ def test_layers(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ("from collections import Hashable", "not to be imported: cannot import name 'Hashable' from 'collections'"),
-        ("", "no twin of these layers is written in it"),
+        ("from collections import Hashable", "its import fails: cannot import name 'Hashable' from 'collections'"),
+        ("", "these games are not written with it"),
     ],
 )
 def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
@@ -159,7 +159,7 @@ def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
 
 def test_scaling(monkeypatch, tmp_path):
     monkeypatch.setattr(scaling, "AXES", {"image": scaling.AXES["image"]})
-    monkeypatch.setattr(scaling, "CHECKED", ())
+    monkeypatch.setattr(scaling, "CHECKED_CASES", ())
     status, result, page = quick(monkeypatch, tmp_path, "scaling")
     assert status == 0
     assert list(result["axes"]["image"]["seconds"]) == ["minigan"]
@@ -212,8 +212,8 @@ def test_a_contestant_that_takes_too_long_is_absent():
 
 
 def test_equal_malloc_settings_are_for_all_contestants():
-    assert measure.Options(malloc=True).environment().items() >= measure.MALLOC.items()
-    assert not measure.MALLOC.keys() & measure.Options().environment().keys()
+    assert measure.Options(malloc=True).environment().items() >= measure.MALLOC_ENVIRONMENT.items()
+    assert not measure.MALLOC_ENVIRONMENT.keys() & measure.Options().environment().keys()
     assert measure.Options(threads=3).environment()["OPENBLAS_NUM_THREADS"] == "3"
 
 
@@ -295,7 +295,7 @@ def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
     for _ in range(2):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
 
 
 @pytest.mark.torch

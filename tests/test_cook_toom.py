@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.ops.cpu.conv.cook_toom import cook_toom
-from minigan.ops.cpu.conv.plan import ORDERS
+from minigan.ops.cpu.conv.plan import ORDERS_BY_ACCURACY
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6)).filter(lambda size: sum(size) <= 8)
 FRACTIONS = st.fractions(-3, 3, max_denominator=4)
@@ -41,7 +41,7 @@ def test_products_at_points_are_the_correlation(data, seed):
     assert (At @ ((G @ g) * (Bt @ d))).tolist() == correlation(g, d)
 
 
-@pytest.mark.parametrize(("m", "r"), ORDERS["fast"])
+@pytest.mark.parametrize(("m", "r"), ORDERS_BY_ACCURACY["fast"])
 def test_in_two_dimensions(m, r):
     """A^t [(G g G^t) . (B^t d B)] A, and its two adjoints."""
     rng, (At, G, Bt) = np.random.default_rng(0), arrays(cook_toom(m, r))
@@ -55,11 +55,11 @@ def test_in_two_dimensions(m, r):
     assert (y * dy).sum() == (d * dd).sum() == (g * dg).sum()
 
 
-@pytest.mark.parametrize(("m", "r"), ORDERS["fast"])
+@pytest.mark.parametrize(("m", "r"), ORDERS_BY_ACCURACY["fast"])
 def test_what_meets_the_data_is_whole_and_what_is_balanced_needs_halves_at_most(m, r):
     At, G, Bt = arrays(cook_toom(m, r))
     assert all(Fraction(v).denominator == 1 for M in (At, Bt) for v in M.ravel())
-    if (m, r) in ORDERS["balanced"]:
+    if (m, r) in ORDERS_BY_ACCURACY["balanced"]:
         assert m + r - 1 <= 4
         assert {Fraction(v).denominator for v in G.ravel()} <= {1, 2}
         assert {abs(v) for M in (At, Bt) for v in M.ravel()} == {0, 1}

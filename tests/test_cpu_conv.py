@@ -76,7 +76,9 @@ def test_parts_cover_all_images_once_and_are_large_enough(n, h, w, C, O):
     assert [i for part in parts for i in range(n)[part]] == list(range(n))
     sizes = [part.stop - part.start for part in parts]
     assert sizes[0] == max(sizes)
-    assert len(sizes) == 1 or sizes[0] * h * w >= direct.ROWS / 2  # equal parts of a number that ROWS allows
+    assert (
+        len(sizes) == 1 or sizes[0] * h * w >= direct.MIN_PATCH_ROWS_PER_PART / 2
+    )  # equal parts of a number within the limits
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
@@ -85,8 +87,8 @@ def test_parts_cover_all_images_once_and_are_large_enough(n, h, w, C, O):
 def test_large_weight_gradients_by_rows(name, group, compiled, monkeypatch):
     """One image, a few, or all of their patches at a time."""
     (layer, shape) = IMAGES[name]
-    monkeypatch.setattr(direct, "PARTIAL", 1)
-    monkeypatch.setattr(direct, "GROUP", group)
+    monkeypatch.setattr(direct, "MAX_PARTIAL_SUM_ENTRIES", 1)
+    monkeypatch.setattr(direct, "MAX_PATCH_BYTES_PER_GROUP", group)
     assert_agrees(layer, shape, 7, 0, compiled=compiled)
 
 
@@ -95,7 +97,7 @@ def refuse(*args, **kwargs):
 
 
 def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
-    monkeypatch.setattr(direct.im2col, "gather", refuse)
+    monkeypatch.setattr(direct, "im2col", refuse)
     assert_agrees(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
     assert_agrees(mg.ConvTranspose2D(3, 4, 1), (4, 5, 3), 3, 0)
     for layer in (mg.Conv2D(3, 4, 1, padding=1), mg.Conv2D(3, 4, 1, stride=2), mg.Conv2D(3, 4, (2, 1))):
@@ -109,7 +111,7 @@ def test_one_by_one_with_output_padding_is_no_shortcut():
 
 
 @pytest.mark.parametrize(
-    ("turns", "layer"),
+    ("flips", "layer"),
     [
         (True, mg.Conv2D(2, 3, (3, 2))),
         (True, mg.Conv2D(2, 3, 3, padding=((2, 0), (1, 2)))),
@@ -119,9 +121,9 @@ def test_one_by_one_with_output_padding_is_no_shortcut():
         (False, mg.Conv2D(2, 3, 3, stride=(1, 2))),
     ],
 )
-def test_at_stride_one_the_adjoint_is_a_correlation_with_the_turned_kernel(turns, layer):
+def test_at_stride_one_the_adjoint_is_a_correlation_with_the_flipped_kernel(flips, layer):
     assert_agrees(layer, (6, 5, 2), 2, 0)
-    assert (direct.turned_geometry(layer.geometry((6, 5))) is not None) == turns
+    assert (direct.flipped_geometry(layer.geometry((6, 5))) is not None) == flips
 
 
 @given(st.one_of(convolutions(), transposes()))
@@ -130,15 +132,15 @@ def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
     """Patches are strided views without bounds checks; test the layer's geometry and the flipped one."""
     layer, shape = layer_and_shape
     geometry = layer.geometry(shape[:2])
-    turned = direct.turned_geometry(geometry)
-    for g in (geometry, turned) if turned else (geometry,):
+    flipped = direct.flipped_geometry(geometry)
+    for g in (geometry, flipped) if flipped else (geometry,):
         assert g.small[0] >= 1 <= g.small[1]
         for _, _, rows, columns in g.taps:
             assert rows.stop <= g.padded[0]
             assert columns.stop <= g.padded[1]
             assert (len(range(*rows.indices(g.padded[0]))), len(range(*columns.indices(g.padded[1])))) == g.small
-    if turned:
-        assert (turned.large, turned.small) == (geometry.small, geometry.large)
+    if flipped:
+        assert (flipped.large, flipped.small) == (geometry.small, geometry.large)
 
 
 def test_the_backends_share_what_they_do_not_replace():

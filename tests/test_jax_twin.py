@@ -9,7 +9,7 @@ from benchmarks.core import checks, contestants, measure
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (the extra 'bench' has it)")
 from benchmarks.rivals.jax.games import Game  # noqa: E402
-from benchmarks.rivals.jax.twin import function, masks, tree  # noqa: E402
+from benchmarks.rivals.jax.twin import dropout_masks, function, tree  # noqa: E402
 
 LAYERS = {
     "conv, same": ([mg.Conv2D(3, 5, 3, stride=2, padding="same")], (8, 7, 3)),
@@ -32,8 +32,8 @@ def test_a_layer_is_the_same_function(name, train):
     x = np.random.default_rng(1).standard_normal((4, *shape))
     with jax.enable_x64(True):
         apply, p, s = function(net), tree(net.parameters()), tree(net.state)
-        drops = masks(net, shape, len(x), np.random.default_rng(2))
-        y, pullback, state = jax.vjp(lambda p, x: apply(p, s, x, drops, train), p, x, has_aux=True)
+        masks = dropout_masks(net, shape, len(x), np.random.default_rng(2))
+        y, pullback, state = jax.vjp(lambda p, x: apply(p, s, x, masks, train), p, x, has_aux=True)
         ours, backward = net.forward(x, train=train, rng=np.random.default_rng(2))
         dy = np.random.default_rng(3).standard_normal(ours.shape)
         g, dx = pullback(jax.numpy.array(dy))
@@ -55,7 +55,7 @@ def test_jax_plays_the_same_game(case):
     for _ in range(checks.ITERATIONS):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
     assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have changed
 
 
@@ -66,18 +66,18 @@ def test_jax_makes_the_fakes_in_the_recipes_mode(fakes):
     for _ in range(checks.ITERATIONS):
         ours.play()
         theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.TOLERANCE
+    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
 
 
 def test_masks_of_its_own_in_float32():
     """While timed, each iteration and each pass has new masks, computed from a key."""
     game = Game(CASES["mnist-maxout"], small=True)
-    drops = [jax.random.key_data(game._drops()).tolist() for game.iteration in (1, 2)]
-    assert drops[0] != drops[1]
+    keys = [jax.random.key_data(game._mask_sources()).tolist() for game.iteration in (1, 2)]
+    assert keys[0] != keys[1]
     game.iteration = 0
     game.play()
-    assert game.world["D"]["p"]["1.W"].dtype == "float32"
-    assert np.isfinite(game.world["D"]["p"]["1.W"]).all()
+    assert game.game_state["D"]["p"]["1.W"].dtype == "float32"
+    assert np.isfinite(game.game_state["D"]["p"]["1.W"]).all()
     net = mg.Network([mg.Dropout(0.25)], rng=np.random.default_rng(0))
     y, _ = function(net)({}, {}, np.ones((100, 100), "float32"), jax.random.key(1))
     np.testing.assert_allclose(np.unique(y), [0, 4 / 3], rtol=1e-6)
@@ -88,7 +88,7 @@ def test_the_check_sees_another_game(monkeypatch):
     installed = measure.installed
     monkeypatch.setattr(checks, "installed", lambda package: package != "torch" and installed(package))
     checks.check.cache_clear()
-    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.TOLERANCE
+    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.ABSOLUTE_TOLERANCE
     checks.check.cache_clear()
     theirs = Game.difference
     monkeypatch.setattr(Game, "difference", lambda self, gan: theirs(self, gan) + 1e-8)

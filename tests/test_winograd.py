@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
 from minigan.ops.cpu.conv import plan as costs
-from minigan.ops.cpu.conv.plan import ORDERS, Plan, choose, taps
+from minigan.ops.cpu.conv.plan import ORDERS_BY_ACCURACY, Plan, choose, taps
 from minigan.ops.geometry import Geometry, small_size
 
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
@@ -21,7 +21,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 @pytest.fixture(autouse=True)
 def transforms_cost_little(monkeypatch):
     """Lower the costs of transforms, so that the cost model chooses Winograd for small layers too."""
-    for price in ("TRANSFORMED", "BY_NUMPY"):
+    for price in ("MACS_PER_TRANSFORM_ENTRY", "MACS_PER_NUMPY_TRANSFORM_ENTRY"):
         monkeypatch.setattr(costs, price, 12)
     choose.cache_clear()
     yield
@@ -33,7 +33,7 @@ ROUNDING = {3: 2, 4: 4, 5: 20, 6: 40}
 
 
 @st.composite
-def problems(draw, *, orders=ORDERS["fast"]):
+def problems(draw, *, orders=ORDERS_BY_ACCURACY["fast"]):
     """F(m, r), a geometry that fits r with any strides, padding and output padding, channels and images."""
     m, r = draw(st.sampled_from(orders))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -85,7 +85,7 @@ def want(geometry, data):
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
-@given(problems(orders=[*ORDERS["fast"], (3, 4), (2, 4)]), SEEDS)
+@given(problems(orders=[*ORDERS_BY_ACCURACY["fast"], (3, 4), (2, 4)]), SEEDS)
 @settings(max_examples=200)
 def test_against_the_reference(compiled, problem, seed):
     """float64 to 1e-12 of the greatest entry; float32 to a few eps of the largest possible sum."""
@@ -109,7 +109,7 @@ def bounds(plan, geometry, data):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("compiled", COMPILED)
-@given(problems(orders=ORDERS["balanced"]), SEEDS)
+@given(problems(orders=ORDERS_BY_ACCURACY["balanced"]), SEEDS)
 def test_balanced_is_exact_on_integers(compiled, dtype, problem, seed):
     """Halves and quarters of small integers are exact in floating point, so the results and both adjoints are equal."""
     plan, geometry, *_ = problem
@@ -149,12 +149,12 @@ LAYERS = {  # geometry, C, O of layers that Winograd takes: stride 1, and 2 with
 def test_parts_of_many_tiles(parts, compiled, monkeypatch):
     """More tiles than a thread processes at a time, with a remainder; images in parts of several sizes."""
     geometry, C, O, n = Geometry((21, 20), (21, 20), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), 20, 24, 9
-    monkeypatch.setattr(winograd, "PARTS", parts)
-    monkeypatch.setattr(winograd_weights, "PARTS", parts)
-    monkeypatch.setattr(winograd, "MOST", 1000)
+    monkeypatch.setattr(winograd, "N_PARTS", parts)
+    monkeypatch.setattr(winograd_weights, "N_PARTS", parts)
+    monkeypatch.setattr(winograd, "TARGET_TILES_PER_PART", 1000)
     data = [a.astype("float64") for a in arrays((None, geometry, C, O, n), 0, normal)]
     x, y, W, b, c = data
-    assert winograd.parts(n, winograd.tiles_of(geometry, Plan(2, 3))[0]) is not None
+    assert winograd.image_parts(n, winograd.tiles_of(geometry, Plan(2, 3))[0]) is not None
     cpu = get_ops("cpu", threads=2, compiled=compiled)
     plan = Plan(2, 3)
     got = (
@@ -188,17 +188,17 @@ def test_what_does_not_fit_is_refused(compiled, accuracy):
     )
 
 
-@pytest.mark.parametrize("accuracy", ORDERS)
+@pytest.mark.parametrize("accuracy", ORDERS_BY_ACCURACY)
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_same_bits_on_any_number_of_threads(name, compiled, accuracy, monkeypatch):
     """With several chunks of images and several parts of each."""
     geometry, C, O = LAYERS[name]
-    monkeypatch.setattr(winograd, "ROWS", 32)
+    monkeypatch.setattr(winograd, "MIN_TILES_PER_PART", 32)
     data = [a.astype("float32") for a in arrays((None, geometry, C, O, 21), 0, normal)]
     x, y, W, b, c = data
     plan = choose(geometry, 21, C, O, accuracy, compiled=compiled)
-    assert plan is None or plan in ORDERS[accuracy]
+    assert plan is None or plan in ORDERS_BY_ACCURACY[accuracy]
     if accuracy == "fast":
         assert plan is not None
     results = []
@@ -291,4 +291,4 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
     assert choose(geometry, 21, C, O, "balanced", compiled=True)
-    assert direct.turned_geometry(geometry) is None  # the adjoint adds overlapping tiles
+    assert direct.flipped_geometry(geometry) is None  # the adjoint adds overlapping tiles

@@ -1,1 +1,1 @@
-"""The recipes and variants that are compared."""
+"""The recipes and variants that the benchmarks compare."""

@@ -1,4 +1,4 @@
-"""The cases that are timed: recipes on random images, built for minigan and, as twins, for PyTorch and JAX.
+"""The cases that are timed: recipes on random images, built for minigan, PyTorch and JAX.
 
 The cost of an iteration does not depend on the content of the images, so no data set is needed.
 """
@@ -22,20 +22,37 @@ N_IMAGES = 256
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe with the settings that are timed, and smaller settings for checks and smoke runs."""
+    """A recipe with the settings that are timed, and smaller settings for checks and smoke runs.
+
+    Attributes
+    ----------
+    recipe
+        The name of the recipe.
+    about
+        A description for the page.
+    settings
+        Hyper-parameters of the timed iterations, by name.
+    small
+        Hyper-parameters of checks and smoke runs, instead of `settings`.
+    convolutional
+        Whether the networks have convolutions.
+    shape
+        (H, W, C) of the random images.
+
+    """
 
     recipe: str
     about: str
     settings: dict[str, Any] = field(default_factory=dict)
-    small: dict[str, Any] = field(default_factory=dict)  # for checks, instead of `settings`
+    small: dict[str, Any] = field(default_factory=dict)
     convolutional: bool = True
-    shape: tuple[int, int, int] = (28, 28, 1)  # of the images
+    shape: tuple[int, int, int] = (28, 28, 1)
 
 
 CASES = {
     "mnist-dcgan": Case(
         "mnist-dcgan",
-        "batch 32; two updates of D, each on one kind",
+        "batch 32; two updates of D, one on real and one on fake examples",
         {"batch_size": 32},
         {"batch_size": 2, "latent": 4},
     ),
@@ -73,7 +90,7 @@ CASES = {
 
 
 def images(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return `N_IMAGES` random images (N, H, W, C)."""
+    """Return `N_IMAGES` random images (N, H, W, C), from a fixed seed, for `shape` = (H, W, C)."""
     return np.random.default_rng(0).integers(0, 256, (N_IMAGES, *shape)).astype(np.uint8)
 
 
@@ -112,7 +129,7 @@ def build(
     recipe = get_recipe(case.recipe)
     chosen = case.small if small else case.settings
     config = recipe.configure({**chosen, **(settings or {})})
-    pixels = None if recipe.to_images is None else images(case.shape)  # a recipe without images takes none
+    pixels = None if recipe.to_images is None else images(case.shape)  # the recipe has no images
     run_options = RunOptions(seed=3, dtype=dtype, ops=ops, options=options or {}, images=pixels)
     return recipe, config, recipe.build(config, run_options)
 
@@ -120,7 +137,25 @@ def build(
 def real_batches(
     case: Case, config: Any, streams: dict[str, np.random.Generator], dtype: np.dtype[Any]
 ) -> Callable[[], Array]:
-    """Return a function that draws a batch of real examples for a twin, as minigan's recipe does."""
+    """Return a function that draws a batch of real examples for PyTorch or JAX, as minigan's recipe does.
+
+    Parameters
+    ----------
+    case
+        The recipe.
+    config
+        The recipe's hyper-parameters.
+    streams
+        The experiment's random streams; the batches are drawn from "data".
+    dtype
+        The dtype of the batches.
+
+    Returns
+    -------
+    Callable
+        Each call returns the next batch, (N, H, W, C) or (N, I).
+
+    """
     if case.recipe == "gaussian":
 
         def sampled() -> Array:
@@ -130,8 +165,8 @@ def real_batches(
         return sampled
     pixels = images(case.shape)
     if case.recipe in ("mnist-dense", "mnist-maxout"):
-        of = EpochBatches if case.recipe == "mnist-maxout" else RandomBatches
-        return of(unit_interval(pixels, str(dtype)), config.batch_size, streams["data"])
+        kind = EpochBatches if case.recipe == "mnist-maxout" else RandomBatches
+        return kind(unit_interval(pixels, str(dtype)), config.batch_size, streams["data"])
     if case.recipe == "dcgan64":
         epoch = EpochBatches(pixels, config.batch_size, streams["data"])
         return lambda: signed(resize(epoch().astype(dtype), 64), dtype)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.contestants import TOLERANCE
+from benchmarks.core.contestants import ABSOLUTE_TOLERANCE
 from benchmarks.core.measure import installed, log
 
 ITERATIONS = 2
+"""Iterations of each side, so that the second starts from updated parameters and statistics."""
 
 
 @functools.cache
@@ -34,7 +35,7 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If a difference exceeds `TOLERANCE`.
+        If a difference exceeds `ABSOLUTE_TOLERANCE`.
 
     """
     game = CASES[case]
@@ -72,7 +73,7 @@ def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, flo
         theirs = Game(
             game, small=True, dtype="float64", channels_last=channels_last, fused_adam=channels_last, checked=True
         )
-        found[layout] = _beside(f"{case}: minigan and PyTorch, {layout}", theirs, iterations, engines)
+        found[layout] = _compare(f"{case}: minigan and PyTorch, {layout}", theirs, iterations, engines)
     return found
 
 
@@ -81,28 +82,41 @@ def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float
     from benchmarks.rivals.jax.games import Game
 
     theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
-    return {"jit": _beside(f"{case}: minigan and JAX", theirs, iterations, engines)}
+    return {"jit": _compare(f"{case}: minigan and JAX", theirs, iterations, engines)}
 
 
-def _beside(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
-    """Run a twin's iterations; return the largest difference from minigan's engines, which have already run theirs."""
+def _compare(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
+    """Run the iterations of `theirs`; return its largest difference from minigan's engines, which have run theirs."""
     for _ in range(iterations):
         theirs.play()
     return _require(what, float(np.max([theirs.difference(ours.gan) for ours in engines.values()])))
 
 
 def difference(ours: Any, theirs: Any) -> float:
-    """Return the largest absolute difference between two experiments' parameters and running statistics."""
+    """Return the largest absolute difference between two experiments' parameters and running statistics.
+
+    Parameters
+    ----------
+    ours, theirs
+        Experiments of the same recipe, on any backends of the CPU.
+
+    Returns
+    -------
+    float
+        The difference; NaN if any entry is NaN.
+
+    """
     worst = 0.0
     for a, b in ((ours.gan.G, theirs.gan.G), (ours.gan.D, theirs.gan.D)):
-        there = {**b.parameters(), **b.state}
+        expected = {**b.parameters(), **b.state}
         for key, value in {**a.parameters(), **a.state}.items():
-            worst = float(np.maximum(worst, np.abs(value - there[key]).max()))  # NaN stays
+            worst = float(np.maximum(worst, np.abs(value - expected[key]).max()))  # unlike max(), it propagates NaN
     return worst
 
 
 def _require(what: str, worst: float) -> float:
-    if not worst <= TOLERANCE:
-        raise SystemExit(f"{what} differ by {worst:.3g}, expected at most {TOLERANCE:g}: nothing to time")
+    """Return the difference `worst` if it is within the tolerance; otherwise raise SystemExit."""
+    if not worst <= ABSOLUTE_TOLERANCE:
+        raise SystemExit(f"{what} differ by {worst:.3g}, expected at most {ABSOLUTE_TOLERANCE:g}: nothing to time")
     log(f"check: {what} agree to {worst:.1e}")
     return worst

@@ -18,18 +18,34 @@ from typing import Any
 from benchmarks.cases.games import CASES, build
 from benchmarks.core.measure import installed
 
-TOLERANCE = 1e-9
+ABSOLUTE_TOLERANCE = 1e-9
+"""The largest difference of a parameter or running statistic, in float64, at which two sides count as equal."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A package and the options it runs with."""
+    """A package and the options it runs with.
+
+    Attributes
+    ----------
+    package
+        The name under which it is imported.
+    about
+        A description for the page.
+    options
+        Options of minigan's backend, or of PyTorch's `Game`.
+    convolutional
+        Whether it runs convolutional games only.
+    threads
+        The number of its threads; None: the number given on the command line.
+
+    """
 
     package: str
     about: str
-    how: dict[str, Any] = field(default_factory=dict)
-    convolutional: bool = False  # for convolutional games only
-    threads: int | None = None  # None: the number given on the command line
+    options: dict[str, Any] = field(default_factory=dict)
+    convolutional: bool = False
+    threads: int | None = None
 
 
 CONTESTANTS = {
@@ -52,7 +68,7 @@ CONTESTANTS = {
     "jax": Contestant("jax", "jax.jit of the whole iteration, NHWC"),
 }
 DENSE_ONLY = ("torch-fused", "torch-1-thread")
-FUSED = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
+FUSED_ADAM = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
 
 
 def default_torch(case: str) -> str:
@@ -90,8 +106,8 @@ def without_numpy_ml() -> str:
     try:
         importlib.import_module("numpy_ml.neural_nets.layers")
     except Exception as error:
-        return f"installed, but not to be imported: {str(error).partition(' (')[0]}"
-    return "installed, but no twin of these layers is written in it"
+        return f"installed, but its import fails: {str(error).partition(' (')[0]}"
+    return "installed, but these games are not written with it"
 
 
 def make_step(
@@ -102,7 +118,7 @@ def make_step(
     small: bool = False,
     settings: dict[str, Any] | None = None,
 ) -> Callable[[], Any]:
-    """Return a function that runs one iteration of a case.
+    """Build a case for a contestant; return a function that runs one iteration.
 
     Parameters
     ----------
@@ -115,11 +131,16 @@ def make_step(
     settings
         Hyper-parameters that replace the case's.
 
+    Returns
+    -------
+    Callable
+        A function without arguments.
+
     """
     contestant = CONTESTANTS[name]
     threads = contestant.threads or threads
     if contestant.package == "minigan":
-        options = {"threads": threads, **contestant.how}
+        options = {"threads": threads, **contestant.options}
         _, _, experiment = build(CASES[case], small=small, options=options, settings=settings)
 
         def play() -> None:
@@ -137,14 +158,29 @@ def make_step(
     from benchmarks.rivals.torch.games import Game
 
     torch.set_num_threads(threads)
-    return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED, **contestant.how).play
+    return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED_ADAM, **contestant.options).play
 
 
 def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warmup: int = 2) -> dict[str, Any]:
     """Run iterations for about `seconds` seconds; return the median time of an iteration.
 
-    The first iteration, in which numba, torch.compile and JAX compile, is reported separately ("first"), as is the
-    peak memory after the warm-up ("peak_mib").
+    Parameters
+    ----------
+    play
+        Runs one iteration.
+    seconds
+        How long to run after the warm-up; 0 for the fewest iterations.
+    min_repeats
+        The fewest iterations that are timed.
+    warmup
+        Iterations before the timed ones, after the first.
+
+    Returns
+    -------
+    dict
+        "seconds", the median of an iteration; "first", the seconds of the first one, in which numba, torch.compile and
+        JAX compile; "iterations", how many were timed; "peak_mib", the peak memory after the warm-up.
+
     """
     times = [_time(play) for _ in range(1 + warmup)]
     peak = peak_mib()
@@ -157,9 +193,20 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
 
 
 def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> None:
-    """Print a line after the warm-up; then, for each number of seconds read from stdin, run that long and print times.
+    """Print a line of JSON after the warm-up; then run a turn for each number of seconds read from stdin.
 
-    The first iteration of each turn is not counted, because the caches hold other processes' data.
+    A turn prints the median seconds of an iteration and the number of iterations.  Its first iteration is not counted,
+    because the caches hold other processes' data.
+
+    Parameters
+    ----------
+    play
+        Runs one iteration.
+    min_repeats
+        The fewest iterations of a turn.
+    warmup
+        Iterations before the first turn, after the very first one.
+
     """
     times = [_time(play) for _ in range(1 + warmup)]
     print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)

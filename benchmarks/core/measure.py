@@ -71,12 +71,27 @@ def spread(seconds: Sequence[float]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of every benchmark."""
+    """The options of every benchmark.
 
-    quick: bool = False  # a smoke run: small settings, one round
+    Attributes
+    ----------
+    quick
+        Whether this is a smoke run: small settings, one round.
+    threads
+        The threads of each contestant.
+    rounds
+        How often each contestant runs; None: the benchmark's default.
+    malloc
+        Whether all contestants run with the settings MALLOC_ENVIRONMENT.
+    out
+        The folder of the results.
+
+    """
+
+    quick: bool = False
     threads: int = 2
-    rounds: int | None = None  # None: the benchmark's default
-    malloc: bool = False  # equal malloc settings for all contestants
+    rounds: int | None = None
+    malloc: bool = False
     out: Path = RESULTS
 
     def rounds_or(self, default: int) -> int:
@@ -84,14 +99,14 @@ class Options:
         return 1 if self.quick else self.rounds or default
 
     def environment(self, threads: int | None = None) -> dict[str, str]:
-        """Return the environment variables of each contestant's process."""
+        """Return the environment variables of a contestant's process; `threads` replaces the number of threads."""
         n = str(threads or self.threads)
         found = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS"), n)
-        return {**found, **(MALLOC if self.malloc else {})}
+        return {**found, **(MALLOC_ENVIRONMENT if self.malloc else {})}
 
 
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 28)}
-"""glibc: all memory comes from the heap, which grows by 256 MiB and is never returned to the system."""
+MALLOC_ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 28)}
+"""Settings of glibc: all memory comes from the heap, which grows by 256 MiB and is never returned to the system."""
 
 
 class Unavailable(RuntimeError):
@@ -111,9 +126,29 @@ def run(
     env: dict[str, str] | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Run ``python -m module --contestant NAME ...`` in a new process; return the JSON that it printed.
+    """Run ``python -m module --contestant NAME ...`` in a new process; return the last line of its output as JSON.
 
-    Raises Unavailable if it takes longer than `timeout` seconds, RuntimeError if it fails.
+    Parameters
+    ----------
+    module, contestant, arguments
+        The module, the name of the contestant and further arguments of the command.
+    env
+        Environment variables added to those of this process.
+    timeout
+        The limit in seconds; None: no limit.
+
+    Returns
+    -------
+    object
+        What the process printed.
+
+    Raises
+    ------
+    Unavailable
+        If it takes longer than `timeout`.
+    RuntimeError
+        If it fails; the message has its errors.
+
     """
     command = [sys.executable, "-m", module, "--contestant", contestant, *arguments]
     try:
@@ -135,9 +170,24 @@ def alternate(
     arguments: Sequence[str],
     env: dict[str, str] | None = None,
 ) -> dict[str, list[Any]]:
-    """Run each contestant `rounds` times, alternately and in new processes; return the JSON that each printed.
+    """Run each contestant `rounds` times, alternately and in new processes.
 
-    A contestant is ``python -m module --contestant NAME ...``; the order is reversed in every second round.
+    The order is reversed in every second round, so that a host that becomes slower favours none of them.
+
+    Parameters
+    ----------
+    module, contestants, arguments
+        A contestant is ``python -m module --contestant NAME ...``.
+    rounds
+        How often each contestant runs.
+    env
+        Environment variables added to those of this process.
+
+    Returns
+    -------
+    dict
+        For each contestant, the JSON that each of its runs printed.
+
     """
     results: dict[str, list[Any]] = {name: [] for name in contestants}
     for k in range(rounds):
@@ -149,7 +199,7 @@ def alternate(
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """Return the median over rounds of theirs / ours."""
+    """Return the median over rounds of theirs / ours, with three decimals; both have one number per round."""
     return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
 
 
@@ -159,7 +209,23 @@ def log(message: str) -> None:
 
 
 def write(name: str, result: dict[str, Any], folder: Path = RESULTS) -> Path:
-    """Write FOLDER/NAME.json with the machine and the date."""
+    """Write a result with the date and the machine to FOLDER/NAME.json.
+
+    Parameters
+    ----------
+    name
+        The file's name without its suffix.
+    result
+        What the benchmark measured, as JSON.
+    folder
+        Created if it does not exist.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    """
     from minigan.training import write_json
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Worker processes that run in turns; each lives as long as the comparison.
+"""Worker processes that run in turns, each for the whole comparison.
 
 A host's speed may change by a third within a minute, so turns of a second each are compared round by round.
 A new process for each turn would spend most of it on imports and compilation.
@@ -26,9 +26,31 @@ PAUSE_SECONDS = 0.02
 
 
 class Worker:
-    """``python -m module --contestant NAME ... --serve``, which reports when it is ready and then runs on request.
+    """A process ``python -m module --contestant NAME ... --serve``, which runs iterations on request.
 
-    Raises Unavailable if it is not ready within `timeout` seconds, RuntimeError if it fails.
+    It is a context manager, which ends the process.
+
+    Parameters
+    ----------
+    module, contestant, arguments
+        The module, the name of the contestant and further arguments of the command.
+    env
+        Environment variables added to those of this process.
+    timeout
+        The limit in seconds until it is ready; None: no limit.
+
+    Attributes
+    ----------
+    ready
+        What it reports when it is ready: the seconds of its first iteration and its peak memory.
+
+    Raises
+    ------
+    Unavailable
+        If it is not ready within `timeout`.
+    RuntimeError
+        If it fails; the message has its errors.
+
     """
 
     def __init__(
@@ -41,7 +63,7 @@ class Worker:
         timeout: float | None = None,
     ) -> None:
         self._command = [sys.executable, "-m", module, "--contestant", contestant, *arguments, "--serve"]
-        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (closed by `__exit__`)
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (`__exit__` closes it)
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
             env={**os.environ, **env},
@@ -56,7 +78,7 @@ class Worker:
             raise
 
     def play(self, seconds: float) -> dict[str, Any]:
-        """Let it run for about `seconds` seconds; return the times that it reports."""
+        """Run iterations for about `seconds` seconds; return the times that the process reports."""
         assert self._process.stdin is not None  # noqa: S101
         time.sleep(PAUSE_SECONDS)
         with contextlib.suppress(BrokenPipeError):  # `_answer` reports why it ended
@@ -65,7 +87,7 @@ class Worker:
         return self._answer(TURN_LIMIT_SECONDS)
 
     def _answer(self, timeout: float | None) -> dict[str, Any]:
-        """Return the next line of its output as JSON."""
+        """Return the next line of the process's output as JSON."""
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
@@ -81,7 +103,7 @@ class Worker:
         return found
 
     def _read(self) -> None:
-        """Put its lines into the queue, and an empty one at the end of its output."""
+        """Put the lines of the output into the queue, and an empty line at its end."""
         assert self._process.stdout is not None  # noqa: S101
         for line in self._process.stdout:
             self._lines.put(line)
@@ -106,7 +128,23 @@ class Worker:
 
 
 def round_robin(workers: dict[str, Worker], *, rounds: int, seconds: float) -> Iterator[dict[str, dict[str, Any]]]:
-    """Run all workers in turn, in reversed order in every second round; yield each round's times by worker."""
+    """Run all workers in turn, in reversed order in every second round.
+
+    Parameters
+    ----------
+    workers
+        Workers that are ready, by name.
+    rounds
+        The number of turns of each worker.
+    seconds
+        The length of a turn.
+
+    Yields
+    ------
+    dict
+        For each round, what each worker reports.
+
+    """
     for k in range(rounds):
         order = list(workers) if k % 2 == 0 else list(reversed(workers))
         found = {name: workers[name].play(seconds) for name in order}

@@ -4,8 +4,8 @@
 
 For every layer of the convolutional recipes with more than 16 input and output channels: the correlation (forward pass
 of a convolution, backward pass of a transposed one), its adjoint (the reverse) and the weight gradient, directly and by
-each F(m, r) that fits, on normal data.  The error is the root mean square of the difference over that of the
-result; the largest difference over the largest entry is stored too.  Nothing is timed.
+each F(m, r) that supports the layer, on normal data.  The error is the root mean square of the difference over that of
+the result; the largest difference over the largest entry is stored too.  Nothing is timed.
 """
 
 import argparse
@@ -20,17 +20,19 @@ from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
-from minigan.ops.cpu.conv.plan import LEAST, ORDERS, Plan, choose, taps
+from minigan.ops.cpu.conv.plan import MAX_DIRECT_CHANNELS, ORDERS_BY_ACCURACY, Plan, choose, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 from minigan.recipes import get_recipe
 
 RECIPES = ("mnist-dcgan", "dcgan64", "mnist-softmax")
 PASSES = ("correlation", "adjoint", "weight gradient")
+RELATIVE_TOLERANCE = 1e-13
+"""The largest difference of float64 from the reference, over the largest entry."""
 
 
 def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
-    """Yield name, geometry, C and O of the correlation in each layer that Winograd's algorithms support."""
+    """Yield name, geometry, C and O of the correlation in each layer of a recipe that may use Winograd's algorithms."""
     found = get_recipe(recipe)
     architecture = found.architecture(found.configure({}))
     for net, chain, shape in (
@@ -38,15 +40,31 @@ def layers(recipe: str) -> Iterator[tuple[str, Geometry, int, int]]:
     ):  # fmt: skip
         for layer in chain:
             out = layer.output_shape(shape)
-            if isinstance(layer, (Conv2D, ConvTranspose2D)) and min(layer.c_in, layer.c_out) > LEAST:
-                ends = (layer.c_in, layer.c_out) if isinstance(layer, Conv2D) else (layer.c_out, layer.c_in)
+            if isinstance(layer, (Conv2D, ConvTranspose2D)) and min(layer.c_in, layer.c_out) > MAX_DIRECT_CHANNELS:
+                channels = (layer.c_in, layer.c_out) if isinstance(layer, Conv2D) else (layer.c_out, layer.c_in)
                 name = f"{net}: {'x'.join(map(str, shape))} to {'x'.join(map(str, out))}"
-                yield name, layer.geometry((shape[0], shape[1])), *ends
+                yield name, layer.geometry((shape[0], shape[1])), *channels
             shape = out
 
 
 def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> tuple[Array, ...]:
-    """Compute the correlation, its adjoint and the weight gradient, directly or by a plan, as the backend does."""
+    """Compute the correlation, its adjoint and the weight gradient as the backend does.
+
+    Parameters
+    ----------
+    data
+        x (N, H, W, C), y (N, h, w, O) and W (kh, kw, C, O).
+    geometry
+        The geometry of the correlation.
+    plan
+        F(m, r), or None for direct sums.
+
+    Returns
+    -------
+    tuple of Array
+        y, dx and dW.
+
+    """
     x, y, W = data
     cpu = CPU()
     if plan is None:
@@ -55,11 +73,11 @@ def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> 
             direct.correlate_adjoint(y, W, geometry, None, cpu),
             direct.correlate_weights(x, y, geometry, cpu),
         )
-    turned = direct.turned_geometry(geometry)
+    flipped = direct.flipped_geometry(geometry)
     back = (
         winograd.correlate_adjoint(y, W, geometry, None, plan, cpu)
-        if turned is None
-        else winograd.correlate(y, direct.turned_weights(W), turned, None, plan, cpu)
+        if flipped is None
+        else winograd.correlate(y, direct.flipped_weights(W), flipped, None, plan, cpu)
     )
     return (
         winograd.correlate(x, W, geometry, None, plan, cpu),
@@ -69,28 +87,55 @@ def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> 
 
 
 def errors(geometry: Geometry, C: int, O: int, images: int, seed: int = 0) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the rms and largest error by algorithm and pass."""
+    """Return the errors of float32 by algorithm and pass.
+
+    Parameters
+    ----------
+    geometry
+        The geometry of the correlation.
+    C, O
+        The channels of the large and the small image.
+    images
+        The number of random images.
+    seed
+        The seed of the data.
+
+    Returns
+    -------
+    dict
+        For each algorithm ("direct", "F(2,3)", ...) and each of `PASSES`, the root mean square error over that of the
+        result ("rms") and the largest error over the largest entry ("greatest").
+
+    """
     rng = np.random.default_rng(seed)
     shapes = ((images, *geometry.large, C), (images, *geometry.small, O), (*geometry.kernel, C, O))
     singles = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
     exact = all_passes([a.astype("float64") for a in singles], geometry, None)
     r = taps(geometry)
     plans: dict[str, Plan | None] = {"direct": None}
-    plans |= {f"F({m},{of})": Plan(m, of) for m, of in ORDERS["fast"] if of == r}
+    winograd_plans = (Plan(*order) for order in ORDERS_BY_ACCURACY["fast"])
+    plans |= {_algorithm(plan): plan for plan in winograd_plans if plan.r == r}
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for way, plan in plans.items():
-        found[way] = {}
+    for algorithm, plan in plans.items():
+        found[algorithm] = {}
         for name, got, want in zip(PASSES, all_passes(singles, geometry, plan), exact, strict=True):
-            wrong = got - want
-            found[way][name] = {
-                "rms": _short(np.sqrt((wrong**2).mean() / (want**2).mean())),
-                "greatest": _short(np.abs(wrong).max() / np.abs(want).max()),
+            error = got - want
+            found[algorithm][name] = {
+                "rms": _round(np.sqrt((error**2).mean() / (want**2).mean())),
+                "greatest": _round(np.abs(error).max() / np.abs(want).max()),
             }
     return found
 
 
 def check() -> float:
-    """Return the relative difference of the float64 direct sums from the reference; SystemExit above 1e-13."""
+    """Return the relative difference of the direct sums in float64 from the reference backend.
+
+    Raises
+    ------
+    SystemExit
+        If it exceeds `RELATIVE_TOLERANCE`.
+
+    """
     name, geometry, C, O = next(layers("mnist-softmax"))
     rng = np.random.default_rng(1)
     shapes = ((2, *geometry.large, C), (2, *geometry.small, O), (*geometry.kernel, C, O))
@@ -102,19 +147,21 @@ def check() -> float:
     )
     pairs = zip(all_passes((x, y, W), geometry, None), want, strict=True)
     difference = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs]))
-    if not difference <= 1e-13:
-        raise SystemExit(f"{name}: float64 differs from the reference by {difference:.3g}: no yardstick")
+    if not difference <= RELATIVE_TOLERANCE:
+        raise SystemExit(
+            f"{name}: float64 differs from the reference by {difference:.3g}: nothing to compare float32 with"
+        )
     return difference
 
 
 def section(result: dict[str, Any]) -> str:
-    """Return the part of docs/benchmarks.md: a table of rms errors."""
+    """Return the section of docs/benchmarks.md, a table of the rms errors, from the stored result."""
     lines = [
         "## Rounding errors of the convolutions",
         "",
         f"`python -m benchmarks.cpu.accuracy --images {result['images']}`: float32 against float64 on normal data, the "
         "root of the mean square error over that of the result: correlation / adjoint / weight gradient, in 1e-7. "
-        '*Slanted*: what the cost model takes with `accuracy="balanced"` at a batch of 32; **bold**: with "fast". '
+        '*Italic*: what the cost model chooses with `accuracy="balanced"` at a batch of 32; **bold**: with "fast". '
         f"Check: float64 agrees with the reference to {result['check']['greatest_difference']:.1e}.",
         "",
         "| layer | kernel | direct | m = 2 | m = 3 | m = 4 |",
@@ -123,22 +170,22 @@ def section(result: dict[str, Any]) -> str:
     for row in result["layers"]:
         cells = []
         for m in (None, 2, 3, 4):
-            way = "direct" if m is None else f"F({m},{row['r']})"
-            if way not in row["errors"]:
+            algorithm = "direct" if m is None else f"F({m},{row['r']})"
+            if algorithm not in row["errors"]:
                 cells.append("")
                 continue
-            text = " / ".join(f"{row['errors'][way][name]['rms'] / 1e-7:.1f}" for name in PASSES)
-            text = f"*{text}*" if way == row["balanced"] else text
-            cells.append(f"**{text}**" if way == row["fast"] else text)
+            text = " / ".join(f"{row['errors'][algorithm][name]['rms'] / 1e-7:.1f}" for name in PASSES)
+            text = f"*{text}*" if algorithm == row["balanced"] else text
+            cells.append(f"**{text}**" if algorithm == row["fast"] else text)
         lines.append(f"| `{row['recipe']}` {row['layer']} | {row['kernel']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _short(number: float) -> float:
+def _round(number: float) -> float:
     return float(f"{number:.2e}")
 
 
-def _way(plan: Plan | None) -> str:
+def _algorithm(plan: Plan | None) -> str:
     return "direct" if plan is None else f"F({plan.m},{plan.r})"
 
 
@@ -159,7 +206,7 @@ def main() -> None:
                     "kernel": f"{kh}x{kw} s{s}",
                     "r": taps(geometry),
                     **{
-                        accuracy: _way(choose(geometry, 32, C, O, accuracy, compiled=True))
+                        accuracy: _algorithm(choose(geometry, 32, C, O, accuracy, compiled=True))
                         for accuracy in ("balanced", "fast")
                     },
                     "errors": errors(geometry, C, O, args.images),

@@ -2,9 +2,9 @@
 
     limit = max(operations / product ceiling, bytes / copy ceiling)
 
-Operations are those of the algorithm that runs (Winograd's if the plan chooses it).  Bytes count each array that an
-operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers (in
-`gaussian` all of them: chains of small layers are one compiled call).
+Operations are those of the algorithm that runs (Winograd's if the cost model chooses it).  Bytes count each array that
+an operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers
+(in `gaussian` all of them, because chains of small layers are one compiled call).
 """
 
 import argparse
@@ -24,13 +24,31 @@ from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 
 ITERATIONS = 5
+"""Iterations over which times and work are averaged."""
 GROUPS = ("convolutions", "dense products", "batch norm, activations, dropout", "parameter vector", "the rest")
 Work = tuple[str, float, float]
 """Group, operations, bytes."""
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check, measure, return the result."""
+    """Check all cases, measure them, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If two sides do not compute the same.
+
+    """
     threads = ["--threads", str(options.threads)]
     quick = ["--quick"] if options.quick else []
     ceilings = measure.run("benchmarks.cpu.layers", "ceilings", [*threads, *quick], env=options.environment())
@@ -62,12 +80,12 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 
 def convolution(cpu: CPU, x: Any, W: Any, geometry: Geometry, b: Any = None) -> Work:
-    """Count a correlation or its adjoint."""
+    """Return the work of a correlation or its adjoint, whose arguments these are."""
     return _convolution(cpu, x, geometry, *W.shape[2:])
 
 
 def weight_gradient(cpu: CPU, x: Any, y: Any, geometry: Geometry) -> Work:
-    """Count a weight gradient."""
+    """Return the work of a weight gradient, whose arguments these are."""
     return _convolution(cpu, x, geometry, x.shape[3], y.shape[3])
 
 
@@ -84,15 +102,15 @@ def _convolution(cpu: CPU, images: Any, geometry: Geometry, C: int, O: int) -> W
 
 
 def product(_: CPU, x: Any, W: Any, out: Any = None) -> Work:
-    """Count x W + b, or out + x^T y."""
-    added = out is not None and out.ndim == 2
+    """Return the work of x W + b, or of out + x^T y, where y is called W."""
+    adds = out is not None and out.ndim == 2
     operations = 2.0 * x.shape[0] * x.shape[1] * W.shape[1]
-    made = 2 * out.size if added else x.shape[0] * W.shape[1]
-    return GROUPS[1], operations, float(x.itemsize * (x.size + W.size + made))
+    result = 2 * out.size if adds else x.shape[0] * W.shape[1]
+    return GROUPS[1], operations, float(x.itemsize * (x.size + W.size + result))
 
 
 def passes(group: str, times: int) -> Callable[..., Work]:
-    """Count an operation that reads or writes `times` arrays of its first argument's size."""
+    """Return a function for the work of an operation on `times` arrays of its first argument's size."""
 
     def count(_: Any, x: Any, *__: Any, **___: Any) -> Work:
         return group, 0.0, float(times * x.nbytes)
@@ -112,17 +130,24 @@ COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
 
 
 def observe(found: dict[str, dict[str, float]]) -> None:
-    """Patch every counted operation to add its time and work to its group in `found`."""
+    """Patch every counted operation to add its time and work to its group.
+
+    Parameters
+    ----------
+    found
+        For each of `GROUPS`, "seconds", "operations" and "bytes" per iteration; updated by every operation.
+
+    """
     inside = [False]
 
-    def counting(body: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
+    def counting(operation: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
         def observed(self: Any, *arguments: Any, **named: Any) -> Any:
-            if inside[0]:  # an operation that calls others is counted once
-                return body(self, *arguments, **named)
+            if inside[0]:  # called by another operation, which is counted
+                return operation(self, *arguments, **named)
             group, operations, size = count(self, *arguments, **named)
             inside[0], start = True, time.perf_counter()
             try:
-                return body(self, *arguments, **named)
+                return operation(self, *arguments, **named)
             finally:
                 inside[0] = False
                 row = found[group]

@@ -2,8 +2,8 @@
 
     python -m benchmarks gaussian
 
-First both sides are checked: from the same weights and data, in float64, they compute the same parameters.  Then they
-are timed alternately, each in its own process.  PyTorch runs with its default number of threads and with one, and with
+First a check: from the same weights and data, in float64, both sides compute the same parameters.  Then they are timed
+alternately, each in its own process.  PyTorch runs with its default number of threads and with one, and with
 its default and its fused Adam; a ratio is given for each.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.core import measure
+from benchmarks.core.contestants import ABSOLUTE_TOLERANCE
 from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import Experiment
 
@@ -23,13 +24,24 @@ CONTESTANTS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thre
 
 
 def experiment(iterations: int, *, seed: int = 0, dtype: str = "float32") -> tuple[Recipe, Experiment]:
-    """Return the recipe and the experiment that both sides run."""
+    """Return the recipe "gaussian" and its experiment, from which PyTorch's side is copied."""
     recipe = get_recipe("gaussian")
     return recipe, recipe.build(recipe.configure({"iterations": str(iterations)}), RunOptions(seed=seed, dtype=dtype))
 
 
 class Torch:
-    """The same game in PyTorch: the same layers, losses, Adam, batches and order of updates."""
+    """The same game in PyTorch: the same layers, losses, Adam, batches and order of updates.
+
+    Parameters
+    ----------
+    twin
+        The experiment whose weights are copied and whose random streams are used.
+    config
+        The recipe's hyper-parameters.
+    fused
+        Whether to use PyTorch's fused Adam.
+
+    """
 
     def __init__(self, twin: Experiment, config: Any, *, fused: bool = False) -> None:
         import torch
@@ -84,7 +96,24 @@ class Torch:
 
 
 def check(iterations: int = 20) -> float:
-    """Return the largest parameter difference after some iterations in float64; SystemExit above 1e-9."""
+    """Return the largest parameter difference after some iterations in float64.
+
+    Parameters
+    ----------
+    iterations
+        The number of iterations of each side.
+
+    Returns
+    -------
+    float
+        The absolute difference.
+
+    Raises
+    ------
+    SystemExit
+        If it exceeds `ABSOLUTE_TOLERANCE`.
+
+    """
     _, ours = experiment(iterations, dtype="float64")
     recipe, twin = experiment(iterations, dtype="float64")
     theirs = Torch(twin, recipe.configure({"iterations": str(iterations)}))
@@ -92,13 +121,24 @@ def check(iterations: int = 20) -> float:
         ours.play()
         theirs.play()
     difference = float(np.abs(np.concatenate([ours.gan.G.theta, ours.gan.D.theta]) - theirs.theta()).max())
-    if not difference <= 1e-9:
+    if not difference <= ABSOLUTE_TOLERANCE:
         raise SystemExit(f"the two sides differ by {difference:.3g} after {iterations} iterations: nothing to time")
     return difference
 
 
 def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
-    """Run one contestant; return the seconds of its iterations (without imports) and its final generator."""
+    """Run one contestant; return the seconds of its iterations, without imports, and the mean and std of its generator.
+
+    Parameters
+    ----------
+    name
+        One of `CONTESTANTS`.
+    iterations
+        The number of iterations that are timed, after three to warm up.
+    seed
+        The seed of the experiment.
+
+    """
     recipe, ours = experiment(iterations, seed=seed)
     if name == "minigan":
         play = ours.play
@@ -120,7 +160,28 @@ def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
 
 
 def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
-    """Check, time, return the result."""
+    """Check both sides, time them, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+    iterations
+        The iterations of a run; 5 in a quick run.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If the two sides do not compute the same.
+    Unavailable
+        If PyTorch is not installed.
+
+    """
     if not measure.installed("torch"):
         raise measure.Unavailable("PyTorch is not installed, and this benchmark is the comparison with it")
     iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
@@ -131,7 +192,7 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
         CONTESTANTS,
         rounds=rounds,
         arguments=["--iterations", str(iterations)],
-        env=measure.MALLOC if options.malloc else None,
+        env=measure.MALLOC_ENVIRONMENT if options.malloc else None,
     )
     times = {name: measure.spread([run["seconds"] for run in results]) for name, results in runs.items()}
     others = [name for name in CONTESTANTS if name != "minigan"]

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.core import measure
 
 MODULES = ("minigan", "numpy", "torch")
-CODE = """
+IMPORT_SCRIPT = """
 import sys, time
 start = time.perf_counter()
 import {module}
@@ -18,15 +18,27 @@ print(seconds, len(sys.modules))
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Measure, return the result."""
+    """Time the imports and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    """
     rounds = options.rounds_or(9)
-    here = [name for name in MODULES if measure.installed(name)]
-    seconds: dict[str, list[float]] = {name: [] for name in here}
+    present = [name for name in MODULES if measure.installed(name)]
+    seconds: dict[str, list[float]] = {name: [] for name in present}
     modules = {}
-    for name in here:  # warm up the system's disk cache
+    for name in present:  # fill the system's disk cache
         _import(name)
     for k in range(rounds):
-        for name in here if k % 2 == 0 else reversed(here):
+        for name in present if k % 2 == 0 else reversed(present):
             took, modules[name] = _import(name)
             seconds[name].append(took)
     for name, times in seconds.items():
@@ -34,8 +46,8 @@ def run(options: measure.Options) -> dict[str, Any]:
     return {
         "benchmark": "imports",
         "rounds": rounds,
-        "check": {"imported": here},
-        "absent": {name: f"{name} is not installed" for name in MODULES if name not in here},
+        "check": {"imported": present},
+        "absent": {name: f"{name} is not installed" for name in MODULES if name not in present},
         "seconds": {name: measure.spread(times) for name, times in seconds.items()},
         "modules": modules,
     }
@@ -43,6 +55,8 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 def _import(name: str) -> tuple[float, int]:
     """Return the seconds of the import and the number of modules loaded."""
-    done = subprocess.run([sys.executable, "-c", CODE.format(module=name)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_SCRIPT.format(module=name)], capture_output=True, text=True, check=True
+    )
     took, modules = done.stdout.split()
     return float(took), int(modules)

@@ -1,10 +1,9 @@
 """Each layer of the recipes on its shapes, forward and backward, compared with PyTorch and the machine's limits.
 
-The work of convolutions and dense layers is the number of operations of the direct sums (2 N h w kh kw C
-O forward, twice as many backward: dx and dW), so an algorithm that needs fewer has a higher rate.  The work of layers
-between them (batch norm, activations, dropout) is in bytes, as if x were read and y written once, and twice as much
-backward.  The limits are measured: the product of large square float32 matrices, and a copy of a large array, on all
-threads.
+The work of convolutions and dense layers is the number of operations of the direct sums (2 N h w kh kw C O forward,
+twice as many backward: dx and dW), so an algorithm that needs fewer has a higher rate.  The work of the layers between
+them (batch norm, activations, dropout) is in bytes, as if x were read and y written once, and twice as much backward.
+The limits are measured: the product of large square float32 matrices, and a copy of a large array, on all threads.
 """
 
 import argparse
@@ -26,28 +25,57 @@ from minigan.ops import get_ops
 from minigan.recipes import get_recipe
 
 CONTESTANTS = ("minigan", "minigan-numpy", "torch")
-TOLERANCE = 2e-5
-"""The largest relative error of float32 against float64 on a batch of 2; F(2) of Winograd's family is within 1e-6."""
-MATRIX = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
-BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
+RELATIVE_TOLERANCE = 2e-5
+"""The largest error of float32 against float64, over the largest entry, at batch 2; for Winograd's F(2) it is 1e-6."""
+MATRIX_LAYERS = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
+LAYERS_BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A layer with a weight matrix, or a sequence of layers between two of those, and its input."""
+    """A layer with a weight matrix, or a sequence of layers between two of those, and its input.
+
+    Attributes
+    ----------
+    key
+        Its name: the recipe, the network and the index of its first layer.
+    layers
+        One layer of `MATRIX_LAYERS`, or some of `LAYERS_BETWEEN`.
+    shape
+        The shape of x without N.
+    batch
+        N, the number of examples.
+    work
+        Floating-point operations or bytes of a forward pass.
+    unit
+        The unit of `work`: "flop" or "byte".
+
+    """
 
     key: str
     layers: tuple[Any, ...]
-    shape: tuple[int, ...]  # of x, without N
+    shape: tuple[int, ...]
     batch: int
-    work: float  # floating-point operations forward, or bytes
-    unit: str  # "flop" or "byte"
+    work: float
+    unit: str
 
 
 def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | None = None) -> list[Piece]:
     """Return the distinct pieces of all recipes, named after the first recipe that has them.
 
-    `settings` replace the settings of the cases that they name; other cases are then left out.
+    Parameters
+    ----------
+    quick
+        Whether to use the small settings.
+    settings
+        For each case, hyper-parameters that replace its own; other cases are left out.  None: all cases as they are
+        timed.
+
+    Returns
+    -------
+    list of Piece
+        In the order of the recipes and their layers.
+
     """
     found: dict[Any, Piece] = {}
     for name, case in CASES.items():
@@ -58,23 +86,23 @@ def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | N
         chains = recipe.architecture(config)
         for net, layers, at in (("G", chains.G, chains.noise_shape), ("D", chains.D, chains.data_shape)):
             for i, run, shape in _runs(layers, tuple(at)):
-                said = (tuple((type(layer), str(layer.to_config())) for layer in run), shape, config.batch_size)
-                if said not in found:
-                    found[said] = _piece(f"{case.recipe} {net} {i}", run, shape, config.batch_size)
+                identity = (tuple((type(layer), str(layer.to_config())) for layer in run), shape, config.batch_size)
+                if identity not in found:
+                    found[identity] = _piece(f"{case.recipe} {net} {i}", run, shape, config.batch_size)
     return list(found.values())
 
 
 def _runs(layers: Sequence[Any], shape: tuple[int, ...]) -> list[tuple[int, tuple[Any, ...], tuple[int, ...]]]:
-    """Cut a chain into (index, layers, input shape)."""
+    """Cut a chain into pieces: (index of the first layer, layers, input shape)."""
     found: list[tuple[int, tuple[Any, ...], tuple[int, ...]]] = []
     run: list[Any] = []
     for i, layer in enumerate([*layers, None]):
-        if isinstance(layer, BETWEEN):
+        if isinstance(layer, LAYERS_BETWEEN):
             run.append(layer)
         elif run:
             found.append((i - len(run), tuple(run), shape))
             run = []
-        if isinstance(layer, MATRIX):
+        if isinstance(layer, MATRIX_LAYERS):
             found.append((i, (layer,), shape))
         if layer is not None:
             shape = layer.output_shape(shape)
@@ -82,7 +110,8 @@ def _runs(layers: Sequence[Any], shape: tuple[int, ...]) -> list[tuple[int, tupl
 
 
 def _piece(key: str, layers: tuple[Any, ...], shape: tuple[int, ...], batch: int) -> Piece:
-    if not isinstance(layers[0], MATRIX):
+    """Return the piece with its work."""
+    if not isinstance(layers[0], MATRIX_LAYERS):
         return Piece(key, layers, shape, batch, 2 * 4 * batch * math.prod(shape), "byte")
     layer = layers[0]
     weights = math.prod(layer.parameters()["W"].shape)
@@ -95,51 +124,75 @@ def _piece(key: str, layers: tuple[Any, ...], shape: tuple[int, ...], batch: int
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check, measure the ceilings, time, return the result."""
-    rounds, every = options.rounds_or(3), pieces(quick=options.quick)
-    worst = check(every)
-    measure.log(f"check: {len(every)} pieces agree with float64 to {worst:.1e}")
+    """Check all pieces, measure the ceilings, time the pieces, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If a piece does not compute the same as the reference.
+
+    """
+    rounds, every_piece = options.rounds_or(3), pieces(quick=options.quick)
+    worst = check(every_piece)
+    measure.log(f"check: {len(every_piece)} pieces agree with float64 to {worst:.1e}")
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
-    top = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
-    measure.log(f"ceilings: sgemm {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s")
-    here, absent = [], {"numpy-ml": without_numpy_ml()}
+    limits = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
+    measure.log(f"ceilings: sgemm {limits['sgemm'] / 1e9:.1f} GFLOP/s, copy {limits['copy'] / 1e9:.1f} GB/s")
+    present, absent = [], {"numpy-ml": without_numpy_ml()}
     for name in CONTESTANTS:
         if name == "torch" and not measure.installed("torch"):
             absent[name] = "torch is not installed"
         elif name == "minigan-numpy" and not measure.installed("numba"):
             absent[name] = "the same as minigan: numba is not installed"
         else:
-            here.append(name)
+            present.append(name)
     runs = measure.alternate(
-        "benchmarks.cpu.layers", here, rounds=rounds, arguments=arguments, env=options.environment()
+        "benchmarks.cpu.layers", present, rounds=rounds, arguments=arguments, env=options.environment()
     )
     rows = []
-    for piece in every:
-        ways = {}
-        for name in here:
-            for way in ("forward", "backward"):
-                ways[f"{name} {way}"] = measure.spread([r["pieces"][piece.key][way] for r in runs[name]])
-        rows.append(_row(piece, ways, top))
+    for piece in every_piece:
+        seconds = {}
+        for name in present:
+            for direction in ("forward", "backward"):
+                times = [result["pieces"][piece.key][direction] for result in runs[name]]
+                seconds[f"{name} {direction}"] = measure.spread(times)
+        rows.append(_row(piece, seconds, limits))
     return {
         "benchmark": "layers",
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "check": {"pieces": len(every), "against": "reference in float64", "relative": worst, "gate": TOLERANCE},
-        "ceilings": {name: measure.digits(value) for name, value in top.items()},
+        "check": {
+            "pieces": len(every_piece),
+            "against": "reference in float64",
+            "relative": worst,
+            "gate": RELATIVE_TOLERANCE,
+        },
+        "ceilings": {name: measure.digits(value) for name, value in limits.items()},
         "absent": absent,
         "pieces": rows,
     }
 
 
-def _row(piece: Piece, ways: dict[str, Any], top: dict[str, float]) -> dict[str, Any]:
-    ceiling = top["sgemm"] if piece.unit == "flop" else top["copy"]
+def _row(piece: Piece, seconds: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
+    """Return the piece's part of the result: its times, rates and shares of the limit."""
+    limit = limits["sgemm"] if piece.unit == "flop" else limits["copy"]
     rate = {}
-    for way, times in ways.items():
-        work = piece.work * (2 if way.endswith("backward") else 1)
-        rate[way] = {
+    for name, times in seconds.items():
+        work = piece.work * (2 if name.endswith("backward") else 1)
+        rate[name] = {
             "per_second": measure.digits(work / times["median"]),
-            "share": round(work / times["median"] / ceiling, 3),
+            "share": round(work / times["median"] / limit, 3),
         }
     return {
         "piece": piece.key,
@@ -148,12 +201,13 @@ def _row(piece: Piece, ways: dict[str, Any], top: dict[str, float]) -> dict[str,
         "y": [piece.batch, *_output(piece)],
         "unit": piece.unit,
         "work": piece.work,
-        "seconds": ways,
+        "seconds": seconds,
         "rate": rate,
     }
 
 
 def _output(piece: Piece) -> tuple[int, ...]:
+    """Return the shape of y without N."""
     shape = piece.shape
     for layer in piece.layers:
         shape = layer.output_shape(shape)
@@ -164,37 +218,68 @@ def _output(piece: Piece) -> tuple[int, ...]:
 
 
 def network(piece: Piece, ops: Any, dtype: str = "float32") -> mg.Network:
-    """Return the piece as a network with weights from a fixed seed."""
+    """Return the piece as a network with weights from a fixed seed, on the backend `ops` and in the dtype."""
     return mg.Network(piece.layers, rng=np.random.default_rng(0), dtype="float32", ops=ops).astype(dtype)
 
 
-def check(every: Sequence[Piece]) -> float:
-    """Return the worst relative error of y, dx and g in float32 against the reference in float64, at batch 2."""
+def check(every_piece: Sequence[Piece]) -> float:
+    """Compare y, dx and the parameter gradient in float32 with the reference backend in float64, at batch 2.
+
+    Parameters
+    ----------
+    every_piece
+        The pieces that are compared, with numba's kernels and without.
+
+    Returns
+    -------
+    float
+        The largest error over the largest entry.
+
+    Raises
+    ------
+    SystemExit
+        If it exceeds `RELATIVE_TOLERANCE`.
+
+    """
     worst = 0.0
-    for piece in every:
+    for piece in every_piece:
         rng = np.random.default_rng(1)
         x = rng.standard_normal((2, *piece.shape)).astype("float32")
         dy = rng.standard_normal((2, *_output(piece))).astype("float32")
         want = _once(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
-        ways = [False, True] if measure.installed("numba") else [False]
-        for compiled in ways:
+        for compiled in [False, True] if measure.installed("numba") else [False]:
             got = _once(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
             for name, a, b in zip(("y", "dx", "dtheta"), got, want, strict=True):
                 error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
-                if not error <= TOLERANCE:
+                if not error <= RELATIVE_TOLERANCE:
                     raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
                 worst = float(np.maximum(worst, error))
     return worst
 
 
 def _once(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:
+    """Return y, dx and the parameter gradient."""
     y, backward = net.forward(x, train=True, rng=np.random.default_rng(2))
     g = net.zeros_like_theta()
     return y, backward(dy, g), g
 
 
 def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
-    """Return the best rates of a product of square matrices (flop/s) and a copy (bytes/s, read and written)."""
+    """Return the best rates of a product of square matrices (flop/s) and of a copy (bytes/s, read and written).
+
+    Parameters
+    ----------
+    threads
+        The threads of the copy; those of the product are set by the environment.
+    quick
+        Whether to use small arrays.
+
+    Returns
+    -------
+    dict
+        "sgemm" and "copy".
+
+    """
     n = 512 if quick else 3072
     a, b = (np.random.default_rng(k).standard_normal((n, n)).astype("float32") for k in (0, 1))
     size = 1 << (20 if quick else 26)
@@ -231,7 +316,20 @@ def _median(job: Callable[[], Any], seconds: float) -> float:
 
 
 def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: float) -> dict[str, float]:
-    """Return minigan's seconds forward and backward (dx and dtheta)."""
+    """Return minigan's median seconds forward and backward (dx and the parameter gradient).
+
+    Parameters
+    ----------
+    piece
+        The layers and their input.
+    compiled
+        Whether to run numba's kernels; None: if numba is installed.
+    threads
+        The threads of the backend.
+    seconds
+        How long to time each direction.
+
+    """
     net = network(piece, get_ops("cpu", threads=threads, compiled=compiled))
     x, dy, rng = _arrays(piece)
     g = net.zeros_like_theta()
@@ -245,7 +343,18 @@ def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: fl
 
 
 def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
-    """Return the seconds of PyTorch's modules in channels_last, forward and backward."""
+    """Return the median seconds of PyTorch's modules in channels_last, forward and backward.
+
+    Parameters
+    ----------
+    piece
+        The layers and their input.
+    threads
+        PyTorch's threads.
+    seconds
+        How long to time each direction.
+
+    """
     import torch
 
     from benchmarks.rivals.torch.twin import modules
@@ -268,6 +377,7 @@ def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
 
 
 def _arrays(piece: Piece) -> tuple[Any, Any, np.random.Generator]:
+    """Return x, dy and the stream of the dropout masks."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((piece.batch, *piece.shape), dtype="float32")
     return x, rng.standard_normal((piece.batch, *_output(piece)), dtype="float32"), rng

@@ -1,4 +1,4 @@
-"""Peak resident memory of a fresh process (interpreter, imports and all) after three iterations of each recipe."""
+"""Peak resident memory of a new process after three iterations of each recipe, interpreter and imports included."""
 
 from typing import Any
 
@@ -10,10 +10,28 @@ CONTESTANTS = {
     True: ("minigan", "torch", "torch-channels-last"),
     False: ("minigan", "torch", "torch-fused"),
 }
+"""By whether the case is convolutional."""
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check, measure, return the result."""
+    """Check all cases, measure their memory, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If two sides do not compute the same.
+
+    """
     rounds, checks, cases = options.rounds_or(1), {}, {}
     for case, game in CASES.items():
         checks[case] = check(case, 1 if options.quick else 2)

@@ -18,36 +18,54 @@ from benchmarks.core.checks import check
 
 CONTESTANTS = ("minigan", "torch-channels-last")
 AXES: dict[str, dict[str, Any]] = {
-    "batch": {"case": "mnist-dcgan", "setting": "batch_size", "points": [8, 16, 32, 64], "what": "images a batch"},
+    "batch": {"case": "mnist-dcgan", "setting": "batch_size", "points": [8, 16, 32, 64], "what": "images per batch"},
     "width": {"case": "dcgan64", "setting": "width", "points": [8, 4, 2, 1], "what": "channels of the widest layer"},
-    "image": {"case": None, "points": [16, 32, 64, 128], "what": "pixels a side"},
+    "image": {"case": None, "points": [16, 32, 64, 128], "what": "pixels per side"},
     "threads": {"case": "mnist-dcgan", "points": [1, 2], "what": "threads"},
 }
-CHECKED = ("mnist-dcgan", "dcgan64")
-WIDEST = 1024  # channels of dcgan64 at width 1
+CHECKED_CASES = ("mnist-dcgan", "dcgan64")
+MAX_CHANNELS = 1024
+"""Channels of the widest layer of dcgan64 at width 1; at width w there are w times fewer."""
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check, time, return the result."""
+    """Check the cases, time them at all sizes, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If two sides do not compute the same.
+
+    """
     rounds = options.rounds_or(2)
-    checks = {case: check(case, 1 if options.quick else 2) for case in CHECKED}
+    checks = {case: check(case, 1 if options.quick else 2) for case in CHECKED_CASES}
     checks["image"] = {"greatest_difference": _check_chain()} if measure.installed("torch") else {}
-    here = [name for name in CONTESTANTS if contestants.why_unavailable(name) is None]
+    present = [name for name in CONTESTANTS if contestants.why_unavailable(name) is None]
     axes: dict[str, Any] = {}
     for axis, about in AXES.items():
         points = about["points"][:2] if options.quick else about["points"]
         if axis == "threads":
             points = [n for n in points if n <= max(1, options.threads)]
-        found: dict[str, list[list[float]]] = {name: [] for name in here}
+        found: dict[str, list[list[float]]] = {name: [] for name in present}
         for k in range(rounds):
-            for name in here if k % 2 == 0 else reversed(here):
+            for name in present if k % 2 == 0 else reversed(present):
                 arguments = ["--axis", axis, "--points", json.dumps(points), "--threads", str(options.threads)]
                 arguments += ["--seconds", "0.05" if options.quick else "0.6", *(["--small"] if options.quick else [])]
                 found[name].append(measure.run("benchmarks.cpu.scaling", name, arguments, env=options.environment()))
                 measure.log(f"{axis} {points}: {name} " + ", ".join(f"{1e3 * s:.4g}" for s in found[name][-1]) + " ms")
-        sizes = [WIDEST // p for p in points] if axis == "width" else points
+        sizes = [MAX_CHANNELS // p for p in points] if axis == "width" else points
         axes[axis] = {
-            "game": about["case"] or "a stack of four convolutions, forwards and backwards, batch 8",
+            "game": about["case"] or "a stack of four convolutions, forward and backward, batch 8",
             "what": about["what"],
             "sizes": sizes,
             "seconds": {
@@ -63,17 +81,30 @@ def run(options: measure.Options) -> dict[str, Any]:
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "absent": {name: contestants.why_unavailable(name) for name in CONTESTANTS if name not in here},
+        "absent": {name: contestants.why_unavailable(name) for name in CONTESTANTS if name not in present},
         "check": checks,
         "axes": axes,
     }
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float | None:
-    """Return b of seconds = a size^b by least squares of the logarithms.
+    """Return b of seconds = a size^b, fitted by least squares of the logarithms.
 
+    Parameters
+    ----------
+    sizes, seconds
+        The points.
+
+    Returns
+    -------
+    float or None
+        b, with three decimals; None if there are fewer than two different sizes.
+
+    Examples
+    --------
     >>> exponent([1, 2, 4], [3.0, 12.0, 48.0])
     2.0
+
     """
     if len(set(sizes)) < 2:
         return None
@@ -84,6 +115,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float | None:
 
 
 def _chain() -> Any:
+    """Return the layers of the stack of convolutions."""
     import minigan as mg
 
     def down(c_in: int, c_out: int) -> list[Any]:
@@ -161,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             play = _image(args.contestant, point, threads)
         else:
             settings = {about["setting"]: point} if "setting" in about else {}
-            if args.small:  # a smoke run
+            if args.small:  # a smoke run: an eighth of the width
                 settings = {name: value * (8 if name == "width" else 1) for name, value in settings.items()}
             play = contestants.make_step(
                 about["case"], args.contestant, threads=threads, small=args.small, settings=settings

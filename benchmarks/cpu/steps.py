@@ -1,8 +1,8 @@
-"""A whole iteration of each recipe, compared with PyTorch (eager, channels_last, compiled) and JAX (compiled whole).
+"""A whole iteration of each recipe, compared with PyTorch (eager, channels_last, torch.compile) and JAX (jax.jit).
 
-First the check (`benchmarks.core.checks`), then the times, in turns, each contestant in its own process
-(`benchmarks.core.worker`).  All contestants have the same number of threads; PyTorch also runs the dense games with one
-thread, which may be faster.
+`benchmarks.core.checks` compares the results first.  Then the contestants are timed in turns, each in its own process
+(`benchmarks.core.worker`).  All have the same number of threads; PyTorch also runs the dense games with one thread,
+which may be faster.
 """
 
 from contextlib import ExitStack
@@ -16,14 +16,31 @@ from benchmarks.core.worker import Worker, round_robin
 READY_LIMIT_SECONDS = 100
 """The timeout until a contestant is ready, including torch.compile's compilation."""
 
-COMPILED = ("mnist-dcgan", "dcgan64", "mnist-softmax")
-"""The cases that torch.compile runs; it takes a minute to compile each."""
+TORCH_COMPILE_CASES = ("mnist-dcgan", "dcgan64", "mnist-softmax")
+"""The cases that are timed with torch.compile, which takes a minute to compile each."""
 
-QUICK = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
+QUICK_CONTESTANTS = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check, time, return the result."""
+    """Check all cases, time them, and return the result.
+
+    Parameters
+    ----------
+    options
+        The options of the command line.
+
+    Returns
+    -------
+    dict
+        The result, as JSON.
+
+    Raises
+    ------
+    SystemExit
+        If two sides do not compute the same.
+
+    """
     rounds, seconds = options.rounds_or(5), 0.05 if options.quick else 0.7
     checks, cases = {}, {}
     for name, case in CASES.items():
@@ -33,7 +50,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     return {
         "benchmark": "steps",
         "threads": options.threads,
-        "malloc": measure.MALLOC if options.malloc else "default",
+        "malloc": measure.MALLOC_ENVIRONMENT if options.malloc else "default",
         "rounds": rounds,
         "seconds_each": seconds,
         "settings": "small" if options.quick else "full",
@@ -45,15 +62,33 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 
 def time_case(case: str, options: measure.Options, rounds: int, seconds: float) -> dict[str, Any]:
-    """Return the times of all contestants of a case, and the ratios."""
+    """Time all contestants of a case.
+
+    Parameters
+    ----------
+    case
+        A key of `CASES`.
+    options
+        The options of the command line.
+    rounds
+        The number of turns of each contestant.
+    seconds
+        The length of a turn.
+
+    Returns
+    -------
+    dict
+        The times, first iterations, memory and ratios, and why a contestant is absent.
+
+    """
     absent: dict[str, str] = {}
     workers: dict[str, Worker] = {}
     with ExitStack() as stack:
         for name in contestants.of(case):
             why = contestants.why_unavailable(name)
-            if why is None and options.quick and name not in QUICK:
+            if why is None and options.quick and name not in QUICK_CONTESTANTS:
                 why = "left out of a quick run"
-            elif why is None and name == "torch-compile" and case not in COMPILED:
+            elif why is None and name == "torch-compile" and case not in TORCH_COMPILE_CASES:
                 why = "left out: a minute to compile"
             if why is None:
                 try:
@@ -61,7 +96,7 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
                 except measure.Unavailable as reason:
                     why = str(reason)
                 except RuntimeError as error:
-                    if name != "torch-compile":  # which needs a C++ compiler
+                    if name != "torch-compile":  # it needs a C++ compiler
                         raise
                     why = str(error).strip().splitlines()[-1][:200]
             if why is None:
@@ -84,7 +119,21 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
 
 
 def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the fastest eager PyTorch, and the ratios of its and the default PyTorch's times to ours."""
+    """Return the ratios of PyTorch's times to minigan's.
+
+    Parameters
+    ----------
+    case
+        A key of `CASES`.
+    seconds
+        For each contestant, the seconds of an iteration in each round.
+
+    Returns
+    -------
+    dict
+        The fastest eager PyTorch and the default one ("usual"), and the ratios of their times to each of minigan's.
+
+    """
     eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
     best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
     usual = contestants.default_torch(case)

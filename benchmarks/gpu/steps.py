@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.contestants import TOLERANCE
+from benchmarks.core.contestants import ABSOLUTE_TOLERANCE
 from benchmarks.core.measure import digits, log
 from benchmarks.gpu.bench import PRECISIONS, Bench, spread, why_skipped
 from benchmarks.gpu.device_data import make_step
@@ -40,7 +40,7 @@ def check(bench: Bench, name: str) -> float:
     Raises
     ------
     SystemExit
-        If the difference exceeds `TOLERANCE`.
+        If the difference exceeds `ABSOLUTE_TOLERANCE`.
 
     """
     options, worst = bench.options(), 0.0
@@ -55,9 +55,10 @@ def check(bench: Bench, name: str) -> float:
         there = {**b.parameters(), **b.state}
         for key, value in {**a.parameters(), **a.state}.items():
             worst = float(np.maximum(worst, np.abs(to_host(value) - there[key]).max()))  # NaN stays
-    if not worst <= TOLERANCE:
+    if not worst <= ABSOLUTE_TOLERANCE:
         raise SystemExit(
-            f"{name}: cuda and reference differ by {worst:.3g}, expected at most {TOLERANCE:g}: nothing to time"
+            f"{name}: cuda and reference differ by {worst:.3g}, expected at most {ABSOLUTE_TOLERANCE:g}: "
+            "nothing to time"
         )
     log(f"check: {name}: cuda and reference agree to {worst:.1e}")
     return worst

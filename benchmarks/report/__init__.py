@@ -1,1 +1,1 @@
-"""Generate docs/benchmarks.md and its plots from benchmarks/results/."""
+"""docs/benchmarks.md and its plots, generated from benchmarks/results/."""

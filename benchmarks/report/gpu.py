@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.gpu import algorithms
-from benchmarks.report.parts import picture, span, where
+from benchmarks.report.parts import plot_lines, provenance, span
 
 Result = dict[str, Any]
 
 
 def section(result: Result) -> str:
-    """Return the section."""
+    """Return the section as Markdown, from the result of `python -m benchmarks.gpu`."""
     gpu = result["gpu"]
     versions = ", ".join(f"{name} {number}" for name, number in gpu["versions"].items() if number)
     memory = f", {gpu['memory_gib']} GiB" if "memory_gib" in gpu else ""
@@ -27,11 +27,11 @@ def section(result: Result) -> str:
         *(f"Failed: {name}: {why}." for name, why in result.get("failed", {}).items()),
         "",
     ]
-    for name, part in PARTS.items():
+    for name, section_of in SECTIONS.items():
         if name in result:
-            lines += [*part(result[name]), ""]
-    lines += picture(result, "gpu", "Iterations on the GPU beside PyTorch; CPU against GPU")
-    return "\n".join([*lines, where(result)])
+            lines += [*section_of(result[name]), ""]
+    lines += plot_lines(result, "gpu", "Iterations on the GPU, compared with PyTorch; CPU against GPU")
+    return "\n".join([*lines, provenance(result)])
 
 
 def _tests(found: Result) -> list[str]:
@@ -50,13 +50,13 @@ def _checkers(found: Result | str) -> list[str]:
     return [f"Tests under `{tool}`: {row['passed']} passed, {row['status']}." for tool, row in found.items()]
 
 
-def _ceilings(found: Result) -> list[str]:
+def _roofline(found: Result) -> list[str]:
     def rate(name: str, row: Result) -> str:
         per = row["per_second"]
         return f"{per / 1e9:.0f} GB/s" if name == "copy" else f"{per / 1e12:.1f} TFLOP/s"
 
     rows = [f"| {name} | {rate(name, row)} |" for name, row in found.items()]
-    return ["### Ceilings", "", "| what | reached |", "|---|---|", *rows]
+    return ["### Measured limits", "", "| operation | rate |", "|---|---|", *rows]
 
 
 def _kernels(found: Result) -> list[str]:
@@ -70,13 +70,12 @@ def _kernels(found: Result) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for row in found["pieces"]:
-        for way in ("forward", "backward"):
+        for direction in ("forward", "backward"):
             x = "x".join(map(str, row["x"]))
-            cells = [_cell(row, f"{who} {way}") for who in ("minigan", "torch")]
-            ratio = _ratio(row["seconds"].get(f"torch {way}"), row["seconds"][f"minigan {way}"])
-            lines.append(
-                f"| {row['piece']} {row['layers']} {way} | {row['precision']} | {x} | {' | '.join(cells)} | {ratio} |"
-            )
+            cells = [_cell(row, f"{who} {direction}") for who in ("minigan", "torch")]
+            ratio = _ratio(row["seconds"].get(f"torch {direction}"), row["seconds"][f"minigan {direction}"])
+            piece = f"{row['piece']} {row['layers']} {direction}"
+            lines.append(f"| {piece} | {row['precision']} | {x} | {' | '.join(cells)} | {ratio} |")
     for row in found["single"]:
         cells = [_cell(row, who) for who in ("minigan", "torch")]
         ratio = _ratio(row["seconds"].get("torch"), row["seconds"]["minigan"])
@@ -84,11 +83,11 @@ def _kernels(found: Result) -> list[str]:
     return [*lines, *([f"\nNot all were timed: {found['left_out']}."] if "left_out" in found else [])]
 
 
-def _cell(row: Result, way: str) -> str:
-    if way not in row["seconds"]:
+def _cell(row: Result, name: str) -> str:
+    if name not in row["seconds"]:
         return ""
     unit = "GFLOP/s" if row["unit"] == "flop" else "GB/s"
-    time, rate = row["seconds"][way]["median"], row["rate"][way]
+    time, rate = row["seconds"][name]["median"], row["rate"][name]
     return f"{1e3 * time:.3g}, {rate['per_second'] / 1e9:.4g} {unit}, {100 * rate['share']:.0f} %"
 
 
@@ -102,8 +101,8 @@ def _steps(found: Result) -> list[str]:
         "### A whole iteration of each recipe",
         "",
         f"Check: two iterations in float64 on small settings agree with the reference backend to {worst:.1e}. Batches "
-        "are gathered from the device and noise is drawn there, but for `host draws`: those of `minigan train`. "
-        "PyTorch's Adam is its fused one.",
+        "are gathered from the device and noise is drawn there, except in `host draws`, which is `minigan train`. "
+        "PyTorch's Adam is the fused one.",
         "",
     ]
     for name, case in found.items():
@@ -131,7 +130,7 @@ def _gaussian(found: Result) -> list[str]:
         f"Check: the one kernel and the library's own steps agree to {found['check']['greatest_difference']:.1e} in "
         "float64, on the same draws. An iteration is 10 + 10 updates on 1000 + 1000 samples.",
         "",
-        "| who | us per iteration | PyTorch eager / it |",
+        "| who | us per iteration | eager PyTorch / this |",
         "|---|---|---|",
         *(f"| {who} | {span(row, 1e6)} | {found['ratio'].get(who, '')} |" for who, row in found["seconds"].items()),
         *(f"| {who} | absent: {why} | |" for who, why in found["absent"].items()),
@@ -152,14 +151,18 @@ def _gaussian(found: Result) -> list[str]:
     return lines
 
 
-def _crossing(found: Result) -> list[str]:
+def _crossover(found: Result) -> list[str]:
     lines = ["### CPU against GPU", "", "Both run as in `minigan train`, with batches drawn by NumPy.", ""]
     for name, game in found.items():
         rows, at = game["rows"], game["crossing"]
         settings = ", ".join(f"{key} = {value}" for key, value in game["settings"].items())
         lines += [
             f"{name}{f' ({settings})' if settings else ''}: "
-            + ("the CPU is faster at all of these." if at is None else f"the GPU is faster from a batch of {at:.4g}."),
+            + (
+                "the CPU is faster at all batch sizes below."
+                if at is None
+                else f"the GPU is faster from a batch of {at:.4g}."
+            ),
             "",
             "| batch | " + " | ".join(str(row["batch"]) for row in rows) + " |",
             "|---|" + "---|" * len(rows),
@@ -171,32 +174,32 @@ def _crossing(found: Result) -> list[str]:
     return lines
 
 
-def _lessons(found: Result) -> list[str]:
+def _kernel_steps(found: Result) -> list[str]:
     if "absent" in found:
         return [f"The kernels of docs/kernels: {found['absent']}."]
     rows = [
         f"| {name} | {row['median']:.3g} ({row['min']:.3g} ... {row['max']:.3g}) |" for name, row in found["ms"].items()
     ]
-    return ["### One kernel from naive to fast", "", "| version | ms |", "|---|---|", *rows]
+    return ["### One kernel, from naive to fast", "", "| version | ms |", "|---|---|", *rows]
 
 
-def _ways(found: Any) -> list[str]:
+def _algorithms(found: Any) -> list[str]:
     if isinstance(found, str):
-        return [f"Ways of the convolutions: {found}."]
+        return [f"Algorithms of the convolutions: {found}."]
     rows = [{**row, "times": {int(tile): times for tile, times in row["times"].items()}} for row in found]
-    title = "### Convolutions: over patches, by tiles, and what the plan takes; ms"
+    title = "### Convolutions by im2col and by tiles, and the choice of the plan; ms"
     return [title, "", *algorithms.table(rows).splitlines()]
 
 
-PARTS = {
+SECTIONS = {
     "tests": _tests,
-    "ceilings": _ceilings,
+    "ceilings": _roofline,
     "kernels": _kernels,
     "steps": _steps,
     "gaussian": _gaussian,
-    "crossing": _crossing,
-    "lessons": _lessons,
-    "ways": _ways,
+    "crossing": _crossover,
+    "lessons": _kernel_steps,
+    "ways": _algorithms,
     "checkers": _checkers,
 }
 
@@ -217,7 +220,7 @@ def plot(result: Result) -> Figure:
     left.set_yticks(np.arange(k) + 0.3, ticks)
     left.invert_yaxis()
     left.set_xscale("log")
-    left.set_xlabel("ms an iteration")
+    left.set_xlabel("ms per iteration")
     if colours:
         left.legend(
             handles=[left.barh([0], [np.nan], color=colour, label=who) for who, colour in colours.items()],
@@ -231,7 +234,7 @@ def plot(result: Result) -> Figure:
                 [row["batch"] for row in rows], times, style, marker="o", color=f"C{i}", label=f"{name} {who.upper()}"
             )
     right.set_xlabel("batch")
-    right.set_ylabel("ms an iteration")
+    right.set_ylabel("ms per iteration")
     right.grid(alpha=0.3)
     if right.lines:
         right.legend(frameon=False, fontsize=7)

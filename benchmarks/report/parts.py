@@ -1,11 +1,11 @@
-"""Lines shared by several sections of the page."""
+"""Texts shared by several sections of the page."""
 
 from typing import Any
 
 Result = dict[str, Any]
 
 
-def where(result: Result) -> str:
+def provenance(result: Result) -> str:
     """Return the line with date, machine and versions."""
     machine = result["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
@@ -14,20 +14,31 @@ def where(result: Result) -> str:
         f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {blas}, "
         f"Python {machine['python']}, {versions}."
     )
-    return f"{line} A smoke run on small settings: the numbers mean nothing." if small(result) else line
+    return f"{line} A smoke run on small settings: the numbers mean nothing." if is_quick(result) else line
 
 
-def small(result: Result) -> bool:
+def is_quick(result: Result) -> bool:
     """Return whether the result is of a quick run."""
     return result.get("settings") == "small"
 
 
 def span(row: Result, scale: float = 1.0, digits: int = 4) -> str:
-    """Return "median (minimum ... maximum)"."""
-    median, least, greatest = (f"{scale * row[name]:.{digits}g}" for name in ("median", "min", "max"))
-    return f"{median} ({least} ... {greatest})"
+    """Return the text "median (minimum ... maximum)".
+
+    Parameters
+    ----------
+    row
+        A result of `benchmarks.core.measure.spread`.
+    scale
+        A factor for the unit: 1e3 for milliseconds.
+    digits
+        Significant digits.
+
+    """
+    median, low, high = (f"{scale * row[name]:.{digits}g}" for name in ("median", "min", "max"))
+    return f"{median} ({low} ... {high})"
 
 
-def picture(result: Result, name: str, caption: str) -> list[str]:
-    """Return the line that shows a plot; nothing for a quick run, whose plots are not stored."""
-    return [] if small(result) else [f"![{caption}](images/benchmarks/{name}.png)", ""]
+def plot_lines(result: Result, name: str, caption: str) -> list[str]:
+    """Return the lines that show a plot; none for a quick run, whose plots are not stored with the page."""
+    return [] if is_quick(result) else [f"![{caption}](images/benchmarks/{name}.png)", ""]

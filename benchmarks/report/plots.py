@@ -17,12 +17,13 @@ Result = dict[str, Any]
 
 DPI = 110
 COLOURS = {"minigan": "#0072b2", "torch": "#d55e00", "jax": "#009e73"}
-CEILING = "#666666"
-MARKS = {"forward": ("o", True), "backward": ("o", False)}  # a filled and an open circle
+CEILING_COLOUR = "#666666"
+MARKERS = {"forward": ("o", True), "backward": ("o", False)}
+"""By direction: the marker, and whether it is filled."""
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, the same bytes for the same figure."""
+    """Write the figure as a PNG without a date, so that equal figures give equal files; return the path."""
     FigureCanvasAgg(figure)
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
     return path
@@ -71,18 +72,18 @@ def steps(result: Result) -> Figure:
         axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_title(f"{case}   (1 = {best}, {1e3 * one:.3g} ms)", fontsize=9, loc="left", fontweight="bold")
-        axes.axvline(1, color=CEILING, linestyle=":", linewidth=1)
+        axes.axvline(1, color=CEILING_COLOUR, linestyle=":", linewidth=1)
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
     panels[-1].set_xlim(left=0)
     panels[-1].set_xlabel(
-        "time of an iteration (fastest eager PyTorch = 1): the median; lines from the least to the greatest"
+        "time of an iteration (fastest eager PyTorch = 1): median; lines from the minimum to the maximum"
     )
     return figure
 
 
 def breakdown(result: Result) -> Figure:
-    """Return the parts of each recipe's iteration and, below, their limits, as shares of the iteration."""
+    """Return bars for the parts of each recipe's iteration and, below them, their limits, as shares of it."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
     ticks = []
@@ -99,13 +100,13 @@ def breakdown(result: Result) -> Figure:
                 left += share
     axes.set_yticks([i + 0.19 for i in range(len(ticks))], ticks)
     axes.invert_yaxis()
-    axes.set_xlabel("share of the iteration; below, paler: what the machine's ceilings allow")
+    axes.set_xlabel("share of the iteration; below, paler: the limits of the machine")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3)
     return figure
 
 
 def memory(result: Result) -> Figure:
-    """Return the peak memory of each recipe."""
+    """Return bars for the peak memory of each recipe."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     rows = {case: {n: row["max"] for n, row in found["mib"].items()} for case, found in result["cases"].items()}
     _groups(figure, rows, "MiB")
@@ -113,7 +114,7 @@ def memory(result: Result) -> Figure:
 
 
 def scaling(result: Result) -> Figure:
-    """Return seconds over size for each axis, logarithmic, with the fitted lines."""
+    """Return a panel for each axis: times over size, logarithmic, with the fitted lines."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     for axes, (axis, found) in zip(figure.subplots(2, 2).ravel(), result["axes"].items(), strict=False):
         sizes = np.array(found["sizes"], float)
@@ -154,12 +155,12 @@ def layers(result: Result) -> Figure:
         for at, row in enumerate(rows):
             rates = {name: rate["per_second"] / 1e9 for name, rate in row["rate"].items() if "numpy" not in name}
             for name, rate in rates.items():
-                library, way = name.rsplit(" ", 1)
-                mark, filled = MARKS[way]
-                above = -0.16 if library == "minigan" else 0.16
+                library, direction = name.rsplit(" ", 1)
+                mark, filled = MARKERS[direction]
+                offset = -0.16 if library == "minigan" else 0.16
                 colour = _colour(library)
                 (handles[name],) = axes.plot(
-                    rate, at + above, mark, color=colour, markerfacecolor=colour if filled else "none", markersize=5,
+                    rate, at + offset, mark, color=colour, markerfacecolor=colour if filled else "none", markersize=5,
                     linestyle="none",
                 )  # fmt: skip
         labels = [f"{row['piece'].removeprefix(recipe).strip()} {row['layers']}" for row in rows]
@@ -167,7 +168,7 @@ def layers(result: Result) -> Figure:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xscale("log")
         axes.set_title(recipe, fontsize=9, loc="left", fontweight="bold")
-        ceiling = axes.axvline(result["ceilings"]["sgemm"] / 1e9, color=CEILING, linestyle=":", linewidth=1)
+        ceiling = axes.axvline(result["ceilings"]["sgemm"] / 1e9, color=CEILING_COLOUR, linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
     handles["this machine's matrix product"] = ceiling
     panels[-1].set_xlabel("GFLOP/s of the direct sums")
@@ -176,7 +177,7 @@ def layers(result: Result) -> Figure:
 
 
 def gpu(result: Result) -> Figure:
-    """Return iterations on the GPU, and CPU against GPU."""
+    """Return the plot of the section on the GPU."""
     from benchmarks.report.gpu import plot
 
     return plot(result)

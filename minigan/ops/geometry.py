@@ -1,4 +1,4 @@
-"""The geometry of a convolution: which pixel of the large image meets which pixel of the small one."""
+"""The geometry of a convolution: which pixels of the large and the small image a tap of the kernel connects."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,30 @@ Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 @dataclass(frozen=True)
 class Geometry:
-    """One correlation, from a large image (H, W) to a small one (h, w).
+    """The sizes of one correlation, from a large image (H, W) to a small one (h, w).
 
-    Output pixel p and kernel tap i meet at pixel s p + d i of the padded large image, on each axis:
+    On each axis, tap i of output pixel p reads pixel s p + d i of the padded large image, so
 
         h = floor((H + top + bottom - d (k - 1) - 1) / s) + 1
 
-    A convolution goes from large to small; its input gradient, which is the transposed convolution, from small to large
-    over the same pairs of pixels.
+    A convolution maps the large image to the small one.  Its input gradient, the transposed convolution, maps the
+    small image to the large one over the same pairs of pixels.
+
+    Attributes
+    ----------
+    large
+        H, W: rows and columns of the large image, in pixels and without padding.
+    small
+        h, w: rows and columns of the small image.
+    kernel
+        kh, kw: taps on each axis.
+    stride
+        sh, sw: pixels of the large image between neighbouring output pixels.
+    dilation
+        dh, dw: pixels of the large image between neighbouring taps; 1 if they are adjacent.
+    padding
+        ((top, bottom), (left, right)): rows and columns of zeros around the large image.
+
     """
 
     large: Pair
@@ -27,19 +43,19 @@ class Geometry:
 
     @property
     def padded(self) -> Pair:
-        """The size of the large image with its padding."""
+        """The rows and columns of the large image with its padding."""
         (top, bottom), (left, right) = self.padding
         return self.large[0] + top + bottom, self.large[1] + left + right
 
     @property
     def inside(self) -> tuple[slice, slice]:
-        """Where the large image lies in the padded one."""
+        """The rows and columns of the padded image that hold the large image."""
         (H, W), ((top, _), (left, _)) = self.large, self.padding
         return slice(top, top + H), slice(left, left + W)
 
     @property
     def taps(self) -> list[tuple[int, int, slice, slice]]:
-        """For each kernel tap (i, j): the rows and columns of the padded image that it reads."""
+        """For each tap (i, j) of the kernel: i, j, and the rows and columns of the padded image that it reads."""
         return [
             (i, j, self._reach(0, i), self._reach(1, j)) for i in range(self.kernel[0]) for j in range(self.kernel[1])
         ]
@@ -50,19 +66,55 @@ class Geometry:
 
 
 def small_size(n: int, k: int, *, stride: int, dilation: int, padding: Pair) -> int:
-    """Return the size after a convolution; < 1 where the kernel does not fit.
+    """Return the size of the small image on one axis: floor((n + padding - d (k - 1) - 1) / s) + 1.
 
+    Parameters
+    ----------
+    n
+        The size of the large image, in pixels.
+    k
+        The number of taps.
+    stride, dilation
+        s and d, in pixels of the large image.
+    padding
+        The pixels of padding before and after the image.
+
+    Returns
+    -------
+    int
+        The size in pixels; less than 1 if the kernel does not fit into the padded image.
+
+    Examples
+    --------
     >>> small_size(28, 3, stride=2, dilation=1, padding=(0, 1))
     14
+
     """
     return (n + sum(padding) - dilation * (k - 1) - 1) // stride + 1
 
 
 def same_padding(n: int, k: int, *, stride: int, dilation: int) -> Pair:
-    """Return TensorFlow's "same" padding: as many outputs as ceil(n / stride), the odd pixel after.
+    """Return TensorFlow's "same" padding, with which the small image has ceil(n / stride) pixels.
 
+    Parameters
+    ----------
+    n
+        The size of the large image, in pixels.
+    k
+        The number of taps.
+    stride, dilation
+        In pixels of the large image.
+
+    Returns
+    -------
+    tuple of int
+        The pixels of padding before and after the image; if their sum is odd, there is one more after it.
+
+    Examples
+    --------
     >>> same_padding(28, 5, stride=2, dilation=1), same_padding(28, 3, stride=2, dilation=1)
     ((1, 2), (0, 1))
+
     """
     total = max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
     return total // 2, total - total // 2

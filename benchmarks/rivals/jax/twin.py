@@ -1,10 +1,10 @@
 """Convert a minigan network to a pure JAX function, and its weights and optimizer to pytrees.
 
 Images are (N, H, W, C) and weights (kh, kw, C, O) on both sides, so parameters and running statistics are used
-unchanged, under the same names ("0.W", "2.running_mean", ...), in dictionaries: pytrees.
+unchanged, in dictionaries with minigan's names ("0.W", "2.running_mean", ...).
 
-Randomness is an argument: `drops`, the source of the dropout masks of one pass, is either a key of `jax.random` or (for
-the check) the masks themselves, one per Dropout layer, computed by minigan's hash.
+Randomness is an argument: `masks`, the source of the dropout masks of one pass, is either a key of `jax.random` or (for
+the check) a tuple of the masks themselves, one per Dropout layer, computed by minigan's hash.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,21 +22,33 @@ from minigan.ops.geometry import Geometry
 
 Tree = dict[str, Any]
 Apply = Callable[..., tuple[jax.Array, Tree]]
-"""``apply(p, s, x, drops, train=True) -> y, s'``: s are running statistics, s' those after the pass."""
+"""``apply(p, s, x, masks, train=True) -> y, s'``: p are parameters, s running statistics, s' those after the pass."""
 
 AXES = ("NHWC", "HWIO", "NHWC")
 
 
 def tree(arrays: dict[str, Array]) -> Tree:
-    """Copy named arrays to JAX; minigan's are views of one vector that is updated in place."""
+    """Return copies of named arrays in JAX; minigan's are views of one vector, which is updated in place."""
     return {name: jnp.array(value) for name, value in arrays.items()}
 
 
 def function(net: Any) -> Apply:
-    """Return the network as a function of parameters, running statistics, x and the source of dropout masks."""
+    """Return a network as a pure function.
 
-    def apply(p: Tree, s: Tree, x: jax.Array, drops: Any, train: bool = True) -> tuple[jax.Array, Tree]:
-        drawn, s = _masks(drops), dict(s)
+    Parameters
+    ----------
+    net
+        A minigan network, of layers that `LAYERS` has, BatchNorm and Dropout.
+
+    Returns
+    -------
+    Callable
+        ``apply(p, s, x, masks, train=True) -> y, s'``, as `Apply` describes it.
+
+    """
+
+    def apply(p: Tree, s: Tree, x: jax.Array, masks: Any, train: bool = True) -> tuple[jax.Array, Tree]:
+        sources, s = _mask_sources(masks), dict(s)
         for i, layer in enumerate(net.layers):
             kind = type(layer).__name__
             own = {name: p[f"{i}.{name}"] for name in layer.parameters()}
@@ -45,7 +57,7 @@ def function(net: Any) -> Apply:
                 x, running = _batch_norm(layer, own, running, x, train)
                 s |= {f"{i}.{name}": value for name, value in running.items()}
             elif kind == "Dropout":
-                x = _dropout(x, layer.rate, drawn) if train and layer.rate > 0 else x
+                x = _dropout(x, layer.rate, sources) if train and layer.rate > 0 else x
             else:
                 x = LAYERS[kind](layer, own, x)
         return x, s
@@ -67,17 +79,17 @@ def _correlate(x: jax.Array, W: jax.Array, geometry: Geometry) -> jax.Array:
 def _adjoint(y: jax.Array, W: jax.Array, geometry: Geometry) -> jax.Array:
     """The input gradient of `_correlate`.    y (N, h, w, O)   W (kh, kw, C, O)   x (N, H, W, C)
 
-    `lax.conv_transpose` puts stride - 1 zeros between the pixels of y: (h - 1) s + 1 rows, and then zeros around them.
-    Before them go d (k - 1) - top, after them as many as H rows of x need.
+    `lax.conv_transpose` inserts stride - 1 zeros between the pixels of y, which gives (h - 1) s + 1 rows, and pads them
+    by d (k - 1) - top rows before, and by as many rows after as H rows of x need.
     """
-    around = []
+    padding = []
     for axis in (0, 1):
         reach = geometry.dilation[axis] * (geometry.kernel[axis] - 1)
         before = reach - geometry.padding[axis][0]
         spread = (geometry.small[axis] - 1) * geometry.stride[axis] + 1
-        around.append((before, geometry.large[axis] + reach - spread - before))
+        padding.append((before, geometry.large[axis] + reach - spread - before))
     return lax.conv_transpose(
-        y, W, geometry.stride, around, rhs_dilation=geometry.dilation, dimension_numbers=AXES, transpose_kernel=True
+        y, W, geometry.stride, padding, rhs_dilation=geometry.dilation, dimension_numbers=AXES, transpose_kernel=True
     )
 
 
@@ -85,13 +97,13 @@ def _adjoint_forward(y: jax.Array, W: jax.Array, geometry: Geometry) -> tuple[ja
     return _adjoint(y, W, geometry), (y, W)
 
 
-def _adjoint_backward(geometry: Geometry, kept: Any, dx: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _adjoint_backward(geometry: Geometry, saved: Any, dx: jax.Array) -> tuple[jax.Array, jax.Array]:
     """dy is `_correlate` of dx, and dW its weight gradient with x and y exchanged.
 
-    Written by hand, because XLA has no fast CPU kernel for the dW that JAX derives for a stride of 2 or more: it takes
-    seconds per layer instead of a tenth of a second.
+    It is written by hand because XLA has no fast CPU kernel for the dW that JAX derives at a stride of 2 or more, which
+    takes seconds per layer instead of a tenth of a second.
     """
-    y, W = kept
+    y, W = saved
     dy, back = jax.vjp(lambda W: _correlate(dx, W, geometry), W)
     return dy, back(y)[0]
 
@@ -135,11 +147,13 @@ LAYERS: dict[str, Callable[[Any, Tree, jax.Array], jax.Array]] = {
     "Reshape": lambda layer, p, x: x.reshape(len(x), *layer.shape),
     "Flatten": lambda layer, p, x: x.reshape(len(x), -1),
     "ReLU": lambda layer, p, x: jax.nn.relu(x),
-    "LeakyReLU": lambda layer, p, x: jnp.where(x > 0, x, layer.slope * x),  # jax.nn's derivative at 0 is 1
+    "LeakyReLU": lambda layer, p, x: jnp.where(
+        x > 0, x, layer.slope * x
+    ),  # jax.nn.leaky_relu has the derivative 1 at 0
     "Tanh": lambda layer, p, x: jnp.tanh(x),
     "Sigmoid": lambda layer, p, x: jax.nn.sigmoid(x),
 }
-"""By the class of minigan's layer: its y from its parameters and x.  BatchNorm and Dropout need more: `function`."""
+"""By the class of minigan's layer: y from layer, parameters and x.  `function` handles BatchNorm and Dropout itself."""
 
 
 def _batch_norm(layer: Any, p: Tree, running: Tree, x: jax.Array, train: bool) -> tuple[jax.Array, Tree]:
@@ -159,25 +173,43 @@ def _batch_norm(layer: Any, p: Tree, running: Tree, x: jax.Array, train: bool) -
 # --- dropout --------------------------------------------------------------------------------------
 
 
-def _dropout(x: jax.Array, rate: float, drawn: Iterator[Any]) -> jax.Array:
+def _dropout(x: jax.Array, rate: float, sources: Iterator[Any]) -> jax.Array:
     """Return x / (1 - rate) where the mask keeps it, else 0."""
-    drop, made = next(drawn)
-    keep = drop if made else jax.random.bernoulli(drop, 1 - rate, x.shape)
+    source, is_mask = next(sources)
+    keep = source if is_mask else jax.random.bernoulli(source, 1 - rate, x.shape)
     return jnp.where(keep, x / (1 - rate), 0)
 
 
-def _masks(drops: Any) -> Iterator[Any]:
+def _mask_sources(masks: Any) -> Iterator[Any]:
     """Yield for each Dropout layer a mask and True, or a key and False."""
-    if isinstance(drops, tuple):
-        yield from ((mask, True) for mask in drops)
+    if isinstance(masks, tuple):
+        yield from ((mask, True) for mask in masks)
     else:
         while True:
-            drops, key = jax.random.split(drops)
+            masks, key = jax.random.split(masks)
             yield key, False
 
 
-def masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Draw a key for each Dropout layer as minigan does; return the masks (n, ...), true where x is kept."""
+def dropout_masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Generator) -> tuple[Array, ...]:
+    """Draw a key for each Dropout layer as minigan does; return the masks.
+
+    Parameters
+    ----------
+    net
+        A minigan network.
+    shape
+        The shape of its input without N.
+    n
+        The number of examples.
+    rng
+        The stream of minigan's dropout keys.
+
+    Returns
+    -------
+    tuple of Array
+        For each Dropout layer a mask (n, ...), true where x is kept.
+
+    """
     found, ops = [], get_ops("reference")
     for layer in net.layers:
         if isinstance(layer, Dropout) and layer.rate > 0:
@@ -191,7 +223,7 @@ def masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Generator) ->
 
 
 class Adam:
-    """Adam as a function: ``update(p, g, o) -> p', o'``, o = {t, m, v}."""
+    """Adam as a pure function: ``update(p, g, o, ()) -> p', o'`` with o = {t, m, v}; `theirs` is minigan's Adam."""
 
     def __init__(self, theirs: Any) -> None:
         self.lr, self.beta1, self.beta2, self.eps = theirs.lr, theirs.beta1, theirs.beta2, theirs.eps
@@ -201,21 +233,24 @@ class Adam:
         return {"t": jnp.zeros((), int), "m": jax.tree.map(jnp.zeros_like, p), "v": jax.tree.map(jnp.zeros_like, p)}
 
     def rates(self, t: int) -> tuple[float, ...]:
-        """Return nothing: without a schedule, all rates are constants of the compiled function."""
+        """Return (): without a schedule all rates are constants of the compiled function."""
         return ()
 
     def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:
         """m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, p <- p - lr m_hat / (sqrt(v_hat) + eps)."""
-        t, some = o["t"] + 1, next(iter(p.values()))
+        t, dtype = o["t"] + 1, next(iter(p.values())).dtype
         m = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, o["m"], g)
         v = jax.tree.map(lambda v, g: self.beta2 * v + (1 - self.beta2) * g**2, o["v"], g)
-        a, b = (1 - jnp.asarray(beta, some.dtype) ** t for beta in (self.beta1, self.beta2))
+        a, b = (1 - jnp.asarray(beta, dtype) ** t for beta in (self.beta1, self.beta2))
         step = jax.tree.map(lambda m, v: self.lr * (m / a) / (jnp.sqrt(v / b) + self.eps), m, v)
         return jax.tree.map(jnp.subtract, p, step), {"t": t, "m": m, "v": v}
 
 
 class SGD:
-    """Momentum descent: ``update(p, g, o, (lr, momentum)) -> p', o'``, o = {u}; the schedules are computed outside."""
+    """Momentum descent as a pure function: ``update(p, g, o, (lr, momentum)) -> p', o'`` with o = {u}.
+
+    `rates` evaluates the schedules of `theirs`, minigan's SGD, outside the compiled function.
+    """
 
     def __init__(self, theirs: Any) -> None:
         self.theirs = theirs
@@ -236,5 +271,5 @@ class SGD:
 
 
 def optimizer(theirs: Any) -> Adam | SGD:
-    """Return minigan's optimizer for pytrees."""
+    """Return the pure function that computes what minigan's optimizer does."""
     return Adam(theirs) if type(theirs).__name__ == "Adam" else SGD(theirs)

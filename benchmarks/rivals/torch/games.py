@@ -1,7 +1,7 @@
 """The recipes' games in idiomatic PyTorch: the same updates in the same order on the same batches.
 
-D is frozen in G's step (`requires_grad_(False)`); the fakes for D are computed without a graph.  minigan may run real
-and fake examples through D as one batch with statistics of each half (dcgan64); PyTorch has no such layer and runs D
+D is frozen in G's step (`requires_grad_(False)`), and the fakes for D are computed without a graph.  In dcgan64 minigan
+runs real and fake examples through D as one batch with statistics of each half; PyTorch has no such layer and runs D
 twice.
 """
 
@@ -25,11 +25,32 @@ BCE = F.binary_cross_entropy_with_logits
 
 
 class Game:
-    """One iteration of a recipe in PyTorch is `play()`.
+    """A recipe's game in PyTorch; `play` runs one iteration.
 
-    checked   minigan's dropout masks and (where the recipe has it) its biased running variance, for the comparison;
-              timed games use PyTorch's own dropout and unbiased variance, which cost the same
-    device    the device of networks and batches; adam: further options of Adam (capturable, for a CUDA graph)
+    Parameters
+    ----------
+    case
+        The recipe.
+    small
+        Whether to use the case's small settings.
+    dtype
+        "float32" or "float64".
+    settings
+        Hyper-parameters that replace the case's.
+    channels_last
+        Whether images lie in memory as NHWC.
+    fused_adam
+        Whether to use PyTorch's fused optimizers.
+    compiled
+        Whether to run the networks through `torch.compile`.
+    checked
+        Whether to use minigan's dropout masks and, if the recipe has it, its biased running variance, for the
+        comparison.  Timed games use PyTorch's own dropout and unbiased variance, which cost the same.
+    device
+        The device of networks and batches.
+    adam
+        Further options of Adam, such as ``{"capturable": True}`` for a CUDA graph.
+
     """
 
     def __init__(
@@ -53,19 +74,19 @@ class Game:
         self.gan = gan
         chains = self.recipe.architecture(self.config)
         self.shapes = chains.noise_shape, chains.data_shape
-        self.plain = [
+        self.networks = [
             modules(net, shape, channels_last=channels_last).to(device)
             for net, shape in zip((gan.G, gan.D), self.shapes, strict=True)
         ]
         if checked:
-            for net, twin in zip((gan.G, gan.D), self.plain, strict=True):
+            for net, twin in zip((gan.G, gan.D), self.networks, strict=True):
                 as_minigan(net, twin, self.streams["dropout"])
-        self.G, self.D = (torch.compile(net) if compiled else net for net in self.plain)
+        self.G, self.D = (torch.compile(net) if compiled else net for net in self.networks)
         self.optimizer_G, self.optimizer_D = (
             optimizer(net, theirs, fused=fused_adam, **(adam or {}))
-            for net, theirs in zip(self.plain, (gan.optimizer_G, gan.optimizer_D), strict=True)
+            for net, theirs in zip(self.networks, (gan.optimizer_G, gan.optimizer_D), strict=True)
         )
-        self.norms = [m for m in self.plain[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self.norms = [m for m in self.networks[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
         self.draw = real_batches(case, self.config, self.streams, self.numpy_dtype)
         self.play: Callable[[], None] = {
@@ -80,7 +101,7 @@ class Game:
     # --- shared by the games ---------------------------------------------------------------------
 
     def noise(self, n: int) -> torch.Tensor:
-        """Draw z (n, ...) as minigan does."""
+        """Return noise z (n, ...), drawn as minigan draws it."""
         z = self.recipe.prior(self.config, n, self.streams["noise"]).astype(self.numpy_dtype)
         return torch.from_numpy(z).to(self.device)
 
@@ -89,7 +110,7 @@ class Game:
         return self.tensor(self.draw())
 
     def tensor(self, x: Array) -> torch.Tensor:
-        """Convert an array (N, H, W, C) to a tensor (N, C, H, W) in the networks' layout; else keep the axes."""
+        """Return x as a tensor: (N, H, W, C) becomes (N, C, H, W) in the networks' layout, other axes stay."""
         t = torch.from_numpy(x).to(self.device)
         if t.ndim < 4:
             return t
@@ -97,7 +118,7 @@ class Game:
         return t if self.channels_last else t.contiguous()
 
     def fakes(self, z: torch.Tensor) -> torch.Tensor:
-        """Return G(z) without a graph, in the mode in which the recipe makes the fakes for D."""
+        """Return G(z) without a graph, in the recipe's mode for fakes."""
         if self.gan.fake_mode is eval_fakes:
             return self.eval_fakes(z)
         with torch.no_grad():
@@ -119,9 +140,9 @@ class Game:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Freeze D as the recipe says: no parameter gradients; running statistics move only if it tracks them."""
+        """Freeze D for G's update: no parameter gradients, and batch norm in the recipe's mode for a frozen D."""
         frozen_d_mode = self.gan.frozen_d_mode
-        for p in self.plain[1].parameters():
+        for p in self.networks[1].parameters():
             p.requires_grad_(False)
         if frozen_d_mode is eval_mode:
             self.D.eval()
@@ -129,7 +150,7 @@ class Game:
             for norm in self.norms:
                 norm.momentum = 0.0
         yield
-        for p in self.plain[1].parameters():
+        for p in self.networks[1].parameters():
             p.requires_grad_(True)
         if frozen_d_mode is eval_mode:
             self.D.train()
@@ -193,7 +214,7 @@ class Game:
         s_real, s_fake = self.D(self.real()), self.D(x_fake)
         ones = torch.ones_like(s_fake)
         d_cost = (BCE(s_real, ones) + BCE(s_fake, torch.zeros_like(s_fake))) / 2
-        G, D = (list(net.parameters()) for net in self.plain)
+        G, D = (list(net.parameters()) for net in self.networks)
         g_G = torch.autograd.grad(BCE(s_fake, ones), G, retain_graph=True)
         g_D = torch.autograd.grad(d_cost, D)
         for parameters, grads, optimizer_ in ((D, g_D, self.optimizer_D), (G, g_G, self.optimizer_G)):
@@ -202,18 +223,33 @@ class Game:
             optimizer_.step()
 
     def difference(self, gan: Any) -> float:
-        """Return the largest absolute difference from minigan's parameters and running statistics."""
+        """Return the largest absolute difference from minigan's parameters and running statistics, those of `gan`."""
         worst = 0.0
-        for net, twin, shape in zip((gan.G, gan.D), self.plain, self.shapes, strict=True):
-            there = twin.state_dict()
+        for net, twin, shape in zip((gan.G, gan.D), self.networks, self.shapes, strict=True):
+            theirs = twin.state_dict()
             for key, value in state(net, shape, self.channels_last).items():
                 if not key.endswith("num_batches_tracked"):
-                    worst = float(np.maximum(worst, np.abs(there[key].cpu().numpy() - value).max()))  # NaN stays
+                    worst = float(
+                        np.maximum(worst, np.abs(theirs[key].cpu().numpy() - value).max())
+                    )  # unlike max(), it propagates NaN
         return worst
 
 
 def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
-    """Return the PyTorch optimizer that corresponds to minigan's."""
+    """Return the PyTorch optimizer that corresponds to minigan's.
+
+    Parameters
+    ----------
+    net
+        The module whose parameters it updates.
+    theirs
+        minigan's optimizer.
+    fused
+        Whether to use PyTorch's fused implementation.
+    more
+        Further options of Adam.
+
+    """
     if type(theirs).__name__ == "Adam":
         adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
         return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
@@ -223,8 +259,8 @@ def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
 class _SGD:
     """Momentum descent with minigan's schedules of rate and momentum.
 
-    u <- momentum u - lr g, theta <- theta + u there; u' <- momentum' u' + g, theta <- theta - lr u' in PyTorch: with
-    u = -lr_before u' the same where momentum' = momentum lr_before / lr.
+    minigan computes u <- momentum u - lr g, theta <- theta + u; PyTorch v <- nu v + g, theta <- theta - lr v.  Before a
+    step u = -lr_before v, where lr_before is the previous rate, so they agree for nu = momentum lr_before / lr.
     """
 
     def __init__(self, net: nn.Module, theirs: Any, *, fused: bool) -> None:
@@ -242,22 +278,33 @@ class _SGD:
 
 
 def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
-    """Make the twin use minigan's dropout masks, and the biased running variance if the layer does."""
+    """Change a converted network to use minigan's dropout masks and, if the layer does, the biased running variance.
+
+    Parameters
+    ----------
+    net
+        The minigan network.
+    twin
+        The modules that `benchmarks.rivals.torch.twin.modules` returned for it.
+    rng
+        The stream of minigan's dropout keys.
+
+    """
     for layer, module in zip(net.layers, twin, strict=True):
         if isinstance(module, Dropout):
             module.rng = rng
         elif isinstance(module, nn.modules.batchnorm._BatchNorm) and not layer.unbiased:
-            before: list[torch.Tensor] = []
+            saved: list[torch.Tensor] = []  # the running variance before the pass
 
-            def keep(norm: Any, _args: Any, before: list[torch.Tensor] = before) -> None:
-                before[:] = [norm.running_var.clone()]
+            def save(norm: Any, _args: Any, saved: list[torch.Tensor] = saved) -> None:
+                saved[:] = [norm.running_var.clone()]
 
-            def correct(norm: Any, args: Any, _y: Any, before: list[torch.Tensor] = before) -> None:
+            def correct(norm: Any, args: Any, _y: Any, saved: list[torch.Tensor] = saved) -> None:
                 if norm.training:
-                    m, old = norm.momentum, before[0] * (1 - norm.momentum)
+                    m, old = norm.momentum, saved[0] * (1 - norm.momentum)
                     M = args[0].numel() // norm.num_features
                     if m:
                         norm.running_var.data.copy_(old + (norm.running_var - old) * (M - 1) / M)
 
-            module.register_forward_pre_hook(keep)
+            module.register_forward_pre_hook(save)
             module.register_forward_hook(correct)

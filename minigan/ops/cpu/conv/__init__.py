@@ -1,1 +1,1 @@
-"""Convolutions on the CPU: direct sums by im2col, or Winograd transforms, as the plan says."""
+"""Convolutions on the CPU: direct sums over im2col, or Winograd's algorithms, whichever the cost model chooses."""

@@ -1,4 +1,7 @@
-"""The three correlations of the CPU backend: directly or by Winograd's family, as the plan says."""
+"""The three correlations of the CPU backend, by direct sums or Winograd's algorithms, as the cost model chooses.
+
+Other dtypes than float32 and float64 go to `minigan.ops.reference`.
+"""
 
 import numpy as np
 
@@ -12,7 +15,32 @@ from minigan.ops.protocol import Array
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
-    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o."""
+    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x with its padding of zeros.
+
+    Parameters
+    ----------
+    x
+        Images (N, H, W, C).
+    W
+        Kernel (kh, kw, C, O).
+    geometry
+        Sizes of both images, kernel, stride, dilation and padding.
+    b
+        Bias (O,), or an array that broadcasts to it; None: no bias.
+    team
+        The backend: its threads, kernels and accuracy.
+
+    Returns
+    -------
+    Array
+        y (N, h, w, O), a new array.
+
+    Raises
+    ------
+    ValueError
+        If the shape of x or W is not that of the geometry.
+
+    """
     if not are_floats(x, W, *([] if b is None else [b])):
         return reference.correlate(x, W, geometry, b)
     x, W, b = _checked(x, geometry.large, W.shape[2], "x"), contiguous(W), _bias(b, W.shape[3])
@@ -25,22 +53,46 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Exe
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
-    """x = the sum of y W^T over the pairs of pixels of the correlation, + b_c.
+    """x~_n,(sp+di),(sq+dj),c = b_c + the sum of y_npqo W_ijco over p, q, i, j, o: the adjoint of `correlate`.
 
-    At stride 1 Winograd's tiles are those of the correlation with the turned kernel, which do not overlap where they
-    are written.
+    At stride 1 Winograd's algorithms compute it as a correlation with the flipped kernel, whose output tiles do not
+    overlap.
+
+    Parameters
+    ----------
+    y
+        Images (N, h, w, O).
+    W
+        Kernel (kh, kw, C, O).
+    geometry
+        The geometry of `correlate`.
+    b
+        Bias (C,), or an array that broadcasts to it; None: no bias.
+    team
+        The backend: its threads, kernels and accuracy.
+
+    Returns
+    -------
+    Array
+        x (N, H, W, C), a new array.
+
+    Raises
+    ------
+    ValueError
+        If the shape of y or W is not that of the geometry.
+
     """
     if not are_floats(y, W, *([] if b is None else [b])):
         return reference.correlate_adjoint(y, W, geometry, b)
     C, O = W.shape[2:]
     y, W, b = _checked(y, geometry.small, O, "y"), contiguous(W), _bias(b, C)
     _require_kernel(W, geometry)
-    turned = direct.turned_geometry(geometry)
+    flipped = direct.flipped_geometry(geometry)
     with one_thread:
-        if turned is not None:
-            plan = choose(turned, len(y), O, C, team.accuracy, compiled=team.compiled)
+        if flipped is not None:
+            plan = choose(flipped, len(y), O, C, team.accuracy, compiled=team.compiled)
             if plan is not None:
-                return winograd.correlate(y, direct.turned_weights(W), turned, b, plan, team)
+                return winograd.correlate(y, direct.flipped_weights(W), flipped, b, plan, team)
             return direct.correlate_adjoint(y, W, geometry, b, team)
         plan = choose(geometry, len(y), C, O, team.accuracy, compiled=team.compiled)
         if plan is not None:
@@ -49,12 +101,35 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
-    """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo."""
+    """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.
+
+    Parameters
+    ----------
+    x
+        Images (N, H, W, C).
+    y
+        The cotangent of `correlate`'s result (N, h, w, O).
+    geometry
+        The geometry of `correlate`.
+    team
+        The backend: its threads, kernels and accuracy.
+
+    Returns
+    -------
+    Array
+        dW (kh, kw, C, O), a new array.
+
+    Raises
+    ------
+    ValueError
+        If the shape of x or y is not that of the geometry, or they differ in N.
+
+    """
     if not are_floats(x, y):
         return reference.correlate_weights(x, y, geometry)
     x, y = _checked(x, geometry.large, x.shape[3], "x"), _checked(y, geometry.small, y.shape[3], "y")
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} images x and {len(y)} of y; expected as many of both")
+        raise ValueError(f"x has {len(x)} images, y has {len(y)}; expected equal numbers")
     plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy, compiled=team.compiled)
     with one_thread:
         if plan is None:
@@ -63,7 +138,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
 
 
 def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:
-    """Return the images as the bodies take them, which look at no index any more."""
+    """Return the images as a contiguous array of the given size; the kernels check no index themselves."""
     if x.ndim != 4 or x.shape[1:] != (*size, channels):
         raise ValueError(f"{name} has shape {x.shape}; expected (N, {size[0]}, {size[1]}, {channels})")
     return contiguous(x)

@@ -1,7 +1,7 @@
 """Correlations as matrix products over im2col, a few images at a time.
 
-Parts of whole images keep the patches in the cache and the memory small; a part has at least ROWS rows of im2col, so
-that the product is worth its name.
+A part consists of whole images.  It is small enough that its patches stay in the cache, and has at least
+MIN_PATCH_ROWS_PER_PART rows, because BLAS is slow on smaller products.
 """
 
 import math
@@ -9,29 +9,32 @@ import math
 import numpy as np
 
 from minigan.ops.cpu import matmul
-from minigan.ops.cpu.conv import im2col
+from minigan.ops.cpu.conv.im2col import col2im, im2col
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-CHUNK = 1 << 20
-"""Bytes of patches at a time."""
-ROWS = 200
-"""Rows of patches at a time, at least."""
-HEAVY = 1 << 21
-"""With so many weights a product reads more of them than of patches: twice the rows at a time, but in two parts."""
-WORK = 1 << 21
-"""Multiplications of a part, about: enough for a thread, and few enough for several parts in a small layer."""
-PARTIAL = 1 << 20
-"""Entries of a weight gradient of which several partial sums may be kept; a larger one is cut by rows instead."""
-GROUP = 1 << 25
-"""Bytes of patches at a time of such a larger one."""
+MAX_PATCH_BYTES_PER_PART = 1 << 20
+MIN_PATCH_ROWS_PER_PART = 200
+"""The minimum has priority over both maxima."""
+MAX_MACS_PER_PART = 1 << 21
+"""Multiply-adds: enough work for a thread, and little enough that a small layer has several parts."""
+MIN_WEIGHTS_FOR_LARGER_PARTS = 1 << 21
+"""From so many weights on a product reads more weights than patches, so its parts have twice the rows."""
+MAX_PARTIAL_SUM_ENTRIES = 1 << 20
+"""A weight gradient with at most so many entries is summed in several partial sums; a larger one is cut by rows."""
+MAX_PARTIAL_SUMS = 8
+MAX_PATCH_BYTES_PER_GROUP = 1 << 25
+"""Patches of a larger weight gradient that are in memory at a time."""
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
-    """y = patches(x) W + b, the bias added to each part while it is in the cache."""
+    """y = im2col(x) W + b.    x (N, H, W, C)   W (kh, kw, C, O)   b (O,)   y (N, h, w, O)
+
+    The bias is added to each part while the part is in the cache.
+    """
     O = W.shape[3]
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
     matrix = W.reshape(-1, O)
@@ -48,41 +51,41 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Exe
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
-    """x = the sum of y W^T over the patches that a pixel lies in, + b.
+    """x = col2im(y W^T) + b.    y (N, h, w, O)   W (kh, kw, C, O)   b (C,)   x (N, H, W, C)
 
-    At stride 1 it may gather instead: it is the correlation of y with the kernel turned by half a turn, whose im2col
-    have O channels and not C.  The smaller ones are taken.
+    At stride 1 this is also the correlation of y with the flipped kernel, whose patches have O channels instead of C.
+    The one with fewer channels is used.
     """
     (kh, kw), C, O = geometry.kernel, W.shape[2], W.shape[3]
-    turned = turned_geometry(geometry)
-    if turned is not None and O <= C:
-        return correlate(y, turned_weights(W), turned, b, team)
+    flipped = flipped_geometry(geometry)
+    if flipped is not None and O <= C:
+        return correlate(y, flipped_weights(W), flipped, b, team)
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
     matrix, bias = W.reshape(-1, O).T, np.zeros(C, x.dtype) if b is None else b
     parts = _parts(len(y), geometry, C, O, y.itemsize)
 
     def job(i: int) -> None:
-        some = y[parts[i]].reshape(-1, O)
-        taken = scratch.array("patches", (len(some), kh * kw * C), y.dtype)
-        np.matmul(some, matrix, out=taken)
-        im2col.scatter(taken, x[parts[i]], geometry, bias, compiled=team.compiled)
+        cotangent = y[parts[i]].reshape(-1, O)
+        patches = scratch.array("patches", (len(cotangent), kh * kw * C), y.dtype)
+        np.matmul(cotangent, matrix, out=patches)
+        col2im(patches, x[parts[i]], geometry, bias, compiled=team.compiled)
 
     team.parallel_for(job, len(parts))
     return x
 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
-    """dW = patches(x)^T y.
+    """dW = im2col(x)^T y.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)
 
-    The parts' sums are added in the order of the parts: the same on any number of threads.
+    The partial sums are added in a fixed order, so the result is the same on any number of threads.
     """
     (kh, kw), C, O = geometry.kernel, x.shape[3], y.shape[3]
     dW = arrays.empty((kh, kw, C, O), x.dtype)
-    if dW.size > PARTIAL and len(x):
+    if dW.size > MAX_PARTIAL_SUM_ENTRIES and len(x):
         _large_weights(x, y, geometry, dW.reshape(-1, O), team)
         return dW
     parts = _parts(len(x), geometry, C, O, x.itemsize)
-    sums = max(1, min(len(parts), 8, 4 * PARTIAL // max(1, dW.size)))
+    sums = max(1, min(len(parts), MAX_PARTIAL_SUMS, 4 * MAX_PARTIAL_SUM_ENTRIES // max(1, dW.size)))
     partial = scratch.array("partial", (sums, kh * kw * C, O), x.dtype)
 
     def job(s: int) -> None:
@@ -97,33 +100,33 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
 
 
 def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Executor) -> None:
-    """For a dW too large for partial sums: the patches of many images, then blocks of rows of dW."""
+    """Compute a dW too large for partial sums: for each group of images the patches, then blocks of rows of dW."""
     O = y.shape[3]
-    per = math.prod(geometry.small) * len(dW)  # of an image's im2col
-    groups = slices(len(x), max(1, GROUP // (per * x.itemsize)))
-    held = arrays.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
+    patch_entries = math.prod(geometry.small) * len(dW)  # of one image
+    groups = slices(len(x), max(1, MAX_PATCH_BYTES_PER_GROUP // (patch_entries * x.itemsize)))
+    workspace = arrays.empty((groups[0].stop * math.prod(geometry.small), len(dW)), x.dtype)
     for number, group in enumerate(groups):
-        some = x[group]
-        rows = held[: len(some) * math.prod(geometry.small)]
-        parts = slices(len(some), max(1, CHUNK // (per * x.itemsize)))
-        by_image = rows.reshape(len(some), -1, len(dW))
+        images = x[group]
+        patches = workspace[: len(images) * math.prod(geometry.small)]
+        parts = slices(len(images), max(1, MAX_PATCH_BYTES_PER_PART // (patch_entries * x.itemsize)))
+        by_image = patches.reshape(len(images), -1, len(dW))
 
-        def take(i: int, some: Array = some, by_image: Array = by_image, parts: list[slice] = parts) -> None:
+        def gather(i: int, images: Array = images, by_image: Array = by_image, parts: list[slice] = parts) -> None:
             part = by_image[parts[i]]
-            im2col.gather(some[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=team.compiled)
+            im2col(images[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=team.compiled)
 
-        team.parallel_for(take, len(parts))
+        team.parallel_for(gather, len(parts))
         cotangent = y[group].reshape(-1, O)
-        blocks = slices(len(dW), matmul.block(len(dW), 2 * len(rows) * dW.size))
+        blocks = slices(len(dW), matmul.block(len(dW), 2 * len(patches) * dW.size))
 
         def multiply(
             i: int,
-            rows: Array = rows,
+            patches: Array = patches,
             cotangent: Array = cotangent,
             blocks: list[slice] = blocks,
             first: bool = not number,
         ) -> None:
-            left = rows[:, blocks[i]].T
+            left = patches[:, blocks[i]].T
             if first:
                 np.matmul(left, cotangent, out=dW[blocks[i]])
             else:
@@ -133,30 +136,43 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Exec
 
 
 def _patches(x: Array, geometry: Geometry, team: Executor) -> Array:
-    """Return the patches (N h w, kh kw C) of a few images, in scratch."""
+    """Return im2col(x) (N h w, kh kw C) in scratch memory; for a 1 x 1 kernel, stride 1 and no padding, a view of x."""
     C = x.shape[3]
     if geometry.kernel == geometry.stride == (1, 1) and geometry.padded == geometry.large == geometry.small:
         return x.reshape(-1, C)
-    taken = scratch.array("patches", (len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
-    im2col.gather(x, taken, geometry, compiled=team.compiled)
-    return taken
+    patches = scratch.array("patches", (len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
+    im2col(x, patches, geometry, compiled=team.compiled)
+    return patches
 
 
 def _parts(images: int, geometry: Geometry, C: int, O: int, itemsize: int) -> list[slice]:
-    """Cut the images into equal parts of at most CHUNK bytes of patches and WORK operations, but at least ROWS rows."""
+    """Cut the images into equal parts within the limits above."""
     rows = math.prod(geometry.small)
-    taken = rows * C * math.prod(geometry.kernel)
-    least = -(-ROWS // rows)
-    if C * math.prod(geometry.kernel) * O >= HEAVY:
-        least = max(least, min(2 * least, images // 2))
-    step = max(1, min(CHUNK // (taken * itemsize), WORK // (taken * (O + 16))), least)
+    entries = rows * C * math.prod(geometry.kernel)  # patches of one image
+    min_images = -(-MIN_PATCH_ROWS_PER_PART // rows)
+    if C * math.prod(geometry.kernel) * O >= MIN_WEIGHTS_FOR_LARGER_PARTS:
+        min_images = max(min_images, min(2 * min_images, images // 2))  # but still two parts
+    most = min(MAX_PATCH_BYTES_PER_PART // (entries * itemsize), MAX_MACS_PER_PART // (entries * (O + 16)))
+    step = max(1, most, min_images)
     return slices(images, -(-images // -(-images // step)) if images else 1)
 
 
-def turned_geometry(geometry: Geometry) -> Geometry | None:
-    """Return the geometry of the adjoint as a correlation; None where it is not one (a stride, much padding).
+def flipped_geometry(geometry: Geometry) -> Geometry | None:
+    """Return the geometry of the adjoint as a correlation with the flipped kernel, or None if there is none.
 
-    The padding after y is what the windows of all large pixels need: output_padding makes it more than before y.
+    There is none for a stride above 1, or for more padding than the kernel reaches.  The padding after y is what the
+    windows of all large pixels need; with output padding it exceeds the padding before y.
+
+    Parameters
+    ----------
+    geometry
+        The geometry of the correlation from the large to the small image.
+
+    Returns
+    -------
+    Geometry or None
+        The geometry of a correlation from the small to the large image.
+
     """
     if geometry.stride != (1, 1):
         return None
@@ -171,6 +187,6 @@ def turned_geometry(geometry: Geometry) -> Geometry | None:
     return Geometry(geometry.small, geometry.large, geometry.kernel, (1, 1), geometry.dilation, sides)
 
 
-def turned_weights(W: Array) -> Array:
-    """Return the kernel turned by half a turn, its ends exchanged.    (kh, kw, C, O) -> (kh, kw, O, C)"""
+def flipped_weights(W: Array) -> Array:
+    """V_ijoc = W_(kh-1-i),(kw-1-j),c,o, in C order.    W (kh, kw, C, O)   V (kh, kw, O, C)"""
     return np.ascontiguousarray(W[::-1, ::-1].swapaxes(2, 3))

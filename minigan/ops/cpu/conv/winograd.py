@@ -1,17 +1,17 @@
-"""Correlations by Winograd's minimal filtering (Lavin and Gray 2016), forwards and both ways back.
+"""Correlations and their adjoints by Winograd's minimal filtering (Lavin and Gray 2016).
 
-With the matrices of F(m, r) (`cook_toom`), V = B^t d B of every tile d of the padded image, U = G g G^t of every kernel
-g and M = A dy A^t of every tile of y's cotangent, at each of the n^2 points f,
+With the matrices of F(m, r) (`cook_toom`), V = B^t d B for every tile d of the padded image, U = G g G^t for every
+kernel g and M = A dy A^t for every tile of y's cotangent, at each of the n^2 points f,
 
     y  = A^t (V_f U_f) A                   (tiles, C) times (C, O)
     dx = the sum of B (M_f U_f^t) B^t      the transposed maps in the reverse order; tiles overlap
     dW = G^t (V_f^t M_f) G                 summed over the tiles
 
-At stride s the channels of the s x s phases of the image stand beside each other: C becomes s^2 C, the kernel r x r.
+At stride s the channels of the s x s phases of the image are concatenated: C becomes s^2 C, and the kernel r x r.
 
-A thread takes whole images, and so no two threads add to one pixel, a few tiles at a time: to the points, n^2 products,
-and back, while they are in its cache (`kernels.numba.winograd`; without numba the images of a part at once).
-Where there are few tiles, and so U is most of what is read, the threads share each of the three passes.
+A thread takes whole images, so that no two threads add to the same pixel.  It transforms a block of tiles, multiplies
+and transforms back while the block is in its cache (`kernels.numba.winograd`; NumPy takes all images of a part at
+once).  If there are few tiles, U is most of what is read, and the threads share each of the three passes instead.
 """
 
 import math
@@ -21,21 +21,22 @@ import numpy as np
 
 from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
-from minigan.ops.cpu.conv.tiles import Tiles, gather, of_image, scatter, transform
+from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, transform
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-PARTS = 8
-ROWS = 96
-"""With fewer tiles in each of PARTS parts the threads share the passes."""
-MOST = 200
-"""Tiles of a part, about, where there are more."""
-APART = 16
-"""Numbers between rows of U: where these were a multiple of 4 KiB apart, a product would find them in a few places of
-the cache."""
+N_PARTS = 8
+"""The number of parts of a pass; images are cut into at least so many, whatever the number of threads."""
+MIN_TILES_PER_PART = 96
+"""If N_PARTS parts would have fewer tiles, the threads share each pass."""
+TARGET_TILES_PER_PART = 200
+"""A part has as many images as are needed for so many tiles."""
+PADDING_ENTRIES = 16
+"""Entries between the rows of U.  Without them rows could be a multiple of 4 KiB apart, and would compete for the same
+few sets of the cache."""
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Executor) -> Array:
@@ -44,12 +45,12 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Pla
     large, small = tiles_of(geometry, plan)
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
     bias = np.zeros(O, x.dtype) if b is None else b
-    images = parts(len(x), large)
+    parts = image_parts(len(x), large)
     U = _weights(W, geometry, plan, team)
-    if images is None:
-        _shared("B", x, large, U[..., :O], "A", y, small, bias, plan, team)
+    if parts is None:
+        _by_pass("B", x, large, U[..., :O], "A", y, small, bias, plan, team)
     else:
-        _alone("B", x, large, U, "A", y, small, bias, plan, team, images)
+        _per_thread("B", x, large, U, "A", y, small, bias, plan, team, parts)
     return y
 
 
@@ -59,84 +60,88 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, p
     large, small = tiles_of(geometry, plan)
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
     bias = np.zeros(C, y.dtype) if b is None else b
-    images = parts(len(y), small)
-    if images is None:
+    parts = image_parts(len(y), small)
+    if parts is None:
         U = _weights(W, geometry, plan, team)
-        _shared("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, team)
+        _by_pass("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, team)
     else:
         U = _weights(W, geometry, plan, team, adjoint=True)
-        _alone("A", y, small, U, "B", x, large, bias, plan, team, images)
+        _per_thread("A", y, small, U, "B", x, large, bias, plan, team, parts)
     return x
 
 
-def _shared(
-    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Executor
-) -> None:
-    """y = back (to(x)_f U_f) + bias, a pass after the other.    U (n n, K, N)"""
-    points, K, N = U.shape
-    count = of_x.of(slice(0, len(x))).stop
-    V = scratch.array("V", (points, count, of_x.phases, K // of_x.phases), x.dtype)
-    M = scratch.array("M", (points, count, of_y.phases, N // of_y.phases), x.dtype)
-    each_part(lambda images: gather(to, plan, x, V, of_x, images, compiled=team.compiled), len(x), team)
-    matmul.batched(V.reshape(points, count, K), U, M.reshape(points, count, N), team)
-    each_part(lambda images: scatter(back, plan, M, y, bias, of_y, images, compiled=team.compiled), len(x), team)
-
-
-def _alone(
-    to: str, x: Array, of_x: Tiles, U: Array, back: str, y: Array, of_y: Tiles, bias: Array, plan: Plan, team: Executor,
-    parts: list[slice],
+def _by_pass(
+    matrix_x: str, x: Array, x_tiles: Tiles, U: Array, matrix_y: str, y: Array, y_tiles: Tiles, bias: Array, plan: Plan,
+    team: Executor,
 ) -> None:  # fmt: skip
-    """y = back (to(x)_f U_f) + bias, each part by one thread.    U (n n, K, N + APART)"""
-    points, K, N = U.shape[0], U.shape[1], U.shape[2] - APART
+    """y = scatter(gather(x)_f U_f) + bias, pass by pass, each shared by all threads.    U (n n, K, N)"""
+    points, K, N = U.shape
+    count = x_tiles.of(slice(0, len(x))).stop
+    V = scratch.array("V", (points, count, x_tiles.phases, K // x_tiles.phases), x.dtype)
+    M = scratch.array("M", (points, count, y_tiles.phases, N // y_tiles.phases), x.dtype)
+    for_each_part(lambda part: gather(matrix_x, plan, x, V, x_tiles, part, compiled=team.compiled), len(x), team)
+    matmul.batched(V.reshape(points, count, K), U, M.reshape(points, count, N), team)
+    for_each_part(lambda part: scatter(matrix_y, plan, M, y, bias, y_tiles, part, compiled=team.compiled), len(x), team)
 
-    def compiled(i: int) -> None:
+
+def _per_thread(
+    matrix_x: str, x: Array, x_tiles: Tiles, U: Array, matrix_y: str, y: Array, y_tiles: Tiles, bias: Array, plan: Plan,
+    team: Executor, parts: list[slice],
+) -> None:  # fmt: skip
+    """y = scatter(gather(x)_f U_f) + bias, all passes of a part by one thread.    U (n n, K, N + PADDING_ENTRIES)"""
+    points, K, N = U.shape[0], U.shape[1], U.shape[2] - PADDING_ENTRIES
+    U_strides = K * (N + PADDING_ENTRIES), N + PADDING_ENTRIES
+
+    def by_numba(i: int) -> None:
         from minigan.ops.cpu.kernels.numba import tiles as numba_tiles
-        from minigan.ops.cpu.kernels.numba.winograd import filter_tiles, room
+        from minigan.ops.cpu.kernels.numba.winograd import filter_tiles, workspace_entries
 
-        V, M = (scratch.array(name, (room(points, n),), x.dtype) for name, n in (("V", K), ("M", N)))
-        From, tiles = transform(f"{back}^t", plan), of_x.of(parts[i])
+        V, M = (scratch.array(name, (workspace_entries(points, n),), x.dtype) for name, n in (("V", K), ("M", N)))
+        From, tiles = transform(f"{matrix_y}^t", plan), x_tiles.of(parts[i])
         if From.overlap:
-            numba_tiles.fill(*of_image(y), bias, parts[i].start, parts[i].stop)
-        reads, writes = (*of_image(x), of_x.sizes), (*of_image(y), of_y.sizes)
-        run = (bias, V, M, (points, K, N), tiles.start, tiles.stop)
-        filter_tiles(transform(to, plan), From, *reads, U.reshape(-1), (K * (N + APART), N + APART), *writes, *run)
+            numba_tiles.fill(*image_arguments(y), bias, parts[i].start, parts[i].stop)
+        reads, writes = (*image_arguments(x), x_tiles.layout), (*image_arguments(y), y_tiles.layout)
+        rest = (bias, V, M, (points, K, N), tiles.start, tiles.stop)
+        filter_tiles(transform(matrix_x, plan), From, *reads, U.reshape(-1), U_strides, *writes, *rest)
 
-    def without(i: int) -> None:
-        some = parts[i]
-        _shared(to, x[some], of_x, U[..., :N], back, y[some], of_y, bias, plan, team)
+    def by_numpy(i: int) -> None:
+        part = parts[i]
+        _by_pass(matrix_x, x[part], x_tiles, U[..., :N], matrix_y, y[part], y_tiles, bias, plan, team)
 
-    team.parallel_for(compiled if team.compiled else without, len(parts))
+    team.parallel_for(by_numba if team.compiled else by_numpy, len(parts))
 
 
 def _weights(W: Array, geometry: Geometry, plan: Plan, team: Executor, *, adjoint: bool = False) -> Array:
     """U = G W G^t of each phase of the kernel (n n, sh sw C, O), or its transpose at each point (n n, O, sh sw C).
 
-    There is room between the rows: APART more numbers, undefined.
+    Each row has PADDING_ENTRIES more entries, which are undefined.
 
-    A kernel is an image (kh, kw) of one tile, of O channels, and there are C of them.  Taps beyond it are zero.
+    To `gather` the weights are C images (kh, kw) with O channels and one tile; taps outside the kernel are zero.
     """
     C, O = W.shape[2:]
     tiles, points = tiles_of_kernel(geometry), plan.n**2
     if adjoint:
         W = np.ascontiguousarray(W.swapaxes(2, 3))
-        U = arrays.empty((points, O, tiles.phases * C + APART), W.dtype)
-        into = U[..., : tiles.phases * C].reshape(points, O, tiles.phases, C)
+        U = arrays.empty((points, O, tiles.phases * C + PADDING_ENTRIES), W.dtype)
+        target = U[..., : tiles.phases * C].reshape(points, O, tiles.phases, C)
     else:
-        U = arrays.empty((points, tiles.phases * C, O + APART), W.dtype)
-        into = U[..., :O].reshape(points, tiles.phases, C, O).swapaxes(1, 2)
+        U = arrays.empty((points, tiles.phases * C, O + PADDING_ENTRIES), W.dtype)
+        target = U[..., :O].reshape(points, tiles.phases, C, O).swapaxes(1, 2)
     kernels = W.transpose(2, 0, 1, 3)
-    each_part(lambda part: gather("G", plan, kernels, into, tiles, part, compiled=team.compiled), len(kernels), team)
+    for_each_part(
+        lambda part: gather("G", plan, kernels, target, tiles, part, compiled=team.compiled), len(kernels), team
+    )
     return U
 
 
-def each_part(job: Callable[[slice], None], images: int, team: Executor) -> None:
-    """Run job(images) for parts of whole images."""
-    parts = slices(images, -(-images // PARTS))
+def for_each_part(job: Callable[[slice], None], images: int, team: Executor) -> None:
+    """Run job(part) in parallel for at most N_PARTS parts of whole images."""
+    parts = slices(images, -(-images // N_PARTS))
     team.parallel_for(lambda i: job(parts[i]), len(parts))
 
 
 def tiles_of(geometry: Geometry, plan: Plan) -> tuple[Tiles, Tiles]:
-    """Return the tiles of the large image, n x n and overlapping, and those of the small one, m x m."""
+    """Return the tiles of the large image, n x n and overlapping, and those of the small image, m x m."""
     counts = -(-geometry.small[0] // plan.m), -(-geometry.small[1] // plan.m)
     (top, _), (left, _) = geometry.padding
     return Tiles(plan.m, counts, geometry.stride, (top, left)), Tiles(plan.m, counts)
@@ -147,14 +152,10 @@ def tiles_of_kernel(geometry: Geometry) -> Tiles:
     return Tiles(1, (1, 1), geometry.stride)
 
 
-def parts(images: int, tiles: Tiles) -> list[slice] | None:
-    """Cut the images into equal parts for one thread each; None where they would be too small."""
-    step = min(images_of(tiles), images // PARTS)
-    if step * math.prod(tiles.counts) < ROWS:
+def image_parts(images: int, tiles: Tiles) -> list[slice] | None:
+    """Cut the images into equal parts, each for one thread, or return None if the parts would be too small."""
+    per_image = math.prod(tiles.counts)
+    step = min(-(-TARGET_TILES_PER_PART // per_image), images // N_PARTS)
+    if step * per_image < MIN_TILES_PER_PART:
         return None
     return slices(images, -(-images // -(-images // step)))
-
-
-def images_of(tiles: Tiles) -> int:
-    """Return how many have MOST tiles."""
-    return -(-MOST // math.prod(tiles.counts))

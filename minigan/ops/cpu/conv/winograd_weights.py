@@ -1,4 +1,7 @@
-"""The weight gradient of `minigan.ops.cpu.conv.winograd`: dW = G^t [V_f^t M_f, summed over the tiles] G."""
+"""The weight gradient by Winograd's minimal filtering: dW = G^t [V_f^t M_f, summed over the tiles] G.
+
+The notation is that of `minigan.ops.cpu.conv.winograd`.
+"""
 
 from collections.abc import Iterator
 
@@ -6,84 +9,92 @@ import numpy as np
 
 from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
-from minigan.ops.cpu.conv.tiles import Tiles, gather, of_image, scatter, transform
-from minigan.ops.cpu.conv.winograd import PARTS, each_part, parts, tiles_of, tiles_of_kernel
+from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, transform
+from minigan.ops.cpu.conv.winograd import N_PARTS, for_each_part, image_parts, tiles_of, tiles_of_kernel
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
-PARTIAL = 1 << 22
-"""Entries that the partial sums may have together."""
-Block = tuple[slice, Array]
-"""Channels of x, and dU of them (n n, sh sw channels, O)."""
+MAX_PARTIAL_SUM_ENTRIES = 1 << 22
+"""The limit for all partial sums together."""
+ChannelBlock = tuple[slice, Array]
+"""Some channels of x, and the dU of these channels (n n, sh sw channels, O)."""
 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, team: Executor) -> Array:
     """dW = G^t [the sum over tiles of (B^t x B)^t (A y A^t)] G.    x (N, H, W, C)   y (N, h, w, O)   dW as W"""
     O = y.shape[3]
     large, small = tiles_of(geometry, plan)
-    none, tiles = np.zeros(O, x.dtype), tiles_of_kernel(geometry)
+    no_bias, tiles = np.zeros(O, x.dtype), tiles_of_kernel(geometry)
     dW = arrays.empty((*geometry.kernel, x.shape[3], O), x.dtype)
-    few = parts(len(x), large) is None or not team.compiled
-    for channels, dU in (_shared if few else _alone)(x, large, y, small, plan, team):
+    few_tiles = image_parts(len(x), large) is None
+    blocks = _by_pass if few_tiles or not team.compiled else _per_thread
+    for channels, dU in blocks(x, large, y, small, plan, team):
         by_channel = dU.reshape(plan.n**2, large.phases, -1, O).swapaxes(1, 2)
         kernels = dW.transpose(2, 0, 1, 3)[channels]
 
-        def back(part: slice, points: Array = by_channel, kernels: Array = kernels) -> None:
-            scatter("G", plan, points, kernels, none, tiles, part, compiled=team.compiled)
+        def transform_back(part: slice, points: Array = by_channel, kernels: Array = kernels) -> None:
+            scatter("G", plan, points, kernels, no_bias, tiles, part, compiled=team.compiled)
 
-        each_part(back, len(kernels), team)
+        for_each_part(transform_back, len(kernels), team)
     return dW
 
 
-def _shared(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Executor) -> Iterator[Block]:
-    """The passes one after the other, the threads sharing each."""
+def _by_pass(x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, team: Executor) -> Iterator[ChannelBlock]:
+    """Yield all channels and their dU, computed pass by pass, each shared by all threads."""
     points, C, O = plan.n**2, x.shape[3], y.shape[3]
-    dU = arrays.empty((points, of_x.phases * C, O), x.dtype)
+    dU = arrays.empty((points, x_tiles.phases * C, O), x.dtype)
 
-    def add(some: slice) -> None:
-        """Add the images' part of dU.  The workspaces end with the call, so that the next one gets them again."""
-        images = slice(0, some.stop - some.start)
-        rows = of_x.of(images).stop
-        V = scratch.array("V", (points, rows, of_x.phases, C), x.dtype)
+    def add(images: slice) -> None:
+        """Add the images' term to dU.  The workspaces are released by the return, so that the next call reuses them."""
+        count = images.stop - images.start
+        rows = x_tiles.of(slice(0, count)).stop
+        V = scratch.array("V", (points, rows, x_tiles.phases, C), x.dtype)
         M = scratch.array("M", (points, rows, 1, O), x.dtype)
 
-        def read(part: slice) -> None:
-            gather("B", plan, x[some], V, of_x, part, compiled=team.compiled)
-            gather("A", plan, y[some], M, of_y, part, compiled=team.compiled)
+        def transform_part(part: slice) -> None:
+            gather("B", plan, x[images], V, x_tiles, part, compiled=team.compiled)
+            gather("A", plan, y[images], M, y_tiles, part, compiled=team.compiled)
 
-        each_part(read, images.stop, team)
+        for_each_part(transform_part, count, team)
         left = V.reshape(points, rows, -1).swapaxes(1, 2)
-        matmul.batched(left, M.reshape(points, rows, O), dU, team, add=some.start > 0)
+        matmul.batched(left, M.reshape(points, rows, O), dU, team, add=images.start > 0)
 
-    for some in parts(len(x), of_x) or [slice(0, len(x))]:
-        add(some)
+    for images in image_parts(len(x), x_tiles) or [slice(0, len(x))]:
+        add(images)
     yield slice(0, C), dU
 
 
-def _alone(x: Array, of_x: Tiles, y: Array, of_y: Tiles, plan: Plan, team: Executor) -> Iterator[Block]:
-    """Cut by images, as far as there is room for the partial sums, which are added in their order; then by channels."""
-    from minigan.ops.cpu.kernels.numba.winograd import correlate_tiles, room
+def _per_thread(
+    x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, team: Executor
+) -> Iterator[ChannelBlock]:
+    """Yield blocks of channels and their dU, all passes of a part by one thread.
+
+    The work is cut by images, as far as MAX_PARTIAL_SUM_ENTRIES allows, and then by channels.  The partial sums are
+    added in a fixed order.
+    """
+    from minigan.ops.cpu.kernels.numba.winograd import correlate_tiles, workspace_entries
 
     C, O = x.shape[3], y.shape[3]
-    points, per_channel = plan.n**2, plan.n**2 * of_x.phases * O
-    images = slices(len(x), -(-len(x) // max(1, min(PARTS, PARTIAL // (per_channel * C)))))
-    channels = slices(C, -(-C * len(images) // PARTS))
+    points, per_channel = plan.n**2, plan.n**2 * x_tiles.phases * O
+    images = slices(len(x), -(-len(x) // max(1, min(N_PARTS, MAX_PARTIAL_SUM_ENTRIES // (per_channel * C)))))
+    channels = slices(C, -(-C * len(images) // N_PARTS))
     sums = arrays.empty((len(images), per_channel * C), x.dtype)
 
-    def of(total: Array, some: slice) -> Array:
-        return total[per_channel * some.start : per_channel * some.stop].reshape(points, -1, O)
+    def block_of(total: Array, block: slice) -> Array:
+        return total[per_channel * block.start : per_channel * block.stop].reshape(points, -1, O)
 
     def job(i: int) -> None:
-        some, part = channels[i // len(images)], images[i % len(images)]
-        dU, tiles = of(sums[i % len(images)], some), of_x.of(part)
-        V, M = (scratch.array(name, (room(points, n),), x.dtype) for name, n in (("V", dU.shape[1]), ("M", O)))
-        reads = (*of_image(x[..., some]), of_x.sizes, *of_image(y), of_y.sizes)
-        run = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
-        correlate_tiles(transform("B", plan), transform("A", plan), *reads, *run)
+        block, part = channels[i // len(images)], images[i % len(images)]
+        dU, tiles = block_of(sums[i % len(images)], block), x_tiles.of(part)
+        K = dU.shape[1]
+        V, M = (scratch.array(name, (workspace_entries(points, n),), x.dtype) for name, n in (("V", K), ("M", O)))
+        reads = (*image_arguments(x[..., block]), x_tiles.layout, *image_arguments(y), y_tiles.layout)
+        rest = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
+        correlate_tiles(transform("B", plan), transform("A", plan), *reads, *rest)
 
     team.parallel_for(job, len(channels) * len(images))
     total = sums[0] if len(images) == 1 else sums.sum(axis=0)
-    yield from ((some, of(total, some)) for some in channels)
+    yield from ((block, block_of(total, block)) for block in channels)

@@ -1,19 +1,19 @@
-"""Tiles of images to points and back, compiled (`minigan.ops.cpu.conv.tiles` has the definitions).
+"""The transforms of Winograd's convolutions, compiled (`minigan.ops.cpu.conv.tiles` has the definitions).
 
-M tile M^t, first along the columns and then along the rows, for as many channels at a time as one of the processor's
-vectors holds.  Each matrix is compiled for itself, its sums written out as machine instructions (`vectors`): nothing is
-multiplied by 0 or by 1, and a tile stays in registers from its first load to its last store.  So the matrix is part of
-an argument's type, by which numba compiles and keeps on disk.
+M tile M^t is computed along the columns and then along the rows, for as many channels at a time as a vector register
+holds.  Each matrix is compiled separately, and its sums are emitted as machine instructions (`simd`): nothing is
+multiplied by 0 or 1, and a tile stays in registers from its first load to its last store.  To that end the matrix is
+part of an argument's type, which is the key of numba's compilations and of its cache on disk.
 
-Arrays come as vectors of their memory, with strides in entries.  `image` is (N, H, W, C, image, row, column strides),
-`strides` says where the points of the first tile begin and has the strides (point, tile, phase), `tiles` is
-(step, TH, TW, sh, sw, top, left).  Tiles are counted through the images, row by row.
+All arrays are passed as vectors of their memory, and strides count entries.  Tiles are numbered image by image, row by
+row.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from numba.core import types
 from numba.core.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
@@ -23,16 +23,58 @@ from minigan.ops.cpu.kernels.numba.jit import kernel
 from minigan.ops.cpu.kernels.numba.simd import Vectors, lanes
 
 
+class ImageLayout(NamedTuple):
+    """The shape and strides of images (N, H, W, C) whose channels are adjacent."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    image_stride: int
+    row_stride: int
+    column_stride: int
+
+
+class PointLayout(NamedTuple):
+    """The place of the first tile's points, and the strides of points (n n, tiles, phases, C)."""
+
+    start: int
+    point_stride: int
+    tile_stride: int
+    phase_stride: int
+
+
+class TileLayout(NamedTuple):
+    """The positions of tiles: `minigan.ops.cpu.conv.tiles.Tiles` as numbers."""
+
+    step: int
+    TH: int
+    TW: int
+    sh: int
+    sw: int
+    top: int
+    left: int
+
+
 @dataclass(frozen=True)
 class Transform:
-    """The exact matrix M of M tile M^t, and whether the tiles overlap where they are put."""
+    """The exact matrix M of M tile M^t.
+
+    Attributes
+    ----------
+    matrix
+        The rows of M.
+    overlap
+        Whether `scatter` adds the tiles to the image, because they overlap there, instead of writing them.
+
+    """
 
     matrix: Matrix
     overlap: bool = False
 
 
-class _Type(types.Type):
-    """The type of one transform."""
+class _TransformType(types.Type):
+    """The numba type of one transform."""
 
     def __init__(self, transform):
         self.matrix, self.overlap = transform.matrix, transform.overlap
@@ -40,148 +82,160 @@ class _Type(types.Type):
         super().__init__(name=f"Transform({rows}{', overlap' * self.overlap})")
 
 
-register_model(_Type)(models.OpaqueModel)
-typeof_impl.register(Transform)(lambda transform, _: _Type(transform))
-unbox(_Type)(lambda ty, value, c: NativeValue(c.context.get_dummy_value()))
+register_model(_TransformType)(models.OpaqueModel)
+typeof_impl.register(Transform)(lambda transform, _: _TransformType(transform))
+unbox(_TransformType)(lambda ty, value, c: NativeValue(c.context.get_dummy_value()))
 
 
 @kernel
-def gather(M, x, image, points, strides, tiles, first, last):
-    """Points = M tile M^t for the tiles first ... last - 1, zero outside the image."""
-    _, H, W, C, of_image, of_row, of_column = image
-    begin, of_point, of_tile, of_phase = strides
-    step, TH, TW, sh, sw, top, left = tiles
-    size = lanes(x)
+def gather(M, x, image, points, layout, tiles, first, last):
+    """Points = M tile M^t for the tiles first ... last - 1; pixels outside the image are zero.
+
+    image: ImageLayout of x    layout: PointLayout of points    tiles: TileLayout of the tiles in x
+    """
+    TH, TW, sh, sw, C = tiles.TH, tiles.TW, tiles.sh, tiles.sw, image.C
+    vector = lanes(x)
     for t in range(first, last):
-        image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
+        image_start, a, b = t // (TH * TW) * image.image_stride, t // TW % TH, t % TW
         for phase in range(sh * sw):
-            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
-            at = begin + (t - first) * of_tile + phase * of_phase
-            for c in range(0, C, size):
-                _to_points(
-                    M, x, image_at + c, (y, sh, H, of_row), (z, sw, W, of_column), points, at + c, of_point, C - c
+            y, z = sh * a * tiles.step + phase // sw - tiles.top, sw * b * tiles.step + phase % sw - tiles.left
+            start = layout.start + (t - first) * layout.tile_stride + phase * layout.phase_stride
+            rows, columns = (y, sh, image.H, image.row_stride), (z, sw, image.W, image.column_stride)
+            for c in range(0, C, vector):
+                _to_points(M, x, image_start + c, rows, columns, points, start + c, layout.point_stride, C - c)
+
+
+@kernel
+def scatter(M, points, layout, x, image, bias, tiles, first, last):
+    """Tile = M points M^t for the tiles first ... last - 1; x = tile + bias, or, if tiles overlap, x = x + tile.
+
+    layout: PointLayout of points    image: ImageLayout of x    tiles: TileLayout of the tiles in x
+    """
+    TH, TW, sh, sw, C = tiles.TH, tiles.TW, tiles.sh, tiles.sw, image.C
+    vector = lanes(x)
+    for t in range(first, last):
+        image_start, a, b = t // (TH * TW) * image.image_stride, t // TW % TH, t % TW
+        for phase in range(sh * sw):
+            y, z = sh * a * tiles.step + phase // sw - tiles.top, sw * b * tiles.step + phase % sw - tiles.left
+            start = layout.start + (t - first) * layout.tile_stride + phase * layout.phase_stride
+            rows, columns = (y, sh, image.H, image.row_stride), (z, sw, image.W, image.column_stride)
+            for c in range(0, C, vector):
+                _from_points(
+                    M, points, start + c, layout.point_stride, x, image_start + c, rows, columns, bias, c, C - c
                 )
 
 
 @kernel
-def scatter(M, points, strides, x, image, bias, tiles, first, last):
-    """Tile = M points M^t for the tiles first ... last - 1: x = tile + bias, or where they overlap, x = x + tile."""
-    _, H, W, C, of_image, of_row, of_column = image
-    begin, of_point, of_tile, of_phase = strides
-    step, TH, TW, sh, sw, top, left = tiles
-    size = lanes(x)
-    for t in range(first, last):
-        image_at, a, b = t // (TH * TW) * of_image, t // TW % TH, t % TW
-        for phase in range(sh * sw):
-            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
-            at = begin + (t - first) * of_tile + phase * of_phase
-            for c in range(0, C, size):
-                rows, columns = (y, sh, H, of_row), (z, sw, W, of_column)
-                _from_points(M, points, at + c, of_point, x, image_at + c, rows, columns, bias, c, C - c)
-
-
-@kernel
 def fill(x, image, bias, first, last):
-    """x = bias, of the images first ... last - 1."""
-    _, H, W, C, of_image, of_row, of_column = image
+    """x = bias, for the images first ... last - 1.    image: ImageLayout of x"""
     for n in range(first, last):
-        for y in range(H):
-            for z in range(W):
-                for c in range(C):
-                    x[n * of_image + y * of_row + z * of_column + c] = bias[c]
+        for y in range(image.H):
+            for z in range(image.W):
+                for c in range(image.C):
+                    x[n * image.image_stride + y * image.row_stride + z * image.column_stride + c] = bias[c]
 
 
 @intrinsic
-def _to_points(typingctx, M, x, at, rows, columns, points, to, apart, left):
-    """Points[to + f apart] = the f-th entry of M tile M^t, for `left` channels or as many as a vector has.
+def _to_points(typingctx, M, x, origin, rows, columns, points, start, stride, channels):
+    """points[start + f stride] = entry f of M tile M^t, for `channels` channels or the first that fill a vector.
 
-    `rows` is (that of the tile's first pixel, how far apart they are, rows of the image, their stride); so `columns`.
+    x[origin] is the first of these channels in the image's first pixel.  `rows` is (the tile's first row in the image,
+    the step between its rows, the rows of the image, their stride in memory); `columns` likewise.
     """
 
     def build(context, builder, signature, arguments):
-        _, x_, at_, rows_, columns_, points_, to_, apart_, left_ = arguments
-        on = Vectors(context, builder, x.dtype)
+        _, x_, origin_, rows_, columns_, points_, start_, stride_, channels_ = arguments
+        vectors = Vectors(context, builder, x.dtype)
         n, q = len(M.matrix), len(M.matrix[0])
 
-        def write(places, some):
-            half = []  # [column][k]
+        def emit(pixels, mask):
+            columns_done = []  # [column j][row k] of M tile
             for j in range(q):
-                column = [on.load(x_, x, *places[i][j]) for i in range(q)]
-                half.append([on.combination(row, column) for row in M.matrix])
+                column = [vectors.load(x_, x, *pixels[i][j]) for i in range(q)]
+                columns_done.append([vectors.combination(row, column) for row in M.matrix])
             for k in range(n):
                 for l in range(n):
-                    value = on.combination(M.matrix[l], [half[j][k] for j in range(q)])
-                    on.store(points_, points, _nth(builder, to_, k * n + l, apart_), value, some)
+                    value = vectors.combination(M.matrix[l], [columns_done[j][k] for j in range(q)])
+                    vectors.store(points_, points, _multiple(builder, start_, k * n + l, stride_), value, mask)
 
-        _either(builder, on, write, q, at_, rows_, columns_, left_)
+        _emit_both_cases(builder, vectors, emit, q, origin_, rows_, columns_, channels_)
         return context.get_dummy_value()
 
-    return types.void(M, x, at, rows, columns, points, to, apart, left), build
+    return types.void(M, x, origin, rows, columns, points, start, stride, channels), build
 
 
 @intrinsic
-def _from_points(typingctx, M, points, to, apart, x, at, rows, columns, bias, c, left):
-    """Tile = M points M^t + bias, or where tiles overlap, + what is there.  Arguments as those of `_to_points`."""
+def _from_points(typingctx, M, points, start, stride, x, origin, rows, columns, bias, c, channels):
+    """Tile = M points M^t + bias[c ...], or, if tiles overlap, plus the pixels' values in x.
+
+    The other arguments are those of `_to_points`.
+    """
 
     def build(context, builder, signature, arguments):
-        _, points_, to_, apart_, x_, at_, rows_, columns_, bias_, c_, left_ = arguments
-        on = Vectors(context, builder, x.dtype)
+        _, points_, start_, stride_, x_, origin_, rows_, columns_, bias_, c_, channels_ = arguments
+        vectors = Vectors(context, builder, x.dtype)
         q, n = len(M.matrix), len(M.matrix[0])
 
-        def write(places, some):
-            added = None if M.overlap else on.load(bias_, bias, c_, some)
-            half = []  # [column][i]
+        def emit(pixels, mask):
+            added = None if M.overlap else vectors.load(bias_, bias, c_, mask)
+            columns_done = []  # [column l][row i] of M points
             for l in range(n):
-                column = [on.load(points_, points, _nth(builder, to_, k * n + l, apart_), some) for k in range(n)]
-                half.append([on.combination(row, column) for row in M.matrix])
+                at = [_multiple(builder, start_, k * n + l, stride_) for k in range(n)]
+                column = [vectors.load(points_, points, place, mask) for place in at]
+                columns_done.append([vectors.combination(row, column) for row in M.matrix])
             for i in range(q):
                 for j in range(q):
-                    value = on.combination(M.matrix[j], [half[l][i] for l in range(n)])
-                    on.store(
-                        x_, x, places[i][j][0], on.add(value, added or on.load(x_, x, *places[i][j])), places[i][j][1]
-                    )
+                    value = vectors.combination(M.matrix[j], [columns_done[l][i] for l in range(n)])
+                    place, pixel_mask = pixels[i][j]
+                    total = vectors.add(value, added or vectors.load(x_, x, place, pixel_mask))
+                    vectors.store(x_, x, place, total, pixel_mask)
 
-        _either(builder, on, write, q, at_, rows_, columns_, left_)
+        _emit_both_cases(builder, vectors, emit, q, origin_, rows_, columns_, channels_)
         return context.get_dummy_value()
 
-    return types.void(M, points, to, apart, x, at, rows, columns, bias, c, left), build
+    return types.void(M, points, start, stride, x, origin, rows, columns, bias, c, channels), build
 
 
-def _either(builder, on, write, q, at, rows, columns, left):
-    """write(places, mask of the channels) twice: for whole tiles of whole vectors without masks, and for the others.
+def _emit_both_cases(builder, vectors, emit, q, origin, rows, columns, channels):
+    """Call emit(pixels, mask) twice: without masks for whole tiles of whole vectors, and with masks for the others.
 
-    places[i][j] says where pixel (i, j) of a tile lies, and the mask of its channels: nothing outside the image.
+    pixels[i][j] is the place of pixel (i, j) of the tile in memory and the mask of its channels, which is zero outside
+    the image; `mask` is that of the channels alone.
     """
 
     def along(axis):
+        """Return the offset of each row or column of the tile, and whether it lies in the image."""
         first, step, size, stride = (builder.extract_value(axis, k) for k in range(4))
         found = []
         for i in range(q):
-            place = _nth(builder, first, i, step)
-            found.append((builder.mul(place, stride), builder.icmp_unsigned("<", place, size)))  # so is 0 <= place
+            index = _multiple(builder, first, i, step)
+            inside = builder.icmp_unsigned("<", index, size)  # unsigned, a negative index is large
+            found.append((builder.mul(index, stride), inside))
         return found
 
-    over_rows, over_columns = along(rows), along(columns)
-    inside = functools.reduce(builder.and_, [within for _, within in over_rows + over_columns], on.full(left))
+    tile_rows, tile_columns = along(rows), along(columns)
+    whole = functools.reduce(
+        builder.and_, [inside for _, inside in tile_rows + tile_columns], vectors.full(channels)
+    )  # fmt: skip
 
-    def places(some):
-        return [[pixel(*row, *column, some) for column in over_columns] for row in over_rows]
+    def pixels(mask):
+        return [[pixel(*row, *column, mask) for column in tile_columns] for row in tile_rows]
 
-    def pixel(down, within, right, also_within, some):
-        place = builder.add(at, builder.add(down, right))
-        if some is None:
+    def pixel(row_offset, row_inside, column_offset, column_inside, mask):
+        place = builder.add(origin, builder.add(row_offset, column_offset))
+        if mask is None:
             return place, None
-        inside = builder.and_(within, also_within)
-        return builder.select(inside, place, at), on.where(inside, some)
+        inside = builder.and_(row_inside, column_inside)
+        return builder.select(inside, place, origin), vectors.where(inside, mask)
 
-    with builder.if_else(inside, likely=True) as (then, otherwise):
+    with builder.if_else(whole, likely=True) as (then, otherwise):
         with then:
-            write(places(None), None)
+            emit(pixels(None), None)
         with otherwise:
-            some = on.first(left)
-            write(places(some), some)
+            mask = vectors.first(channels)
+            emit(pixels(mask), mask)
 
 
-def _nth(builder, first, i, step):
-    """First + i step."""
+def _multiple(builder, first, i, step):
+    """Emit first + i step."""
     return builder.add(first, builder.mul(step, step.type(i)))

@@ -1,64 +1,73 @@
-"""Winograd's convolutions, compiled: a few tiles at a time to the points, through the products and back.
+"""Winograd's convolutions, compiled: a block of tiles at a time is transformed, multiplied and transformed back.
 
-What is made of them stays in a core's cache.  Arrays, images and tiles come as in `compiled_tiles`.  V and M are memory
-for the points of TILES tiles (`room`).
+The intermediate results of a block stay in the cache of a core.  Arrays, images and tiles are passed as in `tiles`.
+V and M are workspaces of `workspace_entries` entries for the points of TILES_PER_BLOCK tiles.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
 from minigan.ops.cpu.kernels.numba.matmul import multiply
-from minigan.ops.cpu.kernels.numba.tiles import gather, scatter
+from minigan.ops.cpu.kernels.numba.tiles import PointLayout, gather, scatter
 
-TILES = 96
-APART = 16
-"""Numbers between rows, and between points: where these were a multiple of 4 KiB apart, many of them would share a few
-places of the cache."""
-
-
-def room(points: int, numbers: int) -> int:
-    """Return how many numbers V or M has, with so many at a point of a tile."""
-    return points * _point(numbers)
+TILES_PER_BLOCK = 96
+PADDING_ENTRIES = 16
+"""Entries between rows, and between points.  Without them both could be a multiple of 4 KiB apart, and would compete
+for the same few sets of the cache."""
 
 
-@inlined
-def _row(numbers):
-    return numbers + APART
+def workspace_entries(points: int, entries: int) -> int:
+    """Return the size of V or M in entries, for a number of points and of `entries` per tile and point."""
+    return points * _point_stride(entries)
 
 
 @inlined
-def _point(numbers):
-    return TILES * (numbers + APART) + APART
+def _row_stride(entries):
+    return entries + PADDING_ENTRIES
+
+
+@inlined
+def _point_stride(entries):
+    return TILES_PER_BLOCK * (entries + PADDING_ENTRIES) + PADDING_ENTRIES
 
 
 @kernel
-def filter_tiles(To, From, x, image, tiles, U, of_U, y, image_y, tiles_y, bias, V, M, sizes, first, last):
-    """y = From [(To tile To^t)_f U_f] From^t + bias, of the tiles first ... last - 1.
+def filter_tiles(To, From, x, image, tiles, U, U_strides, y, image_y, tiles_y, bias, V, M, sizes, first, last):
+    """y = From [(To tile To^t)_f U_f] From^t + bias, for the tiles first ... last - 1.
 
-    sizes = (n n, K, N): the K numbers of a tile at a point become N.    U (n n, K, N), of_U = its strides
+    sizes = (n n, K, N): a tile has K numbers at a point before the product, and N after it.    U (n n, K, N)
     """
     points, K, N = sizes
-    C, O = image[3], image_y[3]
-    for begin in range(first, last, TILES):
-        end = min(begin + TILES, last)
-        gather(To, x, image, V, (0, _point(K), _row(K), C), tiles, begin, end)
+    C, O = image.C, image_y.C
+    V_layout, M_layout = (
+        PointLayout(0, _point_stride(K), _row_stride(K), C),
+        PointLayout(0, _point_stride(N), _row_stride(N), O),
+    )
+    for begin in range(first, last, TILES_PER_BLOCK):
+        end = min(begin + TILES_PER_BLOCK, last)
+        gather(To, x, image, V, V_layout, tiles, begin, end)
         for f in range(points):
-            of_a, of_b, of_c = (f * _point(K), _row(K), 1), (f * of_U[0], of_U[1]), (f * _point(N), _row(N))
-            multiply(V, of_a, U, of_b, M, of_c, (end - begin, N, K), False)
-        scatter(From, M, (0, _point(N), _row(N), O), y, image_y, bias, tiles_y, begin, end)
+            a_layout, b_layout = (f * _point_stride(K), _row_stride(K), 1), (f * U_strides[0], U_strides[1])
+            c_layout = (f * _point_stride(N), _row_stride(N))
+            multiply(V, a_layout, U, b_layout, M, c_layout, (end - begin, N, K), False)
+        scatter(From, M, M_layout, y, image_y, bias, tiles_y, begin, end)
 
 
 @kernel
-def correlate_tiles(To, Also, x, image, tiles, y, image_y, tiles_y, dU, V, M, sizes, first, last):
-    """dU_f = the sum of (To tile To^t)_f^t (Also tile_y Also^t)_f over the tiles first ... last - 1.
+def correlate_tiles(To, To_y, x, image, tiles, y, image_y, tiles_y, dU, V, M, sizes, first, last):
+    """dU_f = the sum of (To tile To^t)_f^t (To_y tile_y To_y^t)_f over the tiles first ... last - 1.
 
-    dU (n n, K, N), sizes those of dU
+    sizes = (n n, K, N), the shape of dU
     """
     points, K, N = sizes
-    for begin in range(first, last, TILES):
-        end = min(begin + TILES, last)
-        gather(To, x, image, V, (0, _point(K), _row(K), image[3]), tiles, begin, end)
-        gather(Also, y, image_y, M, (0, _point(N), _row(N), N), tiles_y, begin, end)
+    V_layout, M_layout = (
+        PointLayout(0, _point_stride(K), _row_stride(K), image.C),
+        PointLayout(0, _point_stride(N), _row_stride(N), N),
+    )
+    for begin in range(first, last, TILES_PER_BLOCK):
+        end = min(begin + TILES_PER_BLOCK, last)
+        gather(To, x, image, V, V_layout, tiles, begin, end)
+        gather(To_y, y, image_y, M, M_layout, tiles_y, begin, end)
         for f in range(points):
-            of_a, of_b = (f * _point(K), 1, _row(K)), (f * _point(N), _row(N))
-            multiply(V, of_a, M, of_b, dU, (f * K * N, N), (K, N, end - begin), begin > first)
+            a_layout, b_layout = (f * _point_stride(K), 1, _row_stride(K)), (f * _point_stride(N), _row_stride(N))
+            multiply(V, a_layout, M, b_layout, dU, (f * K * N, N), (K, N, end - begin), begin > first)
