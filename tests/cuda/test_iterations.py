@@ -296,7 +296,7 @@ def test_two_gans_have_two_graphs_and_a_gan_that_is_gone_has_none():
     del one
     three = Player(graphs=True)
     three.play()
-    assert gone not in known._of or known._of[gone][0]() is not None
+    assert gone not in known._by_id or known._by_id[gone][0]() is not None
 
 
 @OF_THE_EMULATOR

@@ -87,3 +87,42 @@ def test_methods_of_one_object_are_one_draw():
     assert graph is not None
     assert differ(*players, 3, between) is None
     assert players[0].graph is graph
+
+
+class Deck:
+    """A draw whose own `draw` and `prepare` have nothing to do with `Transformed`."""
+
+    def __init__(self, draws):
+        self.draws = draws
+
+    def draw(self):
+        raise AssertionError("`draw` is not how a batch is drawn")
+
+    def prepare(self, batch):
+        raise AssertionError("`prepare` is not for batches")
+
+    def __call__(self):
+        return self.draws.normal(2, 1, (8, 2))
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_only_transformed_draws_are_split(graphs):
+    """An object that happens to have methods of these names is called like every other draw."""
+    player = Player(graphs=graphs)
+    player.real = Deck(player.draws)
+    for _ in range(4):
+        player.play()
+    assert (player.graph is not None) == graphs
+
+
+def test_a_subclass_of_transformed_is_split():
+    class Halved(Transformed):
+        def __init__(self, draw):
+            super().__init__(draw, lambda x: x / 2)
+
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        draws = player.draws
+        player.real = Halved(lambda draws=draws: draws.normal(2, 1, (8, 2)))
+    assert differ(*players, 5) is None
+    assert players[0].graph is not None
