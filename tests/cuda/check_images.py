@@ -27,15 +27,15 @@ def batches(device, dtype="float64"):
             assert found.dtype == dtype
             gate = 4 * np.finfo(dtype).eps
             assert abs(found - right(images, index, 1 / 127.5, -1.0, repeat)).max() <= gate
-            following(device, of, images, repeat, gate)
+            consecutive(device, of, images, repeat, gate)
             outside(device, of)
 
 
-def following(device, of, images, repeat, gate):
+def consecutive(device, of, images, repeat, gate):
     """From a position on, round and round an order."""
     order = np.array([3, 1, 6, 0, 2])
     position = device.array(np.array([4], np.uint64))
-    found = device.host(of.following(device.array(order), 3, position))
+    found = device.host(of.consecutive(device.array(order), 3, position))
     assert abs(found - right(images, order[[4, 0, 1]], 1 / 127.5, -1.0, repeat)).max() <= gate
 
 

@@ -47,7 +47,7 @@ def test_a_graph_gathers_another_batch_at_each_replay():
     on_device, out, stream = d.array(order), d.xp.zeros((4, 2, 3, 1), dtype="float32"), Stream(d, 0)
 
     def step():
-        of.following(on_device, 4, stream.position, out=out)
+        of.consecutive(on_device, 4, stream.position, out=out)
         stream.integers(16)  # four blocks
         stream.advance()
 
@@ -90,4 +90,4 @@ def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match=r"out has shape \(1, 2, 2, 3\)"):
         of.batch(np.array([0, 1]), out=d.xp.zeros((1, 2, 2, 3), dtype="float32"))
     with pytest.raises(ValueError, match="order is empty"):
-        of.following(d.xp.zeros(0, dtype="int64"), 2)
+        of.consecutive(d.xp.zeros(0, dtype="int64"), 2)

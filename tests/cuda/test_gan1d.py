@@ -44,7 +44,7 @@ def test_two_trainings_are_one_bit_for_bit(dtype):
     whole.train(10)
     parts.train(5)
     parts.train(5)
-    chunks.train(10, at_once=3)
+    chunks.train(10, iterations_per_launch=3)
     restored.restore(gan1d_state_after(config, theta, seeds, 5))
     restored.train(5)
     for other in (parts, chunks, restored):
@@ -124,7 +124,7 @@ def test_other_dtypes_and_counts_are_refused():
 def test_a_block_of_another_size_is_refused_by_the_launch():
     config = config_of(batch_size=8)
     ensemble = gan1d.Ensemble(config, np.zeros((1, 33)), device=device(), seeds=[1])
-    ensemble.shared = gan1d.MAX_SHARED_BYTES + 1
+    ensemble.shared_bytes = gan1d.MAX_SHARED_BYTES + 1
     with pytest.raises(KernelError, match="bytes of shared memory"):
         ensemble.train(1)
 

@@ -31,7 +31,7 @@ def test_one_block_does_it_all(check, monkeypatch):
 
     for module in (elementwise, vector, tiles, im2col, random, norm_act):
         monkeypatch.setattr(module, "blocks_for", one)
-    monkeypatch.setattr(im2col, "MAX_GRID_ROWS", 2)
+    monkeypatch.setattr(im2col, "MAX_GRID_BLOCKS", 2)
     monkeypatch.setattr(im2col, "THREADS", 32)
     check(device())
     assert launched
