@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     planted(
         "shuffle in a branch", SHUFFLE, f"    if (lane > 20 && d == 16) continue;\n{SHUFFLE}",
-        says="lanes of the mask ffffffff that do not come",
+        says="lanes of the mask ffffffff that do not arrive",
     ),
     planted("shuffle of the wrong distance", "d = 16; d > 0; d /= 2) {", "d = 8; d > 0; d /= 2) {"),
     planted("shared memory off by one", "part[lane] : 0;", "part[lane + 1] : 0;"),
