@@ -34,7 +34,24 @@ DEVICES = ("gpu", "emulated")
 
 @functools.cache
 def device_named(name: str) -> Device:
-    """Return the device of that name, "gpu" or "emulated"; there is one of each."""
+    """Return the device of that name.
+
+    Parameters
+    ----------
+    name : str
+        "gpu" or "emulated".
+
+    Returns
+    -------
+    Device
+        The device, the same one at each call.
+
+    Raises
+    ------
+    BackendUnavailable
+        If the device cannot be used here.
+
+    """
     if name == "emulated":
         try:
             from minigan.ops.cuda.device.emulator import EmulatedDevice

@@ -133,8 +133,8 @@ def are_images(geometry: Geometry) -> bool:
         return False
     if geometry.kernel == (1, 1) and geometry.small == geometry.large:
         return True
-    whole = geometry.small == (1, 1) and geometry.kernel == geometry.large
-    return whole and all(d == 1 or k == 1 for d, k in zip(geometry.dilation, geometry.kernel, strict=True))
+    whole_image = geometry.small == (1, 1) and geometry.kernel == geometry.large
+    return whole_image and all(d == 1 or k == 1 for d, k in zip(geometry.dilation, geometry.kernel, strict=True))
 
 
 def geometry_arguments(images: int, geometry: Geometry, C: int, *more: int) -> tuple[int, ...]:

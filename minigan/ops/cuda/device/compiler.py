@@ -203,9 +203,9 @@ def _distribution(name: str) -> str:
         return "unknown"
 
 
-def _missing(what: str) -> str:
+def _missing(package: str) -> str:
     return (
-        f"{what} is not installed, and CUDA kernels cannot be compiled without it; "
+        f"{package} is not installed, and CUDA kernels cannot be compiled without it; "
         f"to install what is needed: pip install 'minigan[gpu]' (or: pip install {' '.join(PACKAGES)})"
     )
 
