@@ -6,6 +6,29 @@ from typing import Any
 Batch = Any  # an array, or a tuple of arrays
 
 
+class TransformedDraw:
+    """A draw in two steps, ``prepare(draw())``, which a backend may run in different places.
+
+    This is the base class of `minigan.data.Transformed`.  It is defined here so that the backends, which `minigan.data`
+    depends on, can recognise such a draw by ``isinstance``.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw()`` returns a batch: an array (n, ...) or a tuple of arrays.
+    prepare : callable
+        Takes what `draw` returned and returns the transformed batch.
+
+    """
+
+    def __init__(self, draw: Callable[[], Batch], prepare: Callable[[Batch], Batch]) -> None:
+        self.draw, self.prepare = draw, prepare
+
+    def __call__(self) -> Batch:
+        """Return the next batch, transformed."""
+        return self.prepare(self.draw())
+
+
 def map_batch(function: Callable[[Any], Any], batch: Batch) -> Batch:
     """Return `function` of the array, or the tuple of `function` of each array.
 

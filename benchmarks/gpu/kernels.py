@@ -242,7 +242,7 @@ def _gather(bench: Bench) -> KernelCase:
 
     def error() -> float:
         expected = images[order[:N]] / 127.5 - 1
-        return _error(ops.device.host(on_device.following(index, N)), expected)
+        return _error(ops.device.host(on_device.consecutive(index, N)), expected)
 
     theirs = None
     if bench.torch_device:
@@ -253,7 +253,7 @@ def _gather(bench: Bench) -> KernelCase:
         def theirs() -> Any:
             return t[i].float().mul_(1 / 127.5).sub_(1)
 
-    return 5.0 * N * 64 * 64 * 3, lambda: on_device.following(index, N, out=out), theirs, error
+    return 5.0 * N * 64 * 64 * 3, lambda: on_device.consecutive(index, N, out=out), theirs, error
 
 
 def _error(found: Any, expected: Any) -> float:

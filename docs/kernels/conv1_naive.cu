@@ -1,6 +1,6 @@
 #include "minigan.cuh"
 
-// y_npqo = sum_ijc x~_n,(sp+i),(sq+j),c W_ijco: a thread an output, neighbours in o.
+// y_npqo = sum_ijc x~_n,(sp+i),(sq+j),c W_ijco.  A thread computes one output; neighbouring threads differ in o.
 extern "C" __global__ void __launch_bounds__(256)
     correlate(const float* __restrict__ x, const float* __restrict__ W, float* __restrict__ y, int N, int H, int L,
               int C, int h, int w, int O, int taps, int stride, int before) {

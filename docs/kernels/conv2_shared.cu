@@ -1,8 +1,8 @@
 #include "minigan.cuh"
 #include "patch.cuh"
 
-// A block makes 32 x 32 outputs.  32 columns of the patches and 32 rows of the weights at a time lie in shared memory,
-// where each value is read by 32 threads.
+// A block computes 32 x 32 outputs.  It stages 32 columns of the patches and 32 rows of the weights at a time in shared
+// memory, where 32 threads read each value.
 extern "C" __global__ void __launch_bounds__(1024)
     correlate(const float* __restrict__ x, const float* __restrict__ W, float* __restrict__ y, int N, int H, int L,
               int C, int h, int w, int O, int taps, int stride, int before) {

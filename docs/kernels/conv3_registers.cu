@@ -1,8 +1,8 @@
 #include "minigan.cuh"
 #include "patch.cuh"
 
-// A block makes 128 x 128 outputs and a thread 8 x 8 of them: of 8 + 8 values that it reads from shared memory it makes
-// 64 products.  Its rows and columns are 16 apart, so that neighbouring threads read neighbouring words.
+// A block computes 128 x 128 outputs and a thread 8 x 8 of them: from 8 + 8 values in shared memory it computes 64
+// products.  Its rows and columns are 16 apart, so that neighbouring threads read neighbouring words.
 extern "C" __global__ void __launch_bounds__(256)
     correlate(const float* __restrict__ x, const float* __restrict__ W, float* __restrict__ y, int N, int H, int L,
               int C, int h, int w, int O, int taps, int stride, int before) {
@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(256)
   const int rows = N * h * w, depth = taps * taps * C;
   const int first_row = blockIdx.x * 128, first_column = blockIdx.y * 128;
   const int across = threadIdx.x % 16, down = threadIdx.x / 16;
-  // what this thread brings: entry e of four patches, and four rows of one column of the weights
+  // this thread loads entry e of four patches, and four rows of one column of the weights
   const int e = threadIdx.x % 8, row = threadIdx.x / 8, column = threadIdx.x % 128, o = first_column + column;
   Pixel pixel[4];
   for (int r = 0; r < 4; r++) pixel[r] = pixel_of(shape, first_row + row + 32 * r);

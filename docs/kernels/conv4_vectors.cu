@@ -1,8 +1,8 @@
 #include "minigan.cuh"
 #include "patch.cuh"
 
-// As before, but 16 bytes at a time, and two buffers: while one is multiplied, the next values come from memory into
-// registers, and there is one barrier a step.  C and O are multiples of 4.
+// As before, but with loads of 16 bytes and two buffers: while one is multiplied, the next values are loaded into
+// registers, and one barrier per step is enough.  C and O are multiples of 4.
 extern "C" __global__ void __launch_bounds__(256, 2)
     correlate(const float* __restrict__ x, const float* __restrict__ W, float* __restrict__ y, int N, int H, int L,
               int C, int h, int w, int O, int taps, int stride, int before) {
@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   const int rows = N * h * w, depth = taps * taps * C;
   const int first_row = blockIdx.x * 128, first_column = blockIdx.y * 128;
   const int across = threadIdx.x % 16 * 4, down = threadIdx.x / 16 * 4;
-  // what this thread brings: entries e ... e + 3 of one patch, and 4 neighbours in one row of the weights
+  // this thread loads entries e ... e + 3 of one patch, and 4 neighbours in one row of the weights
   const int row = threadIdx.x / 2, e = threadIdx.x % 2 * 4, f = threadIdx.x / 32, column = threadIdx.x % 32 * 4;
   const Pixel pixel = pixel_of(shape, first_row + row);
   const bool row_inside = first_row + row < rows, column_inside = first_column + column < O;

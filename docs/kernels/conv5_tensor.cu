@@ -1,9 +1,9 @@
 #include "minigan.cuh"
 #include "patch.cuh"
 
-// On tensor cores: a warp makes 64 x 32 of the block's 128 x 128 outputs by products of 16 x 8 and 8 x 8 matrices.  The
-// operands are rounded to tf32 on their way to shared memory; 20 and 136 words a row keep the 32 words that a warp
-// reads at once in 32 banks.  C and O are multiples of 4.
+// On tensor cores: a warp computes 64 x 32 of the block's 128 x 128 outputs by products of 16 x 8 and 8 x 8 matrices.
+// The operands are rounded to tf32 on the way to shared memory.  With rows of 20 and 136 words, the 32 words that a
+// warp reads at once are in 32 different banks.  C and O are multiples of 4.
 extern "C" __global__ void __launch_bounds__(256, 2)
     correlate(const float* __restrict__ x, const float* __restrict__ W, float* __restrict__ y, int N, int H, int L,
               int C, int h, int w, int O, int taps, int stride, int before) {

@@ -1,11 +1,10 @@
 """Batches of an array, or of several with one example in each row (a tuple), drawn from an explicit random stream."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigan._batch import Batch, examples_in, take
+from minigan._batch import Batch, TransformedDraw, examples_in, take
 from minigan._names import ConfigError
 
 
@@ -15,7 +14,7 @@ def _require(data: Batch, n: int) -> None:
         raise ConfigError(f"batch_size must be in 1 ... {examples} (the number of examples), got {n!r}")
 
 
-class Transformed:
+class Transformed(TransformedDraw):
     """Batches that are transformed after they are drawn: each call returns ``prepare(draw())``.
 
     A backend with its own device draws on the host, moves the drawn batch (bytes, for example) and transforms it on the
@@ -29,13 +28,6 @@ class Transformed:
         Takes what `draw` returned.  It must use operators and array methods only, which every array module has.
 
     """
-
-    def __init__(self, draw: Callable[[], Batch], prepare: Callable[[Batch], Batch]) -> None:
-        self.draw, self.prepare = draw, prepare
-
-    def __call__(self) -> Batch:
-        """Return the next batch, prepared."""
-        return self.prepare(self.draw())
 
 
 class RandomBatches:

@@ -1,4 +1,4 @@
-"""Checks of the convolutions' kernels, through the code that launches them."""
+"""Check the convolutions' kernels through the code that launches them."""
 
 import numpy as np
 from emulated import ON_GPU, error_of
@@ -9,9 +9,9 @@ from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry, small_size
 
 RTOL = 1e-13
-OF_FLOAT = 2e-6  # sums of a few hundred float32 products, the operands exactly as they were rounded
+OF_FLOAT = 2e-6  # sums of a few hundred float32 products of equally rounded operands
 OF_TILES = {"fp32": OF_FLOAT} | dict.fromkeys(("tf32", "bf16"), 2e-5 if ON_GPU else OF_FLOAT)
-"""A GPU's tensor cores cut what they add, and do not round it."""
+"""Relative tolerances by precision: a GPU's tensor cores truncate their sums instead of rounding them."""
 
 
 def geometry_of(large, kernel, stride=(1, 1), dilation=(1, 1), padding=((0, 0), (0, 0))):
@@ -20,7 +20,7 @@ def geometry_of(large, kernel, stride=(1, 1), dilation=(1, 1), padding=((0, 0), 
     return Geometry(large, small, kernel, stride, dilation, padding)
 
 
-# No multiple of a tile among them but 128, with channels in packs of four and not; (geometry, N, C, O).
+# (geometry, N, C, O): only 128 is a multiple of a tile, and channels do and do not come in packs of four.
 SIZES = {
     "odd": (geometry_of((9, 7), (3, 4), (2, 1), (1, 2), ((1, 2), (0, 3))), 2, 5, 7),
     "dcgan": (geometry_of((8, 8), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1))), 9, 12, 20),
@@ -33,13 +33,13 @@ SIZES = {
 
 
 def draws(rng, geometry, n, C, O, *, dtype="float64"):
-    """x, y, W and the two biases."""
+    """Draw x, y, W and both biases."""
     shapes = (n, *geometry.large, C), (n, *geometry.small, O), (*geometry.kernel, C, O), (C,), (O,)
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
 def rounded(a, precision):
-    """float64 of a float32's nearest tf32 or bf16, ties to even."""
+    """Round float32 numbers to tf32 or bf16, ties to even, and return float64."""
     if precision == "fp32":
         return a.astype("float64")
     fraction, exponent = np.frexp(a.astype("float64"))
@@ -53,7 +53,7 @@ def close(got, want, gate):
 
 
 def of_tiles(device, tile, precision, geometry, arrays, *, parts=1):
-    """y, x and dW by tiles."""
+    """Return y, x and dW by tiles."""
     tiles = Tiles(device, precision)
     x, y, W, bc, bo = map(device.array, arrays)
     return (
@@ -72,11 +72,11 @@ def of_reference(geometry, arrays):
     )
 
 
-# --- what planted bugs must fail --------------------------------------------------------------------
+# --- checks that planted bugs must fail -------------------------------------------------------------
 
 
 def patches(device):
-    """The general path, wide and narrow, in both dtypes."""
+    """Products over patches, with many and with few channels, in both dtypes."""
     for dtype, gate in (("float64", RTOL), ("float32", OF_FLOAT)):
         for name in ("odd", "dcgan", "dilated", "steps over pixels"):
             geometry, n, C, O = SIZES[name]
@@ -93,7 +93,7 @@ def patches(device):
 
 
 def in_tiles(device, tile, precision):
-    """All sizes, the weight gradient in one part and in three."""
+    """All sizes, with the weight gradient in one part and in three."""
     for geometry, n, C, O in SIZES.values():
         arrays = draws(np.random.default_rng(1), geometry, n, C, O, dtype="float32")
         exact = of_reference(geometry, [rounded(a, precision) for a in arrays[:3]] + arrays[3:])

@@ -1,4 +1,4 @@
-"""Checks of the functions of each number and of bias + activation, through the code that launches them."""
+"""Check the elementwise functions, and bias with activation, through the code that launches them."""
 
 import numpy as np
 from emulated import error_of
@@ -13,7 +13,7 @@ SPECIAL = [np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1.0, 1e-300, 800.0, -800.0]
 
 
 def numbers(size, dtype, seed=0):
-    """Normal numbers, and behind them the special ones."""
+    """Return normal numbers, followed by the special ones."""
     return np.concatenate([3 * np.random.default_rng(seed).standard_normal(size), SPECIAL]).astype(dtype)
 
 
@@ -37,7 +37,7 @@ UNARY = {
 
 
 def forward(device, dtype="float64", sizes=(0, 1, 6, 300, 5001), offset=0):
-    """Every number to a few units in its last place, NaN and infinities as in the reference."""
+    """Results agree with the reference to a few units in the last place, also for NaN and infinities."""
     for size in sizes:
         x = numbers(size + offset, dtype)
         given = device.array(x)[offset:]
@@ -66,7 +66,7 @@ def both(device, dtype="float64"):
 
 
 def loss(device, dtype="float64"):
-    """One block and several; the value stays on the device."""
+    """With one block and with several; the value is an array of the device."""
     for shape in ((1,), (7, 1), (300, 1), (9000,), (12_345, 1)):
         s = 3 * np.random.default_rng(len(shape)).standard_normal(shape).astype(dtype)
         for sign, weight in ((1, 1.0), (-1, 0.5)):
@@ -87,7 +87,7 @@ FUNCTIONS = {
 
 
 def bias(device, dtype="float64", shapes=((7, 3), (3, 300, 3), (300, 4))):
-    """With a bias and without, of rows that wide loads fit and do not fit."""
+    """With and without a bias, for rows that can and cannot be loaded in packs."""
     layer = Bias(device, NormActivation(device))
     for shape in shapes:
         rng = np.random.default_rng(len(shape))

@@ -1,4 +1,4 @@
-"""Checks of the flat vector's kernels, through the code that launches them."""
+"""Check the kernels of the flat vector through the code that launches them."""
 
 import numpy as np
 from emulated import error_of
@@ -7,7 +7,7 @@ from minigan.ops import reference
 from minigan.ops.cuda.vector import Flat
 
 SIZES = (1, 5, 300, 40_003)
-"""Up to more packs than the emulated device has threads, so that each goes on to a second one."""
+"""The largest has more packs than the grid has threads on the emulated device, so that a thread updates several."""
 GATES = {"float32": 1e-6, "float64": 1e-13}
 STEP = {
     "adam": {"lr": 0.01, "beta1": 0.5, "beta2": 0.99, "eps": 1e-8},
@@ -19,7 +19,7 @@ STATES = {"adam": 2, "rmsprop": 1, "momentum": 1, "nesterov": 1}
 
 
 def vectors(name, size, dtype, seed=0):
-    """theta, g and the state: normal, the state positive."""
+    """Return theta, g and the state: normal numbers, and positive ones for the state."""
     rng = np.random.default_rng(seed)
     theta, g = rng.standard_normal((2, size))
     state = rng.uniform(0.1, 1, (STATES[name], size))
@@ -27,12 +27,12 @@ def vectors(name, size, dtype, seed=0):
 
 
 def on_device(device, host, offset):
-    """Copies, each `offset` numbers into a longer vector."""
+    """Return copies that start `offset` numbers into longer vectors."""
     return [device.array(np.concatenate([np.zeros(offset, v.dtype), v]))[offset:] for v in host]
 
 
 def update(device, name, size, dtype, *, offset=0, steps=2):
-    """Several steps against the reference in float64."""
+    """Several steps agree with the reference in float64."""
     host = vectors(name, size, dtype)
     exact = [v.astype(float) for v in host]
     given = on_device(device, host, offset)
@@ -62,8 +62,8 @@ def momentum(device):
     update(device, "nesterov", 12_345, "float64")
 
 
-class Places:
-    """Where an update's numbers lie on the device: others than those that it is launched with."""
+class Row:
+    """Give each update a row of numbers on the device, other ones than those that it is launched with."""
 
     def __init__(self, device, numbers):
         self._row = device.array(np.array(numbers, float))
@@ -73,8 +73,8 @@ class Places:
         return self._row
 
 
-def given(device):
-    """Numbers that lie on the device count, not those of the launch."""
+def numbers_on_device(device):
+    """Numbers on the device are used instead of those of the launch."""
     for dtype, gate in GATES.items():
         for name, numbers in (
             ("adam", (STEP["adam"]["lr"] / (1 - 0.5**7), 1 / np.sqrt(1 - 0.99**7))),
@@ -85,7 +85,7 @@ def given(device):
             exact, found = [v.astype(float) for v in host], on_device(device, host, 0)
             flat, counter = Flat(device), (7,) if name == "adam" else ()
             getattr(reference, name)(*exact, *counter, **STEP[name])
-            flat.updates = Places(device, numbers)
+            flat.updates = Row(device, numbers)
             stale = {"momentum": 0.1} if name == "momentum" else {}
             getattr(flat, name)(*found, *(3,)[: len(counter)], **{**STEP[name], "lr": 0.5, **stale})
             for a, b in zip(found, exact, strict=True):

@@ -1,4 +1,4 @@
-"""Checks of the Gaussian game's kernel: the library's own steps in float64, on NumPy's draws."""
+"""Check the Gaussian game's kernel against the library's steps in float64, on numpy.random.Philox's integers."""
 
 import dataclasses
 
@@ -22,14 +22,14 @@ def config_of(**settings):
 
 
 def initial(config, seeds, dtype):
-    """theta (E, 3 H + 3) of the recipe's networks, as `minigan train --seed` has them."""
+    """Return theta (E, 3 H + 3) of the recipe's networks as `minigan train --seed` initialises them."""
     recipe = get_recipe("gaussian")
     nets = [recipe.networks(config, RunOptions(seed=seed, dtype=dtype, ops="reference")) for seed in seeds]
     return np.stack([np.concatenate([D.theta, G.theta]) for G, D in nets])
 
 
 def normals(seed, iteration, kind, n):
-    """The draws of the kernel from numpy.random.Philox, in float64."""
+    """Return the numbers that the kernel draws, from numpy.random.Philox, in float64."""
     Q = -(-n // 8)
     words = np.random.Philox(key=np.array([seed, 0], np.uint64), counter=[0, iteration, kind, 0]).random_raw(4 * Q)
     u = ((words >> np.uint64(32)).astype(float) + 0.5) / 2**32
@@ -39,7 +39,7 @@ def normals(seed, iteration, kind, n):
 
 
 def played(config, seed, theta, iterations, lr=None):
-    """The library's GAN in float64 on the reference backend after the iterations, and its last metrics."""
+    """Train the library's GAN in float64 on the reference backend; return its parameters and last metrics."""
     recipe = get_recipe("gaussian")
     game = config if lr is None else dataclasses.replace(config, lr=lr)
     gan = recipe.build(game, RunOptions(dtype="float64", ops="reference")).gan
@@ -57,7 +57,7 @@ def played(config, seed, theta, iterations, lr=None):
 
 
 def game(device, name, dtype):
-    """Parameters and metrics of an ensemble after four iterations, and that they moved."""
+    """After four iterations an ensemble has the library's parameters and metrics, and the parameters have changed."""
     config, seeds, iterations = config_of(**GAMES[name]), [5, 2**64 - 1], 4
     theta = initial(config, range(len(seeds)), dtype)
     ensemble = gan1d.Ensemble(config, theta, device=device, seeds=seeds)
@@ -72,12 +72,12 @@ def game(device, name, dtype):
 
 
 def odd_game(device):
-    """Several warps, a part of the last one idle."""
+    """A batch of several warps, the last one partly idle."""
     game(device, "odd batch", "float64")
 
 
 def two_trainings(device):
-    """Five iterations twice are ten, bit for bit."""
+    """Five iterations twice give the bits of ten."""
     config, seeds = config_of(batch_size=50, d_updates=2, g_updates=2), [3, 4, 5]
     theta = initial(config, seeds, "float32")
     whole, parts = (gan1d.Ensemble(config, theta, device=device, seeds=seeds) for _ in range(2))
@@ -89,7 +89,7 @@ def two_trainings(device):
 
 
 def diverged(device):
-    """NaN stays NaN, in the kernel's ReLU too, and in its own GAN."""
+    """NaN stays NaN, also in the kernel's ReLU, and does not reach other GANs."""
     config = config_of(batch_size=16, d_updates=1, g_updates=1)
     theta = initial(config, [0, 1], "float32")
     theta[0, 0] = np.nan

@@ -1,4 +1,4 @@
-"""Checks of the random numbers: NumPy's Philox draws the same integers, its Generator the same uniforms."""
+"""Check the random numbers: NumPy's Philox draws the same integers, its Generator the same uniform numbers."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ SEEDS = (
     (123456789 << 60, 2**192 - 1),
     (3, 2**256 - 1),
 )
-"""(key, counter): each word of both, and every carry."""
+"""(key, counter): they use each word of both, and every carry."""
 SIZES = (1, 3, 4, 301, 2100)
 GATE = 1e-14
 
@@ -32,7 +32,7 @@ def integers(device):
 
 
 def indices(device):
-    """NumPy's integers times the count, without their lower 64 bits."""
+    """An index is NumPy's integer times the count, without its lower 64 bits."""
     for count in (1, 7, 60_000, 2**62 + 1):
         stream = Stream(device, 5, 2**64 - 2)
         expected = [int(w) * count >> 64 for w in philox(5, 2**64 - 2).random_raw(2100)]
@@ -47,7 +47,7 @@ def uniforms(device, dtype="float64"):
 
 
 def box_muller(key, counter, n):
-    """Of NumPy's uniforms, in float64."""
+    """Return n normal numbers computed from NumPy's uniform ones in float64."""
     u, v = np.random.Generator(philox(key, counter)).random((-(-n // 2), 2)).T
     radius, angle = np.sqrt(-2 * np.log(1 - u)), 2 * np.pi * v
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:n]
@@ -63,7 +63,7 @@ def normals(device, dtype="float64"):
 
 
 def advancing(device):
-    """The position moves on the device, and the draws go on where they were."""
+    """`advance` moves the position on the device, and the draws continue."""
     stream, still = (Stream(device, 4, 2**64 - 3) for _ in range(2))
     for n in (5, 9, 1, 40):
         np.testing.assert_array_equal(device.host(stream.integers(n)), device.host(still.integers(n)))

@@ -1,7 +1,7 @@
-"""The device for the tests, and the marks of tests that need a compiler.
+"""The device of the tests, and marks for tests that need a compiler.
 
-It is the emulated one, or with MINIGAN_CUDA_DEVICE=gpu in the environment CuPy's GPU: the same tests, so far as they
-are not about the emulator.
+The device is the emulated one, or CuPy's GPU if MINIGAN_CUDA_DEVICE=gpu is set: then the same tests run there, except
+those of the emulator.
 """
 
 import functools
@@ -30,7 +30,7 @@ def _missing(find):
 
 
 NEEDS_HOST_COMPILER = pytest.mark.skipif(not ON_GPU and bool(_missing(build.compiler)), reason=_missing(build.compiler))
-OF_THE_EMULATOR = pytest.mark.skipif(ON_GPU, reason="about the emulator")
+EMULATOR_ONLY = pytest.mark.skipif(ON_GPU, reason="tests the emulator")
 NEEDS_NVRTC = pytest.mark.skipif(bool(_missing(compiler.require)), reason=_missing(compiler.require))
 
 
@@ -43,7 +43,7 @@ def _gpu():
 
 @functools.cache
 def device(schedule="forward", *, guard=True, seed=3):
-    """One device for all tests with the same options: its programs are loaded once.  Of a GPU there is one."""
+    """Return one device for all tests with the same options, so that programs are loaded once, or the GPU."""
     if ON_GPU:
         return _gpu()
     return EmulatedDevice(schedule=schedule, guard=guard, seed=seed, folders=(KERNELS,))
@@ -53,6 +53,6 @@ ON_EACH_SCHEDULE = pytest.mark.parametrize("schedule", SCHEDULES)
 
 
 def error_of(found, expected):
-    """The largest difference, relative to the largest number of `expected`."""
+    """Return the largest difference, relative to the largest number of `expected`."""
     scale = max(float(abs(expected).max(initial=0)), 1e-300)
     return float(abs(found - expected).max(initial=0)) / scale

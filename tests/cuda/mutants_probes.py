@@ -1,4 +1,4 @@
-"""Each kind of bug that the emulator is there for, planted in a sum over a block and in small kernels beside it."""
+"""Each kind of bug that the emulator detects, planted in a sum over a block and in other small kernels."""
 
 import numpy as np
 from emulated import error_of
@@ -46,13 +46,13 @@ MUTANTS = [
         "barrier in a branch", BARRIER, "  if (warp != 2) __syncthreads();\n  if (warp == 0)", says="while 32 had ended"
     ),
     planted(
-        "two barriers for one", BARRIER,
+        "two barriers instead of one", BARRIER,
         "  if (warp < 2) __syncthreads();\n  else\n    __syncthreads();\n  if (warp == 0)",
         says="divergent __syncthreads",
     ),
     planted(
         "shuffle in a branch", SHUFFLE, f"    if (lane > 20 && d == 16) continue;\n{SHUFFLE}",
-        says="lanes of the mask ffffffff that do not come",
+        says="lanes of the mask ffffffff that do not arrive",
     ),
     planted("shuffle of the wrong distance", "d = 16; d > 0; d /= 2) {", "d = 8; d > 0; d /= 2) {"),
     planted("shared memory off by one", "part[lane] : 0;", "part[lane + 1] : 0;"),
@@ -65,11 +65,11 @@ MUTANTS = [
     planted("write far out of bounds", "sums[blockIdx.x] = sum", "sums[blockIdx.x + (1LL << 40)] = sum", says="-11"),
     planted("missing barrier, dynamic", "x[i];\n  __syncthreads();", "x[i];", reversed_parts),
     planted(
-        "dynamic shared memory off its end", "part[threadIdx.x] = x[i]", "part[threadIdx.x + 1] = x[i]", reversed_parts,
-        says="-11",
+        "write after the end of dynamic shared memory", "part[threadIdx.x] = x[i]", "part[threadIdx.x + 1] = x[i]",
+        reversed_parts, says="-11",
     ),
-    planted("read before the copy has come", "  cp_async_wait<1>();\n", "", through_copies),
+    planted("read before the copy is complete", "  cp_async_wait<1>();\n", "", through_copies),
     planted(
-        "copy from where nothing is", "x + (i + 3 < n ? i : 0), i + 3 < n && ", "x + i, ", through_copies, says="-11"
+        "copy from outside an array", "x + (i + 3 < n ? i : 0), i + 3 < n && ", "x + i, ", through_copies, says="-11"
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The emulated device's arrays: CuPy's manners, NumPy's numbers."""
+"""Arrays of the emulated device: they behave as CuPy's and have NumPy's numbers."""
 
 import ast
 import inspect
@@ -36,7 +36,7 @@ A = np.arange(12.0).reshape(3, 4)
         lambda x: np.zeros_like(x, shape=()),
     ],
 )
-def test_what_cupy_refuses_or_does_otherwise_is_refused(mix):
+def test_what_differs_from_cupy_is_refused(mix):
     with pytest.raises(TypeError):
         mix(xp.asarray(A))
 
@@ -76,7 +76,7 @@ def same(found, expected):
         lambda np, x: np.isfinite(x).all(),
     ],
 )
-def test_functions_are_numpys(function):
+def test_functions_agree_with_numpy(function):
     same(function(xp, xp.asarray(A)), function(np, A))
 
 
@@ -101,7 +101,7 @@ def test_views_write_through():
     assert A[1, 0] == 4
 
 
-def test_crossing_copies():
+def test_get_and_set_copy():
     host = A.copy()
     x = xp.asarray(host)
     host[0] = -1
@@ -123,7 +123,7 @@ def test_scalars():
 
 
 def calls():
-    """(function, names of keyword arguments) of every call of the array module in the library."""
+    """Return (function, names of keyword arguments) of each call of the array module in the library."""
     for path in sorted(Path(minigan.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -132,7 +132,7 @@ def calls():
                     yield node.func.attr, {keyword.arg for keyword in node.keywords}
 
 
-def test_cupy_has_every_function_that_the_library_calls_with_its_arguments():
+def test_cupy_has_each_function_that_the_library_calls():
     cupy = pytest.importorskip("cupy")
     found = list(calls())
     assert {"concatenate", "where", "zeros"} <= {name for name, _ in found}
@@ -144,7 +144,7 @@ def test_cupy_has_every_function_that_the_library_calls_with_its_arguments():
             assert keywords <= set(inspect.signature(function).parameters), name
 
 
-def test_cupys_arrays_have_what_these_have():
+def test_cupys_arrays_have_these_attributes():
     cupy = pytest.importorskip("cupy")
     own = {name for name in dir(xp.ndarray) if not name.startswith("_")} - {"address"}
     assert not [name for name in sorted(own) if not hasattr(cupy.ndarray, name)]

@@ -68,7 +68,7 @@ def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
     whole = Patches(device(RANDOM))
     for images in (1, 2):
         few = Patches(device(RANDOM), workspace=images * taken)
-        assert few._parts(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
+        assert few._slices(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
         close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
         close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
         close(few.correlate_weights(x, y, geometry), whole.correlate_weights(x, y, geometry).get(), RTOL)

@@ -1,10 +1,10 @@
-"""The kernels of docs/convolution-kernels.md: right, as the page shows them, and with the bounds that it names."""
+"""The kernels of docs/convolution-kernels.md are correct, shown on the page, and have the bounds that it states."""
 
 import functools
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR, ON_EACH_SCHEDULE, ON_GPU, SCHEDULES
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, ON_GPU, SCHEDULES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +30,8 @@ def device(schedule):
 @EACH_VERSION
 @settings(max_examples=8)
 @given(st.data())
-def test_every_version_is_the_definition(version, schedule, data):
-    """Sums of numbers with few bits are exact."""
+def test_each_version_agrees_with_the_definition(version, schedule, data):
+    """Inputs have few bits, so that the sums are exact."""
     channels = st.integers(1, 4).map(lambda n: 4 * n) if version.packs else st.integers(1, 9)
     taps, stride, padding = (
         data.draw(st.integers(low, 4), label=label) for low, label in ((1, "taps"), (1, "s"), (0, "b"))
@@ -49,9 +49,9 @@ def test_more_than_a_tile(version, schedule):
 
 
 @NEEDS_HOST_COMPILER
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 @pytest.mark.parametrize("missing", [0, 1])
-def test_without_a_barrier_one_schedule_is_wrong(missing, tmp_path):
+def test_a_missing_barrier_fails_in_one_schedule(missing, tmp_path):
     version, barrier = kernels.VERSIONS[1], "__syncthreads();"
     parts = (kernels.FOLDER / f"{version.file}.cu").read_text().split(barrier)
     assert len(parts) == 3
@@ -63,7 +63,7 @@ def test_without_a_barrier_one_schedule_is_wrong(missing, tmp_path):
 
 @NEEDS_NVRTC
 @EACH_VERSION
-def test_no_spill(version):
+def test_no_version_spills_registers(version):
     found = compile_source(source.read(version.file, (kernels.FOLDER, source.KERNELS)), {})
     used = found.resources["correlate"]
     assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0)
@@ -71,7 +71,7 @@ def test_no_spill(version):
 
 
 def test_the_page_is_up_to_date():
-    """Its code is the files', its table what is counted, and measured if it was."""
+    """It shows the files' code, and the table has the computed and the measured numbers."""
     text = kernels.PAGE.read_text()
     assert kernels.page(text, kernels.results()) == text
     for path in kernels.FOLDER.iterdir():
@@ -79,7 +79,7 @@ def test_the_page_is_up_to_date():
     assert kernels.table(kernels.results()) in text
 
 
-def test_the_numbers_in_the_pages_words():
+def test_the_numbers_in_the_text_of_the_page():
     rows, columns, depth = kernels.LAYER.product
     assert (rows, columns, depth) == (32768, 256, 2048)
     naive, shared, registers, vectors, tensor = kernels.VERSIONS
@@ -96,8 +96,8 @@ def test_the_numbers_in_the_pages_words():
     assert kernels.bytes_read(tensor) / kernels.multiply_add_seconds(tensor) == pytest.approx(9.7e12, rel=2e-2)
 
 
-def test_the_banks_in_the_pages_words():
-    """Each of a warp's 32 words lies in a bank of its own."""
+def test_the_bank_conflicts_in_the_text_of_the_page():
+    """The 32 words of a warp are in 32 different banks."""
     g, t = np.divmod(np.arange(32), 4)
     e, row = np.arange(32) % 8, np.arange(32) // 8
     library = [rows * g + t for rows in (20, 12)] + [width * t + g for width in (136, 72)]  # tiles.cuh
@@ -106,7 +106,7 @@ def test_the_banks_in_the_pages_words():
     assert len(set((128 * e + row) % 32)) == 4
 
 
-def test_measured_times_fill_the_table():
+def test_the_table_has_the_measured_times():
     ms = {version.file: {"median": 1.5, "min": 1.25, "max": 2} for version in kernels.VERSIONS}
     text = kernels.table({"ms": ms, "date": "2000-01-02", "device": "a GPU", "rounds": 7})
     assert text.count("| 1.5 (1.25 ... 2) |") == len(kernels.VERSIONS)

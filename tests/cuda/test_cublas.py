@@ -1,4 +1,4 @@
-"""The binding of cuBLAS against a library that multiplies column-major matrices in host memory, as cuBLAS does."""
+"""The binding of cuBLAS, with a stand-in that multiplies column-major matrices in host memory."""
 
 import ctypes
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from minigan.ops.cuda.device.source import KernelError
 
 
 class ColumnMajor:
-    """cublasGemmEx as its manual has it: C <- alpha op(A) op(B) + beta C, column j of C begins at C + j ldc."""
+    """cublasGemmEx as in its manual: C <- alpha op(A) op(B) + beta C, where column j of C starts at C + j ldc."""
 
     def __init__(self, status=0):
         self.calls, self.status = [], status
@@ -84,13 +84,13 @@ def product(blas, *, stream=7, sizes=(2, 2, 2), dtype="float32", precision="fp32
     ("dtype", "precision", "compute"),
     [("float32", "fp32", 68), ("float32", "tf32", 77), ("float32", "bf16", 75), ("float64", "bf16", 70)],
 )
-def test_the_mode_is_the_type_of_computation(dtype, precision, compute):
+def test_the_precision_selects_the_compute_type(dtype, precision, compute):
     fake = ColumnMajor()
     product(Cublas(fake.library, 1), dtype=dtype, precision=precision)
     assert fake.calls[-1][1][-2] == compute
 
 
-def test_the_workspace_is_given_again_with_every_stream():
+def test_the_workspace_is_set_again_after_the_stream():
     fake = ColumnMajor()
     blas = Cublas(fake.library, 1234)
     for stream in (7, 7, 8, 0):
@@ -105,13 +105,13 @@ def test_the_workspace_is_given_again_with_every_stream():
     assert (names[0], names.count("cublasDestroy_v2")) == ("cublasCreate_v2", 1)
 
 
-def test_empty_products_are_left_out():
+def test_empty_products_are_not_computed():
     fake = ColumnMajor()
     product(Cublas(fake.library, 1), sizes=(0, 2, 2))
     assert len(fake.calls) == 1
 
 
-def test_errors_are_named():
+def test_errors_name_the_status():
     with pytest.raises(KernelError, match="cublasCreate_v2: CUBLAS_STATUS_NOT_INITIALIZED"):
         Cublas(ColumnMajor(status=1).library, 1)
     fake = ColumnMajor()
@@ -123,7 +123,7 @@ def test_errors_are_named():
         product(blas, sizes=(2**31, 1, 1))
 
 
-def test_without_the_library_the_error_says_what_to_install(monkeypatch):
+def test_a_missing_library_is_an_error_that_says_what_to_install(monkeypatch):
     def nothing(name, *_, **__):
         raise OSError(name)
 

@@ -1,4 +1,4 @@
-"""A linear layer with its bias and activation as one stage, against the two layers on the reference."""
+"""A linear layer fused with its bias and activation agrees with the two layers on the reference backend."""
 
 from functools import cache
 
@@ -35,7 +35,7 @@ def ops():
 
 
 def pair(layers, seed=0):
-    """On the reference and on the device, with the same parameters."""
+    """Return networks on the reference backend and on the device, with the same parameters."""
     nets = [mg.Network(layers, rng=np.random.default_rng(seed), dtype="float64", ops=o) for o in ("reference", ops())]
     theta = np.random.default_rng(seed).standard_normal(nets[0].theta.shape)
     nets[0].theta, nets[1].theta = theta, device().array(theta)
@@ -57,7 +57,7 @@ def results(net, x, dy, *, frozen=False, need_dx=True):
 @pytest.mark.parametrize("linear", LINEAR)
 @settings(max_examples=4)
 @given(n=st.integers(1, 40), frozen=st.booleans(), need_dx=st.booleans(), seed=st.integers(0, 2**32 - 1))
-def test_a_stage_is_its_layers(linear, activation, n, frozen, need_dx, seed):
+def test_a_fused_stage_agrees_with_its_layers(linear, activation, n, frozen, need_dx, seed):
     make, shape = LINEAR[linear]
     layers = [make(), ACTIVATIONS[activation]]
     reference, fused = pair(layers, seed)
@@ -75,7 +75,7 @@ def test_a_stage_is_its_layers(linear, activation, n, frozen, need_dx, seed):
     np.testing.assert_array_equal(dy, before[1])
 
 
-def test_a_frozen_stage_adds_up_no_bias_gradient(monkeypatch):
+def test_a_frozen_stage_computes_no_bias_gradient(monkeypatch):
     (_, fused), rng = pair([mg.Dense(5, 4), mg.Tanh()]), np.random.default_rng(0)
     _, back = fused.forward(rng.standard_normal((3, 5)), train=True)
     monkeypatch.setattr(ops().norm_act, "merged", lambda partial: pytest.fail("a bias gradient"))
@@ -83,7 +83,7 @@ def test_a_frozen_stage_adds_up_no_bias_gradient(monkeypatch):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_infinities_and_nan_are_treated_as_by_the_layers(activation):
+def test_infinities_and_nan_agree_with_the_layers(activation):
     special = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1.0, 1e-300])
     x, dy = (a.reshape(-1, 1) for a in np.meshgrid(special, special))
     nets = pair([mg.Dense(1, 1), ACTIVATIONS[activation]])
@@ -115,9 +115,9 @@ def test_the_rule():
     dense, relu, drop, norm = mg.Dense(3, 3), mg.ReLU(), mg.Dropout(0.5), mg.BatchNorm(3)
     assert stages(dense, relu, dense, mg.Tanh(), dense) == [2, 2, 1]
     assert stages(dense, mg.Tanh(), drop) == [2, 1]
-    assert stages(dense, relu, drop, dense) == [1, 2, 1]  # the activation goes with what is behind it
+    assert stages(dense, relu, drop, dense) == [1, 2, 1]  # the activation is fused with the layer after it
     assert stages(dense, relu, norm) == [1, 2]
-    assert stages(dense, mg.LeakyReLU(-0.1)) == [1, 1]  # y does not say the sign of x
+    assert stages(dense, mg.LeakyReLU(-0.1)) == [1, 1]  # the sign of x does not follow from y
     assert stages(mg.Dense(3, 3, bias=False), relu) == [1, 1]
     assert stages(mg.Maxout(3, 3, pieces=2), relu) == [1, 1]
     assert stages(dense, mg.Softplus()) == [1, 1]
@@ -125,7 +125,7 @@ def test_the_rule():
     assert stages(dense, relu, ops=mg.ops.get_ops("cpu", compiled=False)) == [1, 1]
 
 
-def test_errors_are_the_layers():
+def test_errors_agree_with_the_layers():
     net = pair([mg.Dense(5, 4), mg.ReLU()])[1]
     with pytest.raises(ValueError, match=r"^layers 0 to 1 \(Dense, ReLU\): x has shape \(2, 4\); expected \(N, 5\)"):
         net.forward(np.ones((2, 4)), train=True)

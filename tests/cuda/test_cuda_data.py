@@ -1,4 +1,4 @@
-"""Batches gathered from bytes on the device."""
+"""Batches that are gathered from bytes on the device."""
 
 import check_images
 import numpy as np
@@ -29,7 +29,7 @@ def test_batches(dtype, schedule):
     start=st.integers(0, 3),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_size_and_any_place_in_memory(pixels, count, n, repeat, start, seed):
+def test_any_size_and_any_alignment(pixels, count, n, repeat, start, seed):
     rng = np.random.default_rng(seed)
     images = rng.integers(256, size=count * pixels + 3, dtype=np.uint8)
     index = rng.integers(count, size=n)
@@ -40,14 +40,14 @@ def test_any_size_and_any_place_in_memory(pixels, count, n, repeat, start, seed)
     np.testing.assert_array_equal(found, check_images.right(memory.get(), index, 0.5, 3, repeat))
 
 
-def test_a_graph_gathers_another_batch_at_each_replay():
-    """The position that a stream counts on the device, or any other, says where in the order a batch begins."""
+def test_each_replay_gathers_the_next_batch():
+    """The position of a stream, or any other number on the device, is where in the order a batch starts."""
     d, images = device(), check_images.data_set((2, 3, 1))
     of, order = Images(d, images), np.array([6, 5, 4, 3, 2, 1, 0])
     on_device, out, stream = d.array(order), d.xp.zeros((4, 2, 3, 1), dtype="float32"), Stream(d, 0)
 
     def step():
-        of.following(on_device, 4, stream.position, out=out)
+        of.consecutive(on_device, 4, stream.position, out=out)
         stream.integers(16)  # four blocks
         stream.advance()
 
@@ -56,12 +56,12 @@ def test_a_graph_gathers_another_batch_at_each_replay():
         play()
         expected = check_images.right(images, order[np.arange(4 * i, 4 * i + 4) % 7], 1 / 127.5, -1, 1)
         np.testing.assert_allclose(out.get(), expected, atol=1e-6)
-        if play == step:  # from then on
+        if play == step:  # after the capture
             play = capture(d, step).replay
 
 
-def test_random_batches_called_and_replayed():
-    """The images of the stream's indices, also in a graph: another batch at each replay."""
+def test_random_batches_agree_with_and_without_a_graph():
+    """Batches have the images of the stream's indices; each replay of a graph gathers the next one."""
     d, images = device(), check_images.data_set((2, 3, 1), count=50)
     of = Images(d, images, scale=1, shift=0, dtype="float64")
     drawn, replayed, still = RandomBatches(of, 6, Stream(d, 4)), RandomBatches(of, 6, Stream(d, 4)), Stream(d, 4)
@@ -70,11 +70,11 @@ def test_random_batches_called_and_replayed():
         expected = images[still.indices(6, 50).get()]
         np.testing.assert_array_equal(drawn().get(), expected)
         np.testing.assert_array_equal(play().get(), expected)
-        if play == replayed:  # from then on
+        if play == replayed:  # after the capture
             play = capture(d, replayed).replay
 
 
-def test_what_does_not_fit_is_said():
+def test_arguments_that_do_not_fit_are_refused():
     d, images = device(), check_images.data_set((2, 2, 3))
     of = Images(d, images)
     assert (len(of), of.shape) == (7, (2, 2, 3))
@@ -90,4 +90,4 @@ def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match=r"out has shape \(1, 2, 2, 3\)"):
         of.batch(np.array([0, 1]), out=d.xp.zeros((1, 2, 2, 3), dtype="float32"))
     with pytest.raises(ValueError, match="order is empty"):
-        of.following(d.xp.zeros(0, dtype="int64"), 2)
+        of.consecutive(d.xp.zeros(0, dtype="int64"), 2)

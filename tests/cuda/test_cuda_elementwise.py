@@ -1,4 +1,4 @@
-"""Functions of each number, the mean of softplus, and bias + activation on the device."""
+"""Elementwise functions, the mean of softplus, and bias with activation on the device."""
 
 import check_elementwise
 import numpy as np
@@ -27,14 +27,14 @@ def test_the_kernels(name, dtype, schedule):
 
 @ON_EACH_DTYPE
 @pytest.mark.parametrize("name", ["forward", "backward"])
-def test_arrays_that_begin_between_two_packs(name, dtype):
+def test_unaligned_arrays(name, dtype):
     getattr(check_elementwise, name)(device(), dtype, offset=1)
 
 
 @settings(max_examples=30)
 @given(arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(width=64)), st.sampled_from([1, -1]))
-def test_any_number(x, sign):
-    """Infinities, NaN, subnormal and huge numbers: as the reference has them."""
+def test_special_numbers_agree_with_the_reference(x, sign):
+    """Infinities, NaN, subnormal and huge numbers give what they give on the reference backend."""
     e = Elementwise(device())
     with np.errstate(all="ignore"):
         pairs = [
@@ -48,7 +48,7 @@ def test_any_number(x, sign):
 
 @ON_EACH_DTYPE
 def test_sigmoid_and_softplus_over_the_whole_range(dtype):
-    """Against scipy in float64: a few units in the last place."""
+    """They agree with scipy in float64 to a few units in the last place."""
     x = np.concatenate([np.linspace(-110, 110, 4001), [0, 1e4, -1e4, 1e-30, -1e-30]]).astype(dtype)
     wide, eps, tiny = x.astype(float), float(np.finfo(dtype).eps), float(np.finfo(dtype).tiny)
     e, given = Elementwise(device()), device().array(x)
@@ -57,8 +57,8 @@ def test_sigmoid_and_softplus_over_the_whole_range(dtype):
 
 
 @ON_EACH_DTYPE
-def test_a_large_sum_has_the_precision_of_a_small_one(dtype):
-    """The parts and their sum are float64: the mean of equal numbers is that number."""
+def test_a_large_sum_is_as_precise_as_a_small_one(dtype):
+    """The partial sums are float64, so that the mean of equal numbers is that number."""
     s = np.full((40 * MAX_ONE_BLOCK_LOGITS + 1, 1), 0.7, dtype)
     value, _ = Elementwise(device(guard=False)).mean_softplus(device(guard=False).array(s), 1, 1.0)
     assert abs(float(value) - np.logaddexp(0, float(s[0, 0]))) < 2 * np.finfo(dtype).eps
@@ -72,7 +72,7 @@ def test_shapes_and_layouts():
     assert e.sigmoid(device().xp.zeros((0, 3))).shape == (0, 3)
 
 
-def test_what_does_not_fit_is_said():
+def test_arguments_that_do_not_fit_are_refused():
     xp, e = device().xp, Elementwise(device())
     with pytest.raises(ValueError, match=r"relu_backward: shapes \(2,\) and \(3,\); expected equal shapes"):
         e.relu_backward(xp.zeros(2), xp.zeros(3))

@@ -1,4 +1,4 @@
-"""Optimizer updates on the device against the reference."""
+"""Optimizer updates on the device agree with the reference."""
 
 import check_flat
 import numpy as np
@@ -29,8 +29,8 @@ def test_updates(name, dtype, size, offset, steps):
 
 @pytest.mark.parametrize("name", check_flat.STEP)
 @pytest.mark.parametrize("dtype", check_flat.GATES)
-def test_numbers_are_rounded_as_the_cpu_rounds_them(name, dtype):
-    """The same bits, but for the order of the operations within an expression."""
+def test_results_agree_with_the_cpu_to_rounding(name, dtype):
+    """They differ at most by the order of operations within an expression."""
     host = check_flat.vectors(name, 1000, dtype)
     given = [device().array(v) for v in host]
     method, counter = ("momentum" if name == "nesterov" else name), ((3,) if name == "adam" else ())

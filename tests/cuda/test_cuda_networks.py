@@ -1,4 +1,4 @@
-"""Networks and steps on the device: every layer, every objective, against the reference."""
+"""Networks and updates on the device agree with the reference, for every layer and objective."""
 
 import copy
 
@@ -24,12 +24,12 @@ def cuda():
 
 
 def both(layers, cuda, dtype, seed=0):
-    """The same network on the host, in float64, and on the device."""
+    """Return the same network on the host, in float64, and on the device."""
     return network(layers, seed=seed), network(layers, seed=seed, dtype=dtype, ops=cuda)
 
 
 def agree(host, device, x, rng, gate, *, train=True):
-    """y, dx and the gradient, from NumPy's x."""
+    """Compare y, dx and the gradient for the same x."""
     y, back = forward(host, x, train=train)
     found, found_back = forward(device, x.astype(device.dtype), train=train)
     dy = rng.standard_normal(y.shape)
@@ -62,8 +62,8 @@ def test_chains(layers, n, seed, dtype):
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("d_batching", [separate, combined])
-def test_whole_steps(body, d_batching, cuda):
-    """One update of D and one of G, as a user without a device would write it."""
+def test_updates_of_both_networks(body, d_batching, cuda):
+    """One update of D and one of G, in code that does not mention a device."""
     ends = []
     for ops in ("reference", cuda):
         G, D, x_real, x_fake, z = whole_gan(body, outputs=1, ops=ops)
@@ -93,8 +93,8 @@ def test_objectives(objective, cuda):
             assert error_of(to_host(a), np.asarray(b)) < 1e-13
 
 
-def test_products_are_added_wherever_the_sum_lies(cuda):
-    """To a matrix, to every second column of one, and to one of another dtype."""
+def test_products_are_added_to_any_layout_and_dtype(cuda):
+    """`add_product` adds to a matrix, to every second column of one, and to one of another dtype."""
     rng, array = np.random.default_rng(0), cuda.device.array
     x, y, wide = (rng.standard_normal(shape) for shape in ((7, 3), (7, 4), (3, 8)))
     for dtype, gate in DTYPES.items():
@@ -107,8 +107,8 @@ def test_products_are_added_wherever_the_sum_lies(cuda):
             assert error_of(to_host(part), before + x.T @ y_of) < gate
 
 
-def test_crossing_over(cuda):
-    """NumPy's x gives NumPy's y at inference; the device's gives the device's; what is not an array is refused."""
+def test_arrays_of_the_host_and_of_the_device(cuda):
+    """At inference y is of the same kind as x, NumPy's or the device's; what is not an array is refused."""
     host, device = both([mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh()], cuda, "float64")
     x = np.random.default_rng(0).standard_normal((5, 3))
     y = device(x)
@@ -133,8 +133,8 @@ def test_copies_and_named_arrays(cuda):
     assert twin.ops is cuda
 
 
-def test_pooling_over_many_pixels_can_be_captured(cuda):
-    """More windows than CuPy joins by copies."""
+def test_pooling_over_many_pixels_is_capturable(cuda):
+    """The windows are more arrays than CuPy joins by copies."""
     layer, rng = mg.MaxPool2D((3, 6), stride=1), np.random.default_rng(0)
     host, device = both([layer], cuda, "float64")
     x = rng.standard_normal((2, 5, 8, 3))
@@ -151,8 +151,8 @@ def test_pooling_over_many_pixels_can_be_captured(cuda):
     np.testing.assert_allclose(to_host(dx), back(right), rtol=1e-14)
 
 
-def test_one_backend_for_equal_options(cuda):
-    """An array that comes without a network is of the backend that a user got, whatever defaults were written out."""
+def test_equal_options_give_one_backend(cuda):
+    """An array without a network belongs to the backend that `get_ops` returned, with or without explicit defaults."""
     assert get_ops("cuda", graphs=True, device=NAME) is get_ops("cuda", device=NAME, precision="fp32") is cuda
     assert get_ops("cuda", device=NAME, graphs=False) is not cuda
 
@@ -166,7 +166,7 @@ def test_other_dtypes_are_refused(dtype, reason, cuda):
         mg.Network([mg.Dense(2, 2)], rng=np.random.default_rng(0), dtype=dtype, ops=cuda)
 
 
-def test_frameworks_get_the_hosts_numbers(cuda, tmp_path):
+def test_exports_to_frameworks_are_on_the_host(cuda, tmp_path):
     from minigan.interop import to_keras, to_torch
 
     host, device = (network([mg.Dense(3, 4), mg.BatchNorm(4)], ops=ops) for ops in ("reference", cuda))

@@ -1,4 +1,4 @@
-"""Random numbers of the device: NumPy's integers and uniforms, and normal numbers."""
+"""Random numbers of the device: NumPy's integers and uniform numbers, and normal numbers."""
 
 import check_random
 import numpy as np
@@ -17,14 +17,14 @@ ON_EACH_DTYPE = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 @ON_EACH_SCHEDULE
 @pytest.mark.parametrize("name", ["integers", "indices", "advancing"])
-def test_the_integers(name, schedule):
+def test_integers_agree_with_numpy(name, schedule):
     getattr(check_random, name)(device(schedule))
 
 
 @ON_EACH_SCHEDULE
 @ON_EACH_DTYPE
 @pytest.mark.parametrize("name", ["uniforms", "normals"])
-def test_what_is_made_of_them(name, dtype, schedule):
+def test_distributions_agree_with_numpy(name, dtype, schedule):
     getattr(check_random, name)(device(schedule), dtype)
 
 
@@ -36,8 +36,8 @@ def test_any_key_and_counter(key, counter, n):
     assert stream.counter == (counter + -(-n // 4)) % 2**256
 
 
-def test_normal_numbers_are_normal():
-    """4e4 of them: the moments, Kolmogorov and Smirnov's distance, and pairs, of this very stream (p far inside)."""
+def test_normal_numbers_have_the_normal_distribution():
+    """Moments, the Kolmogorov-Smirnov distance and pairs of 4e4 numbers of a fixed stream, far from the bounds."""
     z = Stream(device(guard=False), 2026, 1).normal((20_000, 2), "float64").get()
     assert stats.kstest(z.reshape(-1), "norm").pvalue > 1e-2
     for moment, right, spread in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):  # spread: the variance of z^moment
@@ -47,15 +47,15 @@ def test_normal_numbers_are_normal():
     assert np.isfinite(z).all()
 
 
-def test_float32_has_the_numbers_of_float64():
-    """The same noise in either precision."""
+def test_float32_rounds_the_numbers_of_float64():
+    """Both dtypes give the same noise."""
     wide, narrow = (Stream(device(), 3, 8).normal(1000, dtype).get() for dtype in ("float64", "float32"))
     np.testing.assert_array_equal(narrow, wide.astype("float32"))
 
 
 @ON_EACH_DTYPE
-def test_replays_of_a_graph_go_on_in_the_stream(dtype):
-    """N replays draw what N runs do, and both streams end at one counter."""
+def test_replays_continue_the_stream(dtype):
+    """N replays draw the same numbers as N runs, and both streams end with the same counter."""
     d = device()
     stream, still = (Stream(d, 17, 2**64 - 2) for _ in range(2))
     z, u = d.xp.zeros((3, 7), dtype=dtype), d.xp.zeros(11, dtype=dtype)
@@ -73,7 +73,7 @@ def test_replays_of_a_graph_go_on_in_the_stream(dtype):
         np.testing.assert_array_equal(z.get(), still.normal((3, 7), dtype).get())
         np.testing.assert_array_equal(u.get(), still.uniform(11, dtype).get())
         assert stream.counter == still.counter
-        if play == step:  # from then on
+        if play == step:  # after the capture
             play = capture(d, step).replay
 
 
@@ -84,8 +84,8 @@ def test_indices_are_equally_likely():
 
 
 @pytest.mark.parametrize("bound", [None, 2.0])
-def test_noise_called_and_replayed(bound):
-    """A prior makes the same batches, called again and again or within a graph."""
+def test_noise_agrees_with_and_without_a_graph(bound):
+    """Noise draws the same batches when it is called and when a graph is replayed."""
     d = device()
     called, replayed = (Noise(Stream(d, 6), (5, 3), dtype="float64", bound=bound) for _ in range(2))
     seen = [called().get() for _ in range(4)]
@@ -98,7 +98,7 @@ def test_noise_called_and_replayed(bound):
         assert -bound <= np.min(seen) < -0.5 < 0.5 < np.max(seen) <= bound
 
 
-def test_a_stream_goes_back_to_a_state():
+def test_restore_returns_to_a_state():
     d = device()
     stream = Stream(d, 8, 2**256 - 2)
     stream.integers(9)
@@ -117,7 +117,7 @@ def test_a_stream_goes_back_to_a_state():
             stream.restore(wrong)
 
 
-def test_what_is_not_accepted_is_said():
+def test_wrong_arguments_are_refused():
     for key, counter, message in (
         (-1, 0, r"key must be an int in 0 ... 2\^128 - 1, got -1"),
         (2**128, 0, "key must be an int"),

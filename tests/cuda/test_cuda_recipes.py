@@ -1,4 +1,4 @@
-"""Every recipe on the device: the path of the CPU, to rounding; runs, checkpoints and files as without one."""
+"""Every recipe on the device follows the CPU, to rounding; runs and checkpoints have the same files."""
 
 import json
 import warnings
@@ -25,7 +25,7 @@ SMALL = {
     "dcgan64": {"batch_size": 2, "width": 32},
 }
 GATES = {"float64": 1e-9, "float32": 2e-3}
-"""Relative, after three iterations of Adam, whose first steps are the sign of gradients that may be near 0."""
+"""Relative tolerances after three iterations; Adam's first steps are the signs of gradients, which may be near 0."""
 
 
 def experiment(name, *, dtype="float64", **setting):
@@ -48,7 +48,7 @@ def end(game, iterations=3):
     return [to_host(part) for net in nets for part in (net.theta, net.state_vector)], summary["metrics"]
 
 
-def test_every_recipe_is_shrunk():
+def test_every_recipe_has_a_small_variant():
     assert set(SMALL) == set(RECIPES)
 
 
@@ -67,7 +67,7 @@ def test_recipes(name, dtype, graphs):
 
 @pytest.mark.parametrize("name", sorted(set(SMALL) - {"mnist-dcgan"}))
 def test_graphs_are_captured(name):
-    """mnist-dcgan takes long; its order, its layers and its keys are those of others."""
+    """Except mnist-dcgan, which takes long: other recipes have its schedule, its layers and its keys."""
     game = on_device(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error", CaptureWarning)
@@ -81,14 +81,14 @@ def test_graphs_are_captured(name):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_precisions_stay_near(precision):
+def test_rounded_precisions_stay_close(precision):
     expected, metrics = end(experiment("dcgan64", dtype="float32"), 1)
     found, their_metrics = end(on_device("dcgan64", dtype="float32", precision=precision), 1)
     assert their_metrics["d_loss"] == pytest.approx(metrics["d_loss"], rel=0.05)
     assert any((a != b).any() for a, b in zip(found, expected, strict=True))
 
 
-def test_a_run_folder_is_as_without_a_device(tmp_path):
+def test_a_run_folder_has_the_files_of_a_cpu_run(tmp_path):
     game = on_device("gaussian")
     summary = train(game, iterations=4, folder=tmp_path / "run", checkpoint_every=2)
     assert summary["generator"]["samples"] == 100_000
@@ -102,7 +102,7 @@ def test_a_run_folder_is_as_without_a_device(tmp_path):
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4]
 
 
-def test_a_resumed_run_is_the_same_run(tmp_path):
+def test_a_resumed_run_gives_the_same_bits(tmp_path):
     whole, first, second = (on_device("mnist-softmax", dtype="float32") for _ in range(3))
     end(whole, 6)
     train(first, iterations=3, folder=tmp_path / "run", checkpoint_every=3)
@@ -111,7 +111,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path):
         np.testing.assert_array_equal(to_host(net.theta), to_host(other.theta))
 
 
-def test_a_divergence_is_named():
+def test_divergence_is_reported():
     game = on_device("gaussian")
     game.gan.optimizer_D.lr = 1e300
     summary = train(game, iterations=5)
@@ -119,12 +119,12 @@ def test_a_divergence_is_named():
     assert np.isfinite(to_host(game.gan.D.theta)).all()
 
 
-def test_parameters_that_are_not_finite_are_named_as_on_the_host(monkeypatch):
-    """While the losses, which were taken before the update, are."""
+def test_infinite_parameters_are_reported_as_on_the_cpu(monkeypatch):
+    """The losses are finite, because they were computed before the update."""
     monkeypatch.setitem(SMALL, "gaussian", {"batch_size": 8, "d_updates": 1, "g_updates": 1})
     errors = []
     for game in (on_device("gaussian"), experiment("gaussian")):
-        game.gan.optimizer_G.lr = 1e308  # over 1 - beta1: infinite
+        game.gan.optimizer_G.lr = 1e308  # divided by 1 - beta1, this is infinite
         with np.errstate(over="ignore", invalid="ignore"):
             summary = train(game, iterations=2)
         assert summary["status"] == "diverged"
@@ -134,8 +134,8 @@ def test_parameters_that_are_not_finite_are_named_as_on_the_host(monkeypatch):
     assert "loss" not in errors[0].partition(";")[0]
 
 
-def test_a_users_own_loop():
-    """The order of play from a user's script, batches from the host."""
+def test_a_loop_in_a_users_script():
+    """The update schedule is a user's, and batches come from the host."""
     rng = np.random.default_rng(0)
     G = mg.Network([mg.Dense(1, 1)], rng=rng, ops=mg.ops.get_ops("cuda", device=NAME))
     D = mg.Network([mg.Dense(1, 8), mg.LeakyReLU(0.2), mg.Dense(8, 1)], rng=rng, ops=G.ops)
@@ -150,7 +150,7 @@ def test_a_users_own_loop():
 
 
 def test_batches_are_prepared_on_the_device():
-    """What crosses over is what was drawn: bytes, for mnist-dcgan."""
+    """The drawn batch is copied to the device, for mnist-dcgan bytes."""
     game = on_device("mnist-dcgan", dtype="float32")
     device = game.gan.D.ops.device
     seen = []
@@ -158,7 +158,7 @@ def test_batches_are_prepared_on_the_device():
         lambda: np.full((2, 28, 28, 1), 51, np.uint8), lambda x: seen.append(x) or (x / 127.5 - 1).astype("float32")
     )
     gan = game.gan
-    for _ in range(4):  # by steps, captured, replayed
+    for _ in range(4):  # step by step, captured, replayed
         outcome, _ = mg.alternating(gan, draw, lambda: np.zeros((2, 100), np.float32))
     assert [(type(x), x.dtype) for x in seen] == [(device.xp.ndarray, np.uint8)] * 2
     assert np.isfinite(float(outcome.loss))

@@ -1,8 +1,8 @@
-"""The emulated device against what CUDA's manuals say of each word, and its errors."""
+"""The emulated device does what CUDA's manuals say of each function, and reports errors."""
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, ON_EACH_SCHEDULE, device, error_of
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER, ON_EACH_SCHEDULE, device, error_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,9 +24,9 @@ def test_block_sums(schedule, n, blocks, warps):
     assert error_of(d.host(sums), np.bincount(i, x, blocks)) < 1e-13
 
 
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 @ON_EACH_SCHEDULE
-def test_other_processors_switch_stacks_by_the_c_library(schedule):
+def test_the_c_library_can_switch_stacks(schedule):
     d, x = device(schedule), np.random.default_rng(0).standard_normal(700)
     sums = d.xp.full(2, np.nan)
     d.launch("probes", "block_sums", 2, 96, d.array(x), sums, 700, REAL="double", MINIGAN_UCONTEXT=1)
@@ -34,7 +34,7 @@ def test_other_processors_switch_stacks_by_the_c_library(schedule):
 
 
 @ON_EACH_SCHEDULE
-def test_warp_words(schedule):
+def test_warp_functions(schedule):
     d, lane = device(schedule), np.arange(32)
     x = np.random.default_rng(1).permutation(32).astype(np.int32)
     y = d.xp.zeros((10, 32), dtype=np.int32)
@@ -56,13 +56,13 @@ def test_warp_words(schedule):
 
 
 def bf16(x):
-    """Rounded to nearest even, 8 bits of fraction: by exact scaling."""
+    """Round to 8 significant bits, ties to even, by exact scaling."""
     mantissa, exponent = np.frexp(x.astype(np.float64))
     return np.ldexp(np.round(np.ldexp(mantissa, 8)), exponent - 8)
 
 
 def tf32(x):
-    """Rounded to nearest, ties to even, 11 bits."""
+    """Round to 11 significant bits, ties to even."""
     mantissa, exponent = np.frexp(x.astype(np.float64))
     return np.ldexp(np.round(np.ldexp(mantissa, 11)), exponent - 11)
 
@@ -87,7 +87,7 @@ def test_products_of_tensor_cores(schedule):
 
 
 @pytest.mark.parametrize(("precision", "rounded"), [("tf32", tf32), ("bf16", bf16), ("fp32", lambda x: x)])
-def test_gemm_rounds_as_the_mode_says(precision, rounded):
+def test_gemm_rounds_to_its_precision(precision, rounded):
     d, rng = device(), np.random.default_rng(2)
     a, b = rng.standard_normal((7, 5)).astype(np.float32), rng.standard_normal((3, 7)).astype(np.float32)
     out = d.array(np.full((5, 3), np.nan, np.float32))
@@ -98,7 +98,7 @@ def test_gemm_rounds_as_the_mode_says(precision, rounded):
     assert error_of(d.host(out), 3.5 * expected) < 1e-6
 
 
-@OF_THE_EMULATOR  # a library may round them another way
+@EMULATOR_ONLY  # cuBLAS may round ties otherwise
 @pytest.mark.parametrize(("precision", "rounded", "bits"), [("tf32", tf32, 11), ("bf16", bf16, 8)])
 def test_gemm_rounds_ties_to_even(precision, rounded, bits):
     d, half = device(), 2.0**-bits
@@ -121,7 +121,7 @@ def test_gemm_never_rounds_float64(precision):
 def test_gemm_refuses_what_does_not_fit():
     d = device()
     a = d.xp.zeros((2, 3))
-    with pytest.raises(KernelError, match=r"a \(2, 3\), b \(2, 3\), out \(2, 3\) do not fit"):
+    with pytest.raises(KernelError, match=r"a \(2, 3\), b \(2, 3\), out \(2, 3\) given; expected"):
         d.gemm(a, a, a)
     with pytest.raises(KernelError, match="b is float32; expected float64"):
         d.gemm(a, a.astype("float32"), d.xp.zeros((2, 2)), transpose_b=True)
@@ -130,14 +130,14 @@ def test_gemm_refuses_what_does_not_fit():
 
 
 @ON_EACH_SCHEDULE
-def test_copies_that_run_on(schedule):
+def test_asynchronous_copies(schedule):
     d, x = device(schedule), np.random.default_rng(3).standard_normal(2000).astype(np.float32)
     y = d.xp.full(2000, np.nan, dtype=np.float32)
     d.launch("probes", "through_copies", 2, 256, d.array(x), y, 2000)
     np.testing.assert_array_equal(d.host(y), x)
 
 
-def test_high_words():
+def test_upper_words_of_products():
     d, rng = device(), np.random.default_rng(4)
     a, b = rng.integers(2**32, size=(2, 50), dtype=np.uint32)
     c, e = rng.integers(2**64, size=(2, 50), dtype=np.uint64)
@@ -148,7 +148,7 @@ def test_high_words():
 
 
 @pytest.mark.parametrize("real", ["float", "double"])
-def test_numbers_arrive(real):
+def test_numbers_of_every_type_are_passed(real):
     d, third = device(), 1 / 3
     y = d.xp.zeros(8)
     d.launch("probes", "numbers", 1, 1, y, third, third, -5, 2**32 - 1, -(2**40), 2**63, third, 255, REAL=real)
@@ -157,7 +157,7 @@ def test_numbers_arrive(real):
 
 
 @ON_EACH_SCHEDULE
-def test_places(schedule):
+def test_block_and_thread_indices(schedule):
     d = device(schedule)
     y = d.xp.full(24 * 30, -1, dtype=np.int32)
     d.launch("probes", "places", (2, 3, 4), (5, 3, 2), y)
@@ -168,7 +168,7 @@ def launch(*args, grid=1, block=32, kernel="block_sums", file="probes", **kwargs
     device().launch(file, kernel, grid, block, *args, **kwargs)
 
 
-def test_a_launch_names_what_does_not_fit():
+def test_a_launch_names_the_wrong_argument():
     xp = device().xp
     x, sums = xp.zeros(4, dtype=np.float32), xp.zeros(1, dtype=np.float32)
     refused = [
@@ -192,8 +192,8 @@ def test_a_launch_names_what_does_not_fit():
         assert message in str(error.value)
 
 
-@OF_THE_EMULATOR
-def test_a_file_that_does_not_compile_is_an_error_with_its_line(tmp_path):
+@EMULATOR_ONLY
+def test_a_compiler_error_names_the_line(tmp_path):
     (tmp_path / "wrong.cu").write_text('#include "minigan.cuh"\nextern "C" __global__ void f(int n) {\n  oops;\n}\n')
     with pytest.raises(KernelError, match=r"wrong.cu:3.*oops"):
         EmulatedDevice(folders=[tmp_path]).launch("wrong", "f", 1, 1, 0)
@@ -206,7 +206,7 @@ def test_a_file_is_included_once(tmp_path):
     assert text.splitlines()[-2:] == ['#line 3 "twice.cu"', "int after;"]
 
 
-def test_headers_of_the_first_folders_go_before_those_beside_the_file(tmp_path):
+def test_headers_of_earlier_folders_come_first(tmp_path):
     for name in ("first", "beside"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part.cuh").write_text(f"// of {name}\n")
@@ -217,7 +217,7 @@ def test_headers_of_the_first_folders_go_before_those_beside_the_file(tmp_path):
     assert "// of beside" in source.read("one", (tmp_path / "first", tmp_path / "beside")).text
 
 
-@OF_THE_EMULATOR
-def test_schedules_are_named():
+@EMULATOR_ONLY
+def test_an_unknown_schedule_is_refused():
     with pytest.raises(ValueError, match="unknown schedule 'backward'; expected forward, reverse, random"):
         EmulatedDevice(schedule="backward")

@@ -1,4 +1,4 @@
-"""Sweeps of the Gaussian game in one kernel: the recipe's weights, the sweep's summaries and files."""
+"""Sweeps of the Gaussian game in one kernel: initial weights, summaries and files."""
 
 import json
 
@@ -25,7 +25,7 @@ def swept(**how):
     return runs.sweep("gaussian", ops="cuda", **how)
 
 
-def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
+def test_a_seed_agrees_with_the_library_on_the_same_draws():
     found = swept(dtype="float64").summaries[2]
     recipe = get_recipe("gaussian")
     config = recipe.configure(SMALL)
@@ -41,13 +41,13 @@ def test_a_seed_is_the_library_s_run_on_the_device_s_draws():
     assert (found["jsd"], found["value"]) == pytest.approx((expected["jsd"], expected["value"]), rel=1e-9)
 
 
-def test_a_generator_that_turns_the_axis_round_has_a_standard_deviation():
+def test_a_negative_slope_gives_a_positive_standard_deviation():
     found = [summary["generator"] for summary in swept(seeds=5).summaries]
     assert {one["a"] > 0 for one in found} == {True, False}
     assert [one["std"] for one in found] == [abs(one["a"]) for one in found]
 
 
-def test_a_summary_has_what_a_run_s_has():
+def test_a_summary_has_the_fields_of_a_run():
     found = swept().summaries[0]
     run = runs.train_recipe("gaussian", overrides=SMALL, folder=False)
     assert set(run) - set(found) == set()
@@ -76,7 +76,7 @@ def test_the_command_writes_the_sweep(in_tmp, capsys, monkeypatch):
     assert "seed 3: completed" in printed.err
 
 
-def test_settings_that_are_not_the_kernel_s_are_runs_of_their_own(monkeypatch):
+def test_settings_that_the_kernel_lacks_are_separate_runs(monkeypatch):
     calls = []
     monkeypatch.setattr(runs, "train_in_workers", lambda one, seeds, **_: calls.append(seeds))
     swept(overrides={**SMALL, "patience": 2})
@@ -114,7 +114,7 @@ def test_an_interrupted_sweep_leaves_nothing(in_tmp, monkeypatch):
     assert list(in_tmp.iterdir()) == []
 
 
-def test_rates_of_ones_own():
+def test_a_learning_rate_for_each_gan():
     device = get_ops("cuda", device=NAME).device
     gans = ensembles.gaussian_ensemble(Config(**SMALL), [4, 4], device=device, lr=np.array([1e-3, 1e-2]))
     gans.train(3)

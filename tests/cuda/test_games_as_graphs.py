@@ -1,4 +1,4 @@
-"""Games other than a GAN as graphs: N replays are N iterations step by step, bit for bit, or a warning says why not."""
+"""Games other than a GAN as graphs: N replays give the bits of N iterations, or a warning says why not."""
 
 import sys
 import warnings
@@ -23,7 +23,7 @@ pytestmark = NEEDS_HOST_COMPILER
 
 @pytest.fixture(autouse=True)
 def silent():
-    """A graph is made, or a test says that it is not."""
+    """Every iteration must be captured, unless a test expects the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", CaptureWarning)
         yield
@@ -42,7 +42,7 @@ def graph_of(game):
 
 
 def numbers(game):
-    """All that an iteration changes."""
+    """Return everything that an iteration changes."""
     found = []
     for player in game.players.values():
         found += [player.network.theta, player.network.state_vector, *player.optimizer.state.values()]
@@ -50,12 +50,12 @@ def numbers(game):
 
 
 def same(a, b):
-    """Bit for bit; on a GPU, whose pow is not the host's, to rounding."""
+    """Compare bit for bit, or on a GPU, whose pow differs from the host's, to rounding."""
     return np.allclose(a, b, rtol=1e-9, atol=1e-12) if ON_GPU else np.array_equal(a, b)
 
 
 def agree(one, other, iterations=5):
-    """Play both; whether metrics, players and streams are the same after each iteration."""
+    """Play both games; return whether metrics, players and streams are the same after each iteration."""
     for _ in range(iterations):
         found, expected = ({**game.metrics(game.play())} for game in (one, other))
         (arrays, t), (also, s) = numbers(one), numbers(other)
@@ -73,10 +73,10 @@ def test_four_players():
     version = one.network("G_BA").version
     assert agree(one, other)
     assert graph_of(one) is not None
-    assert one.network("G_BA").version >= version + 5  # a pullback of an earlier iteration refuses to run
+    assert one.network("G_BA").version >= version + 5  # so that pullbacks of earlier iterations raise
 
 
-def test_a_player_that_is_forgotten_is_seen(monkeypatch):
+def test_a_forgotten_player_is_detected(monkeypatch):
     one, other = four(graphs=True), four(graphs=False)
     monkeypatch.setattr("minigan.ops.cuda.capture.iterations._optimizers", lambda game: [
         player.optimizer for name, player in game.players.items() if name != "D_B"
@@ -87,7 +87,7 @@ def test_a_player_that_is_forgotten_is_seen(monkeypatch):
     assert graph_of(one) is None  # "an update that the previous iteration did not make"
 
 
-def test_a_run_is_resumed(tmp_path):
+def test_resuming_a_run(tmp_path):
     kinds = {"n": 8, "dtype": "float64", "ops": ops(True)}
     complete, first, second = build(**kinds), build(**kinds), build(**kinds)
     train(complete, iterations=6)
@@ -130,8 +130,8 @@ def test_batches_with_labels():
     assert graph_of(one) is not None
 
 
-def test_another_number_of_arrays_is_another_graph():
-    """And so are arrays of another size."""
+def test_another_number_of_arrays_makes_a_new_graph():
+    """Arrays of another size make one too."""
     games = [Pairs({"F": mg.Player(F, mg.Adam(F))}) for F in (square(True), square(False))]
     rngs = [np.random.default_rng(0), np.random.default_rng(0)]
     graphs = []
@@ -151,7 +151,7 @@ def square(graphs):
 
 
 class Pairs(mg.Game):
-    """F is trained on the sum of the arrays of a batch."""
+    """A game that trains F on the sum of the arrays of a batch."""
 
     def iteration(self, data):
         g, batch = self.gradients(), data()
@@ -161,7 +161,7 @@ class Pairs(mg.Game):
         return {"loss": (y * y).sum()}
 
 
-def test_arrays_of_both_sides_are_said():
+def test_a_batch_of_host_and_device_arrays_gives_a_warning():
     games = []
     for graphs in (True, False):
         draws, device = np.random.default_rng(5), ops(graphs).device
@@ -177,18 +177,18 @@ def test_arrays_of_both_sides_are_said():
     assert graph_of(games[0]) is None
 
 
-def test_what_is_no_batch_is_named():
+def test_a_draw_that_is_no_batch_is_refused():
     game = four(graphs=True)
     game.draws["b"] = lambda: 3
     with pytest.raises(TypeError, match="the draw 'b' returned int; expected an array or a tuple of arrays"):
         game.play()
 
 
-# --- what a game remembers ------------------------------------------------------------------------
+# --- attributes of a game -------------------------------------------------------------------------
 
 
 class Counting(CycleGAN):
-    """A weight that an iteration changes."""
+    """A game with a weight that an iteration changes."""
 
     def iteration(self, a, b):
         self.weight = 0.5 * self.weight
@@ -196,7 +196,7 @@ class Counting(CycleGAN):
 
 
 class Remembering(CycleGAN):
-    """The last points of A, in a list that is changed in place."""
+    """A game that keeps the last points of A in a list, which it changes in place."""
 
     def iteration(self, a, b):
         kept = self.kept = getattr(self, "kept", [])
@@ -215,7 +215,7 @@ def test_attributes_that_an_iteration_changes_are_not_frozen(kind):
     assert games[0].weight == games[1].weight
 
 
-def test_an_attribute_that_is_changed_between_iterations():
+def test_an_attribute_that_changes_between_iterations():
     games = [four(graphs) for graphs in (True, False)]
     assert agree(*games, 4)
     before = graph_of(games[0])
@@ -225,18 +225,18 @@ def test_an_attribute_that_is_changed_between_iterations():
     assert graph_of(games[0]) not in (None, before)
 
 
-class SleepWait(Counting):
-    """The host waits for a number: no graph can be made."""
+class Synchronising(Counting):
+    """A game whose host waits for a number, so that it cannot be captured."""
 
     def iteration(self, a, b):
         found = super().iteration(a, b)
         return {**found, "read": float(found["d_loss"])}
 
 
-def test_a_failed_capture_leaves_the_attributes_as_they_were():
+def test_a_failed_capture_restores_the_attributes():
     games = [four(graphs) for graphs in (True, False)]
     for game in games:
-        game.__class__ = SleepWait
+        game.__class__ = Synchronising
     assert agree(*games, 1)
     with pytest.warns(CaptureWarning, match="step by step because it could not be captured"):
         assert agree(*games, 1)
@@ -248,7 +248,7 @@ def test_a_failed_capture_leaves_the_attributes_as_they_were():
 
 
 class Nested(mg.Game):
-    """A GAN of its own, with a stream that no key of this game's graph comes from."""
+    """A game that plays another one, a GAN with its own random stream."""
 
     def __init__(self, inner):
         super().__init__(inner.players, draws=inner.draws, rng=np.random.default_rng(0))
@@ -261,7 +261,7 @@ class Nested(mg.Game):
         return self.inner.metrics(results)
 
 
-def test_a_game_within_a_game_is_said():
+def test_a_nested_game_gives_a_warning():
     games = [Nested(labelled(graphs)) for graphs in (True, False)]
     games[1].play()
     with pytest.warns(CaptureWarning, match="plays another game, or a schedule within its own"):
@@ -270,7 +270,7 @@ def test_a_game_within_a_game_is_said():
     assert graph_of(games[0]) is None
 
 
-def test_a_schedule_names_its_draws_and_counts():
+def test_a_schedule_with_other_names_of_draws_and_counts():
     @whole
     def pair(game, first, second, *, times=1):
         gradients = game.gradients()

@@ -1,4 +1,4 @@
-"""The Gaussian game in one kernel: its draws against NumPy's Philox, its training against the library's own steps."""
+"""The Gaussian game in one kernel draws as NumPy's Philox and trains as the library's steps."""
 
 import check_gan1d
 import numpy as np
@@ -17,7 +17,7 @@ pytestmark = NEEDS_HOST_COMPILER
 
 @pytest.mark.parametrize("game", check_gan1d.GAMES)
 @pytest.mark.parametrize("dtype", check_gan1d.GATES)
-def test_an_ensemble_is_the_library_s_game(game, dtype):
+def test_an_ensemble_agrees_with_the_library(game, dtype):
     check_gan1d.game(device(), game, dtype)
 
 
@@ -37,14 +37,14 @@ def test_each_gan_has_its_own_learning_rate():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_two_trainings_are_one_bit_for_bit(dtype):
+def test_training_in_two_calls_gives_the_same_bits(dtype):
     config, seeds = config_of(batch_size=50, d_updates=2, g_updates=2), [3, 4, 5]
     theta = initial(config, seeds, dtype)
     whole, parts, chunks, restored = (gan1d.Ensemble(config, theta, device=device(), seeds=seeds) for _ in range(4))
     whole.train(10)
     parts.train(5)
     parts.train(5)
-    chunks.train(10, at_once=3)
+    chunks.train(10, iterations_per_launch=3)
     restored.restore(gan1d_state_after(config, theta, seeds, 5))
     restored.train(5)
     for other in (parts, chunks, restored):
@@ -58,7 +58,7 @@ def gan1d_state_after(config, theta, seeds, iterations):
     return ensemble.state()
 
 
-def test_a_gan_does_not_depend_on_its_company_nor_on_the_order_of_the_threads():
+def test_a_gan_depends_neither_on_the_others_nor_on_thread_order():
     config = config_of(batch_size=300, d_updates=2, g_updates=2)
     theta = initial(config, [1, 2, 3], "float32")
     found = []
@@ -73,7 +73,7 @@ def test_a_gan_does_not_depend_on_its_company_nor_on_the_order_of_the_threads():
     np.testing.assert_array_equal(alone.theta[0], found[0][1])
 
 
-def test_the_parameters_have_the_names_of_the_networks():
+def test_parameters_have_the_names_of_the_networks():
     config = config_of(hidden=4, batch_size=8)
     recipe = get_recipe("gaussian")
     G, D = recipe.networks(config, RunOptions(ops="reference"))
@@ -85,7 +85,7 @@ def test_the_parameters_have_the_names_of_the_networks():
     assert (a[0], b[0]) == (G.theta[0], G.theta[1])
 
 
-def test_a_gan_that_diverges_shows_it():
+def test_a_gan_that_diverges_is_nan():
     check_gan1d.diverged(device())
 
 
@@ -99,7 +99,7 @@ def test_a_gan_that_diverges_shows_it():
         ({"batch_size": 20_000}, "batch_size=20000 in float64 needs .* bytes of shared memory"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, message):
+def test_arguments_that_do_not_fit_are_refused(change, message):
     settings = {key: change[key] for key in ("hidden", "batch_size") if key in change}
     config = config_of(**settings)
     theta = change.get("theta", np.zeros((2, 3 * config.hidden + 3)))
@@ -121,17 +121,17 @@ def test_other_dtypes_and_counts_are_refused():
         ensemble.restore({**state, "theta": state["theta"].astype("float32")})
 
 
-def test_a_block_of_another_size_is_refused_by_the_launch():
+def test_the_launch_refuses_another_block_size():
     config = config_of(batch_size=8)
     ensemble = gan1d.Ensemble(config, np.zeros((1, 33)), device=device(), seeds=[1])
-    ensemble.shared = gan1d.MAX_SHARED_BYTES + 1
+    ensemble.shared_bytes = gan1d.MAX_SHARED_BYTES + 1
     with pytest.raises(KernelError, match="bytes of shared memory"):
         ensemble.train(1)
 
 
 @NEEDS_NVRTC
 @pytest.mark.parametrize(("dtype", "registers"), [("float32", 128), ("float64", 255)])
-def test_nothing_spills_up_to_the_most_hidden_units(dtype, registers):
+def test_no_registers_spill_up_to_the_maximum_of_hidden_units(dtype, registers):
     """At ten units two blocks of floats share a multiprocessor."""
     real, most = gan1d.REALS[np.dtype(dtype)], gan1d.MAX_HIDDEN[np.dtype(dtype)]
     for hidden, threads in ((10, 256), (most, 256), (1, 32)):

@@ -1,4 +1,4 @@
-"""The benchmark of the GPU on the emulated device with a clock that is not one: what it does, not what it measures."""
+"""The GPU benchmark on the emulated device with a fake clock: its behaviour, not its measurements."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER
 
 from benchmarks.core import measure
 from benchmarks.cpu.layers import pieces
@@ -20,14 +20,14 @@ from benchmarks.report import page
 from minigan.ops.cuda.device.gpu import why_not
 from minigan.ops.cuda.vector import Flat
 
-pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
+pytestmark = [NEEDS_HOST_COMPILER, EMULATOR_ONLY]
 
 TIMED = ("ceilings", "steps", "gaussian", "kernels", "crossing", "lessons", "ways", "checkers")
 GATED = ("fp32", "tf32", "bf16")
 
 
 class FakeClock:
-    """Runs each job once; the k-th repeat takes k ms."""
+    """A clock that runs each job once; the k-th repeat takes k ms."""
 
     def __init__(self):
         self.jobs = 0
@@ -46,7 +46,7 @@ class FakeClock:
 
 @pytest.fixture
 def made(monkeypatch):
-    """What makes a bench of few small games on the emulated device."""
+    """Return a function that makes a bench of few small games on the emulated device."""
     monkeypatch.setattr(steps, "GAMES", {"mnist-dense": {"batch_size": 128}})
     monkeypatch.setattr(crossover, "GAMES", {"gaussian": ({}, (10, 20, 30))})
     some = [piece for piece in pieces(quick=True) if piece.key in ("dcgan64 G 2", "dcgan64 D 1", "mnist-maxout D 1")]
@@ -79,14 +79,14 @@ def test_all_stages_and_the_page(made, tmp_path, capsys):
     assert "## On a GPU" in page
     assert "the numbers mean nothing" in page
     assert "Absent: torch: left out here." in page
-    assert "| gaussian" not in page  # its section has a heading of its own
+    assert "| gaussian" not in page  # it has its own section
     assert "| precision | N, H, C, O | | patches" in page
     assert (tmp_path / "gpu.png").exists()
     assert not (measure.RESULTS / "gpu.json").exists() or "emulated" not in (measure.RESULTS / "gpu.json").read_text()
 
 
 @pytest.mark.torch
-def test_pytorch_plays_beside_it(made, tmp_path):
+def test_pytorch_is_compared(made, tmp_path):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
 
     def with_torch(**options):
@@ -104,7 +104,7 @@ def test_pytorch_plays_beside_it(made, tmp_path):
     assert "PyTorch / minigan" in (tmp_path / "benchmarks.md").read_text()
 
 
-def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
+def test_wrong_results_are_not_timed(made, monkeypatch):
     adam = Flat.adam
     monkeypatch.setattr(Flat, "adam", lambda self, *args, lr, **rest: adam(self, *args, lr=lr * 1.01, **rest))
     bench = made(quick=True, seconds=100)
@@ -118,7 +118,7 @@ def test_nothing_is_timed_that_is_wrong(made, monkeypatch):
     assert bench.clock.jobs == 0
 
 
-def test_a_piece_that_is_wrong_is_named(made, monkeypatch):
+def test_a_wrong_kernel_is_named(made, monkeypatch):
     monkeypatch.setattr(kernels, "TOLERANCES", {"fp32": 1e-12, "tf32": 1, "bf16": 1})
     bench = made(quick=True, seconds=100)
     found = kernels.run(bench, {"copy": {"per_second": 1.0}, **{f"gemm_{p}": {"per_second": 1.0} for p in GATED}})
@@ -129,8 +129,8 @@ def test_a_piece_that_is_wrong_is_named(made, monkeypatch):
         assert re.search(r"has a relative error of .*: nothing to time", why)
 
 
-def test_what_fails_takes_nothing_else_with_it(made, tmp_path, monkeypatch):
-    """The other stages and games are there, and on the disk as soon as each has ended."""
+def test_a_failure_leaves_the_other_results(made, tmp_path, monkeypatch):
+    """The results of other stages and games exist, and are written to disk when each has ended."""
     monkeypatch.setattr(steps, "GAMES", {"gaussian": {}, "mnist-dense": {"batch_size": 128}})
     check, seen = steps.check, []
 
@@ -168,7 +168,7 @@ def test_an_unknown_stage_is_refused(capsys):
     assert "no stage 'kernel'; expected one of tests, ceilings" in capsys.readouterr().err
 
 
-def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
+def test_stages_after_the_time_limit_are_skipped(made, monkeypatch):
     bench = made(quick=True, seconds=0)
     found = kernels.run(bench, {"copy": {"per_second": 1.0}})
     assert found["pieces"] == found["single"] == []
@@ -178,7 +178,7 @@ def test_when_time_is_up_the_rest_is_left_out(made, monkeypatch):
     assert cuda_tests.why_skipped(bench, "memcheck", 20) is not None
 
 
-# --- what is counted ------------------------------------------------------------------------------
+# --- computed numbers -----------------------------------------------------------------------------
 
 
 def test_ratios_and_the_floor():
@@ -211,14 +211,14 @@ def test_spread():
 # --- tests on the device --------------------------------------------------------------------------
 
 
-def test_the_tests_are_run_and_counted(made, tmp_path):
+def test_tests_are_run_and_counted(made, tmp_path):
     (tmp_path / "test_two.py").write_text(
         "import os, pytest\n"
         "def test_device(): assert os.environ['MINIGAN_CUDA_DEVICE'] == ''\n"
         "def test_wrong(): assert 1 == 2\n"
         "@pytest.mark.skip(reason='no')\ndef test_none(): pass\n"
     )
-    (tmp_path / "test_mutants.py").write_text("1 / 0")  # the emulator's: not run
+    (tmp_path / "test_mutants.py").write_text("1 / 0")  # tests the emulator: not run
     bench = made(quick=True, seconds=100)
     found = cuda_tests.run_files(cuda_tests._environment(bench), seconds=60, folder=tmp_path)
     assert (found["passed"], found["skipped"], found["status"]) == (1, 1, "exit status 1")
@@ -228,8 +228,8 @@ def test_the_tests_are_run_and_counted(made, tmp_path):
     assert slow["status"] == "not done after 0 s"
 
 
-def test_what_a_checker_starts_ends_with_it(tmp_path):
-    """As compute-sanitizer has the tests in a process of its own, which holds the pipe."""
+def test_processes_of_a_checker_end_with_it(tmp_path):
+    """For example, compute-sanitizer runs the tests in another process, which holds the pipe."""
     sleeper = "import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', SLEEP])"
     code = sleeper.replace("SLEEP", repr("import time; time.sleep(60)"))
     start = time.perf_counter()
@@ -237,7 +237,7 @@ def test_what_a_checker_starts_ends_with_it(tmp_path):
     assert time.perf_counter() - start < 20
 
 
-def test_the_checkers_are_called_as_they_want(made, monkeypatch):
+def test_the_checkers_get_their_options(made, monkeypatch):
     calls = []
     monkeypatch.setattr(cuda_tests.shutil, "which", lambda name: f"/cuda/{name}")
     monkeypatch.setattr(
@@ -262,16 +262,16 @@ def test_a_failed_test_is_the_exit_status(made, tmp_path, monkeypatch):
     assert "Failed: `tests.cuda.test_x::test_y`." in page
 
 
-def test_lessons_say_why_they_are_absent(made):
+def test_absent_kernel_steps_give_a_reason(made):
     assert "absent" in kernel_steps.run(made(quick=True, seconds=100))
 
 
-def test_no_result_is_made_up():
-    """The page has the section where the file is, and only there."""
+def test_the_page_has_a_section_only_with_results():
+    """The page has the section if and only if the file of results exists."""
     assert ("## On a GPU" in page.page()) == (measure.RESULTS / "gpu.json").exists()
 
 
-def test_the_command_is_there():
+def test_the_command_exists():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", "--help"], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""What is said where there is no GPU: what was found, and what to do."""
+"""Without a GPU, the error says what was found and what to do."""
 
 import importlib.util
 import sys
@@ -32,7 +32,7 @@ FOUND = [
 
 @pytest.fixture
 def found(monkeypatch):
-    """Say which CuPy there is."""
+    """Return a function that replaces CuPy by a module, or by none."""
 
     def put(module):
         monkeypatch.setitem(sys.modules, "cupy", module)

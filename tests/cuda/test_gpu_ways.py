@@ -1,15 +1,15 @@
-"""The ways of a correlation, compared on the emulated device with a clock that is not one."""
+"""The comparison of a correlation's algorithms, on the emulated device with a fake clock."""
 
 import re
 
 import pytest
-from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER
 
 from benchmarks.gpu import algorithms
 from benchmarks.gpu import bench as tools
 from minigan.ops import BackendUnavailable
 
-pytestmark = [NEEDS_HOST_COMPILER, OF_THE_EMULATOR]
+pytestmark = [NEEDS_HOST_COMPILER, EMULATOR_ONLY]
 
 
 class FakeClock:
@@ -28,14 +28,14 @@ def made(*, quick, seconds):
     return tools.Bench("emulated", FakeClock(), quick, seconds)
 
 
-def test_every_way_of_every_layer_is_checked_and_timed(capsys):
+def test_each_algorithm_of_each_layer_is_checked_and_timed(capsys):
     assert algorithms.main(["--quick"], made) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 3 * 2 * 3  # precisions, layers, kinds
     assert lines[2].startswith("| fp32 | 2, 64, 3, 4 | correlate | 1 | 2 | 3 | ")
 
 
-def test_what_is_slower_than_the_best_is_said():
+def test_choices_slower_than_the_best_are_reported():
     bench = made(quick=True, seconds=10)
     rows = algorithms.run(bench)
     for row in rows:
@@ -45,7 +45,7 @@ def test_what_is_slower_than_the_best_is_said():
     assert bench.clock.jobs == 3 * len(rows)
 
 
-def test_a_wrong_way_is_not_timed(monkeypatch):
+def test_a_wrong_algorithm_is_not_timed(monkeypatch):
     monkeypatch.setitem(algorithms.TOLERANCES, "bf16", 1e-9)
     bench = made(quick=True, seconds=10)
     assert {row["precision"] for row in algorithms.run(bench)} == {"fp32", "tf32"}
@@ -54,7 +54,7 @@ def test_a_wrong_way_is_not_timed(monkeypatch):
         assert re.search("in bf16 is wrong by", why)
 
 
-def test_when_time_is_up_the_rows_that_there_are_stay():
+def test_finished_rows_survive_the_time_limit():
     assert algorithms.run(made(quick=False, seconds=0)) == []
 
 

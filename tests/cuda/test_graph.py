@@ -1,8 +1,8 @@
-"""Captures: N replays are N runs of the step; what would be wrong on a GPU is wrong, or refused, here too."""
+"""Captures: N replays give the numbers of N runs; what fails on a GPU fails here too."""
 
 import numpy as np
 import pytest
-from emulated import NEEDS_HOST_COMPILER, OF_THE_EMULATOR, device
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER, device
 
 from minigan.ops.cuda.device.graph import CaptureError
 from minigan.ops.cuda.vector import Flat
@@ -18,11 +18,11 @@ def vectors(seed=0, size=40):
 def momentum(state, flat):
     theta, g, u, total = state
     flat.momentum(theta, g, u, lr=0.1, momentum=0.9, nesterov=False)
-    total += theta  # an operation of the array module, in place
+    total += theta  # an in-place operation of the array module
     return theta * 2, total[3:5]
 
 
-def test_replays_are_runs():
+def test_replays_agree_with_runs():
     flat, eager, state = Flat(device()), vectors(), vectors()
     captured = device().capture(lambda: momentum(state, flat))
     for array, other in zip(state, eager, strict=True):
@@ -48,7 +48,7 @@ def test_products_views_and_new_arrays_are_replayed():
         return product.sum(), a.T
 
     kept = a.get()
-    step()  # compiles, and gets the library its workspace
+    step()  # compile, and allocate the library's workspace
     a[...] = device().array(kept)
     captured = device().capture(step)
     for _ in range(2):
@@ -61,7 +61,7 @@ def test_products_views_and_new_arrays_are_replayed():
     np.testing.assert_array_equal(found[1], expected[1].get())
 
 
-def test_what_is_given_between_replays_is_read():
+def test_numbers_written_between_replays_are_read():
     x, y = device().xp.zeros(3), device().xp.zeros(3)
 
     def step():
@@ -74,8 +74,8 @@ def test_what_is_given_between_replays_is_read():
     np.testing.assert_array_equal(y.get(), 6.0)
 
 
-def test_a_number_of_the_host_stays_as_it_was():
-    """The pitfall: Adam's t goes by value."""
+def test_a_number_of_the_host_keeps_its_captured_value():
+    """The pitfall: Adam's t is passed by value."""
     flat, eager, state = Flat(device()), vectors(), vectors()
     settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     captured = device().capture(lambda: flat.adam(*state, 1, **settings))
@@ -86,8 +86,8 @@ def test_a_number_of_the_host_stays_as_it_was():
         assert agree == (t == 1)
 
 
-def test_a_new_array_in_an_old_one_s_place_is_not_seen():
-    """The pitfall: after ``theta = theta * 2`` the graph still reads the first theta."""
+def test_a_replaced_array_is_not_read():
+    """The pitfall: after ``theta = theta * 2`` the graph still reads the old theta."""
     state = {"theta": device().array(np.ones(3))}
 
     def step():
@@ -99,7 +99,7 @@ def test_a_new_array_in_an_old_one_s_place_is_not_seen():
     np.testing.assert_array_equal(state["theta"].get(), 2.0)
 
 
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
@@ -117,7 +117,7 @@ def test_a_new_array_in_an_old_one_s_place_is_not_seen():
     ],
     ids=["get", "float", "bool", "int", "tolist", "item", "set", "array", "format", "capture", "join"],
 )
-def test_what_makes_the_host_wait_is_refused(ask, says):
+def test_operations_that_make_the_host_wait_are_refused(ask, says):
     x = device().array(np.ones(3))
 
     def step():
@@ -126,13 +126,13 @@ def test_what_makes_the_host_wait_is_refused(ask, says):
 
     with pytest.raises(CaptureError, match=says):
         device().capture(step)
-    np.testing.assert_array_equal(x.get(), 1.0)  # as before, and captures are possible again
+    np.testing.assert_array_equal(x.get(), 1.0)  # unchanged, and captures are possible again
     device().capture(lambda: x.fill(3.0)).replay()
     np.testing.assert_array_equal(x.get(), 3.0)
 
 
-def test_to_wait_ends_the_capture():
-    """On a GPU too, which says it in its own words."""
+def test_waiting_ends_the_capture():
+    """On a GPU too, with another message."""
     x = device().array(np.ones(3))
     with pytest.raises(CaptureError):
         device().capture(lambda: float((x * 5).sum()))
@@ -140,7 +140,7 @@ def test_to_wait_ends_the_capture():
     np.testing.assert_array_equal(x.get(), 3.0)
 
 
-def test_what_a_step_raises_ends_the_capture():
+def test_an_exception_ends_the_capture():
     x = device().array(np.ones(3))
     with pytest.raises(CaptureError, match="ZeroDivisionError: ") as caught:
         device().capture(lambda: (x.fill(2.0), 1 // 0))

@@ -1,11 +1,11 @@
-"""Whole iterations as graphs: N replays are N iterations step by step, bit for bit; what a capture forgets is seen."""
+"""Whole iterations as graphs: N replays give the bits of N iterations, and planted bugs in captures are detected."""
 
 import warnings
 
 import numpy as np
 import pytest
-from emulated import NAME, NEEDS_HOST_COMPILER, OF_THE_EMULATOR
-from two_players import ORDERS, Player, differ
+from emulated import EMULATOR_ONLY, NAME, NEEDS_HOST_COMPILER
+from two_players import UPDATE_SCHEDULES, Player, first_difference
 
 import minigan as mg
 from minigan.gan import separate
@@ -21,43 +21,43 @@ pytestmark = NEEDS_HOST_COMPILER
 
 @pytest.fixture(autouse=True)
 def silent():
-    """A graph is made, or a test says that it is not."""
+    """Every iteration must be captured, unless a test expects the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", CaptureWarning)
         yield
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_replays_are_iterations(order):
+@pytest.mark.parametrize("order", UPDATE_SCHEDULES)
+def test_replays_agree_with_iterations(order):
     one, other = Player(order, graphs=True), Player(order, graphs=False)
-    assert differ(one, other, 5) is None
+    assert first_difference(one, other, 5) is None
     assert one.graph is not None
-    assert one.gan.D.version > 4  # a pullback of an earlier iteration refuses to run
+    assert one.gan.D.version > 4  # so that pullbacks of earlier iterations raise
 
 
 @pytest.mark.parametrize("optimizer", [mg.SGD, mg.RMSProp])
 def test_other_optimizers(optimizer):
     one, other = (Player(graphs=graphs, optimizer=optimizer) for graphs in (True, False))
-    assert differ(one, other, 4) is None
+    assert first_difference(one, other, 4) is None
     assert one.graph is not None
 
 
 def test_schedules():
-    """Rates and momenta that are functions of the step."""
+    """Rates and momenta may be functions of the step."""
     for optimizer, more in ((mg.Adam, {}), (mg.SGD, {"momentum": lambda t: 0.9 - 0.5 / t})):
         players = [Player(graphs=graphs, optimizer=optimizer) for graphs in (True, False)]
         for player in players:
             for one in (player.gan.optimizer_G, player.gan.optimizer_D):
                 one.lr = lambda t: 0.1 / t
                 vars(one).update(more)
-        assert differ(*players, 6) is None
+        assert first_difference(*players, 6) is None
         assert players[0].graph is not None
 
 
 # --- planted bugs ---------------------------------------------------------------------------------
 
 
-def t_goes_by_value(monkeypatch):
+def t_is_passed_by_value(monkeypatch):
     update = Flat._update
 
     def by_value(self, *args):
@@ -69,7 +69,7 @@ def t_goes_by_value(monkeypatch):
     monkeypatch.setattr(Flat, "_update", by_value)
 
 
-def the_numbers_are_uploaded_once(monkeypatch):
+def numbers_are_uploaded_once(monkeypatch):
     upload = Updates.upload
     given = set()
     monkeypatch.setattr(
@@ -87,7 +87,7 @@ def all_updates_read_one_row(monkeypatch):
     monkeypatch.setattr(Updates, "row", first)
 
 
-def keys_go_by_value(monkeypatch):
+def keys_are_passed_by_value(monkeypatch):
     class Keys(iterations.Keys):
         def integers(self, *args, **kwargs):
             get_ops("cuda", device=NAME, graphs=True).norm_act.keys = None
@@ -96,12 +96,12 @@ def keys_go_by_value(monkeypatch):
     monkeypatch.setattr(iterations, "Keys", Keys)
 
 
-def batches_are_not_given(monkeypatch):
+def batches_are_not_copied(monkeypatch):
     monkeypatch.setattr(arrays.ndarray, "set", lambda self, host: None)
 
 
-def the_gradient_is_kept(monkeypatch):
-    """One gradient vector for all updates, made before the capture: each update adds to it."""
+def the_gradient_is_not_cleared(monkeypatch):
+    """One gradient vector, allocated before the capture, to which every update adds."""
     kept = {}
     zeros = mg.Network.zeros_like_theta
     monkeypatch.setattr(
@@ -112,36 +112,36 @@ def the_gradient_is_kept(monkeypatch):
 
 
 BUGS = [
-    t_goes_by_value, the_numbers_are_uploaded_once, all_updates_read_one_row, keys_go_by_value, batches_are_not_given,
-    the_gradient_is_kept,
+    t_is_passed_by_value, numbers_are_uploaded_once, all_updates_read_one_row, keys_are_passed_by_value,
+    batches_are_not_copied, the_gradient_is_not_cleared,
 ]  # fmt: skip
 
 
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_a_planted_bug_is_seen(bug, monkeypatch):
+def test_a_planted_bug_is_detected(bug, monkeypatch):
     one, other = Player(graphs=True), Player(graphs=False)
     bug(monkeypatch)
-    assert differ(one, other, 5) is not None
+    assert first_difference(one, other, 5) is not None
 
 
 # --- what changes between iterations --------------------------------------------------------------
 
 
 def test_steps_outside_the_graph():
-    """Adam's t goes on from them."""
+    """Adam's t counts them."""
 
     def update(k, player):
         if k == 3:
             player.gan.update_D(player.real(), player.gan.fake(player.noise()))
 
     one, other = Player(graphs=True), Player(graphs=False)
-    assert differ(one, other, 6, update) is None
+    assert first_difference(one, other, 6, update) is None
     assert one.graph is not None
 
 
-def test_going_back():
-    """As a resumed run does: numbers are written into the arrays, t is set."""
+def test_returning_to_an_earlier_state():
+    """Numbers are written to the arrays and t is set, as in a resumed run."""
 
     def back(k, player):
         gan = player.gan
@@ -151,7 +151,7 @@ def test_going_back():
                 optimizer.t = 1
 
     one, other = Player(graphs=True), Player(graphs=False)
-    assert differ(one, other, 6, back) is None
+    assert first_difference(one, other, 6, back) is None
 
 
 def another_rate(player):
@@ -183,7 +183,7 @@ CHANGES = [another_rate, another_array, another_rule, another_objective, another
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_graph_was_made_of_changes(change):
+def test_a_changed_dependency_makes_a_new_graph(change):
     one, other = Player(graphs=True), Player(graphs=False)
     graphs = []
 
@@ -193,12 +193,12 @@ def test_what_a_graph_was_made_of_changes(change):
         if k == 3:
             change(player)
 
-    assert differ(one, other, 7, between) is None
+    assert first_difference(one, other, 7, between) is None
     assert None not in (graphs[2], graphs[-1])
     assert graphs[2] is not graphs[-1]
 
 
-def test_graphs_that_are_given_up_again_and_again_are_said():
+def test_graphs_that_are_discarded_repeatedly_give_a_warning():
     player = Player(graphs=True)
 
     def play():
@@ -214,7 +214,7 @@ def test_graphs_that_are_given_up_again_and_again_are_said():
 # --- what cannot be captured ----------------------------------------------------------------------
 
 
-def test_a_failed_capture_is_said_once_and_the_game_goes_on():
+def test_a_failed_capture_gives_one_warning_and_the_game_continues():
     one, other = Player(graphs=True), Player(graphs=False)
     seen = []
     for player in (one, other):
@@ -230,37 +230,37 @@ def test_a_failed_capture_is_said_once_and_the_game_goes_on():
     with pytest.warns(CaptureWarning, match="step by step because it could not be captured"):
         one.play()
     other.play()
-    assert differ(one, other, 3) is None
+    assert first_difference(one, other, 3) is None
     assert one.graph is None
     assert one.gan.optimizer_D.t == 10
 
 
 class Own(mg.RMSProp):
-    """A rate of its own."""
+    """An optimizer that computes its rate itself."""
 
     def _update(self, theta, g, t):
         theta -= 0.1 / t * g
 
 
-def test_an_optimizer_of_ones_own_is_said():
+def test_a_user_defined_optimizer_gives_a_warning():
     players = [Player(graphs=graphs, optimizer=Own) for graphs in (True, False)]
     for player in players:
         player.play()
     with pytest.warns(CaptureWarning, match="Own may use its step number in other ways; expected an optimizer of"):
         players[0].play()
     players[1].play()
-    assert differ(*players, 2) is None
+    assert first_difference(*players, 2) is None
 
 
 class Jitter(mg.layers.Layer):
-    """A layer of one's own, with noise from the stream."""
+    """A user-defined layer with noise from the stream."""
 
     def forward(self, p, x, ctx):
         noise = ctx.rng.standard_normal(x.shape) + ctx.rng.integers(5) if ctx.train else np.zeros(x.shape)
         return x + ctx.ops.device.array(noise), lambda dy, g=None, *, need_dx=True: dy
 
 
-def test_other_draws_of_the_stream_are_said():
+def test_other_draws_from_the_stream_give_a_warning():
     players = [Player(graphs=graphs) for graphs in (True, False)]
     for player in players:
         ops = player.gan.D.ops
@@ -269,12 +269,12 @@ def test_other_draws_of_the_stream_are_said():
     players[1].play()
     with pytest.warns(CaptureWarning, match="step by step.* is drawn from the game's stream"):
         players[0].play()
-    assert differ(*players, 3) is None
+    assert first_difference(*players, 3) is None
     assert players[0].graph is None
 
 
-def test_an_error_of_the_game_is_the_game_s():
-    """What no run could do is raised step by step too."""
+def test_an_error_of_the_game_is_raised_unchanged():
+    """It is raised again by the iteration that runs step by step."""
     player = Player(graphs=True)
     player.play()
     player.gan.frozen_d_mode = lambda D, x, *, rng=None: 1 // 0
@@ -285,7 +285,7 @@ def test_an_error_of_the_game_is_the_game_s():
 # --- draws of the device --------------------------------------------------------------------------
 
 
-def test_two_gans_have_two_graphs_and_a_gan_that_is_gone_has_none():
+def test_each_gan_has_a_graph_until_it_is_deleted():
     one, two = Player(graphs=True), Player("split batch", graphs=True)
     for _ in range(3):
         one.play()
@@ -296,12 +296,12 @@ def test_two_gans_have_two_graphs_and_a_gan_that_is_gone_has_none():
     del one
     three = Player(graphs=True)
     three.play()
-    assert gone not in known._of or known._of[gone][0]() is not None
+    assert gone not in known._by_id or known._by_id[gone][0]() is not None
 
 
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 def test_with_guard_pages_and_threads_in_random_order():
     device = EmulatedDevice(schedule="random", seed=2, guard=True)
     one, other = Player(graphs=True, device=device), Player(graphs=False)
-    assert differ(one, other, 4) is None
+    assert first_difference(one, other, 4) is None
     assert one.graph is not None

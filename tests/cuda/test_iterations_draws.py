@@ -1,10 +1,10 @@
-"""What a graph holds of the draws: those that are made on the device, and how batches are prepared there."""
+"""Draws in graphs: those made on the device, and batches that are transformed there."""
 
 import warnings
 
 import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER
-from two_players import Player, differ
+from two_players import Player, first_difference
 
 from minigan.data import Transformed
 from minigan.ops import get_ops
@@ -16,13 +16,13 @@ pytestmark = NEEDS_HOST_COMPILER
 
 @pytest.fixture(autouse=True)
 def silent():
-    """A graph is made, or a test says that it is not."""
+    """Every iteration must be captured, unless a test expects the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", CaptureWarning)
         yield
 
 
-def test_draws_of_the_device_are_made_within_the_graph():
+def test_device_draws_are_captured():
     device = get_ops("cuda", device=NAME).device
     players = [Player(graphs=graphs) for graphs in (True, False)]
     for player in players:
@@ -34,7 +34,7 @@ def test_draws_of_the_device_are_made_within_the_graph():
             return z
 
         player.noise = noise
-    assert differ(*players, 5) is None
+    assert first_difference(*players, 5) is None
     assert players[0].graph is not None
 
 
@@ -48,7 +48,7 @@ def scaled(player, by):
 
 
 @pytest.mark.parametrize(("give", "first", "then"), [(noise_of, 5, 99), (scaled, 1.0, 3.0)])
-def test_another_draw_is_another_graph(give, first, then):
+def test_another_draw_makes_a_new_graph(give, first, then):
     players = [Player(graphs=graphs) for graphs in (True, False)]
     for player in players:
         give(player, first)
@@ -59,13 +59,13 @@ def test_another_draw_is_another_graph(give, first, then):
             kept.append(player.graph)
             give(player, then)
 
-    assert differ(*players, 8, between) is None
+    assert first_difference(*players, 8, between) is None
     assert kept[0] is not None
     assert players[0].graph not in (None, kept[0])
 
 
-def test_methods_of_one_object_are_one_draw():
-    """``self.noise`` is a new object at each call, and the same draw."""
+def test_equal_bound_methods_are_the_same_draw():
+    """``self.noise`` is a new object at each access, but the same draw."""
 
     class Source:
         def __init__(self, player):
@@ -82,8 +82,47 @@ def test_methods_of_one_object_are_one_draw():
 
     for player in players:
         between(0, player)
-    assert differ(*players, 3, between) is None
+    assert first_difference(*players, 3, between) is None
     graph = players[0].graph
     assert graph is not None
-    assert differ(*players, 3, between) is None
+    assert first_difference(*players, 3, between) is None
     assert players[0].graph is graph
+
+
+class Deck:
+    """A draw whose own `draw` and `prepare` have nothing to do with `Transformed`."""
+
+    def __init__(self, draws):
+        self.draws = draws
+
+    def draw(self):
+        raise AssertionError("`draw` is not how a batch is drawn")
+
+    def prepare(self, batch):
+        raise AssertionError("`prepare` is not for batches")
+
+    def __call__(self):
+        return self.draws.normal(2, 1, (8, 2))
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_only_transformed_draws_are_split(graphs):
+    """An object that happens to have methods of these names is called like every other draw."""
+    player = Player(graphs=graphs)
+    player.real = Deck(player.draws)
+    for _ in range(4):
+        player.play()
+    assert (player.graph is not None) == graphs
+
+
+def test_a_subclass_of_transformed_is_split():
+    class Halved(Transformed):
+        def __init__(self, draw):
+            super().__init__(draw, lambda x: x / 2)
+
+    players = [Player(graphs=graphs) for graphs in (True, False)]
+    for player in players:
+        draws = player.draws
+        player.real = Halved(lambda draws=draws: draws.normal(2, 1, (8, 2)))
+    assert first_difference(*players, 5) is None
+    assert players[0].graph is not None

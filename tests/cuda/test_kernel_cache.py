@@ -1,4 +1,4 @@
-"""What was compiled is kept whole or not at all, and taken only for the same source, options and compiler."""
+"""Compiled files are cached completely or not at all, and used only for the same source, options and compiler."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, OF_THE_EMULATOR
+from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER, NEEDS_NVRTC
 
 from minigan.ops import BackendUnavailable, get_ops
 from minigan.ops.cuda.device import cache, compiler, cublas, source
@@ -20,14 +20,14 @@ extern "C" __global__ void __launch_bounds__(32) one(real* x) { x[threadIdx.x] =
 
 @pytest.fixture
 def kernels(tmp_path, monkeypatch):
-    """The cache, a fresh folder."""
+    """Return an empty cache folder."""
     monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "kernels"
 
 
 @pytest.fixture
 def small(tmp_path):
-    """A file with one kernel."""
+    """Return a file with one kernel."""
     (tmp_path / "small.cu").write_text(SMALL)
     return source.read("small", (tmp_path, source.KERNELS))
 
@@ -41,14 +41,14 @@ def never(path):
 
 
 def python(code, **environ):
-    """What a process of its own prints, and how it ends."""
+    """Run code in another process; return what it prints and its exit status."""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environ}
     )
     return done.stdout.strip(), done.returncode
 
 
-# --- where -----------------------------------------------------------------------------------------
+# --- the folder ------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the places of Linux")
@@ -63,15 +63,15 @@ def test_the_folder(monkeypatch, tmp_path):
     assert cache.folder() == tmp_path / "own" / "kernels"
 
 
-def test_where_nothing_can_be_written_the_process_has_a_folder_of_its_own(tmp_path):
+def test_without_write_access_a_temporary_folder_is_used(tmp_path):
     (tmp_path / "file").write_text("")
     code = """
 from minigan.ops.cuda.device import cache
 made = []
 make = lambda path: made.append(path.write_text("whole"))
-paths = {cache.kept("a.so", make), cache.kept("a.so", make)}
+paths = {cache.cached("a.so", make), cache.cached("a.so", make)}
 (path,) = paths
-assert len(made) == 1 and path.read_text() == "whole" and cache.kept("b.so", make).parent == path.parent
+assert len(made) == 1 and path.read_text() == "whole" and cache.cached("b.so", make).parent == path.parent
 print(path.parent)
 """
     printed, status = python(code, MINIGAN_CACHE=str(tmp_path / "file"))
@@ -80,64 +80,64 @@ print(path.parent)
     assert not Path(printed).exists()
 
 
-# --- whole or not at all ---------------------------------------------------------------------------
+# --- complete or not at all ------------------------------------------------------------------------
 
 
-def test_a_file_is_made_once(kernels):
-    assert cache.kept("a.so", writes("whole")).read_text() == "whole"
-    assert cache.kept("a.so", never) == kernels / "a.so"
+def test_a_file_is_written_once(kernels):
+    assert cache.cached("a.so", writes("whole")).read_text() == "whole"
+    assert cache.cached("a.so", never) == kernels / "a.so"
     assert [path.name for path in kernels.iterdir()] == ["a.so"]
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_that_is_taken(kernels):
+def test_a_killed_process_leaves_no_incomplete_file(kernels):
     code = """
 import os, signal
 from minigan.ops.cuda.device import cache
 def half(path):
     path.write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)
-cache.kept("a.so", half)
+cache.cached("a.so", half)
 """
     assert python(code)[1] == -9
-    assert cache.kept("a.so", writes("whole")).read_text() == "whole"
+    assert cache.cached("a.so", writes("whole")).read_text() == "whole"
 
 
-def test_what_fails_leaves_nothing(kernels):
+def test_a_failure_leaves_nothing(kernels):
     def fails(path):
         path.write_text("ha")
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        cache.kept("a.so", fails)
+        cache.cached("a.so", fails)
     assert not list(kernels.iterdir())
 
 
-def test_two_processes_make_one_file(kernels):
+def test_two_processes_may_write_one_file(kernels):
     def while_another_does(path):
         path.write_text("ha")
-        assert cache.kept("a.so", writes("theirs")).read_text() == "theirs"
+        assert cache.cached("a.so", writes("theirs")).read_text() == "theirs"
         path.write_text("ours")
 
-    assert cache.kept("a.so", while_another_does).read_text() == "ours"
+    assert cache.cached("a.so", while_another_does).read_text() == "ours"
     assert [path.name for path in kernels.iterdir()] == ["a.so"]
 
 
-def test_what_killed_processes_left_goes_after_an_hour(kernels):
+def test_stale_folders_are_removed_after_an_hour(kernels):
     for name in ("old", "new"):
         (kernels / f"{cache.PARTIAL_PREFIX}{name}").mkdir(parents=True)
         (kernels / f"{cache.PARTIAL_PREFIX}{name}" / "a.so").write_text("ha")
     before = time.time() - 2 * cache.STALE_SECONDS
     os.utime(kernels / f"{cache.PARTIAL_PREFIX}old", (before, before))
-    cache.kept("b.so", writes("whole"))
+    cache.cached("b.so", writes("whole"))
     assert sorted(path.name for path in kernels.iterdir()) == [f"{cache.PARTIAL_PREFIX}new", "b.so"]
 
 
-# --- for the same alone ----------------------------------------------------------------------------
+# --- what a file depends on ------------------------------------------------------------------------
 
 
-@OF_THE_EMULATOR
+@EMULATOR_ONLY
 @NEEDS_HOST_COMPILER
-def test_a_library_is_of_its_source_options_headers_and_compiler(kernels, small, monkeypatch, tmp_path):
+def test_a_library_depends_on_source_options_headers_and_compiler(kernels, small, monkeypatch, tmp_path):
     path, version = build.compiler()
 
     def known():
@@ -164,7 +164,7 @@ def test_a_library_is_of_its_source_options_headers_and_compiler(kernels, small,
 
 
 @NEEDS_NVRTC
-def test_a_cubin_is_of_its_source_options_architecture_and_compiler(kernels, small, monkeypatch, tmp_path):
+def test_a_cubin_depends_on_source_options_architecture_and_compiler(kernels, small, monkeypatch, tmp_path):
     nvrtc, version = compiler._nvrtc()
 
     def compiled(found=small, value=1, arch="sm_90"):
@@ -181,24 +181,24 @@ def test_a_cubin_is_of_its_source_options_architecture_and_compiler(kernels, sma
     assert compiled() == paths[0]
 
 
-# --- without a part --------------------------------------------------------------------------------
+# --- missing parts ---------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulated device is Linux's")
-def test_a_compiler_that_does_not_run_is_a_backend_that_is_not_there(monkeypatch, tmp_path):
+def test_a_broken_compiler_makes_the_backend_unavailable(monkeypatch, tmp_path):
     fails = tmp_path / "fails"
     fails.write_text("#!/bin/sh\nexit 1\n")
     fails.chmod(0o755)
     for cxx, message in (
         (str(tmp_path / "none"), "none on the PATH; expected g[+][+] >= 9 or clang"),
-        (str(fails), "fails is no C[+][+] compiler that runs here"),
+        (str(fails), "fails does not run here"),
     ):
         monkeypatch.setenv("CXX", cxx)
         with pytest.raises(BackendUnavailable, match=message):
             build.compiler.__wrapped__()
 
 
-def test_products_need_a_library(monkeypatch):
+def test_products_need_cublas(monkeypatch):
     def missing(*_, **__):
         raise OSError("not there")
 
@@ -207,6 +207,6 @@ def test_products_need_a_library(monkeypatch):
         cublas.find_library()
 
 
-def test_a_device_is_named_or_is_one():
+def test_the_device_is_a_name_or_a_device():
     with pytest.raises(TypeError, match="device is 3; expected 'gpu', 'emulated', or a Device"):
         get_ops("cuda", device=3)

@@ -1,4 +1,4 @@
-"""A grid may be of any size: where there is one block for all the numbers, its threads go over them again and again."""
+"""A grid may have any size: the threads of a single block loop over all numbers."""
 
 import check_convolution
 import check_elementwise
@@ -22,7 +22,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.__module__}-{check.__name__}")
-def test_one_block_does_it_all(check, monkeypatch):
+def test_one_block_gives_the_same(check, monkeypatch):
     launched = []
 
     def one(*_):
@@ -31,7 +31,7 @@ def test_one_block_does_it_all(check, monkeypatch):
 
     for module in (elementwise, vector, tiles, im2col, random, norm_act):
         monkeypatch.setattr(module, "blocks_for", one)
-    monkeypatch.setattr(im2col, "MAX_GRID_ROWS", 2)
+    monkeypatch.setattr(im2col, "MAX_GRID_BLOCKS", 2)
     monkeypatch.setattr(im2col, "THREADS", 32)
     check(device())
     assert launched

@@ -1,4 +1,4 @@
-"""Every kernel file compiles for the GPU (sm_90, no GPU needed), and its kernels keep within the machine."""
+"""Every kernel file compiles for sm_90, without a GPU, and its kernels have the resources that they need."""
 
 import importlib.util
 from pathlib import Path
@@ -16,11 +16,11 @@ pytestmark = NEEDS_NVRTC
 
 FILES = [(path.stem, path.parent) for folder in (source.KERNELS, KERNELS) for path in sorted(folder.glob("*.cu"))]
 ONLY_FLOAT: set[str] = {"convolution"}
-"""Files for tensor cores, whose memory is float32."""
+"""Files whose arrays are float32 only."""
 REGISTERS = {("gan1d", "gan1d"): 255}
-"""(file, kernel) -> the most registers a thread, where it is not 128."""
+"""Most registers per thread by (file, kernel), where it is not 128."""
 WIDE = {"norm_act", "bias"}
-"""Files that are compiled for one number a load and for 16 bytes."""
+"""Files that are compiled for loads of one number and of 16 bytes."""
 DEFINES = {real: [{"REAL": real}, {"REAL": real, "WIDTH": width}] for real, width in (("float", 4), ("double", 2))}
 
 VARIANTS = [
@@ -32,7 +32,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("file", "folder", "defines"), VARIANTS)
-def test_no_spill_no_stack_and_few_registers(file, folder, defines):
+def test_no_spills_no_stack_and_few_registers(file, folder, defines):
     found = source.read(file, (folder, source.KERNELS))
     cubin = compile_source(found, defines)
     assert cubin.path.read_bytes()[:4] == b"\x7fELF"
@@ -47,7 +47,7 @@ def test_no_spill_no_stack_and_few_registers(file, folder, defines):
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
 def test_older_and_newer_gpus(arch):
-    """Every file compiles for them too; on which of their kernels spill, nothing is said."""
+    """Every file compiles for them too; kernels may spill there."""
     for path in sorted(source.KERNELS.glob("*.cu")):
         assert compile_source(source.read(path.stem), {"REAL": "float"}, arch).resources
 
@@ -64,8 +64,8 @@ def test_a_stack_frame_shows_in_the_report(tmp_path):
     assert cubin.resources["indexed"].stack >= 160
 
 
-def test_headers_of_a_toolkit_serve_where_the_wheels_lack_some(tmp_path, monkeypatch):
-    """As where PyTorch brought the runtime's wheel, which comes without `crt`, and nvcc is installed."""
+def test_headers_of_a_toolkit_replace_incomplete_wheels(tmp_path, monkeypatch):
+    """For example, PyTorch has installed the runtime's wheel, which has no `crt`, and nvcc is installed."""
     wheels, toolkit = tmp_path / "nvidia", tmp_path / "cuda"
     for folder in (wheels / "cu13" / "include", toolkit / "include" / "crt", toolkit / "bin"):
         folder.mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_headers_of_a_toolkit_serve_where_the_wheels_lack_some(tmp_path, monkeyp
     assert compiler.include_folders() == [wheels / "cu13" / "include"]
 
 
-def test_where_a_toolkit_is_looked_for(tmp_path, monkeypatch):
+def test_where_a_toolkit_is_searched_for(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     monkeypatch.setattr(compiler.shutil, "which", lambda name: str(tmp_path / "bin" / name))
     monkeypatch.setenv("CUDA_PATH", "/one")
@@ -90,7 +90,7 @@ def test_where_a_toolkit_is_looked_for(tmp_path, monkeypatch):
     assert compiler._toolkits() == [Path("/one"), tmp_path.resolve(), Path("/usr/local/cuda")]
 
 
-def test_what_nvrtc_refuses_is_an_error_with_its_line(tmp_path):
+def test_an_nvrtc_error_names_the_line(tmp_path):
     (tmp_path / "wrong.cu").write_text('#include "minigan.cuh"\nextern "C" __global__ void f(int n) {\n  oops;\n}\n')
     with pytest.raises(KernelError, match=r"wrong\.cu\(3\): error: identifier \"oops\" is undefined"):
         compile_source(source.read("wrong", (tmp_path, source.KERNELS)), {})

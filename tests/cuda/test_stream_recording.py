@@ -1,4 +1,4 @@
-"""Stream capture without a GPU: what is asked of CuPy, in which order, and what is left when something fails."""
+"""Stream capture without a GPU: which functions of CuPy are called, in which order, also if one fails."""
 
 import sys
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from minigan.ops.cuda.device.stream_recording import StreamRecording
 
 
 class Stream:
-    """CuPy's stream, so far as captures use it; `fails`: the call that raises."""
+    """A stand-in for CuPy's stream, whose call named `fails` raises."""
 
     def __init__(self, log, *, fails=""):
         self.log, self.fails = log, fails
@@ -23,7 +23,7 @@ class Stream:
 
     def end_capture(self):
         self.log.append("end")
-        if self.fails == "end":  # an operation has ended the capture
+        if self.fails == "end":  # an operation has invalidated the capture
             raise RuntimeError("cudaErrorStreamCaptureInvalidated")
         return SimpleNamespace(
             upload=lambda stream: self.log.append("upload"), launch=lambda: self.log.append("launch")
@@ -32,7 +32,7 @@ class Stream:
 
 @pytest.fixture
 def log(monkeypatch):
-    """What happens, in its order; a stand-in for CuPy."""
+    """Replace CuPy by a stand-in; return the list of calls in order."""
     log = []
 
     @contextmanager
@@ -73,19 +73,19 @@ def test_a_capture_and_its_replays(log):
 
 @pytest.mark.parametrize("fails", ["", "end"])
 def test_a_step_that_raises(log, fails):
-    """The step's own error is the reason, whether or not the capture had ended before."""
+    """The step's error is the reason, whether or not the capture had already ended."""
     with pytest.raises(CaptureError, match="ZeroDivisionError"):
         capture(device(log, fails=fails), lambda: 1 // 0)
     assert log == [*BEFORE, *AFTER]
 
 
-def test_a_capture_that_an_operation_has_ended(log):
+def test_a_capture_that_an_operation_invalidates(log):
     with pytest.raises(CaptureError, match="RuntimeError: cudaErrorStreamCaptureInvalidated"):
         capture(device(log, fails="end"), lambda: None)
     assert log == [*BEFORE, *AFTER]
 
 
-def test_a_capture_that_does_not_begin(log):
+def test_a_capture_that_fails_to_begin(log):
     with pytest.raises(CaptureError, match="RuntimeError: cudaErrorIllegalState"):
         capture(device(log, fails="begin"), lambda: log.append("step"))
     assert log == [*BEFORE, *AFTER[1:]]

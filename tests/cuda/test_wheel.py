@@ -1,4 +1,4 @@
-"""The wheel carries the kernels and no emulator, and says so where somebody asks for it."""
+"""The wheel contains the kernels but not the emulator; asking for the emulator gives an error that says so."""
 
 import sys
 import tomllib
@@ -11,7 +11,7 @@ from minigan.ops import BackendUnavailable
 from minigan.ops.cuda import backend
 
 
-def test_without_the_emulator(monkeypatch):
+def test_a_wheel_without_the_emulator_says_so(monkeypatch):
     backend.device_named.cache_clear()
     monkeypatch.setitem(sys.modules, "minigan.ops.cuda.device.emulator", None)
     try:
@@ -21,7 +21,7 @@ def test_without_the_emulator(monkeypatch):
         backend.device_named.cache_clear()
 
 
-def test_the_wheel_leaves_it_out():
+def test_the_wheel_does_not_contain_it():
     project = Path(minigan.__file__).parents[1] / "pyproject.toml"
     if not project.is_file():
         pytest.skip("the library is installed without its sources")

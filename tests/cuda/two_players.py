@@ -1,4 +1,4 @@
-"""The same game twice: as graphs and step by step, and where the two part."""
+"""Play the same game twice, as graphs and step by step, and compare."""
 
 import numpy as np
 from emulated import NAME, ON_GPU
@@ -7,7 +7,7 @@ import minigan as mg
 from minigan.gan import alternating, same_batch, separate, simultaneous, split_batch
 from minigan.ops import get_ops, to_host
 
-ORDERS = {
+UPDATE_SCHEDULES = {
     "alternating": (alternating, {"k": 2}),
     "same batch": (same_batch, {"d_updates": 2, "g_updates": 3}),
     "split batch": (split_batch, {}),
@@ -16,10 +16,10 @@ ORDERS = {
 
 
 class Player:
-    """A GAN with dropout and batch norm in both networks, its draws, and an order of play."""
+    """A GAN with dropout and batch norm in both networks, its draws, and an update schedule."""
 
     def __init__(self, order="alternating", *, graphs, rate=0.25, optimizer=mg.Adam, device=NAME, **how):
-        self.order, self.counts = ORDERS[order]
+        self.order, self.counts = UPDATE_SCHEDULES[order]
         ops = get_ops("cuda", device=device, graphs=graphs)
         rng = np.random.default_rng(1)
 
@@ -48,7 +48,7 @@ class Player:
         return self.gan.D.ops.iterations._find(self.gan).captured
 
     def numbers(self, seen):
-        """All that an iteration leaves behind."""
+        """Return everything that an iteration changes."""
         gan = self.gan
         found = [gan.G.theta, gan.D.theta, *gan.G.state.values(), *gan.D.state.values()]
         for optimizer in (gan.optimizer_G, gan.optimizer_D):
@@ -59,12 +59,12 @@ class Player:
 
 
 def same(a, b):
-    """Bit for bit; on a GPU, whose pow is not the host's, to rounding."""
+    """Compare bit for bit, or on a GPU, whose pow differs from the host's, to rounding."""
     return np.allclose(a, b, rtol=1e-9, atol=1e-12) if ON_GPU else np.array_equal(a, b)
 
 
-def differ(one, other, iterations, between=lambda k, player: None):
-    """The first iteration after which two players' numbers are not the same, or None."""
+def first_difference(one, other, iterations, between=lambda k, player: None):
+    """Return the first iteration after which the numbers of two players differ, or None."""
     for k in range(1, iterations + 1):
         (found, counted), (expected, also) = (player.numbers(player.play()) for player in (one, other))
         if counted != also or not all(same(a, b) for a, b in zip(found, expected, strict=True)):

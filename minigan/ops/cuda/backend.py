@@ -34,7 +34,24 @@ DEVICES = ("gpu", "emulated")
 
 @functools.cache
 def device_named(name: str) -> Device:
-    """Return the device of that name, "gpu" or "emulated"; there is one of each."""
+    """Return the device of that name.
+
+    Parameters
+    ----------
+    name : str
+        "gpu" or "emulated".
+
+    Returns
+    -------
+    Device
+        The device, the same one at each call.
+
+    Raises
+    ------
+    BackendUnavailable
+        If the device cannot be used here.
+
+    """
     if name == "emulated":
         try:
             from minigan.ops.cuda.device.emulator import EmulatedDevice
@@ -105,11 +122,30 @@ class CUDA:
         return (*registered_rules(self.name), *importlib.import_module("minigan.ops.cuda.rules").RULES)
 
     def kernel(self, name: str) -> Callable[..., Any]:
-        """Return the registered kernel of that name for this backend."""
+        """Return this backend's implementation of a registered kernel.
+
+        Parameters
+        ----------
+        name : str
+            The name given to `minigan.ops.register_kernel`.
+
+        Returns
+        -------
+        callable
+            The function, called without the backend as its first argument.
+
+        """
         return registered_kernel(name, self)
 
     def engine(self) -> dict[str, Any]:
-        """Return the device, the precision, and whether iterations are captured."""
+        """Return the settings that results and speed depend on.
+
+        Returns
+        -------
+        dict
+            "device", "precision" and "graphs" (whether iterations are captured).
+
+        """
         return {"device": repr(self.device), "precision": self.precision, "graphs": self.graphs}
 
     @property
@@ -124,12 +160,33 @@ class CUDA:
     def play(
         self, schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
     ) -> Any:
-        """Run an iteration, as a graph if it can be captured; the next iteration overwrites the arrays it returns."""
+        """Run one iteration, as a graph if it can be captured.
+
+        Parameters
+        ----------
+        schedule : callable
+            The update schedule, called as ``schedule(game, **draws, **counts)``.
+        game : Game
+            The game to be played.
+        draws : mapping of str to callable
+            Functions without arguments that return the next batch.
+        counts : mapping of str to object
+            Further arguments of `schedule`.
+
+        Returns
+        -------
+        object
+            The result of `schedule`.  The next iteration overwrites its arrays.
+
+        """
         return self.iterations.play(schedule, game, draws, counts)
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
-        """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
-        x, W = self._alike(x, W)
+        """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)
+
+        Operands of different dtypes are multiplied in the wider one; TypeError unless it is float32 or float64.
+        """
+        x, W = self._same_dtype(x, W)
         y = self.xp.empty((len(x), W.shape[1]), dtype=x.dtype)
         if b is not None:
             y[...] = b
@@ -137,8 +194,8 @@ class CUDA:
         return y
 
     def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
-        x, y = self._alike(x, y)
+        """Add x^T y to out.    x (N, I)   y (N, O)   out (I, O)"""
+        x, y = self._same_dtype(x, y)
         if out.dtype == x.dtype and out.flags.c_contiguous:
             self._product(x.T, y, out, 1.0)
         else:
@@ -148,14 +205,18 @@ class CUDA:
 
     def _product(self, a: Array, b: Array, out: Array, beta: float) -> None:
         """Compute out <- a b + beta out; an operand whose transpose is contiguous is passed as its transpose."""
-        turned = [not m.flags.c_contiguous and m.T.flags.c_contiguous for m in (a, b)]
-        a, b = (self.xp.ascontiguousarray(m.T if t else m) for m, t in zip((a, b), turned, strict=True))
-        self.device.gemm(a, b, out, transpose_a=turned[0], transpose_b=turned[1], beta=beta, precision=self.precision)
+        transpose_a, transpose_b = (not m.flags.c_contiguous and m.T.flags.c_contiguous for m in (a, b))
+        a = self.xp.ascontiguousarray(a.T if transpose_a else a)
+        b = self.xp.ascontiguousarray(b.T if transpose_b else b)
+        self.device.gemm(
+            a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, beta=beta, precision=self.precision
+        )
 
-    def _alike(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def _same_dtype(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return both in the dtype of their product, float32 or float64."""
         dtype = np.result_type(x.dtype, y.dtype)
         if dtype not in REALS:
-            raise TypeError(f"a product of {dtype}; expected float32 or float64")
+            raise TypeError(f"x and y have dtypes {x.dtype} and {y.dtype}; expected float32 or float64")
         return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:

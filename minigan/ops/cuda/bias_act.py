@@ -29,30 +29,58 @@ class Bias:
         b : (C,) array or None
             The bias.
         kind : str
-            The activation f, one of KINDS.
+            The activation f, one of KINDS; by default only the bias is added.
         slope : float
-            The leaky ReLU's slope for negative inputs, at least 0.
+            The leaky ReLU's slope for negative inputs, at least 0; other activations do not use it.
 
         Returns
         -------
         (..., C) array
             y.
 
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown or `slope` is negative.
+
         """
-        number = _kind(kind, slope)
+        kind_number = _kind_number(kind, slope)
         x = self.norm_act.contiguous(x)
         y = self.norm_act.empty(x.shape, x.dtype)
         if x.size:
             tiles = tiles_of(x.reshape(-1, x.shape[-1]), y)
             sizes = tiles.M, tiles.C, tiles.log_lanes
-            self._launch("bias_activation", tiles.grid, tiles, x, b, y, *sizes, number, slope)
+            self._launch("bias_activation", tiles.grid, tiles, x, b, y, *sizes, kind_number, slope)
         return y
 
     def backward(
         self, dy: Array, y: Array, kind: str = "none", slope: float = 0.0, *, need_db: bool = True
     ) -> tuple[Array, Array | None]:
-        """Return dx = f'(y) dy and db = sum dx, or None instead of db unless `need_db`."""
-        number = _kind(kind, slope)
+        """Return dx = f'(y) dy and db = sum dx.
+
+        Parameters
+        ----------
+        dy, y : (..., C) arrays
+            The gradient of y, and what `forward` returned; float32 or float64.
+        kind, slope
+            As in `forward`.
+        need_db : bool
+            Whether to return db; the default is what a layer with a bias needs.
+
+        Returns
+        -------
+        dx : (..., C) array
+            The gradient of x.
+        db : (C,) array or None
+            The gradient of b, or None unless `need_db`.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, or `kind` or `slope` is not one of the possible values.
+
+        """
+        kind_number = _kind_number(kind, slope)
         dy, y = self.norm_act.contiguous(dy), self.norm_act.contiguous(y)
         if dy.shape != y.shape:
             raise ValueError(f"bias: dy has shape {dy.shape} and y {y.shape}; expected equal shapes")
@@ -63,14 +91,15 @@ class Bias:
         partial = self.norm_act.empty((tiles.parts, C), dy.dtype)
         sizes = tiles.M, C, tiles.rows, tiles.log_lanes
         grid = tiles.across, tiles.parts
-        self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, number, slope)
+        self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, kind_number, slope)
         return dx, self.norm_act.merged(partial) if need_db else None
 
     def _launch(self, kernel: str, grid: tuple[int, int], tiles: Tiles, x: Array, *args: object) -> None:
         self.device.launch("bias", kernel, grid, THREADS, x, *args, REAL=real_of(x, kernel), WIDTH=tiles.width)
 
 
-def _kind(kind: str, slope: float) -> int:
+def _kind_number(kind: str, slope: float) -> int:
+    """Return the activation's number in bias.cu; raise ValueError for an unknown activation or a negative slope."""
     if kind not in KINDS:
         raise ValueError(unknown("activation", kind, KINDS))
     if slope < 0:

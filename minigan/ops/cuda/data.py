@@ -23,9 +23,9 @@ class Images:
     scale, shift : float
         Map bytes to pixels; the defaults map 0 ... 255 to [-1, 1].
     repeat : int
-        1, or 3 to repeat the one channel of grey images (..., 1) three times.
+        1, the default, or 3 to repeat the one channel of grey images (..., 1) three times.
     dtype : numpy.dtype
-        The dtype of batches, float32 or float64.
+        The dtype of batches: float32, the default of the library's networks, or float64.
 
     Raises
     ------
@@ -82,13 +82,13 @@ class Images:
 
         """
         if isinstance(index, np.ndarray):
-            outside = index[(index < 0) | (index >= len(self))]
-            if outside.size:
-                raise IndexError(f"no image {int(outside[0])}; expected an index in 0 ... {len(self) - 1}")
+            invalid = index[(index < 0) | (index >= len(self))]
+            if invalid.size:
+                raise IndexError(f"no image {int(invalid[0])}; expected an index in 0 ... {len(self) - 1}")
             index = self.device.array(index.astype(np.int64))
-        return self.following(index, len(index), out=out)
+        return self.consecutive(index, len(index), out=out)
 
-    def following(self, order: Array, n: int, position: Array | None = None, *, out: Array | None = None) -> Array:
+    def consecutive(self, order: Array, n: int, position: Array | None = None, *, out: Array | None = None) -> Array:
         """Return n images in order, starting at `position`: image order[(position + i) mod length] for i < n.
 
         Parameters
@@ -107,12 +107,17 @@ class Images:
         (n, ...) array
             The batch.
 
+        Raises
+        ------
+        ValueError
+            If `order` is empty or `out` does not fit.
+
         """
         if out is None:
             out = self.device.xp.empty((n, *self.shape), dtype=self.dtype)
         elif out.shape != (n, *self.shape) or out.dtype != self.dtype:
-            accepted = f"{(n, *self.shape)}, {self.dtype}"
-            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {accepted}")
+            expected = f"{(n, *self.shape)}, {self.dtype}"
+            raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {expected}")
         if n:
             if not len(order):
                 raise ValueError("order is empty; expected at least one index")

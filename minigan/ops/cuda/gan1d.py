@@ -20,6 +20,7 @@ REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 MAX_HIDDEN = {np.dtype(np.float32): 31, np.dtype(np.float64): 10}
 """Most hidden units, by dtype: a thread keeps the gradient of all of them in registers."""
 THREADS = 256
+"""Most threads per block; small batches take fewer, at least a warp."""
 MAX_SHARED_BYTES = 227 * 1024
 """Most bytes of shared memory per block on an H100 or H200."""
 METRICS = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
@@ -45,7 +46,7 @@ class Ensemble:
     lr : (E,) array, optional
         A learning rate for each GAN; by default all use that of `config`.
     factor : float
-        The factor of J_D.
+        The factor of J_D; the default averages the losses on reals and fakes.
 
     Raises
     ------
@@ -71,9 +72,9 @@ class Ensemble:
         E, H = len(theta), config.hidden
         if theta.dtype not in REALS:
             raise TypeError(f"theta is {theta.dtype}; expected float32 or float64")
-        most = MAX_HIDDEN[theta.dtype]
-        if most < H:
-            raise ValueError(f"hidden={H} in {theta.dtype}; this kernel takes at most {most}")
+        max_hidden = MAX_HIDDEN[theta.dtype]
+        if max_hidden < H:
+            raise ValueError(f"hidden={H} in {theta.dtype}; this kernel takes at most {max_hidden}")
         if theta.shape != (E, 3 * H + 3) or E == 0:
             raise ValueError(f"theta has shape {theta.shape}; expected (E, {3 * H + 3}) with E >= 1")
         if len(seeds) != E:
@@ -83,11 +84,11 @@ class Ensemble:
             raise ValueError(f"lr must be {E} numbers > 0, got {lr!r}")
         self.dtype, self.iterations = theta.dtype, 0
         self.threads = min(THREADS, max(32, 1 << (config.batch_size - 1).bit_length()))
-        self.shared = theta.itemsize * self._numbers_shared()
-        if self.shared > MAX_SHARED_BYTES:
+        self.shared_bytes = theta.itemsize * self._shared_numbers()
+        if self.shared_bytes > MAX_SHARED_BYTES:
             raise ValueError(
-                f"batch_size={config.batch_size} in {theta.dtype} needs {self.shared} bytes of shared memory a block; "
-                f"expected at most {MAX_SHARED_BYTES}"
+                f"batch_size={config.batch_size} in {theta.dtype} needs {self.shared_bytes} bytes of shared memory per "
+                f"block; expected at most {MAX_SHARED_BYTES}"
             )
         self._theta = device.array(np.ascontiguousarray(theta))
         self._m = device.array(np.zeros(theta.shape, theta.dtype))
@@ -97,7 +98,7 @@ class Ensemble:
         self._seeds = device.array(np.array([int(seed) for seed in seeds], np.uint64))
         self._lr = device.array(rates.astype(theta.dtype))
 
-    def _numbers_shared(self) -> int:
+    def _shared_numbers(self) -> int:
         """Count the numbers in shared memory: parameters and moments, a row of sums per warp, both kinds of samples."""
         H, warps = self.config.hidden, self.threads // 32
         slots = -(-(3 * H + 1) // 32) * 32
@@ -106,15 +107,32 @@ class Ensemble:
     def __len__(self) -> int:
         return int(self._theta.shape[0])
 
-    def train(self, iterations: int, *, at_once: int = ITERATIONS_PER_LAUNCH) -> None:
-        """Train for `iterations` more iterations, `at_once` per launch; the kernels may still run when this returns."""
-        if iterations < 1 or at_once < 1:
-            raise ValueError(f"iterations and at_once must be >= 1, got {iterations!r} and {at_once!r}")
+    def train(self, iterations: int, *, iterations_per_launch: int = ITERATIONS_PER_LAUNCH) -> None:
+        """Train for more iterations; the kernels may still run when this returns.
+
+        Parameters
+        ----------
+        iterations : int
+            How many more, at least 1.
+        iterations_per_launch : int
+            Most iterations per launch, at least 1.  The results do not depend on it.  With the default, Ctrl-C takes
+            effect soon and the launches cost little.
+
+        Raises
+        ------
+        ValueError
+            If one of them is less than 1.
+
+        """
+        if iterations < 1 or iterations_per_launch < 1:
+            raise ValueError(
+                f"iterations and iterations_per_launch must be >= 1, got {iterations!r} and {iterations_per_launch!r}"
+            )
         end = self.iterations + iterations
         while self.iterations < end:
-            now = min(at_once, end - self.iterations)
-            self._launch(now)
-            self.iterations += now
+            n = min(iterations_per_launch, end - self.iterations)
+            self._launch(n)
+            self.iterations += n
 
     def _launch(self, iterations: int) -> None:
         c = self.config
@@ -122,7 +140,7 @@ class Ensemble:
             "gan1d", "gan1d", len(self), self.threads,
             self._theta, self._m, self._v, self._powers, self._metrics, self._seeds, self._lr, c.batch_size,
             self.iterations, iterations, c.d_updates, c.g_updates, c.mu, c.sigma, self.factor, c.beta1, c.beta2, c.eps,
-            shared=self.shared, REAL=REALS[self.dtype], HIDDEN=c.hidden, THREADS=self.threads,
+            shared=self.shared_bytes, REAL=REALS[self.dtype], HIDDEN=c.hidden, THREADS=self.threads,
         )  # fmt: skip
 
     # --- results ----------------------------------------------------------------------------------
@@ -133,7 +151,14 @@ class Ensemble:
         return self.device.host(self._theta)
 
     def parameters(self) -> dict[str, NDArray[np.floating]]:
-        """Return the parameters under the names of the recipe's networks; the first axis counts the GANs."""
+        """Return the parameters under the names of the recipe's networks.
+
+        Returns
+        -------
+        dict of str to array
+            Each parameter on the host, with a first axis of length E.
+
+        """
         theta, H = self.theta, self.config.hidden
         return {
             "D.0.W": theta[:, None, :H],
@@ -145,19 +170,41 @@ class Ensemble:
         }
 
     def generators(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return a (E,) and b (E,) of the generators a z + b: p_g is N(b, a^2)."""
+        """Return the generators' parameters: G(z) = a z + b, so that p_g is N(b, a^2).
+
+        Returns
+        -------
+        a, b : (E,) arrays
+            On the host.
+
+        """
         theta = self.theta
         return theta[:, -2], theta[:, -1]
 
     def metrics(self) -> dict[str, NDArray[np.floating]]:
-        """Return J_D, J_G, mean D(x), mean D(G(z)) and D's accuracy, each (E,), from the last updates of D and G."""
-        found = self.device.host(self._metrics)
-        return {name: found[:, i] for i, name in enumerate(METRICS)}
+        """Return the metrics of the last updates of D and G; NaN before the first.
+
+        Returns
+        -------
+        dict of str to (E,) array
+            J_D, J_G, mean D(x), mean D(G(z)) and D's accuracy, under the names METRICS.
+
+        """
+        values = self.device.host(self._metrics)
+        return {name: values[:, i] for i, name in enumerate(METRICS)}
 
     # --- checkpoints ------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Array]:
-        """Return the state of the training as host arrays, for `restore`."""
+        """Return the state of the training, for `restore`.
+
+        Returns
+        -------
+        dict of str to array
+            The number of iterations, the parameters, Adam's moments and powers of its betas, and the metrics, on the
+            host.
+
+        """
         host = self.device.host
         return {
             "iterations": np.array(self.iterations),
@@ -169,7 +216,19 @@ class Ensemble:
         }
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Continue from a state returned by `state`; if an array does not fit, raise ValueError and change nothing."""
+        """Continue from a state returned by `state`.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The state of an ensemble of equal size and dtype.
+
+        Raises
+        ------
+        ValueError
+            If an array does not fit; nothing is changed then.
+
+        """
         targets = {
             "theta": self._theta, "m": self._m, "v": self._v, "powers": self._powers, "metrics": self._metrics
         }  # fmt: skip

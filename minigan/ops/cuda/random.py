@@ -12,7 +12,8 @@ from minigan.ops.protocol import Array
 
 BLOCKS_PER_PROCESSOR = 8
 """Blocks of THREADS threads per multiprocessor."""
-WORD = 1 << 64
+WORD_VALUES = 1 << 64
+"""How many values a word of 64 bits has."""
 
 
 class Stream:
@@ -53,7 +54,7 @@ class Stream:
         self.device, self.key = device, key
         self.position = device.xp.zeros(1, dtype="uint64")
         self._base, self._drawn = counter, 0
-        self._words = tuple(key >> 64 * i & WORD - 1 for i in range(2)) + _words(counter)
+        self._words = tuple(key >> 64 * i & WORD_VALUES - 1 for i in range(2)) + _words(counter)
 
     @property
     def counter(self) -> int:
@@ -61,16 +62,28 @@ class Stream:
         return (self._base + int(self.position[0]) + self._drawn) % (1 << 256)
 
     def advance(self) -> None:
-        """Move the position on the device past all numbers drawn so far."""
+        """Move the position on the device past all numbers drawn so far; within a graph, at each replay."""
         self.device.launch("random", "advance", 1, 32, self.position, self._drawn, REAL="float")
         self._drawn = 0
 
     def state(self) -> dict[str, int]:
-        """Return key and counter, for a checkpoint."""
+        """Return the state of the stream, for a checkpoint.
+
+        Returns
+        -------
+        dict
+            "key" and "counter", both int.
+
+        """
         return {"key": self.key, "counter": self.counter}
 
     def restore(self, state: Mapping[str, int]) -> None:
         """Continue from a state returned by `state`; replays of graphs continue from there too.
+
+        Parameters
+        ----------
+        state : mapping
+            "key" and "counter", both int.
 
         Raises
         ------
@@ -79,32 +92,90 @@ class Stream:
 
         """
         steps = (state["counter"] - self._base) % (1 << 256)
-        if state["key"] != self.key or steps >= WORD:
+        if state["key"] != self.key or steps >= WORD_VALUES:
             raise ValueError(f"the state is of another stream; expected key {self.key} and a counter from {self._base}")
         self.position.set(np.array([steps], np.uint64))
         self._drawn = 0
 
     def integers(self, n: int) -> Array:
-        """Draw n integers of 64 bits, as ``random_raw(n)``.    (n,) uint64"""
+        """Draw integers of 64 bits, as ``np.random.Philox.random_raw(n)``.
+
+        Parameters
+        ----------
+        n : int
+            How many, at least 0.
+
+        Returns
+        -------
+        (n,) uint64 array
+            The integers, in 0 ... 2^64 - 1.
+
+        """
         return self._fill("integers", self.device.xp.empty(n, dtype="uint64"), 4, "float")
 
     def indices(self, n: int, count: int) -> Array:
-        """Draw n independent, uniformly distributed integers in 0 ... count - 1.    (n,) int64"""
+        """Draw independent, uniformly distributed indices.
+
+        Parameters
+        ----------
+        n : int
+            How many, at least 0.
+        count : int
+            The number of possible indices, in 1 ... 2^63 - 1.
+
+        Returns
+        -------
+        (n,) int64 array
+            The indices, in 0 ... count - 1.
+
+        Raises
+        ------
+        ValueError
+            If `count` is out of range.
+
+        """
         if not 1 <= count < 1 << 63:
             raise ValueError(f"count must be in 1 ... 2^63 - 1, got {count!r}")
         return self._fill("indices", self.device.xp.empty(n, dtype="int64"), 4, "float", count)
 
     def uniform(self, shape: int | tuple[int, ...], dtype: Any = np.float32, *, out: Array | None = None) -> Array:
-        """Draw independent uniform numbers in [0, 1), into `out` if given."""
-        out, real = self._into(shape, dtype, out)
+        """Draw independent uniform numbers in [0, 1).
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            The shape of the result.
+        dtype : numpy.dtype
+            float32, the default of the library's networks, or float64.
+        out : array of the device, optional
+            Where to write the numbers, C-contiguous, of that shape and dtype; by default a new array.
+
+        Returns
+        -------
+        array
+            The numbers, or `out`.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is neither float32 nor float64.
+        ValueError
+            If `out` does not fit.
+
+        """
+        out, real = self._output(shape, dtype, out)
         return self._fill("uniforms", out, 4 if real == "double" else 8, real)
 
     def normal(self, shape: int | tuple[int, ...], dtype: Any = np.float32, *, out: Array | None = None) -> Array:
-        """Draw independent standard normal numbers, into `out` if given."""
-        out, real = self._into(shape, dtype, out)
+        """Draw independent standard normal numbers.
+
+        The parameters, the result and the errors are those of `uniform`.
+        """
+        out, real = self._output(shape, dtype, out)
         return self._fill("normals", out, 4, real)
 
-    def _into(self, shape: int | tuple[int, ...], dtype: Any, out: Array | None) -> tuple[Array, str]:
+    def _output(self, shape: int | tuple[int, ...], dtype: Any, out: Array | None) -> tuple[Array, str]:
+        """Return `out` or a new array, and the C type of its numbers."""
         shape = shape if isinstance(shape, tuple) else (shape,)
         dtype = np.dtype(dtype)
         if dtype not in REALS:
@@ -115,20 +186,21 @@ class Stream:
             raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {shape}, {dtype}")
         return out, REALS[dtype]
 
-    def _fill(self, kernel: str, out: Array, each: int, real: str, *numbers: int) -> Array:
-        """Fill `out`; one block of the stream gives `each` numbers."""
+    def _fill(self, kernel: str, out: Array, numbers_per_block: int, real: str, *args: int) -> Array:
+        """Fill `out` from the next blocks of the stream, where `args` follow n in the kernel's parameters."""
         n = math.prod(out.shape)
-        blocks = -(-n // each)
+        blocks = -(-n // numbers_per_block)
         if n:
             grid = blocks_for(blocks, THREADS, BLOCKS_PER_PROCESSOR * self.device.processors)
-            args = out, n, *numbers, *self._words, self._drawn, self.position
-            self.device.launch("random", kernel, grid, THREADS, *args, REAL=real)
+            stream = *self._words, self._drawn, self.position
+            self.device.launch("random", kernel, grid, THREADS, out, n, *args, *stream, REAL=real)
         self._drawn += blocks
         return out
 
 
 def _words(counter: int) -> tuple[int, ...]:
-    return tuple(counter >> 64 * i & WORD - 1 for i in range(4))
+    """Return the four words of a 256-bit counter, the least significant one first."""
+    return tuple(counter >> 64 * i & WORD_VALUES - 1 for i in range(4))
 
 
 class Noise:
@@ -143,9 +215,9 @@ class Noise:
     shape : tuple of int
         The shape (n, ...) of a batch.
     dtype : numpy.dtype
-        float32 or float64.
+        float32, the default of the library's networks, or float64.
     bound : float, optional
-        Draw uniformly from [-bound, bound] instead of from the standard normal distribution.
+        Draw uniformly from [-bound, bound) instead of from the standard normal distribution, which is the default.
 
     """
 

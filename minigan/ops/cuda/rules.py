@@ -30,7 +30,16 @@ ACTIVATIONS: dict[type[Layer], str] = {
 
 @dataclass(frozen=True)
 class Biased(Fused):
-    """A layer of LINEAR with a bias, fused with an activation."""
+    """A layer of LINEAR with a bias, fused with an activation.
+
+    Parameters
+    ----------
+    linear : Layer
+        The layer, whose parameters are W and b.
+    activation : Layer
+        The activation, one of ACTIVATIONS.
+
+    """
 
     linear: Layer
     activation: Layer
@@ -38,20 +47,20 @@ class Biased(Fused):
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return y and the pullback."""
         ops: Any = ctx.ops
-        how = ACTIVATIONS[type(self.activation)], float(getattr(self.activation, "slope", 0.0))
-        product, back = self.linear.forward({"W": p["W"]}, x, ctx)
-        y = ops.bias.forward(product, p["b"], *how)
+        activation = ACTIVATIONS[type(self.activation)], float(getattr(self.activation, "slope", 0.0))
+        product, linear_backward = self.linear.forward({"W": p["W"]}, x, ctx)
+        y = ops.bias.forward(product, p["b"], *activation)
         del product
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is None and not need_dx:
                 return None
-            d, db = ops.bias.backward(dy, y, *how, need_db=g is not None)
+            dv, db = ops.bias.backward(dy, y, *activation, need_db=g is not None)
             if g is None:
-                return back(d)
+                return linear_backward(dv)
             g_b = g["b"]
             g_b += db  # dL/db = sum f'(y) dy
-            return back(d, {"W": g["W"]}, need_dx=need_dx)
+            return linear_backward(dv, {"W": g["W"]}, need_dx=need_dx)
 
         return y, backward
 
@@ -61,9 +70,9 @@ def biased(layers: Sequence[Layer], _ops: Ops) -> tuple[Biased, int] | None:
     if len(layers) < 2 or type(layers[0]) not in LINEAR:
         return None
     linear, f = layers[:2]
-    known_by_y = type(f) in ACTIVATIONS and getattr(f, "slope", 0.0) >= 0
-    in_run = type(f) in (ReLU, LeakyReLU) and len(layers) > 2 and type(layers[2]) in (Dropout, BatchNorm)
-    if not getattr(linear, "bias", False) or not known_by_y or in_run:
+    has_kernel = type(f) in ACTIVATIONS and getattr(f, "slope", 0.0) >= 0
+    in_norm_act = type(f) in (ReLU, LeakyReLU) and len(layers) > 2 and type(layers[2]) in (Dropout, BatchNorm)
+    if not getattr(linear, "bias", False) or not has_kernel or in_norm_act:
         return None
     return Biased((linear, f), linear, f), 2
 

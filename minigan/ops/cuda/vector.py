@@ -9,6 +9,7 @@ from minigan.ops.cuda.device.base import Device, blocks_for
 from minigan.ops.protocol import Array
 
 THREADS = 256
+"""Threads per block."""
 BLOCKS_PER_PROCESSOR = 8
 """Blocks of THREADS threads per multiprocessor."""
 REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -17,6 +18,11 @@ REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 class Flat:
     """The updates of `minigan.ops.reference`, in place on vectors (P,) of the device.
+
+    Parameters
+    ----------
+    device : Device
+        Where the vectors are.
 
     Attributes
     ----------
@@ -47,19 +53,19 @@ class Flat:
     def _update(
         self, kernel: str, theta: Array, g: Array, state: tuple[Array, ...], numbers: tuple[float, ...], *rest: Any
     ) -> None:
-        """Launch an update with `numbers`, or within a graph with the device row that holds them."""
+        """Launch an update with `numbers`, or within a graph with the row on the device that holds them."""
         row = None
         if self.updates is not None:
             row = self.updates.row(theta, numbers)
             if row is None:
                 return
-        self._launch(kernel, theta, (theta, self._as(theta, g), *state), *numbers, row, *rest)
+        self._launch(kernel, theta, (theta, self._gradient(theta, g), *state), *numbers, row, *rest)
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; the host waits for the answer."""
         found = self.device.xp.zeros(1, dtype=np.int32)
-        plain = self.device.xp.ascontiguousarray(x).reshape(-1)
-        self._launch("not_finite", plain, (plain,), found)
+        contiguous = self.device.xp.ascontiguousarray(x).reshape(-1)
+        self._launch("not_finite", contiguous, (contiguous,), found)
         return not int(found[0])
 
     def zero_vector(self, size: int, dtype: Any) -> Array:
@@ -68,13 +74,13 @@ class Flat:
 
     def copy(self, target: Array, source: Array) -> None:
         """`reference.copy`."""
-        fits = target.shape == source.shape and target.dtype == source.dtype and target.dtype in REALS
-        if fits and target.flags.c_contiguous and source.flags.c_contiguous:
+        same = target.shape == source.shape and target.dtype == source.dtype and target.dtype in REALS
+        if same and target.flags.c_contiguous and source.flags.c_contiguous:
             self._launch("copy", target, (target, source))
         else:
             target[...] = source
 
-    def _as(self, theta: Array, g: Array) -> Array:
+    def _gradient(self, theta: Array, g: Array) -> Array:
         """Return the gradient in theta's dtype, contiguous."""
         return self.device.xp.ascontiguousarray(g.astype(theta.dtype, copy=False))
 

@@ -1,9 +1,9 @@
-// Small kernels that use each word of the emulator once.
+// Small kernels that use each feature of the emulator.
 #include "minigan.cuh"
 
 #define THREADS 256
 
-// sums[b] = sum of x over the block's part, through shuffles and shared memory.
+// sums[b] = the sum of x over the block's part, by shuffles and shared memory.
 extern "C" __global__ void __launch_bounds__(THREADS) block_sums(const real* __restrict__ x, real* sums, int n) {
   __shared__ real part[THREADS / 32];
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -21,7 +21,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) block_sums(const real* __r
   }
 }
 
-// y = x with each block's part in reverse order, through dynamic shared memory.
+// y = x with each block's part reversed, by dynamic shared memory.
 extern "C" __global__ void __launch_bounds__(THREADS) reversed_parts(const real* __restrict__ x, real* y, int n) {
   DYNAMIC_SHARED(real, part);
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -31,7 +31,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) reversed_parts(const real*
   if (i < n) y[i] = part[last - (int)threadIdx.x];
 }
 
-// What the warp functions give each lane.
+// y (10, 32): the result of each warp function in each lane.
 extern "C" __global__ void __launch_bounds__(32) warp_words(const int* x, int* y) {
   int lane = threadIdx.x, v = x[lane];
   y[0 * 32 + lane] = __shfl_sync(0xffffffffu, v, 5);
@@ -48,7 +48,7 @@ extern "C" __global__ void __launch_bounds__(32) warp_words(const int* x, int* y
   y[9 * 32 + lane] = half;
 }
 
-// c (16, 8) = a (16, 16) b (16, 8) of bf16, and of tf32 in two halves.
+// (16, 8) = a (16, 16) b (16, 8), rounded to bf16, and to tf32 in two halves of the reduction.
 extern "C" __global__ void __launch_bounds__(32)
 products(const float* a, const float* b, float* of_bf16, float* of_tf32) {
   int lane = threadIdx.x, g = lane / 4, t = lane % 4;
@@ -74,7 +74,7 @@ products(const float* a, const float* b, float* of_bf16, float* of_tf32) {
   }
 }
 
-// y (32, 4): what each lane gets of four matrices of 8 rows of 4 words, which lie in shared memory in reverse order.
+// y (32, 4): what each lane loads of four matrices of 8 rows of 4 words, whose rows are reversed in shared memory.
 extern "C" __global__ void __launch_bounds__(32) matrices(const unsigned* x, unsigned* y) {
   __shared__ __align__(16) unsigned rows[32][4];
   for (int i = 0; i < 4; i++) rows[31 - threadIdx.x][i] = x[threadIdx.x * 4 + i];
@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(32) matrices(const unsigned* x, uns
   for (int i = 0; i < 4; i++) y[threadIdx.x * 4 + i] = got[i];
 }
 
-// y = x through shared memory, copied while the thread goes on; y = 0 where x is not to be read.
+// y = x by asynchronous copies to shared memory, plus zeros by copies that are not valid.
 extern "C" __global__ void __launch_bounds__(THREADS) through_copies(const float* x, float* y, int n) {
   __shared__ __align__(16) float part[2][4 * THREADS];
   int i = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
@@ -98,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) through_copies(const float
   for (int j = 0; j < 4 && i + j < n; j++) y[i + j] += part[1][4 * threadIdx.x + j];
 }
 
-// high = the upper word of a b, of 32 and of 64 bits.
+// The upper words of the products: high of a b, 32 bits each, and higher of c d, 64 bits each.
 extern "C" __global__ void __launch_bounds__(THREADS)
 high_words(const unsigned* a, const unsigned* b, unsigned* high, const unsigned long long* c,
            const unsigned long long* d, unsigned long long* higher, int n) {
@@ -108,13 +108,13 @@ high_words(const unsigned* a, const unsigned* b, unsigned* high, const unsigned 
   higher[i] = __umul64hi(c[i], d[i]);
 }
 
-// Every kind of number as it was given.
+// y = the arguments, one of each type.
 extern "C" __global__ void __launch_bounds__(1)
 numbers(double* y, float a, double b, int c, unsigned d, long long e, unsigned long long f, real g, unsigned char h) {
   y[0] = a, y[1] = b, y[2] = c, y[3] = d, y[4] = e, y[5] = f, y[6] = g, y[7] = h;
 }
 
-// Which block and thread this is, of three dimensions each.
+// The indices of block and thread, each in three dimensions.
 extern "C" __global__ void __launch_bounds__(THREADS) places(int* y) {
   int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;

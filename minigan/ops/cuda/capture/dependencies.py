@@ -6,7 +6,7 @@ from typing import Any
 
 def graph_dependencies(game: Any) -> tuple[Any, ...]:
     """Return the game's attributes except `draws`, the arrays of its networks, and the settings of its optimizers."""
-    found = [part for name, value in vars(game).items() if name != "draws" for part in (name, *flatten(value))]
+    found = [item for name, value in vars(game).items() if name != "draws" for item in (name, *flatten(value))]
     for player in game.players.values():
         net, optimizer = player.network, player.optimizer
         found += [net.theta, *net.state.values()]
@@ -18,14 +18,14 @@ def graph_dependencies(game: Any) -> tuple[Any, ...]:
 def flatten(value: Any, depth: int = 3) -> list[Any]:
     """Return the value, or the items of a container up to `depth` levels, so that changes in place are detected."""
     if depth and isinstance(value, dict):
-        return [part for pair in value.items() for part in flatten(pair, depth - 1)]
+        return [item for pair in value.items() for item in flatten(pair, depth - 1)]
     if depth and isinstance(value, (list, tuple)):
-        return [part for one in value for part in flatten(one, depth - 1)]
+        return [item for element in value for item in flatten(element, depth - 1)]
     return [value]
 
 
-def is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+def is_same(old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
     """Return whether both hold the same objects, equal numbers or strings, or equal bound methods."""
-    return len(one) == len(other) and all(
-        a is b or (isinstance(a, (int, float, str, MethodType)) and a == b) for a, b in zip(one, other, strict=True)
+    return len(old) == len(new) and all(
+        a is b or (isinstance(a, (int, float, str, MethodType)) and a == b) for a, b in zip(old, new, strict=True)
     )

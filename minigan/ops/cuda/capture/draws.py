@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan._batch import arrays_of
+from minigan._batch import TransformedDraw, arrays_of
 from minigan.ops.protocol import Array
 
 Draw = Callable[[], Any]
@@ -43,13 +43,19 @@ class Event:
 
 
 def host_part(draw: Draw) -> Draw:
-    """Return the function that draws on the host: for `minigan.data.Transformed`, the draw before its `prepare`."""
-    return getattr(draw, "draw", draw)
+    """Return the function that draws on the host: of a `minigan.data.Transformed` its `draw`, else the draw itself."""
+    return draw.draw if isinstance(draw, TransformedDraw) else draw
+
+
+def device_part(draw: Draw) -> Callable[[Any], Any] | None:
+    """Return the function that transforms a batch on the device: of a `minigan.data.Transformed` its `prepare`."""
+    return draw.prepare if isinstance(draw, TransformedDraw) else None
 
 
 def prepare(draw: Draw, batch: Any) -> Any:
-    """Apply the draw's `prepare`, if it has one, to a batch on the device."""
-    return draw.prepare(batch) if hasattr(draw, "prepare") else batch
+    """Return a batch on the device, transformed by the `device_part` of its draw if there is one."""
+    transform = device_part(draw)
+    return batch if transform is None else transform(batch)
 
 
 def record_keys(events: list[Event], shape: tuple[int, ...], keys: Array) -> Array:
@@ -60,12 +66,31 @@ def record_keys(events: list[Event], shape: tuple[int, ...], keys: Array) -> Arr
 
 def next_or(values: Iterator[Any], otherwise: Draw) -> Any:
     """Return the next value, or ``otherwise()`` after the last one."""
-    found = next(values, None)
-    return otherwise() if found is None else found
+    value = next(values, None)
+    return otherwise() if value is None else value
 
 
 def event_of(name: str, batch: Any) -> Event:
-    """Return the event of a batch; raise TypeError if it is neither an array nor a tuple of arrays."""
+    """Return the event of a batch.
+
+    Parameters
+    ----------
+    name : str
+        The name of the draw.
+    batch : array or tuple of arrays
+        What the draw returned.
+
+    Returns
+    -------
+    Event
+        The event, with dtypes if all arrays are NumPy's.
+
+    Raises
+    ------
+    TypeError
+        If the batch is neither an array nor a tuple of arrays.
+
+    """
     arrays = arrays_of(batch)
     for x in arrays:
         if not hasattr(x, "shape"):

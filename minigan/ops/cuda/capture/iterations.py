@@ -26,7 +26,17 @@ import numpy as np
 
 from minigan._batch import arrays_of, map_batch
 from minigan.ops.cuda.capture.dependencies import flatten, graph_dependencies, is_same
-from minigan.ops.cuda.capture.draws import KEYS, Draw, Event, event_of, host_part, next_or, prepare, record_keys
+from minigan.ops.cuda.capture.draws import (
+    KEYS,
+    Draw,
+    Event,
+    device_part,
+    event_of,
+    host_part,
+    next_or,
+    prepare,
+    record_keys,
+)
 from minigan.ops.cuda.capture.keys import Keys, draw_keys
 from minigan.ops.cuda.capture.updates import Updates
 from minigan.ops.cuda.device.graph import Captured, CaptureError, capture
@@ -36,7 +46,7 @@ Schedule = Callable[..., Any]
 Draws = Mapping[str, Draw]
 Counts = Mapping[str, Any]
 MAX_DISCARDED_GRAPHS = 3
-"""Graphs of one game that may be discarded because the game changed, before it runs step by step for good."""
+"""How many graphs of one game may be discarded because the game changed; after that it runs step by step."""
 
 
 class CaptureWarning(RuntimeWarning):
@@ -57,7 +67,7 @@ class Iterations:
 
     def __init__(self, ops: Any, *, enabled: bool = True) -> None:
         self.ops, self.enabled = ops, enabled
-        self._of: dict[int, tuple[weakref.ref[Any], _Iteration]] = {}
+        self._by_id: dict[int, tuple[weakref.ref[Any], _Iteration]] = {}
         self._local = threading.local()  # the iteration that this thread is running
 
     def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
@@ -83,7 +93,7 @@ class Iterations:
         with self.ops.session():  # the calling thread may use another stream
             outer: _Iteration | None = getattr(self._local, "playing", None)
             if outer is not None:
-                outer.inner = "the iteration plays another game, or a schedule within its own"
+                outer.nesting = "the iteration plays another game, or a schedule within its own"
             if outer is not None or not self.enabled:
                 return schedule(game, **{name: self._to_device(draw) for name, draw in draws.items()}, **counts)
             self._local.playing = self._find(game)
@@ -93,11 +103,11 @@ class Iterations:
                 self._local.playing = None
 
     def _find(self, game: Any) -> "_Iteration":
-        known, iteration = self._of.get(id(game), (None, None))
-        if known is None or known() is not game:
+        reference, iteration = self._by_id.get(id(game), (None, None))
+        if reference is None or reference() is not game:  # an id may be used again
             iteration = _Iteration(self)
-            self._of = {key: pair for key, pair in self._of.items() if pair[0]() is not None}
-            self._of[id(game)] = weakref.ref(game), iteration
+            self._by_id = {key: pair for key, pair in self._by_id.items() if pair[0]() is not None}
+            self._by_id[id(game)] = weakref.ref(game), iteration
         assert iteration is not None  # noqa: S101
         return iteration
 
@@ -112,15 +122,15 @@ class Iterations:
 class _Iteration:
     """The graph of one game and the inputs of its replays."""
 
-    def __init__(self, whole: Iterations) -> None:
-        self.ops, self.device = whole.ops, whole.ops.device
-        self._to_device, self._batch_to_device = whole._to_device, whole._batch_to_device
+    def __init__(self, owner: Iterations) -> None:
+        self.ops, self.device = owner.ops, owner.ops.device
+        self._to_device, self._batch_to_device = owner._to_device, owner._batch_to_device
         self.events: list[Event] | None = None
         self.captured: Captured | None = None
         self._dependencies: tuple[Any, ...] = ()
         self._n_discarded = 0
         self.refused = False
-        self.inner = ""  # why the iteration cannot be captured if it plays another game
+        self.nesting = ""  # why the iteration cannot be captured, if it plays another game
 
     def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
         """Run the iteration step by step, or capture its graph, or replay it."""
@@ -145,10 +155,10 @@ class _Iteration:
         return self._replay(game, drawn)
 
     def _draw_dependencies(self, draws: Draws) -> list[Any]:
-        """Return what a graph depends on in the draws: their `prepare` methods, and the draws made on the device."""
-        made = {event.source for event in self.events or () if not event.on_host}
-        held = [getattr(draw, "prepare", None) for draw in draws.values()]
-        return [*held, *(draw for source, draw in draws.items() if source in made)]
+        """Return what a graph depends on in the draws: their transformations, and the draws made on the device."""
+        device_sources = {event.source for event in self.events or () if not event.on_host}
+        transformations = [device_part(draw) for draw in draws.values()]
+        return [*transformations, *(draw for source, draw in draws.items() if source in device_sources)]
 
     def _refuse(self, why: str, *, stacklevel: int) -> None:
         self.refused = True
@@ -169,48 +179,46 @@ class _Iteration:
     def _record(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
         """Run step by step and record the draws in order."""
         events: list[Event] = []
-        why: list[str] = []
+        obstacles: list[str] = []
 
-        def recorded(name: str) -> Draw:
+        def recorded_draw(name: str) -> Draw:
             def draw() -> Any:
                 batch = host_part(draws[name])()
                 events.append(event_of(name, batch))
                 if len({isinstance(x, np.ndarray) for x in arrays_of(batch)}) > 1:
-                    why.append(f"{name} has arrays of the host and of the device")
+                    obstacles.append(f"{name} has arrays of the host and of the device")
                 return prepare(draws[name], self._batch_to_device(batch))
 
             return draw
 
-        rng, before = game.rng, [optimizer.t for optimizer in _optimizers(game)]
+        rng, steps_before = game.rng, [optimizer.t for optimizer in _optimizers(game)]
         keys = Keys(lambda shape: record_keys(events, shape, draw_keys(rng, shape)), rng)
         with _with_keys(game, keys):
-            found = schedule(game, **{name: recorded(name) for name in draws}, **counts)
-        reasons = [*why, *filter(None, (keys.obstacle, self.inner))]
-        if reasons:
-            self._refuse(reasons[0], stacklevel=7)
+            results = schedule(game, **{name: recorded_draw(name) for name in draws}, **counts)
+        obstacles += filter(None, (keys.obstacle, self.nesting))
+        if obstacles:
+            self._refuse(obstacles[0], stacklevel=7)
         self.events = events
-        self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(game), before, strict=True)]
-        return found
+        self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(game), steps_before, strict=True)]
+        return results
 
     def _replay_draws(
         self, schedule: Schedule, game: Any, drawn: list[tuple[Event, Any]], draws: Draws, counts: Counts
     ) -> Any:
         """Run step by step with the batches and keys that were already drawn."""
-        left = {name: iter([x for event, x in drawn if event.source == name]) for name in (*draws, KEYS)}
+        remaining = {name: iter([x for event, x in drawn if event.source == name]) for name in (*draws, KEYS)}
 
         def replayed_draw(name: str) -> Draw:
             def draw() -> Any:
-                batch = next(left[name], None)
-                return (
-                    self._to_device(draws[name])()
-                    if batch is None
-                    else prepare(draws[name], self._batch_to_device(batch))
-                )
+                batch = next(remaining[name], None)
+                if batch is None:
+                    return self._to_device(draws[name])()
+                return prepare(draws[name], self._batch_to_device(batch))
 
             return draw
 
         rng = game.rng
-        with _with_keys(game, Keys(lambda shape: next_or(left[KEYS], lambda: draw_keys(rng, shape)), rng)):
+        with _with_keys(game, Keys(lambda shape: next_or(remaining[KEYS], lambda: draw_keys(rng, shape)), rng)):
             return schedule(game, **{name: replayed_draw(name) for name in draws}, **counts)
 
     # --- as a graph -------------------------------------------------------------------------------
@@ -218,55 +226,56 @@ class _Iteration:
     def _draw_on_host(self, game: Any, draws: Draws) -> list[tuple[Event, Any]]:
         """Draw the host batches and keys of one iteration, in the recorded order."""
         assert self.events is not None  # noqa: S101
-        found: list[tuple[Event, Any]] = []
+        drawn: list[tuple[Event, Any]] = []
         for event in self.events:
             if event.source == KEYS:
-                found.append((event, draw_keys(game.rng, event.shapes[0])))
+                drawn.append((event, draw_keys(game.rng, event.shapes[0])))
             elif not event.on_host:
-                found.append((event, None))
+                drawn.append((event, None))
             else:
                 batch = host_part(draws[event.source])()
-                found.append((event_of(event.source, batch), batch))
-        return found
+                drawn.append((event_of(event.source, batch), batch))
+        return drawn
 
     def _capture(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> None:
+        """Capture the graph of an iteration, whose inputs are arrays on the device.  The iteration is not executed."""
         assert self.events is not None  # noqa: S101
         xp = self.device.xp
         self._batches = [
             tuple(xp.empty(shape, dtype=dtype) for shape, dtype in zip(event.shapes, event.dtypes, strict=True))
             for event in self._host_events()
         ]
-        numbers = [int(np.prod(event.shapes[0])) for event in self.events if event.source == KEYS]
-        self._key_array = xp.zeros(max(1, sum(numbers)), dtype=np.uint64)
+        n_keys = sum(int(np.prod(event.shapes[0])) for event in self.events if event.source == KEYS)
+        self._key_array = xp.zeros(max(1, n_keys), dtype=np.uint64)
         self._updates = Updates(self.device, self.ops.flat, _optimizers(game), self._steps)
         batches = list(zip(self._host_events(), self._batches, strict=True))
-        ready = {name: iter([x[0] if e.single else x for e, x in batches if e.source == name]) for name in draws}
-        numbered = iter(range(self._key_array.size))
+        inputs = {name: iter([x[0] if e.single else x for e, x in batches if e.source == name]) for name in draws}
+        key_indices = iter(range(self._key_array.size))
 
-        def given(name: str) -> Draw:
+        def captured_draw(name: str) -> Draw:
             def draw() -> Any:
-                batch = next(ready[name], None)
+                batch = next(inputs[name], None)
                 return prepare(draws[name], host_part(draws[name])() if batch is None else batch)
 
             return draw
 
         def keys(shape: tuple[int, ...]) -> Array:
             count = int(np.prod(shape))
-            return np.array([next(numbered) for _ in range(count)], np.uint64).reshape(shape)
+            return np.array([next(key_indices) for _ in range(count)], np.uint64).reshape(shape)
 
-        before, attributes = [optimizer.t for optimizer in _optimizers(game)], dict(vars(game))
+        steps_before, attributes = [optimizer.t for optimizer in _optimizers(game)], dict(vars(game))
         self.ops.norm_act.keys, self.ops.flat.updates = self._key_array, self._updates
         try:
             with _with_keys(game, Keys(keys)):
                 captured = capture(
-                    self.device, lambda: schedule(game, **{name: given(name) for name in draws}, **counts)
+                    self.device, lambda: schedule(game, **{name: captured_draw(name) for name in draws}, **counts)
                 )
         except CaptureError:
             vars(game).update(attributes)  # the iteration has not run yet
             raise
         finally:
             self.ops.norm_act.keys = self.ops.flat.updates = None
-            for optimizer, t in zip(_optimizers(game), before, strict=True):
+            for optimizer, t in zip(_optimizers(game), steps_before, strict=True):
                 optimizer.t = t
         self.captured = captured
 
@@ -285,12 +294,12 @@ class _Iteration:
         if keys:
             self._key_array.set(np.concatenate(keys))
         self._updates.upload()
-        found = self.captured.replay()
+        results = self.captured.replay()
         for optimizer, steps in zip(_optimizers(game), self._steps, strict=True):
             optimizer.t += steps
         for player in game.players.values():
             player.network.mark_modified()
-        return found
+        return results
 
 
 @contextmanager

@@ -21,13 +21,41 @@ class Keys:
     rng : numpy.random.Generator, optional
         The stream for all other draws.  None, as during capture, makes them raise CaptureError.
 
+    Attributes
+    ----------
+    obstacle : str
+        Why the iteration cannot be captured, or "" if nothing but keys has been drawn.
+
     """
 
     def __init__(self, draw: Callable[[tuple[int, ...]], Array], rng: Any = None) -> None:
         self._draw, self._rng, self.obstacle = draw, rng, ""
 
     def integers(self, low: Any, *args: Any, size: Any = None, dtype: Any = np.int64, **rest: Any) -> Any:
-        """Return keys of shape `size`, or one key if `size` is None."""
+        """Return keys for ``integers(2**64, size=size, dtype=np.uint64)``; forward every other call to the stream.
+
+        Parameters
+        ----------
+        low : int
+            2^64 for keys.
+        *args, **rest
+            Further arguments of `numpy.random.Generator.integers`; none for keys.
+        size : int or tuple of int, optional
+            The shape of the keys; by default a single key.
+        dtype : type
+            np.uint64 for keys; the default is NumPy's.
+
+        Returns
+        -------
+        uint64 array or numpy.uint64
+            The keys.
+
+        Raises
+        ------
+        CaptureError
+            If the call does not ask for keys and there is no stream to forward it to.
+
+        """
         if low != 2**64 or dtype is not np.uint64 or args or rest:
             return self.__getattr__("integers")(low, *args, size=size, dtype=dtype, **rest)
         keys = self._draw(() if size is None else tuple(np.atleast_1d(size).tolist()))

@@ -49,28 +49,48 @@ class Updates:
                 )
         self._flat, self._optimizers, self._steps = flat, optimizers, steps
         self._rows = device.array(np.zeros((max(1, sum(steps)), NUMBERS_PER_UPDATE)))
-        ends = np.cumsum(steps).tolist()
-        self._next = {id(o.net.theta): end - n for o, end, n in zip(optimizers, ends, steps, strict=True)}
-        self._end = {id(o.net.theta): end for o, end in zip(optimizers, ends, strict=True)}
+        end_rows = np.cumsum(steps).tolist()
+        self._next_row = {id(o.net.theta): end - n for o, end, n in zip(optimizers, end_rows, steps, strict=True)}
+        self._end_row = {id(o.net.theta): end for o, end in zip(optimizers, end_rows, strict=True)}
         self._collected: list[tuple[float, ...]] | None = None
 
     def row(self, theta: Any, numbers: tuple[float, ...]) -> Any:
-        """Return the row (NUMBERS_PER_UPDATE,) for this update of theta, or None during collection: launch nothing."""
+        """Return the row for this update of theta, or record its numbers during collection.
+
+        Parameters
+        ----------
+        theta : (P,) array of the device
+            The parameter vector that is updated.
+        numbers : tuple of float
+            The numbers that the optimizer computed, at most NUMBERS_PER_UPDATE.
+
+        Returns
+        -------
+        (NUMBERS_PER_UPDATE,) float64 array of the device or None
+            The row that the kernel reads, or None during collection, when nothing must be launched.
+
+        Raises
+        ------
+        CaptureError
+            If the recorded iteration did not make this update.
+
+        """
         if self._collected is not None:
             self._collected.append(numbers)
             return None
-        next_row = self._next.get(id(theta))
-        if next_row is None or next_row >= self._end[id(theta)]:
+        next_row = self._next_row.get(id(theta))
+        if next_row is None or next_row >= self._end_row[id(theta)]:
             raise CaptureError("an update that the previous iteration did not make")
-        self._next[id(theta)] += 1
+        self._next_row[id(theta)] += 1
         return self._rows[next_row]
 
     def upload(self) -> None:
         """Compute the numbers of the next iteration's updates and copy them to the device."""
-        self._rows.set(self._numbers())
+        self._rows.set(self._collect())
 
-    def _numbers(self) -> NDArray[np.float64]:
-        table, self._collected, before = [], [], self._flat.updates
+    def _collect(self) -> NDArray[np.float64]:
+        """Return the numbers of the next iteration's updates, a row for each."""
+        table, self._collected, updates_before = [], [], self._flat.updates
         self._flat.updates = self
         try:
             for optimizer, n in zip(self._optimizers, self._steps, strict=True):
@@ -78,5 +98,5 @@ class Updates:
                     optimizer._update(optimizer.net.theta, None, t)
             table = [(*numbers, *(NUMBERS_PER_UPDATE - len(numbers)) * (0.0,)) for numbers in self._collected]
         finally:
-            self._flat.updates, self._collected = before, None
+            self._flat.updates, self._collected = updates_before, None
         return np.array(table).reshape(self._rows.shape) if table else np.zeros(self._rows.shape)

@@ -1,1 +1,1 @@
-"""Convolutions on a GPU."""
+"""Correlations, their adjoints and their weight gradients on a CUDA device."""

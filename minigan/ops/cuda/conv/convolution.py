@@ -1,4 +1,4 @@
-"""The three correlations of the CUDA backend, in float32 or float64: over patches or by tiles, as the plan says."""
+"""The three correlations of the CUDA backend, in float32 or float64: over patches or by tiles, as planned."""
 
 from typing import Any
 
@@ -15,10 +15,23 @@ from minigan.ops.protocol import Array
 
 
 class Convolution:
-    """The functions of `minigan.ops.protocol.Ops` of those names, on the arrays of a device.
+    """The three correlations of `minigan.ops.protocol.Ops` on arrays of a device.
 
-    precision   of float32's products: "fp32" (strict), "tf32" or "bf16" (the operands rounded, float32 sums); float64
-                is not rounded
+    Operands of different dtypes are converted to the wider one, and copied if they are not C-contiguous.
+
+    Parameters
+    ----------
+    device : Device
+        Where to compute.
+    precision : str
+        The precision of float32 products: "fp32", the default, rounds nothing; "tf32" and "bf16" round the operands
+        and add in float32.  float64 is never rounded.
+
+    Raises
+    ------
+    ValueError
+        If `precision` is none of these.
+
     """
 
     def __init__(self, device: Device, precision: str = "fp32") -> None:
@@ -28,9 +41,31 @@ class Convolution:
         self._patches, self._tiles = Patches(device, precision), Tiles(device, precision)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.
+        """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x padded with zeros.
 
-        x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)
+        Parameters
+        ----------
+        x : (N, H, W, C) array
+            The large images, float32 or float64.
+        W : (kh, kw, C, O) array
+            The weights.
+        geometry : Geometry
+            The sizes of both images and of the kernel, strides s, dilations d and padding.
+        b : (O,) array, optional
+            The bias, by default none.
+
+        Returns
+        -------
+        (N, h, w, O) array
+            The small images y.
+
+        Raises
+        ------
+        TypeError
+            If the common dtype is neither float32 nor float64.
+        ValueError
+            If a shape does not fit the geometry.
+
         """
         x, W, b = self._arrays(x, W, b)
         C, O = W.shape[2:]
@@ -43,9 +78,31 @@ class Convolution:
         return self._tiles.correlate(x, W, geometry, b, plan.tile)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """x = the sum of y W^T over the pairs of pixels of the correlation, + b_c.
+        """Apply the adjoint of `correlate` in x, and add b along the channels.
 
-        y (N, h, w, O)   x (N, H, W, C)
+        Parameters
+        ----------
+        y : (N, h, w, O) array
+            The small images, float32 or float64.
+        W : (kh, kw, C, O) array
+            The weights.
+        geometry : Geometry
+            The geometry of the correlation.
+        b : (C,) array, optional
+            The bias, by default none.
+
+        Returns
+        -------
+        (N, H, W, C) array
+            The large images x.
+
+        Raises
+        ------
+        TypeError
+            If the common dtype is neither float32 nor float64.
+        ValueError
+            If a shape does not fit the geometry.
+
         """
         y, W, b = self._arrays(y, W, b)
         C, O = W.shape[2:]
@@ -58,7 +115,30 @@ class Convolution:
         return self._tiles.correlate_adjoint(y, W, geometry, b, plan.tile)
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
-        """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)"""
+        """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo, where x~ is x padded with zeros.
+
+        Parameters
+        ----------
+        x : (N, H, W, C) array
+            The large images, float32 or float64.
+        y : (N, h, w, O) array
+            The small images, or their gradient.
+        geometry : Geometry
+            The geometry of the correlation.
+
+        Returns
+        -------
+        (kh, kw, C, O) array
+            The gradient of <y, correlate(x, W)> in W.
+
+        Raises
+        ------
+        TypeError
+            If the common dtype is neither float32 nor float64.
+        ValueError
+            If a shape does not fit the geometry.
+
+        """
         x, y, _ = self._arrays(x, y, None)
         C, O = x.shape[3], y.shape[3]
         _require("x", x, (len(x), *geometry.large, C))
@@ -73,12 +153,12 @@ class Convolution:
         return choose(kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors)
 
     def _arrays(self, first: Array, second: Array, b: Array | None) -> tuple[Any, ...]:
-        """The arrays in one dtype, each contiguous."""
+        """Return the arrays in their common dtype, C-contiguous."""
         dtype = np.result_type(first.dtype, second.dtype)
         if dtype not in REALS:
             raise TypeError(f"a correlation of {dtype}; expected float32 or float64")
-        plain = self.device.xp.ascontiguousarray
-        return (*(None if a is None else plain(a.astype(dtype, copy=False)) for a in (first, second, b)),)
+        contiguous = self.device.xp.ascontiguousarray
+        return (*(None if a is None else contiguous(a.astype(dtype, copy=False)) for a in (first, second, b)),)
 
 
 def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What was compiled, kept in the user's cache folder under the hash of all that decides it."""
+"""Cache compiled files in the user's cache folder, under a hash of everything that they depend on."""
 
 import atexit
 import functools
@@ -12,15 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 PARTIAL_PREFIX = ".making-"
-"""How the names of folders begin in which a file is being made."""
+"""Prefix of the temporary folders in which a file is written."""
 STALE_SECONDS = 3600
-"""Seconds that no file takes to be made."""
+"""Age in seconds from which a temporary folder counts as abandoned: no compilation takes as long."""
 
 
 def folder() -> Path:
-    """$MINIGAN_CACHE, else the platform's folder for such files: ~/.cache/minigan (or $XDG_CACHE_HOME), on macOS
-    ~/Library/Caches/minigan, on Windows %LOCALAPPDATA%/minigan; in it, "kernels".
-    """  # fmt: skip
+    """Return the cache folder, "kernels" in $MINIGAN_CACHE, or else in the platform's folder for such files.
+
+    That is $XDG_CACHE_HOME/minigan or ~/.cache/minigan, on macOS ~/Library/Caches/minigan, on Windows
+    %LOCALAPPDATA%/minigan.
+    """
     if given := os.environ.get("MINIGAN_CACHE"):
         return Path(given) / "kernels"
     try:
@@ -37,15 +39,29 @@ def folder() -> Path:
 
 
 def key(*parts: str) -> str:
-    """One name for all the parts."""
+    """Return a hash of the strings, 32 hexadecimal digits."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def kept(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the file of that name; where there is none, `make` writes it, and it is there whole or not at all.
+def cached(name: str, write: Callable[[Path], None]) -> Path:
+    """Return a cached file, after writing it if it does not exist.
 
-    Two processes may make one file at a time: the last one's stays.  Where the cache folder cannot be written, the
-    file lies in a temporary folder, which goes with this process.
+    The file appears complete or not at all.  If two processes write it at the same time, the later one replaces it.
+    If the cache folder is not writable, the file is written to a temporary folder, which is removed when this process
+    ends.
+
+    Parameters
+    ----------
+    name : str
+        The file's name.
+    write : callable
+        Takes a path and writes the file there.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+
     """
     path = folder() / name
     if path.is_file():
@@ -54,35 +70,35 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL_PREFIX)
     except OSError:
-        path = _of_this_process() / name
+        path = _temporary_folder() / name
         if path.is_file():
             return path
         temporary = tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL_PREFIX)
-    made = Path(temporary) / name
+    partial = Path(temporary) / name
     try:
-        make(made)
-        made.replace(path)
+        write(partial)
+        partial.replace(path)
     finally:
-        made.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         Path(temporary).rmdir()
-    _tidy(path.parent)
+    _remove_stale(path.parent)
     return path
 
 
 @functools.cache
-def _of_this_process() -> Path:
-    """A folder that is there until Python ends."""
-    made = tempfile.TemporaryDirectory(prefix="minigan-", ignore_cleanup_errors=True)
-    atexit.register(made.cleanup)
-    return Path(made.name)
+def _temporary_folder() -> Path:
+    """Return a folder that is removed when Python ends."""
+    created = tempfile.TemporaryDirectory(prefix="minigan-", ignore_cleanup_errors=True)
+    atexit.register(created.cleanup)
+    return Path(created.name)
 
 
-def _tidy(cache: Path) -> None:
-    """Remove what processes that were killed while they made a file left behind."""
-    for left in cache.glob(f"{PARTIAL_PREFIX}*"):
+def _remove_stale(cache: Path) -> None:
+    """Remove the temporary folders of processes that were killed while they wrote a file."""
+    for partial in cache.glob(f"{PARTIAL_PREFIX}*"):
         try:
-            old = time.time() - left.stat().st_mtime > STALE_SECONDS
-        except OSError:  # it is gone
+            age = time.time() - partial.stat().st_mtime
+        except OSError:  # another process has removed it
             continue
-        if old:
-            shutil.rmtree(left, ignore_errors=True)
+        if age > STALE_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""libcublas through ctypes: the one function that is needed, on any stream, with a workspace of our own.
+"""Call libcublas through ctypes: matrix products on any stream, with a fixed workspace.
 
-CuPy's binding cannot be captured into a graph (it refuses to set the stream); this one can: the handle is made once,
-the workspace is fixed, and the scalars are passed by value.
+CuPy's binding cannot be captured into a graph, because it refuses to set the stream.  This one can: the handle is
+created once, the workspace is fixed, and the scalars are passed by value.
 
-cuBLAS is column-major.  A row-major matrix (M, N) is a column-major one (N, M), so that out = a b is asked for as
-out^T = b^T a^T: the operands are exchanged, and each is transposed as often as before.
+cuBLAS is column-major.  A row-major matrix (M, N) is a column-major one (N, M), so that out = a b is computed as
+out^T = b^T a^T: the operands are exchanged, and the flags that transpose them stay the same.
 """
 
 import ctypes
@@ -16,14 +16,14 @@ from minigan.ops.cuda.device.source import KernelError
 from minigan.ops.errors import BackendUnavailable
 
 WORKSPACE_BYTES = 32 << 20
-"""Bytes, as NVIDIA recommends for Hopper; a workspace that is given once is what makes captures possible."""
+"""Bytes of the workspace: what NVIDIA recommends for Hopper.  It is fixed, so that captures allocate nothing."""
 
 N, T = 0, 1  # CUBLAS_OP_N, CUBLAS_OP_T
 REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # CUDA_R_32F, CUDA_R_64F
 DOUBLE = 70  # CUBLAS_COMPUTE_64F
 COMPUTE = {"fp32": 68, "tf32": 77, "bf16": 75}  # CUBLAS_COMPUTE_32F, _32F_FAST_TF32, _32F_FAST_16BF
 ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
-STATUS = {
+STATUS_NAMES = {
     1: "NOT_INITIALIZED", 3: "ALLOC_FAILED", 7: "INVALID_VALUE", 8: "ARCH_MISMATCH", 11: "MAPPING_ERROR",
     13: "EXECUTION_FAILED", 14: "INTERNAL_ERROR", 15: "NOT_SUPPORTED", 16: "LICENSE_ERROR",
 }  # fmt: skip
@@ -35,20 +35,29 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cublasSetStream_v2": (_pointer, _pointer),
     "cublasSetWorkspace_v2": (_pointer, _pointer, ctypes.c_size_t),
     "cublasGemmEx": (
-        _pointer, _int, _int, _int, _int, _int, _pointer,  # handle, op a, op b, m, n, k, alpha
-        _pointer, _int, _int, _pointer, _int, _int, _pointer, _pointer, _int, _int,  # a, b, beta, c: type and stride
-        _int, _int,  # of computation, algorithm
+        _pointer, _int, _int, _int, _int, _int, _pointer,  # handle, transpose a and b, m, n, k, alpha
+        _pointer, _int, _int, _pointer, _int, _int, _pointer, _pointer, _int, _int,  # a, b, beta, c, types, strides
+        _int, _int,  # compute type, algorithm
     ),
 }  # fmt: skip
 """The functions and the types of their arguments; each returns a status."""
 
 
 class CublasMissing(KernelError, BackendUnavailable):
-    """No libcublas."""
+    """Raised if libcublas is not installed."""
 
 
 class Cublas:
-    """One handle of the library; `workspace` is the address of WORKSPACE_BYTES bytes on the device."""
+    """A handle of the library.
+
+    Parameters
+    ----------
+    library : ctypes.CDLL
+        The library, from `find_library`.
+    workspace : int
+        The address of WORKSPACE_BYTES bytes on the device, which must stay allocated as long as the handle is used.
+
+    """
 
     def __init__(self, library: Any, workspace: int) -> None:
         self._functions = {}
@@ -75,16 +84,37 @@ class Cublas:
         beta: float,
         precision: str,
     ) -> None:
-        """Out <- alpha a b + beta out on the stream; a, b, out are addresses of row-major matrices.
+        """Set out to alpha a b + beta out on a stream, for row-major matrices.
 
-        sizes (M, N, K): a (M, K), transposed (K, M);  b (K, N), transposed (N, K);  out (M, N)
+        Parameters
+        ----------
+        stream : int
+            The address of the CUDA stream.
+        dtype : numpy.dtype
+            The dtype of the matrices, float32 or float64.
+        sizes : tuple of int
+            (M, N, K), each below 2^31.
+        a, b, out : int
+            The addresses of a (M, K), b (K, N) and out (M, N); a and b are (K, M) and (N, K) if they are transposed.
+        transpose_a, transpose_b : bool
+            Whether the operand is given as its transpose.
+        alpha, beta : float
+            The factors.
+        precision : str
+            The precision of float32 products: "fp32", "tf32" or "bf16".
+
+        Raises
+        ------
+        KernelError
+            If a size is too large or cuBLAS fails.
+
         """
         M, N_, K = sizes
         if not (M and N_):
             return
         if max(sizes) >= 2**31:
             raise KernelError(f"gemm of sizes {sizes}; expected less than 2^31 each")
-        if stream != self._stream:  # which takes the workspace away: it must be given again
+        if stream != self._stream:  # setting the stream resets the workspace
             self._call("cublasSetStream_v2", self._handle, stream)
             self._call("cublasSetWorkspace_v2", self._handle, self._workspace, WORKSPACE_BYTES)
             self._stream = stream
@@ -99,10 +129,10 @@ class Cublas:
             out, real, N_,
             DOUBLE if real else COMPUTE[precision], ALGORITHM,
         )  # fmt: skip
-        del first, second  # they were to live until here
+        del first, second  # the addresses had to be valid until here
 
     def close(self) -> None:
-        """Give the handle back."""
+        """Destroy the handle; the object cannot be used afterwards."""
         if self._handle:
             self._call("cublasDestroy_v2", self._handle)
             self._handle = ctypes.c_void_p()
@@ -110,11 +140,23 @@ class Cublas:
     def _call(self, name: str, *args: Any) -> None:
         status = self._functions[name](*args)
         if status:
-            raise KernelError(f"{name}: CUBLAS_STATUS_{STATUS.get(status, status)}")
+            raise KernelError(f"{name}: CUBLAS_STATUS_{STATUS_NAMES.get(status, status)}")
 
 
 def find_library() -> ctypes.CDLL:
-    """Load libcublas: of the wheels that `minigan[gpu]` installs, or of a CUDA toolkit that the system finds."""
+    """Load libcublas from the wheels that `minigan[gpu]` installs, or from a CUDA toolkit.
+
+    Returns
+    -------
+    ctypes.CDLL
+        The library.
+
+    Raises
+    ------
+    CublasMissing
+        If neither has it; the message says what was tried.
+
+    """
     tried = []
     try:
         from cuda import pathfinder

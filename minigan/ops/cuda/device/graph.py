@@ -20,11 +20,20 @@ if TYPE_CHECKING:
 
 
 class CaptureError(KernelError):
-    """Work that cannot be captured; the memory of the device has not changed."""
+    """Raised if work cannot be captured; the memory of the device has not changed."""
 
 
 class Captured:
-    """A graph, the outputs of the captured function, and the memory of both."""
+    """A graph, the outputs of the captured function, and the memory of both.
+
+    Parameters
+    ----------
+    outputs : object
+        What the captured function returned.
+    recording : object
+        The recorded launches, whose method `launch` runs them.
+
+    """
 
     def __init__(self, outputs: Any, recording: Any) -> None:
         self.outputs = outputs

@@ -1,6 +1,6 @@
-// A bias and an activation in one pass over x (M, C), and backwards dx with its sums down the columns in one pass.
+// A bias and an activation in one pass over x (M, C); backwards, dx and its sums down the columns in one pass.
 //
-//     y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m, as parts that norm_act.cu's merge_sums adds up
+//     y = f(x + b)        dx = f'(y) dy        db = sum_m dx_m, in parts that merge_sums of norm_act.cu adds up
 #include "minigan.cuh"
 #include "wide.cuh"
 #include "columns.cuh"
@@ -16,7 +16,7 @@ __device__ __forceinline__ real activate(int kind, real slope, real v) {
   return v;
 }
 
-// f'(x + b) d, given y = f(x + b); for a leaky ReLU, whose slope is not negative, y > 0 where x + b > 0.
+// f'(x + b) d, given y = f(x + b).  The slope of a leaky ReLU is not negative, so that y > 0 exactly if x + b > 0.
 __device__ __forceinline__ real activate_back(int kind, real slope, real y, real d) {
   if (kind == RELU) return y <= 0 ? real(0) : d;
   if (kind == LEAKY_RELU) return y > 0 ? d : slope * d;
@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) bias_activation(
   Wide bias = every(0);
 #pragma unroll
   for (int k = 0; k < WIDTH; k++)
-    if (b) bias.at[k] = b[at.column + k];  // may begin anywhere: it is a view of theta
+    if (b) bias.at[k] = b[at.column + k];  // not in packs: b is a view of theta, with any alignment
 #pragma unroll 2
   for (long long r = (long long)blockIdx.y * at.height + at.row; r < M; r += (long long)gridDim.y * at.height) {
     const long long i = r * C + at.column;
@@ -44,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) bias_activation(
   }
 }
 
-// partial (parts, C): the sums of dx over each part of the rows.
+// partial (parts, C): the sum of dx over each part of the rows.
 extern "C" __global__ void __launch_bounds__(THREADS) bias_activation_backward(
     const real* __restrict__ dy, const real* __restrict__ y, real* __restrict__ dx, real* __restrict__ partial,
     long long M, int C, int rows, int log_lanes, int kind, real slope) {

@@ -2,14 +2,14 @@
 #include "tiles.cuh"
 #include "operands.cuh"
 
-// The three correlations as matrix products over patches that are never written: implicit GEMM.
+// The three correlations by implicit GEMM: matrix products over patches that are never written to memory.
 //
 //   correlate          y_npqo = b_o + sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco
 //   correlate_adjoint  x_nYXc = b_c + sum_ijo y_npqo W_ijco over the (i, p), (j, q) with s p + d i = Y + top, ...
 //   correlate_weights  dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo
 //
-// x (N, H, L, C)  L: the columns of pixels, since W is the weights   W (kh, kw, C, O)   y (N, h, w, O)   b or null.
-// A block makes one tile; the tiles of a row of tiles are neighbours in the grid, since they read the same patches.
+// x (N, H, L, C), where L is the width, since W stands for the weights   W (kh, kw, C, O)   y (N, h, w, O)   b or null
+// A block computes one tile.  The tiles of a row are neighbours in the grid because they read the same patches.
 
 struct Tile {
   int row, column;
@@ -20,7 +20,7 @@ struct Tile {
   }
 };
 
-// A thread's results, with a bias: rows one after the other, each in its pairs of columns.
+// Add the bias to a thread's results and write them row by row, in pairs of columns.
 struct Writer {
   const Sums& sums;
   const int first, columns;
@@ -70,8 +70,8 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// blockIdx.z: a phase of the stride's grid, the large pixels (Y, X) = phase + s (u, v).  They meet the same taps, so a
-// phase is a small correlation of stride 1, and no product with a zero is made.
+// blockIdx.z: a phase of the stride's grid, the large pixels (Y, X) = phase + s (u, v).  All pixels of a phase have the
+// same taps, so that a phase is a small correlation of stride 1, without products with zeros.
 extern "C" __global__ void __launch_bounds__(256, 2)
     correlate_adjoint(const float* __restrict__ y, const float* __restrict__ W, const float* __restrict__ b,
                       float* __restrict__ x, int images, int H, int L, int C, int h, int w, int O, int kh, int kw,
@@ -96,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// blockIdx.z: a part of the pixels (n, p, q), `each` of them; its sum goes to parts (blockIdx.z, kh kw C, O).
+// blockIdx.z: a part of the pixels (n, p, q), `each` of them.  Its sum is written to parts[blockIdx.z] (kh kw C, O).
 extern "C" __global__ void __launch_bounds__(256, 2)
     correlate_weights(const float* __restrict__ x, const float* __restrict__ y, float* __restrict__ parts, int each,
                       int images, int H, int L, int C, int h, int w, int O, int kh, int kw, int sh, int sw, int dh,
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// dW = the sum of the parts, in their order: the same in every run.
+// dW = the sum of the parts, added in order, so that every run gives the same bits.
 extern "C" __global__ void __launch_bounds__(256)
     add_parts(const float* __restrict__ parts, float* __restrict__ dW, int count, int size) {
   for (int t = blockIdx.x * blockDim.x + threadIdx.x; t < size; t += gridDim.x * blockDim.x) {

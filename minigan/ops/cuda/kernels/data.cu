@@ -1,9 +1,9 @@
-// A batch of a data set that lies on the device as bytes:  out[n, p] = scale images[index[n], p] + shift
+// Gather and scale a batch of a data set that is stored as bytes:  out[n, p] = scale images[index[n], p] + shift
 #include "minigan.cuh"
 
 #define THREADS 256
 
-// One image; each pixel REPEAT times: a grey one as three equal channels.
+// Scale one image and write each pixel REPEAT times: 3 turns a grey pixel into three equal channels.
 template <int REPEAT>
 __device__ __forceinline__ void normalise(const unsigned char* image, real* out, int pixels, real scale, real shift) {
   const int packs = in_packs(out) && (reinterpret_cast<unsigned long long>(image) & 3) == 0 ? pixels / 4 : 0;
@@ -24,7 +24,7 @@ __device__ __forceinline__ void normalise(const unsigned char* image, real* out,
     for (int k = 0; k < REPEAT; k++) out[REPEAT * i + k] = scale * real(image[i]) + shift;
 }
 
-// Block n: index[n] = order[(position + n) mod length].  An index that no image has gives NaN.
+// Block n writes image index[n] = order[(position + n) mod length].  An index out of range gives an image of NaN.
 // images (count, pixels)   order (length,)   out (N, pixels repeat)
 extern "C" __global__ void __launch_bounds__(THREADS)
 gather(const unsigned char* __restrict__ images, const long long* __restrict__ order, real* __restrict__ out,

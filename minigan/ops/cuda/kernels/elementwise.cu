@@ -1,7 +1,7 @@
-// Functions of each number, and the mean of softplus with its gradient.
+// Elementwise functions, and the mean of softplus with its gradient.
 //
-// The formulas are those of minigan/ops/reference.py; NaN is not hidden, nor infinities but where a mask is 0.  Each
-// number is read and written once, 16 bytes at a time where all arrays begin at a multiple of 16.
+// The formulas are those of minigan/ops/reference.py.  NaN and infinities propagate, except where relu's mask is 0.
+// Each number is read and written once; map and map_back use packs of 16 bytes if all arrays are aligned.
 #include "minigan.cuh"
 #include "functions.cuh"
 
@@ -55,7 +55,7 @@ softplus(const real* __restrict__ x, real* __restrict__ y, long long n) {
   map(x, y, n, [](real v) { return softplus_of(v, exp_minus_abs(v)); });
 }
 
-// Softplus and its derivative, which share an exponential.
+// cost = softplus(x) and slope = its derivative, which share an exponential.
 extern "C" __global__ void __launch_bounds__(THREADS)
 softplus_sigmoid(const real* __restrict__ x, real* __restrict__ cost, real* __restrict__ slope, long long n) {
   for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
@@ -65,7 +65,7 @@ softplus_sigmoid(const real* __restrict__ x, real* __restrict__ cost, real* __re
   }
 }
 
-// The sum of what the threads of a block have, for thread 0; in a tree of one order.
+// Return to thread 0 the sum of the block's numbers, one from each thread, added as a tree in a fixed order.
 __device__ __forceinline__ double sum_of_block(double mine, double* shared) {
   const int t = threadIdx.x;
   shared[t] = mine;
@@ -76,8 +76,9 @@ __device__ __forceinline__ double sum_of_block(double mine, double* shared) {
   return mine;
 }
 
-// ds_i = sign weight sigma(sign s_i) / N, and of each block factor times its sum of softplus(sign s_i).    sums (grid,)
-// One block: factor = weight / N, and `value` gets the sum; more: factor = 1, and mean_of_sums adds up.
+// ds_i = sign weight sigma(sign s_i) / N, and for each block factor times its sum of softplus(sign s_i).
+// A single block writes the sum to `value`, with factor = weight / N.  Several blocks write to `sums` (grid,), with
+// factor = 1, and mean_of_sums adds these up.
 extern "C" __global__ void __launch_bounds__(THREADS)
 mean_softplus(const real* __restrict__ s, real* __restrict__ ds, double* __restrict__ sums, real* __restrict__ value,
               long long n, real sign, real slope, double factor) {
@@ -94,7 +95,7 @@ mean_softplus(const real* __restrict__ s, real* __restrict__ ds, double* __restr
   else sums[blockIdx.x] = sum;
 }
 
-// value = factor times the sum.    sums (blocks,)
+// value = factor times the sum of `sums`.    sums (blocks,)
 extern "C" __global__ void __launch_bounds__(THREADS)
 mean_of_sums(const double* __restrict__ sums, real* __restrict__ value, int blocks, double factor) {
   __shared__ double shared[THREADS];

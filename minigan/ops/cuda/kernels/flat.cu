@@ -1,7 +1,7 @@
-// The flat parameter vector: optimizer updates in place, whether it is finite, and copies.
+// The flat parameter vector: optimizer updates in place, the test for finite numbers, and copies.
 //
-// Each number is read and written once, 16 bytes at a time where all vectors begin at a multiple of 16; the formulas
-// are those of minigan/ops/reference.py.  The grid may be of any size.
+// Each number is read and written once, by Adam in packs of 16 bytes if all vectors are aligned.  The formulas are
+// those of minigan/ops/reference.py.  The grid may have any size.
 #include "minigan.cuh"
 
 #define THREADS 256
@@ -32,8 +32,8 @@ __device__ __forceinline__ void update(const Adam& adam, real* theta, const real
   for (long long i = packs * PACK + first; i < n; i += step) adam(theta[i], g[i], m[i], v[i]);
 }
 
-// Where `moving` is not null, the first numbers (rate and root; lr; lr and momentum) are read there: a graph is given
-// others before each replay.
+// If `moving` is not null, the numbers that may change between updates (rate and root; lr; lr and momentum) are read
+// from it instead of from the arguments: a graph finds new ones there at each replay.
 extern "C" __global__ void __launch_bounds__(THREADS)
 adam(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ m, real* __restrict__ v, long long n,
      real rate, real root, const double* __restrict__ moving, real beta1, real rest1, real beta2, real rest2, real eps) {
@@ -52,7 +52,7 @@ rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__
   }
 }
 
-// u <- momentum u - lr g    theta <- theta + u, or with nesterov theta + (momentum u - lr g)
+// u <- momentum u - lr g    theta <- theta + u, or with Nesterov's rule theta + (momentum u - lr g)
 extern "C" __global__ void __launch_bounds__(THREADS)
 momentum(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__ u, long long n, real lr,
          real momentum, const double* __restrict__ moving, int nesterov) {
@@ -64,7 +64,7 @@ momentum(real* __restrict__ theta, const real* __restrict__ g, real* __restrict_
   }
 }
 
-// found <- 1 if any number is infinite or NaN; who writes it first does not matter.
+// found <- 1 if any number is infinite or NaN.  Several threads may write it, all the same value.
 extern "C" __global__ void __launch_bounds__(THREADS)
 not_finite(const real* __restrict__ x, long long n, int* found) {
   bool bad = false;

@@ -1,13 +1,14 @@
 #include "minigan.cuh"
-// The Gaussian game in one kernel: a block trains one GAN from its first iteration to its last.
+// The Gaussian game in one kernel: a block trains one GAN for many iterations.
 //
 //   G: x = a z + b     D: s = w2 . relu(w1 x + b1) + b2     w1, b1, w2 (H,)
 //   J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))     J_G = mean softplus(-s_fake)
 //
-// One iteration draws n reals and n z, moves D d_updates times on them, then G g_updates times on the same z, by Adam.
-// Parameters, moments and samples lie in shared memory, the sums of a thread in registers; sums have one fixed order.
+// An iteration draws n reals x and n latent numbers z; then Adam updates D d_updates times on these, and G g_updates
+// times on the same z.  Parameters, moments and samples are in shared memory, the sums of a thread in registers.  The
+// order of addition is fixed.
 //
-// A GAN's parameters are w1 (H), b1 (H), w2 (H), b2, a, b: D's in the order of its theta, then G's.
+// The parameters of a GAN are w1 (H), b1 (H), w2 (H), b2, a, b: those of D in the order of its theta, then those of G.
 
 #ifndef HIDDEN
 #define HIDDEN 10
@@ -38,12 +39,13 @@ __device__ __forceinline__ void philox(unsigned long long* c, unsigned long long
   }
 }
 
-// sin(pi x) and cos(pi x): these have no slow path, and so no stack frame.
+// sin(pi x) and cos(pi x): unlike sin and cos, these need no stack frame for large arguments.
 __device__ __forceinline__ void half_turns(float x, float* s, float* c) { sincospif(x, s, c); }
 __device__ __forceinline__ void half_turns(double x, double* s, double* c) { sincospi(x, s, c); }
 
-// Two normals of 64 bits (Box and Muller 1958): the high 32 are k of the radius, u = (k + 1/2) 2^-32, the low ones,
-// signed, the angle.  -log u is taken from the end of (0, 1) that is near, so that float has all its digits.
+// Two normal numbers from 64 bits (Box and Muller 1958).  The upper 32 bits are k, with u = (k + 1/2) 2^-32 for the
+// radius; the lower ones, as a signed integer, give the angle.  -log u is computed from the nearer end of (0, 1), so
+// that a float is accurate to all its digits.
 __device__ __forceinline__ void two_normals(unsigned long long bits, real* first, real* second) {
   const real unit = (real)2.3283064365386963e-10, half = (real)0.5;  // 2^-32
   unsigned k = (unsigned)(bits >> 32);
@@ -54,7 +56,7 @@ __device__ __forceinline__ void two_normals(unsigned long long bits, real* first
   *second = radius * s;
 }
 
-// Sample i * eights + q of a kind is number i of the eight of counter (q + 1, iteration, kind, 0).
+// Sample i * eights + q of a kind is number i of the eight from the counter (q + 1, iteration, kind, 0).
 __device__ __forceinline__ void draw(real* samples, int eights, long long iteration, unsigned kind,
                                      unsigned long long seed, real scale, real shift) {
   for (int q = threadIdx.x; q < eights; q += THREADS) {
@@ -90,7 +92,7 @@ __device__ __forceinline__ real softplus(real s) {
   return (s > (real)0 ? s : (real)0) + log1p(exp(s > (real)0 ? -s : s));
 }
 
-// g += dJ/dp of one example whose part of J is weight softplus(sign s).
+// g += dJ/dp for one example, which adds weight softplus(sign s) to J.
 __device__ __forceinline__ void pull_D(const real* p, real x, real sign, real weight, real* g) {
   real h[HIDDEN], d = sign * weight * sigmoid(sign * logit(p, x, h));  // dJ/ds
   g[3 * HIDDEN] += d;
@@ -103,7 +105,7 @@ __device__ __forceinline__ void pull_D(const real* p, real x, real sign, real we
   }
 }
 
-// dJ/dx of one fake, J = weight softplus(-s)
+// dJ/dx for one fake x, with J = weight softplus(-s).
 __device__ __forceinline__ real pull_x(const real* p, real x, real weight) {
   real h[HIDDEN], slope = (real)0, d = -weight * sigmoid(-logit(p, x, h));
 #pragma unroll
@@ -113,8 +115,8 @@ __device__ __forceinline__ real pull_x(const real* p, real x, real weight) {
 
 // --- sums over the block, and Adam -------------------------------------------------------------------------------
 
-// Lane l gets the warp's sum of g[l], l < 32: at each step a lane keeps half of its numbers and gives the other half.
-// HALF is a template's: g must stay in registers, so every index must be known.
+// A reduce-scatter over the warp: lane l gets the sum of g[l], l < 32.  At each step a lane keeps half of its numbers
+// and sends the other half.  HALF is a template parameter, so that all indices are constant and g stays in registers.
 template <int HALF>
 __device__ __forceinline__ void halve(real* g, int lane) {
   const bool upper = lane & HALF;
@@ -134,7 +136,7 @@ __device__ __forceinline__ real scatter(real* g, int lane) {
   return g[0];
 }
 
-// sums[warp * SLOTS + k] = the warp's sum of values[k]
+// sums[warp * SLOTS + k] = the sum of values[k] over the warp.
 __device__ __forceinline__ void warp_sums(real* values, int count, real* sums) {
 #pragma unroll
   for (int k = 0; k < count; k++) {
@@ -163,9 +165,9 @@ __device__ __forceinline__ void adam(real g, real* p, real* m, real* v, const Ru
 
 // --- the game ----------------------------------------------------------------------------------------------------
 
-// theta, m, v (E, 3 H + 3)   seeds, lr (E,)   powers (E, 4): beta1^t, beta2^t of D, of G   metrics (E, 5): J_D, J_G,
-// mean D(x), mean D(G(z)), D's accuracy, as the last update of each saw them.  `first` is the number of iterations
-// played before.
+// theta, m, v (E, 3 H + 3)   seeds, lr (E,)   powers (E, 4): beta1^t, beta2^t of D, then of G
+// metrics (E, 5): J_D, J_G, mean D(x), mean D(G(z)) and D's accuracy, before the last update of D or G
+// first: the number of iterations before this launch
 extern "C" __global__ void __launch_bounds__(THREADS) gan1d(
     real* __restrict__ theta, real* __restrict__ m, real* __restrict__ v, double* __restrict__ powers,
     real* __restrict__ metrics, const unsigned long long* __restrict__ seeds, const real* __restrict__ lr, int n,
@@ -189,7 +191,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gan1d(
   for (int iteration = 0; iteration < iterations; iteration++) {
     draw(X, eights, first + iteration, 0u, seeds[gan], (real)sigma, (real)mu);
     draw(Z, eights, first + iteration, 1u, seeds[gan], (real)1, (real)0);
-    const real a = P[OF_D], b = P[OF_D + 1];  // of the fakes that D sees
+    const real a = P[OF_D], b = P[OF_D + 1];  // G's while D is updated
     __syncthreads();
 
     for (int update = 0; update < d_updates; update++) {

@@ -1,13 +1,13 @@
 // The first include of every kernel file: names that mean the same on a GPU and in the emulator.
 //
 //   real                         float or double (-DREAL=...)
-//   DYNAMIC_SHARED(T, name)      T* name: the shared memory that the launch asked for
-//   Pack, PACK                   16 bytes of reals, which one instruction loads, and how many they are
+//   DYNAMIC_SHARED(T, name)      T* name: the dynamic shared memory of the launch
+//   Pack, PACK                   16 bytes of reals, which one instruction loads, and their number
 //   MMA_BF16, MMA_TF32           d += a b by one warp, on tensor cores
-//   pack_bf16, to_tf32           their operands, rounded to nearest
-//   LOAD_MATRICES                such operands from shared memory
-//   load_16                      16 bytes, or zeros where there is nothing to read
-//   cp_async_16 ...              copies to shared memory that run while the thread goes on
+//   pack_bf16, to_tf32           round to their operands, to nearest
+//   LOAD_MATRICES                load such operands from shared memory
+//   load_16                      load 16 bytes, or zeros if a condition is false
+//   cp_async_16 ...              asynchronous copies to shared memory
 #pragma once
 
 #ifdef MINIGAN_EMULATED
@@ -19,9 +19,11 @@
   extern __shared__ __align__(128) unsigned char minigan_dynamic_shared[]; \
   T* name = reinterpret_cast<T*>(minigan_dynamic_shared)
 
-// d (16, 8) += a (16, 16) b (16, 8); bf16 in pairs, the lower column (a) or row (b) in the lower half of a word.
-// Lane 4 g + t holds a[0..3]: rows g, g + 8, g, g + 8 of columns 2 t, 2 t, 2 t + 8, 2 t + 8 (and the next one);
-// b[0..1]: rows 2 t, 2 t + 8 (and the next one) of column g;  d[0..3]: (g, 2 t), (g, 2 t + 1), (g + 8, ...).
+// d (16, 8) += a (16, 16) b (16, 8).  A word holds two bf16 numbers, neighbours in a row of a or in a column of b; the
+// first one is in the lower half.  Lane 4 g + t holds, where each word stands for its first number,
+//   a[0..3]: (g, 2 t), (g + 8, 2 t), (g, 2 t + 8), (g + 8, 2 t + 8)
+//   b[0..1]: (2 t, g), (2 t + 8, g)
+//   d[0..3]: (g, 2 t), (g, 2 t + 1), (g + 8, 2 t), (g + 8, 2 t + 1)
 #define MMA_BF16(d, a, b)                                                             \
   asm volatile(                                                                       \
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "                          \
@@ -39,12 +41,12 @@
       : "r"((a)[0]), "r"((a)[1]), "r"((a)[2]), "r"((a)[3]), "r"((b)[0]), "r"((b)[1]))
 
 __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
-  unsigned word;  // cvt takes the upper half first
+  unsigned word;  // cvt's first source operand is the upper half
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
   return word;
 }
 
-// Ties to even: one instruction on Hopper, where ties away from zero are four; older GPUs have only those.
+// Round ties to even on Hopper: one instruction, where ties away from zero take four.  Older GPUs round them away.
 __device__ __forceinline__ unsigned to_tf32(float x) {
   unsigned word;
 #if __CUDA_ARCH__ >= 900
@@ -55,8 +57,8 @@ __device__ __forceinline__ unsigned to_tf32(float x) {
   return word;
 }
 
-// 16 bytes that no thread of this launch writes; zeros where not `valid`, and nothing is read.  One instruction under a
-// predicate, where the compiler would branch.
+// Load 16 bytes that no thread of this launch writes; if not `valid`, read nothing and return zeros.  A predicated
+// instruction, because the compiler would branch.
 __device__ __forceinline__ float4 load_16(const float* global, bool valid) {
   float4 v;
   asm volatile(
@@ -68,17 +70,17 @@ __device__ __forceinline__ float4 load_16(const float* global, bool valid) {
   return v;
 }
 
-// Four matrices of 8 rows of 4 words from shared memory into d[0..3]: lane 8 i + r says where row r of matrix i begins,
-// at a multiple of 16 bytes; lane 4 g + t gets word t of row g of each.
+// Load four matrices of 8 rows of 4 words from shared memory into d[0..3].  Lane 8 i + r gives the address of row r of
+// matrix i, a multiple of 16 bytes; lane 4 g + t gets word t of row g of each matrix.
 #define LOAD_MATRICES(d, row)                                                                             \
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"                            \
                : "=r"((d)[0]), "=r"((d)[1]), "=r"((d)[2]), "=r"((d)[3])                                   \
                : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))                                \
                : "memory")
 
-// Begin to copy 16 (or 4) bytes to shared memory; where not `valid`, zeros, and nothing is read.  Both addresses are
-// multiples of 16 (or 4).  What a thread has begun since its last commit is one group; wait<n> returns when all but
-// its latest n groups have come.  Other threads' copies are seen after a barrier behind their wait.
+// Start to copy 16 (or 4) bytes to shared memory; if not `valid`, read nothing and write zeros.  Both addresses are
+// multiples of 16 (or 4).  The copies that a thread has started since its last commit are one group; wait<n> returns
+// when all but its latest n groups are complete.  Another thread sees the copies after a barrier that follows the wait.
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, bool valid = true) {
   unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(valid ? 16 : 0) : "memory");
@@ -107,9 +109,9 @@ struct alignas(16) Pack {
   real of[PACK];
 };
 
-// Whether an array begins at a multiple of 16 bytes, so that it can be read in packs.
+// Whether an array is aligned to 16 bytes, so that it can be read in packs.
 __device__ __forceinline__ bool in_packs(const void* x) { return (reinterpret_cast<unsigned long long>(x) & 15) == 0; }
 
-// The number of this thread in the grid, and how many there are: the loop of a kernel for any size of grid.
+// The index of this thread in the grid, and the number of threads: for grid-stride loops.
 __device__ __forceinline__ long long thread_of_grid() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ long long threads_of_grid() { return (long long)gridDim.x * blockDim.x; }

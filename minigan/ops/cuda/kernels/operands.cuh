@@ -1,9 +1,10 @@
 #pragma once
 
-// The operands of the three correlations as matrices, read where they lie; each `load` takes the next DEPTH values of
-// the reduction.  What is outside of an image or a matrix is zero.
+// The operands of the three correlations as matrices, whose entries are read from the images and the weights directly.
+// Each `load` reads the next DEPTH values of the reduction.  Entries outside an image or a matrix are zero.
 
-// A number in a mixed radix, counted up without a division: (channel, tap across, tap down) or (column, row, image).
+// A number in a mixed radix, which is incremented without division: (channel, tap across, tap down) or
+// (column, row, image).
 struct Digits {
   int low, middle, high;
 
@@ -18,16 +19,16 @@ struct Digits {
   }
 };
 
-// One axis: pixel u of the result and tap t meet at pixel scale u + offset + step t of the image that is read; t is tap
-// first + every t of the kernel.
+// One axis: for pixel u of the result, tap t reads pixel scale u + offset + step t of the input; t is the kernel's tap
+// first + every t.
 struct Axis {
   int taps, scale, offset, step, first, every;
 
-  // Large to small: all taps.
+  // From large to small images: all taps.
   __device__ __forceinline__ static Axis forward(int k, int s, int d, int before) { return {k, s, -before, d, 0, 1}; }
 
-  // Small to large, for the large pixels Y = phase + s u.  Tap i meets them where s p + d i = Y + before: with
-  // g = gcd(s, d), every (s / g)th tap from the first one on, or none:
+  // From small to large images, for the large pixels Y = phase + s u.  Tap i connects Y and the small pixel p if
+  // s p + d i = Y + before.  With g = gcd(s, d), these are no taps, or every (s / g)th tap from the first one on, and
   // p = u + (phase + before - d first) / s - (d / g) t.
   __device__ __forceinline__ static Axis adjoint(int k, int s, int d, int before, int phase) {
     int g = s;
@@ -43,7 +44,7 @@ struct Axis {
   }
 };
 
-// N images of H x L pixels of C channels.
+// N images of H x L pixels with C channels.
 struct Images {
   const float* of;
   int H, L, C;
@@ -53,10 +54,10 @@ struct Images {
   }
 };
 
-// A_(nuv),k: the patches of the pixels (n, u, v), u < height and v < width, of the result; k = (t, t', c).
+// A_(nuv),k: the patches that belong to the pixels (n, u, v), u < height and v < width, of the result; k = (t, t', c).
 //
-// Where the channels are a multiple of DEPTH, a stage is one tap and DEPTH channels, and the taps come one after the
-// other before the next channels do: they read nearly the same pixels, which the first cache still has.
+// If the number of channels is a multiple of DEPTH, a stage is one tap and DEPTH channels, and all taps come before the
+// next channels: consecutive taps read nearly the same pixels, which are still in the L1 cache.
 struct PixelRows : Along {
   const Images x;
   const Axis down, over;
@@ -81,7 +82,7 @@ struct PixelRows : Along {
   }
   __device__ __forceinline__ bool valid(Digits k) const { return k.high < down.taps; }
 
-  // The least k of this stage.
+  // The smallest k of this stage.
   __device__ __forceinline__ int first() const { return (k.high * radix + k.middle) * x.C + k.low - depth(); }
 
   __device__ __forceinline__ void next() {
@@ -115,8 +116,8 @@ struct PixelRows : Along {
   }
 };
 
-// B_k,c = W_ijco with k = (t, t', o), where (i, j) is the kernel's tap that t and t' stand for.  It counts with A, whose
-// reduction it has: it is to be loaded first, since A's `load` counts on.
+// B_k,c = W_ijco with k = (t, t', o), where (i, j) is the kernel's tap that t and t' stand for.  Its position in the
+// reduction is that of A, so it must be loaded before A, whose `load` moves on.
 struct TapColumns : Along {
   const PixelRows& A;
   const float* const W;
@@ -148,8 +149,8 @@ struct TapColumns : Along {
   }
 };
 
-// Row r of the weight gradient: its tap and channel.  Where the channels are a multiple of 32, it is in the order
-// (c / 32, i, j, c % 32), so that a tile has several taps, which read nearly the same pixels; else (i, j, c).
+// The tap and channel of row r of the weight gradient.  If the number of channels is a multiple of 32, the order of the
+// rows is (c / 32, i, j, c % 32), so that a tile has several taps, which read nearly the same pixels; else (i, j, c).
 __device__ __forceinline__ Digits tap_of_row(int r, int kh, int kw, int C) {
   const int chunk = C % 32 == 0 ? 32 : C;
   const Digits k = Digits::of(r, chunk, kw);
@@ -157,7 +158,7 @@ __device__ __forceinline__ Digits tap_of_row(int r, int kh, int kw, int C) {
   return {k.low + round * chunk, k.middle, round * chunk < C ? k.high % kh : kh};
 }
 
-// A_r,(npq): the patches of pixels m = (n, p, q) of the small images, first <= m < last, as columns.
+// A_r,(npq): the patches that belong to the pixels m = (n, p, q) of the small images, first <= m < last, as columns.
 struct PixelColumns : Across {
   const Images x;
   const Axis down, over;
@@ -202,7 +203,7 @@ struct PixelColumns : Across {
   }
 };
 
-// Rows of a matrix, before `last`, and its columns from `column` on.
+// The rows of a matrix before row `last`, and its columns from `column` on.
 struct MatrixRows : Across {
   const float* const matrix;
   const int columns, column, last;
@@ -225,7 +226,7 @@ struct MatrixRows : Across {
   }
 };
 
-// B_ko = W_ijco: the rows that A, which all taps of the kernel belong to, comes to next.  To be loaded before A.
+// B_ko = W_ijco: the rows for the next stage of A, which has all taps of the kernel.  It must be loaded before A.
 struct TapRows : MatrixRows {
   const PixelRows& A;
 

@@ -1,20 +1,20 @@
 #include "minigan.cuh"
 
-// The patches of NHWC images as the rows of a matrix, and back: a convolution is then a matrix product.
+// im2col and col2im for NHWC images: with the patches as the rows of a matrix, a convolution is a matrix product.
 //
-//   take_patches   P_(npq),(ijc) = x~_n,(sp+di),(sq+dj),c        x~: x with its padding of zeros
-//   add_patches    x_nYXc = b_c + sum of P_(npq),(ijc) over the taps (i, j) and pixels (p, q) that meet (Y, X)
+//   take_patches   im2col: P_(npq),(ijc) = x~_n,(sp+di),(sq+dj),c        x~: x padded with zeros
+//   add_patches    col2im: x_nYXc = b_c + sum of P_(npq),(ijc) over the taps (i, j) and pixels (p, q) that read (Y, X)
 //   fill_rows      y_mo = b_o
 //
-// N images, (H, L) their rows and columns of pixels, C channels;  (h, w) small pixels;  (kh, kw) taps;
-// s stride, d dilation.  16 bytes at a time where a pixel's channels are whole packs of 16 bytes.
+// N images of (H, L) pixels with C channels; (h, w) small pixels; (kh, kw) taps; s stride, d dilation.  Data move in
+// packs of 16 bytes if the channels of a pixel are whole packs.
 
 template <int V>
 struct alignas(V * sizeof(real)) Some {
   real value[V];
 };
 
-// blockIdx.y: row p of image n.  A thread: packs of the w patches of that row, which lie one behind the other.
+// blockIdx.y: row p of image n.  A thread copies packs of the w patches of that row, which are contiguous in memory.
 template <int V>
 __device__ __forceinline__ void take(const real* x, real* rows, int images, int H, int L, int C, int h, int w, int kh,
                                      int kw, int sh, int sw, int dh, int dw, int top, int left) {
@@ -43,8 +43,8 @@ extern "C" __global__ void __launch_bounds__(256)
     take<1>(x, rows, images, H, L, C, h, w, kh, kw, sh, sw, dh, dw, top, left);
 }
 
-// blockIdx.y: row Y of image n.  A thread gathers one pack of x from the patches that hold it, taps in order: nothing
-// is added to by two threads, so the sum is the same in every run.
+// blockIdx.y: row Y of image n.  A thread adds up one pack of x from the patches that contain it, in the order of the
+// taps.  No two threads add to the same number, so that every run gives the same bits.
 template <int V>
 __device__ __forceinline__ void give(const real* rows, const real* b, real* x, int images, int H, int L, int C, int h,
                                      int w, int kh, int kw, int sh, int sw, int dh, int dw, int top, int left) {
@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(256)
     give<1>(rows, b, x, images, H, L, C, h, w, kh, kw, sh, sw, dh, dw, top, left);
 }
 
-// The bias, before a product is added to it.    y (rows, O), size = rows O
+// Fill y with the bias, before a product is added to it.    y (rows, O), size = rows O
 extern "C" __global__ void __launch_bounds__(256)
     fill_rows(const real* __restrict__ b, real* __restrict__ y, int size, int O) {
   for (unsigned t = blockIdx.x * blockDim.x + threadIdx.x; t < (unsigned)size; t += gridDim.x * blockDim.x)

@@ -1,7 +1,7 @@
 // Philox4x64-10 (Salmon, Moraes, Dror and Shaw 2011): the integers of numpy.random.Philox, and numbers made of them.
 //
-// Integer 4 b + j of a draw is word j of the block with the counter c + 1 + position + offset + b.  The position lies in
-// device memory: a launch that a graph replays has the same arguments each time and draws fresh numbers all the same.
+// Integer 4 b + j of a draw is word j of the block with the counter c + 1 + position + offset + b.  The position is in
+// device memory, so that a graph, which repeats its launches with the same arguments, draws new numbers at each replay.
 #include "minigan.cuh"
 
 #define THREADS 256
@@ -12,7 +12,7 @@ struct Words {
   word of[4];
 };
 
-// The 256-bit base (least word first) plus a number: every carry goes on.
+// The 256-bit counter (least significant word first) plus a number, with all carries.
 __device__ __forceinline__ Words counter_after(word c0, word c1, word c2, word c3, word steps) {
   c0 += steps;
   const word carry = c0 < steps;
@@ -34,11 +34,11 @@ __device__ __forceinline__ Words philox(Words c, word k0, word k1) {
   return c;
 }
 
-// [0, 1) in steps of 2^-53 and 2^-24, as NumPy's Generator makes them.
+// Uniform on [0, 1), in steps of 2^-53 and 2^-24, as NumPy's Generator computes them.
 __device__ __forceinline__ double uniform_of(word w) { return double(w >> 11) * (1.0 / 9007199254740992.0); }
 __device__ __forceinline__ float uniform_of(unsigned w) { return float(w >> 8) * (1.0f / 16777216.0f); }
 
-// out = the integers themselves.    out (n,)
+// out = the integers.    out (n,)
 extern "C" __global__ void __launch_bounds__(THREADS)
 integers(unsigned long long* __restrict__ out, long long n, unsigned long long k0, unsigned long long k1,
          unsigned long long c0, unsigned long long c1, unsigned long long c2, unsigned long long c3,
@@ -51,12 +51,12 @@ integers(unsigned long long* __restrict__ out, long long n, unsigned long long k
   }
 }
 
-// Uniform on [0, 1): a double of each integer; a float of each half of one, the lower half first.    out (n,)
+// Uniform on [0, 1): a double from each integer, or a float from each half of one, the lower half first.    out (n,)
 extern "C" __global__ void __launch_bounds__(THREADS)
 uniforms(real* __restrict__ out, long long n, unsigned long long k0, unsigned long long k1, unsigned long long c0,
          unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long offset,
          const unsigned long long* __restrict__ position) {
-  constexpr int EACH = 32 / sizeof(real);  // numbers of a block
+  constexpr int EACH = 32 / sizeof(real);  // numbers per block of the stream
   for (long long b = thread_of_grid(); EACH * b < n; b += threads_of_grid()) {
     const Words w = philox(counter_after(c0, c1, c2, c3, 1 + *position + offset + b), k0, k1);
 #pragma unroll
@@ -68,9 +68,9 @@ uniforms(real* __restrict__ out, long long n, unsigned long long k0, unsigned lo
   }
 }
 
-// Standard normal numbers (Box and Muller 1958), two of two integers with uniforms u, v:
+// Standard normal numbers (Box and Muller 1958), two from two integers, whose uniform numbers are u and v:
 //     sqrt(-2 log(1 - u)) (cos 2 pi v, sin 2 pi v)
-// A float is the double, rounded.    out (n,)
+// A float is the rounded double.    out (n,)
 extern "C" __global__ void __launch_bounds__(THREADS)
 normals(real* __restrict__ out, long long n, unsigned long long k0, unsigned long long k1, unsigned long long c0,
         unsigned long long c1, unsigned long long c2, unsigned long long c3, unsigned long long offset,
@@ -88,7 +88,7 @@ normals(real* __restrict__ out, long long n, unsigned long long k0, unsigned lon
   }
 }
 
-// Whole numbers 0 ... count - 1: floor(w count 2^-64) of each integer w; none is likelier than another by count 2^-64.
+// Integers 0 ... count - 1: floor(w count 2^-64) for each integer w.  Their probabilities differ by at most 2^-64.
 extern "C" __global__ void __launch_bounds__(THREADS)
 indices(long long* __restrict__ out, long long n, long long count, unsigned long long k0, unsigned long long k1,
         unsigned long long c0, unsigned long long c1, unsigned long long c2, unsigned long long c3,

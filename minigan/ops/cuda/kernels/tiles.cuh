@@ -1,14 +1,14 @@
 #pragma once
 
-// A block's tile of a matrix product A B, TILE x TILE, whose operands are read where they lie (images, weights) and
+// A block's tile, TILE x TILE, of a matrix product A B.  The operands are read from the images and weights directly and
 // staged in shared memory, DEPTH values of the reduction at a time, in two buffers: while one is multiplied, the next
-// values are on their way from memory to registers.
+// values are loaded into registers.
 //
 // PRECISION  0: fp32, 1: tf32, 2: bf16.  The operands are rounded once, on the way to shared memory, to words of 32
-// bits: one value, or in bf16 two neighbours of the reduction.  In words the fragments of both tensor-core
-// instructions lie alike, so that one body serves both.  Sums are fp32.
+// bits, which hold one value, or in bf16 two neighbours in the reduction.  Counted in words, the fragments of both
+// tensor-core instructions have the same layout, so that the same code serves both.  Sums are fp32.
 //
-// PACKED  1: rows of the operands are packs of four values, which begin at multiples of 16 bytes; 0: they need not.
+// PACKED  1: rows of the operands consist of packs of four values, aligned to 16 bytes; 0: they need not.
 
 #ifndef TILE
 #define TILE 128
@@ -21,13 +21,13 @@
 #endif
 
 constexpr int THREADS = TILE == 128 ? 256 : 128;
-constexpr int WORDS = PRECISION == 1 ? 16 : 8;              // of the reduction, in a buffer
+constexpr int WORDS = PRECISION == 1 ? 16 : 8;              // words of the reduction in a buffer
 constexpr int DEPTH = PRECISION == 2 ? 2 * WORDS : WORDS;   // values of the reduction
-constexpr int PACKS = TILE * DEPTH / 4 / THREADS;           // of 4 values, that a thread stages of an operand
-constexpr int WIDTH = TILE + (PRECISION == 0 ? 4 : 8);      // words of a row of buffer[word][outer]
-constexpr int BUFFER = PRECISION == 0 ? WORDS * WIDTH : TILE * (WORDS + 4);  // words of an operand
-constexpr int ROWS = TILE / 16, PAIRS = 4;                  // of a thread's results: rows, and pairs of columns
-constexpr int NOWHERE = -(1 << 29);                         // a row from which no tap leads into the image
+constexpr int PACKS = TILE * DEPTH / 4 / THREADS;           // packs of 4 values of an operand that a thread stages
+constexpr int WIDTH = TILE + (PRECISION == 0 ? 4 : 8);      // words in a row of buffer[word][outer]
+constexpr int BUFFER = PRECISION == 0 ? WORDS * WIDTH : TILE * (WORDS + 4);  // words of an operand in a buffer
+constexpr int ROWS = TILE / 16, PAIRS = 4;                  // rows, and pairs of columns, of a thread's results
+constexpr int NOWHERE = -(1 << 29);                         // a row so far outside that no tap reads the image
 
 __device__ __forceinline__ unsigned word_of(float x) {
 #if PRECISION == 0
@@ -46,11 +46,12 @@ __device__ __forceinline__ Four load_pack(const float* p, bool valid) {
   return {{v.x, v.y, v.z, v.w}};
 }
 
-// --- where the values of an operand go -----------------------------------------------------------------
-// Rows are 4 or 8 words longer than a power of two, so that what a warp reads or writes at once lies in 32 banks.
+// --- the layout of an operand in shared memory ---------------------------------------------------------
+// Rows are 4 or 8 words longer than a power of two, so that the words that a warp reads or writes at once are in 32
+// different banks.
 
-// Four neighbours of the reduction in a pack: buffer[outer][word], but in fp32 buffer[word][outer], where a thread's
-// rows (or columns) are neighbours too.
+// A pack has four neighbours along the reduction.  The layout is buffer[outer][word], but in fp32 buffer[word][outer],
+// so that the rows (or columns) of a thread are neighbours too.
 struct Along {
   static constexpr int STRIDE = WORDS + 4, COLUMNS = DEPTH / 4, PASS = THREADS / COLUMNS;
   Four value[PACKS];
@@ -59,8 +60,8 @@ struct Along {
   __device__ __forceinline__ static int outer(int r) { return threadIdx.x / COLUMNS + r * PASS; }
   __device__ __forceinline__ static constexpr int place(int outer, int word) { return outer * STRIDE + word; }
 
-  // Four matrices of 8 rows and 4 words are 16 rows and 8 words of A, or 16 columns and 8 words of B, and come as mma's
-  // fragments have them; the second is 8 rows below the first in A, and 4 words beside it in B.
+  // Four matrices of 8 rows and 4 words are 16 rows and 8 words of A, or 16 columns and 8 words of B, in the order of
+  // mma's fragments: the second matrix is 8 rows below the first in A, and 4 words to its right in B.
   __device__ __forceinline__ static int start_of_A(int outer) {
     const int lane = threadIdx.x % 32;
     return place(outer + lane % 16, lane / 16 * 4);
@@ -88,7 +89,8 @@ struct Along {
   }
 };
 
-// Four neighbours across the reduction in a pack: buffer[word][outer].  In bf16 a thread has rows 2 k and 2 k + 1.
+// A pack has four neighbours across the reduction.  The layout is buffer[word][outer].  In bf16 a thread has rows 2 k
+// and 2 k + 1.
 struct Across {
   static constexpr int COLUMNS = TILE / 4, PASS = THREADS / COLUMNS;
   Four value[PACKS];
@@ -100,7 +102,7 @@ struct Across {
   }
   __device__ __forceinline__ static constexpr int place(int outer, int word) { return word * WIDTH + outer; }
 
-  // The same fragments, a word at a time: lane 4 g + t has rows (or columns) g and g + 8, words t and t + 4.
+  // The same fragments, loaded word by word: lane 4 g + t has rows (or columns) g and g + 8, words t and t + 4.
   __device__ __forceinline__ static int start_of_A(int outer) {
     return place(outer + threadIdx.x % 32 / 4, threadIdx.x % 4);
   }
@@ -131,14 +133,14 @@ struct Across {
 };
 
 // --- a thread's results ---------------------------------------------------------------------------------
-// Row i, pair of columns j, column e of the pair: sum[i / 2][j][i % 2 * 2 + e], the order of mma's accumulators.
+// Row i, pair of columns j, column e of the pair: of[i / 2][j][i % 2 * 2 + e], the order of mma's accumulators.
 
 struct Sums {
   float of[ROWS / 2][PAIRS][4];
 };
 
 #if PRECISION == 0
-// 16 rows of threads; a thread has four rows of each 64, and four columns of each half.
+// Threads form 16 rows; a thread has four rows of each 64 rows, and four columns of each half of the tile.
 constexpr int SIDE = THREADS / 16;
 __device__ __forceinline__ int row_of(int i) { return threadIdx.x / SIDE * 4 + i / 4 * 64 + i % 4; }
 __device__ __forceinline__ int column_of(int j) { return threadIdx.x % SIDE * 4 + j / 2 * (TILE / 2) + j % 2 * 2; }
@@ -147,7 +149,8 @@ __device__ __forceinline__ Four four_of(const unsigned* words) {
   return {{__uint_as_float(w.x), __uint_as_float(w.y), __uint_as_float(w.z), __uint_as_float(w.w)}};
 }
 #else
-// Two warps down the tile; lane 4 g + t of a warp has rows g and g + 8 of each 16, columns 2 t and 2 t + 1 of each 8.
+// Two warps divide the tile's rows; lane 4 g + t of a warp has rows g and g + 8 of each 16, and columns 2 t and 2 t + 1
+// of each 8.
 __device__ __forceinline__ int row_of(int i) {
   return threadIdx.x / 32 % 2 * (TILE / 2) + i / 2 * 16 + i % 2 * 8 + threadIdx.x % 32 / 4;
 }
@@ -181,7 +184,7 @@ __device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, S
           sums.of[i / 2][j][i % 2 * 2 + e] = fmaf(left[i], right[j][e], sums.of[i / 2][j][i % 2 * 2 + e]);
   }
 #else
-  // All further addresses are these two and a constant.
+  // All other addresses are these two plus constants.
   a += A::start_of_A(threadIdx.x / 32 % 2 * (TILE / 2)), b += B::start_of_B(threadIdx.x / 64 * (8 * PAIRS));
 #pragma unroll
   for (int k = 0; k < WORDS; k += 8) {
@@ -205,8 +208,8 @@ __device__ __forceinline__ void multiply(const unsigned* a, const unsigned* b, S
 #endif
 }
 
-// sums = the tile of A B over `depth` values of the reduction.  One barrier a stage: what is stored in stage s was last
-// read in stage s - 1, before the barrier.
+// sums = the tile of A B over `depth` values of the reduction.  One barrier per stage is enough: the buffer that stage
+// s writes was last read in stage s - 1, before the barrier.
 template <class A, class B>
 __device__ __forceinline__ void product(A& a, B& b, int depth, Sums& sums) {
   __shared__ __align__(16) unsigned buffers[2][2][BUFFER];

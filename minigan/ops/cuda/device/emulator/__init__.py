@@ -1,6 +1,6 @@
-"""The emulated device: the kernels compiled for the host, threads as fibers, arrays in host memory.
+"""The emulated device: kernels are compiled for the host, threads are fibers, and arrays are in host memory.
 
-What it is for: to test kernels, and the Python that launches them, where there is no GPU.  It is slow.
+It tests kernels, and the Python code that launches them, on machines without a GPU.  It is slow.
 """
 
 import ctypes
@@ -19,17 +19,33 @@ from minigan.ops.cuda.device.source import Kernel, KernelError, Source
 
 SCHEDULES = ("forward", "reverse", "random")
 MAX_SHARED_BYTES = 227 * 1024
-"""Bytes of shared memory a block of an H200 can have."""
+"""Most bytes of shared memory per block on an H100 or H200."""
 
 
 class EmulatedDevice(Device):
-    """``get_ops("cuda", device="emulated")``.
+    """The device of ``get_ops("cuda", device="emulated")``.
 
-    schedule  which threads and blocks come first: "forward", "reverse" or "random"; a correct kernel gives the same
-    seed      of the random schedule; each launch has an order of its own
-    guard     run kernels on copies of their arrays between pages that nobody may touch: an index out of bounds ends
-              the process (SIGSEGV); what was written less than 16 bytes behind an array is a KernelError
-    folders   searched for kernel files before the library's own
+    Parameters
+    ----------
+    schedule : str
+        The order in which blocks, and threads between barriers, run: "forward", the default, "reverse" or "random".
+        A correct kernel gives the same numbers with each.
+    seed : int
+        The seed of the random schedule, in which every launch has another order.
+    guard : bool
+        Whether kernels run on copies of their arrays that lie between inaccessible pages, by default not, since it is
+        slower.  With it an index out of bounds ends the process with SIGSEGV, and a write less than 16 bytes after an
+        array raises KernelError.
+    folders : sequence of path
+        Folders that are searched for kernel files before the library's, by default none.
+
+    Raises
+    ------
+    ValueError
+        If `schedule` is none of these.
+    HostCompilerMissing
+        If there is no C++ compiler, or this machine does not run Linux.
+
     """
 
     name = "emulated CUDA"
@@ -53,7 +69,7 @@ class EmulatedDevice(Device):
         return build.build(found, defines)
 
     def recording(self) -> Recording:
-        """Return what records a graph."""
+        """Return a context that records a graph; its method `launch` then replays it."""
         return Recording(arrays)
 
     def _run(
@@ -67,18 +83,19 @@ class EmulatedDevice(Device):
         shared: int,
     ) -> None:
         def job() -> None:
-            self._run_now(where, program, entry, grid, block, values, shared)
+            self._launch_on_host(where, program, entry, grid, block, values, shared)
 
-        self._do(job, *(value for value in values if isinstance(value, arrays.ndarray)))
+        self._run_or_record(job, *(value for value in values if isinstance(value, arrays.ndarray)))
 
     @staticmethod
-    def _do(job: Callable[[], None], *used: arrays.ndarray) -> None:
+    def _run_or_record(job: Callable[[], None], *used: arrays.ndarray) -> None:
+        """Run a job that uses these arrays; during a capture, record it too."""
         if arrays.recorder is None:
             job()
         else:
             arrays.recorder.run(job, [array._host for array in used])
 
-    def _run_now(
+    def _launch_on_host(
         self,
         where: str,
         program: ctypes.CDLL,
@@ -90,47 +107,47 @@ class EmulatedDevice(Device):
     ) -> None:
         if not 0 <= shared <= MAX_SHARED_BYTES:
             raise KernelError(f"{where}: {shared} bytes of shared memory; expected at most {MAX_SHARED_BYTES}")
-        pointers = [value if isinstance(value, arrays.ndarray) else None for value in values]
-        guard = Guard([p for p in pointers if p is not None]) if self.guard else None
-        held = []
-        for value, pointer, parameter in zip(values, pointers, entry.parameters, strict=True):
+        used = [value if isinstance(value, arrays.ndarray) else None for value in values]
+        guard = Guard([array for array in used if array is not None]) if self.guard else None
+        scalars = []  # the values of the arguments, of which the kernel is given the addresses
+        for value, array, parameter in zip(values, used, entry.parameters, strict=True):
             if parameter.pointer:
-                address = 0 if pointer is None else guard.address(pointer) if guard else pointer.address
-                held.append(np.array(address, np.uintp))
+                address = 0 if array is None else guard.address(array) if guard else array.address
+                scalars.append(np.array(address, np.uintp))
             else:
-                held.append(np.array(value))
-        arguments = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
+                scalars.append(np.array(value))
+        arguments = (ctypes.c_void_p * len(scalars))(*(scalar.ctypes.data for scalar in scalars))
         launch = getattr(program, f"launch_{entry.name}")
-        three = ctypes.c_uint * 3
+        triple = ctypes.c_uint * 3
         self._launches += 1
         seed = ctypes.c_ulonglong(self.seed * 1_000_003 + self._launches)
         order = SCHEDULES.index(self.schedule)
-        failed = launch(three(*grid), three(*block), ctypes.c_size_t(shared), order, seed, arguments)
+        failed = launch(triple(*grid), triple(*block), ctypes.c_size_t(shared), order, seed, arguments)
         if failed:
             raise KernelError(f"{where}: {program.minigan_error().decode()}")
         if guard:
-            guard.give_back(where)
+            guard.write_back(where)
 
     def _gemm(
         self, a: Any, b: Any, out: Any, transpose_a: bool, transpose_b: bool, alpha: float, beta: float, precision: str
     ) -> None:
         real = out.dtype.type
-        into = out._host
+        result = out._host
 
         def job() -> None:
-            left, right = (_rounded(matrix._host, precision) for matrix in (a, b))
+            left, right = (_round_operand(matrix._host, precision) for matrix in (a, b))
             product = (left.T if transpose_a else left) @ (right.T if transpose_b else right)
-            into[...] = real(alpha) * product + (real(beta) * into if beta else 0)
+            result[...] = real(alpha) * product + (real(beta) * result if beta else 0)
 
-        self._do(job, a, b, out)
+        self._run_or_record(job, a, b, out)
 
 
-def _rounded(x: np.ndarray, precision: str) -> np.ndarray:
-    """The operand of a product on tensor cores: to the nearest bf16 or tf32, ties to even."""
+def _round_operand(x: np.ndarray, precision: str) -> np.ndarray:
+    """Round an operand as tensor cores do: float32 to the nearest tf32 or bf16, ties to even."""
     if precision == "fp32" or x.dtype != np.float32:
         return x
     word = np.ascontiguousarray(x).view(np.uint32)
-    bits = np.uint32(13 if precision == "tf32" else 16)  # that are dropped
+    bits = np.uint32(13 if precision == "tf32" else 16)  # how many are dropped
     half = np.uint32((1 << (bits - 1)) - 1)
     rounded = (word + half + (word >> bits & np.uint32(1))) >> bits << bits
     return np.where(np.isfinite(x), rounded.view(np.float32), x)

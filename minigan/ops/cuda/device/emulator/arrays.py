@@ -1,8 +1,8 @@
-"""Device arrays over host memory, and this module as their array module: CuPy's manners, NumPy's numbers.
+"""The array module of the emulated device: arrays in host memory that behave as CuPy's.
 
-As in CuPy, a NumPy array does not mix with them, nor turns into one of them unless `asarray` (or `array`) is asked to,
-and `get` is the way back; a reduction gives an array of no dimension, not a scalar.  Functions of NumPy's name are
-NumPy's: ``arrays.exp(x)``, ``arrays.concatenate([x, y])``.
+As in CuPy, NumPy arrays are not converted implicitly: `asarray` (or `array`) copies them to the device, and `get`
+copies back; a reduction returns a 0-d array, not a scalar.  Every other function of NumPy is available under its name:
+``arrays.exp(x)``, ``arrays.concatenate([x, y])``.
 """
 
 import operator
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 recorder: Any = None
-"""Where a graph is being captured, what records it (`minigan.ops.cuda.device.emulator.recording`)."""
+"""The `minigan.ops.cuda.device.emulator.recording.Recording` of the graph that is being captured, if any."""
 
-MOST_JOINED = 8
-"""Arrays that CuPy joins by copies; of more it sends a table of addresses from the host, which no graph can hold."""
+MAX_JOINED_ARRAYS = 8
+"""Most arrays that CuPy joins by copies; for more it copies a table of addresses from the host, which no graph can."""
 _MIXED = "a NumPy array among arrays of the emulated CUDA device; expected device.array(host) first, or x.get()"
 
 
 class Pointer(NamedTuple):
-    """Where the first number of an array lies."""
+    """The address of an array's first number, as CuPy's ``x.data`` has it."""
 
     ptr: int
 
@@ -31,18 +31,19 @@ class ndarray:
     __slots__ = ("_host",)
     _host: np.ndarray
 
-    # --- crossing over ----------------------------------------------------------------------------
+    # --- copies to and from the host --------------------------------------------------------------
 
     def get(self) -> np.ndarray:
         """Return a copy on the host."""
-        _waits("get")
+        _require_no_capture("get")
         return self._host.copy()
 
     def set(self, host: np.ndarray) -> None:
         """Copy a host array of the same shape and dtype into this one."""
         if not isinstance(host, np.ndarray) or host.shape != self.shape or host.dtype != self.dtype:
-            raise TypeError(f"set takes a NumPy array of shape {self.shape} and dtype {self.dtype}")
-        _waits("set")
+            given = f"{host.dtype} {host.shape}" if isinstance(host, np.ndarray) else type(host).__name__
+            raise TypeError(f"set: {given} given; expected a NumPy array of {self.dtype} {self.shape}")
+        _require_no_capture("set")
         self._host[...] = host
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
@@ -54,7 +55,7 @@ class ndarray:
     def __array_function__(self, function: Callable, types: Any, args: Any, kwargs: Any) -> Any:
         return _apply(function, args, kwargs)
 
-    # --- what it is -------------------------------------------------------------------------------
+    # --- attributes -------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,37 +64,37 @@ class ndarray:
 
     @property
     def dtype(self) -> np.dtype:
-        """NumPy's name of the numbers."""
+        """The dtype of the numbers."""
         return self._host.dtype
 
     @property
     def flags(self) -> Any:
-        """Among them c_contiguous."""
+        """NumPy's flags of the memory, such as c_contiguous."""
         return self._host.flags
 
     @property
     def address(self) -> int:
-        """Where the first number lies."""
+        """The address of the first number."""
         return self._host.__array_interface__["data"][0]
 
     @property
     def data(self) -> Pointer:
-        """The memory, in CuPy's form."""
+        """The address in CuPy's form, ``x.data.ptr``."""
         return Pointer(self.address)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the numbers take."""
+        """The number of bytes of all numbers."""
         return self._host.nbytes
 
     @property
     def T(self) -> "ndarray":
-        """The axes in reverse order."""
+        """The array with its axes in reverse order."""
         return _wrap(self._host.T)
 
     @property
     def real(self) -> "ndarray":
-        """The real part: of real numbers the array itself."""
+        """The real part; for real numbers a view of the array."""
         return _wrap(self._host.real)
 
     def __len__(self) -> int:
@@ -103,23 +104,23 @@ class ndarray:
         return (_wrap(part) for part in self._host)
 
     def __bool__(self) -> bool:
-        _waits("bool")
+        _require_no_capture("bool")
         return bool(self._host)
 
     def __int__(self) -> int:
-        _waits("int")
+        _require_no_capture("int")
         return int(self._host)
 
     def __float__(self) -> float:
-        _waits("float")
+        _require_no_capture("float")
         return float(self._host)
 
     def __index__(self) -> int:
-        _waits("index")
+        _require_no_capture("index")
         return operator.index(self._host)
 
     def __format__(self, spec: str) -> str:
-        _waits("format")
+        _require_no_capture("format")
         return format(self._host if not spec else self._host.item(), spec)
 
     def __repr__(self) -> str:
@@ -135,7 +136,7 @@ class ndarray:
 
 
 def _wrap(value: Any) -> Any:
-    """Device arrays of NumPy's arrays and scalars; what else there is, as it is."""
+    """Return NumPy arrays and scalars as device arrays on the same memory, and all other values unchanged."""
     if isinstance(value, (np.ndarray, np.generic)):
         array = object.__new__(ndarray)
         array._host = np.asarray(value)
@@ -146,7 +147,7 @@ def _wrap(value: Any) -> Any:
 
 
 def _unwrap(value: Any) -> Any:
-    """The host memory of device arrays; TypeError for a NumPy array."""
+    """Return device arrays as NumPy arrays on the same memory; raise TypeError for a NumPy array."""
     if isinstance(value, ndarray):
         return value._host
     if isinstance(value, np.ndarray):
@@ -157,29 +158,34 @@ def _unwrap(value: Any) -> Any:
 
 
 def _apply(function: Callable, args: Any, kwargs: Any) -> Any:
-    """Call NumPy's function; an `out` that was given is returned as it is."""
+    """Call a function of NumPy on device arrays; return its result, or the very object given as `out`."""
     if "subok" in kwargs or kwargs.get("shape") == ():
-        raise TypeError("subok=..., and shape=() of zeros_like and its kind, are not what they are in NumPy (CuPy 14)")
-    if recorder is not None and function in (np.concatenate, np.stack) and len(args[0]) > MOST_JOINED:
+        raise TypeError("subok, and shape=() for zeros_like and similar functions, differ between CuPy 14 and NumPy")
+    if recorder is not None and function in (np.concatenate, np.stack) and len(args[0]) > MAX_JOINED_ARRAYS:
         recorder.refuse(f"{function.__name__} of {len(args[0])} arrays")
     out = kwargs.get("out")
-    given, named = tuple(map(_unwrap, args)), {name: _unwrap(value) for name, value in kwargs.items()}
-    found = recorder.apply(function, given, named, _wrap) if recorder else _wrap(function(*given, **named))
+    host_args, host_kwargs = tuple(map(_unwrap, args)), {name: _unwrap(value) for name, value in kwargs.items()}
+    if recorder is None:
+        result = _wrap(function(*host_args, **host_kwargs))
+    else:
+        result = recorder.apply(function, host_args, host_kwargs, _wrap)
     if out is None:
-        return found
+        return result
     return out[0] if isinstance(out, tuple) and len(out) == 1 else out
 
 
-def _waits(what: str) -> None:
-    """What the host waits for, or gives, cannot be part of a graph."""
+def _require_no_capture(what: str) -> None:
+    """Raise KernelError during a capture: a graph cannot contain what makes the host wait or copies from it."""
     if recorder is not None:
         recorder.refuse(what)
 
 
 def _method(name: str) -> Callable:
+    """Return a method that applies the method of that name of NumPy's arrays."""
+
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
-        if name in _WAITING:
-            _waits(name)
+        if name in _SYNCHRONISING:
+            _require_no_capture(name)
         return _apply(getattr(self._host, name), args, kwargs)
 
     method.__name__ = name
@@ -188,6 +194,7 @@ def _method(name: str) -> Callable:
 
 
 def _in_place(name: str) -> Callable:
+    """Return the method of an operator such as ``+=``."""
     function = getattr(operator, f"i{name}")
 
     def method(self: ndarray, other: Any) -> ndarray:
@@ -208,7 +215,7 @@ _METHODS = [
     "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum", "swapaxes",
     "take", "tolist", "trace", "transpose", "var", "view",
 ]  # fmt: skip
-_WAITING = ("item", "nonzero", "tolist")
+_SYNCHRONISING = ("item", "nonzero", "tolist")  # the host waits for their result
 _BINARY = [
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift",
 ]  # fmt: skip
@@ -231,17 +238,17 @@ for _name in ("ndim", "size", "itemsize", "strides"):
 
 
 def asarray(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
-    """Return a device array: the same one, where that fits, or a copy of host numbers."""
+    """Return a device array: the same one if it has that dtype, else a converted copy or a copy of host numbers."""
     if isinstance(value, ndarray):
         return _apply(np.asarray, (value, dtype), kwargs) if dtype is not None or kwargs else value
     return array(value, dtype, **kwargs)
 
 
 def array(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
-    """Return a new device array of a device array's or the host's numbers."""
+    """Return a new device array with the numbers of a device array or of the host."""
     host = value._host if isinstance(value, ndarray) else value
     if not isinstance(value, ndarray):
-        _waits("array")
+        _require_no_capture("array")
     elif recorder is not None:
         return recorder.apply(np.array, (host, dtype), kwargs, _wrap)
     if not isinstance(value, (ndarray, np.ndarray)) and isinstance(value, (list, tuple)):
@@ -250,24 +257,24 @@ def array(value: Any, dtype: Any = None, **kwargs: Any) -> ndarray:
 
 
 def empty(shape: Any, dtype: Any = float, **kwargs: Any) -> ndarray:
-    """Return an array in which every byte is 0xFF: floating numbers are NaN until a kernel writes them."""
+    """Return an array in which every byte is 0xFF, so that floating-point numbers are NaN until they are written."""
     host = np.empty(shape, dtype, **kwargs)
     host.reshape(-1).view(np.uint8)[...] = 0xFF
     return _wrap(host)
 
 
 def empty_like(like: ndarray, dtype: Any = None) -> ndarray:
-    """Return an array of that shape, as `empty` does."""
+    """Return an array of the same shape, filled as by `empty`; by default of the same dtype."""
     return empty(like.shape, like.dtype if dtype is None else dtype)
 
 
 def asnumpy(value: Any) -> np.ndarray:
-    """Return the numbers on the host."""
+    """Return a copy on the host."""
     return value.get() if isinstance(value, ndarray) else np.asarray(value)
 
 
 def __getattr__(name: str) -> Any:
-    """NumPy's function of that name, on device arrays; types and constants as they are."""
+    """Return NumPy's function of that name for device arrays, or NumPy's type or constant itself."""
     if name.startswith("_"):
         raise AttributeError(name)
     found = getattr(np, name)

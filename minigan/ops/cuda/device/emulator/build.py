@@ -1,4 +1,4 @@
-"""The host's C++ compiler: a kernel file to a library that runs its kernels (`cuda_on_cpu.h`)."""
+"""Compile a kernel file with the host's C++ compiler to a library that runs its kernels (`cuda_on_cpu.h`)."""
 
 import ctypes
 import functools
@@ -19,17 +19,29 @@ HEADERS = Path(__file__).parent
 COMPILERS = ("g++", "c++", "clang++")
 OPTIONS = (
     "-O1", "-std=gnu++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off", "-w",
-    "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error",  # a GPU does not read 16 bytes from anywhere either
+    "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error",  # as on a GPU, misaligned loads fail
 )  # fmt: skip
 
 
 class HostCompilerMissing(KernelError, BackendUnavailable):
-    """No C++ compiler, or a machine that the emulator does not run on."""
+    """Raised if there is no C++ compiler, or the emulator does not run on this machine."""
 
 
 @functools.cache
 def compiler() -> tuple[str, str]:
-    """The C++ compiler's path and version: $CXX, else the first of `COMPILERS` that is there."""
+    """Find the C++ compiler: $CXX, or else the first of `COMPILERS` on the PATH.
+
+    Returns
+    -------
+    path, version : str
+        The compiler's path, and the first line of what it prints for ``--version``.
+
+    Raises
+    ------
+    HostCompilerMissing
+        If there is none, or this is not Linux.
+
+    """
     if not sys.platform.startswith("linux"):
         raise HostCompilerMissing(f"the emulated CUDA device runs on Linux, not on {sys.platform}")
     names = [os.environ["CXX"]] if os.environ.get("CXX") else list(COMPILERS)
@@ -42,7 +54,7 @@ def compiler() -> tuple[str, str]:
     try:
         version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        raise HostCompilerMissing(f"{path} is no C++ compiler that runs here ({error}); set CXX to one") from error
+        raise HostCompilerMissing(f"{path} does not run here ({error}); set CXX to a C++ compiler") from error
     return path, version.stdout.partition("\n")[0]
 
 
@@ -52,7 +64,28 @@ def _headers() -> str:
 
 
 def build(source: Source, defines: Mapping[str, Any]) -> ctypes.CDLL:
-    """Compile the file, or take what an earlier call left in the cache, and load it."""
+    """Compile a kernel file, unless the cache has the library of an earlier call, and load the library.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    defines : mapping of str to object
+        Preprocessor macros.
+
+    Returns
+    -------
+    ctypes.CDLL
+        The library, with a function ``launch_NAME`` for each kernel and ``minigan_error``.
+
+    Raises
+    ------
+    CompileError
+        If the file does not compile.
+    HostCompilerMissing
+        If there is no compiler.
+
+    """
     path, version = compiler()
     options = [*OPTIONS, *(f"-D{name}={value}" for name, value in sorted(defines.items()))]
     text = _program(source)
@@ -62,17 +95,19 @@ def build(source: Source, defines: Mapping[str, Any]) -> ctypes.CDLL:
         command = [path, *options, "-DMINIGAN_EMULATED", f"-I{HEADERS}", "-x", "c++", "-", "-o", str(target)]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise CompileError(f"{source.name}.cu is not accepted by {path}:\n{done.stderr[:4000]}")
+            raise CompileError(f"{source.name}.cu does not compile with {path}:\n{done.stderr[:4000]}")
 
-    library = ctypes.CDLL(str(cache.kept(name, compile_to)))
+    library = ctypes.CDLL(str(cache.cached(name, compile_to)))
     library.minigan_error.restype = ctypes.c_char_p
     return library
 
 
 def _program(source: Source) -> str:
-    """The kernels, in a namespace of their own (so that every name is local), and a function for each to launch it."""
+    """Return the C++ program: the kernels in an anonymous namespace, and for each a function that launches it."""
     exports = "\n".join(_export(kernel) for kernel in source.kernels.values())
-    text = re.sub(r'extern\s+"C"\s+(?=__global__)', "", source.text)  # a name like `copy` may be the C library's too
+    text = re.sub(
+        r'extern\s+"C"\s+(?=__global__)', "", source.text
+    )  # names such as `copy` must not clash with the C library's
     return f"""#include <cuda_on_cpu.h>
 namespace {{
 {text}
@@ -84,7 +119,7 @@ extern "C" const char* minigan_error() {{ return emulator::message; }}
 
 
 def _export(kernel: Kernel) -> str:
-    """``launch_NAME(grid, block, shared, schedule, seed, arguments)``; the arguments are addresses of the values."""
+    """Return ``launch_NAME(grid, block, shared, schedule, seed, arguments)``, which takes the arguments' addresses."""
     passed = []
     for i, p in enumerate(kernel.parameters):
         kind = f"{p.kind}*" if p.pointer else p.kind

@@ -1,7 +1,7 @@
 // CUDA's device functions that the C library does not have, on the host.
 #pragma once
 
-// exp(float), isfinite ... at file scope come with <math.h>, as C++ has it.
+// <math.h> declares exp(float), isfinite and so on at file scope.
 
 // --- numbers -----------------------------------------------------------------------------------------------------
 
@@ -26,10 +26,10 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
 inline double __dadd_rn(double a, double b) { return a + b; }
 
-// sin(pi x) and cos(pi x): x is first brought into one turn, exactly.
+// sin(pi x) and cos(pi x): x is first reduced modulo 2, exactly.
 inline void sincospi(double x, double* s, double* c) {
-  double turn = x - 2 * floor(x / 2);
-  *s = sin(M_PI * turn), *c = cos(M_PI * turn);
+  double reduced = x - 2 * floor(x / 2);
+  *s = sin(M_PI * reduced), *c = cos(M_PI * reduced);
 }
 inline void sincospif(float x, float* s, float* c) {
   double sine, cosine;
@@ -61,7 +61,7 @@ template <class T> inline void __stcg(T* p, T v) { *p = v; }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-// Of integers only: sums of floats in the order of arrival would differ from run to run.
+// For integers only: on a GPU the order of the additions, and so a sum of floats, differs from run to run.
 template <class T> inline T atomicAdd(T* p, T v) {
   static_assert(std::is_integral<T>::value, "atomicAdd of floats is not deterministic");
   T old = *p;
@@ -74,13 +74,13 @@ template <class T> inline T atomicMax(T* p, T v) { T old = *p; *p = old < v ? v 
 template <class T> inline T atomicMin(T* p, T v) { T old = *p; *p = v < old ? v : old; return old; }
 template <class T> inline T atomicCAS(T* p, T expected, T v) { T old = *p; if (old == expected) *p = v; return old; }
 
-// --- bf16: the upper half of a float, rounded to nearest, ties to even ---------------------------------------------
+// --- bf16: the upper half of a float, rounded to nearest, ties to even -------------------------------------------
 
 struct __nv_bfloat16 { unsigned short bits; };
 
 inline __nv_bfloat16 __float2bfloat16(float x) {
   uint32_t word = emulator::float_as_word(x);
-  if ((word & 0x7fffffffu) > 0x7f800000u) return {0x7fff};  // NaN, as CUDA has it
+  if ((word & 0x7fffffffu) > 0x7f800000u) return {0x7fff};  // CUDA's NaN
   return {(unsigned short)((word + 0x7fffu + (word >> 16 & 1)) >> 16)};
 }
 inline __nv_bfloat16 __float2bfloat16_rn(float x) { return __float2bfloat16(x); }
@@ -92,7 +92,7 @@ inline unsigned pack_bf16(float low, float high) {
   return unsigned(__float2bfloat16(low).bits) | unsigned(__float2bfloat16(high).bits) << 16;
 }
 
-// Rounded to 10 bits of fraction, ties to even.
+// x rounded to 10 bits of fraction, ties to even.
 inline unsigned to_tf32(float x) {
   uint32_t word = emulator::float_as_word(x);
   if ((word & 0x7f800000u) == 0x7f800000u) return word;  // infinite or NaN

@@ -1,11 +1,12 @@
-// CUDA C++ on the host: the same kernel source, compiled by a C++ compiler.
+// CUDA C++ on the host: a C++ compiler compiles the same kernel source.
 //
-// Blocks run one after another.  The threads of a block are fibers: each has a stack of its own, and one runs until it
-// comes to a barrier, a shuffle or its end, where it hands over.  No two run at once, so what goes wrong is the same
-// at every run; three schedules (forward, reverse, random) change who comes first.  Shared memory begins as NaN.
+// Blocks run one after another.  The threads of a block are fibers: each has its own stack and runs until it reaches a
+// barrier, a shuffle or its end, and then another one runs.  No two run at the same time, so that every run gives the
+// same result, also for a wrong kernel; three schedules (forward, reverse, random) change the order of threads and
+// blocks.  Shared memory is NaN before it is written.
 //
-// Seen: missing and divergent barriers, divergent shuffles, reads of shared memory that nobody wrote, results that
-// depend on the order of threads or blocks.  Not seen: races between blocks, missing fences, speed.
+// This detects missing and divergent barriers, divergent shuffles, reads of unwritten shared memory, and results that
+// depend on the order of threads or blocks.  It does not detect races between blocks or missing fences, nor show speed.
 #pragma once
 #include <math.h>
 
@@ -14,7 +15,7 @@
 #include "exchanges.h"
 #include "fibers.h"
 
-// --- words of the language ---------------------------------------------------------------------------------------
+// --- keywords ----------------------------------------------------------------------------------------------------
 
 #define __global__
 #define __device__
@@ -40,7 +41,7 @@ MINIGAN_VECTORS(unsigned, uint, 4)
 MINIGAN_VECTORS(unsigned char, uchar, 1)
 #undef MINIGAN_VECTORS
 
-// --- what a thread knows and does -------------------------------------------------------------------------------
+// --- indices, barriers, warp functions and asynchronous copies ----------------------------------------------------
 
 #define threadIdx (emulator::running->index)
 #define blockIdx (emulator::block_index)
@@ -49,17 +50,18 @@ MINIGAN_VECTORS(unsigned char, uchar, 1)
 #define warpSize 32
 
 #define MINIGAN_HERE __FILE__, __LINE__
-#define MINIGAN_ALL 0xffffffffu
+#define MINIGAN_FULL_MASK 0xffffffffu
 #define __syncthreads() emulator::wait(emulator::AT_BARRIER, 0, MINIGAN_HERE)
-// Of a macro with an optional last argument (the mask, or the width), the one that was given, or the default.
-#define MINIGAN_OR(unused, value, ...) value
-#define __syncwarp(...) emulator::wait(emulator::IN_WARP, MINIGAN_OR(0, ##__VA_ARGS__, MINIGAN_ALL), MINIGAN_HERE)
-#define MINIGAN_SHUFFLE(mask, v, from, d, ...) \
-  emulator::shuffle(mask, v, emulator::from(d, MINIGAN_OR(0, ##__VA_ARGS__, 32)), MINIGAN_HERE)
-#define __shfl_down_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, above, __VA_ARGS__)
-#define __shfl_up_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, below, __VA_ARGS__)
-#define __shfl_xor_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, across, __VA_ARGS__)
-#define __shfl_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, at, __VA_ARGS__)
+// The optional last argument of a macro (the mask, or the width), or its default.
+#define MINIGAN_OPTIONAL(unused, value, ...) value
+#define __syncwarp(...) \
+  emulator::wait(emulator::IN_WARP, MINIGAN_OPTIONAL(0, ##__VA_ARGS__, MINIGAN_FULL_MASK), MINIGAN_HERE)
+#define MINIGAN_SHUFFLE(mask, v, lane_of, d, ...) \
+  emulator::shuffle(mask, v, emulator::lane_of(d, MINIGAN_OPTIONAL(0, ##__VA_ARGS__, 32)), MINIGAN_HERE)
+#define __shfl_down_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, lane_above, __VA_ARGS__)
+#define __shfl_up_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, lane_below, __VA_ARGS__)
+#define __shfl_xor_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, lane_xor, __VA_ARGS__)
+#define __shfl_sync(mask, v, ...) MINIGAN_SHUFFLE(mask, v, lane_at, __VA_ARGS__)
 #define __ballot_sync(mask, v) emulator::ballot(mask, v, MINIGAN_HERE)
 #define __any_sync(mask, v) (emulator::ballot(mask, v, MINIGAN_HERE) != 0)
 #define __all_sync(mask, v) (emulator::ballot(mask, v, MINIGAN_HERE) == (mask))

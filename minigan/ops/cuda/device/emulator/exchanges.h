@@ -1,4 +1,4 @@
-// What the threads of a warp do together: shuffles, votes, products of tensor cores; and copies that run on.
+// Warp functions (shuffles, votes, products of tensor cores) and asynchronous copies.
 #pragma once
 #include "fibers.h"
 
@@ -6,8 +6,8 @@ namespace emulator {
 
 template <class T> inline T* slot(unsigned thread, int phase) { return reinterpret_cast<T*>(slots[thread][phase]); }
 
-// Put v where the other lanes of the mask can read it, wait for them, and return which slot to read.
-template <class T> inline int offer(unsigned mask, const T& v, const char* file, int line) {
+// Write v to this thread's slot, wait for the other lanes of the mask, and return which of the two slots to read.
+template <class T> inline int publish(unsigned mask, const T& v, const char* file, int line) {
   static_assert(sizeof(T) <= sizeof slots[0][0], "too large for an exchange");
   int phase = running->phase;
   running->phase ^= 1;
@@ -17,17 +17,17 @@ template <class T> inline int offer(unsigned mask, const T& v, const char* file,
 }
 
 template <class T> inline T shuffle(unsigned mask, T v, int source, const char* file, int line) {
-  int phase = offer(mask, v, file, line);
+  int phase = publish(mask, v, file, line);
   T found;
   memcpy(&found, slots[(running->linear & ~31u) + (source & 31)][phase], sizeof(T));
-  if (!(mask >> (source & 31) & 1)) memset(&found, 0xff, sizeof(T));  // of a lane that takes no part: undefined
+  if (!(mask >> (source & 31) & 1)) memset(&found, 0xff, sizeof(T));  // undefined: that lane is not in the mask
   return found;
 }
 
-// Four matrices of 8 rows of 4 words: lane 8 i + r has the address of row r of matrix i, and lane 4 g + t gets word t
-// of row g; all ones where an address is no multiple of 16.
+// Load four matrices of 8 rows of 4 words: lane 8 i + r has the address of row r of matrix i, and lane 4 g + t gets
+// word t of row g of each matrix.  If the address is not a multiple of 16, the word is all ones.
 inline void load_matrices(unsigned* d, const unsigned* row, const char* file, int line) {
-  int phase = offer(~0u, row, file, line);
+  int phase = publish(~0u, row, file, line);
   for (unsigned i = 0; i < 4; i++) {
     unsigned lane = (running->linear & ~31u) + 8 * i + (running->linear & 31) / 4;
     const unsigned* from = *slot<const unsigned*>(lane, phase);
@@ -36,21 +36,21 @@ inline void load_matrices(unsigned* d, const unsigned* row, const char* file, in
 }
 
 inline int lane() { return running->linear & 31; }
-// The lane to read from, among `width` neighbours; its own where it would be outside.
-inline int above(int d, int width) { return lane() % width + d < width ? lane() + d : lane(); }
-inline int below(int d, int width) { return lane() % width - d >= 0 ? lane() - d : lane(); }
-inline int across(int d, int width) { return (lane() ^ d) / width <= lane() / width ? lane() ^ d : lane(); }
-inline int at(int lane_, int width) { return lane() / width * width + (lane_ & (width - 1)); }
+// The lane that a shuffle reads from, among `width` neighbours: this lane if the other one would be outside.
+inline int lane_above(int d, int width) { return lane() % width + d < width ? lane() + d : lane(); }
+inline int lane_below(int d, int width) { return lane() % width - d >= 0 ? lane() - d : lane(); }
+inline int lane_xor(int d, int width) { return (lane() ^ d) / width <= lane() / width ? lane() ^ d : lane(); }
+inline int lane_at(int i, int width) { return lane() / width * width + (i & (width - 1)); }
 
 inline unsigned ballot(unsigned mask, bool v, const char* file, int line) {
-  int phase = offer(mask, v, file, line);
+  int phase = publish(mask, v, file, line);
   unsigned found = 0;
   for (int i = 0; i < 32; i++)
     if (mask >> i & 1) found |= unsigned(*slot<bool>((running->linear & ~31u) + i, phase)) << i;
   return found;
 }
 
-// --- tensor cores: PTX's fragments (mma.m16n8k16 of bf16, mma.m16n8k8 of tf32) -------------------------------------
+// --- tensor cores: the fragments of PTX's mma.m16n8k16 (bf16) and mma.m16n8k8 (tf32) --------------------------------
 
 struct Fragments { uint32_t a[4], b[2]; };
 
@@ -60,9 +60,9 @@ inline float half_of(uint32_t word, int high) { return word_as_float(high ? word
 
 template <class A, class B> inline void multiply(float* d, const uint32_t* a, const uint32_t* b, int K, A of_a, B of_b,
                                                  const char* file, int line) {
-  Fragments own;
-  memcpy(own.a, a, sizeof own.a), memcpy(own.b, b, sizeof own.b);
-  int phase = offer(0xffffffffu, own, file, line), g = lane() / 4, t = lane() % 4;
+  Fragments fragments;
+  memcpy(fragments.a, a, sizeof fragments.a), memcpy(fragments.b, b, sizeof fragments.b);
+  int phase = publish(0xffffffffu, fragments, file, line), g = lane() / 4, t = lane() % 4;
   const unsigned warp = running->linear & ~31u;
   for (int i = 0; i < 4; i++) {
     int row = g + i / 2 * 8, column = 2 * t + i % 2;
@@ -83,7 +83,7 @@ inline void mma_bf16(float* d, const uint32_t* a, const uint32_t* b, const char*
 }
 
 inline void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, const char* file, int line) {
-  // The hardware reads the upper 19 bits.
+  // The hardware reads only the upper 19 bits.
   auto of_a = [](unsigned warp, int phase, int row, int k) {
     return word_as_float(slot<Fragments>(warp + row % 8 * 4 + k % 4, phase)->a[row / 8 + k / 4 * 2] & 0xffffe000u);
   };
@@ -93,11 +93,11 @@ inline void mma_tf32(float* d, const uint32_t* a, const uint32_t* b, const char*
   multiply(d, a, b, 8, of_a, of_b, file, line);
 }
 
-// --- cp.async: what is copied comes when it is waited for, not before ------------------------------------------------
+// --- cp.async: the data are copied as late as possible, when the thread waits for them -------------------------------
 
 inline void copy_async(void* to, const void* from, int bytes, bool valid) {
   if (reinterpret_cast<uintptr_t>(to) % bytes || (valid && reinterpret_cast<uintptr_t>(from) % bytes)) {
-    fprintf(stderr, "cp.async of %d bytes between addresses that are no multiples of it\n", bytes);
+    fprintf(stderr, "cp.async of %d bytes: an address is misaligned; expected multiples of the size\n", bytes);
     abort();
   }
   if (running->copies.empty()) running->copies.emplace_back();

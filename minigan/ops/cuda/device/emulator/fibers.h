@@ -1,7 +1,8 @@
-// Threads of a block as fibers: stacks, switches, and who runs next.
+// Threads of a block as fibers: their stacks, switches between them, and the scheduler.
 //
-// A fiber has a stack of its own and runs until it waits (at a barrier, for lanes of its warp) or ends.  The scheduler
-// lets go on who has nothing to wait for; where nobody has, that is an error, which says who waits for what.
+// A fiber has its own stack and runs until it waits (at a barrier, or for lanes of its warp) or ends.  The scheduler
+// resumes fibers that need not wait any longer.  If there are none, the launch fails with a message that names a thread
+// and what it waits for.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 #include <vector>
 
 #if !defined(__x86_64__) && !defined(MINIGAN_UCONTEXT)
-#define MINIGAN_UCONTEXT  // the C library's way to switch stacks, on every processor, and ten times slower
+#define MINIGAN_UCONTEXT  // the C library's functions: for every processor, ten times slower
 #endif
 #ifdef MINIGAN_UCONTEXT
 #include <ucontext.h>
@@ -23,7 +24,7 @@
 struct uint3 { unsigned x, y, z; };
 struct dim3 { unsigned x, y, z; };
 
-// The linker says where the section of shared variables begins and ends.
+// The linker defines these as the start and the end of the section of shared variables.
 extern "C" char __start_minigan_shared[] __attribute__((weak)), __stop_minigan_shared[] __attribute__((weak));
 
 namespace emulator {
@@ -31,7 +32,7 @@ namespace emulator {
 // --- switching stacks --------------------------------------------------------------------------------------------
 
 #ifndef MINIGAN_UCONTEXT
-// Save what a call must keep on this stack, take up another.  A new stack begins with six zeros and an address.
+// Save the callee-saved registers on this stack and continue on another.  A new stack holds six zeros and an address.
 extern "C" void minigan_switch(void** from, void* to);
 asm(R"(
 .text
@@ -44,24 +45,24 @@ minigan_switch:
   popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
   ret
 )");
-typedef void* Place;
-inline void switch_to(Place& from, Place& to) { minigan_switch(&from, to); }
-inline void begin(Place& place, char* stack, size_t size, void (*run)()) {
+typedef void* Context;
+inline void switch_to(Context& from, Context& to) { minigan_switch(&from, to); }
+inline void make_context(Context& context, char* stack, size_t size, void (*run)()) {
   void** top = reinterpret_cast<void**>((reinterpret_cast<uintptr_t>(stack) + size) & ~uintptr_t(15));
   *--top = nullptr;  // the return address of `run`, which never returns
   *--top = reinterpret_cast<void*>(run);
   for (int i = 0; i < 6; i++) *--top = nullptr;
-  place = top;
+  context = top;
 }
 #else
-typedef ucontext_t Place;
-inline void switch_to(Place& from, Place& to) { swapcontext(&from, &to); }
-inline void begin(Place& place, char* stack, size_t size, void (*run)()) {
-  getcontext(&place);
-  place.uc_stack.ss_sp = stack;
-  place.uc_stack.ss_size = size;
-  place.uc_link = nullptr;
-  makecontext(&place, run, 0);
+typedef ucontext_t Context;
+inline void switch_to(Context& from, Context& to) { swapcontext(&from, &to); }
+inline void make_context(Context& context, char* stack, size_t size, void (*run)()) {
+  getcontext(&context);
+  context.uc_stack.ss_sp = stack;
+  context.uc_stack.ss_size = size;
+  context.uc_link = nullptr;
+  makecontext(&context, run, 0);
 }
 #endif
 
@@ -78,35 +79,36 @@ struct Copy {  // one cp.async
 };
 
 struct Thread {
-  Place place;
+  Context context;
   uint3 index;
   unsigned linear;
   State state;
-  const char* file;  // where it waits
+  const char* file;  // the place in the source where it waits
   int line;
-  unsigned mask;   // the lanes that it waits for
-  int phase;       // which of its two slots is next
-  std::vector<std::vector<Copy>> copies;  // groups of cp.async on their way; the last one is open
+  unsigned mask;     // the lanes that it waits for
+  int phase;         // which of its two slots it uses next
+  std::vector<std::vector<Copy>> copies;  // pending groups of cp.async; the last one is open
 };
 
-static const size_t STACK = 64 * 1024;
-static const unsigned MOST_THREADS = 1024, WARP = 32;
+static const size_t STACK_BYTES = 64 * 1024;
+static const unsigned MAX_THREADS = 1024, WARP_SIZE = 32;
 
-static Thread threads[MOST_THREADS];
-static char* stacks;             // of MOST_THREADS fibers, touched only where used
-static unsigned order[MOST_THREADS];
+static Thread threads[MAX_THREADS];
+static char* stacks;             // for MAX_THREADS fibers; pages are allocated when they are used
+static unsigned order[MAX_THREADS];
 static unsigned n_threads, next_new;
 static Thread* running;
-static Place scheduler;
+static Context scheduler;
 static uint3 block_index;
 static dim3 block_size, grid_size;
 static char* dynamic_shared;
 static size_t dynamic_bytes;
 static unsigned long long random_state;
 static char message[512];
-static void (*body)();
-// What the lanes of a warp hand each other; two slots each, so that the next exchange may begin before all have read.
-alignas(16) static unsigned char slots[MOST_THREADS][2][64];
+static void (*kernel_body)();
+// The data that lanes of a warp exchange.  Each lane has two slots, because the next exchange may start before all
+// lanes have read the last one.
+alignas(16) static unsigned char slots[MAX_THREADS][2][64];
 
 inline unsigned random_below(unsigned n) {
   random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
@@ -115,7 +117,7 @@ inline unsigned random_below(unsigned n) {
 
 inline void wait(State state, unsigned mask, const char* file, int line) {
   running->state = state, running->mask = mask, running->file = file, running->line = line;
-  switch_to(running->place, scheduler);
+  switch_to(running->context, scheduler);
 }
 
 inline void start(Thread& t) {
@@ -124,25 +126,26 @@ inline void start(Thread& t) {
   running = &t;
 }
 
-// A fiber runs a thread, and when that has ended, the next one that has not begun: a kernel without barriers needs one
-// stack and no switch.
+// A fiber runs a thread, and when that ends, the next one that has not started: a kernel without barriers needs one
+// stack and no switches.
 static void fiber() {
   for (;;) {
-    body();
+    kernel_body();
     running->state = ENDED;
     if (next_new == n_threads) break;
     start(threads[order[next_new++]]);
   }
-  Place never;
-  switch_to(never, scheduler);
+  Context discarded;
+  switch_to(discarded, scheduler);
   abort();
 }
 
-// Let those go on who wait in a warp for lanes that have all come to the same line; whether there were any.
+// Make those threads ready that wait for lanes of their warp and whose lanes are all at the same line; return whether
+// there were any.
 static bool release_warps() {
   bool any = false;
-  for (unsigned w = 0; w < n_threads; w += WARP) {
-    unsigned lanes = n_threads - w < WARP ? n_threads - w : WARP;
+  for (unsigned w = 0; w < n_threads; w += WARP_SIZE) {
+    unsigned lanes = n_threads - w < WARP_SIZE ? n_threads - w : WARP_SIZE;
     for (unsigned i = 0; i < lanes; i++) {
       Thread& t = threads[w + i];
       if (t.state != IN_WARP || !(t.mask >> i & 1)) continue;
@@ -161,7 +164,7 @@ static bool release_warps() {
   return any;
 }
 
-// Let all go on if all are at one barrier; 0, or 1 with a message.
+// Make all threads ready if all are at the same barrier and return 0; else return 1 and set `message`.
 static int release_block() {
   unsigned waiting = 0, ended = 0;
   Thread *first = nullptr, *lane = nullptr;
@@ -173,15 +176,15 @@ static int release_block() {
     waiting++;
     if (!first) first = &t;
     if (t.line != first->line || t.file != first->file) {
-      snprintf(message, sizeof message, "%s:%d: divergent __syncthreads: thread %u is there, thread %u at %s:%d",
+      snprintf(message, sizeof message, "%s:%d: divergent __syncthreads: thread %u is here, thread %u at %s:%d",
                t.file, t.line, t.linear, first->linear, first->file, first->line);
       return 1;
     }
   }
   if (lane) {
-    bool own = lane->mask >> (lane->linear % WARP) & 1;
-    snprintf(message, sizeof message, own ? "%s:%d: thread %u waits for lanes of the mask %08x that do not come"
-                                          : "%s:%d: thread %u is no lane of its own mask %08x",
+    bool own = lane->mask >> (lane->linear % WARP_SIZE) & 1;
+    snprintf(message, sizeof message, own ? "%s:%d: thread %u waits for lanes of the mask %08x that do not arrive"
+                                          : "%s:%d: thread %u is not in its own mask %08x",
              lane->file, lane->line, lane->linear, lane->mask);
     return 1;
   }
@@ -208,8 +211,8 @@ static int run_block(int schedule) {
   for (next_new = 0; next_new < n_threads;) {
     Thread& t = threads[order[next_new++]];
     start(t);
-    begin(t.place, stacks + STACK * fibers++, STACK, fiber);
-    switch_to(scheduler, t.place);
+    make_context(t.context, stacks + STACK_BYTES * fibers++, STACK_BYTES, fiber);
+    switch_to(scheduler, t.context);
   }
   for (;;) {
     unsigned ended = 0;
@@ -221,33 +224,34 @@ static int run_block(int schedule) {
       Thread& t = threads[order[i]];
       if (t.state != READY) continue;
       running = &t;
-      switch_to(scheduler, t.place);
+      switch_to(scheduler, t.context);
     }
   }
 }
 
-// Dynamic shared memory of so many bytes; behind it lies a page that nobody may touch.
+// Allocate dynamic shared memory that ends at an inaccessible page; return whether that was possible.
 static bool reserve_shared(size_t bytes) {
   static char* pages;
-  static size_t room;
+  static size_t mapped_bytes;
   const size_t page = 65536;
   if (dynamic_shared && bytes == dynamic_bytes) return true;
-  if (pages) munmap(pages, room + page);
-  room = (bytes + page - 1) / page * page;
-  void* found = mmap(nullptr, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (found == MAP_FAILED || mprotect(static_cast<char*>(found) + room, page, PROT_NONE)) return false;
+  if (pages) munmap(pages, mapped_bytes + page);
+  mapped_bytes = (bytes + page - 1) / page * page;
+  void* found = mmap(nullptr, mapped_bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (found == MAP_FAILED || mprotect(static_cast<char*>(found) + mapped_bytes, page, PROT_NONE)) return false;
   pages = static_cast<char*>(found);
-  dynamic_shared = pages + room - bytes, dynamic_bytes = bytes;
+  dynamic_shared = pages + mapped_bytes - bytes, dynamic_bytes = bytes;
   return true;
 }
 
-// Run the grid, blocks in the order of the schedule; 0, or 1 with a message.  Shared memory is NaN in every block.
+// Run all blocks in the order of the schedule and return 0; if one fails, return 1 and set `message`.  Shared memory is
+// NaN at the start of every block.
 static int run_grid(const unsigned* grid, const unsigned* block, size_t shared, int schedule, unsigned long long seed,
                     void (*kernel)()) {
   grid_size = {grid[0], grid[1], grid[2]}, block_size = {block[0], block[1], block[2]};
-  n_threads = block[0] * block[1] * block[2], body = kernel, random_state = seed * 2 + 1, message[0] = 0;
+  n_threads = block[0] * block[1] * block[2], kernel_body = kernel, random_state = seed * 2 + 1, message[0] = 0;
   if (!stacks) {
-    void* memory = mmap(nullptr, STACK * MOST_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory = mmap(nullptr, STACK_BYTES * MAX_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return snprintf(message, sizeof message, "no memory for the stacks"), 1;
     stacks = static_cast<char*>(memory);
   }
@@ -257,12 +261,13 @@ static int run_grid(const unsigned* grid, const unsigned* block, size_t shared, 
     threads[i].index = {i % block[0], i / block[0] % block[1], i / (block[0] * block[1])};
   }
   unsigned long long blocks = 1ull * grid[0] * grid[1] * grid[2];
-  std::vector<unsigned long long> turns(blocks);
-  for (unsigned long long i = 0; i < blocks; i++) turns[i] = schedule == REVERSE ? blocks - 1 - i : i;
+  std::vector<unsigned long long> block_order(blocks);
+  for (unsigned long long i = 0; i < blocks; i++) block_order[i] = schedule == REVERSE ? blocks - 1 - i : i;
   if (schedule == RANDOM)
-    for (unsigned long long i = blocks - 1; i > 0; i--) std::swap(turns[i], turns[random_below(unsigned(i + 1))]);
-  for (unsigned long long turn : turns) {
-    block_index = {unsigned(turn % grid[0]), unsigned(turn / grid[0] % grid[1]), unsigned(turn / grid[0] / grid[1])};
+    for (unsigned long long i = blocks - 1; i > 0; i--)
+      std::swap(block_order[i], block_order[random_below(unsigned(i + 1))]);
+  for (unsigned long long b : block_order) {
+    block_index = {unsigned(b % grid[0]), unsigned(b / grid[0] % grid[1]), unsigned(b / grid[0] / grid[1])};
     memset(dynamic_shared, 0xff, dynamic_bytes);
     if (__start_minigan_shared) memset(__start_minigan_shared, 0xff, __stop_minigan_shared - __start_minigan_shared);
     if (run_block(schedule)) return 1;

@@ -1,4 +1,4 @@
-"""Memory between pages that nobody may touch: an index out of bounds ends the process there and then."""
+"""Copies of arrays between inaccessible pages: an index out of bounds ends the process with SIGSEGV."""
 
 import ctypes
 import mmap
@@ -6,16 +6,23 @@ import mmap
 from minigan.ops.cuda.device.emulator.arrays import ndarray
 from minigan.ops.cuda.device.source import KernelError
 
-PAGE = mmap.PAGESIZE
-CLOSE = 16
-"""An array keeps its address modulo this, so that kernels take the same way as without a guard."""
-POISON = 0xFF
+PAGE_BYTES = mmap.PAGESIZE
+ALIGNMENT_BYTES = 16
+"""A copy has its array's address modulo this, so that kernels load packs exactly when they do without a guard."""
+POISON_BYTE = 0xFF
 
 
 class Guard:
-    """Copies of the arrays of one launch; arrays that share memory share their copy.
+    """Copies of the arrays of one launch; arrays that share memory share a copy.
 
-    What is between an array's end and the page behind it, 15 bytes at most, and before it, is poisoned: NaN.
+    A copy ends at most 15 bytes before an inaccessible page.  These bytes, and those before the copy, are poisoned: as
+    floating-point numbers they are NaN.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+        The arrays of the emulated device that the kernel gets.
+
     """
 
     def __init__(self, arrays: list[ndarray]) -> None:
@@ -33,39 +40,53 @@ class Guard:
             self._regions.append(_Region(start, end))
 
     def address(self, array: ndarray) -> int:
-        """Where the copy of an array begins."""
+        """Return the address of an array's copy, or of the array itself if it is empty."""
         for region in self._regions:
             if region.start <= array.address < region.end:
                 return region.copy + array.address - region.start
-        return array.address  # empty
+        return array.address
 
-    def give_back(self, where: str) -> None:
-        """Copy what the kernel wrote into the arrays; KernelError where it wrote beside them."""
+    def write_back(self, where: str) -> None:
+        """Copy the copies to their arrays.
+
+        Parameters
+        ----------
+        where : str
+            The kernel, for the error.
+
+        Raises
+        ------
+        KernelError
+            If the kernel wrote outside an array.
+
+        """
         for region in self._regions:
-            region.give_back(where)
+            region.write_back(where)
 
 
 class _Region:
+    """The copy of the memory from `start` to `end`."""
+
     def __init__(self, start: int, end: int) -> None:
         self.start, self.end = start, end
         n = end - start
-        used = -(-(n + CLOSE - 1) // PAGE) * PAGE
-        self._pages = mmap.mmap(-1, used + 2 * PAGE)
+        used = -(-(n + ALIGNMENT_BYTES - 1) // PAGE_BYTES) * PAGE_BYTES
+        self._pages = mmap.mmap(-1, used + 2 * PAGE_BYTES)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._pages))
         protect = ctypes.CDLL(None, use_errno=True).mprotect
-        for page in (base, base + PAGE + used):
-            if protect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):
+        for page in (base, base + PAGE_BYTES + used):
+            if protect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE_BYTES), 0):
                 raise OSError(ctypes.get_errno(), "mprotect")
-        last = base + PAGE + used - n
-        self.copy = last - (last - start) % CLOSE
+        last = base + PAGE_BYTES + used - n
+        self.copy = last - (last - start) % ALIGNMENT_BYTES
         self._base, self._used = base, used
-        ctypes.memset(base + PAGE, POISON, used)
+        ctypes.memset(base + PAGE_BYTES, POISON_BYTE, used)
         ctypes.memmove(self.copy, start, n)
 
-    def give_back(self, where: str) -> None:
-        first, n = self._base + PAGE, self.end - self.start
-        around = ((first, self.copy - first), (self.copy + n, first + self._used - self.copy - n))
-        for address, length in around:
-            if ctypes.string_at(address, length).strip(bytes([POISON])):
+    def write_back(self, where: str) -> None:
+        first, n = self._base + PAGE_BYTES, self.end - self.start
+        poisoned = ((first, self.copy - first), (self.copy + n, first + self._used - self.copy - n))
+        for address, length in poisoned:
+            if ctypes.string_at(address, length).strip(bytes([POISON_BYTE])):
                 raise KernelError(f"{where}: wrote outside an array of {n} bytes")
         ctypes.memmove(self.start, self.copy, n)
