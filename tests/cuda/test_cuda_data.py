@@ -37,7 +37,7 @@ def test_any_size_and_any_alignment(pixels, count, n, repeat, start, seed):
     of = Images(device(), memory, scale=0.5, shift=3, repeat=repeat, dtype="float64")
     found = of.batch(index).get()
     assert found.shape == (n, pixels, repeat)
-    np.testing.assert_array_equal(found, check_images.right(memory.get(), index, 0.5, 3, repeat))
+    np.testing.assert_array_equal(found, check_images.expected_batch(memory.get(), index, 0.5, 3, repeat))
 
 
 def test_each_replay_gathers_the_next_batch():
@@ -54,7 +54,7 @@ def test_each_replay_gathers_the_next_batch():
     play = step
     for i in range(4):
         play()
-        expected = check_images.right(images, order[np.arange(4 * i, 4 * i + 4) % 7], 1 / 127.5, -1, 1)
+        expected = check_images.expected_batch(images, order[np.arange(4 * i, 4 * i + 4) % 7], 1 / 127.5, -1, 1)
         np.testing.assert_allclose(out.get(), expected, atol=1e-6)
         if play == step:  # after the capture
             play = capture(d, step).replay
