@@ -1,4 +1,4 @@
-"""The CPU's bodies of the three correlations: parts, shortcuts, the flipped kernel, and what goes to the reference."""
+"""The CPU backend's three correlations: parts, shortcuts, the flipped kernel, and types left to the reference."""
 
 from importlib.util import find_spec
 
@@ -129,7 +129,7 @@ def test_at_stride_one_the_adjoint_is_a_correlation_with_the_flipped_kernel(flip
 @given(st.one_of(convolutions(), transposes()))
 @example((mg.ConvTranspose2D(2, 3, 3, dilation=2, output_padding=1), (3, 4, 2)))
 def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
-    """Patches are strided views, which know no bounds: of the layer's geometry and of its flipped one."""
+    """Patches are strided views without bounds checks; test the layer's geometry and the flipped one."""
     layer, shape = layer_and_shape
     geometry = layer.geometry(shape[:2])
     flipped = direct.flipped_geometry(geometry)

@@ -56,7 +56,7 @@ def test_jax_plays_the_same_game(case):
         ours.play()
         theirs.play()
     assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
-    assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have moved
+    assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have changed
 
 
 @pytest.mark.parametrize("fakes", ["training", "inference"])

@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(autouse=True)
 def transforms_cost_little(monkeypatch):
-    """Make the cost model choose Winograd's algorithms for small layers too."""
+    """Lower the costs of transforms, so that the cost model chooses Winograd for small layers too."""
     for price in ("MACS_PER_TRANSFORM_ENTRY", "MACS_PER_NUMPY_TRANSFORM_ENTRY"):
         monkeypatch.setattr(costs, price, 12)
     choose.cache_clear()
@@ -34,7 +34,7 @@ ROUNDING = {3: 2, 4: 4, 5: 20, 6: 40}
 
 @st.composite
 def problems(draw, *, orders=ORDERS_BY_ACCURACY["fast"]):
-    """F(m, r), a geometry of its r with any strides and padding, output padding as well, channels and images."""
+    """F(m, r), a geometry that fits r with any strides, padding and output padding, channels and images."""
     m, r = draw(st.sampled_from(orders))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     long = [draw(st.integers(s * (r - 1) + 1, s * r)) for s in strides]
@@ -291,4 +291,4 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
     assert choose(geometry, 21, C, O, "balanced", compiled=True)
-    assert direct.flipped_geometry(geometry) is None  # so that the adjoint adds overlapping tiles
+    assert direct.flipped_geometry(geometry) is None  # the adjoint adds overlapping tiles
