@@ -25,6 +25,7 @@ Apply = Callable[..., tuple[jax.Array, Tree]]
 """``apply(p, s, x, masks, train=True) -> y, s'``: p are parameters, s running statistics, s' those after the pass."""
 
 AXES = ("NHWC", "HWIO", "NHWC")
+"""The layouts of x, W and y."""
 
 
 def tree(arrays: dict[str, Array]) -> Tree:

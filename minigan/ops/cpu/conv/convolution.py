@@ -14,7 +14,7 @@ from minigan.ops.geometry import Geometry, Pair
 from minigan.ops.protocol import Array
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
     """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x with its padding of zeros.
 
     Parameters
@@ -27,7 +27,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Exe
         Sizes of both images, kernel, stride, dilation and padding.
     b
         Bias (O,), or an array that broadcasts to it; None: no bias.
-    team
+    executor
         The backend: its threads, kernels and accuracy.
 
     Returns
@@ -45,14 +45,14 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Exe
         return reference.correlate(x, W, geometry, b)
     x, W, b = _checked(x, geometry.large, W.shape[2], "x"), contiguous(W), _bias(b, W.shape[3])
     _require_kernel(W, geometry)
-    plan = choose(geometry, len(x), *W.shape[2:], team.accuracy, compiled=team.compiled)
+    plan = choose(geometry, len(x), *W.shape[2:], executor.accuracy, compiled=executor.compiled)
     with one_thread:
         if plan is None:
-            return direct.correlate(x, W, geometry, b, team)
-        return winograd.correlate(x, W, geometry, b, plan, team)
+            return direct.correlate(x, W, geometry, b, executor)
+        return winograd.correlate(x, W, geometry, b, plan, executor)
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
     """x~_n,(sp+di),(sq+dj),c = b_c + the sum of y_npqo W_ijco over p, q, i, j, o: the adjoint of `correlate`.
 
     At stride 1 Winograd's algorithms compute it as a correlation with the flipped kernel, whose output tiles do not
@@ -68,7 +68,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
         The geometry of `correlate`.
     b
         Bias (C,), or an array that broadcasts to it; None: no bias.
-    team
+    executor
         The backend: its threads, kernels and accuracy.
 
     Returns
@@ -90,17 +90,17 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     flipped = direct.flipped_geometry(geometry)
     with one_thread:
         if flipped is not None:
-            plan = choose(flipped, len(y), O, C, team.accuracy, compiled=team.compiled)
+            plan = choose(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
             if plan is not None:
-                return winograd.correlate(y, direct.flipped_weights(W), flipped, b, plan, team)
-            return direct.correlate_adjoint(y, W, geometry, b, team)
-        plan = choose(geometry, len(y), C, O, team.accuracy, compiled=team.compiled)
+                return winograd.correlate(y, direct.flipped_weights(W), flipped, b, plan, executor)
+            return direct.correlate_adjoint(y, W, geometry, b, executor)
+        plan = choose(geometry, len(y), C, O, executor.accuracy, compiled=executor.compiled)
         if plan is not None:
-            return winograd.correlate_adjoint(y, W, geometry, b, plan, team)
-        return direct.correlate_adjoint(y, W, geometry, b, team)
+            return winograd.correlate_adjoint(y, W, geometry, b, plan, executor)
+        return direct.correlate_adjoint(y, W, geometry, b, executor)
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor) -> Array:
     """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.
 
     Parameters
@@ -111,7 +111,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
         The cotangent of `correlate`'s result (N, h, w, O).
     geometry
         The geometry of `correlate`.
-    team
+    executor
         The backend: its threads, kernels and accuracy.
 
     Returns
@@ -130,11 +130,11 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
     x, y = _checked(x, geometry.large, x.shape[3], "x"), _checked(y, geometry.small, y.shape[3], "y")
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} images, y has {len(y)}; expected equal numbers")
-    plan = choose(geometry, len(x), x.shape[3], y.shape[3], team.accuracy, compiled=team.compiled)
+    plan = choose(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
     with one_thread:
         if plan is None:
-            return direct.correlate_weights(x, y, geometry, team)
-        return winograd_weights.correlate_weights(x, y, geometry, plan, team)
+            return direct.correlate_weights(x, y, geometry, executor)
+        return winograd_weights.correlate_weights(x, y, geometry, plan, executor)
 
 
 def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:

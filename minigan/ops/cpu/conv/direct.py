@@ -30,7 +30,7 @@ MAX_PATCH_BYTES_PER_GROUP = 1 << 25
 """Patches of a larger weight gradient that are in memory at a time."""
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
     """y = im2col(x) W + b.    x (N, H, W, C)   W (kh, kw, C, O)   b (O,)   y (N, h, w, O)
 
     The bias is added to each part while the part is in the cache.
@@ -42,15 +42,15 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, team: Exe
 
     def job(i: int) -> None:
         out = y[parts[i]].reshape(-1, O)
-        np.matmul(_patches(x[parts[i]], geometry, team), matrix, out=out)
+        np.matmul(_patches(x[parts[i]], geometry, executor), matrix, out=out)
         if b is not None:
             out += b
 
-    team.parallel_for(job, len(parts))
+    executor.parallel_for(job, len(parts))
     return y
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, team: Executor) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
     """x = col2im(y W^T) + b.    y (N, h, w, O)   W (kh, kw, C, O)   b (C,)   x (N, H, W, C)
 
     At stride 1 this is also the correlation of y with the flipped kernel, whose patches have O channels instead of C.
@@ -59,7 +59,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
     (kh, kw), C, O = geometry.kernel, W.shape[2], W.shape[3]
     flipped = flipped_geometry(geometry)
     if flipped is not None and O <= C:
-        return correlate(y, flipped_weights(W), flipped, b, team)
+        return correlate(y, flipped_weights(W), flipped, b, executor)
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
     matrix, bias = W.reshape(-1, O).T, np.zeros(C, x.dtype) if b is None else b
     parts = _parts(len(y), geometry, C, O, y.itemsize)
@@ -68,13 +68,13 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, t
         cotangent = y[parts[i]].reshape(-1, O)
         patches = scratch.array("patches", (len(cotangent), kh * kw * C), y.dtype)
         np.matmul(cotangent, matrix, out=patches)
-        col2im(patches, x[parts[i]], geometry, bias, compiled=team.compiled)
+        col2im(patches, x[parts[i]], geometry, bias, compiled=executor.compiled)
 
-    team.parallel_for(job, len(parts))
+    executor.parallel_for(job, len(parts))
     return x
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor) -> Array:
     """dW = im2col(x)^T y.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)
 
     The partial sums are added in a fixed order, so the result is the same on any number of threads.
@@ -82,7 +82,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
     (kh, kw), C, O = geometry.kernel, x.shape[3], y.shape[3]
     dW = arrays.empty((kh, kw, C, O), x.dtype)
     if dW.size > MAX_PARTIAL_SUM_ENTRIES and len(x):
-        _large_weights(x, y, geometry, dW.reshape(-1, O), team)
+        _large_weights(x, y, geometry, dW.reshape(-1, O), executor)
         return dW
     parts = _parts(len(x), geometry, C, O, x.itemsize)
     sums = max(1, min(len(parts), MAX_PARTIAL_SUMS, 4 * MAX_PARTIAL_SUM_ENTRIES // max(1, dW.size)))
@@ -92,14 +92,14 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, team: Executor) ->
         total = partial[s]
         total[...] = 0
         for i in range(s, len(parts), sums):
-            total += _patches(x[parts[i]], geometry, team).T @ y[parts[i]].reshape(-1, O)
+            total += _patches(x[parts[i]], geometry, executor).T @ y[parts[i]].reshape(-1, O)
 
-    team.parallel_for(job, sums)
+    executor.parallel_for(job, sums)
     partial.sum(axis=0, out=dW.reshape(-1, O))
     return dW
 
 
-def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Executor) -> None:
+def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, executor: Executor) -> None:
     """Compute a dW too large for partial sums: for each group of images the patches, then blocks of rows of dW."""
     O = y.shape[3]
     patch_entries = math.prod(geometry.small) * len(dW)  # of one image
@@ -113,9 +113,9 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Exec
 
         def gather(i: int, images: Array = images, by_image: Array = by_image, parts: list[slice] = parts) -> None:
             part = by_image[parts[i]]
-            im2col(images[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=team.compiled)
+            im2col(images[parts[i]], part.reshape(-1, part.shape[2]), geometry, compiled=executor.compiled)
 
-        team.parallel_for(gather, len(parts))
+        executor.parallel_for(gather, len(parts))
         cotangent = y[group].reshape(-1, O)
         blocks = slices(len(dW), matmul.block(len(dW), 2 * len(patches) * dW.size))
 
@@ -132,16 +132,16 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, team: Exec
             else:
                 dW[blocks[i]] += left @ cotangent
 
-        team.parallel_for(multiply, len(blocks))
+        executor.parallel_for(multiply, len(blocks))
 
 
-def _patches(x: Array, geometry: Geometry, team: Executor) -> Array:
+def _patches(x: Array, geometry: Geometry, executor: Executor) -> Array:
     """Return im2col(x) (N h w, kh kw C) in scratch memory; for a 1 x 1 kernel, stride 1 and no padding, a view of x."""
     C = x.shape[3]
     if geometry.kernel == geometry.stride == (1, 1) and geometry.padded == geometry.large == geometry.small:
         return x.reshape(-1, C)
     patches = scratch.array("patches", (len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
-    im2col(x, patches, geometry, compiled=team.compiled)
+    im2col(x, patches, geometry, compiled=executor.compiled)
     return patches
 
 

@@ -39,22 +39,22 @@ PADDING_ENTRIES = 16
 few sets of the cache."""
 
 
-def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Executor) -> Array:
+def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, executor: Executor) -> Array:
     """y = A^t [(G W G^t) . (B^t x B)] A + b.    x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)"""
     O = W.shape[3]
     large, small = tiles_of(geometry, plan)
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
     bias = np.zeros(O, x.dtype) if b is None else b
     parts = image_parts(len(x), large)
-    U = _weights(W, geometry, plan, team)
+    U = _weights(W, geometry, plan, executor)
     if parts is None:
-        _by_pass("B", x, large, U[..., :O], "A", y, small, bias, plan, team)
+        _by_pass("B", x, large, U[..., :O], "A", y, small, bias, plan, executor)
     else:
-        _per_thread("B", x, large, U, "A", y, small, bias, plan, team, parts)
+        _per_thread("B", x, large, U, "A", y, small, bias, plan, executor, parts)
     return y
 
 
-def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, team: Executor) -> Array:
+def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, plan: Plan, executor: Executor) -> Array:
     """x = B [(G W G^t) . (A y A^t)] B^t + b.    Shapes as in `correlate`."""
     C, O = W.shape[2:]
     large, small = tiles_of(geometry, plan)
@@ -62,31 +62,35 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, p
     bias = np.zeros(C, y.dtype) if b is None else b
     parts = image_parts(len(y), small)
     if parts is None:
-        U = _weights(W, geometry, plan, team)
-        _by_pass("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, team)
+        U = _weights(W, geometry, plan, executor)
+        _by_pass("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, executor)
     else:
-        U = _weights(W, geometry, plan, team, adjoint=True)
-        _per_thread("A", y, small, U, "B", x, large, bias, plan, team, parts)
+        U = _weights(W, geometry, plan, executor, adjoint=True)
+        _per_thread("A", y, small, U, "B", x, large, bias, plan, executor, parts)
     return x
 
 
 def _by_pass(
     matrix_x: str, x: Array, x_tiles: Tiles, U: Array, matrix_y: str, y: Array, y_tiles: Tiles, bias: Array, plan: Plan,
-    team: Executor,
+    executor: Executor,
 ) -> None:  # fmt: skip
     """y = scatter(gather(x)_f U_f) + bias, pass by pass, each shared by all threads.    U (n n, K, N)"""
     points, K, N = U.shape
     count = x_tiles.of(slice(0, len(x))).stop
     V = scratch.array("V", (points, count, x_tiles.phases, K // x_tiles.phases), x.dtype)
     M = scratch.array("M", (points, count, y_tiles.phases, N // y_tiles.phases), x.dtype)
-    for_each_part(lambda part: gather(matrix_x, plan, x, V, x_tiles, part, compiled=team.compiled), len(x), team)
-    matmul.batched(V.reshape(points, count, K), U, M.reshape(points, count, N), team)
-    for_each_part(lambda part: scatter(matrix_y, plan, M, y, bias, y_tiles, part, compiled=team.compiled), len(x), team)
+    for_each_part(
+        lambda part: gather(matrix_x, plan, x, V, x_tiles, part, compiled=executor.compiled), len(x), executor
+    )
+    matmul.batched(V.reshape(points, count, K), U, M.reshape(points, count, N), executor)
+    for_each_part(
+        lambda part: scatter(matrix_y, plan, M, y, bias, y_tiles, part, compiled=executor.compiled), len(x), executor
+    )
 
 
 def _per_thread(
     matrix_x: str, x: Array, x_tiles: Tiles, U: Array, matrix_y: str, y: Array, y_tiles: Tiles, bias: Array, plan: Plan,
-    team: Executor, parts: list[slice],
+    executor: Executor, parts: list[slice],
 ) -> None:  # fmt: skip
     """y = scatter(gather(x)_f U_f) + bias, all passes of a part by one thread.    U (n n, K, N + PADDING_ENTRIES)"""
     points, K, N = U.shape[0], U.shape[1], U.shape[2] - PADDING_ENTRIES
@@ -106,12 +110,12 @@ def _per_thread(
 
     def by_numpy(i: int) -> None:
         part = parts[i]
-        _by_pass(matrix_x, x[part], x_tiles, U[..., :N], matrix_y, y[part], y_tiles, bias, plan, team)
+        _by_pass(matrix_x, x[part], x_tiles, U[..., :N], matrix_y, y[part], y_tiles, bias, plan, executor)
 
-    team.parallel_for(by_numba if team.compiled else by_numpy, len(parts))
+    executor.parallel_for(by_numba if executor.compiled else by_numpy, len(parts))
 
 
-def _weights(W: Array, geometry: Geometry, plan: Plan, team: Executor, *, adjoint: bool = False) -> Array:
+def _weights(W: Array, geometry: Geometry, plan: Plan, executor: Executor, *, adjoint: bool = False) -> Array:
     """U = G W G^t of each phase of the kernel (n n, sh sw C, O), or its transpose at each point (n n, O, sh sw C).
 
     Each row has PADDING_ENTRIES more entries, which are undefined.
@@ -129,15 +133,15 @@ def _weights(W: Array, geometry: Geometry, plan: Plan, team: Executor, *, adjoin
         target = U[..., :O].reshape(points, tiles.phases, C, O).swapaxes(1, 2)
     kernels = W.transpose(2, 0, 1, 3)
     for_each_part(
-        lambda part: gather("G", plan, kernels, target, tiles, part, compiled=team.compiled), len(kernels), team
+        lambda part: gather("G", plan, kernels, target, tiles, part, compiled=executor.compiled), len(kernels), executor
     )
     return U
 
 
-def for_each_part(job: Callable[[slice], None], images: int, team: Executor) -> None:
+def for_each_part(job: Callable[[slice], None], images: int, executor: Executor) -> None:
     """Run job(part) in parallel for at most N_PARTS parts of whole images."""
     parts = slices(images, -(-images // N_PARTS))
-    team.parallel_for(lambda i: job(parts[i]), len(parts))
+    executor.parallel_for(lambda i: job(parts[i]), len(parts))
 
 
 def tiles_of(geometry: Geometry, plan: Plan) -> tuple[Tiles, Tiles]:

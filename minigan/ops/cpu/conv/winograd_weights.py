@@ -23,26 +23,28 @@ ChannelBlock = tuple[slice, Array]
 """Some channels of x, and the dU of these channels (n n, sh sw channels, O)."""
 
 
-def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, team: Executor) -> Array:
+def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, executor: Executor) -> Array:
     """dW = G^t [the sum over tiles of (B^t x B)^t (A y A^t)] G.    x (N, H, W, C)   y (N, h, w, O)   dW as W"""
     O = y.shape[3]
     large, small = tiles_of(geometry, plan)
     no_bias, tiles = np.zeros(O, x.dtype), tiles_of_kernel(geometry)
     dW = arrays.empty((*geometry.kernel, x.shape[3], O), x.dtype)
     few_tiles = image_parts(len(x), large) is None
-    blocks = _by_pass if few_tiles or not team.compiled else _per_thread
-    for channels, dU in blocks(x, large, y, small, plan, team):
+    blocks = _by_pass if few_tiles or not executor.compiled else _per_thread
+    for channels, dU in blocks(x, large, y, small, plan, executor):
         by_channel = dU.reshape(plan.n**2, large.phases, -1, O).swapaxes(1, 2)
         kernels = dW.transpose(2, 0, 1, 3)[channels]
 
         def transform_back(part: slice, points: Array = by_channel, kernels: Array = kernels) -> None:
-            scatter("G", plan, points, kernels, no_bias, tiles, part, compiled=team.compiled)
+            scatter("G", plan, points, kernels, no_bias, tiles, part, compiled=executor.compiled)
 
-        for_each_part(transform_back, len(kernels), team)
+        for_each_part(transform_back, len(kernels), executor)
     return dW
 
 
-def _by_pass(x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, team: Executor) -> Iterator[ChannelBlock]:
+def _by_pass(
+    x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, executor: Executor
+) -> Iterator[ChannelBlock]:
     """Yield all channels and their dU, computed pass by pass, each shared by all threads."""
     points, C, O = plan.n**2, x.shape[3], y.shape[3]
     dU = arrays.empty((points, x_tiles.phases * C, O), x.dtype)
@@ -55,12 +57,12 @@ def _by_pass(x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, tea
         M = scratch.array("M", (points, rows, 1, O), x.dtype)
 
         def transform_part(part: slice) -> None:
-            gather("B", plan, x[images], V, x_tiles, part, compiled=team.compiled)
-            gather("A", plan, y[images], M, y_tiles, part, compiled=team.compiled)
+            gather("B", plan, x[images], V, x_tiles, part, compiled=executor.compiled)
+            gather("A", plan, y[images], M, y_tiles, part, compiled=executor.compiled)
 
-        for_each_part(transform_part, count, team)
+        for_each_part(transform_part, count, executor)
         left = V.reshape(points, rows, -1).swapaxes(1, 2)
-        matmul.batched(left, M.reshape(points, rows, O), dU, team, add=images.start > 0)
+        matmul.batched(left, M.reshape(points, rows, O), dU, executor, add=images.start > 0)
 
     for images in image_parts(len(x), x_tiles) or [slice(0, len(x))]:
         add(images)
@@ -68,7 +70,7 @@ def _by_pass(x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, tea
 
 
 def _per_thread(
-    x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, team: Executor
+    x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, executor: Executor
 ) -> Iterator[ChannelBlock]:
     """Yield blocks of channels and their dU, all passes of a part by one thread.
 
@@ -95,6 +97,6 @@ def _per_thread(
         rest = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
         correlate_tiles(transform("B", plan), transform("A", plan), *reads, *rest)
 
-    team.parallel_for(job, len(channels) * len(images))
+    executor.parallel_for(job, len(channels) * len(images))
     total = sums[0] if len(images) == 1 else sums.sum(axis=0)
     yield from ((block, block_of(total, block)) for block in channels)
