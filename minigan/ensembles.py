@@ -83,7 +83,7 @@ def train_ensemble(
 def _host_gan(config: Config, dtype: str) -> GAN:
     """Return a GAN on the host, whose parameters are set to those of each trained GAN for evaluation."""
     G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
-    return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
+    return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(d_scale=0.5))
 
 
 def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], host_gan: GAN) -> dict[str, Any]:

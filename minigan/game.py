@@ -19,11 +19,12 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from minigan._batch import Batch
+from minigan._deprecated import renamed
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
@@ -160,7 +161,7 @@ class Game:
 Schedule = TypeVar("Schedule", bound=Callable[..., Any])
 
 
-def whole(schedule: Schedule) -> Schedule:
+def capturable(schedule: Schedule) -> Schedule:
     """Return a schedule, ``schedule(game, *draws, **counts)``, whose iteration a backend may capture (CUDA's graphs).
 
     Parameters
@@ -210,3 +211,12 @@ def _require_players(players: Mapping[str, Player]) -> None:
     if len(set(backends.values())) > 1:
         given = ", ".join(f"{name} on {ops!r}" for name, ops in backends.items())
         raise ValueError(f"the players' networks are on different backends: {given}; expected one backend")
+
+
+_RENAMED = {"whole": "capturable"}
+"""The new name of each old one, which works for one more release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.game", _RENAMED, globals(), name)

@@ -11,8 +11,8 @@ exactly and without overflow for any s: sigma is never formed before a logarithm
     generator(s_fake) -> value, ds_fake                          the cost J_G that G minimises
     probability(s) -> D(x)
 
-Two conventions for J_D are in use: ``factor=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
-``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` scales
+Two conventions for J_D are in use: ``d_scale=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
+``d_scale=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``g_scale`` scales
 J_G: 1 in Algorithm 1, 1/2 in tutorials that halve both costs.
 
 `softmax_cross_entropy` is the cost of a classifier with K classes.
@@ -26,6 +26,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 
 from minigan._arguments import scalar, set_numbers
+from minigan._deprecated import renamed_fields
 from minigan.layers.base import ShapeError
 from minigan.ops import ops_of
 from minigan.ops.protocol import Array, Ops
@@ -74,63 +75,67 @@ def require_objective(objective: object) -> None:
             )
 
 
+_OLD_NAMES = renamed_fields(factor="d_scale", factor_G="g_scale", pooled="mean_over_all")
+
+
 @dataclass(frozen=True)
 class _CrossEntropy:
-    """J_D = factor (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1) or (N,), s_fake (M, 1) or (M,)"""
+    """J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1), s_fake (M, 1), or vectors"""
 
     _: KW_ONLY
-    factor: float = 1.0
-    factor_G: float = 1.0
-    pooled: bool = False
+    d_scale: float = 1.0
+    g_scale: float = 1.0
+    mean_over_all: bool = False
 
     def __post_init__(self) -> None:
-        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
+        set_numbers(self, d_scale="(0, inf)", g_scale="(0, inf)")
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
-        """Return J_D, ds_real = -factor sigma(-s_real) / N, ds_fake = factor sigma(s_fake) / M."""
+        """Return J_D, ds_real = -d_scale sigma(-s_real) / N, ds_fake = d_scale sigma(s_fake) / M."""
         n_real, n_fake = _size(s_real), _size(s_fake)
         ops = ops_of(s_real) if ops is None else ops
-        f_real = f_fake = scalar(self.factor, s_real.dtype)
-        if self.pooled:
+        f_real = f_fake = scalar(self.d_scale, s_real.dtype)
+        if self.mean_over_all:
             f_real, f_fake = (2 * f_real * n / (n_real + n_fake) for n in (n_real, n_fake))
         cost_real, ds_real = ops.mean_softplus(s_real, -1, f_real)
         cost_fake, ds_fake = ops.mean_softplus(s_fake, 1, f_fake)
         return cost_real + cost_fake, ds_real, ds_fake
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return factor mean softplus(-s) for real s, factor mean softplus(s) for fake s, and its gradient."""
+        """Return d_scale mean softplus(-s) for real s, d_scale mean softplus(s) for fake s, and its gradient."""
         _size(s)
         ops = ops_of(s) if ops is None else ops
-        return ops.mean_softplus(s, -1 if real else 1, scalar(self.factor, s.dtype))
+        return ops.mean_softplus(s, -1 if real else 1, scalar(self.d_scale, s.dtype))
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = sigma(s)."""
         return (ops_of(s) if ops is None else ops).sigmoid(s).reshape(-1)
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class Minimax(_CrossEntropy):
     """G minimises mean log(1 - D(G(z)))   (Goodfellow et al. 2014, eq. 1 and Algorithm 1).
 
-    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
-    J_G = -factor_G mean softplus(s_fake),    ds_fake = -factor_G sigma(s_fake) / M
+    J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = -g_scale mean softplus(s_fake),    ds_fake = -g_scale sigma(s_fake) / M
 
     The gradient of J_G vanishes where D is sure that the examples are fake, s_fake -> -infinity.
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
-    pooled : bool
+    mean_over_all : bool
         Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
         For N = M this changes nothing.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N,) or (N, 1).
 
@@ -144,35 +149,36 @@ class Minimax(_CrossEntropy):
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = factor_G mean log(1 - D) and its gradient."""
+        """Return J_G = g_scale mean log(1 - D) and its gradient."""
         _size(s_fake)
         ops = ops_of(s_fake) if ops is None else ops
-        return ops.mean_softplus(s_fake, 1, -scalar(self.factor_G, s_fake.dtype))
+        return ops.mean_softplus(s_fake, 1, -scalar(self.g_scale, s_fake.dtype))
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class NonSaturating(_CrossEntropy):
     """G minimises -mean log D(G(z))   (Goodfellow et al. 2014, end of section 3).
 
-    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
-    J_G = factor_G mean softplus(-s_fake),    ds_fake = -factor_G sigma(-s_fake) / M
+    J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = g_scale mean softplus(-s_fake),    ds_fake = -g_scale sigma(-s_fake) / M
 
-    The gradient of J_G tends to -factor_G / M where D is sure that the examples are fake: it does not vanish.
+    The gradient of J_G tends to -g_scale / M where D is sure that the examples are fake: it does not vanish.
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
-    pooled : bool
+    mean_over_all : bool
         Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
         For N = M this changes nothing.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N,) or (N, 1).
 
@@ -186,12 +192,13 @@ class NonSaturating(_CrossEntropy):
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = -factor_G mean log D and its gradient."""
+        """Return J_G = -g_scale mean log D and its gradient."""
         _size(s_fake)
         ops = ops_of(s_fake) if ops is None else ops
-        return ops.mean_softplus(s_fake, -1, scalar(self.factor_G, s_fake.dtype))
+        return ops.mean_softplus(s_fake, -1, scalar(self.g_scale, s_fake.dtype))
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class SoftmaxTwoClass:
     """Categorical cross-entropy of a D with two softmax outputs.    s (N, 2): column 0 fake, column 1 real
@@ -200,29 +207,29 @@ class SoftmaxTwoClass:
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0; 1/2 by default, the mean of both costs, as Keras computes it.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 by default.
-    pooled : bool
+    mean_over_all : bool
         Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N, 2).
 
     """
 
     _: KW_ONLY
-    factor: float = 0.5
-    factor_G: float = 1.0
-    pooled: bool = False
+    d_scale: float = 0.5
+    g_scale: float = 1.0
+    mean_over_all: bool = False
 
     def __post_init__(self) -> None:
-        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
+        set_numbers(self, d_scale="(0, inf)", g_scale="(0, inf)")
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, ds_real (N, 2), ds_fake (M, 2)."""
@@ -231,7 +238,7 @@ class SoftmaxTwoClass:
         return value, _columns(d_real, ops), _columns(d_fake, ops)
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = -factor_G mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
+        """Return J_G = -g_scale mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
         ops = ops_of(s_fake) if ops is None else ops
         value, d = self._one_logit().generator(_difference(s_fake), ops=ops)
         return value, _columns(d, ops)
@@ -247,7 +254,7 @@ class SoftmaxTwoClass:
         return (ops_of(s) if ops is None else ops).sigmoid(_difference(s))
 
     def _one_logit(self) -> NonSaturating:
-        return NonSaturating(factor=self.factor, factor_G=self.factor_G, pooled=self.pooled)
+        return NonSaturating(d_scale=self.d_scale, g_scale=self.g_scale, mean_over_all=self.mean_over_all)
 
 
 def _size(s: Array) -> int:

@@ -93,7 +93,7 @@ def cases(draw):
                 mg.BatchNorm(channels),
                 mg.BatchNorm.keras(channels, momentum=0.8),
                 mg.BatchNorm(channels, eps=0.1, momentum=0.3, unbiased=False),
-                mg.BatchNorm(channels, momentum_on="old"),
+                mg.BatchNorm(channels, convention="old"),
             ]
         )
     )

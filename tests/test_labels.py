@@ -170,11 +170,11 @@ class TestBatches:
 
 def test_pretraining_takes_them():
     G, D = networks()
-    gan = mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(pooled=True))
+    gan = mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(mean_over_all=True))
     fake = gan.fake((Z, ALSO))
     costs = mg.pretrain(gan, (X, Y), fake, batch_size=4, epochs=3, rng=np.random.default_rng(0))
     joined = networks()[1]
-    same = mg.GAN(G, joined, mg.Adam(G), mg.Adam(joined), mg.NonSaturating(pooled=True))
+    same = mg.GAN(G, joined, mg.Adam(G), mg.Adam(joined), mg.NonSaturating(mean_over_all=True))
     assert costs == mg.pretrain(
         same, np.hstack([X, Y]), np.hstack(fake), batch_size=4, epochs=3, rng=np.random.default_rng(0)
     )

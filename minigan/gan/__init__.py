@@ -8,7 +8,7 @@
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
-from minigan.game import Draw, Rng, whole
+from minigan.game import Draw, Rng, capturable
 from minigan.gan.pair import GAN, StepResults
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
@@ -41,6 +41,7 @@ __all__ = [
     "StepResult",
     "StepResults",
     "alternating",
+    "capturable",
     "combined",
     "discriminator_gradient",
     "discriminator_step",
@@ -56,7 +57,6 @@ __all__ = [
     "train_fakes",
     "train_mode",
     "train_mode_tracking",
-    "whole",
 ]
 
 
@@ -72,8 +72,9 @@ _RENAMED = {
     "batch_judge": "train_mode",
     "tracking_judge": "train_mode_tracking",
     "running_judge": "eval_mode",
+    "whole": "capturable",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from minigan._batch import Batch
 from minigan._checks import logit_gradient
-from minigan._deprecated import renamed_arguments
+from minigan._deprecated import renamed_fields
 from minigan.game import Draw, Game, Player, Rng
 from minigan.gan.steps import (
     DBatching,
@@ -30,6 +30,7 @@ StepResults = tuple[StepResult, StepResult]
 """The results of the last step of D and of the last step of G in an iteration."""
 
 
+@renamed_fields(through="d_batching", fakes="fake_mode", judge="frozen_d_mode")
 @dataclass
 class GAN(Game):
     """The game of a generator and a discriminator.
@@ -151,8 +152,3 @@ class GAN(Game):
     def fake(self, z: Batch) -> Batch:
         """Return fakes for D to be trained on."""
         return self.fake_mode(self.G, z, rng=self.rng)
-
-
-GAN.__init__ = renamed_arguments(  # type: ignore[method-assign]
-    through="d_batching", fakes="fake_mode", judge="frozen_d_mode"
-)(GAN.__init__)

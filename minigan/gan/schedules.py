@@ -1,19 +1,19 @@
 """Schedules: the order in which an iteration updates D and G.
 
 A schedule is ``schedule(gan, real, noise, **counts)``: `real` and `noise` return the next batch, and it returns the
-results of the last step of D and of the last step of G.  Decorate a custom one with `minigan.game.whole`, so that CUDA
-may capture it as a graph.
+results of the last step of D and of the last step of G.  Decorate a custom one with `minigan.game.capturable`, so that
+CUDA may capture it as a graph.
 """
 
 from minigan._batch import Batch, examples_in, take
 from minigan._checks import logit_gradient, require_generator
-from minigan.game import Draw, Rng, whole
+from minigan.game import Draw, Rng, capturable
 from minigan.gan.pair import GAN, StepResults
 from minigan.gan.steps import StepResult, combined, labelled, of_example, seen_by, separate, train_fakes, train_mode
 from minigan.layers import BatchNorm, Layer
 
 
-@whole
+@capturable
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults:
     """Algorithm 1: update D k times on new real data and new noise, then G once on new noise.
 
@@ -43,7 +43,7 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults
     return seen_D, gan.update_G(noise())
 
 
-@whole
+@capturable
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> StepResults:
     """Draw one batch, update D several times on it, then G several times on the same noise.
 
@@ -78,7 +78,7 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     return seen_D, seen_G
 
 
-@whole
+@capturable
 def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """Update D on a batch of real examples, then D on a batch of fakes, then G on the noise of those fakes.
 
@@ -105,7 +105,7 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     return StepResult((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
-@whole
+@capturable
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """Compute both gradients at the same parameters and on one batch, then update both (the code of the 2014 paper).
 
@@ -153,10 +153,10 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
     """Train D alone on a fixed set of real and fake examples in shuffled batches.
 
-    The shuffle decides how many examples of each kind are in a batch: use an objective with ``pooled=True``.  Batches
-    that D cannot be trained on are skipped: those without real or without fake examples (for 32 examples, one batch in
-    2^31), and, if batch norm computes statistics of each kind (``d_batching`` is not `combined`), those with a single
-    example of a kind.
+    The shuffle decides how many examples of each kind are in a batch: use an objective with ``mean_over_all=True``.
+    Batches that D cannot be trained on are skipped: those without real or without fake examples (for 32 examples, one
+    batch in 2^31), and, if batch norm computes statistics of each kind (``d_batching`` is not `combined`), those with a
+    single example of a kind.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def get_recipe(name: str) -> Recipe:
 _RENAMED = {
     "Setting": "RunOptions",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

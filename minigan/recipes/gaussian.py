@@ -84,7 +84,7 @@ def assemble(
         D,
         adam(G),
         adam(D),
-        NonSaturating(factor=0.5),
+        NonSaturating(d_scale=0.5),
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,

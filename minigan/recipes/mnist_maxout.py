@@ -98,7 +98,7 @@ def assemble(
         D,
         SGD(G, lr=lr, momentum=momentum),
         SGD(D, lr=lr, momentum=momentum),
-        NonSaturating(factor=0.5),
+        NonSaturating(d_scale=0.5),
         rng=streams["dropout"],
     )
 

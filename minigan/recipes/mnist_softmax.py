@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data import RandomBatches
-from minigan.gan import GAN, Draw, StepResults, combined, eval_fakes, pretrain, train_mode, whole
+from minigan.gan import GAN, Draw, StepResults, capturable, combined, eval_fakes, pretrain, train_mode
 from minigan.initializers import GlorotNormal
 from minigan.layers import (
     BatchNorm,
@@ -110,7 +110,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
     return rng.uniform(-1, 1, (n, config.latent))
 
 
-@whole
+@capturable
 def halves(gan: GAN, real: Draw, noise: Draw, *, n_fake: int) -> StepResults:
     """D on a half of real images and the fakes of the first `n_fake` z, then G on the other z."""
     x_real, z = real(), noise()
@@ -131,7 +131,7 @@ def assemble(
         D,
         adam(G, config.lr_G),
         adam(D, config.lr_D),
-        SoftmaxTwoClass(factor=0.5, pooled=True),
+        SoftmaxTwoClass(d_scale=0.5, mean_over_all=True),
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,

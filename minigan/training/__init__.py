@@ -33,7 +33,7 @@ __all__ = [
 _RENAMED = {
     "claim": "create_run",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from minigan._deprecated import renamed_arguments
+from minigan._deprecated import renamed_fields
 from minigan._names import ConfigError
 from minigan.game import Game
 from minigan.gan import GAN
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from minigan.training.callbacks import Callback
 
 Metrics = dict[str, float]
-T = TypeVar("T")
 
 
 class Divergence(ArithmeticError):
@@ -79,14 +78,7 @@ class Source(Protocol):
         """Go to the position that `state` returned."""
 
 
-def _with_old_names(cls: type[T]) -> type[T]:
-    """Let a dataclass take a field by the name that it had in the version before."""
-    known: Any = cls
-    known.__init__ = renamed_arguments(before="pretraining")(known.__init__)
-    return cls
-
-
-@_with_old_names
+@renamed_fields(before="pretraining")
 @dataclass
 class Experiment:
     """A game that is ready to be trained, with everything that one iteration of it needs.

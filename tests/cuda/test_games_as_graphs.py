@@ -9,7 +9,7 @@ import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER, ON_GPU
 
 import minigan as mg
-from minigan.gan import whole
+from minigan.gan import capturable
 from minigan.gan.steps import seen_by
 from minigan.ops import get_ops, to_host
 from minigan.ops.cuda.capture.iterations import CaptureWarning
@@ -271,7 +271,7 @@ def test_a_game_within_a_game_is_said():
 
 
 def test_a_schedule_names_its_draws_and_counts():
-    @whole
+    @capturable
     def pair(game, first, second, *, times=1):
         gradients = game.gradients()
         for _ in range(times):
