@@ -110,20 +110,49 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model to reproduce: its networks, its data and its schedule."""
+    """A model that can be trained: its networks, its data and its schedule.
+
+    Parameters
+    ----------
+    name : str
+        The name, as in ``minigan train NAME``.
+    about : str
+        One line on what is trained.
+    source : str
+        The publication or tutorial that the recipe reproduces.
+    Config : type
+        A frozen dataclass of the hyper-parameters with their defaults.
+    architecture : callable
+        ``architecture(config)`` returns the layers of both networks.
+    prior : callable
+        ``prior(config, n, rng)`` draws n noise vectors z, an array (n, ...).
+    assemble : callable
+        ``assemble(config, run_options, G, D, streams)`` returns the experiment.
+    to_images : callable, optional
+        ``to_images(x)`` converts the output of G to images (N, H, W, C) in [0, 1]; None if G makes no images.
+    moments : int
+        The number of state vectors of an optimizer, for the estimate of memory; 2 by default, m and v of Adam.
+    stored_defaults : mapping, optional
+        The values of hyper-parameters that config.json of runs of earlier versions lacks, by name.
+    ensembles : mapping of str to str, optional
+        Where a backend can train many seeds together: the name of the backend, and the module with
+        ``batching_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
+        ``train_ensemble(config, seeds, device=..., dtype=..., finished=...)`` (`minigan.ensembles`).  The module is
+        imported by name when a sweep needs it, because it needs the recipe.
+
+    """
 
     name: str
     about: str
     source: str
     Config: type
     architecture: Callable[[Any], Architecture]
-    prior: Callable[[Any, int, np.random.Generator], Array]  # prior(config, n, rng) -> z (n, ...)
+    prior: Callable[[Any, int, np.random.Generator], Array]
     assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
-    to_images: Callable[[Array], Array] | None = None  # G's output -> (N, H, W, C) in [0, 1]
-    moments: int = 2  # state vectors of an optimizer: m and v of Adam
-    stored_defaults: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of hyper-parameters that config.json of older runs lacks
+    to_images: Callable[[Array], Array] | None = None
+    moments: int = 2
+    stored_defaults: Mapping[str, Any] = field(default_factory=dict)
+    ensembles: Mapping[str, str] = field(default_factory=dict)
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from its config.json.

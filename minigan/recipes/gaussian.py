@@ -223,4 +223,5 @@ RECIPE = Recipe(
     architecture=architecture,
     prior=prior,
     assemble=assemble,
+    ensembles={"cuda": "minigan.ensembles"},
 )

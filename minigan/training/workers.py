@@ -80,7 +80,7 @@ def train_in_workers(
             finished(summary)
 
     try:
-        with _terminable():
+        with terminable():
             try:
                 with signals_blocked():
                     open_seeds.update({pool.submit(_work, one, seed): seed for seed in range(seeds)})
@@ -136,8 +136,8 @@ def signals_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+def terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this block, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
