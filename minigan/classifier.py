@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._arguments import set_numbers, set_sizes, set_truths
+from minigan._arguments import set_flags, set_numbers, set_sizes
 from minigan._deprecated import renamed_arguments
 from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
@@ -57,7 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         set_sizes(self, "epochs", "batch_size", "side", "colours", "channels")
         set_numbers(self, lr="(0, inf)", dropout="[0, 1)")
-        set_truths(self, "mirrored")
+        set_flags(self, "mirrored")
         if self.side % 4:
             raise ValueError(f"side must be a multiple of 4, got {self.side}")
 

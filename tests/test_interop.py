@@ -211,7 +211,7 @@ class TestMismatches:
             [
                 "unexpected '9.weight'", "missing '0.bias'", "'4.weight' has shape (2, 3, 3, 4), expected (3, 2, 3, 4)",
                 "'6.bias' is complex128, expected numbers that float64 can hold", "'5.running_var' is <U1",
-                "'8.bias' is no array: Can't call numpy()",
+                "'8.bias' is not an array: Can't call numpy()",
             ],
         )  # fmt: skip
 

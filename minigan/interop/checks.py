@@ -59,7 +59,7 @@ def numbers(
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # as for a tensor on a GPU, in bfloat16, or with a gradient
-        problems.append(f"{label} is no array: {error}")
+        problems.append(f"{label} is not an array: {error}")
         return None
     if array.shape != shape:
         problems.append(f"{label} has shape {array.shape}, expected {shape}")

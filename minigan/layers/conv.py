@@ -12,7 +12,7 @@ adjoint forwards and the correlation backwards: the same three functions of `ops
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import set_sizes, set_truths
+from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
@@ -39,7 +39,7 @@ class _Convolution(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "c_in", "c_out")
-        set_truths(self, "bias")
+        set_flags(self, "bias")
         for name in ("kernel_size", "stride", "dilation"):
             object.__setattr__(self, name, pair(name, getattr(self, name)))
         object.__setattr__(self, "padding", padding_of(self.padding))

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import set_sizes, set_truths
+from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
@@ -57,7 +57,7 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "n_in", "n_out")
-        set_truths(self, "bias")
+        set_flags(self, "bias")
 
     def parameters(self) -> dict[str, Parameter]:
         """W (I, O), b (O,)."""

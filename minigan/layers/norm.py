@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
-from minigan._arguments import scalar, set_numbers, set_sizes, set_truths
+from minigan._arguments import scalar, set_flags, set_numbers, set_sizes
 from minigan._deprecated import renamed_fields
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
@@ -79,7 +79,7 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "channels")
-        set_truths(self, "unbiased")
+        set_flags(self, "unbiased")
         set_numbers(self, eps="(0, inf)", momentum="[0, 1]")
         if self.convention not in ("old", "new"):
             raise ValueError(unknown("convention", self.convention, ("old", "new")))
