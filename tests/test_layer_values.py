@@ -199,7 +199,7 @@ class TestBatchNorm:
 
     def test_one_value_has_no_unbiased_variance(self):
         net = network(mg.BatchNorm(3))
-        with pytest.raises(mg.ShapeError, match="needs 2 values a channel"):
+        with pytest.raises(mg.ShapeError, match="needs 2 or more values per channel"):
             net.forward(np.ones((1, 3)), train=True)
 
 

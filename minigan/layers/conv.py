@@ -157,8 +157,8 @@ class ConvTranspose2D(_Convolution):
     weight_init, bias_init : Initializer
         The initial distributions of W and b; Glorot's uniform one and zeros by default, as in Keras.
     output_padding : int or (int, int)
-        Which size y has of those that the convolution takes to h: it adds rows at the bottom and columns at the right.
-        Less than the stride or the dilation; 0 by default, the smallest size.
+        The number of rows added at the bottom of y and of columns added at its right, as several sizes of y correspond
+        to one size of x.  Less than the stride or the dilation; 0 by default, the smallest size.
 
     Raises
     ------
@@ -196,13 +196,15 @@ class ConvTranspose2D(_Convolution):
         return self._parameters((self.c_out, self.c_in))
 
     def geometry(self, size: Pair) -> Geometry:
-        """Return the geometry of the convolution that takes y to images of x's `size` (h, w)."""
+        """Return the geometry of the convolution from y to images of the `size` (h, w) of x."""
         large, padding, least = [], [], []
         for n, axis, side, extra in zip(
             size, self._axes(), _explicit(self.padding), pair("output_padding", self.output_padding, low=0), strict=True
         ):
             reach = _reach(**axis)
-            least.append(1 - (reach - sum(side) + extra - 1) // axis["stride"])  # the least n that gives a pixel
+            least.append(
+                1 - (reach - sum(side) + extra - 1) // axis["stride"]
+            )  # the smallest n for which y has a pixel
             if self.padding == "same":
                 large.append(n * axis["stride"])
                 padding.append(same_padding(large[-1], **axis))
@@ -242,7 +244,7 @@ def _explicit(padding: Padding) -> Sides:
 
 
 def _reach(k: int, stride: int, dilation: int) -> int:
-    """Return how many rows the kernel spans."""
+    """Return the number of rows that the kernel spans."""
     return dilation * (k - 1) + 1
 
 

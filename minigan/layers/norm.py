@@ -12,8 +12,8 @@ from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, Shap
 from minigan.ops.protocol import Array
 
 MAX_MEAN2_PER_VARIANCE = 1024
-"""Channels with mu^2 / var above this need a second subtraction: x - mu keeps a part of the mean that rounding left.
-Below it, that part is less than 2e-6 of the standard deviation in float32."""
+"""The limit of mu^2 / var above which a channel is centred again: x - mu still contains the rounding error of mu.
+Below it, that error is less than 2e-6 of the standard deviation in float32."""
 
 
 @renamed_fields(momentum_on="convention")
@@ -205,8 +205,8 @@ class BatchNorm(Layer):
                 running += step * (batch - running)
 
     def steps(self, M: int) -> tuple[float, float]:
-        """Return the step of the running statistics, and the factor, M / (M - 1) or 1, of the biased variance."""
+        """Return the step of the running statistics, and the scale, M / (M - 1) or 1, of the biased variance."""
         if self.unbiased and M < 2:
-            raise ShapeError(f"the unbiased variance needs 2 values a channel or more, got {M}")
+            raise ShapeError(f"the unbiased variance needs 2 or more values per channel, got {M}")
         step = self.momentum if self.convention == "new" else 1 - self.momentum
         return step, M / (M - 1) if self.unbiased else 1.0

@@ -1,4 +1,4 @@
-"""Recipes: one file for each system, its hyper-parameters on one screen."""
+"""Recipes: one module per model, with its hyper-parameters, networks, data and update schedule."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,24 @@ RECIPES: dict[str, Recipe] = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """Return the recipe called `name`; ValueError suggests the one that was probably meant."""
+    """Return a recipe by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RECIPES`.
+
+    Returns
+    -------
+    Recipe
+        The recipe.
+
+    Raises
+    ------
+    ValueError
+        If there is no recipe of that name; the message suggests the most similar name.
+
+    """
     if name not in RECIPES:
         raise ValueError(unknown("recipe", name, RECIPES))
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""Recipes: a configuration whose fields are the hyper-parameters, two networks, and a schedule of updates."""
+"""The parts of a recipe: hyper-parameters, networks, data and the schedule of updates."""
 
 import math
 import os
@@ -16,13 +16,23 @@ from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops import BACKENDS, get_ops
 from minigan.ops.protocol import Array, Ops
+from minigan.optimizers import Adam
 from minigan.recipes import memory
 from minigan.training.experiment import Experiment, random_streams
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The layers of both networks and the shapes of their inputs, without N."""
+    """The layers of both networks.
+
+    Parameters
+    ----------
+    G, D : sequence of Layer
+        The layers of the generator and of the discriminator.
+    noise_shape, data_shape : tuple of int
+        The shapes of their inputs, without N.
+
+    """
 
     G: Sequence[Layer]
     D: Sequence[Layer]
@@ -32,7 +42,7 @@ class Architecture:
 
 DTYPES = ("float32", "float64")
 OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "precision", "graphs")}
-"""Of the backends that have some (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`)."""
+"""The options of each backend (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`); "reference" has none."""
 MAX_INT = 10**9  # the largest integer hyper-parameter: more iterations or larger sizes are mistakes
 
 
@@ -42,17 +52,17 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     Parameters
     ----------
     images : array, shape (N, H, W, C)
-        At least one image: uint8, or floats in [0, 1].  Floats are rounded to x / 255 for a whole x.
+        At least one image: uint8, or floats in [0, 1], which are rounded to the nearest multiple of 1 / 255.
 
     Returns
     -------
     array of uint8, shape (N, H, W, C)
-        `images` itself where it is uint8.
+        `images` itself if it is uint8.
 
     Raises
     ------
     ConfigError
-        Where `images` is anything else.
+        If `images` is anything else.
 
     """
     expected = "expected an array (N, H, W, C) of uint8, or of floats in [0, 1]"
@@ -72,15 +82,38 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run besides its hyper-parameters: seed, dtype, backend with its options, and data."""
+    """The options of a run other than its hyper-parameters.
+
+    Parameters
+    ----------
+    seed : int
+        The seed of every random stream, at least 0; 0 by default.
+    dtype : {"float32", "float64"}
+        The dtype of parameters and activations; float32 by default.
+    ops : {"cpu", "cuda", "reference"}
+        The backend.
+    data_dir : path, optional
+        The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
+    options : mapping, optional
+        Options of the backend (`OPTIONS`).
+    images : array, shape (N, H, W, C), optional
+        Images that replace those of the data set: uint8, or floats in [0, 1], which are rounded to bytes (`as_bytes`).
+
+    Raises
+    ------
+    ConfigError
+        If a value is invalid or the backend does not have an option.
+    BackendUnavailable
+        If options are given and the backend cannot run here.
+
+    """
 
     seed: int = 0
     dtype: str = "float32"
     ops: str = "cpu"
     data_dir: str | os.PathLike[str] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the backend: OPTIONS
+    options: Mapping[str, Any] = field(default_factory=dict)
     images: NDArray[Any] | None = field(default=None, compare=False)
-    """(N, H, W, C) in place of the data set's: uint8, or floats in [0, 1], which are rounded to bytes (`as_bytes`)."""
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -96,8 +129,8 @@ class RunOptions:
         if self.options:
             refused = [name for name in self.options if name not in OPTIONS.get(self.ops, ())]
             if refused:
-                whose = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
-                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; expected ops={whose!r}")
+                owner = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
+                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; expected ops={owner!r}")
             try:
                 self.backend()
             except ValueError as error:
@@ -155,22 +188,22 @@ class Recipe:
     ensembles: Mapping[str, str] = field(default_factory=dict)
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
-        """Return the configuration of a run from its config.json.
+        """Return the configuration of a run from the settings in its config.json.
 
-        An older version may have written it: a hyper-parameter that it lacks has its value in `stored_defaults`, else
-        its default.
+        A hyper-parameter that is missing, because an earlier version wrote the file, has its value in `stored_defaults`
+        or else its default.
         """
         return self.configure({**self.stored_defaults, **settings})
 
     @renamed_arguments(settings="overrides")
     def configure(self, overrides: Mapping[str, Any] | None = None) -> Any:
-        """Return the configuration with some hyper-parameters replaced.
+        """Return the configuration with the given hyper-parameters, and defaults for all others.
 
         Parameters
         ----------
         overrides : mapping, optional
-            Hyper-parameters by name: values of their fields' types (an int for a float, where it is exact), or strings
-            as from ``--set key=value``.
+            Hyper-parameters by name: values of the types of their defaults (or an int in place of a float, if the
+            conversion is exact), or strings as from ``--set key=value``.
 
         Returns
         -------
@@ -180,7 +213,7 @@ class Recipe:
         Raises
         ------
         ConfigError
-            Where a name is unknown or a value is out of range or of another type.
+            If a name is unknown, or a value is outside its range or of another type.
 
         """
         config = self.Config()
@@ -194,16 +227,34 @@ class Recipe:
 
     @renamed_arguments(setting="run_options")
     def build(self, config: Any = None, run_options: RunOptions | None = None) -> Experiment:
-        """Return the experiment, ready for `minigan.training.train`.
+        """Build the experiment, for `minigan.training.train`.
 
-        ConfigError also where the data refuse a setting (a batch larger than the data set), or the machine does: what
-        needs more memory than there is.
+        Parameters
+        ----------
+        config : Config, optional
+            The hyper-parameters, as `configure` returns them; by default all have their defaults.
+        run_options : RunOptions, optional
+            The seed, the dtype, the backend and the data.
+
+        Returns
+        -------
+        Experiment
+            The experiment with initial parameters.
+
+        Raises
+        ------
+        ConfigError
+            If a hyper-parameter is invalid or does not fit the data (a batch larger than the data set), or training
+            needs more memory than the machine has.
+        DataError
+            If data files are missing or damaged.
+
         """
         config = self.configure(None if config is None else asdict(config))
         run_options = RunOptions() if run_options is None else run_options
         if run_options.images is not None and self.to_images is None:
             raise ConfigError(f"images: {self.name} is not trained on images; expected None")
-        if run_options.backend().xp is np:  # a device has memory of its own
+        if run_options.backend().xp is np:  # otherwise the device's memory counts, not the machine's
             memory.require_training(self, config, np.dtype(run_options.dtype))
         streams = random_streams(run_options.seed)
         G, D = self.networks(config, run_options, streams)
@@ -225,7 +276,28 @@ class Recipe:
         run_options: RunOptions | None = None,
         streams: dict[str, np.random.Generator] | None = None,
     ) -> tuple[Network, Network]:
-        """Return G and D with initial parameters; ConfigError where they need more memory than there is."""
+        """Return G and D with initial parameters.
+
+        Parameters
+        ----------
+        config : Config
+            The hyper-parameters.
+        run_options : RunOptions, optional
+            The seed, the dtype and the backend.
+        streams : dict of numpy.random.Generator, optional
+            The streams "weights_G" and "weights_D"; by default those of the seed.
+
+        Returns
+        -------
+        G, D : Network
+            The networks.
+
+        Raises
+        ------
+        ConfigError
+            If they need more memory than the machine has.
+
+        """
         run_options = RunOptions() if run_options is None else run_options
         memory.require_networks(self, config, np.dtype(run_options.dtype))
         streams = random_streams(run_options.seed) if streams is None else streams
@@ -258,12 +330,19 @@ def _from_text(text: str, kind: type) -> Any:
 
 
 def _exactly(given: Any, kind: type) -> Any:
-    """Return `given` as a value of `kind`, or None where it is another kind or would not be the same number."""
+    """Return `given` as a value of type `kind`, or None if it is of another type or the conversion is not exact."""
     if isinstance(given, np.generic):
         given = given.item()
     if kind is float and type(given) is int and abs(given) <= 2**53:
         return float(given)
     return given if type(given) is kind else None
+
+
+def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
+    """Return Adam with lr (by default that of the configuration), beta1, beta2 and eps of a recipe's configuration."""
+    return Adam(
+        net, lr=config.lr if lr is None else lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps
+    )  # fmt: skip
 
 
 def require_at_least(low: float, **values: float) -> None:

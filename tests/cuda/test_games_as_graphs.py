@@ -10,7 +10,7 @@ from emulated import NAME, NEEDS_HOST_COMPILER, ON_GPU
 
 import minigan as mg
 from minigan.gan import capturable
-from minigan.gan.steps import seen_by
+from minigan.gan.labels import network_input
 from minigan.ops import get_ops, to_host
 from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.training import resume, train
@@ -120,7 +120,7 @@ def test_labels_of_images():
     nets = [
         mg.Network([mg.Dense(1, 1)], rng=np.random.default_rng(0), dtype="float64", ops=o) for o in ("cpu", ops(True))
     ]
-    host, device = (seen_by(net, (x, y)) for net in nets)
+    host, device = (network_input(net, (x, y)) for net in nets)
     np.testing.assert_array_equal(to_host(device), host)
 
 
