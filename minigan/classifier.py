@@ -269,7 +269,7 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     Raises
     ------
     RunError
-        Where the file is damaged or belongs to other data, or the folder cannot be written.
+        If the file is damaged or belongs to other data, or the folder cannot be written.
 
     """
     folder = cache_folder() / "classifiers" if folder is None else Path(folder)

@@ -186,11 +186,11 @@ def evaluate(
     Raises
     ------
     ConfigError
-        Where n is out of range.
+        If n is out of range.
     RunError
-        Where the run is not one on images of a known data set, or a file is missing or damaged.
+        If the run is not one on images of a known data set, or a file is missing or damaged.
     DataError
-        Where data files are missing or damaged.
+        If data files are missing or damaged.
 
     """
     recipe, config, _ = load_config(run)

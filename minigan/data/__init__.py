@@ -1,4 +1,4 @@
-"""Data: toy densities with closed forms, and image files that are checked before they are used."""
+"""Data: toy densities in closed form, and image files, which are checked against their checksums."""
 
 from typing import TYPE_CHECKING
 

@@ -38,11 +38,11 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     Raises
     ------
     ValueError
-        Where a name or a dtype is refused by the format.
+        If a name or a dtype is refused by the format.
     FileExistsError, FileNotFoundError
-        Where the file exists, or its folder does not.
+        If the file exists, or its folder does not.
     ImportError
-        Where the package safetensors is missing.
+        If the package safetensors is missing.
 
     """
     package = _package()

@@ -39,7 +39,7 @@ def to_keras(net: Network) -> list[Array]:
     Raises
     ------
     ValueError
-        Where Keras has no equivalent of a layer.
+        If Keras has no equivalent of a layer.
 
     """
     here = {**net.parameters(), **net.state}
@@ -59,7 +59,7 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
     Raises
     ------
     ValueError
-        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+        If an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
 
     """
     here = {**net.parameters(), **net.state}

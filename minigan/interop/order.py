@@ -127,7 +127,7 @@ def leaves(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[L
     Raises
     ------
     ValueError
-        Where the order of a vector cannot be known, or the other layout has no layer for it.
+        If the order of a vector cannot be known, or the other layout has no layer for it.
 
     """
     shape = None if input_shape is None else tuple(int(n) for n in input_shape)

@@ -64,7 +64,7 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
     Raises
     ------
     ValueError
-        Where PyTorch has no equivalent of a layer, or the order of a flattened image is not known.
+        If PyTorch has no equivalent of a layer, or the order of a flattened image is not known.
 
     """
     here = {**net.parameters(), **net.state}
@@ -89,7 +89,7 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
     Raises
     ------
     ValueError
-        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+        If an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
 
     """
     slots = _slots(net, input_shape)

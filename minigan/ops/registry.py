@@ -38,7 +38,7 @@ def register_rule(rule: Rule, *, ops: str) -> Rule:
     Raises
     ------
     ValueError
-        Where the backend has no rules, or the rule is registered already.
+        If the backend has no rules, or the rule is registered already.
 
     """
     if ops not in ("cpu", "cuda"):
@@ -90,7 +90,7 @@ def register_kernel(
     Raises
     ------
     ValueError
-        Where the name is taken.
+        If the name is taken.
 
     """
     if name in _kernels:

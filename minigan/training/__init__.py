@@ -1,4 +1,4 @@
-"""Training: one loop, callbacks, and a run folder that is never overwritten."""
+"""Training: the loop, callbacks, checkpoints, and run folders, which are never overwritten."""
 
 from typing import TYPE_CHECKING
 
