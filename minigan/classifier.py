@@ -1,11 +1,12 @@
-"""A small classifier of images, built from this library's layers: the evaluation classifier of `minigan evaluate`.
+"""The evaluation classifier of `minigan evaluate`: a small network of this library's layers.
 
     x (N, H, H, C) -> conv 5x5, 16 -> max-pool -> conv 5x5, 32 -> max-pool -> 128 features h -> dropout -> 10 logits s
 
-for 28x28 grey images; `Config` has the sizes for others.
+for 28x28 grey images; `Config` sets the sizes for other images.
 
-ReLU follows each pooling (the same as before it, on a quarter of the values) and the features; cross-entropy; Adam with
-a cosine schedule from its learning rate to zero.  Body and head are two networks, so that h is available.
+ReLU follows each pooling (which gives the same result as ReLU before it, with a quarter of the values) and the dense
+layer of the features.  The classifier is trained on the cross-entropy by Adam, with a cosine schedule from its learning
+rate to zero.  Body and head are two networks, so that h can be read.
 """
 
 import json
@@ -22,11 +23,11 @@ from numpy.typing import NDArray
 
 from minigan._arguments import set_flags, set_numbers, set_sizes
 from minigan._deprecated import renamed_arguments
+from minigan.cross_entropy import softmax_cross_entropy
 from minigan.data import EpochBatches, Images, cache_folder
 from minigan.initializers import HeNormal
 from minigan.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
 from minigan.layers.base import ShapeError
-from minigan.losses import softmax_cross_entropy
 from minigan.network import Network
 from minigan.optimizers import Adam
 from minigan.training import RunError, read_arrays, write_arrays
@@ -37,22 +38,50 @@ Log = Callable[[str], None]
 
 CLASSES, FEATURES = 10, 128
 IMAGES_PER_BLOCK = 500  # of a forward pass at inference
-ABOUT = "about"  # the name of the JSON text among the arrays of the file
+ABOUT = "about"  # the name of the JSON string among the arrays of the file
 
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
+
+    Parameters
+    ----------
+    epochs : int
+        The number of passes over the training images.
+    batch_size : int
+        The number of images in a batch.
+    lr : float
+        The initial learning rate, > 0.
+    dropout : float
+        The probability of dropping a feature, in [0, 1).
+    seed : int
+        The seed of the weights, the batches and dropout.
+    side : int
+        The height and width of the images in pixels, a multiple of 4.
+    colours : int
+        The number of channels of the images.
+    channels : int
+        The number of channels of the first convolution; the second one has twice as many.
+    mirrored : bool
+        Whether to mirror half of the training images, chosen at random.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its range.
+
+    """
 
     epochs: int = 5
     batch_size: int = 128
     lr: float = 2e-3
     dropout: float = 0.4
     seed: int = 0
-    side: int = 28  # of the images, a multiple of 4
+    side: int = 28
     colours: int = 1
-    channels: int = 16  # of the first convolution; the second has twice as many
-    mirrored: bool = False  # half of the training images, at random, left to right
+    channels: int = 16
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         set_sizes(self, "epochs", "batch_size", "side", "colours", "channels")
@@ -63,7 +92,7 @@ class Config:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of the images."""
+        """The shape (H, W, C) of the images."""
         return self.side, self.side, self.colours
 
 
@@ -77,14 +106,29 @@ CLASSIFIERS = {
 
 @dataclass(frozen=True)
 class Classifier:
-    """The networks x -> h and h -> s, with the configuration, the data set and the test accuracy."""
+    """A classifier of images.
+
+    Parameters
+    ----------
+    body, head : Network
+        The networks x -> h and h -> s.
+    config : Config
+        The hyper-parameters.
+    data : str
+        The name of the data set.
+    accuracy : float
+        The accuracy on the test images.
+    seconds : float
+        The duration of the training.
+
+    """
 
     body: Network
     head: Network
     config: Config
     data: str = ""
-    accuracy: float = math.nan  # on test images
-    seconds: float = math.nan  # of training
+    accuracy: float = math.nan
+    seconds: float = math.nan
 
     def predict(self, images: NDArray[Any]) -> tuple[Floats, Floats]:
         """Compute features and class probabilities.
@@ -92,7 +136,7 @@ class Classifier:
         Parameters
         ----------
         images : array, shape (N, H, W, C)
-            Bytes, or floats in [0, 1]; (H, W, C) is that of the configuration.
+            Bytes, or floats in [0, 1]; (H, W, C) is ``config.shape``.
 
         Returns
         -------
@@ -104,11 +148,11 @@ class Classifier:
         Raises
         ------
         ShapeError
-            Where the images have another shape, or there are none.
+            If the images have another shape, or there are none.
         TypeError
-            Where they are integers, but not bytes.
+            If the images are integers other than bytes.
         RunError
-            Where an output is not finite.
+            If an output is not finite.
 
         """
         _require(images, self.config)
@@ -124,18 +168,32 @@ class Classifier:
         return np.concatenate(features).astype(float), e / e.sum(axis=1, keepdims=True)
 
     def accuracy_on(self, images: NDArray[Any], labels: NDArray[Any]) -> float:
-        """Return the share of images whose most probable class is their label."""
+        """Return the fraction of images (N, H, W, C) whose most probable class is their label (N,)."""
         return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
     def about(self) -> dict[str, Any]:
-        """Return data set, accuracy, seconds of training, configuration and layers (JSON-able)."""
+        """Return the data set, the accuracy, the duration of training, the configuration and the layers (JSON-able)."""
         known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
         known["layers"] = self.body.to_config() + self.head.to_config()
         return dict(jsonable(known))
 
 
 def untrained(config: Config, rng: np.random.Generator) -> Classifier:
-    """Return the two networks with initial weights: by default 13,248 + 200,832 and 1,290 parameters."""
+    """Return a classifier with initial weights.
+
+    Parameters
+    ----------
+    config : Config
+        The hyper-parameters.
+    rng : numpy.random.Generator
+        The random stream of the weights.
+
+    Returns
+    -------
+    Classifier
+        The body has 214,080 parameters and the head 1,290, with the default configuration.
+
+    """
     he, pixels, c = HeNormal(), (config.side // 4) ** 2, config.channels
     body = [
         Conv2D(config.colours, c, 5, padding=2, weight_init=he), MaxPool2D(2), ReLU(),
@@ -165,6 +223,11 @@ def train_classifier(
     -------
     Classifier
         The trained classifier.
+
+    Raises
+    ------
+    ShapeError
+        If the images do not have the shape of the configuration.
 
     """
     config = Config() if config is None else config
@@ -207,7 +270,7 @@ def _step(net: Classifier, adams: list[Adam], x: Floats, labels: NDArray[Any], r
 
 
 def unit(images: NDArray[Any]) -> Floats:
-    """Return images in [0, 1] as float32: bytes as x / 255, floats unchanged; TypeError for other integers."""
+    """Return images in [0, 1] as float32: bytes as x / 255, floats unchanged; raise TypeError for other integers."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise TypeError(f"images are {images.dtype}; expected uint8, or floating numbers in [0, 1]")
     return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images.astype(np.float32)
@@ -215,8 +278,8 @@ def unit(images: NDArray[Any]) -> Floats:
 
 def mirrored(x: Floats, rng: np.random.Generator) -> Floats:
     """Return x (N, H, W, C) with each image mirrored left to right with probability 1/2."""
-    turned = rng.random(len(x)) < 0.5
-    return np.where(turned[:, None, None, None], x[:, :, ::-1], x)
+    chosen = rng.random(len(x)) < 0.5
+    return np.where(chosen[:, None, None, None], x[:, :, ::-1], x)
 
 
 def _require(images: NDArray[Any], config: Config) -> None:
@@ -226,12 +289,48 @@ def _require(images: NDArray[Any], config: Config) -> None:
 
 
 def write_classifier(path: PathLike, net: Classifier) -> Path:
-    """Write parameters, configuration and accuracy to an .npz file (no pickle)."""
+    """Write parameters, configuration and accuracy to an .npz file, without pickle.
+
+    Parameters
+    ----------
+    path : path
+        The file; an existing one is replaced.
+    net : Classifier
+        The classifier.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
     return write_arrays(path, {**dict(_parameters(net)), ABOUT: np.array(json.dumps(net.about()))})
 
 
 def read_classifier(path: PathLike) -> Classifier:
-    """Read a classifier that `write_classifier` wrote; RunError names the fault of a damaged file."""
+    """Read a classifier that `write_classifier` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Classifier
+        The classifier.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or damaged, or its layers are not those of this version; the message describes the fault.
+
+    """
     arrays = read_arrays(path)
     try:
         about = json.loads(str(arrays.pop(ABOUT)))
@@ -241,8 +340,8 @@ def read_classifier(path: PathLike) -> Classifier:
         if net.about()["layers"] != about["layers"]:
             raise ValueError("its layers are not those of this version")
         for part in ("body", "head"):
-            own = {k.removeprefix(f"{part}."): v for k, v in arrays.items() if k.startswith(f"{part}.")}
-            getattr(net, part).load_parameters(own)
+            parameters = {k.removeprefix(f"{part}."): v for k, v in arrays.items() if k.startswith(f"{part}.")}
+            getattr(net, part).load_parameters(parameters)
         return replace(net, data=str(about["data"]), accuracy=float(about["accuracy"]), seconds=float(about["seconds"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: not a classifier of minigan ({error})") from None
@@ -250,7 +349,7 @@ def read_classifier(path: PathLike) -> Classifier:
 
 @renamed_arguments(say="log")
 def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None, log: Log | None = None) -> Classifier:
-    """Return the classifier of a data set: read it from a folder, or train it and keep it there.
+    """Read the classifier of a data set from a folder or, if there is none, train it and write it there.
 
     Parameters
     ----------
@@ -264,7 +363,7 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     Returns
     -------
     Classifier
-        The classifier; its accuracy is that on the test images.
+        The classifier, with its accuracy on the test images.
 
     Raises
     ------
@@ -275,23 +374,24 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     folder = cache_folder() / "classifiers" if folder is None else Path(folder)
     path = folder / f"{train.name}.npz"
     if path.exists():
-        return _kept(path, train)
+        return _read_for(path, train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # fail before the training, not after it
             pass
     except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}; expected a folder to keep the classifier in") from None
+        raise RunError(f"{folder}: {error.strerror}; expected a folder for the classifier") from None
     if log is not None:
         log(f"{path} does not exist: training the classifier, once")
     net = train_classifier(train, test, config=CLASSIFIERS[train.name], log=log)
     write_classifier(path, net)
     if log is not None:
-        log(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, kept in {path}")
+        log(f"classifier of {net.data}: {net.accuracy:.2%} of {len(test):,} test images right, written to {path}")
     return net
 
 
-def _kept(path: Path, train: Images) -> Classifier:
+def _read_for(path: Path, train: Images) -> Classifier:
+    """Read a classifier; raise RunError if it was trained on another data set."""
     try:
         net = read_classifier(path)
         if net.data != train.name:

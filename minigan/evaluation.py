@@ -1,19 +1,19 @@
-"""Evaluate the samples of a run with a classifier and nearest neighbours, beside real test images as the baseline.
+"""Evaluate the samples of a run, and real test images as the baseline, with a classifier and nearest neighbours.
 
     found = evaluate("runs/mnist-dense/001")
     print(found)
 
-Each set of images, first the baseline of real test images, is compared with the same training images:
+Both sets of images, the baseline and the samples, are compared with the same training images:
 
-    total variation   of the class histogram from the uniform one          (0: all classes equally often)
+    total variation   of the class histogram from the uniform one          (0: all classes are equally frequent)
     confidence        mean_n max_k p(k | x_n)
     score             exp(E KL(p(y | x) || p(y)))                          (Salimans et al. 2016, with our classifier)
     Frechet           between the classifier's 128 features, not FID       (Heusel et al. 2017, with our classifier)
     precision, recall of the manifolds of features, k = 3                  (Kynkaanniemi et al. 2019)
     nearest           Euclidean distances of pixels in [0, 1] to the nearest training image
 
-A generator that copies its training images has distances far below those of the baseline.  All sets have the same
-size, because Frechet distance, precision and recall depend on it.
+A generator that copies its training images has distances far below those of the baseline.  Both sets have the same
+size, on which the Frechet distance, precision and recall depend.
 """
 
 import hashlib
@@ -45,16 +45,31 @@ from minigan.training.files import PathLike
 
 Floats = NDArray[np.floating]
 
-K = 3  # the k of precision and recall
-MAX_SAMPLES = 10_000  # the default number of samples, where there are as many test images
+NEIGHBOUR = 3  # the k of precision and recall
+MAX_SAMPLES = 10_000  # the default number of samples, if there are as many test images
 BASELINE = "real test images"
-DIGITS_PER_TEST_IMAGE = 6  # the digits have one split: every sixth image is a test image
+DIGITS_PER_TEST_IMAGE = 6  # the digits have one split, of which every sixth image is a test image
 Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The results for one set of images."""
+    """The results for one set of images.
+
+    Parameters
+    ----------
+    name : str
+        The set, "real test images" or "samples".
+    histogram : list of int
+        The number of images of each class.
+    total_variation, confidence, score : float
+        `minigan.metrics.total_variation`, `mean_confidence` and `classifier_score`.
+    classifier_frechet_distance, precision, recall : float
+        `minigan.metrics.frechet_distance` and `precision_recall` of the classifier's features.
+    nearest_least, nearest_1_percent, nearest_median : float
+        The minimum, the 1 % quantile and the median of the distances to the nearest training image.
+
+    """
 
     name: str
     histogram: list[int]
@@ -85,17 +100,40 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of `evaluate`: the baseline and the samples; ``print(found)`` shows the table."""
+    """The results of `evaluate`; ``print(found)`` shows the table.
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    recipe, data : str
+        The names of the recipe and of the data set.
+    note : str
+        The part of the published training images that was available; empty if it was all of them.
+    n : int
+        The number of images in each row, and of training images whose features they are compared with.
+    seed : int
+        The seed of the noise.
+    generator : str
+        The SHA-256 of generator.npz.
+    classifier : Classifier
+        The evaluation classifier.
+    accuracy : float
+        Its accuracy on the baseline.
+    rows : tuple of Row
+        The results of the baseline and of the samples.
+
+    """
 
     run: str
     recipe: str
     data: str
-    note: str  # which part of the published training images was available, where it is not all
-    n: int  # images per row, and training images whose features they are compared with
-    seed: int  # of the noise
-    generator: str  # SHA-256 of generator.npz
+    note: str
+    n: int
+    seed: int
+    generator: str
     classifier: Classifier
-    accuracy: float  # of the classifier on the baseline
+    accuracy: float
     rows: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,7 +141,7 @@ class Evaluation:
         about = self.classifier.about()
         return {
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
-            "seed": self.seed, "k": K,
+            "seed": self.seed, "k": NEIGHBOUR,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
             "versions": versions(), "rows": [asdict(row) for row in self.rows],
         }  # fmt: skip
@@ -122,17 +160,28 @@ class Evaluation:
 
 
 class Reference:
-    """The training images that sets of n images (n, H, W, C) are compared with, and the features of n of them."""
+    """The training images with which sets of n images are compared.
+
+    Parameters
+    ----------
+    net : Classifier
+        The evaluation classifier.
+    examples : array, shape (N, H, W, C)
+        The training images, in [0, 1].
+    n : int
+        The number of images in each set, and of training images whose features they are compared with.
+
+    """
 
     def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
         self.net, self.examples = net, examples
         self.features, _ = net.predict(examples[spread(len(examples), n)])
 
     def row(self, name: str, images: Floats) -> Row:
-        """Return the results for a set of images."""
+        """Return the results for a set of images (n, H, W, C) in [0, 1]."""
         features, p = self.net.predict(images)
         histogram = class_histogram(p)
-        manifolds = precision_recall(self.features, features, k=K)
+        manifolds = precision_recall(self.features, features, k=NEIGHBOUR)
         _, distance = nearest(images, self.examples)
         return Row(
             name=name,
@@ -166,17 +215,16 @@ def evaluate(
     run : path
         The run folder of an image recipe.
     n : int, optional
-        The number of samples and of test images, at least 4; by default as many as there are test images, at most
-        10,000.
+        The number of samples and of test images, at least 4; by default the number of test images, at most 10,000.
     seed : int
-        The seed of the noise.
+        The seed of the noise; 0 by default.
     data_dir : path, optional
         The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
     classifier : path, optional
-        The folder with the classifiers, by default in the cache folder.  A classifier that is missing is trained, which
-        takes minutes, and kept there.
+        The folder of the classifiers; by default in the cache folder.  A missing classifier is trained, which takes
+        some minutes, and written there.
     log : callable, optional
-        ``log(message)`` is called with the progress of that training.
+        ``log(message)`` is called with the progress of this training.
 
     Returns
     -------
@@ -186,9 +234,9 @@ def evaluate(
     Raises
     ------
     ConfigError
-        If n is out of range.
+        If n is outside its range.
     RunError
-        If the run is not one on images of a known data set, or a file is missing or damaged.
+        If the run was not trained on images of a known data set, or a file is missing or damaged.
     DataError
         If data files are missing or damaged.
 
@@ -198,10 +246,10 @@ def evaluate(
         raise RunError(f"{run}: trained on your own images; expected a run on {', '.join(CLASSIFIERS)}")
     data = _data(recipe, config)
     train, test = splits(data, data_dir=data_dir)
-    most, shape = min(len(train), len(test)), train.images.shape[1:]
-    n = min(MAX_SAMPLES, most) if n is None else n
-    if isinstance(n, bool) or not isinstance(n, int) or not K < n <= most:
-        raise ConfigError(f"n must be an int in {K + 1} ... {most} (the test images of {data}), got {n!r}")
+    limit, shape = min(len(train), len(test)), train.images.shape[1:]
+    n = min(MAX_SAMPLES, limit) if n is None else n
+    if isinstance(n, bool) or not isinstance(n, int) or not NEIGHBOUR < n <= limit:
+        raise ConfigError(f"n must be an int in {NEIGHBOUR + 1} ... {limit} (the test images of {data}), got {n!r}")
     x = sample(run, n=n, seed=seed)
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
@@ -228,7 +276,7 @@ def evaluate(
 
 
 def _data(recipe: Recipe, config: Any) -> str:
-    """Return the name of the data set of a run; RunError where it has no classifier."""
+    """Return the name of the data set of a run; raise RunError if there is no classifier for it."""
     if recipe.to_images is None:
         raise RunError(f"{recipe.name} does not make images; expected a run of an image recipe, such as mnist-dense")
     data = str(config.data)
@@ -238,20 +286,38 @@ def _data(recipe: Recipe, config: Any) -> str:
 
 
 def splits(data: str, *, data_dir: PathLike | None = None) -> tuple[Images, Images]:
-    """Return the training and the test images.
+    """Load the training and the test images of a data set.
 
     The digits have one split: every sixth image is a test image here, although generators are trained on all of them.
+
+    Parameters
+    ----------
+    data : str
+        The name of the data set, as for `minigan.data.load`.
+    data_dir : path, optional
+        The folder with the data files.
+
+    Returns
+    -------
+    train, test : Images
+        The images with their labels.
+
+    Raises
+    ------
+    DataError
+        If data files are missing or damaged.
+
     """
     train = load(data, "train", data_dir=data_dir)
     if data != "digits":
         return train, load(data, "test", data_dir=data_dir)
     is_test = np.arange(len(train)) % DIGITS_PER_TEST_IMAGE == DIGITS_PER_TEST_IMAGE - 1
-    apart, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (is_test, ~is_test))
-    return rest, apart
+    test, rest = (Images(data, train.images[chosen], train.labels[chosen]) for chosen in (is_test, ~is_test))
+    return rest, test
 
 
 def spread(length: int, n: int) -> NDArray[np.intp]:
-    """Return n indices evenly spread over 0 ... length - 1.
+    """Return n indices that are evenly spread over 0 ... length - 1.
 
     >>> spread(10, 4).tolist()
     [0, 2, 5, 7]
@@ -260,9 +326,22 @@ def spread(length: int, n: int) -> NDArray[np.intp]:
 
 
 def to_classifier_size(images: NDArray[Any], shape: Shape) -> Floats:
-    """Return images (N, H, H, C), bytes or floats in [0, 1], as float32 (N, *shape) in [0, 1]; `shape` is not larger.
+    """Convert images to the size and the channels that the classifier reads.
 
-    The colours are averaged where `shape` has one channel, then the area of each new pixel (`downsample`).
+    If `shape` has fewer channels, the colours are averaged; then the images are downsampled (`downsample`).
+
+    Parameters
+    ----------
+    images : array, shape (N, H, H, C)
+        Bytes, or floats in [0, 1].
+    shape : (int, int, int)
+        The shape (H, W, C) of the classifier's images, not larger than that of `images`.
+
+    Returns
+    -------
+    array of float32, shape (N, *shape)
+        The images, in [0, 1].
+
     """
     side, _, colours = shape
     x = unit(np.asarray(images))
@@ -271,9 +350,22 @@ def to_classifier_size(images: NDArray[Any], shape: Shape) -> Floats:
 
 
 def match_blur(images: NDArray[np.uint8], size: int) -> Floats:
-    """Return real images (N, H, H, C) as blurred as samples of `size` x `size` are when they are downsampled to H x H.
+    """Blur real images as samples of `size` x `size` are blurred when they are downsampled.
 
-    Bytes are enlarged (`resize`) to `size` and downsampled again, as float32 in [0, 1].
+    The images are enlarged to `size` (`resize`), as for training, and downsampled again.
+
+    Parameters
+    ----------
+    images : array of uint8, shape (N, H, H, C)
+        The real images.
+    size : int
+        The height and width of the samples in pixels, at least H.
+
+    Returns
+    -------
+    array of float32, shape (N, H, H, C)
+        The images, in [0, 1].
+
     """
     if size == images.shape[1]:
         return unit(images)
@@ -284,7 +376,26 @@ def match_blur(images: NDArray[np.uint8], size: int) -> Floats:
 
 
 def write_evaluation(folder: PathLike, found: Evaluation) -> Path:
-    """Write an evaluation into a run folder, as evaluation.json or the next free evaluation-002.json, -003, ..."""
+    """Write an evaluation to evaluation.json, or to the next free name evaluation-002.json, ..., in a run folder.
+
+    Parameters
+    ----------
+    folder : path
+        The run folder.
+    found : Evaluation
+        The evaluation.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
     number = 1
     while True:
         path = Path(folder) / ("evaluation.json" if number == 1 else f"evaluation-{number:03d}.json")

@@ -4,7 +4,7 @@ s is a logit, D(x) = sigma(s) = 1 / (1 + e^-s), so that with softplus(s) = log(1
 
     log D = -softplus(-s)        log(1 - D) = -softplus(s)
 
-exactly and without overflow for any s: sigma is never formed before a logarithm.  Each objective has
+exactly and without overflow for any s: no logarithm of sigma is computed.  Each objective has
 
     discriminator(s_real, s_fake) -> value, ds_real, ds_fake     the cost J_D that D minimises
     one_side(s, real=...) -> value, ds                           the part of J_D of the real or of the fake examples
@@ -15,9 +15,7 @@ Two conventions for J_D are in use: ``d_scale=1`` adds the two means (Goodfellow
 ``d_scale=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``g_scale`` scales
 J_G: 1 in Algorithm 1, 1/2 in tutorials that halve both costs.
 
-`softmax_cross_entropy` is the cost of a classifier with K classes.
-
-`ops` is the backend to compute with: the steps of Algorithm 1 pass that of D.  Without it, `minigan.ops.ops_of` chooses
+`ops` is the backend that computes: the steps of Algorithm 1 pass that of D.  Without it, `minigan.ops.ops_of` returns
 the backend of the logits.
 """
 
@@ -27,6 +25,7 @@ from typing import Any, Protocol
 
 from minigan._arguments import scalar, set_numbers
 from minigan._deprecated import renamed_fields
+from minigan.cross_entropy import softmax_cross_entropy as softmax_cross_entropy
 from minigan.layers.base import ShapeError
 from minigan.ops import ops_of
 from minigan.ops.protocol import Array, Ops
@@ -36,26 +35,26 @@ Value = Any  # a scalar of the logits' dtype
 
 
 class Objective(Protocol):
-    """The four methods that an objective must have.
+    """The four methods of an objective.
 
-    Logits s are arrays (N, 1), or (N, K) if D has K outputs.  A cost is a scalar of their dtype, a gradient an array of
-    their shape and dtype.  `ops` is D's backend, with its array module ``ops.xp``; a custom objective may ignore it.
+    Logits s are arrays (N, 1), or (N, K) if D has K outputs.  Costs are scalars of their dtype; gradients have their
+    shape and dtype.  `ops` is D's backend, with its array module ``ops.xp``; a custom objective need not use it.
     """
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, dJ_D/ds_real and dJ_D/ds_fake, for a step of D on real and fake examples."""
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return the part of J_D of the real (or of the fake) examples, and its gradient, for `split_batch`."""
+        """Return the part of J_D of the real, or of the fake, examples, and its gradient, for `split_batch`."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G and dJ_G/ds_fake, for the steps of G."""
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
-        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy; above 1/2 means real."""
+        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy; a value above 1/2 means real."""
 
 
-METHODS = {
+METHODS = {  # and their signatures, for errors
     "discriminator": "(s_real, s_fake, *, ops=None)",
     "one_side": "(s, *, real, ops=None)",
     "generator": "(s_fake, *, ops=None)",
@@ -64,7 +63,7 @@ METHODS = {
 
 
 def require_objective(objective: object) -> None:
-    """Raise TypeError, which names the first missing method, unless `objective` has the methods of `Objective`."""
+    """Raise TypeError, which names a missing method, unless `objective` has the methods of `Objective`."""
     if isinstance(objective, type):
         raise TypeError(f"objective is the class {objective.__name__}; expected an object, {objective.__name__}()")
     for name, arguments in METHODS.items():
@@ -102,7 +101,7 @@ class _CrossEntropy:
         return cost_real + cost_fake, ds_real, ds_fake
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return d_scale mean softplus(-s) for real s, d_scale mean softplus(s) for fake s, and its gradient."""
+        """Return d_scale mean softplus(-s) for real s or d_scale mean softplus(s) for fake s, and its gradient."""
         _size(s)
         ops = ops_of(s) if ops is None else ops
         return ops.mean_softplus(s, -1 if real else 1, scalar(self.d_scale, s.dtype))
@@ -120,7 +119,7 @@ class Minimax(_CrossEntropy):
     J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
     J_G = -g_scale mean softplus(s_fake),    ds_fake = -g_scale sigma(s_fake) / M
 
-    The gradient of J_G vanishes where D is sure that the examples are fake, s_fake -> -infinity.
+    The gradient of J_G vanishes if D is certain that the examples are fake, s_fake -> -infinity.
 
     Parameters
     ----------
@@ -129,8 +128,8 @@ class Minimax(_CrossEntropy):
     g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
     mean_over_all : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
-        For N = M this changes nothing.
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.  For N = M both are the same.
 
     Raises
     ------
@@ -163,7 +162,7 @@ class NonSaturating(_CrossEntropy):
     J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
     J_G = g_scale mean softplus(-s_fake),    ds_fake = -g_scale sigma(-s_fake) / M
 
-    The gradient of J_G tends to -g_scale / M where D is sure that the examples are fake: it does not vanish.
+    The gradient of J_G does not vanish if D is certain that the examples are fake: it tends to -g_scale / M.
 
     Parameters
     ----------
@@ -172,8 +171,8 @@ class NonSaturating(_CrossEntropy):
     g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
     mean_over_all : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
-        For N = M this changes nothing.
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.  For N = M both are the same.
 
     Raises
     ------
@@ -212,7 +211,8 @@ class SoftmaxTwoClass:
     g_scale : float
         The scale of J_G, > 0; 1 by default.
     mean_over_all : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.
 
     Raises
     ------
@@ -258,19 +258,21 @@ class SoftmaxTwoClass:
 
 
 def _size(s: Array) -> int:
-    """Return N, after checking that s holds one logit for each example."""
+    """Return N; raise ShapeError unless s has one logit for each example."""
     if s.size == 0 or s.size != len(s):
         raise ShapeError(f"logits have shape {s.shape}; expected (N,) or (N, 1) with N >= 1")
     return len(s)
 
 
 def _difference(s: Array) -> Array:
+    """Return s_1 - s_0 (N,); raise ShapeError unless s is (N, 2)."""
     if s.ndim != 2 or s.shape[1] != 2 or len(s) == 0:
         raise ShapeError(f"logits have shape {s.shape}; expected (N, 2) with N >= 1")
     return s[:, 1] - s[:, 0]
 
 
 def _columns(d: Array, ops: Ops) -> Array:
+    """Return the gradient ds (N, 2) for the gradient d (N,) of s_1 - s_0."""
     return ops.xp.stack([-d, d], axis=1)
 
 
@@ -279,57 +281,6 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "non-saturating": NonSaturating,
     "softmax": SoftmaxTwoClass,
 }
-
-
-def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-    """L = -mean_n log softmax(s_n)_(y_n) and ds = (softmax(s) - onehot(y)) / N.    s, ds (N, K)   labels y (N,)
-
-    With m = max_k s_k, -log softmax(s)_y = log sum_k e^(s_k - m) - (s_y - m): no exponential overflows, and the sum is
-    at least 1.
-
-    Parameters
-    ----------
-    s : array (N, K)
-        The logits of K classes.
-    labels : array (N,)
-        The classes, integers in 0 ... K-1.
-    ops : Ops, optional
-        The backend; by default that of s.
-
-    Returns
-    -------
-    value : scalar
-        L, in the dtype of s.
-    ds : array (N, K)
-        dL/ds.
-
-    Raises
-    ------
-    ShapeError, TypeError, ValueError
-        If the logits are not (N, K), or the labels not (N,), not integers or not in 0 ... K-1.
-
-    """
-    xp = (ops_of(s) if ops is None else ops).xp
-    _require_labels(s, labels)
-    n, rows = len(s), xp.arange(len(s))
-    shifted = s - real(s).max(axis=1, keepdims=True)
-    e = xp.exp(shifted)
-    total = e.sum(axis=1, keepdims=True)
-    value = (xp.log(total[:, 0]) - shifted[rows, labels]).sum() / n
-    ds = e / total  # softmax(s)
-    ds[rows, labels] -= 1
-    return value, ds / n
-
-
-def _require_labels(s: Array, labels: Array) -> None:
-    if s.ndim != 2 or 0 in s.shape:
-        raise ShapeError(f"logits have shape {s.shape}; expected (N, K) with N, K >= 1")
-    if labels.shape != s.shape[:1]:
-        raise ShapeError(f"labels have shape {labels.shape}; expected {s.shape[:1]}, one for each row of logits")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels are {labels.dtype}; expected whole numbers")
-    if labels.min() < 0 or labels.max() >= s.shape[1]:
-        raise ValueError(f"labels lie in {labels.min()} ... {labels.max()}; expected 0 ... {s.shape[1] - 1}")
 
 
 def accuracy(probability_real: Array, probability_fake: Array) -> float:
