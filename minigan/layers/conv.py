@@ -45,7 +45,7 @@ class _Convolution(Layer):
         object.__setattr__(self, "padding", padding_of(self.padding))
 
     def _parameters(self, ends: Pair) -> dict[str, Parameter]:
-        """W (kh, kw, *ends), b (O,); fans kh kw C and kh kw O.
+        """Return W (kh, kw, *ends) and b (O,), with the fans kh kw C and kh kw O.
 
         Keras and PyTorch exchange the fans of the transposed convolution.  That changes He's weights, not Glorot's.
         """
@@ -99,7 +99,7 @@ class Conv2D(_Convolution):
     """
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (kh, kw, C, O), b (O,)."""
+        """Return W (kh, kw, C, O) and b (O,)."""
         return self._parameters((self.c_in, self.c_out))
 
     def geometry(self, size: Pair) -> Geometry:
@@ -192,7 +192,7 @@ class ConvTranspose2D(_Convolution):
             )
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (kh, kw, O, C), b (O,)."""
+        """Return W (kh, kw, O, C) and b (O,)."""
         return self._parameters((self.c_out, self.c_in))
 
     def geometry(self, size: Pair) -> Geometry:

@@ -60,7 +60,7 @@ class Dense(Layer):
         set_flags(self, "bias")
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (I, O), b (O,)."""
+        """Return W (I, O) and b (O,)."""
         W = Parameter((self.n_in, self.n_out), self.weight_init, self.n_in, self.n_out)
         b = Parameter((self.n_out,), self.bias_init, self.n_in, self.n_out)
         return {"W": W, "b": b} if self.bias else {"W": W}
