@@ -54,7 +54,7 @@ def coloured(monkeypatch):
         note = "60 of 50,000 images: data_batch_1.bin" if split == "train" else ""
         return Images(name, images, labels.astype(np.uint8), note)
 
-    for place in ("minigan.evaluation.load", "minigan.recipes.images.load"):
+    for place in ("minigan.evaluation.images.load", "minigan.recipes.images.load"):
         monkeypatch.setattr(place, loaded)
 
 

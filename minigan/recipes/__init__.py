@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
 from minigan._names import unknown
-from minigan.recipes.base import Architecture, Recipe, RunOptions
+from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
+from minigan.recipes.options import RunOptions
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 

@@ -1,23 +1,20 @@
 """The parts of a recipe: hyper-parameters, networks, data and the schedule of updates."""
 
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from minigan._arguments import number
 from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.ops import BACKENDS, get_ops
-from minigan.ops.protocol import Array, Ops
+from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes import memory
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import setting
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -38,107 +35,6 @@ class Architecture:
     D: Sequence[Layer]
     noise_shape: Shape
     data_shape: Shape
-
-
-DTYPES = ("float32", "float64")
-OPTIONS = {"cpu": ("threads", "accuracy", "compiled"), "cuda": ("device", "precision", "graphs")}
-"""The options of each backend (`minigan.ops.cpu.CPU`, `minigan.ops.cuda.CUDA`); "reference" has none."""
-MAX_INT = 10**9  # the largest integer hyper-parameter: more iterations or larger sizes are mistakes
-
-
-def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return images as bytes.
-
-    Parameters
-    ----------
-    images : array, shape (N, H, W, C)
-        At least one image: uint8, or floats in [0, 1], which are rounded to the nearest multiple of 1 / 255.
-
-    Returns
-    -------
-    array of uint8, shape (N, H, W, C)
-        `images` itself if it is uint8.
-
-    Raises
-    ------
-    ConfigError
-        If `images` is anything else.
-
-    """
-    expected = "expected an array (N, H, W, C) of uint8, or of floats in [0, 1]"
-    if not isinstance(images, np.ndarray) or isinstance(images, np.ma.MaskedArray):
-        raise ConfigError(f"images: got {type(images).__name__}; {expected}")
-    if images.ndim != 4 or images.size == 0:
-        raise ConfigError(f"images: got shape {images.shape}; {expected}, with at least one image")
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind != "f":
-        raise ConfigError(f"images: got dtype {images.dtype}; {expected}")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):  # also where one is NaN
-        raise ConfigError(f"images: got floats in [{low:g}, {high:g}]; {expected}")
-    return np.rint(images.astype(np.float64) * 255).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The options of a run other than its hyper-parameters.
-
-    Parameters
-    ----------
-    seed : int
-        The seed of every random stream, at least 0; 0 by default.
-    dtype : {"float32", "float64"}
-        The dtype of parameters and activations; float32 by default.
-    ops : {"cpu", "cuda", "reference"}
-        The backend.
-    data_dir : path, optional
-        The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
-    options : mapping, optional
-        Options of the backend (`OPTIONS`).
-    images : array, shape (N, H, W, C), optional
-        Images that replace those of the data set: uint8, or floats in [0, 1], which are rounded to bytes (`as_bytes`).
-
-    Raises
-    ------
-    ConfigError
-        If a value is invalid or the backend does not have an option.
-    BackendUnavailable
-        If options are given and the backend cannot run here.
-
-    """
-
-    seed: int = 0
-    dtype: str = "float32"
-    ops: str = "cpu"
-    data_dir: str | os.PathLike[str] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    images: NDArray[Any] | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ConfigError(unknown("dtype", self.dtype, DTYPES))
-        if self.ops not in BACKENDS:
-            raise ConfigError(unknown("ops", self.ops, BACKENDS))
-        if self.images is not None:
-            object.__setattr__(self, "images", as_bytes(self.images))
-        known = [name for names in OPTIONS.values() for name in names]
-        for name in self.options:
-            if name not in known:
-                raise ConfigError(unknown("option", name, known))
-        if self.options:
-            refused = [name for name in self.options if name not in OPTIONS.get(self.ops, ())]
-            if refused:
-                owner = next(ops for ops, names in OPTIONS.items() if refused[0] in names)
-                raise ConfigError(f"ops={self.ops!r} takes no {', '.join(refused)}; expected ops={owner!r}")
-            try:
-                self.backend()
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-
-    def backend(self) -> Ops:
-        """Return the backend with its options."""
-        return get_ops(self.ops, **self.options)
 
 
 @dataclass(frozen=True)
@@ -222,7 +118,7 @@ class Recipe:
         for key, given in (overrides or {}).items():
             if key not in kinds:
                 raise ConfigError(unknown(f"setting of {self.name}", key, kinds))
-            changes[key] = _value(key, given, kinds[key])
+            changes[key] = setting(key, given, kinds[key])
         return replace(config, **changes)
 
     @renamed_arguments(setting="run_options")
@@ -307,65 +203,8 @@ class Recipe:
         return G, D
 
 
-def _value(key: str, given: Any, kind: type) -> Any:
-    value = _from_text(given, kind) if isinstance(given, str) else _exactly(given, kind)
-    if value is None or (kind is int and abs(value) > MAX_INT) or (kind is float and not math.isfinite(value)):
-        expected = {
-            bool: "true or false",
-            int: f"a whole number (of at most {MAX_INT:,})",
-            float: "a number (finite)",
-            str: "a string",
-        }.get(kind, kind.__name__)
-        raise ConfigError(f"{key}={given!r}; expected {expected}")
-    return value
-
-
-def _from_text(text: str, kind: type) -> Any:
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower())
-    try:
-        return kind(text)
-    except ValueError:
-        return None
-
-
-def _exactly(given: Any, kind: type) -> Any:
-    """Return `given` as a value of type `kind`, or None if it is of another type or the conversion is not exact."""
-    if isinstance(given, np.generic):
-        given = given.item()
-    if kind is float and type(given) is int and abs(given) <= 2**53:
-        return float(given)
-    return given if type(given) is kind else None
-
-
 def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
     """Return Adam with lr (by default that of the configuration), beta1, beta2 and eps of a recipe's configuration."""
     return Adam(
         net, lr=config.lr if lr is None else lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps
     )  # fmt: skip
-
-
-def require_at_least(low: float, **values: float) -> None:
-    """Raise ConfigError unless every named value is >= low.
-
-    >>> require_at_least(1, batch_size=0)
-    Traceback (most recent call last):
-    minigan._names.ConfigError: batch_size must be >= 1, got 0
-    """
-    for name, value in values.items():
-        if not value >= low:
-            raise ConfigError(f"{name} must be >= {low:g}, got {value!r}")
-
-
-def require_within(interval: str, **values: float) -> None:
-    """Raise ConfigError unless every named value is in the interval, "(0, inf)" or "[0, 1)".
-
-    >>> require_within("[0, 1)", momentum=1.5)
-    Traceback (most recent call last):
-    minigan._names.ConfigError: momentum must be in [0, 1), got 1.5
-    """
-    for name, value in values.items():
-        try:
-            number(name, value, interval)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None

@@ -25,9 +25,11 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, L
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, RunOptions, adam, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import image_figures
 from minigan.recipes.images import signed, signed_to_images, training_images
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 CHANNELS = (128, 256, 512, 1024)

@@ -21,7 +21,9 @@ from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, RunOptions, adam, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
 from minigan.training.experiment import Experiment, Run
 

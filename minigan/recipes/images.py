@@ -9,7 +9,7 @@ from minigan._names import ConfigError
 from minigan.data import Images, load, unit_interval
 from minigan.layers.base import Shape
 from minigan.ops.protocol import Array
-from minigan.recipes.base import RunOptions
+from minigan.recipes.options import RunOptions
 
 SIDE = 28
 PIXELS = SIDE * SIDE

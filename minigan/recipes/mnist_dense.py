@@ -17,9 +17,11 @@ from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, RunOptions, adam, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 

@@ -34,9 +34,11 @@ from minigan.layers import (
 from minigan.losses import SoftmaxTwoClass
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, RunOptions, adam, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import BeforeAndAfter, image_figures
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 QUARTER = SIDE // 4
