@@ -1,6 +1,6 @@
-"""Arguments: one way to check a size, a number or a shape, and to say what is accepted.
+"""Check sizes, numbers and shapes that a user gives, with errors in one form.
 
-Checked numbers are Python's own: NumPy's float64 scalars would make float64 of a float32 array.
+The checked numbers are returned as Python's: a NumPy float64 scalar would convert a float32 array to float64.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def size(name: str, value: object, *, low: int = 1) -> int:
-    """Return `value`, a whole number >= low (Python's or NumPy's), as an int.
+    """Return `value`, an int >= low of Python or NumPy, as an int; otherwise raise ValueError.
 
     >>> size("n_out", 0)
     Traceback (most recent call last):
@@ -27,8 +27,10 @@ def size(name: str, value: object, *, low: int = 1) -> int:
     return n
 
 
-def number(name: str, value: object, accepted: str = "(-inf, inf)") -> Any:
-    """Return `value`, a finite number in the interval `accepted`: int and Fraction as they are, others as float.
+def number(name: str, value: object, interval: str = "(-inf, inf)") -> Any:
+    """Return `value`, a finite number in an interval, as int, Fraction or float; otherwise raise ValueError.
+
+    An int or a Fraction keeps its type, so that exact arithmetic stays exact; any other number is returned as a float.
 
     >>> number("rate", 1, "[0, 1)")
     Traceback (most recent call last):
@@ -38,12 +40,12 @@ def number(name: str, value: object, accepted: str = "(-inf, inf)") -> Any:
         raise ValueError(f"{name} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value!r}")
-    exact: Any = value  # a Fraction is compared as it is
-    low, high = (float(end) for end in accepted[1:-1].split(","))
-    above = low <= exact if accepted[0] == "[" else low < exact
-    below = exact <= high if accepted[-1] == "]" else exact < high
+    exact: Any = value  # not a float: a Fraction is compared exactly
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = low <= exact if interval[0] == "[" else low < exact
+    below = exact <= high if interval[-1] == "]" else exact < high
     if not (above and below):
-        raise ValueError(f"{name} must be {'> 0' if accepted == '(0, inf)' else f'in {accepted}'}, got {value!r}")
+        raise ValueError(f"{name} must be {'> 0' if interval == '(0, inf)' else f'in {interval}'}, got {value!r}")
     if isinstance(value, Integral):
         return int(value)
     return value if isinstance(value, Rational) else float(value)
@@ -63,19 +65,19 @@ def shape(name: str, value: object) -> tuple[int, ...]:
 
 
 def set_sizes(description: object, *names: str) -> None:
-    """Check the named fields of a frozen dataclass, and make them plain ints."""
+    """Check that the named fields of a frozen dataclass are ints >= 1, and convert them to Python's int."""
     for name in names:
         object.__setattr__(description, name, size(name, getattr(description, name)))
 
 
-def set_numbers(description: object, **accepted: str) -> None:
-    """Check the named fields of a frozen dataclass, each against its interval, and make them plain numbers."""
-    for name, interval in accepted.items():
+def set_numbers(description: object, **intervals: str) -> None:
+    """Check that each named field of a frozen dataclass is in its interval, and convert it as `number` does."""
+    for name, interval in intervals.items():
         object.__setattr__(description, name, number(name, getattr(description, name), interval))
 
 
-def set_truths(description: object, *names: str) -> None:
-    """Check the named fields of a frozen dataclass: True or False, nothing that stands for them."""
+def set_flags(description: object, *names: str) -> None:
+    """Check that the named fields of a frozen dataclass are True or False, not merely truthy or falsy."""
     for name in names:
         value = getattr(description, name)
         if not isinstance(value, (bool, np.bool_)):
@@ -84,5 +86,5 @@ def set_truths(description: object, *names: str) -> None:
 
 
 def scalar(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a number for use with arrays of `dtype`: a float, but as it is (exact, perhaps) among objects."""
+    """Return `value` for use with arrays of `dtype`: as a float, or unchanged for object arrays, which may be exact."""
     return value if dtype.kind == "O" else float(value)

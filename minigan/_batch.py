@@ -1,4 +1,4 @@
-"""What a draw returns: an array (N, ...), or a tuple of arrays with the same N (examples and labels, pairs)."""
+"""Batches: an array (N, ...), or a tuple of arrays with the same N, such as examples and labels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,12 +39,12 @@ def map_batch(function: Callable[[Any], Any], batch: Batch) -> Batch:
 
 
 def take(batch: Batch, index: Any) -> Batch:
-    """Return ``array[index]`` of the array, or of each array."""
+    """Return ``array[index]`` of the array, or of each array of a tuple."""
     return map_batch(lambda array: array[index], batch)
 
 
 def arrays_of(batch: Batch) -> tuple[Any, ...]:
-    """Return the arrays of a batch, a single one as a tuple of one."""
+    """Return the arrays of a batch as a tuple, also if there is only one."""
     return batch if isinstance(batch, tuple) else (batch,)
 
 
@@ -53,9 +53,9 @@ def examples_in(name: str, batch: Batch) -> int:
 
     Parameters
     ----------
-    name
-        What the error calls the batch.
-    batch
+    name : str
+        The name of the batch in errors.
+    batch : array or tuple of array
         An array (N, ...) or a non-empty tuple of arrays (N, ...).
 
     Raises

@@ -1,6 +1,6 @@
-"""Checks of what goes into a network and comes out of its layers: kinds, shapes and dtypes, never the numbers.
+"""Checks of the arrays that enter a network and that its layers return: their types, shapes and dtypes.
 
-Each check compares attributes; none reads an array's data, so that they cost nothing beside a pass.
+The checks compare attributes and never read an array's data, so that their cost is negligible compared with a pass.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,12 @@ Pullback = Callable[..., Any]
 def network_dtype(given: Any) -> np.dtype[Any]:
     """Return `given` as a dtype that the formulas of layers and optimizers support.
 
-    Raises TypeError for float16, in which the optimizers' eps of 1e-8 is 0 and sums of squares overflow, for a byte
-    order that is not the machine's, and for what is neither floating, complex nor object.
+    Raises
+    ------
+    TypeError
+        For float16, in which the optimizers' eps of 1e-8 is 0 and sums of squares overflow; for a byte order other than
+        the machine's; and for any dtype that is not floating, complex or object.
+
     """
     expected = "expected float32, float64, longdouble, a complex dtype, or object"
     try:
@@ -44,7 +48,7 @@ def network_dtype(given: Any) -> np.dtype[Any]:
 def require_plain(name: str, array: Any, xp: Any) -> None:
     """Raise TypeError unless `array` is an array of the backend, and neither masked nor a matrix.
 
-    A mask would be ignored, and `*` of matrices is another product.  (A numpy.memmap is an array as any other.)
+    A mask would be ignored, and `*` means the matrix product for numpy.matrix.  A numpy.memmap is accepted.
     """
     require_kind(name, array, xp.ndarray, xp.__name__)
 
@@ -65,36 +69,36 @@ def require_unmasked(name: str, array: Any) -> None:
 
 
 def require_flags(**flags: Any) -> None:
-    """Raise TypeError unless each is True or False."""
+    """Raise TypeError unless each argument is True or False."""
     for name, value in flags.items():
         if value is not True and value is not False and not isinstance(value, np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def require_generator(name: str, value: Any) -> None:
-    """Raise TypeError unless `value` is None or draws integers as a numpy.random.Generator does.
+    """Raise TypeError unless `value` is None or has the method `integers` of a numpy.random.Generator.
 
-    While an iteration is captured as a graph, something else stands for the stream.
+    While an iteration is captured as a graph, another object with this method replaces the generator.
     """
     if value is not None and not callable(getattr(value, "integers", None)):
         raise TypeError(f"{name} must be a numpy.random.Generator (np.random.default_rng(seed)) or None, got {value!r}")
 
 
 def require_apart(name: str, array: Array, other: str, vector: Array) -> None:
-    """Raise ValueError where the memory of a vector overlaps another one that is written or must stay as it is."""
+    """Raise ValueError if a vector shares memory with another vector, which is written or must not change."""
     if array is not vector and owns_memory(array) and owns_memory(vector):
         return
     if array is vector or _overlap(array, vector):
-        raise ValueError(f"{name} shares memory with {other}; expected an array of its own (net.zeros_like_theta())")
+        raise ValueError(f"{name} shares memory with {other}; expected a separate array (net.zeros_like_theta())")
 
 
 def owns_memory(array: Array) -> bool:
-    """Whether the array is no view of another one's memory, as far as its attributes tell."""
+    """Whether the array owns its memory, according to its `base`: it is not a view of another array."""
     return getattr(array, "base", array) is None
 
 
 def is_apart(vector: Any, theta: Array) -> bool:
-    """Whether `vector` is plainly an array like theta with memory of its own: then no further check is needed."""
+    """Whether `vector` is an array like theta that owns its memory; then it needs no further check."""
     return (
         type(vector) is type(theta)
         and vector.shape == theta.shape
@@ -105,7 +109,7 @@ def is_apart(vector: Any, theta: Array) -> bool:
 
 
 def _overlap(a: Array, b: Array) -> bool:
-    """Whether two vectors overlap: by their bounds, so that no data is read."""
+    """Whether the memory bounds of two vectors overlap."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return bool(np.may_share_memory(a, b))
     ends = []
@@ -125,22 +129,22 @@ def require_grads(grads: Array, theta: Array) -> None:
 
 
 def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: np.dtype[Any]) -> tuple[Array, Pullback]:
-    """Return y and the pullback that a layer's forward returned.
+    """Check and return the output and the pullback that a layer's `forward` returned.
 
     Parameters
     ----------
     place : callable
-        ``place(at)`` is how errors call the layer.
+        ``place(at)`` is the layer's name in errors.
     at : int
-        The layer's number in its chain.
+        The layer's index in its chain.
     result : object
-        What its `forward` returned; expected (y, pullback) with y (N, ...).
+        The return value of `forward`; expected (y, pullback) with y (N, ...).
     n : int
         N, the number of examples in x.
     kind : type
         The backend's array type.
     dtype : dtype
-        The network's.
+        The network's dtype.
 
     Returns
     -------
@@ -150,7 +154,8 @@ def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: n
     Raises
     ------
     TypeError
-        Unless result is such a pair, and y an array of the backend that loses only rounding in the network's dtype.
+        Unless `result` is such a pair, and y is an array of the backend whose conversion to the network's dtype only
+        rounds.
     ShapeError
         Unless y has one row for each example.
 
@@ -169,12 +174,12 @@ def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: n
 
 
 def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtype: np.dtype[Any]) -> Array:
-    """Return dx, which the pullback of layer `at` returned, in the network's dtype; `shape` is that of its x.
+    """Check dx, which the pullback of layer `at` returned for x of `shape`, and return it in the network's dtype.
 
     Raises
     ------
     TypeError
-        Unless dx is an array of the backend that loses only rounding in the network's dtype.
+        Unless dx is an array of the backend whose conversion to the network's dtype only rounds.
     ShapeError
         Unless dx has the shape of x.
 
@@ -187,9 +192,9 @@ def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtyp
 
 
 def logit_gradient(name: str, ds: Any, s: Array, objective: Any) -> Array:
-    """Return ds, a gradient that an objective returned for the logits s, in their dtype.
+    """Check ds, a gradient that an objective returned for the logits s, and return it in their dtype.
 
-    Raises TypeError or ShapeError, which names the objective, unless ds is an array of the kind and shape of s.
+    Raises TypeError or ShapeError, which name the objective, unless ds is an array of the type and shape of s.
     """
     if type(ds) is type(s) and ds.dtype == s.dtype and ds.shape == s.shape:
         return ds
@@ -203,7 +208,7 @@ def logit_gradient(name: str, ds: Any, s: Array, objective: Any) -> Array:
 
 
 def _cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return the array in another dtype where only rounding is lost."""
+    """Return the array in another dtype; raise TypeError if the conversion would do more than round."""
     if array.dtype == dtype:
         return array
     if not castable(array.dtype, dtype):

@@ -1,4 +1,4 @@
-"""Names of the version before, which go on working for one release and say what they are called now."""
+"""Names of the previous version: each works for one more release and warns with its new name."""
 
 import functools
 import warnings
@@ -6,21 +6,27 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def renamed(module: str, names: Mapping[str, str], values: Mapping[str, Any], name: str) -> Any:
-    """Return what an old name of a module means, with a DeprecationWarning; AttributeError for any other name.
+    """Return the object that an old name of a module refers to, with a DeprecationWarning.
 
     Parameters
     ----------
-    module
+    module : str
         The module's name, for messages.
-    names
+    names : mapping of str to str
         The new name of each old one.
-    values
+    values : mapping
         The module's variables.
-    name
-        The name that was asked for.
+    name : str
+        The requested name.
+
+    Raises
+    ------
+    AttributeError
+        If `name` is not an old name.
 
     """
     if name not in names:
@@ -31,22 +37,53 @@ def renamed(module: str, names: Mapping[str, str], values: Mapping[str, Any], na
 
 
 def renamed_arguments(**names: str) -> Callable[[F], F]:
-    """Let a function take keyword arguments by their old names, with a DeprecationWarning: ``old="new"``."""
+    """Let a function accept keyword arguments by their old names, ``old="new"``, with a DeprecationWarning.
+
+    A TypeError is raised if a call has both names.
+    """
 
     def decorate(function: F) -> F:
+        called = function.__qualname__.removesuffix(".__init__")
+
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             for old, new in names.items():
                 if old not in kwargs:
                     continue
                 if new in kwargs:
-                    raise TypeError(f"{function.__qualname__} got {old} and {new}; expected {new} alone")
-                warnings.warn(
-                    f"{function.__qualname__}: the argument {old} is now called {new}", DeprecationWarning, stacklevel=2
-                )
+                    raise TypeError(f"{called} got {old} and {new}; expected {new} alone")
+                warnings.warn(f"{called}: the argument {old} is now called {new}", DeprecationWarning, stacklevel=2)
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
         return cast(F, call)
 
     return decorate
+
+
+def renamed_fields(**names: str) -> Callable[[type[T]], type[T]]:
+    """Let a dataclass accept and return its fields by their old names, ``old="new"``, with a DeprecationWarning."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        dataclass: Any = cls
+        dataclass.__init__ = renamed_arguments(**names)(dataclass.__init__)
+        for old, new in names.items():
+            setattr(cls, old, _old_attribute(cls.__name__, old, new))
+        return cls
+
+    return decorate
+
+
+def _old_attribute(class_name: str, old: str, new: str) -> property:
+    def warn() -> None:
+        warnings.warn(f"{class_name}.{old} is now called {new}", DeprecationWarning, stacklevel=3)
+
+    def read(instance: Any) -> Any:
+        warn()
+        return getattr(instance, new)
+
+    def write(instance: Any, value: Any) -> None:
+        warn()
+        setattr(instance, new, value)
+
+    return property(read, write, doc=f"`{new}` by its old name (deprecated).")

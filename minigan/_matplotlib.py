@@ -1,8 +1,8 @@
-"""Matplotlib's figures and file canvases, importable whatever display backend the environment names.
+"""Matplotlib's figures and file canvases, imported even if $MPLBACKEND names a missing display backend.
 
-Matplotlib checks $MPLBACKEND as it is imported and fails where it names a backend that this environment lacks, for
-example a notebook's in a process that the notebook started.  Files need no display backend: there the import is
-tried again without the variable, which is put back.
+Matplotlib checks $MPLBACKEND when it is imported and fails if the environment lacks that backend, for example a
+notebook's backend in a process that the notebook started.  Files need no display backend, so the import is repeated
+without the variable, which is then restored.
 """
 
 import os
@@ -17,7 +17,7 @@ def _import() -> None:
         if named is None:
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-            del sys.modules[name]  # half of the package, left by the import that failed
+            del sys.modules[name]  # the part of the package that the failed import left
         try:
             import matplotlib.figure  # noqa: F401
         finally:

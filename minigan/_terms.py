@@ -1,4 +1,4 @@
-"""The library's messages in the terms of the command line: it names arguments as Python has them."""
+"""Messages of the library for the command line: Python arguments replaced by options."""
 
 import re
 
@@ -11,7 +11,7 @@ OPTIONS = {
 
 
 def as_options(text: str) -> str:
-    """Return a message with the options of the command line in place of arguments.
+    """Replace the arguments in a message by options of the command line.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def as_options(text: str) -> str:
     Returns
     -------
     str
-        The same with each key of `OPTIONS` replaced by its value.
+        The message with each key of `OPTIONS` replaced by its value.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""A sweep of the recipe `gaussian` on a GPU: one kernel trains all seeds, one block each (`minigan.ops.cuda.gan1d`).
+"""A sweep of the recipe `gaussian` on a GPU: one kernel trains all seeds, each in one block (`minigan.ops.cuda.gan1d`).
 
-Seed s starts from the weights of ``minigan train gaussian --seed s``; its data and noise are drawn on the device, by
-Philox with the key s: the same distributions, other samples.  The generator's mean and standard deviation are those of
-N(b, a^2), exactly, where a single run draws 100,000 samples.
+Seed s starts from the weights of ``minigan train gaussian --seed s``.  Its data and noise are drawn on the device by
+Philox with the key s: they have the same distributions as in a single run, but other values.  The generator's mean and
+standard deviation are the exact ones of N(b, a^2), whereas a single run estimates them from 100,000 samples.
 """
 
 import math
@@ -27,16 +27,31 @@ ITERATIONS_PER_CALL = 500
 
 
 def batching_obstacle(config: Config, dtype: str) -> str:
-    """Return the reason why these hyper-parameters cannot be trained in one kernel; "" where they can.
+    """Return the reason why one kernel cannot train all seeds with these hyper-parameters.
 
+    Parameters
+    ----------
+    config : Config
+        The hyper-parameters of the recipe.
+    dtype : {"float32", "float64"}
+        The dtype.
+
+    Returns
+    -------
+    str
+        The reason; empty if one kernel can train all seeds.
+
+    Examples
+    --------
     >>> batching_obstacle(Config(), "float32"), batching_obstacle(Config(patience=3), "float32")
-    ('', 'patience=3 stops each run at its own time')
+    ('', 'patience=3 stops the runs at different iterations')
+
     """
-    most = MAX_HIDDEN[np.dtype(dtype)]
+    limit = MAX_HIDDEN[np.dtype(dtype)]
     if config.patience:
-        return f"patience={config.patience} stops each run at its own time"
-    if config.hidden > most:
-        return f"hidden={config.hidden} in {dtype}: the kernel takes at most {most}"
+        return f"patience={config.patience} stops the runs at different iterations"
+    if config.hidden > limit:
+        return f"hidden={config.hidden} in {dtype}: the kernel takes at most {limit}"
     return ""
 
 
@@ -48,11 +63,35 @@ def gaussian_ensemble(
     dtype: str = "float32",
     lr: NDArray[np.floating] | None = None,
 ) -> Ensemble:
-    """Return one GAN per seed with the recipe's initial weights; `lr` (E,) replaces the recipe's learning rate.
+    """Return one GAN for each seed, with the recipe's initial weights.
 
-    gans = gaussian_ensemble(Config(), range(10_000), device=get_ops("cuda").device)
-    gans.train(1000)
-    a, b = gans.generators()
+        gans = gaussian_ensemble(Config(), range(10_000), device=get_ops("cuda").device)
+        gans.train(1000)
+        a, b = gans.generators()
+
+    Parameters
+    ----------
+    config : Config
+        The hyper-parameters of the recipe.
+    seeds : sequence of int
+        E seeds.
+    device : Device
+        The device.
+    dtype : {"float32", "float64"}
+        The dtype; float32 by default.
+    lr : array (E,), optional
+        A learning rate for each GAN; by default that of the recipe.
+
+    Returns
+    -------
+    Ensemble
+        The GANs.
+
+    Raises
+    ------
+    KernelError
+        If the kernel cannot train these networks.
+
     """
     recipe = get_recipe("gaussian")
     nets = (recipe.networks(config, RunOptions(seed=int(seed), dtype=dtype, ops="reference")) for seed in seeds)
@@ -63,7 +102,22 @@ def gaussian_ensemble(
 def train_ensemble(
     config: Config, seeds: int, *, device: Device, dtype: str, finished: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Train the seeds 0 ... seeds-1 and call `finished(summary)` for each, as for `minigan.runs.sweep`."""
+    """Train the seeds 0 ... seeds-1, for `minigan.runs.sweep`.
+
+    Parameters
+    ----------
+    config : Config
+        The hyper-parameters of the recipe.
+    seeds : int
+        The number of seeds.
+    device : Device
+        The device.
+    dtype : {"float32", "float64"}
+        The dtype.
+    finished : callable
+        ``finished(summary)`` is called for each seed after the training.
+
+    """
     start, start_cpu = time.perf_counter(), time.process_time()
     gans = gaussian_ensemble(config, range(seeds), device=device, dtype=dtype)
     for done in range(0, config.iterations, ITERATIONS_PER_CALL):
@@ -81,9 +135,9 @@ def train_ensemble(
 
 
 def _host_gan(config: Config, dtype: str) -> GAN:
-    """Return a GAN on the host, whose parameters are set to those of each trained GAN for evaluation."""
+    """Return a GAN on the host, to which the parameters of each trained GAN are copied for evaluation."""
     G, D = get_recipe("gaussian").networks(config, RunOptions(dtype=dtype, ops="reference"))
-    return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(factor=0.5))
+    return GAN(G, D, SGD(G, lr=0.0), SGD(D, lr=0.0), NonSaturating(d_scale=0.5))
 
 
 def _ended(config: Config, theta: NDArray[np.floating], metrics: dict[str, float], host_gan: GAN) -> dict[str, Any]:

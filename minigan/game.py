@@ -1,53 +1,54 @@
-"""A game: players by name, and one iteration in which they move.
+"""A game: players by name, and one iteration, in which they are updated.
 
-The training loop, checkpoints, run folders and captured graphs know no more of a game than this module says: they go
-over ``game.players``, call ``game.play()``, and read the numbers of ``game.metrics(...)``.  `minigan.GAN` is the game
-of G and D.  A game of your own is a subclass with an `iteration`:
+This module is the interface between a game and the training loop, checkpoints, run folders and captured graphs: they
+use ``game.players``, ``game.play()`` and the numbers of ``game.metrics(...)``.  `minigan.GAN` is the game of G and D.
+A custom game is a subclass with an `iteration`:
 
     class Pair(Game):
         losses = ("loss",)
 
-        def iteration(self, data):          # a parameter for each of the game's draws, by its name
+        def iteration(self, data):          # one parameter for each of the game's draws, with its name
             x, gradients = data(), self.gradients()
             y, backward = self.network("encoder").forward(x, train=True, rng=self.rng)
             ...
             self.update(gradients)          # one step of every optimizer
-            return {"loss": value}          # numbers; or anything else, with a `metrics` that reads it
+            return {"loss": value}          # numbers by name, or another object if the subclass defines `metrics`
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from minigan._batch import Batch
+from minigan._deprecated import renamed
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
 
 Rng = np.random.Generator
 Draw = Callable[[], Batch]
-"""What returns the next batch: an array (N, ...), or a tuple of arrays such as (x, labels)."""
+"""A function that returns the next batch: an array (N, ...), or a tuple of arrays such as (x, labels)."""
 
 
 @dataclass(frozen=True)
 class Player:
-    """A network, and the optimizer that moves its parameters.
+    """A network and the optimizer that updates its parameters.
 
     Parameters
     ----------
-    network
+    network : Network
         The network.
-    optimizer
-        An optimizer of that network, as ``Adam(network)``.
+    optimizer : Optimizer
+        An optimizer of that network, such as ``Adam(network)``.
 
     Raises
     ------
     ValueError
-        If the optimizer moves another network.
+        If the optimizer belongs to another network.
 
     """
 
@@ -57,25 +58,25 @@ class Player:
     def __post_init__(self) -> None:
         if self.optimizer.net is not self.network:
             kind = type(self.optimizer).__name__
-            raise ValueError(f"the {kind} moves the parameters of another network; expected {kind}(network)")
+            raise ValueError(f"the {kind} belongs to another network; expected {kind}(network)")
 
 
 class Game:
     """Players by name, the draws of an iteration by name, and a random stream.
 
-    A subclass defines `iteration`; what it returns is read by `metrics`.  Whatever else an iteration depends on can be
-    an attribute of the game.  A backend may capture an iteration and replay it (CUDA's graphs), so all that differs
-    from one iteration to the next must come from the draws, from `rng` or from the optimizers' step counts.
+    A subclass defines `iteration`; `metrics` reads its result.  Anything else that an iteration needs can be an
+    attribute of the game.  A backend may capture an iteration and replay it (CUDA graphs), so everything that changes
+    between iterations must come from the draws, from `rng` or from the optimizers' step counts.
 
     Parameters
     ----------
-    players
-        At least one, by names that are Python identifiers.  The names are used in checkpoints (``name``,
-        ``optimizer_name``), in config.json, for the files of the weights, and in the message of a divergence.
-    draws
-        What returns the next batch, by the name of the parameter of `iteration` that takes it.
-    rng
-        The stream of dropout, and of whatever else an iteration draws besides its batches.
+    players : mapping of str to Player
+        The players, at least one, by names that are Python identifiers.  The names are used in checkpoints (``name``,
+        ``optimizer_name``), in config.json, in the names of the weight files, and in messages on divergence.
+    draws : mapping of str to callable, optional
+        Functions that return the next batch, by the name of the parameter of `iteration` that takes the function.
+    rng : numpy.random.Generator, optional
+        The random stream of dropout and of other draws of an iteration; not needed if there are none.
 
     Raises
     ------
@@ -86,9 +87,9 @@ class Game:
     """
 
     files: ClassVar[Mapping[str, str]] = {}
-    """The file name of a player's weights, without ``.npz``, where it is not the player's name."""
+    """The names of weight files, without ``.npz``, of players whose file is not called by the player's name."""
     losses: ClassVar[tuple[str, ...]] = ()
-    """The metrics that are costs: summary.json repeats their last values under "losses"."""
+    """The names of the metrics that are costs; summary.json has their last values under "losses"."""
 
     rng: Rng | None
     draws: Mapping[str, Draw]
@@ -103,7 +104,7 @@ class Game:
 
     @property
     def players(self) -> dict[str, Player]:
-        """The players by name, in the order in which files list them."""
+        """The players by name, in the order that the run's files use."""
         return self._players
 
     @property
@@ -116,63 +117,80 @@ class Game:
         return self.players[name].network
 
     def gradients(self) -> dict[str, Array]:
-        """Return a vector of zeros (P,) for each player, to which pullbacks add."""
+        """Return a vector of zeros (P,) for each player, to which pullbacks add gradients."""
         return {name: player.network.zeros_like_theta() for name, player in self.players.items()}
 
     def update(self, gradients: Mapping[str, Array]) -> None:
-        """Take one step of the optimizer of each player that has a gradient (P,) here."""
+        """Take one optimizer step for each player in `gradients`, a mapping of names to gradients (P,)."""
         for name, g in gradients.items():
             self.players[name].optimizer.step(g)
 
     def iteration(self, *draws: Draw) -> Any:
-        """Play one iteration: draw, compute gradients, update; return what `metrics` reads.
+        """Run one iteration: draw batches, compute gradients, update the players.
 
         Parameters
         ----------
-        *draws
-            A subclass has one parameter for each entry of `draws`, of that name.
+        *draws : callable
+            A subclass has one parameter for each entry of the attribute `draws`, with its name.
 
         Returns
         -------
         Any
-            A dict of numbers, unless the subclass defines `metrics`.  On a CUDA device arrays may be returned, which
-            the next iteration overwrites.
+            The argument of `metrics`: a dict of numbers, unless the subclass defines `metrics`.  On a CUDA device it
+            may contain arrays, which the next iteration overwrites.
+
+        Raises
+        ------
+        NotImplementedError
+            If the subclass does not define it.
 
         """
         raise NotImplementedError(f"{type(self).__name__} does not define iteration")
 
     def play(self) -> Any:
-        """Play one iteration in the backend's way, and return what `metrics` reads."""
+        """Run one iteration on the backend, which may replay a captured graph, and return the argument of `metrics`."""
         return self.ops.play(type(self).iteration, self, self.draws, {})
 
     def metrics(self, results: Any) -> dict[str, float]:
-        """Return the numbers of an iteration by name, from what `iteration` returned: by default, a dict of them.
+        """Return the metrics of an iteration by name.
 
-        The training diverges where one of them is not finite; metrics.jsonl and callbacks get all of them.
+        The run is diverged if one of them is not finite.  metrics.jsonl and the callbacks get all of them.
+
+        Parameters
+        ----------
+        results : Any
+            The result of `iteration`; by default a dict of numbers.
+
+        Returns
+        -------
+        dict of float
+            The metrics.
+
         """
         return {name: float(value) for name, value in results.items()}
 
     def file_of(self, name: str) -> str:
-        """Return the file name, without ``.npz``, of the weights of a player."""
+        """Return the name of a player's weight file, without ``.npz``."""
         return self.files.get(name, name)
 
 
 Schedule = TypeVar("Schedule", bound=Callable[..., Any])
 
 
-def whole(schedule: Schedule) -> Schedule:
-    """Return a schedule, ``schedule(game, *draws, **counts)``, whose iteration a backend may capture (CUDA's graphs).
+def capturable(schedule: Schedule) -> Schedule:
+    """Mark a schedule whose iteration a backend may capture as one graph; a decorator.
 
     Parameters
     ----------
-    schedule
-        A function of a game, of its draws (positional parameters) and of numbers that stay the same from iteration to
-        iteration (keyword-only parameters).  All that it draws comes from the draws and from the game's stream.
+    schedule : callable
+        A function ``schedule(game, *draws, **counts)`` of a game, of its draws (positional parameters) and of numbers
+        that do not change between iterations (keyword-only parameters).  All its random numbers must come from the
+        draws and from the game's `rng`.
 
     Returns
     -------
-    Callable
-        The same function, played in the way of the game's backend (`minigan.ops.protocol.Ops.play`).
+    callable
+        The same function, run by the game's backend (`minigan.ops.protocol.Ops.play`).
 
     """
     signature = inspect.signature(schedule)
@@ -210,3 +228,12 @@ def _require_players(players: Mapping[str, Player]) -> None:
     if len(set(backends.values())) > 1:
         given = ", ".join(f"{name} on {ops!r}" for name, ops in backends.items())
         raise ValueError(f"the players' networks are on different backends: {given}; expected one backend")
+
+
+_RENAMED = {"whole": "capturable"}
+"""The new name of each old one, which works for one more release."""
+
+if not TYPE_CHECKING:  # so that type checkers know every name
+
+    def __getattr__(name):
+        return renamed("minigan.game", _RENAMED, globals(), name)

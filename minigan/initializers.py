@@ -1,6 +1,7 @@
-"""Initial weights.  Each draws float64 on the host, so that every backend and dtype starts from the same numbers.
+"""Distributions of initial weights.
 
-fan_in and fan_out are the numbers of inputs and outputs that one unit sees.
+All draw float64 on the host, so that every backend and dtype starts from the same numbers.  fan_in and fan_out are the
+numbers of inputs and of outputs of one unit: I and O of a Dense, kh kw C and kh kw O of a convolution.
 """
 
 import math
@@ -14,10 +15,26 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """A distribution of initial weights: ``draw(rng, shape, fan_in, fan_out)``."""
+    """The base class: a subclass is a frozen dataclass that defines `draw`."""
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:
-        """Return an array of `shape`."""
+        """Draw initial weights.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The random stream; it is not used by constant distributions.
+        shape : tuple of int
+            The shape of the parameter.
+        fan_in, fan_out : int
+            The numbers of inputs and of outputs of one unit.
+
+        Returns
+        -------
+        array of float64, `shape`
+            The weights.
+
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define draw")
 
 
@@ -32,18 +49,34 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """w = value."""
+    """w = value.
+
+    Parameters
+    ----------
+    value : float
+        The value of every weight.
+
+    """
 
     value: float
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:
-        """Return a constant array."""
+        """Return an array filled with `value`."""
         return np.full(shape, float(self.value))
 
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """w ~ N(mean, std^2).  DCGAN: Normal(0.02) for weights, Normal(0.02, mean=1) for gamma."""
+    """w ~ N(mean, std^2).  DCGAN: Normal(0.02) for weights, Normal(0.02, mean=1) for gamma.
+
+    Parameters
+    ----------
+    std : float
+        The standard deviation, >= 0.
+    mean : float
+        The mean, 0 by default.
+
+    """
 
     std: float
     mean: float = 0.0
@@ -55,7 +88,14 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """w ~ U(-limit, limit): the `irange` of the 2014 code."""
+    """w ~ U(-limit, limit), which the code of the 2014 paper calls `irange`.
+
+    Parameters
+    ----------
+    limit : float
+        Half the width of the interval, >= 0.
+
+    """
 
     limit: float
 
@@ -76,10 +116,10 @@ class GlorotUniform(Initializer):
 
 @dataclass(frozen=True)
 class GlorotNormal(Initializer):
-    """w ~ N(0, 2 / (fan_in + fan_out)) cut at two standard deviations, as Keras draws it.
+    """A normal distribution truncated at two standard deviations, with variance 2 / (fan_in + fan_out), as in Keras.
 
-    Cutting shrinks the standard deviation by 0.87962566; it is divided out, so that the variance
-    of w is 2 / (fan_in + fan_out) as in Glorot and Bengio 2010, eq. 12.
+    Truncation multiplies the standard deviation by 0.87962566.  The draws are divided by this number, so that the
+    variance of w is that of Glorot and Bengio 2010, eq. 12.
     """
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:
@@ -94,8 +134,8 @@ class GlorotNormal(Initializer):
 class HeNormal(Initializer):
     """w ~ N(0, 2 / fan_in)   (He et al. 2015, eq. 10: for ReLU).
 
-    The whole normal distribution, as in the paper and in PyTorch (kaiming_normal_); Keras cuts its he_normal at two
-    standard deviations, as it does its glorot_normal.
+    The distribution is not truncated, as in the paper and in PyTorch (kaiming_normal_); Keras truncates its he_normal
+    at two standard deviations.
     """
 
     def draw(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> NDArray[np.float64]:

@@ -4,20 +4,18 @@ s is a logit, D(x) = sigma(s) = 1 / (1 + e^-s), so that with softplus(s) = log(1
 
     log D = -softplus(-s)        log(1 - D) = -softplus(s)
 
-exactly and without overflow for any s: sigma is never formed before a logarithm.  Each objective has
+exactly and without overflow for any s: no logarithm of sigma is computed.  Each objective has
 
     discriminator(s_real, s_fake) -> value, ds_real, ds_fake     the cost J_D that D minimises
     one_side(s, real=...) -> value, ds                           the part of J_D of the real or of the fake examples
     generator(s_fake) -> value, ds_fake                          the cost J_G that G minimises
     probability(s) -> D(x)
 
-Two conventions for J_D are in use: ``factor=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
-``factor=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``factor_G`` scales
+Two conventions for J_D are in use: ``d_scale=1`` adds the two means (Goodfellow et al. 2014, Algorithm 1: J_D = -V),
+``d_scale=1/2`` averages them (binary cross-entropy over a batch that is half real and half fake).  ``g_scale`` scales
 J_G: 1 in Algorithm 1, 1/2 in tutorials that halve both costs.
 
-`softmax_cross_entropy` is the cost of a classifier with K classes.
-
-`ops` is the backend to compute with: the steps of Algorithm 1 pass that of D.  Without it, `minigan.ops.ops_of` chooses
+`ops` is the backend that computes: the steps of Algorithm 1 pass that of D.  Without it, `minigan.ops.ops_of` returns
 the backend of the logits.
 """
 
@@ -26,6 +24,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 
 from minigan._arguments import scalar, set_numbers
+from minigan._deprecated import renamed_fields
+from minigan.cross_entropy import softmax_cross_entropy as softmax_cross_entropy
 from minigan.layers.base import ShapeError
 from minigan.ops import ops_of
 from minigan.ops.protocol import Array, Ops
@@ -35,26 +35,26 @@ Value = Any  # a scalar of the logits' dtype
 
 
 class Objective(Protocol):
-    """The four methods that an objective must have.
+    """The four methods of an objective.
 
-    Logits s are arrays (N, 1), or (N, K) if D has K outputs.  A cost is a scalar of their dtype, a gradient an array of
-    their shape and dtype.  `ops` is D's backend, with its array module ``ops.xp``; a custom objective may ignore it.
+    Logits s are arrays (N, 1), or (N, K) if D has K outputs.  Costs are scalars of their dtype; gradients have their
+    shape and dtype.  `ops` is D's backend, with its array module ``ops.xp``; a custom objective need not use it.
     """
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, dJ_D/ds_real and dJ_D/ds_fake, for a step of D on real and fake examples."""
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return the part of J_D of the real (or of the fake) examples, and its gradient, for `split_batch`."""
+        """Return the part of J_D of the real, or of the fake, examples, and its gradient, for `split_batch`."""
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
         """Return J_G and dJ_G/ds_fake, for the steps of G."""
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
-        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy; above 1/2 means real."""
+        """Return D(x) (N,), for the metrics D(x), D(G(z)) and accuracy; a value above 1/2 means real."""
 
 
-METHODS = {
+METHODS = {  # and their signatures, for errors
     "discriminator": "(s_real, s_fake, *, ops=None)",
     "one_side": "(s, *, real, ops=None)",
     "generator": "(s_fake, *, ops=None)",
@@ -63,7 +63,7 @@ METHODS = {
 
 
 def require_objective(objective: object) -> None:
-    """Raise TypeError, which names the first missing method, unless `objective` has the methods of `Objective`."""
+    """Raise TypeError, which names a missing method, unless `objective` has the methods of `Objective`."""
     if isinstance(objective, type):
         raise TypeError(f"objective is the class {objective.__name__}; expected an object, {objective.__name__}()")
     for name, arguments in METHODS.items():
@@ -74,63 +74,67 @@ def require_objective(objective: object) -> None:
             )
 
 
+_OLD_NAMES = renamed_fields(factor="d_scale", factor_G="g_scale", pooled="mean_over_all")
+
+
 @dataclass(frozen=True)
 class _CrossEntropy:
-    """J_D = factor (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1) or (N,), s_fake (M, 1) or (M,)"""
+    """J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1), s_fake (M, 1), or vectors"""
 
     _: KW_ONLY
-    factor: float = 1.0
-    factor_G: float = 1.0
-    pooled: bool = False
+    d_scale: float = 1.0
+    g_scale: float = 1.0
+    mean_over_all: bool = False
 
     def __post_init__(self) -> None:
-        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
+        set_numbers(self, d_scale="(0, inf)", g_scale="(0, inf)")
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
-        """Return J_D, ds_real = -factor sigma(-s_real) / N, ds_fake = factor sigma(s_fake) / M."""
+        """Return J_D, ds_real = -d_scale sigma(-s_real) / N, ds_fake = d_scale sigma(s_fake) / M."""
         n_real, n_fake = _size(s_real), _size(s_fake)
         ops = ops_of(s_real) if ops is None else ops
-        f_real = f_fake = scalar(self.factor, s_real.dtype)
-        if self.pooled:
+        f_real = f_fake = scalar(self.d_scale, s_real.dtype)
+        if self.mean_over_all:
             f_real, f_fake = (2 * f_real * n / (n_real + n_fake) for n in (n_real, n_fake))
         cost_real, ds_real = ops.mean_softplus(s_real, -1, f_real)
         cost_fake, ds_fake = ops.mean_softplus(s_fake, 1, f_fake)
         return cost_real + cost_fake, ds_real, ds_fake
 
     def one_side(self, s: Array, *, real: bool, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return factor mean softplus(-s) for real s, factor mean softplus(s) for fake s, and its gradient."""
+        """Return d_scale mean softplus(-s) for real s or d_scale mean softplus(s) for fake s, and its gradient."""
         _size(s)
         ops = ops_of(s) if ops is None else ops
-        return ops.mean_softplus(s, -1 if real else 1, scalar(self.factor, s.dtype))
+        return ops.mean_softplus(s, -1 if real else 1, scalar(self.d_scale, s.dtype))
 
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return D = sigma(s)."""
         return (ops_of(s) if ops is None else ops).sigmoid(s).reshape(-1)
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class Minimax(_CrossEntropy):
     """G minimises mean log(1 - D(G(z)))   (Goodfellow et al. 2014, eq. 1 and Algorithm 1).
 
-    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
-    J_G = -factor_G mean softplus(s_fake),    ds_fake = -factor_G sigma(s_fake) / M
+    J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = -g_scale mean softplus(s_fake),    ds_fake = -g_scale sigma(s_fake) / M
 
-    The gradient of J_G vanishes where D is sure that the examples are fake, s_fake -> -infinity.
+    The gradient of J_G vanishes if D is certain that the examples are fake, s_fake -> -infinity.
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
-    pooled : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
-        For N = M this changes nothing.
+    mean_over_all : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.  For N = M both are the same.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N,) or (N, 1).
 
@@ -144,35 +148,36 @@ class Minimax(_CrossEntropy):
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = factor_G mean log(1 - D) and its gradient."""
+        """Return J_G = g_scale mean log(1 - D) and its gradient."""
         _size(s_fake)
         ops = ops_of(s_fake) if ops is None else ops
-        return ops.mean_softplus(s_fake, 1, -scalar(self.factor_G, s_fake.dtype))
+        return ops.mean_softplus(s_fake, 1, -scalar(self.g_scale, s_fake.dtype))
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class NonSaturating(_CrossEntropy):
     """G minimises -mean log D(G(z))   (Goodfellow et al. 2014, end of section 3).
 
-    J_D = factor (mean softplus(-s_real) + mean softplus(s_fake))
-    J_G = factor_G mean softplus(-s_fake),    ds_fake = -factor_G sigma(-s_fake) / M
+    J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake))
+    J_G = g_scale mean softplus(-s_fake),    ds_fake = -g_scale sigma(-s_fake) / M
 
-    The gradient of J_G tends to -factor_G / M where D is sure that the examples are fake: it does not vanish.
+    The gradient of J_G does not vanish if D is certain that the examples are fake: it tends to -g_scale / M.
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0.  1 (the default, as in Algorithm 1): J_D = -V; 1/2: the mean of both costs.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 as in Algorithm 1.
-    pooled : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
-        For N = M this changes nothing.
+    mean_over_all : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.  For N = M both are the same.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N,) or (N, 1).
 
@@ -186,12 +191,13 @@ class NonSaturating(_CrossEntropy):
     """
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = -factor_G mean log D and its gradient."""
+        """Return J_G = -g_scale mean log D and its gradient."""
         _size(s_fake)
         ops = ops_of(s_fake) if ops is None else ops
-        return ops.mean_softplus(s_fake, -1, scalar(self.factor_G, s_fake.dtype))
+        return ops.mean_softplus(s_fake, -1, scalar(self.g_scale, s_fake.dtype))
 
 
+@_OLD_NAMES
 @dataclass(frozen=True)
 class SoftmaxTwoClass:
     """Categorical cross-entropy of a D with two softmax outputs.    s (N, 2): column 0 fake, column 1 real
@@ -200,29 +206,30 @@ class SoftmaxTwoClass:
 
     Parameters
     ----------
-    factor : float
+    d_scale : float
         The scale of J_D, > 0; 1/2 by default, the mean of both costs, as Keras computes it.
-    factor_G : float
+    g_scale : float
         The scale of J_G, > 0; 1 by default.
-    pooled : bool
-        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples.
+    mean_over_all : bool
+        Whether each mean of J_D is 2 / (N + M) times the sum, as in one labelled batch of N real and M fake examples;
+        False by default.
 
     Raises
     ------
     ValueError
-        If `factor` or `factor_G` is not a number > 0.
+        If `d_scale` or `g_scale` is not a number > 0.
     ShapeError
         In the methods, if logits are not (N, 2).
 
     """
 
     _: KW_ONLY
-    factor: float = 0.5
-    factor_G: float = 1.0
-    pooled: bool = False
+    d_scale: float = 0.5
+    g_scale: float = 1.0
+    mean_over_all: bool = False
 
     def __post_init__(self) -> None:
-        set_numbers(self, factor="(0, inf)", factor_G="(0, inf)")
+        set_numbers(self, d_scale="(0, inf)", g_scale="(0, inf)")
 
     def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
         """Return J_D, ds_real (N, 2), ds_fake (M, 2)."""
@@ -231,7 +238,7 @@ class SoftmaxTwoClass:
         return value, _columns(d_real, ops), _columns(d_fake, ops)
 
     def generator(self, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-        """Return J_G = -factor_G mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
+        """Return J_G = -g_scale mean log softmax(s_fake)_1 and ds_fake (M, 2)."""
         ops = ops_of(s_fake) if ops is None else ops
         value, d = self._one_logit().generator(_difference(s_fake), ops=ops)
         return value, _columns(d, ops)
@@ -247,23 +254,25 @@ class SoftmaxTwoClass:
         return (ops_of(s) if ops is None else ops).sigmoid(_difference(s))
 
     def _one_logit(self) -> NonSaturating:
-        return NonSaturating(factor=self.factor, factor_G=self.factor_G, pooled=self.pooled)
+        return NonSaturating(d_scale=self.d_scale, g_scale=self.g_scale, mean_over_all=self.mean_over_all)
 
 
 def _size(s: Array) -> int:
-    """Return N, after checking that s holds one logit for each example."""
+    """Return N; raise ShapeError unless s has one logit for each example."""
     if s.size == 0 or s.size != len(s):
         raise ShapeError(f"logits have shape {s.shape}; expected (N,) or (N, 1) with N >= 1")
     return len(s)
 
 
 def _difference(s: Array) -> Array:
+    """Return s_1 - s_0 (N,); raise ShapeError unless s is (N, 2)."""
     if s.ndim != 2 or s.shape[1] != 2 or len(s) == 0:
         raise ShapeError(f"logits have shape {s.shape}; expected (N, 2) with N >= 1")
     return s[:, 1] - s[:, 0]
 
 
 def _columns(d: Array, ops: Ops) -> Array:
+    """Return the gradient ds (N, 2) for the gradient d (N,) of s_1 - s_0."""
     return ops.xp.stack([-d, d], axis=1)
 
 
@@ -272,57 +281,6 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "non-saturating": NonSaturating,
     "softmax": SoftmaxTwoClass,
 }
-
-
-def softmax_cross_entropy(s: Array, labels: Array, *, ops: Ops | None = None) -> tuple[Value, Array]:
-    """L = -mean_n log softmax(s_n)_(y_n) and ds = (softmax(s) - onehot(y)) / N.    s, ds (N, K)   labels y (N,)
-
-    With m = max_k s_k, -log softmax(s)_y = log sum_k e^(s_k - m) - (s_y - m): no exponential overflows, and the sum is
-    at least 1.
-
-    Parameters
-    ----------
-    s : array (N, K)
-        The logits of K classes.
-    labels : array (N,)
-        The classes, integers in 0 ... K-1.
-    ops : Ops, optional
-        The backend; by default that of s.
-
-    Returns
-    -------
-    value : scalar
-        L, in the dtype of s.
-    ds : array (N, K)
-        dL/ds.
-
-    Raises
-    ------
-    ShapeError, TypeError, ValueError
-        If the logits are not (N, K), or the labels not (N,), not integers or not in 0 ... K-1.
-
-    """
-    xp = (ops_of(s) if ops is None else ops).xp
-    _require_labels(s, labels)
-    n, rows = len(s), xp.arange(len(s))
-    shifted = s - real(s).max(axis=1, keepdims=True)
-    e = xp.exp(shifted)
-    total = e.sum(axis=1, keepdims=True)
-    value = (xp.log(total[:, 0]) - shifted[rows, labels]).sum() / n
-    ds = e / total  # softmax(s)
-    ds[rows, labels] -= 1
-    return value, ds / n
-
-
-def _require_labels(s: Array, labels: Array) -> None:
-    if s.ndim != 2 or 0 in s.shape:
-        raise ShapeError(f"logits have shape {s.shape}; expected (N, K) with N, K >= 1")
-    if labels.shape != s.shape[:1]:
-        raise ShapeError(f"labels have shape {labels.shape}; expected {s.shape[:1]}, one for each row of logits")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels are {labels.dtype}; expected whole numbers")
-    if labels.min() < 0 or labels.max() >= s.shape[1]:
-        raise ValueError(f"labels lie in {labels.min()} ... {labels.max()}; expected 0 ... {s.shape[1] - 1}")
 
 
 def accuracy(probability_real: Array, probability_fake: Array) -> float:

@@ -1,7 +1,7 @@
 """Optimizers over the flat parameter vector: ``optimizer.step(g)`` updates theta and increases net.version.
 
 A learning rate (or momentum) is a number or a schedule, a function of the step t = 1, 2, ...  A number is checked when
-it is set, a schedule's value at its step.
+it is set, the value of a schedule at each step.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,19 @@ from minigan.ops.protocol import Array
 
 Schedule = float | Callable[[int], float]
 
-
 NON_NEGATIVE, WEIGHT = "[0, inf)", "[0, 1)"  # the intervals of lr and eps, and of the weights of moving averages
 
 
-def _constant(net: Network, name: str, value: object, accepted: str) -> float:
-    return scalar(number(name, value, accepted), net.dtype)
+def _constant(net: Network, name: str, value: object, interval: str) -> float:
+    return scalar(number(name, value, interval), net.dtype)
 
 
-def _schedule(net: Network, name: str, value: Schedule, accepted: str) -> Schedule:
-    return value if callable(value) else _constant(net, name, value, accepted)
+def _schedule(net: Network, name: str, value: Schedule, interval: str) -> Schedule:
+    return value if callable(value) else _constant(net, name, value, interval)
 
 
 class Optimizer:
-    """The base class: t counts the steps, and `state` holds by name the vectors that a checkpoint needs.
+    """The base class: t counts the steps, and `state` contains by name the vectors that a checkpoint needs.
 
     A subclass defines `_update`.  Hyper-parameters may be changed between steps (``adam.lr = 1e-4``) and are checked
     whenever they are set.
@@ -60,7 +59,7 @@ class Optimizer:
         self.state: dict[str, Array] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; ValueError or TypeError if the value of a hyper-parameter or of t is not in its range."""
+        """Set an attribute; raise ValueError or TypeError if a hyper-parameter or t is outside its range."""
         if name in self._intervals:
             value = _schedule(self.net, name, value, self._intervals[name])
         elif name in self._constants:
@@ -89,8 +88,9 @@ class Optimizer:
         TypeError, ShapeError
             If g does not fit theta.
         ValueError
-            If g shares memory with theta or `state`, or a schedule returns a value outside its range.  After any of
-            these errors, nothing has changed.
+            If g shares memory with theta or `state`, or a schedule returns a value outside its range.
+
+        If an error is raised, nothing has changed.
 
         """
         theta = self.net.theta
@@ -103,16 +103,16 @@ class Optimizer:
             if g is vector or not owns_memory(g):
                 require_apart("g", g, f"state[{name!r}]", vector)
         self._update(theta, g, self.t + 1)
-        object.__setattr__(self, "t", self.t + 1)  # a number that needs no check
+        object.__setattr__(self, "t", self.t + 1)  # without the check, which t + 1 does not need
         self.net.mark_modified()
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
         """Update theta and the vectors of `state` in place; t = 1, 2, ..."""
         raise NotImplementedError(f"{type(self).__name__} does not define _update")
 
-    def _at(self, t: int, name: str, value: Schedule, accepted: str) -> float:
-        """Return the value at step t; a schedule's value is checked here, before anything changes."""
-        return _constant(self.net, f"{name}({t})", value(t), accepted) if callable(value) else value
+    def _at(self, t: int, name: str, value: Schedule, interval: str) -> float:
+        """Return the value at step t; the value of a schedule is checked here, before anything changes."""
+        return _constant(self.net, f"{name}({t})", value(t), interval) if callable(value) else value
 
 
 class SGD(Optimizer):
@@ -127,8 +127,8 @@ class SGD(Optimizer):
     momentum : float or callable
         The weight of the last step u, in [0, 1), or a schedule; 0, the default, is plain gradient descent.
     nesterov : bool
-        Whether to use theta <- theta + momentum u - lr g (Sutskever et al. 2013, eq. 3-4, written at the look-ahead
-        point, as in Keras).
+        Whether to use theta <- theta + momentum u - lr g: Nesterov's method (Sutskever et al. 2013, eq. 3-4) with theta
+        at the look-ahead point, as in Keras.  False by default.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class RMSProp(Optimizer):
     rho : float
         The weight of the old v, in [0, 1); 0.9 as in the lecture and in Keras.  PyTorch calls it alpha, 0.99.
     eps : float
-        >= 0, outside the square root, and 1e-8, as in PyTorch.  Keras has 1e-7, inside: sqrt(v + eps).
+        >= 0, added outside the square root; 1e-8 by default, as in PyTorch.  Keras adds 1e-7 inside: sqrt(v + eps).
 
     """
 
@@ -188,8 +188,8 @@ class Adam(Optimizer):
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps),  m_hat = m / (1 - beta1^t),  v_hat = v / (1 - beta2^t).
 
     The bias corrections are computed in float64, so that in float32 a step from given m and v has a relative error of
-    at most 1e-6, even at t = 10^7.  m and v have the network's dtype: in float32, a change of v by less than 6e-8 of
-    itself (half a unit in the last place) is lost.  Use float64 for beta2 > 1 - 1e-6.
+    at most 1e-6, even at t = 10^7.  m and v have the network's dtype: in float32, a relative change of v below 6e-8
+    (half a unit in the last place) is lost.  Use float64 for beta2 > 1 - 1e-6.
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ class Adam(Optimizer):
     lr : float or callable
         The learning rate, >= 0, or a schedule ``lr(t)``; 1e-3 as in the paper.  GANs often use 2e-4.
     beta1, beta2 : float
-        The weights of the old m and v, in [0, 1); 0.9 and 0.999 as in the paper.  DCGAN has beta1 = 0.5.
+        The weights of the old m and v, in [0, 1); 0.9 and 0.999 as in the paper.  DCGAN uses beta1 = 0.5.
     eps : float
-        >= 0; 1e-8 as in the paper and in PyTorch, 1e-7 in Keras.
+        >= 0, added outside the square root; 1e-8 as in the paper and in PyTorch.  Keras uses 1e-7.
 
     Examples
     --------

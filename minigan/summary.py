@@ -1,4 +1,4 @@
-"""The table of a network's layers."""
+"""The table of a network's layers with their output shapes and parameter counts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +9,23 @@ from minigan.layers.chain import Chain
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its place, class, output shape (without N) and numbers of parameters and running statistics.
+    """A layer in the table.
 
-    The rows of the layers within a layer follow it, one level deeper; their numbers are counted in its own too.
+    Parameters
+    ----------
+    index : int or str
+        The layer's index in its chain, or the name "body" or "shortcut" of a chain in a `Residual`.
+    layer : str
+        The name of its class.
+    output_shape : tuple of int
+        The shape of y, without N.
+    trainable : int
+        The number of its parameters, with those of its sublayers.
+    non_trainable : int
+        The number of its running statistics, with those of its sublayers.
+    level : int
+        The depth of nesting, 0 for the layers of the network.  The rows of a layer's sublayers follow its row.
+
     """
 
     index: int | str
@@ -23,19 +37,26 @@ class Row:
 
     @property
     def parameters(self) -> int:
-        """All of the layer's numbers, as Keras counts them."""
+        """The number of parameters and running statistics, which Keras counts together."""
         return self.trainable + self.non_trainable
 
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """Rows and totals; ``str`` is the printed table."""
+    """The rows and totals of the table; ``print(summary)`` shows it.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        A row for each layer, in order.
+
+    """
 
     rows: tuple[Row, ...]
 
     @property
     def trainable(self) -> int:
-        """The size of theta."""
+        """The number of parameters, the size of theta."""
         return sum(row.trainable for row in self.rows if row.level == 0)
 
     @property
@@ -45,7 +66,7 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """Trainable + non-trainable."""
+        """The number of parameters and running statistics."""
         return self.trainable + self.non_trainable
 
     def __repr__(self) -> str:
@@ -65,12 +86,31 @@ class Summary:
 
 
 def summarize(chain: Chain, shape: Shape) -> Summary:
-    """Return the table of a chain for x of `shape` (without N); ShapeError names the layer that does not fit."""
+    """Return the table of a chain of layers.
+
+    Parameters
+    ----------
+    chain : Chain
+        The layers of a network.
+    shape : tuple of int
+        The shape of x, without N.
+
+    Returns
+    -------
+    Summary
+        The rows and totals.
+
+    Raises
+    ------
+    ShapeError
+        If x does not fit a layer; the message names the layer.
+
+    """
     return Summary(tuple(_rows(chain, shape, 0)))
 
 
 def _rows(layer: Layer, shape: Shape, level: int) -> Iterator[Row]:
-    """The rows of the layers within a layer; within a chain each reads what the one before it writes."""
+    """Yield the rows of a layer's sublayers; in a chain the output shape of one is the input shape of the next."""
     for index, inner in layer.sublayers().items():
         try:
             after = inner.output_shape(shape)

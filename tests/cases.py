@@ -34,11 +34,11 @@ BACKENDS = {"reference": "reference", **ENGINES, **emulated()}
 ON_EACH_BACKEND = pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
 OBJECTIVES = (
     mg.Minimax(),
-    mg.Minimax(factor=0.5),
+    mg.Minimax(d_scale=0.5),
     mg.NonSaturating(),
-    mg.NonSaturating(factor=0.5, pooled=True),
+    mg.NonSaturating(d_scale=0.5, mean_over_all=True),
     mg.SoftmaxTwoClass(),
-    mg.SoftmaxTwoClass(factor=1.0, pooled=True),
+    mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True),
 )
 
 # name -> (layer, input shape without N).  Sizes differ on every axis, so that swapped axes are detected.

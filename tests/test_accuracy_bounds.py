@@ -100,17 +100,17 @@ def test_objectives_at_logits_of_ten_thousand(ops, objective):
 
 
 @BACKENDS
-@pytest.mark.parametrize("momentum_on", ["new", "old"])
+@pytest.mark.parametrize("convention", ["new", "old"])
 @pytest.mark.parametrize("momentum", [1 - 1e-7, 1e-7, 1.0, 0.0])
 @pytest.mark.parametrize("start", [1.0, 1e8])
-def test_momentum_of_running_statistics_near_its_ends(ops, momentum_on, momentum, start):
+def test_momentum_of_running_statistics_near_its_ends(ops, convention, momentum, start):
     x = np.random.default_rng(0).standard_normal((64, 3)).astype("f4") * np.float32(0.03)
-    layer = mg.BatchNorm(3, momentum=momentum, momentum_on=momentum_on, unbiased=False)
+    layer = mg.BatchNorm(3, momentum=momentum, convention=convention, unbiased=False)
     net = mg.Network([layer], rng=np.random.default_rng(0), ops=ops)
     for running in net.state.values():
         running[...] = start
     net.forward(x, train=True)
-    step = momentum if momentum_on == "new" else 1 - momentum
+    step = momentum if convention == "new" else 1 - momentum
     wide = x.astype("f8")
     for (_, running), batch in zip(sorted(net.state.items()), (wide.mean(axis=0), wide.var(axis=0)), strict=True):
         right = start + step * (batch - start) if step <= 0.5 else batch + (1 - step) * (start - batch)

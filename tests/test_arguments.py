@@ -42,11 +42,11 @@ def test_numbers_of_any_kind_leave_a_float32_network_float32(layer, ops):
 
 
 @pytest.mark.parametrize("kind", [mg.Minimax, mg.NonSaturating, mg.SoftmaxTwoClass])
-@pytest.mark.parametrize("pooled", [False, True])
-def test_factors_of_any_kind_leave_float32_logits_float32(kind, pooled):
+@pytest.mark.parametrize("mean_over_all", [False, True])
+def test_factors_of_any_kind_leave_float32_logits_float32(kind, mean_over_all):
     s = np.ones((3, 2 if kind is mg.SoftmaxTwoClass else 1), dtype="float32")
     for half in (FLOAT(0.5), Fraction(1, 2)):
-        objective = kind(factor=half, factor_G=half, pooled=pooled)
+        objective = kind(d_scale=half, g_scale=half, mean_over_all=mean_over_all)
         for result in (*objective.discriminator(s, s), *objective.generator(s)):
             assert result.dtype == np.float32
 
@@ -92,10 +92,10 @@ def test_sizes_may_be_numpys():
         ("rate", mg.Dropout),
         ("eps", lambda v: mg.BatchNorm(3, eps=v)),
         ("momentum", lambda v: mg.BatchNorm(3, momentum=v)),
-        ("factor", lambda v: mg.Minimax(factor=v)),
-        ("factor", lambda v: mg.SoftmaxTwoClass(factor=v)),
-        ("factor_G", lambda v: mg.NonSaturating(factor_G=v)),
-        ("factor_G", lambda v: mg.SoftmaxTwoClass(factor_G=v)),
+        ("d_scale", lambda v: mg.Minimax(d_scale=v)),
+        ("d_scale", lambda v: mg.SoftmaxTwoClass(d_scale=v)),
+        ("g_scale", lambda v: mg.NonSaturating(g_scale=v)),
+        ("g_scale", lambda v: mg.SoftmaxTwoClass(g_scale=v)),
         ("lr", lambda v: mg.SGD(net_of([mg.Dense(1, 1)]), lr=v)),
         ("momentum", lambda v: mg.SGD(net_of([mg.Dense(1, 1)]), lr=0.1, momentum=v)),
         ("rho", lambda v: mg.RMSProp(net_of([mg.Dense(1, 1)]), rho=v)),

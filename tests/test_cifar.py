@@ -132,7 +132,7 @@ def test_the_archive_is_read_in_memory(in_tmp, small):
         link = tarfile.TarInfo("test_batch.bin")
         link.type, link.linkname = tarfile.SYMTYPE, str(in_tmp / "secret")
         tar.addfile(link)
-    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz: it does not hold test_batch.bin; expected .*MD5"):
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz: it does not contain test_batch.bin; expected .*MD5"):
         data.load("cifar10", "test", data_dir=in_tmp / "mine")
 
 
@@ -141,7 +141,9 @@ def test_damage(in_tmp, small):
     content = bytearray(FILES["test_batch.bin"])
     content[100] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"test_batch.bin: SHA-256 of its bytes is .*, known .*damaged or another"):
+    with pytest.raises(
+        DataError, match=r"test_batch.bin: SHA-256 of its bytes is .*, published .*a damaged or different file"
+    ):
         data.load("cifar10", "test", data_dir=in_tmp)
     path.unlink()
     (in_tmp / "test_batch.bin.gz").write_bytes(gzip.compress(FILES["test_batch.bin"])[:-9])
@@ -176,7 +178,7 @@ def test_the_python_version_is_refused(in_tmp, monkeypatch, name):
     path = in_tmp / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"\x80\x02}q\x01")
-    with pytest.raises(DataError, match=r"is the Python version, made of pickles, and is not read. Put the binary"):
+    with pytest.raises(DataError, match=r"is the Python version, made of pickles, which are not read. Put the binary"):
         data.load("cifar10", data_dir=in_tmp)
 
 

@@ -72,14 +72,14 @@ def test_images_in_colour_and_mirrored():
     with pytest.raises(ShapeError, match=r"images have shape \(2, 28, 28, 1\); expected \(N, 8, 8, 3\)"):
         net.predict(drawn(2))
     seen = []
-    step = classifier._step
+    step = classifier.training._step
 
     def watched(net, adams, x, labels, rng):
         seen.append((x, labels))
         return step(net, adams, x, labels, rng)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "_step", watched)
+        patch.setattr(classifier.training, "_step", watched)
         images = Images("a", x, np.arange(8, dtype=np.uint8))
         train_classifier(images, images, config=config)
     turned = []
@@ -104,7 +104,7 @@ def test_judging(small, monkeypatch):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-14)
     s = small.head(small.body(classifier.unit(x))).astype(float)
     np.testing.assert_allclose(np.log(p) - np.log(p[:, :1]), s - s[:, :1], atol=1e-12)
-    monkeypatch.setattr(classifier, "IMAGES_PER_BLOCK", 4)
+    monkeypatch.setattr(classifier.network, "IMAGES_PER_BLOCK", 4)
     for got, want in zip(small.predict(x), (features, p), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
@@ -220,7 +220,7 @@ def test_ten_steps_beside_pytorch(small):
         cost.backward()
         for twin in (body, head):
             twin.optimizer.step()
-        assert classifier._step(net, adams, x, labels, ours) == pytest.approx(cost.item(), rel=1e-10)
+        assert classifier.training._step(net, adams, x, labels, ours) == pytest.approx(cost.item(), rel=1e-10)
     for part, twin in ((net.body, body), (net.head, head)):
         np.testing.assert_allclose(part.theta, twin.theta(), rtol=0, atol=1e-9)
     assert math.isfinite(cost.item())

@@ -10,7 +10,7 @@ from minigan import runs
 from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS
 from minigan.cli import commands, main
-from minigan.plots.images import LINE
+from minigan.plots.images import LINE_PIXELS
 from minigan.recipes import RunOptions, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
@@ -79,7 +79,7 @@ def test_train_on_digits(in_tmp, capsys):
     from PIL import Image
 
     with Image.open(in_tmp / "run/samples-001.png") as sheet:
-        assert sheet.size == ((10 * 30 - 2) * 2, (2 * 30 - 2) * 2 + LINE + 4)
+        assert sheet.size == ((10 * 30 - 2) * 2, (2 * 30 - 2) * 2 + LINE_PIXELS + 4)
     assert run(capsys, "sample", "run", "--out", "x.npy")[0] == 0
     assert np.load(in_tmp / "x.npy").shape == (40, 784)
 

@@ -170,7 +170,7 @@ class TestSearch:
         content[-1] ^= 1
         path.write_bytes(content)
         with pytest.raises(
-            DataError, match=r"train-images-idx3-ubyte(.gz)?: SHA-256 is .*, published .*damaged or another"
+            DataError, match=r"train-images-idx3-ubyte(.gz)?: SHA-256 is .*, published .*damaged or a different"
         ):
             data.load("mnist", data_dir=in_tmp)
 

@@ -8,7 +8,7 @@ from cases import X_FAKE, X_REAL, Z, gan
 
 import minigan as mg
 
-MODULES = ["minigan", "minigan.gan", "minigan.data", "minigan.recipes", "minigan.training"]
+MODULES = ["minigan", "minigan.game", "minigan.gan", "minigan.data", "minigan.recipes", "minigan.training"]
 NAMES = [(name, old, new) for name in MODULES for old, new in importlib.import_module(name)._RENAMED.items()]
 
 
@@ -34,6 +34,41 @@ def test_arguments_of_a_gan(old, new, value):
         assert getattr(gan(**{old: value}), new) is value
     with pytest.raises(TypeError, match=f"got {old} and {new}; expected {new} alone"):
         gan(**{old: value, new: value})
+
+
+FIELDS = [
+    (lambda **fields: mg.BatchNorm(3, **fields), "momentum_on", "convention", "old"),
+    *[
+        (kind, old, new, value)
+        for kind in (mg.Minimax, mg.NonSaturating, mg.SoftmaxTwoClass)
+        for old, new, value in (
+            ("factor", "d_scale", 0.25),
+            ("factor_G", "g_scale", 0.5),
+            ("pooled", "mean_over_all", 1),
+        )
+    ],
+    (gan, "judge", "frozen_d_mode", mg.eval_mode),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "old", "new", "value"), FIELDS, ids=[f"{i} {old}" for i, (_, old, *_) in enumerate(FIELDS)]
+)
+def test_fields_of_layers_objectives_and_games(make, old, new, value):
+    with pytest.warns(DeprecationWarning, match=rf"^\w+: the argument {old} is now called {new}$"):
+        made = make(**{old: value})
+    assert getattr(made, new) == value
+    with pytest.warns(DeprecationWarning, match=rf"\.{old} is now called {new}$"):
+        assert getattr(made, old) == value
+    with pytest.raises(TypeError, match=f"got {old} and {new}; expected {new} alone"):
+        make(**{old: value, new: value})
+
+
+def test_an_old_attribute_can_be_set():
+    game = gan()
+    with pytest.warns(DeprecationWarning, match="GAN.judge is now called frozen_d_mode"):
+        game.judge = mg.eval_mode
+    assert game.frozen_d_mode is mg.eval_mode
 
 
 def test_arguments_of_steps():

@@ -54,7 +54,7 @@ def coloured(monkeypatch):
         note = "60 of 50,000 images: data_batch_1.bin" if split == "train" else ""
         return Images(name, images, labels.astype(np.uint8), note)
 
-    for place in ("minigan.evaluation.load", "minigan.recipes.images.load"):
+    for place in ("minigan.evaluation.images.load", "minigan.recipes.images.load"):
         monkeypatch.setattr(place, loaded)
 
 
@@ -80,7 +80,7 @@ def test_the_command_trains_a_classifier_once_and_writes_a_table(dense, in_tmp, 
     assert lines[-1] == "run/evaluation.json"
     path = in_tmp / "home/.cache/minigan/classifiers/digits.npz"
     assert f"{path} does not exist: training the classifier, once" in err
-    assert "of 299 test images right, kept in" in err
+    assert "of 299 test images right, written to" in err
     first = path.read_bytes()
     stored = read_json("run/evaluation.json")
     assert [row["name"] for row in stored["rows"]] == ["real test images", "samples"]
@@ -168,7 +168,7 @@ def no_folder(kept):
         (without_generator, "c/generator.npz: No such file or directory: no weights yet; finish the run with"),
         (of_other_data, "digits.npz: a classifier of ''; expected one of digits; without the file it is trained again"),
         (of_other_images, "digits.npz: a classifier of images (32, 32, 3); expected (28, 28, 1)"),
-        (no_folder, "r/config.json: File exists; expected a folder to keep the classifier in"),
+        (no_folder, "r/config.json: File exists; expected a folder for the classifier"),
     ],
     ids=lambda c: getattr(c, "__name__", ""),
 )
@@ -329,7 +329,7 @@ def test_colours_are_seen_as_samples_are(coloured):
 
 def test_samples_come_in_blocks(dense, monkeypatch):
     want = sample(dense, n=40)
-    monkeypatch.setattr("minigan.runs.SAMPLES_PER_BLOCK", 7)
+    monkeypatch.setattr("minigan.runs.samples.SAMPLES_PER_BLOCK", 7)
     np.testing.assert_allclose(sample(dense, n=40), want, rtol=1e-5, atol=1e-6)
 
 

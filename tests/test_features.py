@@ -148,7 +148,7 @@ def test_a_collapsed_generator_is_precise_and_recalls_nothing():
         (lambda: frechet_distance(np.zeros((3, 2)), np.zeros(3)), r"y has shape \(3,\); expected \(N, F\)"),
         (
             lambda: frechet_distance(np.zeros((3, 2)), np.zeros((3, 1))),
-            "x has 2 features, y 1; expected as many",
+            "x has 2 features, y 1; expected the same number",
         ),
         (lambda: frechet_distance(np.full((3, 2), math.nan), np.zeros((3, 2))), "x has values that are not finite"),
         (lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))), r"real has shape \(3, 2\); .*N >= 4"),

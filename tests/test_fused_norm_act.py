@@ -93,7 +93,7 @@ def cases(draw):
                 mg.BatchNorm(channels),
                 mg.BatchNorm.keras(channels, momentum=0.8),
                 mg.BatchNorm(channels, eps=0.1, momentum=0.3, unbiased=False),
-                mg.BatchNorm(channels, momentum_on="old"),
+                mg.BatchNorm(channels, convention="old"),
             ]
         )
     )
@@ -260,7 +260,7 @@ def test_errors_are_the_layers(compiled):
         net.forward(np.ones((2, 4)), train=True, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"Dropout\): training needs forward"):
         net.forward(np.ones((2, 5)), train=True)
-    with pytest.raises(ShapeError, match="the unbiased variance needs 2 values a channel"):
+    with pytest.raises(ShapeError, match="the unbiased variance needs 2 or more values per channel"):
         net.forward(np.ones((1, 5)), train=True, rng=np.random.default_rng(0))
 
 

@@ -183,7 +183,7 @@ class TestRefused:
         ):
             with pytest.raises((ValueError, TypeError), match=message):
                 mg.Game(players)
-        with pytest.raises(ValueError, match=r"the Adam moves the parameters of another network; expected Adam\(net"):
+        with pytest.raises(ValueError, match=r"the Adam belongs to another network; expected Adam\(net"):
             mg.Player(D, adam)
 
     @pytest.mark.parametrize(

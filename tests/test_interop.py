@@ -152,7 +152,7 @@ class TestOrder:
         ("layers", "input_shape", "message"),
         [
             ([mg.Flatten(), mg.Dense(24, 1)], (2, 3, 5), r"layer 1.*: input shape \(30,\); expected \(24,\)"),
-            ([mg.Conv2D(1, 4, 1), mg.Flatten(), mg.Dense(10, 1)], None, "layer 2: 10 features are no whole number of"),
+            ([mg.Conv2D(1, 4, 1), mg.Flatten(), mg.Dense(10, 1)], None, "layer 2: 10 features are not a multiple of"),
             (
                 [mg.Conv2D(1, 4, 1), mg.Flatten(), mg.Reshape((4, 3, 2))], None,
                 "layer 2: images of 4 channels become images of 2 with no Dense between them",
@@ -211,7 +211,7 @@ class TestMismatches:
             [
                 "unexpected '9.weight'", "missing '0.bias'", "'4.weight' has shape (2, 3, 3, 4), expected (3, 2, 3, 4)",
                 "'6.bias' is complex128, expected numbers that float64 can hold", "'5.running_var' is <U1",
-                "'8.bias' is no array: Can't call numpy()",
+                "'8.bias' is not an array: Can't call numpy()",
             ],
         )  # fmt: skip
 

@@ -120,7 +120,7 @@ def test_tensors_that_require_a_gradient_are_named():
     net = network([mg.Dense(2, 3)])
     model = model_of([mg.Dense(2, 3)], (2,))
     before = net.theta.copy()
-    with pytest.raises(ValueError, match=r"'0.weight' is no array: Can't call numpy.*; '0.bias' is no array"):
+    with pytest.raises(ValueError, match=r"'0.weight' is not an array: Can't call numpy.*; '0.bias' is not an array"):
         from_torch(net, {f"0.{key}": value for key, value in model[0].named_parameters()})
     np.testing.assert_array_equal(net.theta, before)
 

@@ -8,7 +8,7 @@ import pytest
 import minigan as mg
 from minigan.data import EpochBatches, RandomBatches, Transformed
 from minigan.gan import discriminator_gradient, generator_gradient, split_batch
-from minigan.gan.steps import of_example, seen_by
+from minigan.gan.labels import example_gradient, network_input
 
 RNG = np.random.default_rng(0)
 X, Z = RNG.standard_normal((6, 2)), RNG.standard_normal((6, 3))
@@ -120,20 +120,22 @@ def test_each_class_goes_to_its_place():
 def test_labels_of_images_are_the_same_at_every_pixel():
     net = mg.Network([mg.Conv2D(1 + 4, 2, 3)], rng=np.random.default_rng(0), dtype="float64", ops="reference")
     images, maps = RNG.standard_normal((6, 5, 4, 1)), RNG.standard_normal((6, 5, 4, 3))
-    seen = seen_by(net, (images, Y))
+    seen = network_input(net, (images, Y))
     np.testing.assert_array_equal(seen[..., :1], images)
     np.testing.assert_array_equal(seen[:, 3, 2, 1:], Y)
-    np.testing.assert_array_equal(seen_by(net, (images, maps, Y))[..., 1:4], maps)
-    assert seen_by(net, images) is images
-    np.testing.assert_array_equal(of_example(net, seen, (images, Y)), images)
+    np.testing.assert_array_equal(network_input(net, (images, maps, Y))[..., 1:4], maps)
+    assert network_input(net, images) is images
+    np.testing.assert_array_equal(example_gradient(net, seen, (images, Y)), images)
 
 
 @pytest.mark.parametrize("labels", [np.arange(6), Y[:5], np.zeros((6, 5, 3, 2)), np.zeros(())])
 def test_labels_that_do_not_fit(labels):
     net = networks()[0]
     x = np.zeros((6, 5, 4, 1)) if labels.ndim == 4 else X
-    with pytest.raises(mg.ShapeError, match=r"x has shape \(6.*\) and its labels .*; expected \(N, K\), one row an ex"):
-        seen_by(net, (x, labels))
+    with pytest.raises(
+        mg.ShapeError, match=r"x has shape \(6.*\) and its labels .*; expected \(N, K\), one row per ex"
+    ):
+        network_input(net, (x, labels))
 
 
 class TestBatches:
@@ -170,11 +172,11 @@ class TestBatches:
 
 def test_pretraining_takes_them():
     G, D = networks()
-    gan = mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(pooled=True))
+    gan = mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(mean_over_all=True))
     fake = gan.fake((Z, ALSO))
     costs = mg.pretrain(gan, (X, Y), fake, batch_size=4, epochs=3, rng=np.random.default_rng(0))
     joined = networks()[1]
-    same = mg.GAN(G, joined, mg.Adam(G), mg.Adam(joined), mg.NonSaturating(pooled=True))
+    same = mg.GAN(G, joined, mg.Adam(G), mg.Adam(joined), mg.NonSaturating(mean_over_all=True))
     assert costs == mg.pretrain(
         same, np.hstack([X, Y]), np.hstack(fake), batch_size=4, epochs=3, rng=np.random.default_rng(0)
     )

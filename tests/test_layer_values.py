@@ -199,7 +199,7 @@ class TestBatchNorm:
 
     def test_one_value_has_no_unbiased_variance(self):
         net = network(mg.BatchNorm(3))
-        with pytest.raises(mg.ShapeError, match="needs 2 values a channel"):
+        with pytest.raises(mg.ShapeError, match="needs 2 or more values per channel"):
             net.forward(np.ones((1, 3)), train=True)
 
 
@@ -240,7 +240,7 @@ class TestDropout:
         (lambda: mg.Maxout(3, 2, pieces=0), "pieces must be an int >= 1, got 0"),
         (lambda: mg.BatchNorm(3, eps=0), "eps must be > 0, got 0"),
         (lambda: mg.BatchNorm(3, momentum=1.5), r"momentum must be in \[0, 1\], got 1.5"),
-        (lambda: mg.BatchNorm(3, momentum_on="olt"), "unknown momentum_on 'olt' .did you mean 'old'"),
+        (lambda: mg.BatchNorm(3, convention="olt"), "unknown convention 'olt' .did you mean 'old'"),
         (lambda: mg.Dropout(1.0), r"rate must be in \[0, 1\), got 1.0"),
         (lambda: mg.Reshape((3, 0)), r"shape\[1\] must be an int >= 1, got 0"),
     ],

@@ -50,18 +50,18 @@ def test_factor_and_pooled_are_the_documents_conventions():
     rng = np.random.default_rng(0)
     s_real, s_fake = rng.standard_normal(3), rng.standard_normal(5)
     cross_entropy = np.concatenate([np.logaddexp(0, -s_real), np.logaddexp(0, s_fake)])
-    got, ds_real, ds_fake = mg.NonSaturating(factor=0.5, pooled=True).discriminator(s_real, s_fake)
+    got, ds_real, ds_fake = mg.NonSaturating(d_scale=0.5, mean_over_all=True).discriminator(s_real, s_fake)
     assert got == pytest.approx(cross_entropy.mean(), rel=1e-14)
     np.testing.assert_allclose(ds_real, (scipy.special.expit(s_real) - 1) / 8)
     np.testing.assert_allclose(ds_fake, scipy.special.expit(s_fake) / 8)
-    for pooled in (False, True):
-        half = mg.Minimax(factor=0.5, pooled=pooled).discriminator(s_real, s_fake[:3])[0]
+    for mean_over_all in (False, True):
+        half = mg.Minimax(d_scale=0.5, mean_over_all=mean_over_all).discriminator(s_real, s_fake[:3])[0]
         assert mg.Minimax().discriminator(s_real, s_fake[:3])[0] == pytest.approx(2 * half, rel=1e-14)
 
 
 @pytest.mark.parametrize("kind", [mg.Minimax, mg.NonSaturating, mg.SoftmaxTwoClass])
 def test_factor_G_multiplies_the_generators_cost_alone(kind):
-    whole, half = kind(), kind(factor_G=0.5)
+    whole, half = kind(), kind(g_scale=0.5)
     rng = np.random.default_rng(0)
     real, fake = logits(rng, whole, 4), logits(rng, whole, 3)
     for got, want in zip(half.discriminator(real, fake), whole.discriminator(real, fake), strict=True):
@@ -97,7 +97,7 @@ def test_stable_for_huge_logits(objective, dtype):
                 assert result.dtype == np.dtype(dtype)
     gap = 2e4 if k == 2 else 1e4
     wrong = objective.discriminator(-big, big)[0]
-    assert wrong == pytest.approx(2 * objective.factor * gap, rel=1e-6)
+    assert wrong == pytest.approx(2 * objective.d_scale * gap, rel=1e-6)
 
 
 def test_saturation():
@@ -133,7 +133,7 @@ def test_softmax_cross_entropy_is_stable_and_keeps_the_dtype(dtype):
 
 def test_softmax_cross_entropy_of_two_classes_is_the_objectives():
     s = np.random.default_rng(0).standard_normal((7, 2))
-    want = mg.SoftmaxTwoClass(factor=1.0).one_side(s, real=True)
+    want = mg.SoftmaxTwoClass(d_scale=1.0).one_side(s, real=True)
     got = softmax_cross_entropy(s, np.ones(7, dtype=int))
     assert got[0] == pytest.approx(want[0], rel=1e-14)
     np.testing.assert_allclose(got[1], want[1], rtol=1e-13)
@@ -146,10 +146,10 @@ def test_accuracy():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: mg.Minimax(factor=0), ValueError, "factor must be > 0, got 0"),
-        (lambda: mg.SoftmaxTwoClass(factor=-1), ValueError, "factor must be > 0, got -1"),
-        (lambda: mg.NonSaturating(factor_G=0.0), ValueError, "factor_G must be > 0, got 0.0"),
-        (lambda: mg.SoftmaxTwoClass(factor_G=-0.5), ValueError, "factor_G must be > 0, got -0.5"),
+        (lambda: mg.Minimax(d_scale=0), ValueError, "d_scale must be > 0, got 0"),
+        (lambda: mg.SoftmaxTwoClass(d_scale=-1), ValueError, "d_scale must be > 0, got -1"),
+        (lambda: mg.NonSaturating(g_scale=0.0), ValueError, "g_scale must be > 0, got 0.0"),
+        (lambda: mg.SoftmaxTwoClass(g_scale=-0.5), ValueError, "g_scale must be > 0, got -0.5"),
         (
             lambda: mg.Minimax().generator(np.zeros((3, 2))),
             mg.ShapeError,

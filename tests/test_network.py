@@ -149,7 +149,7 @@ def test_load_parameters_cuts_nothing_and_changes_all_or_nothing(dtype):
     for name, kind in (("0.b", "complex128"), ("2.gamma", "<U1"), ("2.beta", "object"), ("3.b", "datetime64")):
         assert f"{name!r} is {kind}" in str(caught.value)
     assert f"accepted {dtype} or real numbers" in str(caught.value)
-    assert "'3.W' is no array" in str(caught.value)
+    assert "'3.W' is not an array" in str(caught.value)
     np.testing.assert_array_equal(net.theta, before)
     assert net.version == version
     net.load_parameters(fine)

@@ -73,7 +73,7 @@ def test_gradients_are_added_to_a_vector_of_their_own(ops):
     backward, dy = backward_of(net)
     before = net.theta.copy()
     for grads in (net.theta, net.theta[:], net.theta[::-1]):
-        with pytest.raises(ValueError, match="grads shares memory with theta; expected an array of its own"):
+        with pytest.raises(ValueError, match="grads shares memory with theta; expected a separate array"):
             backward(dy, grads)
     with pytest.raises(TypeError, match="grads is float32; expected float64, the dtype of theta"):
         backward(dy, net.zeros_like_theta().astype("f4"))

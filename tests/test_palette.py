@@ -8,7 +8,7 @@ from PIL import Image
 from minigan import plots
 from minigan.data import Gaussian
 from minigan.plots import palette
-from minigan.plots.images import LINE, headed
+from minigan.plots.images import LINE_PIXELS, headed
 from minigan.plots.write import rasterise
 
 MEANING = {
@@ -122,22 +122,22 @@ class TestHeads:
         images = np.random.default_rng(0).random((4, 28, 28, 1))
         bare = np.asarray(plots.image_grid(images, rows=2, columns=2))
         sheet = np.asarray(plots.image_grid(images, rows=2, columns=2, title="samples"))
-        head = sheet[: LINE + 4]
+        head = sheet[: LINE_PIXELS + 4]
         assert (head == 255).any()
         assert (head < 128).any()
-        np.testing.assert_array_equal(sheet[LINE + 4 :], bare)
+        np.testing.assert_array_equal(sheet[LINE_PIXELS + 4 :], bare)
 
     @pytest.mark.parametrize("channels", [1, 3])
     def test_the_label_is_above_the_neighbours(self, channels):
         samples, near = np.ones((6, 28, 28, channels)), np.ones((2, 28, 28, channels))
         bare = np.asarray(plots.neighbour_grid(samples, near, rows=2, columns=3))
         sheet = np.asarray(plots.neighbour_grid(samples, near, rows=2, columns=3, label=plots.NEAREST))
-        height = 3 * LINE + 4
+        height = 3 * LINE_PIXELS + 4
         np.testing.assert_array_equal(sheet[height:, : bare.shape[1]], bare)
         left = 2 * (3 * 30 - 2) + 16
         assert (sheet[:height, :left] == 255).all()
         for k in range(3):
-            assert (sheet[k * LINE : (k + 1) * LINE, left:] < 128).any()
+            assert (sheet[k * LINE_PIXELS : (k + 1) * LINE_PIXELS, left:] < 128).any()
 
     def test_a_sheet_is_as_wide_as_its_title(self):
         narrow = Image.new("L", (4, 4), "black")

@@ -127,7 +127,7 @@ def test_simultaneous_takes_both_gradients_at_the_same_point(objective):
 
 def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
     """By hand: one permutation per epoch, split into batches; the last batch of an epoch is smaller."""
-    objective = mg.SoftmaxTwoClass(pooled=True)
+    objective = mg.SoftmaxTwoClass(mean_over_all=True)
     kwargs = {"d_batching": mg.combined, "objective": objective}
     game, by_hand = gan(**kwargs), gan(**kwargs)
     x_real, x_fake = np.random.default_rng(0).standard_normal((2, 13, 4))
@@ -149,14 +149,14 @@ def test_pretraining_takes_every_example_once_an_epoch_in_shuffled_batches():
 
 
 def test_pretraining_leaves_out_batches_of_one_kind():
-    game = gan(mg.NonSaturating(pooled=True), d_batching=mg.combined)
+    game = gan(mg.NonSaturating(mean_over_all=True), d_batching=mg.combined)
     one = np.ones((1, 4))
     values = mg.pretrain(game, one, np.zeros((40, 4)), batch_size=8, epochs=3, rng=mask())
     assert len(values) == game.optimizer_D.t == 3  # the only real example is in one batch per epoch
 
 
 def test_pretraining_teaches_D():
-    objective = mg.SoftmaxTwoClass(pooled=True)
+    objective = mg.SoftmaxTwoClass(mean_over_all=True)
     game, rng = gan(objective, d_batching=mg.combined), np.random.default_rng(0)
     x_real, x_fake = rng.normal(1, 1, (200, 4)), rng.normal(-1, 1, (150, 4))
     values = mg.pretrain(game, x_real, x_fake, batch_size=32, epochs=5, rng=rng)

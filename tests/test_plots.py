@@ -6,7 +6,7 @@ from PIL import Image
 
 from minigan import plots
 from minigan.data import Gaussian
-from minigan.plots.gaussian import ARROWS, Axis
+from minigan.plots.gaussian import ARROW_Z, Axis
 from minigan.plots.write import rasterise
 
 
@@ -54,7 +54,7 @@ def test_the_figures_show_other_data_whole(mu, sigma):
 def test_the_arrows_of_figure_1_start_at_equally_likely_z():
     from scipy.stats import norm
 
-    np.testing.assert_allclose(norm.cdf(ARROWS), (2 * np.arange(11) + 1) / 22, rtol=1e-12)
+    np.testing.assert_allclose(norm.cdf(ARROW_Z), (2 * np.arange(11) + 1) / 22, rtol=1e-12)
 
 
 def test_a_point_mass_has_no_density_to_draw():

@@ -13,7 +13,7 @@ def game(*layers, d_batching=mg.separate, rng=None):
     rng_ = np.random.default_rng(0)
     G = mg.Network([mg.Dense(2, 3)], rng=rng_)
     D = mg.Network([mg.Dense(3, 4), *layers, mg.ReLU(), mg.Dense(4, 1)], rng=rng_)
-    objective = mg.NonSaturating(pooled=True)
+    objective = mg.NonSaturating(mean_over_all=True)
     return mg.GAN(G, D, mg.Adam(G), mg.Adam(D), objective, rng=rng, d_batching=d_batching)
 
 

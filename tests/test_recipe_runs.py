@@ -53,7 +53,7 @@ class TestMnistDense:
         assert (gan.d_batching, gan.fake_mode, gan.frozen_d_mode) == (mg.combined, mg.eval_fakes, mg.gan.eval_mode)
         experiment.play()
         assert (gan.optimizer_D.t, gan.optimizer_G.t) == (10, 10)
-        assert gan.objective == mg.NonSaturating(factor=0.5)
+        assert gan.objective == mg.NonSaturating(d_scale=0.5)
 
     def test_prior_and_pixels(self, images):
         recipe = get_recipe("mnist-dense")

@@ -89,10 +89,10 @@ CONFIGS = {
         "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "data": "mnist", "sample_every": 100,
     },
 }  # fmt: skip
-KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "momentum_on": "old", "unbiased": False}
+KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "convention": "old", "unbiased": False}
 U05, U005 = mg.Uniform(0.05), mg.Uniform(0.005)
 LEAKY = mg.LeakyReLU(0.2)
-NORM8, NORM9 = ({"eps": 1e-3, "momentum": m, "momentum_on": "old", "unbiased": False} for m in (0.8, 0.9))
+NORM8, NORM9 = ({"eps": 1e-3, "momentum": m, "convention": "old", "unbiased": False} for m in (0.8, 0.9))
 N02, GAMMA = {"weight_init": mg.Normal(0.02)}, {"gamma_init": mg.Normal(0.02, mean=1.0)}
 K4 = {"stride": 2, "padding": 1, "bias": False, **N02}
 CHAINS = {
@@ -172,4 +172,4 @@ def test_adam_is_keras_default(name, images):
     for adam in (experiment.gan.optimizer_G, experiment.gan.optimizer_D):
         assert isinstance(adam, mg.Adam)
         assert (adam.lr, adam.beta1, adam.beta2, adam.eps) == (1e-3, 0.9, 0.999, 1e-7)
-    assert experiment.gan.objective == mg.NonSaturating(factor=0.5)
+    assert experiment.gan.objective == mg.NonSaturating(d_scale=0.5)

@@ -20,7 +20,7 @@ LEAKS = ("Traceback", "subscriptable", "indices must be", "has no attribute", "u
 @pytest.fixture
 def sixteen(monkeypatch):
     """A machine with 16 GiB on which neither parameters nor batches are drawn, because they would take gigabytes."""
-    monkeypatch.setattr(memory, "machine", lambda: 16 * 2**30)
+    monkeypatch.setattr(memory, "machine_bytes", lambda: 16 * 2**30)
     monkeypatch.setattr("minigan.recipes.base.Network", lambda *_, **__: pytest.fail("a network was built"))
 
 
@@ -50,7 +50,7 @@ class TestMemory:
         config = json.loads((in_tmp / "run/config.json").read_text())
         config["settings"]["hidden"] = HUGE
         (in_tmp / "run/config.json").write_text(json.dumps(config))
-        monkeypatch.setattr(memory, "machine", lambda: 8 * 2**30)
+        monkeypatch.setattr(memory, "machine_bytes", lambda: 8 * 2**30)
         status, out, err = run(capsys, command, "run")
         assert (status, out, err.count("\n")) == (1, "", 1)
         assert "config.json" in err
@@ -58,13 +58,13 @@ class TestMemory:
 
     def test_how_many_samples(self, in_tmp, capsys, monkeypatch):
         assert run(capsys, "train", "gaussian", "--iterations", "1", "--out", "run")[0] == 0
-        monkeypatch.setattr(memory, "machine", lambda: 2**30)
+        monkeypatch.setattr(memory, "machine_bytes", lambda: 2**30)
         status, out, err = run(capsys, "sample", "run", "--n", str(HUGE))
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert f"n={HUGE}: needs about" in err
 
     def test_the_largest_of_several_is_named(self, monkeypatch):
-        monkeypatch.setattr(memory, "machine", lambda: 2**30)
+        monkeypatch.setattr(memory, "machine_bytes", lambda: 2**30)
         recipe = get_recipe("gaussian")
         with pytest.raises(ConfigError, match=r"^hidden=10000000: needs"):
             recipe.build(recipe.configure({"hidden": 10**7, "batch_size": 1001}))
@@ -72,10 +72,10 @@ class TestMemory:
     def test_what_fits_is_built(self, monkeypatch):
         recipe = get_recipe("gaussian")
         config = recipe.configure({"hidden": 50})
-        needs = memory.needed(recipe, config, np.dtype("float32"))
-        monkeypatch.setattr(memory, "machine", lambda: needs)
+        needs = memory.training_bytes(recipe, config, np.dtype("float32"))
+        monkeypatch.setattr(memory, "machine_bytes", lambda: needs)
         recipe.build(config)
-        monkeypatch.setattr(memory, "machine", lambda: needs - 1)
+        monkeypatch.setattr(memory, "machine_bytes", lambda: needs - 1)
         with pytest.raises(ConfigError, match="hidden=50"):
             recipe.build(config)
 
@@ -85,7 +85,7 @@ class TestMemory:
         config = recipe.configure({"hidden": 3, "batch_size": 7})
         vectors = 5 * (2 + 10)
         batch = 7 * (1 + 1 + 3)  # the inputs of G's layer and of D's two
-        assert memory.needed(recipe, config, np.dtype("float64")) == 8 * (vectors + batch)
+        assert memory.training_bytes(recipe, config, np.dtype("float64")) == 8 * (vectors + batch)
 
     def test_a_machine_that_does_not_say(self, monkeypatch):
         def none(*_):
@@ -93,17 +93,17 @@ class TestMemory:
 
         monkeypatch.setattr("os.sysconf", none, raising=False)
         monkeypatch.setattr(memory, "LIMIT_FILES", ())
-        assert memory.machine() is None
+        assert memory.machine_bytes() is None
         recipe = get_recipe("gaussian")
         recipe.build(recipe.configure({"hidden": 50}), RunOptions())
 
     def test_a_limit_of_the_container(self, tmp_path, monkeypatch):
         limit = tmp_path / "memory.max"
         monkeypatch.setattr(memory, "LIMIT_FILES", (limit,))
-        whole = memory.machine()
+        whole = memory.machine_bytes()
         for text, expected in (("1048576\n", 2**20), ("max\n", whole), (f"{2**63}\n", whole)):
             limit.write_text(text)
-            assert memory.machine() == expected
+            assert memory.machine_bytes() == expected
 
 
 class TestFiles:

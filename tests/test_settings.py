@@ -173,7 +173,7 @@ def test_a_run_says_what_its_engine_was_and_goes_on_with_it(tmp_path, monkeypatc
     assert config["options"] == options
     assert config["engine"] == options
     built = []
-    monkeypatch.setattr(runs, "RunOptions", lambda **given: built.append(RunOptions(**given)) or built[-1])
+    monkeypatch.setattr(runs.single, "RunOptions", lambda **given: built.append(RunOptions(**given)) or built[-1])
     runs.resume_run(folder["folder"], iterations=3)
     assert built[-1].options == options
 

@@ -36,8 +36,8 @@ def in_turn(monkeypatch):
         calls.append(options)
         return {"seed": options["seed"], "status": "completed", "jsd": float(options["seed"])}
 
-    monkeypatch.setattr(runs, "train_in_workers", train_here)
-    monkeypatch.setattr(runs, "train_recipe", train_recipe)
+    monkeypatch.setattr(runs.seeds, "train_in_workers", train_here)
+    monkeypatch.setattr(runs.seeds, "train_recipe", train_recipe)
     return calls
 
 
@@ -86,9 +86,9 @@ class TestWhatIsWritten:
 
     def test_the_folder_is_taken_before_the_work(self, in_tmp, in_turn, monkeypatch):
         begun = []
-        one = runs.train_recipe
+        one = runs.seeds.train_recipe
         monkeypatch.setattr(
-            runs, "train_recipe", lambda *a, **k: begun.append(read_json("s/sweep.json")) or one(*a, **k)
+            runs.seeds, "train_recipe", lambda *a, **k: begun.append(read_json("s/sweep.json")) or one(*a, **k)
         )
         runs.sweep("gaussian", seeds=1, out="s", folder=True)
         assert (begun[0]["status"], begun[0]["runs"]) == ("interrupted", 0)
@@ -112,7 +112,7 @@ class TestWhatIsWritten:
         def die(*_, **__):
             raise RunError("planted")
 
-        monkeypatch.setattr(runs, "train_in_workers", die)
+        monkeypatch.setattr(runs.seeds, "train_in_workers", die)
         if there:
             (in_tmp / "s").mkdir()
         with pytest.raises(RunError, match="planted"):

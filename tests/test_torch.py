@@ -135,9 +135,9 @@ def cross_entropy(objective, s, real):
 
 def cost_of_D(objective, s_real, s_fake):
     n, m = len(s_real), len(s_fake)
-    shares = (2 * n / (n + m), 2 * m / (n + m)) if objective.pooled else (1, 1)
+    shares = (2 * n / (n + m), 2 * m / (n + m)) if objective.mean_over_all else (1, 1)
     costs = cross_entropy(objective, s_real, True), cross_entropy(objective, s_fake, False)
-    return objective.factor * sum(share * cost for share, cost in zip(shares, costs, strict=True))
+    return objective.d_scale * sum(share * cost for share, cost in zip(shares, costs, strict=True))
 
 
 def cost_of_G(objective, s_fake):

@@ -124,7 +124,7 @@ class Twin(nn.Module):
         channels_first = x.movedim(-1, 1)
         if train and update:
             rows = x.detach().reshape(-1, layer.channels)
-            share = 1 - layer.momentum if layer.momentum_on == "old" else layer.momentum
+            share = 1 - layer.momentum if layer.convention == "old" else layer.momentum
             mean += share * (rows.mean(0) - mean)
             var += share * (rows.var(0, unbiased=layer.unbiased) - var)
         y = F.batch_norm(

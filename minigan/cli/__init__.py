@@ -1,6 +1,6 @@
 """The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | verify``.
 
-Each command calls a function of the library that a notebook can call too.
+Each command calls a function of the library, which a notebook can also call.
 """
 
 import sys
@@ -15,13 +15,13 @@ from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, guard
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    A wrong argument, or an operation that the operating system refuses, is printed as one line.  Any other exception is
-    a bug and keeps its traceback.
+    Errors of the user and of the operating system are printed as one line.  Any other exception is a bug and has a
+    traceback.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments without the program's name; those of the process by default.
+        The arguments without the name of the program; by default those of the process.
 
     Returns
     -------
@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
-    """Parse the arguments and run the command; turn the errors that a user can cause into a line and a status."""
+    """Parse the arguments, run the command, and print errors that a user can cause; return the exit status."""
     try:
-        if arguments[:1] == ["verify"]:  # another package's command line, with options of its own
+        if arguments[:1] == ["verify"]:  # the command line of another package
             return _verify(arguments[1:])
         from minigan.cli.parser import build_parser
 
@@ -64,7 +64,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _verify(arguments: Sequence[str]) -> int:
-    """Call the command line of the package `verify`, which `minigan` does not import otherwise."""
+    """Call the command line of the package `verify`, which the rest of `minigan` does not import."""
     try:
         run: Callable[..., int] = import_module("verify.cli").main
     except ModuleNotFoundError as error:

@@ -29,7 +29,7 @@ def recipes(_args: Any) -> int:
 
 
 def summary(args: Any) -> int:
-    """Print both networks and the hyper-parameters of a recipe."""
+    """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
     chains = recipe.architecture(config)
@@ -74,7 +74,7 @@ def _ended(command: str, result: dict[str, Any]) -> int:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """Return the summary of a run as text."""
+    """Format the summary of a run as text."""
     lines = [
         f"{result['recipe']}: {result['status']} after {result['iterations']} iterations, {result['seconds']:.1f} s, "
         f"seed {result['seed']}"
@@ -101,7 +101,7 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def sweep(args: Any) -> int:
-    """Train a recipe with many seeds; print the table and write it."""
+    """Train a recipe with many seeds; print and write the table."""
     result = runs.sweep(
         args.recipe, seeds=args.seeds, workers=args.workers, overrides=parse_overrides(args), dtype=args.dtype,
         ops=args.ops, options=parse_options(args), data_dir=args.data_dir, out=args.out, folder=True,
@@ -116,10 +116,10 @@ def sweep(args: Any) -> int:
 
 
 def sample(args: Any) -> int:
-    """Draw samples from a run's generator and write them."""
+    """Draw samples from the generator of a run and write them to a file."""
     recipe, _, _ = runs.load_config(args.run)
     as_image = recipe.to_images is not None and not str(args.out or "").endswith(".npy")
-    path = Path(args.out) if args.out else _free(Path(args.run), ".png" if as_image else ".npy")
+    path = Path(args.out) if args.out else _free_path(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
     x = runs.sample(args.run, n=args.n, seed=args.seed)
@@ -131,7 +131,7 @@ def sample(args: Any) -> int:
 
 
 def evaluate(args: Any) -> int:
-    """Compare a run's samples with real test images; print the table and write it."""
+    """Compare the samples of a run with real test images; print and write the table."""
     from minigan.evaluation import evaluate as measure
     from minigan.evaluation import write_evaluation
 
@@ -140,7 +140,7 @@ def evaluate(args: Any) -> int:
     return EXIT_OK
 
 
-def _free(folder: Path, suffix: str) -> Path:
+def _free_path(folder: Path, suffix: str) -> Path:
     number = 1
     while (path := folder / f"samples-{number:03d}{suffix}").exists():
         number += 1

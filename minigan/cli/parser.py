@@ -1,4 +1,4 @@
-"""The parser of the command line: every command with its options and their types."""
+"""The parser of the command line, with all commands, their options and types."""
 
 import argparse
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SUMMARIES = {
 
 DETAILS = {
     "evaluate": "The evaluation classifier is built from this library's layers: two convolutions and two dense "
-    "layers. It is trained once (some minutes) with Adam on the training images of the run's data set and kept as "
+    "layers. It is trained once (some minutes) with Adam on the training images of the run's data set and written to "
     "DATA.npz in $XDG_CACHE_HOME/minigan/classifiers (by default ~/.cache/minigan/classifiers) or in --classifier. "
     "Its test accuracy is printed above the table; `minigan recipes` lists its hyper-parameters.",
 }
@@ -82,13 +82,13 @@ def build_parser() -> Parser:
     parser = Parser(prog="minigan", description="Train generative adversarial networks.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"minigan {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    made = {
+    subparsers = {
         name: commands.add_parser(
             name, help=about, description=f"{about[0].upper()}{about[1:]}. {DETAILS.get(name, '')}", epilog=EXIT_CODES
         )
         for name, about in SUMMARIES.items()
     }
-    for name, sub in made.items():
+    for name, sub in subparsers.items():
         sub.set_defaults(parser=sub)
         if name in ("summary", "train", "sweep"):
             sub.add_argument(
@@ -99,10 +99,10 @@ def build_parser() -> Parser:
                 help="set a hyper-parameter of the recipe (may be given several times)",
             )  # fmt: skip
             sub.add_argument(
-                "--width", metavar="N", help="the same as --set width=N: dcgan64 with 1/N of its channels, for a CPU"
+                "--width", metavar="N", help="the same as --set width=N: dcgan64 with 1/N of its channels, for CPUs"
             )
     for name in ("train", "sweep"):
-        sub = made[name]
+        sub = subparsers[name]
         sub.add_argument("--iterations", type=at_least(1), metavar="N", help="the same as --set iterations=N")
         sub.add_argument(
             "--data", metavar="NAME", help="the same as --set data=NAME: mnist, fashion-mnist, cifar10 or digits"
@@ -121,7 +121,7 @@ def build_parser() -> Parser:
         )
         sub.add_argument(
             "--threads", type=at_least(1, 1024), metavar="N",
-            help="threads of --ops cpu; the result does not depend on them (default: $MINIGAN_THREADS, else one "
+            help="threads of --ops cpu, on which the result does not depend (default: $MINIGAN_THREADS, else one "
             "per core; in a sweep one per run)",
         )  # fmt: skip
         sub.add_argument(
@@ -138,30 +138,32 @@ def build_parser() -> Parser:
         sub.add_argument(
             "--out", metavar="DIR", help="the folder to write into, new or empty (default: runs/RECIPE/NUMBER)"
         )
-    made["train"].add_argument(
+    subparsers["train"].add_argument(
         "--seed", type=SEED, default=0, metavar="N", help="seed of every random stream (default 0)"
     )
-    made["train"].add_argument(
+    subparsers["train"].add_argument(
         "--checkpoint-every", type=at_least(1), metavar="N",
         help="save a checkpoint every N iterations, for `minigan resume` (keeps the last two)",
     )  # fmt: skip
-    resume = made["resume"]
+    resume = subparsers["resume"]
     resume.add_argument("run", metavar="RUN", help="a run folder of minigan train ... --checkpoint-every N")
     resume.add_argument(
         "--iterations", type=at_least(1), metavar="N", help="total iterations (default: those of the original run)"
     )
     resume.add_argument("--checkpoint", metavar="FILE", help="the checkpoint to continue from (default: the newest)")
     resume.add_argument("--data-dir", metavar="DIR", help="folder with the data files, as for train")
-    made["sweep"].add_argument(
+    subparsers["sweep"].add_argument(
         "--seeds", type=at_least(1), default=10, metavar="N", help="train seeds 0 ... N-1 (default 10)"
     )
-    made["sweep"].add_argument("--workers", type=at_least(1), metavar="N", help="parallel runs (default: one per core)")
-    sample = made["sample"]
+    subparsers["sweep"].add_argument(
+        "--workers", type=at_least(1), metavar="N", help="parallel runs (default: one per core)"
+    )
+    sample = subparsers["sample"]
     sample.add_argument("run", metavar="RUN", help="a run folder")
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="number of samples (default 40)")
     sample.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     sample.add_argument("--out", metavar="FILE", help="the file to write: .npy, or .png for images (must not exist)")
-    evaluate = made["evaluate"]
+    evaluate = subparsers["evaluate"]
     evaluate.add_argument("run", metavar="RUN", help="a run folder of an image recipe")
     evaluate.add_argument(
         "--n",

@@ -1,6 +1,6 @@
-"""What the command lines of `minigan` and `verify` share: the parser, the exit statuses and the handling of errors.
+"""Common parts of the command lines of `minigan` and `verify`: parser, exit statuses and error handling.
 
-This module imports no command, so that every command can import it.
+This module does not import the commands, so that they can import it.
 """
 
 import argparse
@@ -18,22 +18,22 @@ EXIT_CODES = "exit status: 0 done; 1 failed or diverged; 2 wrong usage; 130 inte
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that suggests the option or command that was probably meant, and completes no abbreviation."""
+    """An ArgumentParser that suggests similar options and commands, and does not accept abbreviations."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Replace argparse's list of choices by a suggestion."""
+        """Raise an error that suggests a similar choice, instead of a list of all choices."""
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(None, unknown(str(action.metavar).lower(), value, map(str, action.choices)))
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and leave with status 2."""
+        """Print one line and exit with status 2."""
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the arguments; the error for an unknown option suggests the nearest known one."""
+        """Parse the arguments; the error for an unknown option suggests the most similar one."""
         known, rest = self.parse_known_args(args, namespace)
         if rest:
             target = known.parser if hasattr(known, "parser") else self
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_overrides(args: Any) -> dict[str, str]:
-    """Return the values of --set, --iterations, --data and --width, as strings by the name of the hyper-parameter."""
+    """Return the values of --set, --iterations, --data and --width, as strings by hyper-parameter."""
     overrides = {}
     for item in args.overrides:
         key, equals, text = item.partition("=")
@@ -62,13 +62,13 @@ def parse_overrides(args: Any) -> dict[str, str]:
 
 
 def parse_options(args: Any) -> dict[str, Any]:
-    """Return those of --threads, --accuracy and --precision that were given, as options of the backend."""
+    """Return the given values of --threads, --accuracy and --precision, as options of the backend."""
     given = {"threads": args.threads, "accuracy": args.accuracy, "precision": args.precision}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def say(message: str) -> None:
-    """Print a line to standard error; do nothing where it is missing, closed or no longer read."""
+    """Print a line to standard error, unless it is missing, closed or no longer read."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):  # ValueError: closed
             print(message, file=sys.stderr, flush=True)
@@ -80,14 +80,14 @@ def guarded(name: str, command: Callable[[], int]) -> int:
     Parameters
     ----------
     name : str
-        The name to print before an error.
+        The name that is printed before an error.
     command : callable
         ``command()`` returns the exit status.
 
     Returns
     -------
     int
-        The status of `command`; 0 where the reader of standard output left; 1 after an OSError, which is printed as one
+        The status of `command`; 0 if standard output is no longer read; 1 after an OSError, which is printed as one
         line.
 
     """
@@ -98,8 +98,8 @@ def guarded(name: str, command: Callable[[], int]) -> int:
             status = command()
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where an error can be caught
-    except BrokenPipeError:  # the reader of our output left (minigan ... | head)
+                sys.stdout.flush()  # so that its errors are caught
+    except BrokenPipeError:  # the output is no longer read (minigan ... | head)
         pass
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
@@ -112,15 +112,15 @@ def guarded(name: str, command: Callable[[], int]) -> int:
 
 
 def _print_anything(stream: TextIO | None) -> None:
-    """Make a stream print "?" for a character that its encoding lacks, so that no folder's name ends a command."""
+    """Make a stream print "?" for characters that its encoding lacks, which the names of folders may contain."""
     if isinstance(stream, TextIOWrapper) and not stream.closed:
-        whole = stream.encoding.lower().replace("-", "") == "utf8"
-        if stream.errors == "strict" or (stream.errors == "surrogateescape" and not whole):
+        is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+        if stream.errors == "strict" or (stream.errors == "surrogateescape" and not is_utf8):
             stream.reconfigure(errors="replace")
 
 
 def _settle(stream: TextIO | None) -> None:
-    """Flush a stream; where that fails, send the rest to the null device, or the interpreter's last flush fails too."""
+    """Flush a stream; if that fails, redirect it to the null device, so that the interpreter can flush it at exit."""
     if stream is None:
         return
     try:

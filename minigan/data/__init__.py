@@ -1,4 +1,4 @@
-"""Data: toy densities with closed forms, and image files that are checked before they are used."""
+"""Data: toy densities in closed form, and image files, which are checked against their checksums."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ _RENAMED = {
     "Prepared": "Transformed",
     "shrink": "downsample",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -1,4 +1,4 @@
-"""Batches of an array, or of several with one example in each row (a tuple), drawn from an explicit random stream."""
+"""Batches of an array or of a tuple of arrays, drawn from an explicit random stream; each row is an example."""
 
 from typing import Any
 
@@ -17,15 +17,14 @@ def _require(data: Batch, n: int) -> None:
 class Transformed(TransformedDraw):
     """Batches that are transformed after they are drawn: each call returns ``prepare(draw())``.
 
-    A backend with its own device draws on the host, moves the drawn batch (bytes, for example) and transforms it on the
-    device.
+    With a GPU, the batch is drawn on the host and copied to the device (as bytes, for example), and transformed there.
 
     Parameters
     ----------
     draw : callable
         ``draw()`` returns an array (n, ...) or a tuple of arrays.
     prepare : callable
-        Takes what `draw` returned.  It must use operators and array methods only, which every array module has.
+        A function of the result of `draw`.  It must use only operators and array methods, which every array module has.
 
     """
 
@@ -36,18 +35,18 @@ class RandomBatches:
     Parameters
     ----------
     data : array, or tuple of arrays
-        N examples along the first axis; a tuple holds, for example, images and labels.
+        N examples along the first axis; a tuple contains, for example, images and labels.
     n : int
         Examples per batch, in 1 ... N.
     rng : numpy.random.Generator
         The random stream.
     replace : bool
-        Whether a batch may hold an example more than once; by default its examples are distinct.
+        Whether a batch may contain an example more than once; by default its examples are distinct.
 
     Raises
     ------
     ConfigError
-        Where n is out of range.
+        If n is outside its range.
 
     """
 
@@ -56,7 +55,7 @@ class RandomBatches:
         self.data, self.n, self.rng, self.replace = data, n, rng, replace
 
     def __call__(self) -> Batch:
-        """Return the next batch (n, ...), of a tuple of arrays a tuple."""
+        """Return the next batch (n, ...): an array, or a tuple of arrays if the data are one."""
         chosen = self.rng.choice(examples_in("data", self.data), self.n, replace=self.replace, shuffle=False)
         return take(self.data, chosen)
 
@@ -67,7 +66,7 @@ class EpochBatches:
     Parameters
     ----------
     data : array, or tuple of arrays
-        N examples along the first axis; a tuple holds, for example, images and labels.
+        N examples along the first axis; a tuple contains, for example, images and labels.
     n : int
         Examples per batch, in 1 ... N.
     rng : numpy.random.Generator
@@ -76,7 +75,7 @@ class EpochBatches:
     Raises
     ------
     ConfigError
-        Where n is out of range.
+        If n is outside its range.
 
     """
 
@@ -88,7 +87,7 @@ class EpochBatches:
 
     @property
     def batches_per_epoch(self) -> int:
-        """The number of whole batches in an epoch."""
+        """The number of batches in an epoch."""
         return examples_in("data", self.data) // self.n
 
     def state(self) -> dict[str, Any]:
@@ -96,14 +95,14 @@ class EpochBatches:
         return {"order": self.order, "position": self.position}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore the position that `state` returned; ValueError where it is that of another data set."""
+        """Restore the position that `state` returned; raise ValueError if it belongs to another data set."""
         examples = examples_in("data", self.data)
         if len(state["order"]) not in (0, examples):
             raise ValueError(f"the order is of {len(state['order'])} examples; expected {examples}")
         self.order, self.position = state["order"], state["position"]
 
     def __call__(self) -> Batch:
-        """Return the next batch (n, ...), of a tuple of arrays a tuple."""
+        """Return the next batch (n, ...): an array, or a tuple of arrays if the data are one."""
         if self.position + self.n > len(self.order):
             self.order, self.position = self.rng.permutation(examples_in("data", self.data)), 0
         chosen = self.order[self.position : self.position + self.n]

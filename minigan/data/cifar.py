@@ -1,6 +1,6 @@
-"""CIFAR-10 (Krizhevsky 2009), the binary version: read, and checked.
+"""Read and check the binary version of CIFAR-10 (Krizhevsky 2009).
 
-The Python version of the same images is made of pickles, which can run any code when they are read: it is refused.
+The Python version of the same images consists of pickles, which can run any code when they are read: it is not read.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Bytes = NDArray[np.uint8]
 
 NAME = "cifar10"
 ARCHIVE = "cifar-10-binary.tar.gz"
-ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # published beside it, at www.cs.toronto.edu/~kriz/cifar.html
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # published at www.cs.toronto.edu/~kriz/cifar.html
 PYTHON_VERSION = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1", "test_batch")
 
 # SHA-256 of the unpacked files, as the Ruby port of torchvision lists them (the data set's own page gives none).
@@ -40,10 +40,29 @@ RECORD_BYTES = 1 + CHANNELS * SIDE * SIDE
 
 
 def parse_cifar10(data: bytes, name: str | os.PathLike[str]) -> tuple[Bytes, Bytes]:
-    """Return the images (N, 32, 32, 3) and the labels (N,) that the bytes of a .bin file hold.
+    """Parse the bytes of a .bin file.
 
-    Layout: N records of 3073 bytes: the label, then 1024 bytes each of red, green and blue, row by row.
-    `name` is used in errors.
+    The layout is N records of 3073 bytes: the label, then 1024 bytes each of red, green and blue, row by row.
+
+    Parameters
+    ----------
+    data : bytes
+        The uncompressed content of the file.
+    name : str or path
+        The name of the file in errors.
+
+    Returns
+    -------
+    images : array of uint8, shape (N, 32, 32, 3)
+        The images.
+    labels : array of uint8, shape (N,)
+        Their classes, 0 to 9.
+
+    Raises
+    ------
+    DataError
+        If the bytes are not records of the binary version.
+
     """
     if data[:1] == b"\x80":
         raise DataError(f"{name}: begins with 80, as a pickle does; expected the binary version ({ARCHIVE}), no pickle")
@@ -59,11 +78,31 @@ def parse_cifar10(data: bytes, name: str | os.PathLike[str]) -> tuple[Bytes, Byt
 
 
 def read_cifar10(split: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Bytes, Bytes, str]:
-    """Return images, labels and a note of `split`: "train" (data_batch_1 ... 5) or "test" (test_batch).
+    """Read a split of CIFAR-10 from cifar-10-binary.tar.gz or its .bin files, gzipped or raw.
 
-    Looks in `search_folders(data_dir)` and below for cifar-10-binary.tar.gz and for its .bin files, gzipped or raw.
-    Where only some of the training batches are available these are returned, in order, and the note says how
-    many images of how many that is; otherwise the note is empty.
+    Parameters
+    ----------
+    split : {"train", "test"}
+        data_batch_1 ... data_batch_5, or test_batch.
+    data_dir : path, optional
+        The only folder to search; by default those of `search_folders`.
+
+    Returns
+    -------
+    images : array of uint8, shape (N, 32, 32, 3)
+        The images of all training batches that are available, in order, or of the test batch.
+    labels : array of uint8, shape (N,)
+        Their classes.
+    note : str
+        The number of images and the names of the batches, if some training batches are missing; otherwise empty.
+
+    Raises
+    ------
+    ValueError
+        If `split` is unknown.
+    DataError
+        If there are no files, or one is damaged or differs from the published one.
+
     """
     if split not in FILES:
         raise ValueError(unknown("split", split, FILES))
@@ -85,24 +124,24 @@ def read_cifar10(split: str, data_dir: str | os.PathLike[str] | None = None) -> 
         digest = hashlib.sha256(data).hexdigest()
         if digest != digests[name]:
             raise DataError(
-                f"{where}: SHA-256 of its bytes is {digest}, known {digests[name]}: damaged or another file"
+                f"{where}: SHA-256 of its bytes is {digest}, published {digests[name]}: a damaged or different file"
             )
         images.append(pixels)
         labels.append(classes)
     x, y = np.concatenate(images), np.concatenate(labels)
-    whole = len(x) * len(digests) // len(found)
-    note = "" if len(found) == len(digests) else f"{len(x):,} of {whole:,} images: {', '.join(found)}"
+    total = len(x) * len(digests) // len(found)
+    note = "" if len(found) == len(digests) else f"{len(x):,} of {total:,} images: {', '.join(found)}"
     return x, y, note
 
 
 def _places(folder: Path) -> list[Path]:
-    """The folder of the data set, as the other sets have one, the one the archive unpacks to, and `folder` itself."""
+    """Return the folders to search below `folder`: that of the data set, that of the unpacked archive, and itself."""
     unpacked = "cifar-10-batches-bin"
     return [folder / "cifar-10", folder / "cifar-10" / unpacked, folder / unpacked, folder]
 
 
 def _find(place: Path, names: Collection[str]) -> dict[str, Path]:
-    """Return the file of `place` that holds each batch: its own, or else the archive for all of them."""
+    """Return the file in `place` that contains each batch: a separate file, or the archive for all of them."""
     files: dict[str, Path] = {}
     for name in names:
         for path in (place / name, place / f"{name}.gz"):
@@ -113,7 +152,7 @@ def _find(place: Path, names: Collection[str]) -> dict[str, Path]:
 
 
 def _members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
-    """Return the bytes of the members called `names`, in whatever folder; nothing is written to the disk."""
+    """Return the bytes of the members called `names`, in any folder of the archive, without writing to the disk."""
     contents = {}
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -126,17 +165,17 @@ def _members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
         raise DataError(f"{archive}: not a whole .tar.gz archive ({error})") from None
     absent = [name for name in names if name not in contents]
     if absent:
-        raise DataError(f"{archive}: it does not hold {', '.join(absent)}; expected {ARCHIVE} (MD5 {ARCHIVE_MD5})")
+        raise DataError(f"{archive}: it does not contain {', '.join(absent)}; expected {ARCHIVE} (MD5 {ARCHIVE_MD5})")
     return contents
 
 
 def _missing(split: str, folders: list[Path], places: list[Path]) -> str:
     pickled = [place / name for place in places for name in PYTHON_VERSION if (place / name).exists()]
-    refused = f"{pickled[0]} is the Python version, made of pickles, and is not read. " if pickled else ""
+    refused = f"{pickled[0]} is the Python version, made of pickles, which are not read. " if pickled else ""
     wanted = "\n".join(f"  {folder / 'cifar-10' / ARCHIVE}" for folder in folders)
     return (
         f"{NAME} {split}: not found. {refused}Put the binary version, {ARCHIVE} (MD5 {ARCHIVE_MD5}), "
         f"at one of\n{wanted}\n"
-        f"or there its files {', '.join(FILES[split])}, gzipped or not, "
+        f"or its files {', '.join(FILES[split])}, gzipped or not, there, "
         "or name the folder with --data-dir or the environment variable MINIGAN_DATA"
     )

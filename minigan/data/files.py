@@ -12,20 +12,29 @@ from pathlib import Path
 
 PathLike = str | os.PathLike[str]
 
-GZIP = b"\x1f\x8b"  # how a gzip file begins
+GZIP = b"\x1f\x8b"  # the first bytes of a gzip file
 FOLDERS = {
     "mnist": "MNIST",
     "fashion-mnist": "FashionMNIST",
-}  # the names in torchvision, which puts the files into "raw"
+}  # the folders of torchvision, which has the files in their subfolder "raw"
 
 
 class DataError(Exception):
-    """A data file is missing or damaged."""
+    """A missing or damaged data file."""
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A published file: its name when gzipped, and the SHA-256 of the gzipped and of the raw bytes."""
+    """A published file and its checksums.
+
+    Parameters
+    ----------
+    name : str
+        The name of the gzipped file, ending in .gz.
+    sha256_gz, sha256_raw : str
+        The SHA-256 of the gzipped and of the raw (uncompressed) bytes, in hexadecimal.
+
+    """
 
     name: str
     sha256_gz: str
@@ -40,8 +49,7 @@ class DataFile:
 def cache_folder() -> Path:
     """Return the user's cache folder for data: $XDG_CACHE_HOME/minigan, else ~/.cache/minigan.
 
-    A user without a home folder (HOME is not set and the user has no passwd entry, as in some containers) has one in
-    the folder of temporary files, TMPDIR/minigan-UID.
+    For a user without a home folder (without HOME and a passwd entry, as in some containers) it is TMPDIR/minigan-UID.
     """
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "minigan"
@@ -53,9 +61,18 @@ def cache_folder() -> Path:
 
 
 def search_folders(data_dir: PathLike | None = None) -> list[Path]:
-    """Return the folders to look in: `data_dir` alone where it is given, else $MINIGAN_DATA, then the cache folder.
+    """Return the folders that are searched for data files.
 
-    A folder that the caller names must have the data, so that a misspelt name is an error.
+    Parameters
+    ----------
+    data_dir : path, optional
+        The only folder to search, so that a misspelt name is an error; by default $MINIGAN_DATA, then the cache folder.
+
+    Returns
+    -------
+    list of Path
+        The folders, in the order in which they are searched.
+
     """
     if data_dir is not None:
         return [Path(data_dir)]
@@ -64,10 +81,30 @@ def search_folders(data_dir: PathLike | None = None) -> list[Path]:
 
 
 def read_files(dataset: str, files: Sequence[DataFile], data_dir: PathLike | None = None) -> list[tuple[bytes, Path]]:
-    """Return the raw (uncompressed) bytes and the path of each file, checked against its published SHA-256.
+    """Read the files of a data set, and compare them with their published SHA-256.
 
-    Looks for FOLDER/DATASET/NAME and FOLDER/NAME, gzipped or raw, in each of `search_folders(data_dir)`.  DataError
-    names all missing files, or the file that differs from the published one.
+    The files are searched as FOLDER/DATASET/NAME and FOLDER/NAME, gzipped or raw, in each folder of
+    ``search_folders(data_dir)``.
+
+    Parameters
+    ----------
+    dataset : str
+        The name of the data set.
+    files : sequence of DataFile
+        The files to read.
+    data_dir : path, optional
+        The only folder to search.
+
+    Returns
+    -------
+    list of (bytes, Path)
+        The raw (uncompressed) bytes and the path of each file.
+
+    Raises
+    ------
+    DataError
+        If files are missing (the message names all of them), or a file differs from the published one.
+
     """
     folders = search_folders(data_dir)
     found = [_find(dataset, file, folders) for file in files]
@@ -88,21 +125,21 @@ def _find(dataset: str, file: DataFile, folders: Sequence[Path]) -> tuple[Path, 
 
 
 def _checked(path: Path, file: DataFile) -> bytes:
-    """Return the raw bytes; only they are checked, not the name or the compression."""
+    """Return the raw bytes of a file; only they are compared with the checksum, not the compressed bytes."""
     data = read_bytes(path)
     packed = data[:2] == GZIP
-    with suppress(OSError, EOFError, zlib.error):  # not a whole gzip file: the error below has its checksum
+    with suppress(OSError, EOFError, zlib.error):  # a damaged gzip file: the error below has its checksum
         raw = gzip.decompress(data) if packed else data
         if hashlib.sha256(raw).hexdigest() == file.sha256_raw:
             return raw
     found, digest = hashlib.sha256(data).hexdigest(), file.sha256_gz if packed else file.sha256_raw
     raise DataError(
-        f"{path}: SHA-256 is {found}, published {digest}: the file ({len(data):,} bytes) is damaged or another one"
+        f"{path}: SHA-256 is {found}, published {digest}: the file ({len(data):,} bytes) is damaged or a different one"
     )
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes; DataError says why it cannot be read."""
+    """Return the bytes of a file; raise DataError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -110,7 +147,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def unzip(path: Path, data: bytes) -> bytes:
-    """Return the bytes that a gzip file holds; DataError names a file that is cut short or not gzip."""
+    """Return the uncompressed bytes of a gzip file; raise DataError if it is truncated or not gzip."""
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
@@ -122,8 +159,8 @@ def _missing(dataset: str, files: Sequence[DataFile], folders: Sequence[Path]) -
     places = "\n".join(f"  {folder / dataset}{os.sep}" for folder in folders)
     return (
         f"{dataset}: not found:\n{names}\n"
-        f"Put what is missing, gzipped or unpacked, into one of the folders that were searched\n{places}\n"
-        "or name its folder with --data-dir or the environment variable MINIGAN_DATA (searched only without "
+        f"Put the missing files, gzipped or unpacked, into one of the folders that were searched\n{places}\n"
+        "or name their folder with --data-dir or the environment variable MINIGAN_DATA (searched only without "
         "--data-dir, before the cache). Without it: "
         "--data digits (8x8 digits that scikit-learn ships; pip install 'minigan[digits]')"
     )

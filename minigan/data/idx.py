@@ -1,4 +1,4 @@
-"""The IDX format of MNIST (LeCun, Cortes and Burges 1998): read, and checked."""
+"""Read and check files in the IDX format of MNIST (LeCun, Cortes and Burges 1998)."""
 
 import math
 import os
@@ -14,10 +14,30 @@ UNSIGNED_BYTE = 0x08
 
 
 def parse_idx(data: bytes, name: str | os.PathLike[str], *, ndim: int | None = None) -> NDArray[np.uint8]:
-    """Return the array that IDX bytes hold.
+    """Parse the bytes of an IDX file.
 
-    Layout: two zero bytes, the type (8: unsigned byte), the number of dimensions, each dimension as a
-    big-endian 32-bit integer, then the numbers.  `name` is used in errors; `ndim` is checked when given.
+    The layout is two zero bytes, the type (8: unsigned byte), the number of dimensions, each dimension as a big-endian
+    32-bit integer, and the numbers.
+
+    Parameters
+    ----------
+    data : bytes
+        The uncompressed content of the file.
+    name : str or path
+        The name of the file in errors.
+    ndim : int, optional
+        The expected number of dimensions; not checked by default.
+
+    Returns
+    -------
+    array of uint8
+        The numbers, read-only.
+
+    Raises
+    ------
+    DataError
+        If the bytes are not an IDX file of unsigned bytes with `ndim` dimensions, or are truncated.
+
     """
     if len(data) < 4 or data[:2] != b"\0\0":
         raise DataError(f"{name}: not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}, not 00 00")
@@ -37,7 +57,26 @@ def parse_idx(data: bytes, name: str | os.PathLike[str], *, ndim: int | None = N
 
 
 def read_idx(path: str | os.PathLike[str], *, ndim: int | None = None) -> NDArray[np.uint8]:
-    """Read an IDX file, gzipped (.gz) or raw."""
+    """Read an IDX file.
+
+    Parameters
+    ----------
+    path : path
+        The file, gzipped if its name ends in .gz.
+    ndim : int, optional
+        The expected number of dimensions; not checked by default.
+
+    Returns
+    -------
+    array of uint8
+        The numbers, read-only.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is not an IDX file of unsigned bytes with `ndim` dimensions.
+
+    """
     path = Path(path)
     data = read_bytes(path)
     return parse_idx(unzip(path, data) if path.suffix == ".gz" else data, path, ndim=ndim)

@@ -13,7 +13,20 @@ from minigan.data.idx import parse_idx
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, H, W, C) as uint8 and labels (N,) as uint8; `note` says which part of the published set they are, if not all."""
+    """Images with labels.
+
+    Parameters
+    ----------
+    name : str
+        The name of the data set.
+    images : array of uint8, shape (N, H, W, C)
+        The images.
+    labels : array of uint8, shape (N,)
+        The class of each image.
+    note : str
+        The part of the published data set that these are; empty, the default, if they are all.
+
+    """
 
     name: str
     images: NDArray[np.uint8]
@@ -24,7 +37,7 @@ class Images:
         return len(self.images)
 
 
-# SHA-256 of the published files (gzipped) and of what they unpack to.
+# SHA-256 of the published files (gzipped) and of the unpacked files.
 IDX_FILES = {
     "mnist": {
         "train": (
@@ -57,8 +70,8 @@ def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -
     Parameters
     ----------
     name : {"mnist", "fashion-mnist", "cifar10", "digits"}
-        28x28x1 with 60,000 + 10,000 images (the first two), 32x32x3 with 50,000 + 10,000, 28x28x1 with 1,797 in one
-        split.
+        The data set: 28x28x1 with 60,000 + 10,000 images (the first two), 32x32x3 with 50,000 + 10,000, or 28x28x1 with
+        1,797 in one split.
     split : {"train", "test"}
         The split.
     data_dir : path, optional
@@ -67,14 +80,14 @@ def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -
     Returns
     -------
     Images
-        Images and labels.  Where only some of CIFAR-10's training batches are available, `note` says which.
+        Images and labels.  If only some of CIFAR-10's training batches are available, `note` names them.
 
     Raises
     ------
     ConfigError
-        Where name or split is unknown.
+        If `name` or `split` is unknown.
     DataError
-        Where files are missing (the message names each, its checksum and its folder) or damaged.
+        If files are missing (the message names each, its checksum and its folder) or damaged.
 
     """
     if name == "digits":
@@ -94,9 +107,15 @@ def load(name: str, split: str = "train", *, data_dir: PathLike | None = None) -
 
 
 def load_digits() -> Images:
-    """Return scikit-learn's 1,797 digits, 8x8 in 17 grey levels, enlarged to 28x28x1 in 256 levels.
+    """Return the 1,797 digits of scikit-learn, 8x8 in 17 grey levels, enlarged to 28x28x1 in 256 levels.
 
-    (UCI "Optical Recognition of Handwritten Digits", Alpaydin and Kaynak 1998: shipped with scikit-learn.)
+    They are the UCI data set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998).
+
+    Raises
+    ------
+    DataError
+        If scikit-learn is not installed.
+
     """
     try:
         from sklearn.datasets import load_digits as sklearn_digits
@@ -111,5 +130,19 @@ def load_digits() -> Images:
 
 
 def unit_interval(images: NDArray[np.uint8], dtype: str) -> NDArray[np.floating]:
-    """Return bytes (N, H, W, C) as x / 255, (N, H W C) in [0, 1]."""
+    """Return images as vectors with numbers in [0, 1].
+
+    Parameters
+    ----------
+    images : array of uint8, shape (N, H, W, C)
+        The images x.
+    dtype : str
+        The dtype of the result.
+
+    Returns
+    -------
+    array, shape (N, H W C)
+        x / 255.
+
+    """
     return (images.reshape(len(images), -1) / 255).astype(dtype)

@@ -1,6 +1,6 @@
-"""Toy densities: each with pdf, logpdf, cdf (in one dimension) and sample.
+"""Toy densities on the line and in the plane, with pdf, logpdf, cdf and sample.
 
-The densities are written in the logarithm, so that a ratio of two is right far out in the tails.
+The densities are computed from their logarithms, so that the ratio of two densities is accurate far in the tails.
 """
 
 import math
@@ -17,22 +17,28 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Density1D(Protocol):
-    """A density on the line."""
+    """The methods of a density on the line.
+
+    x is a number or an array of any shape; the results have this shape and are float64.
+    """
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """log p(x)."""
+        """Return log p(x); -inf where p is 0."""
 
     def pdf(self, x: ArrayLike) -> Floats:
-        """p(x)."""
+        """Return p(x)."""
 
     def cdf(self, x: ArrayLike) -> Floats:
-        """P(X <= x)."""
+        """Return P(X <= x)."""
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """n independent draws (n,)."""
+        """Return n independent draws (n,) from the stream `rng`."""
 
     def breakpoints(self) -> list[float]:
-        """Points that cut the line for quadrature: kinks, centres, and where less than 1e-17 of the mass is left."""
+        """Return the breakpoints for quadrature.
+
+        They are the kinks and centres, and two ends outside which there is less than 1e-17 of the mass.
+        """
 
 
 def _positive(name: str, value: float) -> None:
@@ -45,12 +51,39 @@ def _finite(name: str, value: float) -> None:
         raise ValueError(f"{name} must be finite, got {value!r}")
 
 
-@dataclass(frozen=True)
-class Gaussian:
-    """N(mu, sigma^2): p(x) = exp(-(x - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)).  sigma is the standard deviation.
+class _FromLogarithm:
+    """The density p = exp(log p) of a class that defines `logpdf`."""
 
+    def logpdf(self, x: ArrayLike) -> Floats:
+        """Return log p(x)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define logpdf")
+
+    def pdf(self, x: ArrayLike) -> Floats:
+        """Return p(x) = exp(log p(x))."""
+        return np.exp(self.logpdf(x))
+
+
+@dataclass(frozen=True)
+class Gaussian(_FromLogarithm):
+    """N(mu, sigma^2): p(x) = exp(-(x - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)).
+
+    Parameters
+    ----------
+    mu : float
+        The mean, finite; 0 by default.
+    sigma : float
+        The standard deviation, > 0; 1 by default.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    Examples
+    --------
     >>> float(Gaussian(4, 2).cdf(4))
     0.5
+
     """
 
     mu: float = 0.0
@@ -61,35 +94,46 @@ class Gaussian:
         _positive("sigma", self.sigma)
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """log p(x)."""
+        """Return log p(x)."""
         u = (np.asarray(x, dtype=float) - self.mu) / self.sigma
         return -0.5 * u * u - math.log(self.sigma) - 0.5 * LOG_2PI
 
-    def pdf(self, x: ArrayLike) -> Floats:
-        """p(x)."""
-        return np.exp(self.logpdf(x))
-
     def cdf(self, x: ArrayLike) -> Floats:
-        """Phi((x - mu) / sigma)."""
+        """Return Phi((x - mu) / sigma)."""
         from scipy.special import ndtr
 
         return ndtr((np.asarray(x, dtype=float) - self.mu) / self.sigma)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """n draws (n,)."""
+        """Return n independent draws (n,)."""
         return self.mu + self.sigma * rng.standard_normal(n)
 
     def breakpoints(self) -> list[float]:
-        """mu - 9 sigma, mu, mu + 9 sigma."""
+        """Return mu - 9 sigma, mu and mu + 9 sigma."""
         return [self.mu + k * self.sigma for k in (-9, 0, 9)]
 
 
 @dataclass(frozen=True)
-class Laplace:
+class Laplace(_FromLogarithm):
     """p(x) = exp(-|x - mu| / b) / (2 b).
 
+    Parameters
+    ----------
+    mu : float
+        The mean, finite; 0 by default.
+    b : float
+        The scale, > 0; 1 by default.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    Examples
+    --------
     >>> float(Laplace(0, 1).pdf(0))
     0.5
+
     """
 
     mu: float = 0.0
@@ -100,35 +144,46 @@ class Laplace:
         _positive("b", self.b)
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """log p(x)."""
+        """Return log p(x)."""
         return -np.abs(np.asarray(x, dtype=float) - self.mu) / self.b - math.log(2 * self.b)
 
-    def pdf(self, x: ArrayLike) -> Floats:
-        """p(x)."""
-        return np.exp(self.logpdf(x))
-
     def cdf(self, x: ArrayLike) -> Floats:
-        """e^u / 2 for u = (x - mu) / b <= 0, else 1 - e^-u / 2."""
+        """Return e^u / 2 for u = (x - mu) / b <= 0, else 1 - e^-u / 2."""
         u = (np.asarray(x, dtype=float) - self.mu) / self.b
         tail = 0.5 * np.exp(-np.abs(u))
         return np.where(u <= 0, tail, 1 - tail)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """n draws (n,)."""
+        """Return n independent draws (n,)."""
         return rng.laplace(self.mu, self.b, n)
 
     def breakpoints(self) -> list[float]:
-        """mu - 40 b, mu, mu + 40 b."""
+        """Return mu - 40 b, mu and mu + 40 b."""
         return [self.mu + k * self.b for k in (-40, 0, 40)]
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """p(x) = sum_k w_k p_k(x) of densities on the line.
+class Mixture(_FromLogarithm):
+    """p(x) = sum_k w_k p_k(x), a mixture of densities on the line.
 
+    Parameters
+    ----------
+    components : sequence of Density1D
+        The densities p_k, at least one.
+    weights : sequence of float
+        w_k, one for each component: >= 0, with sum 1.
+
+    Raises
+    ------
+    ValueError
+        If there are no components, or the weights are not as described.
+
+    Examples
+    --------
     >>> p = Mixture([Gaussian(-1, 1), Gaussian(1, 1)], [0.5, 0.5])
     >>> float(p.cdf(0))
     0.5
+
     """
 
     components: Sequence[Density1D]
@@ -143,37 +198,47 @@ class Mixture:
             raise ValueError(f"weights must be >= 0 and sum to 1, got {list(self.weights)}")
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """log p(x) by log-sum-exp."""
+        """Return log p(x), computed by log-sum-exp."""
         from scipy.special import logsumexp
 
         kept = [(c, w) for c, w in zip(self.components, self.weights, strict=True) if w > 0]
         return logsumexp([c.logpdf(x) + math.log(w) for c, w in kept], axis=0)
 
-    def pdf(self, x: ArrayLike) -> Floats:
-        """p(x)."""
-        return np.exp(self.logpdf(x))
-
     def cdf(self, x: ArrayLike) -> Floats:
-        """sum_k w_k P_k(x)."""
+        """Return sum_k w_k P_k(x)."""
         return sum((w * c.cdf(x) for c, w in zip(self.components, self.weights, strict=True)), np.zeros(np.shape(x)))
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """n draws (n,)."""
+        """Return n independent draws (n,)."""
         which = rng.choice(len(self.weights), n, p=np.asarray(self.weights) / math.fsum(self.weights))
         x = np.empty(n)
         for k, component in enumerate(self.components):
-            mine = which == k
-            x[mine] = component.sample(int(mine.sum()), rng)
+            drawn = which == k
+            x[drawn] = component.sample(int(drawn.sum()), rng)
         return x
 
     def breakpoints(self) -> list[float]:
-        """All breakpoints of the components."""
+        """Return the breakpoints of all components."""
         return sorted({point for c in self.components for point in c.breakpoints()})
 
 
 @dataclass(frozen=True)
-class GaussianMixture2D:
-    """A mixture of equal isotropic Gaussians in the plane: p(x) = mean_k N(x; c_k, sigma^2 I).    x (N, 2)"""
+class GaussianMixture2D(_FromLogarithm):
+    """p(x) = mean_k N(x; c_k, sigma^2 I): a mixture of equal isotropic Gaussians in the plane.    x (N, 2)
+
+    Parameters
+    ----------
+    centres : tuple of (float, float)
+        c_k, at least one, all distinct.
+    sigma : float
+        The standard deviation of each component, > 0.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    """
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
@@ -184,7 +249,7 @@ class GaussianMixture2D:
             raise ValueError(f"centres must be distinct and at least one, got {self.centres}")
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """log p(x)   (N,)."""
+        """Return log p(x) (N,)."""
         from scipy.special import logsumexp
 
         x = np.asarray(x, dtype=float)
@@ -192,28 +257,46 @@ class GaussianMixture2D:
         log_each = -0.5 * squared / self.sigma**2 - 2 * math.log(self.sigma) - LOG_2PI
         return logsumexp(log_each, axis=-1) - math.log(len(self.centres))
 
-    def pdf(self, x: ArrayLike) -> Floats:
-        """p(x)   (N,)."""
-        return np.exp(self.logpdf(x))
-
     def cdf(self, x: ArrayLike) -> Floats:
-        """P(X_1 <= x_1, X_2 <= x_2)   (N,): each component is a product of two normal distribution functions."""
+        """Return P(X_1 <= x_1, X_2 <= x_2) (N,); each component is a product of two normal distribution functions."""
         from scipy.special import ndtr
 
         u = (np.asarray(x, dtype=float)[..., None, :] - np.asarray(self.centres)) / self.sigma
         return ndtr(u).prod(axis=-1).mean(axis=-1)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """n draws (n, 2)."""
+        """Return n independent draws (n, 2)."""
         which = rng.integers(len(self.centres), size=n)
         return np.asarray(self.centres)[which] + self.sigma * rng.standard_normal((n, 2))
 
 
 def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture2D:
-    """`modes` DISTINCT Gaussians on a circle, at the angles 2 pi k / modes.
+    """Return a mixture of equal Gaussians on a circle, at the angles 2 pi k / modes, k = 0 ... modes - 1.
 
+    Parameters
+    ----------
+    modes : int
+        The number of Gaussians, at least 1; 8 by default.
+    radius : float
+        The radius of the circle, > 0; 1 by default.
+    sigma : float
+        The standard deviation of each Gaussian, > 0; 0.01 by default.
+
+    Returns
+    -------
+    GaussianMixture2D
+        The mixture.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    Examples
+    --------
     >>> len(set(ring(8).centres))
     8
+
     """
     if modes < 1:
         raise ValueError(f"modes must be >= 1, got {modes!r}")
@@ -223,5 +306,24 @@ def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> Gaussia
 
 
 def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> GaussianMixture2D:
-    """Gaussians on all pairs of `ticks` (25 of them by default)."""
+    """Return a mixture of equal Gaussians at all pairs of `ticks`.
+
+    Parameters
+    ----------
+    ticks : sequence of float
+        The distinct coordinates on both axes; -4, -2, 0, 2 and 4 by default, for 25 Gaussians.
+    sigma : float
+        The standard deviation of each Gaussian, > 0; 0.05 by default.
+
+    Returns
+    -------
+    GaussianMixture2D
+        The mixture.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+
+    """
     return GaussianMixture2D(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)

@@ -1,6 +1,8 @@
-"""Algorithm 1 of Goodfellow et al. 2014: the steps of G and D, their game, and the schedules of the documents.
+"""Algorithm 1 of Goodfellow et al. 2014: the steps of G and D, their game, and the update schedules.
 
-`minigan.gan.steps`      gradients and updates, and the ways in which D and G see batches
+`minigan.gan.labels`     batches with labels
+`minigan.gan.modes`      the batch statistics and modes in which D and G run
+`minigan.gan.steps`      gradients and updates
 `minigan.gan.pair`       `GAN`, the game of G and D
 `minigan.gan.schedules`  the order of the updates in an iteration
 """
@@ -8,26 +10,28 @@
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
-from minigan.game import Draw, Rng, whole
-from minigan.gan.pair import GAN, StepResults
-from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
-from minigan.gan.steps import (
+from minigan.game import Draw, Rng, capturable
+from minigan.gan.modes import (
     DBatching,
     DMode,
     FakeMode,
     Passes,
-    StepResult,
     combined,
-    discriminator_gradient,
-    discriminator_step,
     eval_fakes,
     eval_mode,
-    generator_gradient,
-    generator_step,
     separate,
     train_fakes,
     train_mode,
     train_mode_tracking,
+)
+from minigan.gan.pair import GAN, StepResults
+from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
+from minigan.gan.steps import (
+    StepResult,
+    discriminator_gradient,
+    discriminator_step,
+    generator_gradient,
+    generator_step,
 )
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "StepResult",
     "StepResults",
     "alternating",
+    "capturable",
     "combined",
     "discriminator_gradient",
     "discriminator_step",
@@ -56,7 +61,6 @@ __all__ = [
     "train_fakes",
     "train_mode",
     "train_mode_tracking",
-    "whole",
 ]
 
 
@@ -72,8 +76,9 @@ _RENAMED = {
     "batch_judge": "train_mode",
     "tracking_judge": "train_mode_tracking",
     "running_judge": "eval_mode",
+    "whole": "capturable",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

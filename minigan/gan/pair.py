@@ -6,21 +6,11 @@ from typing import Any, ClassVar
 
 from minigan._batch import Batch
 from minigan._checks import logit_gradient
-from minigan._deprecated import renamed_arguments
+from minigan._deprecated import renamed_fields
 from minigan.game import Draw, Game, Player, Rng
-from minigan.gan.steps import (
-    DBatching,
-    DMode,
-    FakeMode,
-    StepResult,
-    discriminator_step,
-    generator_step,
-    require_optimizer,
-    seen_by,
-    separate,
-    train_fakes,
-    train_mode,
-)
+from minigan.gan.labels import network_input
+from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
+from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
 from minigan.losses import Objective, accuracy, require_objective
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
@@ -30,11 +20,12 @@ StepResults = tuple[StepResult, StepResult]
 """The results of the last step of D and of the last step of G in an iteration."""
 
 
+@renamed_fields(through="d_batching", fakes="fake_mode", judge="frozen_d_mode")
 @dataclass
 class GAN(Game):
     """The game of a generator and a discriminator.
 
-    A schedule plays one iteration: ``alternating(gan, real, noise, k=1)``.  ``gan.play()`` does the same if the GAN has
+    A schedule runs one iteration: ``alternating(gan, real, noise, k=1)``.  ``gan.play()`` does the same if the GAN has
     `draws` and a `schedule`.
 
     Parameters
@@ -54,7 +45,7 @@ class GAN(Game):
     frozen_d_mode : callable
         The mode of the frozen D in G's step: `train_mode` (the default), `train_mode_tracking` or `eval_mode`.
     draws : mapping of str to callable, optional
-        What returns the next batch, by the names of the schedule's parameters: "real" and "noise".
+        Functions that return the next batch, by the names of the schedule's parameters: "real" and "noise".
     schedule : callable, optional
         A function of the GAN and its draws that `play` calls, such as ``functools.partial(alternating, k=5)``.
 
@@ -108,13 +99,25 @@ class GAN(Game):
         return self.D.ops
 
     def play(self) -> StepResults:
-        """Play one iteration of `schedule` on `draws`; raise ValueError if the GAN has no schedule."""
+        """Run one iteration of `schedule` on `draws`; raise ValueError if the GAN has no schedule."""
         if self.schedule is None:
             raise ValueError("the GAN has no schedule; expected GAN(..., draws={...}, schedule=minigan.alternating)")
         return self.schedule(self, **self.draws)
 
     def metrics(self, results: StepResults) -> dict[str, float]:
-        """Return d_loss, g_loss, d_real = mean D(x), d_fake = mean D(G(z)) and the accuracy of D in the last steps."""
+        """Return the metrics of an iteration.
+
+        Parameters
+        ----------
+        results : (StepResult, StepResult)
+            The results of the last step of D and of the last step of G.
+
+        Returns
+        -------
+        dict of float
+            d_loss = J_D, g_loss = J_G, d_real = mean D(x), d_fake = mean D(G(z)), and the accuracy of D.
+
+        """
         seen_D, seen_G = results
         assert seen_D.logits_real is not None  # noqa: S101  (a discriminator step always has it)
         real = self.objective.probability(seen_D.logits_real, ops=self.D.ops)
@@ -128,14 +131,30 @@ class GAN(Game):
         }
 
     def update_D(self, x_real: Batch, x_fake: Batch) -> StepResult:
-        """Take one discriminator step."""
+        """Take one step of D (`discriminator_step`) on real and fake examples."""
         return discriminator_step(
             self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, d_batching=self.d_batching
         )
 
     def update_D_one_side(self, x: Batch, *, real: bool) -> tuple[Any, Array]:
-        """Take one discriminator step on real examples alone or on fakes alone; return their cost and logits."""
-        s, backward = self.D.forward(seen_by(self.D, x), train=True, rng=self.rng)
+        """Take one step of D on real or on fake examples alone.
+
+        Parameters
+        ----------
+        x : array (N, ..., C), or a tuple of such an array and labels
+            The examples.
+        real : bool
+            Whether they are real.
+
+        Returns
+        -------
+        loss : scalar
+            The part of J_D of these examples, before the update.
+        s : array (N, 1)
+            Their logits.
+
+        """
+        s, backward = self.D.forward(network_input(self.D, x), train=True, rng=self.rng)
         value, ds = self.objective.one_side(s, real=real, ops=self.D.ops)
         g = self.D.zeros_like_theta()
         backward(logit_gradient("ds", ds, s, self.objective), g, need_dx=False)
@@ -143,16 +162,11 @@ class GAN(Game):
         return value, s
 
     def update_G(self, z: Batch) -> StepResult:
-        """Take one generator step."""
+        """Take one step of G (`generator_step`) on noise z (M, I), or on a tuple of noise and labels."""
         return generator_step(
             self.G, self.D, self.optimizer_G, self.objective, z, rng=self.rng, frozen_d_mode=self.frozen_d_mode
         )
 
     def fake(self, z: Batch) -> Batch:
-        """Return fakes for D to be trained on."""
+        """Return the fakes G(z) for a step of D, in the GAN's `fake_mode`."""
         return self.fake_mode(self.G, z, rng=self.rng)
-
-
-GAN.__init__ = renamed_arguments(  # type: ignore[method-assign]
-    through="d_batching", fakes="fake_mode", judge="frozen_d_mode"
-)(GAN.__init__)

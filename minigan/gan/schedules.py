@@ -1,19 +1,21 @@
-"""Schedules: the order in which an iteration updates D and G.
+"""Update schedules: the order in which an iteration updates D and G.
 
 A schedule is ``schedule(gan, real, noise, **counts)``: `real` and `noise` return the next batch, and it returns the
-results of the last step of D and of the last step of G.  Decorate a custom one with `minigan.game.whole`, so that CUDA
-may capture it as a graph.
+results of the last step of D and of the last step of G.  Decorate a custom one with `minigan.game.capturable`, so that
+CUDA may capture it as a graph.
 """
 
 from minigan._batch import Batch, examples_in, take
 from minigan._checks import logit_gradient, require_generator
-from minigan.game import Draw, Rng, whole
+from minigan.game import Draw, Rng, capturable
+from minigan.gan.labels import example_gradient, network_input, with_labels
+from minigan.gan.modes import combined, separate, train_fakes, train_mode
 from minigan.gan.pair import GAN, StepResults
-from minigan.gan.steps import StepResult, combined, labelled, of_example, seen_by, separate, train_fakes, train_mode
+from minigan.gan.steps import StepResult
 from minigan.layers import BatchNorm, Layer
 
 
-@whole
+@capturable
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults:
     """Algorithm 1: update D k times on new real data and new noise, then G once on new noise.
 
@@ -43,7 +45,7 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults
     return seen_D, gan.update_G(noise())
 
 
-@whole
+@capturable
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> StepResults:
     """Draw one batch, update D several times on it, then G several times on the same noise.
 
@@ -78,7 +80,7 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     return seen_D, seen_G
 
 
-@whole
+@capturable
 def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """Update D on a batch of real examples, then D on a batch of fakes, then G on the noise of those fakes.
 
@@ -105,7 +107,7 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     return StepResult((cost_real + cost_fake) / 2, s_real, s_fake), gan.update_G(z)
 
 
-@whole
+@capturable
 def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     """Compute both gradients at the same parameters and on one batch, then update both (the code of the 2014 paper).
 
@@ -133,10 +135,10 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     _require_one_pass(gan)
     G, D, objective = gan.G, gan.D, gan.objective
     z = noise()
-    x_fake, back_G = G.forward(seen_by(G, z), train=True, rng=gan.rng)
-    judged = labelled(x_fake, z)
-    s_real, back_real = D.forward(seen_by(D, real()), train=True, rng=gan.rng)
-    s_fake, back_fake = D.forward(seen_by(D, judged), train=True, rng=gan.rng)
+    x_fake, back_G = G.forward(network_input(G, z), train=True, rng=gan.rng)
+    d_input = with_labels(x_fake, z)
+    s_real, back_real = D.forward(network_input(D, real()), train=True, rng=gan.rng)
+    s_fake, back_fake = D.forward(network_input(D, d_input), train=True, rng=gan.rng)
     value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     value_G, ds_for_G = objective.generator(s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
@@ -144,7 +146,7 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     g_D, g_G = D.zeros_like_theta(), G.zeros_like_theta()
     back_real(ds_real, g_D, need_dx=False)
     back_fake(ds_fake, g_D, need_dx=False)
-    back_G(of_example(D, back_fake(ds_for_G), judged), g_G, need_dx=False)
+    back_G(example_gradient(D, back_fake(ds_for_G), d_input), g_G, need_dx=False)
     gan.optimizer_D.step(g_D)
     gan.optimizer_G.step(g_G)
     return StepResult(value_D, s_real, s_fake), StepResult(value_G, None, s_fake)
@@ -153,23 +155,24 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
     """Train D alone on a fixed set of real and fake examples in shuffled batches.
 
-    The shuffle decides how many examples of each kind are in a batch: use an objective with ``pooled=True``.  Batches
-    that D cannot be trained on are skipped: those without real or without fake examples (for 32 examples, one batch in
-    2^31), and, if batch norm computes statistics of each kind (``d_batching`` is not `combined`), those with a single
-    example of a kind.
+    The shuffle decides how many examples of each kind are in a batch: use an objective with ``mean_over_all=True``.
+    Batches that D cannot be trained on are skipped: those without real or without fake examples (one batch in 2^31, for
+    32 examples), and those with a single example of a kind if batch norm computes statistics of each kind
+    (``d_batching`` is not `combined`).
 
     Parameters
     ----------
     gan : GAN
-        Its D is trained; G does not change.
+        The game whose D is trained; G does not change.
     x_real, x_fake : array (N, ...), (M, ...), or tuples of such arrays
         The examples and, in a tuple, their labels; at least one of each kind, or two with statistics of each kind.
     batch_size : int
-        Examples in a batch, of both kinds together; at least 2, or 4.  The last batch of an epoch may be smaller.
+        The number of examples in a batch, of both kinds together; at least 2, or 4 with statistics of each kind.  The
+        last batch of an epoch may be smaller.
     epochs : int
         The number of passes over all examples.
     rng : numpy.random.Generator
-        Shuffles the examples before each epoch.
+        The random stream that shuffles the examples before each epoch.
 
     Returns
     -------
@@ -179,14 +182,14 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
     Raises
     ------
     ValueError, TypeError
-        If a count, the examples or a random stream does not fit (`ShapeError` if D cannot read the examples).
-        Nothing has been drawn or changed then.
+        If a count, the examples or a random stream is invalid (`ShapeError` if the examples do not fit D).  In these
+        cases, nothing has been drawn or changed.
 
     """
     _require_updates(batch_size=batch_size, epochs=epochs)
     least, why = 1, "a batch must hold real and fake"
     if gan.d_batching is not combined and _has_batch_norm(gan.D.chain):
-        least, why = 2, "batch norm takes its statistics of 2 or more examples of each kind"
+        least, why = 2, "batch norm needs 2 or more examples of each kind"
     if batch_size < 2 * least:
         raise ValueError(f"batch_size must be >= {2 * least}, got {batch_size}: {why}")
     n, n_fake = examples_in("x_real", x_real), examples_in("x_fake", x_fake)
@@ -198,7 +201,7 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
     if gan.rng is None and gan.D.chain.n_keys:
         raise ValueError("D draws random numbers in training and needs GAN(..., rng=np.random.Generator), got rng=None")
     for x in (x_real, x_fake):
-        gan.D(seen_by(gan.D, take(x, slice(0, 1))))  # raises if D cannot read the examples
+        gan.D(network_input(gan.D, take(x, slice(0, 1))))  # raises ShapeError if the examples do not fit D
     values = []
     for _ in range(epochs):
         order = rng.permutation(n + n_fake)
@@ -207,8 +210,8 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
             is_real = batch < n
             if least <= is_real.sum() <= len(batch) - least:
                 real, fake = batch[is_real], batch[~is_real] - n
-                outcome = gan.update_D(take(x_real, real), take(x_fake, fake))
-                values.append(float(outcome.loss))
+                result = gan.update_D(take(x_real, real), take(x_fake, fake))
+                values.append(float(result.loss))
     return values
 
 
@@ -223,8 +226,8 @@ def _require_updates(**counts: int) -> None:
 
 
 def _require_one_pass(gan: GAN) -> None:
-    for name, accepted in (("d_batching", separate), ("fake_mode", train_fakes), ("frozen_d_mode", train_mode)):
+    for name, expected in (("d_batching", separate), ("fake_mode", train_fakes), ("frozen_d_mode", train_mode)):
         given = getattr(gan, name)
-        if given is not accepted:
+        if given is not expected:
             text = getattr(given, "__name__", repr(given))
-            raise ValueError(f"{name} is {text}; simultaneous runs each network once and accepts {accepted.__name__}")
+            raise ValueError(f"{name} is {text}; expected {expected.__name__}: simultaneous runs each network once")

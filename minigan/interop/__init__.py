@@ -1,4 +1,4 @@
-"""Weights in and out: the layouts of PyTorch and of Keras, as NumPy arrays, and safetensors files.
+"""Exchange weights: the layouts of PyTorch and of Keras, as NumPy arrays, and safetensors files.
 
     state = to_torch(net, input_shape=(28, 28, 1))       # module.load_state_dict({k: torch.tensor(v) ...})
     from_torch(net, module.state_dict(), input_shape=(28, 28, 1))
@@ -7,8 +7,8 @@
     save_safetensors("G.safetensors", state)             # pip install 'minigan[interop]'
     from_torch(net, load_safetensors("G.safetensors"), input_shape=(28, 28, 1))
 
-Neither framework is imported.  Only weights are transferred: strides, padding, eps and momentum are arguments of the
-other model's layers.
+Neither framework is imported.  Only weights are transferred; strides, padding, eps and momentum must be set in the
+other model.
 """
 
 from minigan.interop.files import load_safetensors, save_safetensors

@@ -1,4 +1,4 @@
-"""Checks for both frameworks: the layers that they have, and arrays before any of them is written."""
+"""Checks for both frameworks: of the layers, and of all arrays before the network is changed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ KNOWN = (
 
 
 def require_known(net: Network, framework: str) -> None:
-    """Raise ValueError, naming every layer that the framework does not have."""
+    """Raise ValueError if the framework does not have a layer; the message names all such layers."""
     strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, KNOWN)]
     if strange:
         known = ", ".join(layer.__name__ for layer in KNOWN)
@@ -46,7 +46,7 @@ def require_known(net: Network, framework: str) -> None:
 
 
 def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield all layers within a layer, by name."""
+    """Yield the names and layers of all sublayers, at every depth."""
     for name, inner in layer.sublayers().items():
         yield prefix + name, inner
         yield from walk(inner, f"{prefix}{name}.")
@@ -55,11 +55,15 @@ def walk(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
 def numbers(
     label: str, value: Any, shape: Shape, dtype: np.dtype, problems: list[str], *, name: str = ""
 ) -> Array | None:
-    """Return `value` as an array of the network's dtype; None, and a line in `problems`, where it does not fit."""
+    """Return `value` as an array of the network's dtype; if it does not fit, return None and add to `problems`."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:  # as for a tensor on a GPU, in bfloat16, or with a gradient
-        problems.append(f"{label} is no array: {error}")
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # for example a tensor on a GPU, in bfloat16, or with a gradient
+        problems.append(f"{label} is not an array: {error}")
         return None
     if array.shape != shape:
         problems.append(f"{label} has shape {array.shape}, expected {shape}")

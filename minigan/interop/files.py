@@ -1,4 +1,4 @@
-"""Named arrays in a safetensors file (no pickle): the format that model hubs exchange."""
+"""Read and write named arrays in safetensors files, the format of model hubs, which contains no pickle."""
 
 import os
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     path : path
         The file, which must not exist.
     arrays : mapping
-        Arrays by name, of bool, integers, floats or complex64.  Strided views and arrays in Fortran order are copied to
-        C order first: safetensors 0.8 would write their memory in its present order without a warning.
+        Arrays by name, of bool, integers, floats or complex64.  Strided views and arrays in Fortran order are first
+        copied to C order, because safetensors 0.8 writes their memory in its present order without a warning.
 
     Returns
     -------
@@ -38,11 +38,11 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
     Raises
     ------
     ValueError
-        Where a name or a dtype is refused by the format.
+        If the format does not support a name or a dtype.
     FileExistsError, FileNotFoundError
-        Where the file exists, or its folder does not.
+        If the file exists, or its folder does not.
     ImportError
-        Where the package safetensors is missing.
+        If the package safetensors is missing.
 
     """
     package = _package()
@@ -68,12 +68,33 @@ def save_safetensors(path: PathLike, arrays: Mapping[str, Array]) -> Path:
 
 
 def load_safetensors(path: PathLike) -> dict[str, Array]:
-    """Read the arrays of a safetensors file, sorted by name; ValueError names a file that is damaged."""
+    """Read the arrays of a safetensors file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of array
+        The arrays, sorted by name.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or NumPy does not have the dtype of an array.
+    OSError
+        If the file cannot be read.
+    ImportError
+        If the package safetensors is missing.
+
+    """
     package = _package()
     content = Path(path).read_bytes()
     try:
         return dict(sorted(package.load(content).items()))
-    except Exception as error:  # its own errors, and KeyError for a dtype that NumPy lacks
+    except Exception as error:  # of safetensors; KeyError for a dtype that NumPy lacks
         raise ValueError(f"{path}: not a safetensors file that NumPy can hold ({error})") from None
 
 

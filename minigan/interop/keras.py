@@ -1,4 +1,4 @@
-"""Keras' layout: the list that get_weights() of a Sequential with one layer for each layer returns.
+"""Keras' layout: the list that get_weights() returns for a Sequential model with the same layers.
 
 | layer               | layer there                  | arrays, in this order                                        |
 |---------------------|------------------------------|--------------------------------------------------------------|
@@ -39,7 +39,7 @@ def to_keras(net: Network) -> list[Array]:
     Raises
     ------
     ValueError
-        Where Keras has no equivalent of a layer.
+        If Keras has no equivalent of a layer.
 
     """
     here = {**net.parameters(), **net.state}
@@ -59,7 +59,7 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
     Raises
     ------
     ValueError
-        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+        If arrays are missing, superfluous or do not fit; the message names all of them, and `net` is unchanged.
 
     """
     here = {**net.parameters(), **net.state}
@@ -79,7 +79,7 @@ def from_keras(net: Network, weights: Sequence[Any]) -> None:
 
 
 def _names(net: Network) -> list[str]:
-    """Our names, layer by layer: the parameters, then the running statistics."""
+    """Return the names of the arrays, for each layer first the parameters, then the running statistics."""
     require_known(net, "Keras")
     return [
         f"{place}.{name}"
@@ -90,10 +90,10 @@ def _names(net: Network) -> list[str]:
 
 
 def _label(name: str) -> str:
-    """Return where an array belongs and Keras' name of it.
+    """Return the layer of an array and its name in Keras.
 
     >>> _label("3.W")
     'layer 3 kernel'
     """
-    i, _, own = name.rpartition(".")
-    return f"layer {i} {NAMES.get(own, own)}"
+    i, _, last = name.rpartition(".")
+    return f"layer {i} {NAMES.get(last, last)}"

@@ -1,11 +1,11 @@
-"""The order of the features of a flattened image in a framework that puts the channels first.
+"""The order of the features of a flattened image in a framework with the channels first.
 
-Images are (H, W, C) here and (C, H, W) there, so Flatten returns the same n = H W C values in another order:
+Images are (H, W, C) here and (C, H, W) there, so that Flatten returns the same n = H W C values in another order:
 
     there_k = here_o(k),   o = (0 ... n - 1) as an (H W, C) table, read column by column,
 
-which depends on n and C alone.  A vector that Reshape turns into an image must have that order before it.  Activations,
-Dropout and BatchNorm in between keep the order; Dense ends one segment and begins another.
+which depends only on n and C.  A vector that Reshape converts to an image must have the same order.  Activations,
+Dropout and BatchNorm do not change the order; Dense ends one segment and begins another.
 """
 
 import math
@@ -36,49 +36,56 @@ OF_IMAGES = (AvgPool2D, Conv2D, ConvTranspose2D, MaxPool2D, UpSample2D, ZeroPad2
 
 
 def channels_first(n: int, channels: int) -> Order:
-    """Return o: the place in an (H, W, C) vector of each number of the (C, H, W) vector.
+    """Return o, the index in the (H, W, C) vector of each number of the (C, H, W) vector.
 
     >>> channels_first(6, 2)    # three pixels of two channels
     array([0, 2, 4, 1, 3, 5])
     """
     if n % channels:
-        raise ShapeError(f"{n} features are no whole number of pixels with {channels} channels")
+        raise ShapeError(f"{n} features are not a multiple of {channels} channels")
     return np.arange(n).reshape(-1, channels).T.ravel()
 
 
 class Segment:
-    """A flat vector between two layers that set its order; `channels` are those of an image at either end."""
+    """A flat vector between two layers that determine its order.
+
+    Parameters
+    ----------
+    channels : int, optional
+        The channels of the image that the vector was; None if it is the input or the output of Dense.
+
+    """
 
     def __init__(self, channels: int | None = None) -> None:
         self._channels = channels
-        self._same: Segment | None = None  # the vector in whose order this one has to stand
+        self._same: Segment | None = None  # another vector that has the same order
 
     def _root(self) -> "Segment":
         return self if self._same is None else self._same._root()
 
     @property
     def channels(self) -> int | None:
-        """The channels of the image that the vector was or becomes; None: it has the order in which Dense writes it."""
+        """The channels of the image that the vector was or becomes; None if Dense determines the order."""
         return self._root()._channels
 
     def order(self, n: int) -> Order:
-        """Return the order of its n features in the other framework."""
+        """Return the order of the n features in the other framework."""
         return np.arange(n) if self.channels is None else channels_first(n, self.channels)
 
     def ends_as(self, shape: Shape) -> None:
-        """Record that Reshape turns it into an image of `shape`."""
+        """Record that Reshape converts the vector to an image of `shape`."""
         self._require_alike(math.prod(shape), shape[-1])
         self._root()._channels = shape[-1]
 
     def join(self, other: "Segment", n: int) -> None:
-        """Record that it is added to another vector of n features: both have the same order."""
-        mine, others = self._root(), other._root()
-        if mine is others:
+        """Record that the vector is added to another one of n features, so that both have the same order."""
+        root, other_root = self._root(), other._root()
+        if root is other_root:
             return
-        if others._channels is not None:
-            self._require_alike(n, others._channels)
-            mine._channels = others._channels
-        others._same = mine
+        if other_root._channels is not None:
+            self._require_alike(n, other_root._channels)
+            root._channels = other_root._channels
+        other_root._same = root
 
     def _require_alike(self, n: int, channels: int) -> None:
         if self.channels is not None and (self.order(n) != channels_first(n, channels)).any():
@@ -90,7 +97,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A layer that is not made of layers: its name, and the vector that it reads and writes (None: an image)."""
+    """A layer without sublayers.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the network.
+    layer : Layer
+        The layer.
+    reads, writes : Segment or None
+        The vectors that are its input and its output; None for images.
+
+    """
 
     name: str
     layer: Layer
@@ -100,34 +118,34 @@ class Leaf:
 
 @dataclass
 class _Flow:
-    """What is known of the array between two layers."""
+    """The known properties of the array between two layers."""
 
     shape: Shape | None
-    channels: int | None  # of the image that it is, or was before Flatten
-    segment: Segment | None = None  # None: an image, or not known
+    channels: int | None  # of the image that it is, or was before Flatten; None if unknown
+    segment: Segment | None = None  # None for an image, or if unknown
     image: bool = False
 
 
 def leaves(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[Leaf]:
-    """Return all layers, also those within others, in the order of their parameters.
+    """Return all layers without sublayers, at every depth, in the order of their parameters.
 
     Parameters
     ----------
-    layers
+    layers : sequence of Layer
         The layers of a network.
-    input_shape
-        Of the network's input, without N; needed only where the input reaches Flatten before a layer that names its
-        channels.
+    input_shape : tuple of int, optional
+        The shape of the network's input, without N; needed only if the input reaches Flatten before a layer that
+        determines its channels.
 
     Returns
     -------
     list of Leaf
-        The layers that are not made of others.
+        The layers, with the vectors that they read and write.
 
     Raises
     ------
     ValueError
-        Where the order of a vector cannot be known, or the other layout has no layer for it.
+        If the order of a vector cannot be determined, or the other layout has no layer for it.
 
     """
     shape = None if input_shape is None else tuple(int(n) for n in input_shape)
@@ -145,13 +163,13 @@ def leaves(layers: Sequence[Layer], input_shape: Sequence[int] | None) -> list[L
 
 
 def _enter(name: str, layer: Layer, flow: _Flow, found: list[Leaf]) -> None:
-    """Lead the array through a layer, which changes `flow`, and add its leaves."""
+    """Update `flow` from the input of a layer to its output, and add the layer's leaves to `found`."""
     inner = layer.sublayers()
     if isinstance(layer, Residual):
-        ways = [replace(flow), replace(flow)]  # the body's, and the shortcut's: x itself where it has no layers
-        for way, (prefix, chain) in zip(ways, inner.items(), strict=False):
-            _enter(f"{name}.{prefix}", chain, way, found)
-        body, shortcut = ways
+        branches = [replace(flow), replace(flow)]  # the body, and the shortcut, which is x itself without layers
+        for branch, (prefix, chain) in zip(branches, inner.items(), strict=False):
+            _enter(f"{name}.{prefix}", chain, branch, found)
+        body, shortcut = branches
         if body.segment is not None and shortcut.segment is not None and body.shape is not None:
             shortcut.segment.join(body.segment, math.prod(body.shape))
         vars(flow).update(vars(body))
@@ -164,7 +182,7 @@ def _enter(name: str, layer: Layer, flow: _Flow, found: list[Leaf]) -> None:
 
 
 def _advance(layer: Layer, flow: _Flow) -> Segment | None:
-    """Lead the array through a layer that is not made of others; return the vector that it reads."""
+    """Update `flow` for a layer without sublayers; return the vector that the layer reads."""
     reads = flow.segment
     flow.shape = _next_shape(layer, flow.shape)
     if isinstance(layer, Dense):
@@ -172,7 +190,7 @@ def _advance(layer: Layer, flow: _Flow) -> Segment | None:
     elif isinstance(layer, (Flatten, Reshape)):
         becomes_image = isinstance(layer, Reshape) and len(layer.shape) > 1
         known = flow.segment is not None or (flow.image and flow.channels is not None)
-        harmless = becomes_image and flow.channels is None  # nothing before it has parameters to put in order
+        harmless = becomes_image and flow.channels is None  # no earlier layer has parameters to permute
         if not known and not harmless:
             raise ValueError(
                 f"the shape of what {type(layer).__name__} reads is not known; expected "

@@ -1,4 +1,4 @@
-"""PyTorch's layout: the state_dict of a torch.nn.Sequential with one module for each layer.
+"""PyTorch's layout: the state_dict of a torch.nn.Sequential with the same layers.
 
 | layer i             | module             | key               | shape there          | here                  |
 |---------------------|--------------------|-------------------|----------------------|-----------------------|
@@ -7,15 +7,15 @@
 | ConvTranspose2D     | ConvTranspose2d    | i.weight, i.bias  | (C, O, kh, kw), (O,) | W (kh, kw, O, C), b   |
 | BatchNorm           | BatchNorm1d, 2d    | i.weight, i.bias  | (C,), (C,)           | gamma, beta           |
 |                     |                    | i.running_mean, i.running_var | (C,), (C,)| running_mean, running_var |
-|                     |                    | i.num_batches_tracked | ()               | not counted: 0        |
+|                     |                    | i.num_batches_tracked | ()               | not used: 0           |
 | Chain               | Sequential         | i.j.weight, ...   |                      |                       |
 | Residual            | one with `body` and `shortcut` | i.body.j.weight, ... |       |                       |
 | Flatten, Reshape    | Flatten, Unflatten |                   | images (C, H, W)     | images (H, W, C)      |
 
-No kernel is flipped: both frameworks correlate.  The rows of a Dense that reads a flattened image, the columns and bias
-of one whose result becomes an image, and a BatchNorm between them, change places (`minigan.interop.order`).  A flat
-input that becomes an image without a Dense, and a flat output that was one, stand in the order of (C, H, W) there.
-Softmax is over the channels, dim=1.
+No kernel is flipped, as both frameworks compute correlations.  Permuted are the rows of a Dense that reads a flattened
+image, the columns and the bias of a Dense whose output becomes an image, and a BatchNorm between them
+(`minigan.interop.order`).  A flat input that becomes an image without a Dense, and a flat output that was an image,
+have the order of (C, H, W) in PyTorch.  Softmax is over the channels, dim=1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,18 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Slot:
-    """One array of the state_dict: its k-th value is the index(k)-th value of the flat array `here` of the network."""
+    """One array of the state_dict: its k-th value is the index(k)-th value of the flattened array `here`.
+
+    Parameters
+    ----------
+    key : str
+        The key in the state_dict.
+    here : str
+        The name of the array in the network.
+    index : array of int
+        The index, in the shape of the array in the state_dict.
+
+    """
 
     key: str
     here: str
@@ -53,8 +64,8 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
     net : Network
         A network of layers that PyTorch has.
     input_shape : tuple of int, optional
-        (H, W, C) or (I,), without N.  Needed where images reach Flatten before a layer that fixes their channels; where
-        it is given, the layers' shapes are checked with it.
+        (H, W, C) or (I,), without N.  Needed if images reach Flatten before a layer that determines their channels; if
+        it is given, the shapes of the layers are checked.
 
     Returns
     -------
@@ -64,7 +75,7 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
     Raises
     ------
     ValueError
-        Where PyTorch has no equivalent of a layer, or the order of a flattened image is not known.
+        If PyTorch has no equivalent of a layer, or the order of a flattened image is not known.
 
     """
     here = {**net.parameters(), **net.state}
@@ -89,13 +100,13 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
     Raises
     ------
     ValueError
-        Where an array is missing, superfluous or does not fit; the message names all of them, and `net` is unchanged.
+        If arrays are missing, superfluous or do not fit; the message names all of them, and `net` is unchanged.
 
     """
     slots = _slots(net, input_shape)
     here = {**net.parameters(), **net.state}
-    accepted = {slot.key for slot in slots} | set(_counters(net))
-    problems = [f"unexpected {key!r}" for key in state_dict if key not in accepted]
+    expected = {slot.key for slot in slots} | set(_counters(net))
+    problems = [f"unexpected {key!r}" for key in state_dict if key not in expected]
     values: dict[str, Array] = {}
     for slot in slots:
         if slot.key not in state_dict:
@@ -133,7 +144,7 @@ def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
 
 
 def _layout(layer: Layer, reads: Segment | None, writes: Segment | None) -> list[tuple[str, str, NDArray[np.intp]]]:
-    """Return key there, name here and index for each array of a layer."""
+    """Return the key in PyTorch, the name in the network and the index for each array of a layer."""
     if isinstance(layer, Dense):
         rows, columns = (reads or Segment()).order(layer.n_in), (writes or Segment()).order(layer.n_out)
         weight = np.arange(layer.n_in * layer.n_out).reshape(layer.n_in, layer.n_out)[rows][:, columns].T

@@ -1,4 +1,4 @@
-"""Layers: each a description with a forward pass and, on the same screen, its backward pass."""
+"""Layers: descriptions with a forward pass and, next to it, the backward pass."""
 
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.base import Context, Layer, Parameter, ShapeError

@@ -1,16 +1,16 @@
-"""What a layer is: a description, a forward pass, and the pullback that the forward pass returns."""
+"""The base class of layers: a description, a forward pass, and the pullback that the forward pass returns."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigan._views import named_views
 from minigan.initializers import Initializer
-from minigan.initializers import Shape as Shape  # the layers' word too
+from minigan.initializers import Shape as Shape
 from minigan.ops.errors import ShapeError as ShapeError
 from minigan.ops.protocol import Array, Ops
 
@@ -19,14 +19,14 @@ Views = Mapping[str, Array]
 Pullback = Callable[..., Any]
 """``backward(dy, g=None, *, need_dx=True) -> dx``: the vector-Jacobian product.
 
-dy is dL/dy; dx is dL/dx, or None if not need_dx.  The parameter gradients are ADDED to the views g;
-g=None means frozen: no parameter gradient is computed.  A pullback never writes into dy, may be
-called twice with the same result, and keeps nothing that a later forward could overwrite.
+dy is dL/dy; dx is dL/dx, or None if not need_dx.  The parameter gradients are added to the views g; with g=None, which
+freezes the layer, they are not computed.  A pullback never writes into dy, gives the same result if it is called twice,
+and keeps no array that a later forward pass could overwrite.
 """
 
 
 class TooManyKeysError(RuntimeError):
-    """A layer that draws more random keys than its `n_keys` says."""
+    """Raised if a layer draws more random keys than its `n_keys` allows."""
 
 
 NO_KEYS: Iterator[list[int]] = iter(())
@@ -34,20 +34,38 @@ NO_KEYS: Iterator[list[int]] = iter(())
 
 @dataclass(slots=True)
 class Context:
-    """What a forward pass is given beside p and x."""
+    """The arguments of a forward pass other than p and x.
+
+    Parameters
+    ----------
+    ops : Ops
+        The backend.
+    train : bool
+        Whether to use batch statistics and dropout; False, the default, is inference.
+    rng : numpy.random.Generator, optional
+        The stream that `keys` draws from.
+    state : views, optional
+        The running statistics (`Layer.state_views`), which a training pass writes in place.
+    update_state : bool
+        Whether a training pass updates the running statistics.
+    sub_batches : int
+        The number of sub-batches of equal size, one after the other, that make up the batch; 1 by default.  Batch
+        statistics and dropout masks are computed per sub-batch.
+    predrawn_keys : iterator of list of int, optional
+        The layer's random keys, if they were drawn before the first layer ran; without them, `keys` draws from `rng`.
+
+    """
 
     ops: Ops
     train: bool = False
     rng: np.random.Generator | None = None
-    state: Any = None  # running statistics (`Layer.state_views`), written in place
+    state: Any = None
     update_state: bool = True
     sub_batches: int = 1
-    """The batch is this many of equal size, one after the other: batch statistics and dropout are each's own."""
     predrawn_keys: Iterator[list[int]] | None = None
-    """The layer's random keys, drawn before the first layer ran; None: drawn when the layer asks."""
 
     def part(self, i: int, n_keys: int) -> "Context":
-        """Return what layer i within a layer is given: its running statistics, and the next `n_keys` random keys."""
+        """Return the context of sublayer i, with its running statistics and the next `n_keys` random keys."""
         state = None if self.state is None else self.state[i]
         keys = self.predrawn_keys
         if keys is not None:
@@ -55,9 +73,17 @@ class Context:
         return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys)
 
     def keys(self) -> list[int]:
-        """Return a random key of 64 bits for each group.
+        """Return a random key of 64 bits for each sub-batch.
 
-        A layer that asks n times in a training pass says so: ``n_keys = n``.
+        A layer that calls this n times in a training pass defines ``n_keys = n``.
+
+        Raises
+        ------
+        TooManyKeysError
+            If the layer has drawn its `n_keys` keys already.
+        ValueError
+            If there is no random stream.
+
         """
         if self.predrawn_keys is not None:
             keys = next(self.predrawn_keys, None)
@@ -73,7 +99,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Parameter:
-    """Shape, initial distribution and fans of one parameter."""
+    """The shape and the initial distribution of a parameter.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The parameter's shape.
+    init : Initializer
+        The distribution of its initial values.
+    fan_in, fan_out : int
+        The numbers of inputs and of outputs of one unit, which scale some initial distributions.
+
+    """
 
     shape: Shape
     init: Initializer
@@ -83,23 +120,26 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Layer:
-    """A description: sizes and conventions, no arrays.  Frozen, printable, comparable, JSON-able.
+    """The base class of layers: a frozen, comparable, JSON-able description, which holds no arrays.
 
-    A layer of your own defines `forward`, and `parameters`, `state`, `output_shape`, `per_example` and `n_keys` where
-    the defaults below do not fit.
+    A custom layer is a frozen dataclass that defines `forward`, and `parameters`, `state`, `output_shape`,
+    `per_example` and `n_keys` where the defaults below do not fit.
     """
+
+    config_keys: ClassVar[Mapping[str, str]] = {}
+    """The key of a field in `to_config`, where it differs from the field's name: files keep a field's first name."""
 
     @property
     def per_example(self) -> bool:
-        """Whether y_n depends on x_n alone, or the layer computes each of ``ctx.sub_batches`` apart.
+        """Whether several batches can run as one.
 
-        Then several batches can run as one.
+        True if y_n depends on x_n alone, or if the layer computes each of the ``ctx.sub_batches`` separately.
         """
         return False
 
     @property
     def n_keys(self) -> int:
-        """How many random keys a training pass draws by ``ctx.keys()``."""
+        """The number of calls of ``ctx.keys()`` in a training pass."""
         return 0
 
     def parameters(self) -> dict[str, Parameter]:
@@ -107,41 +147,59 @@ class Layer:
         return {}
 
     def state(self) -> dict[str, tuple[Shape, float]]:
-        """Return shape and initial value of each running statistic."""
+        """Return the shape and the initial value of each running statistic, by name."""
         return {}
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape of y for x of `shape` (both without the batch axis N)."""
+        """Return the shape of y for x of `shape`, both without the batch axis N; raise ShapeError if x does not fit."""
         return shape
 
     def forward(self, p: Any, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """Return y and the pullback; p is `parameter_views` of theta."""
+        """Compute y.
+
+        Parameters
+        ----------
+        p : views
+            The layer's parameters, `parameter_views` of theta.
+        x : array (N, ...)
+            The input.
+        ctx : Context
+            The backend, the mode, the running statistics and the random keys.
+
+        Returns
+        -------
+        y : array (N, ...)
+            The output, in the dtype of x.
+        backward : callable
+            The pullback (`Pullback`).
+
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def sublayers(self) -> "dict[str, Layer]":
-        """Return the layers that this one is made of, by the prefix of their parameters' names; {} for most."""
+        """Return the layers that this one contains, by the prefix of their parameters' names; by default none."""
         return {}
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Layer":
-        """Return what a network runs in this layer's place: by default the layer itself."""
+        """Return the layer that a network runs in place of this one: by default the layer itself."""
         return self
 
     def parameter_views(self, vector: Array) -> Any:
-        """Return the layer's part of theta, or of a vector shaped like it, as `forward` and the pullback take it."""
+        """Return views of the layer's parameters in `vector`, its part of theta or of a gradient, by name."""
         return named_views(vector, self._parameter_shapes)
 
     def state_views(self, vector: Array) -> Any:
-        """Return the layer's part of the vector of running statistics, as ``ctx.state`` holds it."""
+        """Return views of the layer's running statistics in `vector`, its part of all running statistics, by name."""
         return named_views(vector, self._state_shapes)
 
     @cached_property
     def n_parameters(self) -> int:
-        """How many numbers of theta are the layer's."""
+        """The number of the layer's parameters, counted in scalars."""
         return sum(map(math.prod, self._parameter_shapes.values()))
 
     @cached_property
     def n_state(self) -> int:
-        """How many running statistics the layer has."""
+        """The number of the layer's running statistics, counted in scalars."""
         return sum(map(math.prod, self._state_shapes.values()))
 
     @cached_property
@@ -153,8 +211,10 @@ class Layer:
         return {name: shape for name, (shape, _) in self.state().items()}
 
     def to_config(self) -> dict[str, Any]:
-        """Return the layer as JSON-able data: its class name and its fields; `from_config` reads it."""
-        return {"layer": type(self).__name__, **{f.name: _describe(getattr(self, f.name)) for f in fields(self)}}
+        """Return the layer's class name and fields as JSON-able data, which `from_config` reads."""
+        keys = self.config_keys
+        described = {keys.get(f.name, f.name): _describe(getattr(self, f.name)) for f in fields(self)}
+        return {"layer": type(self).__name__, **described}
 
 
 def _describe(value: Any) -> Any:

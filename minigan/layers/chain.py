@@ -1,4 +1,4 @@
-"""Chain: layers one after the other, as one layer."""
+"""Chain: consecutive layers as one layer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,15 @@ class Chain(Layer):
 
     Parameters
     ----------
-    layers
+    layers : sequence of Layer
         The layers f_1 ... f_L, at least one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `layers` is not a sequence of layers, or is empty.
+    ShapeError
+        In `output_shape` and `forward`, if x does not fit a layer; the message names the layer.
 
     """
 
@@ -33,16 +40,16 @@ class Chain(Layer):
 
     @property
     def per_example(self) -> bool:
-        """Whether every layer is by example."""
+        """Whether `per_example` is true of every layer."""
         return all(layer.per_example for layer in self.layers)
 
     @property
     def n_keys(self) -> int:
-        """The random keys of all layers."""
+        """The number of random keys of all layers."""
         return sum(layer.n_keys for layer in self.layers)
 
     def sublayers(self) -> dict[str, Layer]:
-        """Return the layers by their places "0", "1", ..."""
+        """Return the layers by their indices "0", "1", ..."""
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     def parameters(self) -> dict[str, Parameter]:
@@ -54,7 +61,7 @@ class Chain(Layer):
         return prefixed(self.sublayers(), lambda layer: layer.state())
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape after the last layer; ShapeError names the layer that does not fit."""
+        """Return the output shape of the last layer; raise ShapeError, which names the layer, if x does not fit one."""
         for i, layer in enumerate(self.layers):
             try:
                 shape = layer.output_shape(shape)
@@ -63,23 +70,23 @@ class Chain(Layer):
         return shape
 
     def place(self, i: int) -> str:
-        """Return how errors call layer i."""
+        """Return the name of layer i in errors."""
         return f"layer {i} ({type(self.layers[i]).__name__})"
 
     def placed(self, i: int, error: ValueError) -> ValueError:
-        """Return what layer i raised, with its place."""
-        known = type(error) in (ShapeError, ValueError)  # another class may be made of other arguments
+        """Return an exception that layer i raised, with the layer's name in its message."""
+        known = type(error) in (ShapeError, ValueError)  # the constructor of another class may take other arguments
         return type(error)(f"{self.place(i)}: {error}") if known else error
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Chain":
-        """Return the chain of stages that the backend runs: neighbouring layers as one where a rule of it says so."""
+        """Return the chain that the backend runs, with consecutive layers fused according to the backend's rules."""
         found = stages(self.layers, ops, dtype)
         run = tuple(layer for layer, *_ in found)
         return self if run == self.layers else Stages(run, tuple((first, last) for _, first, last in found))
 
     @cached_property
     def _cuts(self) -> list[tuple[slice, slice]]:
-        """The part of each layer of theta, and of the running statistics."""
+        """The slices of theta and of the running statistics that belong to each layer."""
         theta = accumulate((layer.n_parameters for layer in self.layers), initial=0)
         state = accumulate((layer.n_state for layer in self.layers), initial=0)
         theta_ends, state_ends = list(theta), list(state)
@@ -90,7 +97,7 @@ class Chain(Layer):
 
     @cached_property
     def _first(self) -> int:
-        """The first layer that has parameters: the input gradient is not needed below it."""
+        """The index of the first layer with parameters; layers before it need no input gradient."""
         return next((i for i, layer in enumerate(self.layers) if layer.n_parameters), len(self.layers))
 
     @cached_property
@@ -98,7 +105,7 @@ class Chain(Layer):
         return [layer.n_keys for layer in self.layers]
 
     def parameter_views(self, vector: Array) -> list[Any]:
-        """Return the views of each layer."""
+        """Return the parameter views of each layer."""
         return [layer.parameter_views(vector[cut]) for layer, (cut, _) in zip(self.layers, self._cuts, strict=True)]
 
     def state_views(self, vector: Array) -> list[Any]:
@@ -120,7 +127,7 @@ class Chain(Layer):
                     f"{self.place(i)} draws more random keys than its n_keys={layer.n_keys}; "
                     "expected a class attribute n_keys that says how often forward calls ctx.keys()"
                 ) from None
-            # A few comparisons here spare most passes the call of the check.
+            # Most passes need only these comparisons, which are faster than a call of layer_output.
             if type(result) is tuple and len(result) == 2 and type(result[0]) is kind and result[0].dtype == dtype:
                 x, pullback = result
                 if x.ndim == 0 or x.shape[0] != n or not callable(pullback):
@@ -145,21 +152,21 @@ class Chain(Layer):
 
 @dataclass(frozen=True)
 class Stages(Chain):
-    """What a backend runs in a chain's place: layers, and `Fused` ones that do the work of several.
+    """The chain that a backend runs in place of another one; its layers, the stages, may be `Fused` layers.
 
     Parameters
     ----------
-    layers
+    layers : sequence of Layer
         The stages.
-    places
-        The places [first, last) in the chain of the layers whose work each stage does.
+    places : tuple of (int, int)
+        For each stage, the indices [first, last) of the layers that it replaces.
 
     """
 
     places: tuple[tuple[int, int], ...] = ()
 
     def place(self, i: int) -> str:
-        """Return how errors call stage i: by the layers whose work it does."""
+        """Return the name of stage i in errors: the layers that it replaces."""
         first, last = self.places[i]
         stage = self.layers[i]
         names = [type(layer).__name__ for layer in (stage.members if isinstance(stage, Fused) else (stage,))]
@@ -169,15 +176,15 @@ class Stages(Chain):
 
 @dataclass(frozen=True)
 class Fused(Layer):
-    """Several neighbouring layers that a backend runs as one.
+    """Several consecutive layers that a backend runs as one.
 
-    A subclass defines `forward`.  Its p holds the members' parameters by their own names where one member has all of
-    them, else "i.W" as in a chain of the members; ``ctx.state`` likewise.
+    A subclass defines `forward`.  If only one member has parameters, its p holds them by the member's names, "W";
+    otherwise by the names of a chain of the members, "i.W".  The same holds for ``ctx.state``.
 
     Parameters
     ----------
-    members
-        The layers whose work it does, in their order.
+    members : tuple of Layer
+        The layers that it replaces, in order.
 
     """
 
@@ -185,12 +192,12 @@ class Fused(Layer):
 
     @property
     def per_example(self) -> bool:
-        """Whether every member is by example."""
+        """Whether `per_example` is true of every member."""
         return all(layer.per_example for layer in self.members)
 
     @property
     def n_keys(self) -> int:
-        """The random keys of all members, in their order."""
+        """The number of random keys of all members."""
         return sum(layer.n_keys for layer in self.members)
 
     def parameters(self) -> dict[str, Parameter]:
@@ -202,29 +209,29 @@ class Fused(Layer):
         return _joined(self.members, lambda layer: layer.state())
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape after the last member."""
+        """Return the output shape of the last member."""
         for layer in self.members:
             shape = layer.output_shape(shape)
         return shape
 
 
 def stages(layers: Sequence[Layer], ops: Ops, dtype: np.dtype[Any]) -> list[tuple[Layer, int, int]]:
-    """Cut neighbouring layers into what a backend runs.
+    """Group the layers of a chain into the stages that a backend runs.
 
     Parameters
     ----------
-    layers
+    layers : sequence of Layer
         The layers of a chain.
-    ops
+    ops : Ops
         The backend.  Each of ``ops.rules`` is a function ``rule(layers, ops)`` that returns the `Fused` layer for the
-        first n of the layers, and n; or None.  The first rule that returns something is used.
-    dtype
-        The network's.  Only real floating networks are fused: the fused kernels know no others.
+        first n of the layers, and n; or None.  The first rule that does not return None is applied.
+    dtype : dtype
+        The network's dtype.  Only float32 and float64 networks are fused, because the fused kernels support no others.
 
     Returns
     -------
     list of (Layer, int, int)
-        The stage, and the places [first, last) of the layers whose work it does.
+        For each stage, its layer and the indices [first, last) of the layers that it replaces.
 
     """
     found: list[tuple[Layer, int, int]] = []
@@ -238,7 +245,7 @@ def stages(layers: Sequence[Layer], ops: Ops, dtype: np.dtype[Any]) -> list[tupl
 
 
 def as_layers(argument: str, layers: Any) -> tuple[Layer, ...]:
-    """Return the layers as a tuple; TypeError or ValueError names the argument where they are something else."""
+    """Return the layers as a tuple; raise TypeError or ValueError if `layers` is not a non-empty sequence of layers."""
     if isinstance(layers, Chain):
         return tuple(layers.layers)
     if isinstance(layers, Layer):
@@ -253,7 +260,7 @@ def as_layers(argument: str, layers: Any) -> tuple[Layer, ...]:
 
 
 def prefixed(layers: dict[str, Layer], of: Callable[[Layer], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `of` returns of each layer, in one dict: "0.W", "0.b", ..."""
+    """Return the entries of ``of(layer)`` of all layers in one dict: "0.W", "0.b", ..."""
     return {f"{prefix}.{name}": value for prefix, layer in layers.items() for name, value in of(layer).items()}
 
 

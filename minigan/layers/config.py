@@ -27,22 +27,24 @@ _INITIALIZERS: dict[str, type[Initializer]] = {
 
 
 def register_layer(layer: L) -> L:
-    """Make `from_config` know a layer class of your own; a decorator.
+    """Register a custom layer class, so that `from_config` can rebuild it; a decorator.
 
     Parameters
     ----------
-    layer
+    layer : type
         A subclass of `Layer`: a frozen dataclass whose fields are JSON-able, initializers, layers, or tuples of those.
 
     Returns
     -------
     type
-        The class.
+        `layer` itself.
 
     Raises
     ------
+    TypeError
+        If `layer` is not a subclass of `Layer`.
     ValueError
-        Where another class is registered by that name.
+        If another class is registered under that name.
 
     """
     if not (isinstance(layer, type) and issubclass(layer, Layer)):
@@ -54,22 +56,22 @@ def register_layer(layer: L) -> L:
 
 
 def from_config(description: Any) -> Any:
-    """Return the layer, or the list of layers, that `description` describes.
+    """Build the layer, or the list of layers, that a description describes.
 
     Parameters
     ----------
-    description
-        What `Layer.to_config` or `Network.to_config` returned, also after a journey through JSON.
+    description : dict or list of dict
+        The result of `Layer.to_config` or of `Network.to_config`, possibly written to JSON and read again.
 
     Returns
     -------
     Layer or list of Layer
-        Equal to what was described.
+        Layers equal to those described.
 
     Raises
     ------
     ValueError
-        Where it describes no layer that is known, or has fields that the layer refuses.
+        If a class is unknown, or the class does not accept a field or its value.
 
     Examples
     --------
@@ -82,16 +84,21 @@ def from_config(description: Any) -> Any:
         return [from_config(entry) for entry in description]
     if not isinstance(description, Mapping) or "layer" not in description:
         raise ValueError(f"{str(description)[:80]!r} describes no layer; expected a dict with the key 'layer'")
-    return _made("layer", description, _LAYERS)
+    return _build("layer", description, _LAYERS)
 
 
-def _made(key: str, description: Mapping[str, Any], known: Mapping[str, type]) -> Any:
+def _build(key: str, description: Mapping[str, Any], known: Mapping[str, type]) -> Any:
     name = description[key]
     if name not in known:
         raise ValueError(unknown(key, name, known))
-    kind = known[name]
-    given = {field: _value(value) for field, value in description.items() if field != key}
+    kind: Any = known[name]
     names = {field.name for field in fields(kind) if field.init}
+    field_of_key = {file_key: field for field, file_key in getattr(kind, "config_keys", {}).items()}
+    entries = [(field_of_key.get(entry, entry), value) for entry, value in description.items() if entry != key]
+    given = {field: _value(value) for field, value in entries}
+    if len(given) < len(entries):
+        twice = next(field for field, file_key in kind.config_keys.items() if {field, file_key} <= description.keys())
+        raise ValueError(f"{name} has {twice!r} and {kind.config_keys[twice]!r}, which are one field; expected one")
     strange = sorted(given.keys() - names)
     if strange:
         raise ValueError(f"{name} has no field {strange[0]!r}; expected {', '.join(sorted(names))}")
@@ -102,7 +109,7 @@ def _made(key: str, description: Mapping[str, Any], known: Mapping[str, type]) -
 
 
 def _value(value: Any) -> Any:
-    """The value of a field: layers, initializers and tuples as they were."""
+    """Return the value of a field, with layers, initializers and tuples rebuilt."""
     if isinstance(value, Mapping):
-        return _made("layer", value, _LAYERS) if "layer" in value else _made("initializer", value, _INITIALIZERS)
+        return _build("layer", value, _LAYERS) if "layer" in value else _build("initializer", value, _INITIALIZERS)
     return tuple(map(_value, value)) if isinstance(value, (list, tuple)) else value

@@ -12,7 +12,7 @@ adjoint forwards and the correlation backwards: the same three functions of `ops
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import set_sizes, set_truths
+from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
@@ -39,13 +39,13 @@ class _Convolution(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "c_in", "c_out")
-        set_truths(self, "bias")
+        set_flags(self, "bias")
         for name in ("kernel_size", "stride", "dilation"):
             object.__setattr__(self, name, pair(name, getattr(self, name)))
         object.__setattr__(self, "padding", padding_of(self.padding))
 
     def _parameters(self, ends: Pair) -> dict[str, Parameter]:
-        """W (kh, kw, *ends), b (O,); fans kh kw C and kh kw O.
+        """Return W (kh, kw, *ends) and b (O,), with the fans kh kw C and kh kw O.
 
         Keras and PyTorch exchange the fans of the transposed convolution.  That changes He's weights, not Glorot's.
         """
@@ -99,7 +99,7 @@ class Conv2D(_Convolution):
     """
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (kh, kw, C, O), b (O,)."""
+        """Return W (kh, kw, C, O) and b (O,)."""
         return self._parameters((self.c_in, self.c_out))
 
     def geometry(self, size: Pair) -> Geometry:
@@ -157,8 +157,8 @@ class ConvTranspose2D(_Convolution):
     weight_init, bias_init : Initializer
         The initial distributions of W and b; Glorot's uniform one and zeros by default, as in Keras.
     output_padding : int or (int, int)
-        Which size y has of those that the convolution takes to h: it adds rows at the bottom and columns at the right.
-        Less than the stride or the dilation; 0 by default, the smallest size.
+        The number of rows added at the bottom of y and of columns added at its right, as several sizes of y correspond
+        to one size of x.  Less than the stride or the dilation; 0 by default, the smallest size.
 
     Raises
     ------
@@ -192,17 +192,19 @@ class ConvTranspose2D(_Convolution):
             )
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (kh, kw, O, C), b (O,)."""
+        """Return W (kh, kw, O, C) and b (O,)."""
         return self._parameters((self.c_out, self.c_in))
 
     def geometry(self, size: Pair) -> Geometry:
-        """Return the geometry of the convolution that takes y to images of x's `size` (h, w)."""
+        """Return the geometry of the convolution from y to images of the `size` (h, w) of x."""
         large, padding, least = [], [], []
         for n, axis, side, extra in zip(
             size, self._axes(), _explicit(self.padding), pair("output_padding", self.output_padding, low=0), strict=True
         ):
             reach = _reach(**axis)
-            least.append(1 - (reach - sum(side) + extra - 1) // axis["stride"])  # the least n that gives a pixel
+            least.append(
+                1 - (reach - sum(side) + extra - 1) // axis["stride"]
+            )  # the smallest n for which y has a pixel
             if self.padding == "same":
                 large.append(n * axis["stride"])
                 padding.append(same_padding(large[-1], **axis))
@@ -242,7 +244,7 @@ def _explicit(padding: Padding) -> Sides:
 
 
 def _reach(k: int, stride: int, dilation: int) -> int:
-    """Return how many rows the kernel spans."""
+    """Return the number of rows that the kernel spans."""
     return dilation * (k - 1) + 1
 
 

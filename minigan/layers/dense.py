@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
-from minigan._arguments import set_sizes, set_truths
+from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
@@ -57,10 +57,10 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         set_sizes(self, "n_in", "n_out")
-        set_truths(self, "bias")
+        set_flags(self, "bias")
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (I, O), b (O,)."""
+        """Return W (I, O) and b (O,)."""
         W = Parameter((self.n_in, self.n_out), self.weight_init, self.n_in, self.n_out)
         b = Parameter((self.n_out,), self.bias_init, self.n_in, self.n_out)
         return {"W": W, "b": b} if self.bias else {"W": W}

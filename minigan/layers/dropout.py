@@ -14,8 +14,8 @@ class Dropout(Layer):
     At inference, and with rate 0, y is x itself, not a copy.  Training needs ``Network.forward(..., rng=...)``.
 
     The mask drops a unit with probability round(rate 2^32) / 2^32, which differs from `rate` by at most 2^-33, and
-    keeps it with probability 2^-32 at least.  The factor 1 / (1 - rate) is computed from `rate` itself, to a unit in
-    the last place.
+    keeps it with probability at least 2^-32.  The scale 1 / (1 - rate) is computed from `rate` itself, with an error of
+    at most one unit in the last place.
 
     Parameters
     ----------

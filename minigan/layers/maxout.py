@@ -62,7 +62,7 @@ class Maxout(Layer):
         set_sizes(self, "n_in", "n_out", "pieces")
 
     def parameters(self) -> dict[str, Parameter]:
-        """W (I, O P), b (O P,)."""
+        """Return W (I, O P) and b (O P,)."""
         width = self.n_out * self.pieces
         return {
             "W": Parameter((self.n_in, width), self.weight_init, self.n_in, width),

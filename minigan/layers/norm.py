@@ -1,18 +1,22 @@
 """Batch normalisation (Ioffe and Szegedy 2015, Algorithms 1 and 2)."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
-from minigan._arguments import scalar, set_numbers, set_sizes, set_truths
+from minigan._arguments import scalar, set_flags, set_numbers, set_sizes
+from minigan._deprecated import renamed_fields
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.ops.protocol import Array
 
 MAX_MEAN2_PER_VARIANCE = 1024
-"""Channels with mu^2 / var above this need a second subtraction: x - mu keeps a part of the mean that rounding left.
-Below it, that part is less than 2e-6 of the standard deviation in float32."""
+"""The limit of mu^2 / var above which a channel is centred again: x - mu still contains the rounding error of mu.
+Below it, that error is less than 2e-6 of the standard deviation in float32."""
 
 
+@renamed_fields(momentum_on="convention")
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (..., C)   gamma, beta (C,)
@@ -20,8 +24,8 @@ class BatchNorm(Layer):
     In training, mu and var are the mean and the biased variance of the batch over all axes but the last (M rows); at
     inference, they are the running statistics.  PyTorch and Keras update the running statistics differently:
 
-    momentum_on="new":  running <- (1 - momentum) running + momentum batch        (PyTorch, the default)
-    momentum_on="old":  running <- momentum running + (1 - momentum) batch        (Keras)
+    convention="new":  running <- (1 - momentum) running + momentum batch        (PyTorch, the default)
+    convention="old":  running <- momentum running + (1 - momentum) batch        (Keras)
     unbiased=True:      the running variance follows M / (M - 1) var              (PyTorch, the default)
 
     Parameters
@@ -31,9 +35,10 @@ class BatchNorm(Layer):
     eps : float
         What is added to var, > 0, so that a constant channel divides by no zero; 1e-5 as in PyTorch.
     momentum : float
-        The weight of `momentum_on` in the running statistics, in [0, 1]; 0.1 as in PyTorch.
-    momentum_on : {"new", "old"}
-        Whether `momentum` multiplies the batch's statistics or the running ones.
+        A weight in the update of the running statistics, in [0, 1]; 0.1 as in PyTorch.
+    convention : {"new", "old"}
+        What `momentum` multiplies: the new statistics, those of the batch (as in PyTorch, the default), or the old
+        ones, the running statistics (as in Keras).
     unbiased : bool
         Whether the running variance follows the unbiased variance; the batch needs M >= 2 then.
     gamma_init, beta_init : Initializer
@@ -50,18 +55,19 @@ class BatchNorm(Layer):
     --------
     >>> BatchNorm(64) == BatchNorm(64, eps=1e-5, momentum=0.1)
     True
-    >>> BatchNorm.keras(64).momentum_on
+    >>> BatchNorm.keras(64).convention
     'old'
 
     """
 
     per_example = True
+    config_keys: ClassVar[Mapping[str, str]] = {"convention": "momentum_on"}
 
     channels: int
     _: KW_ONLY
     eps: float = 1e-5
     momentum: float = 0.1
-    momentum_on: str = "new"
+    convention: str = "new"
     unbiased: bool = True
     gamma_init: Initializer = Constant(1.0)
     beta_init: Initializer = Zeros()
@@ -69,14 +75,14 @@ class BatchNorm(Layer):
     @classmethod
     def keras(cls, channels: int, *, eps: float = 1e-3, momentum: float = 0.99) -> "BatchNorm":
         """Return the layer that Keras calls BatchNormalization(momentum=momentum, epsilon=eps), with its defaults."""
-        return cls(channels, eps=eps, momentum=momentum, momentum_on="old", unbiased=False)
+        return cls(channels, eps=eps, momentum=momentum, convention="old", unbiased=False)
 
     def __post_init__(self) -> None:
         set_sizes(self, "channels")
-        set_truths(self, "unbiased")
+        set_flags(self, "unbiased")
         set_numbers(self, eps="(0, inf)", momentum="[0, 1]")
-        if self.momentum_on not in ("old", "new"):
-            raise ValueError(unknown("momentum_on", self.momentum_on, ("old", "new")))
+        if self.convention not in ("old", "new"):
+            raise ValueError(unknown("convention", self.convention, ("old", "new")))
 
     def parameters(self) -> dict[str, Parameter]:
         """Return gamma (C,) and beta (C,)."""
@@ -172,7 +178,7 @@ class BatchNorm(Layer):
     def update(self, state: Views, mu: Array, var: Array, M: int) -> None:
         """Move the running statistics towards those of a batch, in place: running <- running + step (batch - running).
 
-        step is `momentum`, or 1 - momentum with ``momentum_on="old"``.  For step > 1/2 the formula is written as
+        step is `momentum`, or 1 - momentum with ``convention="old"``.  For step > 1/2 the formula is written as
         batch + (1 - step) (running - batch), so that a step of 1 gives the batch's statistics exactly.  In float32 the
         relative error is at most 1e-6 if both values have the same sign; a change of less than half a unit in the last
         place of the running value is lost.
@@ -199,8 +205,8 @@ class BatchNorm(Layer):
                 running += step * (batch - running)
 
     def steps(self, M: int) -> tuple[float, float]:
-        """Return the step of the running statistics, and the factor, M / (M - 1) or 1, of the biased variance."""
+        """Return the step of the running statistics, and the scale, M / (M - 1) or 1, of the biased variance."""
         if self.unbiased and M < 2:
-            raise ShapeError(f"the unbiased variance needs 2 values a channel or more, got {M}")
-        step = self.momentum if self.momentum_on == "new" else 1 - self.momentum
+            raise ShapeError(f"the unbiased variance needs 2 or more values per channel, got {M}")
+        step = self.momentum if self.convention == "new" else 1 - self.momentum
         return step, M / (M - 1) if self.unbiased else 1.0

@@ -17,12 +17,12 @@ class ZeroPad2D(Layer):
     Parameters
     ----------
     padding : int or ((top, bottom), (left, right))
-        The rows and columns of zeros; an int pads every side alike.  Default: 1.
+        The numbers of rows and columns of zeros; an int is the number on every side.  Default: 1.
 
     Raises
     ------
     ValueError
-        If `padding` is neither.
+        If `padding` is anything else.
 
     Examples
     --------
@@ -65,12 +65,12 @@ class UpSample2D(Layer):
     Parameters
     ----------
     factor : int or (int, int)
-        f, how often each pixel is repeated, on both axes or (vertical, horizontal).  Default: 2.
+        f, the number of copies of each pixel, on both axes or (vertical, horizontal).  Default: 2.
 
     Raises
     ------
     ValueError
-        If `factor` is neither, or less than 1.
+        If `factor` is not an int >= 1 or two of them.
 
     Examples
     --------
@@ -219,7 +219,7 @@ class MaxPool2D(_Pool2D):
 
 
 def _stacked(xp: Any, arrays: list[Array]) -> Array:
-    """Stack arrays, at most eight in a call: for more, CuPy copies a table from the host, which a CUDA graph cannot."""
+    """Stack arrays, at most eight per call: for more, CuPy copies a table from the host, which no CUDA graph can."""
     if len(arrays) <= 8:
         return xp.stack(arrays)
     return xp.concatenate([_stacked(xp, arrays[:-8]), xp.stack(arrays[-8:])])

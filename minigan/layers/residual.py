@@ -1,4 +1,4 @@
-"""Residual: a chain of layers around which x is led (He et al. 2016)."""
+"""Residual: a chain of layers with a skip connection (He et al. 2016)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,23 @@ from minigan.ops.protocol import Array, Ops
 class Residual(Layer):
     """y = f(x) + h(x),    dx = J_f^T dy + J_h^T dy.    f(x) and h(x) have one shape, that of y
 
-    f is a chain of layers, the body; h is x itself, or another chain, the shortcut, where the body changes the shape.
-    An activation of the sum is the layer behind this one.  Source: He, Zhang, Ren and Sun, "Deep Residual Learning
-    for Image Recognition", 2016, equations (1) and (2).
+    f is a chain of layers, the body.  h is the identity or, where the body changes the shape, another chain, the
+    shortcut.  For an activation of the sum, add it as the next layer.  Source: He, Zhang, Ren and Sun, "Deep Residual
+    Learning for Image Recognition", 2016, equations (1) and (2).
 
     Parameters
     ----------
-    body
+    body : sequence of Layer
         The layers of f, at least one.  Their parameters are called "body.0.W", ...
-    shortcut
-        The layers of h; empty (the default): h(x) = x.  Their parameters are called "shortcut.0.W", ...
+    shortcut : sequence of Layer
+        The layers of h; by default there are none and h(x) = x.  Their parameters are called "shortcut.0.W", ...
 
     Raises
     ------
+    TypeError, ValueError
+        If `body` or `shortcut` is not a sequence of layers, or `body` is empty.
     ShapeError
-        In `output_shape` and `forward`, where f(x) and h(x) have different shapes.
+        In `output_shape` and `forward`, if f(x) and h(x) have different shapes.
 
     Examples
     --------
@@ -58,12 +60,12 @@ class Residual(Layer):
 
     @property
     def per_example(self) -> bool:
-        """Whether both chains are by example."""
+        """Whether `per_example` is true of both chains."""
         return all(layer.per_example for layer in self.sublayers().values())
 
     @property
     def n_keys(self) -> int:
-        """The random keys of the body, then those of the shortcut."""
+        """The number of random keys of both chains; those of the body are drawn first."""
         return sum(layer.n_keys for layer in self.sublayers().values())
 
     def sublayers(self) -> dict[str, Layer]:
@@ -95,7 +97,7 @@ class Residual(Layer):
             raise ShapeError(f"the body gives shape {body} and the shortcut {shortcut}; expected one shape")
 
     def for_backend(self, ops: Ops, dtype: np.dtype[Any]) -> "Residual":
-        """Return the sum of both chains as the backend runs them."""
+        """Return the layer with both chains as the backend runs them."""
         chains = {name: cast(Chain, chain.for_backend(ops, dtype)) for name, chain in self.sublayers().items()}
         return self if chains == self.sublayers() else Residual(**chains)
 
@@ -107,7 +109,7 @@ class Residual(Layer):
         return found
 
     def parameter_views(self, vector: Array) -> list[Any]:
-        """Return the views of the body and of the shortcut."""
+        """Return the parameter views of the body and of the shortcut."""
         return self._views(vector, lambda layer, part: layer.parameter_views(part), lambda layer: layer.n_parameters)
 
     def state_views(self, vector: Array) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Sizes of two axes: what the layers for images accept."""
+"""Sizes and paddings on the two axes of an image: the arguments of the image layers."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ WORDS = ("same", "valid")
 
 
 def pair(name: str, value: Any, *, low: int = 1) -> Pair:
-    """Return (vertical, horizontal) from an int or from two.
+    """Return (vertical, horizontal) from an int for both axes or from two, each >= low; otherwise raise ValueError.
 
     >>> pair("stride", 2), pair("stride", (1, 3))
     ((2, 2), (1, 3))
@@ -32,7 +32,7 @@ def pair(name: str, value: Any, *, low: int = 1) -> Pair:
 
 
 def padding_of(padding: Any) -> Padding:
-    """Return the padding of each side (`sides`); "same" and "valid" as they are."""
+    """Return "same" or "valid" unchanged, and any other padding as ((top, bottom), (left, right)); raise ValueError."""
     if isinstance(padding, str):
         if padding not in WORDS:
             raise ValueError(unknown("padding", padding, WORDS))
@@ -41,7 +41,9 @@ def padding_of(padding: Any) -> Padding:
 
 
 def sides(padding: Any, more: str = "") -> Sides:
-    """Return ((top, bottom), (left, right)) from an int or such a pair of pairs; `more` is what else is accepted.
+    """Return ((top, bottom), (left, right)) from an int or such a pair of pairs; raise ValueError.
+
+    The error names the expected values; `more` adds to them.
 
     >>> sides(1), sides(((0, 1), (0, 1)))
     (((1, 1), (1, 1)), ((0, 1), (0, 1)))
@@ -50,7 +52,7 @@ def sides(padding: Any, more: str = "") -> Sides:
         if isinstance(padding, (tuple, list)):
             rows, columns = padding
             if not isinstance(rows, (tuple, list)) or not isinstance(columns, (tuple, list)):
-                raise ValueError  # (1, 2) could mean two things
+                raise ValueError  # (1, 2) is ambiguous
             return pair("padding", rows, low=0), pair("padding", columns, low=0)
         both = pair("padding", padding, low=0)
     except ValueError:
@@ -61,7 +63,7 @@ def sides(padding: Any, more: str = "") -> Sides:
 
 
 def require_image(layer: Layer, shape: Shape, channels: int | None = None) -> Pair:
-    """Return (H, W) of a shape (H, W, C); ShapeError where it is none, is empty, or has other channels."""
+    """Return (H, W) of a shape (H, W, C); raise ShapeError for another rank, a size of 0 or other channels."""
     if len(shape) != 3 or min(shape) < 1 or (channels is not None and shape[2] != channels):
         raise ShapeError(f"images have shape {shape}; expected (H, W, {channels or 'C'}), none of them 0")
     return shape[0], shape[1]

@@ -1,4 +1,4 @@
-"""Metrics: how far a generator is from the data."""
+"""Metrics of the distance between a generator and the data."""
 
 from minigan.metrics.classes import class_histogram, classifier_score, mean_confidence, total_variation
 from minigan.metrics.divergences import integrate, jsd, kl, optimal_discriminator, value, value_at_point

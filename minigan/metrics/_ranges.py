@@ -1,12 +1,12 @@
-"""Results in their stated range: rounding is taken off, NaN stays NaN."""
+"""Restrict results to their mathematical range, from which rounding can move them; NaN stays NaN."""
 
 import numpy as np
 
 
 def within(value: float, low: float, high: float) -> float:
-    """Return `value`, or the nearest end of [low, high] where it is outside; NaN stays NaN.
+    """Return `value`, or the nearer end of [low, high] if it is outside; NaN stays NaN.
 
-    `max(0.0, value)` must not be used for this: where `value` is NaN it is 0, which reads as a perfect score.
+    Do not use `max(0.0, value)` for this purpose: it is 0 for NaN, which would be a perfect score.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Metrics of a classifier's probabilities p (N, K) for N images: class frequencies and confidence."""
+"""Metrics of the probabilities p (N, K) that a classifier gives to N images: class frequencies and confidence."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,17 +9,22 @@ Floats = NDArray[np.float64]
 
 
 def class_histogram(p: ArrayLike) -> NDArray[np.intp]:
-    """Count the images whose most probable class is k.
+    """Return, for each class k, the number of images whose most probable class is k.
 
     Parameters
     ----------
-    p : array, shape (N, K)
-        Probabilities: >= 0, and each row has the sum 1.
+    p : array (N, K)
+        Probabilities of K classes for N images: each number is >= 0, and each row has the sum 1.
 
     Returns
     -------
     array of int, shape (K,)
         The counts; their sum is N.
+
+    Raises
+    ------
+    ValueError
+        If p is not (N, K) with N, K >= 1, or a row is not a probability distribution (within 1e-6).
 
     """
     p = _probabilities(p)
@@ -27,12 +32,28 @@ def class_histogram(p: ArrayLike) -> NDArray[np.intp]:
 
 
 def total_variation(counts: ArrayLike) -> float:
-    """1/2 sum_k |c_k / n - 1/K|, n = sum_k c_k.    counts c (K,)
+    """1/2 sum_k |c_k / n - 1/K|, n = sum_k c_k: the total variation distance from the uniform distribution.
 
-    0 where all classes are equally frequent, 1 - 1/K where only one occurs.
+    Parameters
+    ----------
+    counts : array (K,)
+        c, the number of images of each class; >= 0 and not all 0.
 
+    Returns
+    -------
+    float
+        In [0, 1 - 1/K]: 0 if all classes are equally frequent, 1 - 1/K if only one occurs.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not as described.
+
+    Examples
+    --------
     >>> total_variation([5, 5, 0, 0])
     0.5
+
     """
     c = np.asarray(counts, dtype=float)
     if c.ndim != 1 or c.size == 0 or (c < 0).any() or not 0 < c.sum() < np.inf:
@@ -41,19 +62,54 @@ def total_variation(counts: ArrayLike) -> float:
 
 
 def mean_confidence(p: ArrayLike) -> float:
-    """mean_n max_k p_nk, in [1/K, 1]."""
+    """mean_n max_k p_nk: the mean probability of the most probable class.
+
+    Parameters
+    ----------
+    p : array (N, K)
+        Probabilities of K classes for N images: each number is >= 0, and each row has the sum 1.
+
+    Returns
+    -------
+    float
+        In [1/K, 1].
+
+    Raises
+    ------
+    ValueError
+        If p is not (N, K) with N, K >= 1, or a row is not a probability distribution (within 1e-6).
+
+    """
     p = _probabilities(p)
     return within(float(p.max(axis=1).mean()), 1 / p.shape[1], 1)
 
 
 def classifier_score(p: ArrayLike) -> float:
-    """exp(mean_n KL(p_n || q)), q = mean_n p_n: in [1, K].    p (N, K)
+    """exp(mean_n KL(p_n || q)), q = mean_n p_n.
 
-    K where the classifier is sure of every image and the classes are equally frequent.  The formula of the Inception
-    score (Salimans et al. 2016), with another classifier: the numbers are not comparable.
+    The formula is that of the Inception score (Salimans et al. 2016); with another classifier the numbers are not
+    comparable with Inception scores.
 
+    Parameters
+    ----------
+    p : array (N, K)
+        Probabilities of K classes for N images: each number is >= 0, and each row has the sum 1.
+
+    Returns
+    -------
+    float
+        In [1, K]: K if the classifier is certain of every image and the classes are equally frequent.
+
+    Raises
+    ------
+    ValueError
+        If p is not (N, K) with N, K >= 1, or a row is not a probability distribution (within 1e-6).
+
+    Examples
+    --------
     >>> round(classifier_score([[1, 0], [0, 1]]), 12), classifier_score([[0.5, 0.5], [0.5, 0.5]])
     (2.0, 1.0)
+
     """
     from scipy.special import rel_entr
 

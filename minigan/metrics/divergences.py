@@ -1,14 +1,14 @@
-"""Divergences between two densities on the line and the value of the game, by quadrature, in nats.
+"""Divergences between two densities on the line and the value of the game, in nats, computed by quadrature.
 
-Everything is written on logarithms: with l = log p, r = log q and log m = log((p + q) / 2),
+All integrands are computed from log densities: with l = log p, r = log q and log m = log((p + q) / 2),
 
     KL(p || q) = integral p (l - r)
     JSD(p, q)  = integral p (l - log m) / 2 + q (r - log m) / 2          0 <= JSD <= log 2
     V(D)       = integral p log D + q log(1 - D),    D = sigma(s)
     D*         = p / (p + q),    V(D*) = C(G) = -log 4 + 2 JSD(p, q)     (Goodfellow et al. 2014, Theorem 1)
 
-0 log 0 is 0, so densities may have a compact support (log p = -inf outside) if its ends are among their breakpoints.
-These are float results (about 1e-12 for smooth integrands, 1e-6 where D has kinks).
+0 log 0 is 0, so that densities may have a compact support (log p = -inf outside) if its ends are among their
+breakpoints.  The error is about 1e-12 for smooth integrands, and 1e-6 if D has kinks.
 """
 
 import math
@@ -26,9 +26,9 @@ from minigan.ops import ops_of
 Floats = NDArray[np.float64]
 Function = Callable[[Floats], Floats]
 
-PANELS, NODES = 64, 16
-MAX_U = math.asinh(300 / (math.pi / 2))  # u at |x - a| = e^300 and e^-300
-MAX_ROUNDING = 1e-6  # how far quadrature leaves the range of a divergence; further is no rounding
+PANELS, NODES = 64, 16  # panels between two breakpoints, Gauss-Legendre nodes in a panel
+MAX_U = math.asinh(300 / (math.pi / 2))  # u where |x - a| is e^300; it is e^-300 at -MAX_U
+MAX_ROUNDING = 1e-6  # the error of quadrature outside the range of a divergence; a larger one is reported
 
 
 @cache
@@ -39,26 +39,28 @@ def _gauss_legendre() -> tuple[Floats, Floats]:
 def integrate(f: Function, breakpoints: ArrayLike) -> float:
     """Return the integral of f between the outermost breakpoints.
 
-    Gauss-Legendre with 16 nodes on 64 equal panels between each two neighbouring breakpoints.  Between a and inf the
-    panels are those of u in x = a + exp(pi/2 sinh u), which reaches from a + e^-300 to a + e^300; likewise to -inf.
+    The method is Gauss-Legendre quadrature with 16 nodes on 64 equal panels between consecutive breakpoints.  Between a
+    and inf, x = a + exp(pi/2 sinh u) is substituted, which covers a + e^-300 to a + e^300, with 256 panels in u;
+    likewise between -inf and a.
 
     Parameters
     ----------
     f : callable
-        x (P, 16) -> f(x) (P, 16), in float64; at most e^300 in size is x where an end is infinite.
+        A function of a float64 array x (P, 16) that returns f(x) (P, 16).  If an end is infinite, |x| is at most about
+        e^300.
     breakpoints : array
-        Two different numbers or more, in any order: the ends, and between them every kink or jump of f.  The ends may
-        be -inf and inf; without a finite one beside them the line is cut at 0.
+        At least two distinct numbers, in any order: the ends, and every kink and jump of f between them.  The ends may
+        be -inf and inf; if there is no finite breakpoint, the line is split at 0.
 
     Returns
     -------
     float
-        The integral; NaN or inf where f is.
+        The integral; NaN or inf if f is.
 
     Raises
     ------
     ValueError
-        Where fewer than two different breakpoints are given, one is NaN, or f decays too slowly towards infinity.
+        If there are fewer than two distinct breakpoints, one is NaN, or f decays too slowly towards infinity.
 
     Examples
     --------
@@ -104,7 +106,7 @@ def _breakpoints(p: Density1D, q: Density1D) -> list[float]:
 
 
 def _divergence(name: str, found: float, high: float) -> float:
-    """Return `found` in [0, high]; ValueError where it is further outside than quadrature rounds."""
+    """Return `found`, restricted to [0, high]; raise ValueError if it is outside by more than `MAX_ROUNDING`."""
     if found < -MAX_ROUNDING or found > high + MAX_ROUNDING:
         raise ValueError(
             f"{name} comes out as {found:.6g}, outside [0, {high:.6g}]: p or q is not a density, or its breakpoints "
@@ -119,18 +121,18 @@ def kl(p: Density1D, q: Density1D) -> float:
     Parameters
     ----------
     p, q : Density1D
-        Two densities; where p is 0 (log p = -inf) the integrand is 0.
+        Two densities.  Where p is 0 (log p = -inf), the integrand is 0.
 
     Returns
     -------
     float
-        In [0, inf], in nats; inf where q is 0 at a place where p is not.
+        In [0, inf], in nats; inf if q is 0 at a node where p is not.
 
     Raises
     ------
     ValueError
-        Where the quadrature gives less than 0 by more than 1e-6: what was given is not two densities, or their
-        breakpoints leave out a kink or a jump.
+        If the quadrature gives less than -1e-6: then p or q is not a density, or a kink or jump is missing in their
+        breakpoints.
 
     Examples
     --------
@@ -155,7 +157,7 @@ def jsd(p: Density1D, q: Density1D) -> float:
     Parameters
     ----------
     p, q : Density1D
-        Two densities; where one is 0 (its logarithm -inf) it adds nothing.
+        Two densities.  Where one of them is 0 (its logarithm is -inf), its part of the integrand is 0.
 
     Returns
     -------
@@ -165,7 +167,7 @@ def jsd(p: Density1D, q: Density1D) -> float:
     Raises
     ------
     ValueError
-        Where the quadrature leaves [0, log 2] by more than 1e-6, as for `kl`.
+        If the result of the quadrature is outside [0, log 2] by more than 1e-6, as for `kl`.
 
     Examples
     --------
@@ -185,20 +187,39 @@ def jsd(p: Density1D, q: Density1D) -> float:
 
 
 def _times_log_ratio(log_p: Floats, log_m: Floats) -> Floats:
-    """p log(p / m), 0 where p is 0."""
+    """Return p log(p / m), and 0 where p is 0."""
     with np.errstate(invalid="ignore"):  # -inf - -inf, which is replaced
         y = np.exp(log_p) * (log_p - log_m)
     return np.where(np.isneginf(log_p), 0.0, y)
 
 
 def _weighted(p: Floats, loss: Floats) -> Floats:
-    """p loss, 0 where p is 0: D is free there, and may be 0 or 1 (an infinite loss) or undefined."""
+    """Return p loss, and 0 where p is 0, even if the loss is infinite or NaN there."""
     with np.errstate(invalid="ignore"):
         return np.where(p == 0, 0.0, p * loss)
 
 
 def value(p: Density1D, q: Density1D, logit: Function) -> float:
-    """V(D) = E_p log D + E_q log(1 - D) for D = sigma(logit(x))   (Goodfellow et al. 2014, eq. 1)."""
+    """V(D) = E_p log D + E_q log(1 - D) for D = sigma(logit(x))   (Goodfellow et al. 2014, eq. 1).
+
+    Parameters
+    ----------
+    p, q : Density1D
+        The densities of the data and of the generator.
+    logit : callable
+        The logit of D, a function of a float64 array of any shape.
+
+    Returns
+    -------
+    float
+        The value of the game, in nats.
+
+    Raises
+    ------
+    ValueError
+        As `integrate`.
+
+    """
 
     def integrand(x: Floats) -> Floats:
         s = logit(x)
@@ -209,7 +230,28 @@ def value(p: Density1D, q: Density1D, logit: Function) -> float:
 
 
 def value_at_point(p: Density1D, b: float, logit: Function) -> float:
-    """V(D) = E_p log D + log(1 - D(b)), where the generator gives b with probability 1."""
+    """V(D) = E_p log D + log(1 - D(b)), for a generator that returns b with probability 1.
+
+    Parameters
+    ----------
+    p : Density1D
+        The density of the data.
+    b : float
+        The output of the generator.
+    logit : callable
+        The logit of D, a function of a float64 array of any shape.
+
+    Returns
+    -------
+    float
+        The value of the game, in nats.
+
+    Raises
+    ------
+    ValueError
+        As `integrate`.
+
+    """
     s = logit(np.array([b]))
     softplus = ops_of(s).softplus
     real = integrate(lambda x: -_weighted(p.pdf(x), softplus(-logit(x))), p.breakpoints())
@@ -219,9 +261,24 @@ def value_at_point(p: Density1D, b: float, logit: Function) -> float:
 def optimal_discriminator(p: Density1D, q: Density1D, x: ArrayLike) -> Floats:
     """D*(x) = p(x) / (p(x) + q(x)) = sigma(log p - log q)   (Goodfellow et al. 2014, Proposition 1).
 
+    Parameters
+    ----------
+    p, q : Density1D
+        The densities of the data and of the generator.
+    x : array
+        Points, in any shape.
+
+    Returns
+    -------
+    array of float64, in the shape of x
+        D*(x); NaN where both densities are 0.
+
+    Examples
+    --------
     >>> from minigan.data import Gaussian
     >>> optimal_discriminator(Gaussian(4, 2), Gaussian(0, 1), [0.0, 2.0, 4.0]).round(6)
     array([0.063379, 0.691438, 0.99933 ])
+
     """
     with np.errstate(invalid="ignore"):  # NaN where both are 0, and D* is not defined
         s = np.asarray(p.logpdf(x) - q.logpdf(x))

@@ -1,6 +1,6 @@
-"""The backend seam: one set of functions, chosen by name.
+"""The backends, which have the same functions and are chosen by name.
 
-``reference`` (the definition of correct, every dtype), ``cpu``, ``cuda``.
+They are ``reference`` (which defines the correct results, for every dtype), ``cpu`` and ``cuda``.
 """
 
 import functools
@@ -22,14 +22,35 @@ _EMULATED = "minigan.ops.cuda.device.emulator.arrays"
 
 
 def get_ops(ops: str | Ops, **options: Any) -> Ops:
-    """Return the backend called `ops` ("reference", "cpu" or "cuda"); a backend is returned as it is.
+    """Return a backend.
 
-    `options` are the backend's own: ``get_ops("cpu", threads=1, accuracy="exact")`` (`minigan.ops.cpu.CPU`),
-    ``get_ops("cuda", precision="tf32")`` (`minigan.ops.cuda.CUDA`).
-    Raises ValueError for an unknown name and BackendUnavailable for one that cannot run here.
+    Parameters
+    ----------
+    ops : {"reference", "cpu", "cuda"} or Ops
+        The name of a backend; an object that is a backend is returned unchanged.
+    **options
+        Options of the backend: ``get_ops("cpu", threads=1, accuracy="exact")`` (`minigan.ops.cpu.CPU`) or
+        ``get_ops("cuda", precision="tf32")`` (`minigan.ops.cuda.CUDA`).
 
+    Returns
+    -------
+    Ops
+        The backend.
+
+    Raises
+    ------
+    ValueError
+        If the name or the value of an option is unknown.
+    TypeError
+        If the backend does not have an option.
+    BackendUnavailable
+        If the backend cannot run here.
+
+    Examples
+    --------
     >>> get_ops("reference").name
     'reference'
+
     """
     if not isinstance(ops, str):
         _require_no_options(options, "a backend")
@@ -39,19 +60,39 @@ def get_ops(ops: str | Ops, **options: Any) -> Ops:
     if ops == "cpu":
         return _default_cpu() if not options else _cpu(**options)
     if ops == "cuda":
-        return _cuda(**{"device": "gpu", "precision": "fp32", "graphs": True, **options})  # one for equal options
+        return _cuda(
+            **{"device": "gpu", "precision": "fp32", "graphs": True, **options}
+        )  # one object for equal options
     _require_no_options(options, f"ops={ops!r}")
     return cast(Ops, importlib.import_module(f"minigan.ops.{ops}"))
 
 
 def ops_of(array: Any) -> Ops:
-    """Return the backend of an array that comes without a network: `reference` (every dtype) for NumPy's.
+    """Return the backend of an array for which there is no network: `reference` for NumPy arrays, of every dtype.
 
-    A network's arrays go through ``net.ops``.
+    For the arrays of a network use ``net.ops``.
 
+    Parameters
+    ----------
+    array : array
+        A NumPy or CuPy array.
+
+    Returns
+    -------
+    Ops
+        The backend.
+
+    Raises
+    ------
+    TypeError
+        If `array` is neither.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> ops_of(np.zeros(3)).name
     'reference'
+
     """
     for kind in type(array).__mro__:
         if kind.__module__ == _EMULATED:
@@ -63,10 +104,23 @@ def ops_of(array: Any) -> Ops:
 
 
 def to_host(array: Any) -> Any:
-    """Return a device array's numbers in NumPy's array; all else, NumPy's arrays among it, as it is.
+    """Copy an array of a device to a NumPy array.
 
+    Parameters
+    ----------
+    array : Any
+        An array of a device, or any other object.
+
+    Returns
+    -------
+    Any
+        A NumPy array; any object that is not an array of a device, such as a NumPy array, is returned unchanged.
+
+    Examples
+    --------
     >>> to_host(1.5)
     1.5
+
     """
     on_device = any(
         kind.__module__ == _EMULATED or kind.__module__.partition(".")[0] == "cupy" for kind in type(array).__mro__
@@ -95,5 +149,5 @@ def _cuda(**options: Any) -> Ops:
 def _require_no_options(options: dict[str, Any], what: str) -> None:
     if options:
         raise TypeError(
-            f"{what} takes no options, got {', '.join(options)}; expected those of ops='cpu' and ops='cuda'"
+            f"{what} takes no options, got {', '.join(options)}; expected options with ops='cpu' or ops='cuda' only"
         )

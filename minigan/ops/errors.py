@@ -1,9 +1,9 @@
-"""The errors that every part of the library raises."""
+"""Errors that several parts of the library raise."""
 
 
 class BackendUnavailable(RuntimeError):
-    """A backend that exists but cannot run here."""
+    """Raised if a backend exists but cannot run here."""
 
 
 class ShapeError(ValueError):
-    """An array or a layer whose shape does not fit."""
+    """Raised if the shape of an array or of a layer does not fit."""

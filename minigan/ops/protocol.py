@@ -1,4 +1,4 @@
-"""The signatures that every backend has."""
+"""The functions of a backend and their signatures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,100 +10,99 @@ from minigan.ops.geometry import Geometry
 
 Array = NDArray[Any]
 Rule = Callable[[Sequence[Any], Any], tuple[Any, int] | None]
-"""``rule(layers, ops)``: the `minigan.layers.Fused` layer for the first n of the layers, and n; or None."""
+"""``rule(layers, ops)`` returns the `minigan.layers.Fused` layer that replaces the first n layers, and n; or None."""
 
 
 class Ops(Protocol):
-    """What a layer asks of a backend beyond the array methods that NumPy and CuPy share.
+    """The functions of a backend that layers use in addition to the array methods that NumPy and CuPy share.
 
-    ``minigan.ops.reference`` is the definition of correct; every other backend has the same
-    functions with the same arguments (a test compares the signatures) and agrees with it to
-    rounding.
+    ``minigan.ops.reference`` defines the correct results.  Every other backend has the same functions with the same
+    arguments (a test compares the signatures), and its results differ only by rounding.
     """
 
     name: str
     one_pass: bool
-    """Whether several batches run faster as one: D's real and fake examples."""
+    """Whether one pass over several batches, such as real and fake examples, is faster than separate passes."""
 
     @property
     def dtypes(self) -> Sequence[Any] | None:
-        """The dtypes that a network may have; None: all that its layers know."""
+        """The dtypes that a network may have; None for all dtypes that its layers support."""
 
     @property
     def rules(self) -> Sequence[Rule]:
-        """Which neighbouring layers it runs as one, in the order in which the rules are tried."""
+        """The rules that fuse consecutive layers, in the order in which they are tried."""
 
     def engine(self) -> dict[str, Any]:
-        """The options with which it runs, defaults filled in, and what else the last bits of its results depend on."""
+        """Return the options of the backend, with defaults, and other properties that influence the last bits."""
 
     def kernel(self, name: str) -> Callable[..., Any]:
-        """The registered kernel of that name (`minigan.ops.registry`)."""
+        """Return the registered kernel of that name (`minigan.ops.registry`)."""
 
     @property
     def xp(self) -> Any:
         """The array module: numpy or cupy."""
 
     def session(self) -> AbstractContextManager[None]:
-        """A block around many operations, which spares each of them what they would set up alike."""
+        """Return a context for many operations, which share their setup in it."""
 
     def play(
         self, schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
     ) -> Any:
-        """``schedule(game, **draws, **counts)``, one iteration of a game, in the backend's own way.
+        """Run ``schedule(game, **draws, **counts)``, one iteration of a game, and return its result.
 
-        `draws` return batches (an array or a tuple of arrays); `counts` are the same from iteration to iteration.
+        `draws` return batches (an array or a tuple of arrays); `counts` do not change between iterations.
         """
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
-        """x W + b."""
+        """Return x W + b.    x (N, I)   W (I, O)   b (O,)"""
 
     def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Out <- out + x^T y: the weight gradient of an affine map, added in place."""
+        """Add x^T y, the weight gradient of an affine map, to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
 
     def sum_rows(self, x: Array) -> Array:
-        """Sum over all axes but the last."""
+        """Return the sum over all axes but the last.    x (..., C) -> (C,)"""
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """The correlation of large images x with W, + b: small images."""
+        """Return the correlation of the large images x with W, plus b: small images."""
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """Its adjoint in x: from small images y to large ones, + b."""
+        """Return the adjoint of `correlate` in x at the small images y, plus b: large images."""
 
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
-        """Its adjoint in W: the gradient of <y, correlate(x, W)>."""
+        """Return the adjoint of `correlate` in W: the gradient of <y, correlate(x, W)> with respect to W."""
 
     def relu(self, x: Array) -> Array:
-        """max(x, 0)."""
+        """Return max(x, 0)."""
 
     def relu_backward(self, dy: Array, y: Array) -> Array:
-        """0 where y <= 0, whatever dy is there, else dy."""
+        """Return 0 where y <= 0, even if dy is not finite there, else dy."""
 
     def sigmoid(self, x: Array) -> Array:
-        """1 / (1 + exp(-x))."""
+        """Return 1 / (1 + exp(-x))."""
 
     def softplus(self, x: Array) -> Array:
-        """log(1 + exp(x))."""
+        """Return log(1 + exp(x))."""
 
     def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
-        """log(1 + exp(x)) and its derivative 1 / (1 + exp(-x)), which share an exponential."""
+        """Return log(1 + exp(x)) and its derivative 1 / (1 + exp(-x)), which share an exponential."""
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
-        """weight mean softplus(sign s) and its gradient."""
+        """Return weight mean softplus(sign s) and its gradient with respect to s."""
 
     def moments(self, x: Array) -> tuple[Array, Array]:
-        """Mean and biased variance over all axes but the last."""
+        """Return the mean and the biased variance over all axes but the last.    x (..., C) -> (C,), (C,)"""
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """x times a mask that the key decides: 0 with probability rate, else 1 / (1 - rate)."""
+        """Return x times a mask that the key determines: 0 with probability rate, else 1 / (1 - rate)."""
 
     def zero_vector(self, size: int, dtype: Any) -> Array:
-        """A vector of zeros."""
+        """Return a vector of zeros (size,)."""
 
     def finite(self, x: Array) -> bool:
-        """Whether no number of x is infinite or NaN."""
+        """Return whether all numbers of x are finite."""
 
     def copy(self, target: Array, source: Array) -> None:
-        """target = source, in place."""
+        """Copy `source` to `target` in place."""
 
     def adam(
         self,
@@ -118,10 +117,10 @@ class Ops(Protocol):
         beta2: float,
         eps: float,
     ) -> None:
-        """One update of Adam, in place."""
+        """Update theta, m and v in place by step t of Adam."""
 
     def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
-        """One update of RMSProp, in place."""
+        """Update theta and v in place by a step of RMSProp."""
 
     def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
-        """One update of gradient descent with momentum, in place."""
+        """Update theta and u in place by a step of gradient descent with momentum."""

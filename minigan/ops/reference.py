@@ -1,9 +1,9 @@
-"""The definition of correct: plain NumPy, the same lines for every dtype.
+"""The reference backend, which defines the correct results: NumPy, with the same code for every dtype.
 
-float32 and float64 to train, complex128 for the complex step, object arrays of Fractions or of
-balls (``flint.arb``) for proofs.  What that asks of the code: no ``var``, ``abs``, ``logaddexp``,
-``conj`` (they drop or mix the imaginary part), masks from the real part, and Python scalars only
-(``float32 * np.float64`` would be float64).
+The dtypes are float32 and float64 for training, complex128 for the complex step, and object arrays of Fractions or of
+balls (``flint.arb``) for proofs.  Therefore the code does not use ``var``, ``abs``, ``logaddexp`` and ``conj``, which
+drop or mix the imaginary part; it computes masks from the real part, and uses only Python scalars (``float32 *
+np.float64`` would be float64).
 """
 
 from collections.abc import Callable, Mapping
@@ -25,29 +25,29 @@ xp = np
 
 
 def kernel(name: str) -> Callable[..., Any]:
-    """Return the definition of the registered kernel of that name."""
+    """Return the definition of the registered kernel with this name."""
     return registered_kernel(name)
 
 
 def engine() -> dict[str, Any]:
-    """Return nothing: there are no options."""
+    """Return an empty dict, as there are no options."""
     return {}
 
 
 def session() -> AbstractContextManager[None]:
-    """Nothing to set up."""
+    """Return a context without effect."""
     return nullcontext()
 
 
 def play(
     schedule: Callable[..., Any], game: Any, draws: Mapping[str, Callable[[], Any]], counts: Mapping[str, Any]
 ) -> Any:
-    """Call the schedule."""
+    """Call the schedule and return its result."""
     return schedule(game, **draws, **counts)
 
 
 def real(x: Array) -> Array:
-    """Return the part that decides a branch: Re x for complex x, else x."""
+    """Return the part of x that determines masks and branches: Re x for complex x, else x."""
     return x.real if x.dtype.kind == "c" else x
 
 
@@ -62,29 +62,29 @@ def add_product(x: Array, y: Array, out: Array) -> None:
     out += x.T @ y
 
 
-MANY = 1 << 18
-"""From this number of rows on, float32 numbers are added up in float64: below, sums keep the bits that they had."""
-FAR = 1024
-"""From mu^2 > FAR var on, the squares of float32 numbers are added up in float64 too."""
-NEAR = 1e-6
-"""A mean is near enough once its correction is below sqrt(NEAR) of the standard deviation."""
+MIN_ROWS_FOR_FLOAT64_SUMS = 1 << 18
+"""The number of rows from which on float32 numbers are summed in float64; sums of fewer rows keep their bits."""
+MAX_MEAN2_PER_VARIANCE = 1024
+"""The limit of mu^2 / var above which the squares of float32 numbers are summed in float64 too."""
+MAX_CORRECTION2_PER_VARIANCE = 1e-6
+"""The limit of (correction of the mean)^2 / var below which the mean is not corrected again."""
 
 
 def sum_rows(x: Array) -> Array:
     """s_c = sum over all axes but the last.    x (..., C)   s (C,)
 
-    In float32, for 2^18 rows and more, |error| <= 2^-24 |s| + M 2^-53 sum |x| over the M rows; below, the rows are
-    added one after another in float32, |error| <= M 2^-24 sum |x|.
+    In float32, |error| <= 2^-24 |s| + M 2^-53 sum |x| for M >= 2^18 rows.  Fewer rows are added one after another in
+    float32, with |error| <= M 2^-24 sum |x|.
     """
     rows = x.reshape(-1, x.shape[-1])
-    if x.dtype == np.float32 and len(rows) >= MANY:
+    if x.dtype == np.float32 and len(rows) >= MIN_ROWS_FOR_FLOAT64_SUMS:
         return rows.sum(axis=0, dtype=np.float64).astype(x.dtype)
     return rows.sum(axis=0)
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Return zeros of the kind of `like`: among balls and Fractions the zero is one of them (an int has no exp)."""
-    y = np.zeros_like(like, order="C", shape=shape or 1).reshape(shape)  # on a device, where `like` is
+    """Return zeros like the numbers of `like`: balls or Fractions in object arrays, as an int has no exp."""
+    y = np.zeros_like(like, order="C", shape=shape or 1).reshape(shape)  # on the device of `like`
     if like.dtype.kind == "O" and like.size:
         y[...] = zero_like(like.reshape(-1)[:1])
     return y
@@ -105,8 +105,8 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) ->
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-    """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco; the padding is cut off; + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
-    padded = zeros((len(y), *geometry.padded, W.shape[2]), y[:1, 0, 0] @ W[0, 0].T)  # of the products' kind
+    """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco, cropped by the padding, + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
+    padded = zeros((len(y), *geometry.padded, W.shape[2]), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products
     for i, j, rows, columns in geometry.taps:
         padded[:, rows, columns] += y @ W[i, j].T
     rows, columns = geometry.inside
@@ -129,7 +129,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    """dx = 0 where Re y <= 0, whatever dy is there (infinity, NaN), else dy."""
+    """dx = 0 where Re y <= 0, even if dy is infinite or NaN there, else dy."""
     return np.where(real(y) <= 0, zero_like(dy), dy)
 
 
@@ -154,7 +154,8 @@ def softplus_sigmoid(x: Array) -> tuple[Array, Array]:
 def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
     """weight / N sum_n log(1 + e^(sign s_n)) and its gradient, sign weight sigma(sign s_n) / N.    s (N,) or (N, 1)
 
-    In float32 both are within 2e-6 of themselves, for up to 10^7 logits of 1e4 and less (gradients below 1e-44 are 0).
+    In float32 both have a relative error of at most 2e-6, for up to 10^7 logits with |s| <= 1e4; gradients below 1e-44
+    are 0.
     """
     n = len(s)
     cost, slope = softplus_sigmoid(sign * s)
@@ -164,9 +165,9 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
 def moments(x: Array) -> tuple[Array, Array]:
     """mu_c = mean of x,  var_c = mean of (x - mu)^2 (biased).    x (..., C)   mu, var (C,)
 
-    The sums are those of `sum_rows`.  For up to 10^7 rows of float32, mu is within 2^-20 max |x|, and var within 1e-4
-    of itself (1e-5 from 2^18 rows on), where the numbers are spread over
-    their range or mu is up to 10^6 sqrt(var) from 0.
+    The sums are computed by `sum_rows`.  For up to 10^7 rows of float32, the error of mu is at most 2^-20 max |x|, and
+    the relative error of var at most 1e-4 (1e-5 from 2^18 rows on), if the numbers are spread over their range or
+    |mu| <= 10^6 sqrt(var).
     """
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[0]
@@ -174,13 +175,15 @@ def moments(x: Array) -> tuple[Array, Array]:
     centred = rows - mu
     if x.dtype.kind == "O":
         return mu, sum_rows(centred * centred) / n
-    for _ in range(4):  # again, for what rounding left of the mean: |mu| may be far above sqrt(var)
+    for _ in range(4):  # correct the rounding error of the mean: |mu| may be much larger than sqrt(var)
         rest = sum_rows(centred) / n
         mu, centred = mu + rest, centred - rest
         var = sum_rows(centred * centred) / n
-        if x.dtype.kind != "f" or not (rest * rest > NEAR * var).any():
+        if x.dtype.kind != "f" or not (rest * rest > MAX_CORRECTION2_PER_VARIANCE * var).any():
             break
-    if x.dtype == np.float32 and (far := mu * mu > FAR * var).any():  # such x lie on a coarse grid: errors add up
+    if (
+        x.dtype == np.float32 and (far := mu * mu > MAX_MEAN2_PER_VARIANCE * var).any()
+    ):  # such x are on a coarse grid, so that errors add up
         exact = (centred * centred).sum(axis=0, dtype=np.float64) / n
         var = np.where(far, exact.astype(x.dtype), var)
     return mu, var
@@ -189,8 +192,8 @@ def moments(x: Array) -> tuple[Array, Array]:
 def dropout(x: Array, rate: float, key: int) -> Array:
     """y_i = x_i / (1 - rate) where keep_i, else 0 x_i;  keep_i = (hash(i, key) >= rate 2^32), i = 0, 1, ... in C order.
 
-    One key of 64 bits gives one mask, whatever the dtype, backend and number of threads, forwards and backwards: no
-    mask is stored.
+    A key of 64 bits determines the mask, independently of the dtype, the backend and the number of threads.  The
+    backward pass computes the mask again, so that it is not stored.
     """
     i = np.arange(x.size, dtype=np.uint64).astype(np.uint32).reshape(x.shape)
     keep = dropout_hash(i, key) >= dropout_threshold(rate)
@@ -198,16 +201,16 @@ def dropout(x: Array, rate: float, key: int) -> Array:
 
 
 def dropout_threshold(rate: float) -> np.uint32:
-    """The least hash that is kept: rate 2^32, rounded."""
+    """Return the smallest hash of a unit that is kept: rate 2^32, rounded."""
     return np.uint32(min(round(rate * 2**32), 2**32 - 1))
 
 
 def dropout_hash(i: Array, key: int) -> Array:
-    """A hash of 32 bits of the counter i (uint32, modulo 2^32) and the key (64 bits).
+    """Return a hash of 32 bits of the counter i (uint32, modulo 2^32) and the key (64 bits).
 
-    Multiplications by odd numbers and shifts downwards, in the manner of MurmurHash3's finaliser (Appleby 2011) with
-    the constants that Wellons 2018 found by search ("Prospecting for hash functions"); the key enters in two places,
-    each with two rounds of mixing after it.
+    It consists of multiplications by odd numbers and right shifts, like the finaliser of MurmurHash3 (Appleby 2011),
+    with the constants of Wellons 2018 ("Prospecting for hash functions").  The key is added in two places, each
+    followed by two rounds of mixing.
     """
     h = i * np.uint32(0x9E3779B1) ^ np.uint32(key & 0xFFFFFFFF)
     h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D) ^ np.uint32(key >> 32 & 0xFFFFFFFF)
@@ -217,24 +220,24 @@ def dropout_hash(i: Array, key: int) -> Array:
 
 
 def zero_vector(size: int, dtype: Any) -> Array:
-    """Return a vector of zeros.    (size,)"""
+    """Return a vector of zeros (size,)."""
     return np.zeros(size, dtype)
 
 
 def finite(x: Array) -> bool:
-    """Whether no number of x is infinite or NaN."""
+    """Return whether all numbers of x are finite."""
     return bool(np.isfinite(x).all())
 
 
 def copy(target: Array, source: Array) -> None:
-    """target = source, in place."""
+    """Copy `source` to `target` in place."""
     target[...] = source
 
 
 def adam(
     theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
 ) -> None:
-    """Algorithm 1 of Kingma and Ba 2015, at time step t = 1, 2, ...
+    """Update theta, m and v in place by step t = 1, 2, ... of Algorithm 1 of Kingma and Ba 2015.
 
     m <- beta1 m + (1 - beta1) g         v <- beta2 v + (1 - beta2) g^2
     m_hat = m / (1 - beta1^t)            v_hat = v / (1 - beta2^t)

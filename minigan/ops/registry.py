@@ -1,8 +1,8 @@
-"""Fused rules and kernels that users add to the backends.
+"""Rules and kernels that users add to the backends.
 
-register_rule(rule, ops="cpu")                    # neighbouring layers that the backend shall run as one
-register_kernel("swish", reference=f, cpu=g)      # one function with several implementations
-y = ctx.ops.kernel("swish")(x)                    # in a layer: that of the network's backend
+register_rule(rule, ops="cpu")                # consecutive layers that the backend runs as one
+register_kernel("swish", reference=f, cpu=g)  # one function with several implementations
+y = ctx.ops.kernel("swish")(x)                # in a layer: the implementation of the network's backend
 """
 
 import functools
@@ -19,26 +19,27 @@ _kernels: dict[str, dict[str, Callable[..., Any]]] = {}
 
 
 def register_rule(rule: Rule, *, ops: str) -> Rule:
-    """Add a fused rule to a backend, before those that it has; networks that are built from now on use it.
+    """Add a fusion rule to a backend, for networks that are built later; it is tried before the existing rules.
 
     Parameters
     ----------
-    rule
-        ``rule(layers, ops)`` is asked with the layers of a chain from some place on, and with the backend.  It returns
-        the `minigan.layers.Fused` layer that computes what the first n of them would, and n; or None.  It is asked
-        for float32 and float64 networks only.
-    ops
-        The backend's name: "cpu" or "cuda".  "reference" runs every layer as it is written.
+    rule : callable
+        ``rule(layers, ops)`` is called with the remaining layers of a chain and the backend, for float32 and float64
+        networks only.  It returns the `minigan.layers.Fused` layer that replaces the first n layers, and n; or None.
+    ops : {"cpu", "cuda"}
+        The name of the backend; "reference" does not fuse layers.
 
     Returns
     -------
     callable
-        The rule, for `unregister_rule`.
+        `rule` itself.
 
     Raises
     ------
     ValueError
-        Where the backend has no rules, or the rule is registered already.
+        If the backend has no rules, or the rule is registered already.
+    TypeError
+        If `rule` is not callable.
 
     """
     if ops not in ("cpu", "cuda"):
@@ -52,14 +53,30 @@ def register_rule(rule: Rule, *, ops: str) -> Rule:
 
 
 def unregister_rule(rule: Rule, *, ops: str) -> None:
-    """Remove a rule that `register_rule` added; networks that were built with it keep it."""
+    """Remove a rule that `register_rule` added.
+
+    Networks that were built with the rule do not change.
+
+    Parameters
+    ----------
+    rule : callable
+        The rule.
+    ops : {"cpu", "cuda"}
+        The name of the backend.
+
+    Raises
+    ------
+    ValueError
+        If the rule is not registered for this backend.
+
+    """
     if rule not in _rules.get(ops, ()):
         raise ValueError(f"rule {rule!r} is not registered for ops={ops!r}")
     _rules[ops].remove(rule)
 
 
 def registered_rules(ops: str) -> tuple[Rule, ...]:
-    """Return the rules that were added to a backend, the newest first."""
+    """Return the rules that `register_rule` added to a backend, the newest first."""
     return tuple(_rules[ops])
 
 
@@ -70,27 +87,29 @@ def register_kernel(
     cpu: Callable[..., Any] | None = None,
     cuda: Callable[..., Any] | None = None,
 ) -> None:
-    """Give a function one implementation for each backend.
+    """Register a function with an implementation for each backend.
 
     Parameters
     ----------
-    name
-        By what ``ops.kernel(name)`` finds it.  Choose one with a prefix of your package: "mypackage.swish".
-    reference
-        The definition, ``reference(*arrays)``, in NumPy's functions.  Every backend uses it unless it has its own
-        implementation, and the tests of your kernel compare the others with it.
-    cpu
-        The implementation for ``ops="cpu"``, ``cpu(ops, *arrays)``: for instance compiled by numba, its parts run on
-        the backend's threads by ``ops.parallel_for``.  Default: `reference`.
-    cuda
-        The implementation for ``ops="cuda"``, ``cuda(ops, *arrays)``, with arrays of the device: it launches a kernel
-        by ``ops.device.launch``, whose .cu file lies in one of the folders that the device was made with
-        (``GPU(folders=[...])``).  Default: `reference`, which then has to work on CuPy's arrays.
+    name : str
+        The name for ``ops.kernel(name)``, with a prefix of your package: "mypackage.swish".
+    reference : callable
+        The definition, ``reference(*arrays)``, written with NumPy functions.  It is used by every backend that has no
+        implementation, and tests can compare the implementations with it.
+    cpu : callable, optional
+        The implementation for ``ops="cpu"``, ``cpu(ops, *arrays)``; for example compiled by numba, and run on the
+        backend's threads by ``ops.parallel_for``.  By default `reference`.
+    cuda : callable, optional
+        The implementation for ``ops="cuda"``, ``cuda(ops, *arrays)``, with arrays of the device.  It calls
+        ``ops.device.launch`` to launch a kernel from a .cu file in one of the device's folders
+        (``GPU(folders=[...])``).  By default `reference`, which then must support CuPy arrays.
 
     Raises
     ------
     ValueError
-        Where the name is taken.
+        If there is a kernel of that name.
+    TypeError
+        If an implementation is not callable.
 
     """
     if name in _kernels:
@@ -103,14 +122,33 @@ def register_kernel(
 
 
 def unregister_kernel(name: str) -> None:
-    """Remove a kernel."""
+    """Remove the kernel of that name; raise ValueError if there is none."""
     if _kernels.pop(name, None) is None:
         raise ValueError(unknown("kernel", name, _kernels))
 
 
 def registered_kernel(name: str, ops: Any = None) -> Callable[..., Any]:
-    """Return a kernel's implementation for a backend, as a function of its arrays; the definition without `ops`."""
+    """Return a kernel as a function of its arrays.
+
+    Parameters
+    ----------
+    name : str
+        The name of the kernel.
+    ops : Ops, optional
+        The backend; without it, the definition is returned.
+
+    Returns
+    -------
+    callable
+        The backend's implementation; the definition if the backend has none.
+
+    Raises
+    ------
+    ValueError
+        If there is no kernel of that name.
+
+    """
     if name not in _kernels:
         raise ValueError(unknown("kernel", name, _kernels))
-    own = None if ops is None else _kernels[name].get(ops.name)
-    return _kernels[name]["reference"] if own is None else functools.partial(own, ops)
+    implementation = None if ops is None else _kernels[name].get(ops.name)
+    return _kernels[name]["reference"] if implementation is None else functools.partial(implementation, ops)

@@ -1,4 +1,4 @@
-"""Figures.  Each function returns a matplotlib Figure; `save` and `save_gif` write it, whole or not at all."""
+"""Figures and pictures: functions that return a matplotlib Figure or a Pillow image, and functions that write them."""
 
 from minigan.plots.curves import judgement_histograms, loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame

@@ -1,4 +1,4 @@
-"""Curves over the iterations, and what D thinks at their end."""
+"""Loss curves, and histograms of D(x)."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,44 @@ Floats = NDArray[np.float64]
 
 
 def running_mean(x: Floats, window: int) -> Floats:
-    """Return the mean of each `window` neighbours.    x (n,) -> (n - window + 1,)
+    """Return the mean of each `window` consecutive numbers.
 
+    Parameters
+    ----------
+    x : array (n,)
+        The numbers.
+    window : int
+        In 1 ... n.
+
+    Returns
+    -------
+    array (n - window + 1,)
+        The means.
+
+    Examples
+    --------
     >>> running_mean(np.array([1.0, 2.0, 3.0, 6.0]), 2)
     array([1.5, 2.5, 4.5])
+
     """
     return np.convolve(x, np.full(window, 1 / window), mode="valid")
 
 
 def loss_curves(history: Sequence[Metrics]) -> Figure:
-    """Return D's and G's losses, and below them D(x), D(G(z)) and the accuracy, over the iterations.
+    """Draw the losses of D and G and, below them, D(x), D(G(z)) and the accuracy, over the iterations.
 
-    Pale: every iteration; solid: the running mean over a hundredth of the run.
+    Pale curves are the values of all iterations, solid ones their running mean over a hundredth of the run.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        The metrics of iterations 1, 2, ..., as `Run.history` has them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
     """
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     losses, outputs = figure.subplots(2, 1, sharex=True)
@@ -49,14 +75,26 @@ def loss_curves(history: Sequence[Metrics]) -> Figure:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         axes.grid(alpha=0.3)
     losses.set_ylabel("loss (nats)")
-    outputs.set_ylabel("probability, share")
+    outputs.set_ylabel("probability, fraction")
     outputs.set_ylim(0, 1)
     outputs.set_xlabel("iteration")
     return figure
 
 
 def judgement_histograms(real: Floats, fake: Floats) -> Figure:
-    """Return the histograms of D(x) for real examples and for samples of G.    real (N,), fake (M,) in [0, 1]"""
+    """Draw histograms of D(x) for real examples and for samples of G.
+
+    Parameters
+    ----------
+    real, fake : array (N,), (M,)
+        D(x) of the real examples and of the samples, in [0, 1].
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    """
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     bins = [k / 25 for k in range(26)]
@@ -64,9 +102,9 @@ def judgement_histograms(real: Floats, fake: Floats) -> Figure:
         weights = np.full(len(values), 1 / len(values))
         axes.hist(values, bins=bins, weights=weights, alpha=palette.SAMPLES_ALPHA, color=colour, label=label)
     axes.axvline(0.5, color=palette.REFERENCE, linestyle=":", linewidth=1)
-    axes.set_title("what D says of real examples and of samples of G", fontsize="medium")
+    axes.set_title("D(x) of real examples and of samples of G", fontsize="medium")
     axes.set_xlim(0, 1)
     axes.set_xlabel("D(x)")
-    axes.set_ylabel("share of examples")
+    axes.set_ylabel("fraction of examples")
     axes.legend(frameon=False)
     return figure

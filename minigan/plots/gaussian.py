@@ -1,4 +1,4 @@
-"""The figures of the one-dimensional GAN: S1's animation frame and Figure 1 of the 2014 paper."""
+"""The figures of the one-dimensional GAN: a frame of the animation of S1, and Figure 1 of the 2014 paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,21 @@ from minigan.metrics import optimal_discriminator
 from minigan.plots import palette
 
 Floats = NDArray[np.float64]
-ARROWS = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: each the median of an eleventh of N(0, 1)
+ARROW_Z = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: the medians of eleven equal parts of N(0, 1)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The part of the x axis that the figures show, and its unit, a nineteenth of it.
+    """The interval of x that the figures show, and its unit, 1/19 of the interval.
 
-    For N(0, 1) -> N(4, 2^2) it is (-8, 11), the unit is 1 and the bins are S1's, of 0.5 (S1 draws D on
-    arange(-8, 8, .1), between limits of -9 and 9, where it stops before the axis does).  For other data it is as wide
-    as they need.
+    For N(0, 1) -> N(4, 2^2) the interval is (-8, 11), the unit is 1, and the bins have the width 0.5, as in S1.  For
+    other data the interval is wider.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends.
+
     """
 
     low: float
@@ -31,28 +36,43 @@ class Axis:
 
     @classmethod
     def of(cls, data: Gaussian) -> "Axis":
-        """Return an axis that holds N(0, 1) and the data."""
+        """Return an axis that shows N(0, 1) and the data."""
         return cls(min(-8.0, data.mu - 4 * data.sigma), max(11.0, data.mu + 3.5 * data.sigma))
 
     @property
     def unit(self) -> float:
-        """The unit of the steps below."""
+        """The unit of `xs` and `bins`, 1/19 of the interval."""
         return (self.high - self.low) / 19
 
     @property
     def xs(self) -> Floats:
-        """Where D is drawn (190,)."""
+        """The points x (190,) at which D is drawn."""
         return np.linspace(self.low, self.high, 190, endpoint=False)
 
     @property
     def bins(self) -> list[float]:
-        """Edges, the same for both histograms so that their heights compare."""
+        """The edges of the bins, which are the same for both histograms, so that their heights can be compared."""
         return [self.low + self.unit / 2 * k for k in range(-16, 65)]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The game at one frame: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, D on the axis."""
+    """The state of the game in one frame: G(z) = a z + b with z ~ N(0, 1), the data, samples of both, and D.
+
+    Parameters
+    ----------
+    iteration, of : int
+        The number of the iteration, and of all iterations.
+    a, b : float
+        The parameters of G.
+    data : Gaussian
+        The distribution of the data.
+    fake, real : array (n,)
+        Samples of G, and examples.
+    d : array (190,)
+        D(x) at ``axis.xs``.
+
+    """
 
     iteration: int
     of: int
@@ -70,25 +90,37 @@ class Snapshot:
 
     @property
     def generator(self) -> Gaussian | None:
-        """p_g = N(b, a^2); None where a = 0 (a point mass has no density)."""
+        """p_g = N(b, a^2); None if a = 0, as a point mass has no density."""
         return Gaussian(self.b, abs(self.a)) if self.a != 0 else None
 
     @property
     def d_star(self) -> Floats | None:
-        """D* = p_data / (p_data + p_g) on the axis."""
+        """D*(x) = p_data / (p_data + p_g) (190,) at ``axis.xs``; None if p_g has no density."""
         return None if self.generator is None else optimal_discriminator(self.data, self.generator, self.axis.xs)
 
 
 @renamed_arguments(moment="frame")
 def training_frame(frame: Snapshot) -> Figure:
-    """Histograms of 1000 fake and 1000 real samples, D(x), and beside it the analytic D*(x)."""
+    """Draw histograms of fake and real samples, D(x), and the analytic D*(x).
+
+    Parameters
+    ----------
+    frame : Snapshot
+        The state of the game.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure; the axis of the counts fits 1000 samples of each kind.
+
+    """
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     counts = figure.subplots()
     axis, alpha = frame.axis, palette.SAMPLES_ALPHA
     counts.hist(frame.real, bins=axis.bins, alpha=alpha, color=palette.DATA, label="real, $p_{data}$")
     counts.hist(frame.fake, bins=axis.bins, alpha=alpha, color=palette.GENERATOR, label="fake, $p_g$")
     counts.set_ylim(0, 280)
-    counts.set_xlim(axis.xs[0], axis.xs[-1])  # D is drawn from end to end
+    counts.set_xlim(axis.xs[0], axis.xs[-1])  # D covers the axis
     counts.set_ylabel("samples per bin")
     counts.set_xlabel("x")
     probability = counts.twinx()
@@ -102,25 +134,35 @@ def training_frame(frame: Snapshot) -> Figure:
 
 
 def _discriminators(axes: Axes, frame: Snapshot) -> None:
-    """Draw D and, where there is one, D*."""
+    """Draw D and, if it exists, D*."""
     axes.plot(frame.axis.xs, frame.d, color=palette.D, label="D(x)")
     if frame.d_star is not None:
         axes.plot(frame.axis.xs, frame.d_star, color=palette.D_STAR, linestyle="--", linewidth=1, label="D*(x)")
 
 
 def _legend(figure: Figure, *axes: Axes) -> None:
-    """One legend of all curves, below the axes, where it covers none."""
+    """Add one legend for all curves, below the axes, where it covers none of them."""
     handles = [handle for one in axes for handle in one.get_legend_handles_labels()[0]]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
 
 
 @renamed_arguments(moments="frames")
 def figure_1(frames: Sequence[Snapshot]) -> Figure:
-    """Figure 1 of Goodfellow et al. 2014 for N(0, 1) -> the data, a panel for each frame.
+    """Draw Figure 1 of Goodfellow et al. 2014 for N(0, 1) -> the data, with a panel for each frame.
 
-    The densities of the data and of the generator, D and, dashed, D*, in the colours of all figures
-    (`minigan.plots.palette`).  Below, the map x = G(z) as arrows from equally likely z to x.  Both vertical axes begin
-    at 0.
+    A panel shows the densities of the data and of the generator, D and, dashed, D*, and below them the map x = G(z) as
+    arrows from equally likely z to x.
+
+    Parameters
+    ----------
+    frames : sequence of Snapshot
+        The states of the game, at least one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
     """
     figure = Figure(figsize=(3.4 * len(frames), 4), layout="constrained")
     panels = figure.subplots(2, len(frames), height_ratios=[3, 1], squeeze=False)
@@ -150,7 +192,7 @@ def figure_1(frames: Sequence[Snapshot]) -> Figure:
             _legend(figure, top, right)
         else:
             right.set_yticklabels([])
-        for z in ARROWS:
+        for z in ARROW_Z:
             bottom.annotate(
                 "",
                 xy=(frame.a * z + frame.b, 1),

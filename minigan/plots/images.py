@@ -7,39 +7,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-FONT, LINE = 14, 18  # heights of the letters and of a line, in pixels
+FONT_PIXELS, LINE_PIXELS = 14, 18  # the heights of the letters and of a line
 NEAREST = "nearest\ntraining\nimage"
 
 
 def image_grid(
     images: NDArray[Any], *, rows: int, columns: int, gap: int = 2, enlarge: int = 2, title: str = ""
 ) -> Image.Image:
-    """Return rows x columns images side by side, row by row.
+    """Arrange images in a grid, row by row.
 
     Parameters
     ----------
     images : array (N, H, W, C), C = 1 or 3
-        Bytes, drawn as they are, or floating numbers in [0, 1]; N >= rows columns.
+        Bytes, or floating numbers in [0, 1], which are clipped and rounded to bytes; N >= rows columns.
     rows, columns : int
-        The grid.
+        The size of the grid.
     gap : int
-        White pixels between neighbours, before enlarging.
+        The number of white pixels between images, before enlarging; 2 by default.
     enlarge : int
-        Pixels to a side that are drawn for each.
+        The factor by which the grid is enlarged on both axes; 2 by default.
     title : str
-        A line above the grid; none by default.
+        A line above the grid; by default there is none.
 
     Returns
     -------
     PIL.Image.Image
-        In mode "L" for C = 1, "RGB" for C = 3.
+        The grid, in mode "L" for C = 1 and "RGB" for C = 3.
 
     Raises
     ------
     ValueError
-        Where the shape is another, there are too few images, or one that is drawn has NaN or an infinity.
+        If the shape is different, there are too few images, or one of the grid has NaN or an infinity.
     TypeError
-        Where the numbers are whole but not bytes: what white is among them cannot be known.
+        If the numbers are integers other than bytes, for which the value of white is not defined.
 
     """
     if images.ndim != 4 or images.shape[3] not in (1, 3):
@@ -73,27 +73,27 @@ def neighbour_grid(
     title: str = "",
     label: str = "",
 ) -> Image.Image:
-    """Return a grid of samples and, apart at its right, the training image nearest to the last sample of each row.
+    """Arrange samples in a grid, and the training images nearest to the last sample of each row in a column beside it.
 
-    As Figure 2 of Goodfellow et al. 2014.
+    The layout is that of Figure 2 of Goodfellow et al. 2014.
 
     Parameters
     ----------
     samples : array (N, H, W, C)
         As for `image_grid`; N >= rows columns.
     nearest : array (rows, H, W, C)
-        The neighbours, bytes or floating numbers of their own.
+        The neighbours, bytes or floating numbers in [0, 1].
     rows, columns : int
-        The grid of samples.
+        The size of the grid of samples.
     margin : int
-        White pixels between the grid and the column at its right.
+        The number of white pixels between the grid and the column of neighbours; 16 by default.
     title, label : str
-        Above the grid and above the column (`NEAREST`, in the recipes); none by default.
+        The texts above the grid and above the column (`NEAREST` in the recipes); by default there are none.
 
     Returns
     -------
     PIL.Image.Image
-        As for `image_grid`.
+        The picture, in the mode of `image_grid`.
 
     """
     left = image_grid(samples, rows=rows, columns=columns)
@@ -105,13 +105,24 @@ def neighbour_grid(
 
 
 def headed(picture: Image.Image, heads: Sequence[tuple[int, str]]) -> Image.Image:
-    """Return the picture below a white strip with texts, each from a given x on and ending just above the picture.
+    """Return the picture with a white strip above it that has texts.
 
-    The strip is as high as the text with most lines, and the sheet wider than the picture where a text is.
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        The picture.
+    heads : sequence of (int, str)
+        The horizontal position of each text, in pixels, and the text; its last line is just above the picture.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The picture, wider than before if a text needs it.  The strip has the height of the highest text.
+
     """
-    font = ImageFont.load_default(FONT)
+    font = ImageFont.load_default(FONT_PIXELS)
     measure = ImageDraw.Draw(picture)
-    height = LINE * max(len(text.split("\n")) for _, text in heads) + 4
+    height = LINE_PIXELS * max(len(text.split("\n")) for _, text in heads) + 4
     ends = [x + measure.textlength(line, font=font) for x, text in heads for line in text.split("\n")]
     sheet = Image.new(picture.mode, (max(picture.width, *(int(end) + 2 for end in ends)), picture.height + height))
     sheet.paste("white", (0, 0, *sheet.size))
@@ -120,5 +131,5 @@ def headed(picture: Image.Image, heads: Sequence[tuple[int, str]]) -> Image.Imag
     for x, text in heads:
         lines = text.split("\n")
         for k, line in enumerate(lines):
-            draw.text((x, height - 4 - LINE * (len(lines) - k)), line, fill="black", font=font)
+            draw.text((x, height - 4 - LINE_PIXELS * (len(lines) - k)), line, fill="black", font=font)
     return sheet

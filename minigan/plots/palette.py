@@ -1,7 +1,8 @@
-"""The colours of all figures, each with one meaning.
+"""The colours of all figures; each has one meaning.
 
-The first four are of Okabe and Ito (2008) and told apart with every common kind of colour blindness.  A curve about one
-kind of examples has that kind's colour: D(x) over real ones that of the data, D(G(z)) that of the generator.
+The first four are from Okabe and Ito (2008) and can be distinguished with every common form of colour blindness.  A
+curve about one kind of examples has the colour of that kind: D(x) of real ones that of the data, D(G(z)) that of the
+generator.
 """
 
 DATA = "#d55e00"
@@ -13,9 +14,9 @@ D = "#009e73"
 D_STAR = "black"
 """The optimal discriminator D*, dashed."""
 GAP = "#cc79a7"
-"""What D lacks against D*."""
+"""The difference of D from D*."""
 REFERENCE = "#666666"
-"""Lines to compare with: 1/2, a ceiling."""
+"""Reference lines, such as 1/2 or an upper bound."""
 
 SAMPLES_ALPHA = 0.5
-"""Of histograms and areas, which overlap."""
+"""The opacity of histograms and areas, which overlap."""

@@ -1,16 +1,17 @@
-"""Recipes: one file for each system, its hyper-parameters on one screen."""
+"""Recipes: one module per model, with its hyper-parameters, networks, data and update schedule."""
 
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
 from minigan._names import unknown
-from minigan.recipes.base import Architecture, Recipe, RunOptions
+from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
+from minigan.recipes.options import RunOptions
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
@@ -20,7 +21,24 @@ RECIPES: dict[str, Recipe] = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """Return the recipe called `name`; ValueError suggests the one that was probably meant."""
+    """Return a recipe by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RECIPES`.
+
+    Returns
+    -------
+    Recipe
+        The recipe.
+
+    Raises
+    ------
+    ValueError
+        If there is no recipe of that name; the message suggests the most similar name.
+
+    """
     if name not in RECIPES:
         raise ValueError(unknown("recipe", name, RECIPES))
     return RECIPES[name]
@@ -29,7 +47,7 @@ def get_recipe(name: str) -> Recipe:
 _RENAMED = {
     "Setting": "RunOptions",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

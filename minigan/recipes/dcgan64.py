@@ -1,14 +1,15 @@
 """`dcgan64`: N(0, 1)^100 -> 64x64 colour images with the DCGAN of Radford et al. 2016 (S4, PyTorch).
 
-As PyTorch has it: batch norm eps 1e-5, momentum 0.1 on the new value, unbiased running variance; linear layers start
-U(-1/sqrt(fan_in), 1/sqrt(fan_in)); Adam with eps 1e-8.  Convolutions start N(0, 0.02^2), batch norm's gamma
-N(1, 0.02^2) (the document's N(0, 0.02^2) is an error).  D sees real and fake apart and adds the two costs; the fakes
-for D come from G in training mode; G's step has fresh noise, and D's running statistics follow in it.  No batch norm
-after the projection, as the document has it.
+The conventions are PyTorch's: batch norm with eps 1e-5, momentum 0.1 (the weight of the batch's statistics) and an
+unbiased running variance; linear layers initialised by U(-1/sqrt(fan_in), 1/sqrt(fan_in)); Adam with eps 1e-8.
+Convolutions are initialised by N(0, 0.02^2), batch norm's gamma by N(1, 0.02^2) (the document's N(0, 0.02^2) is an
+error).  D runs on real and fake batches separately, and its cost is the sum of both; the fakes for D come from G in
+training mode; G's step draws new noise and updates D's running statistics.  As in the document, there is no batch norm
+after the projection.
 
-What the document leaves open: images are enlarged to 64x64 (bilinear, half-pixel centres) and grey ones repeated in
-three channels; the batch of 128 is the DCGAN paper's.  `width` divides every number of channels: 1 is the document's
-network.
+Choices that the document leaves open: images are enlarged to 64x64 (bilinear, half-pixel centres), grey images are
+repeated in three channels, and the batch size of 128 is that of the DCGAN paper.  `width` divides every number of
+channels; 1 is the document's network.
 """
 
 import math
@@ -24,10 +25,11 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, L
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
-from minigan.recipes.figures import of_images
+from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.figures import image_figures
 from minigan.recipes.images import signed, signed_to_images, training_images
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 CHANNELS = (128, 256, 512, 1024)
@@ -42,7 +44,7 @@ class Config:
     iterations: int = 93_600  # 200 epochs of 60,000 images
     batch_size: int = 128
     latent: int = 100
-    width: int = 1  # 1/width of the channels
+    width: int = 1  # divides the numbers of channels
     slope: float = 0.2
     init_std: float = 0.02
     lr: float = 2e-4
@@ -63,7 +65,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G: 4x4x1024, then four transposed convolutions k4 s2 p1 to 64x64x3.  D: the mirror image."""
+    """Return G, a dense layer to 4x4x1024 and four transposed convolutions to 64x64x3, and D, its mirror image."""
     w = Normal(config.init_std)
     c = [n // config.width for n in CHANNELS]
 
@@ -95,24 +97,21 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ N(0, 1)^100   (n, latent)."""
+    """Draw z ~ N(0, 1)^latent, an array (n, latent)."""
     return rng.standard_normal((n, config.latent))
 
 
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: D on a batch of real and one of fake images, then G on fresh noise."""
+    """Build the experiment; an iteration updates D on a batch of real and one of fake images, then G on new noise."""
     dtype = G.dtype
-
-    def adam(net: Network) -> Adam:
-        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
     gan = GAN(
         G,
         D,
-        adam(G),
-        adam(D),
+        adam(G, config),
+        adam(D, config),
         NonSaturating(),
         d_batching=separate,
         fake_mode=train_fakes,
@@ -146,7 +145,7 @@ def assemble(
     def iteration() -> StepResults:
         return alternating(gan, real, noise)
 
-    def drawn(n: int) -> Array:
+    def figure_noise(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
@@ -157,9 +156,9 @@ def assemble(
         streams=streams,
         sources={"images": batches},
         note=f"{data.name}: {data.note}" if data.note else "",
-        figures=of_images(  # the document's fixed noise: 20
+        figures=image_figures(  # 20 fixed noise vectors, as in the document
             gan,
-            drawn,
+            figure_noise,
             images,
             prepare,
             signed_to_images,
@@ -167,7 +166,7 @@ def assemble(
             rows=2,
             columns=10,
             sheet=(2, 10),
-            judged=200,
+            histogram_examples=200,
         ),
     )
 

@@ -15,15 +15,35 @@ from minigan.training.experiment import Run
 from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]
-MAX_FRAMES = 60  # the most frames of an animation
+MAX_FRAMES = 60  # of an animation
 
 
 class Samples(Callback):
-    """Sample grids of fixed noise z (N, ...): the first `rows` x `columns` every `every` iterations, all at the end.
+    """Write grids of samples during training, and a sheet, an animation and loss curves at its end.
 
-    Files: samples_NNNNNN.png, samples.gif (these grids, evenly thinned to 60), samples.png (`sheet`: rows and columns),
-    losses.png, and with `examples`, the training data as bytes, neighbours.png: the nearest of them beside the samples.
-    `prepare` makes G's kind of images of them.
+    The files are samples_NNNNNN.png (a grid after iteration NNNNNN), samples.gif (at most 60 of these grids, evenly
+    spaced), samples.png (the sheet), losses.png and, with `examples`, neighbours.png (samples and their nearest
+    training examples).
+
+    Parameters
+    ----------
+    G : Network
+        The generator.
+    z : array, shape (N, ...)
+        The noise, the same for all pictures; N >= the pictures of a grid and of the sheet.
+    to_images : callable
+        ``to_images(G(z))`` returns images (N, H, W, C) in [0, 1].
+    every : int
+        Iterations between two grids.
+    rows, columns : int
+        The size of a grid.
+    sheet : (int, int)
+        The rows and columns of the sheet; (4, 10) by default.
+    examples : array, optional
+        The training data; without them there is no neighbours.png.
+    prepare : callable
+        ``prepare(examples)`` converts training data to the range and shape of G(z).
+
     """
 
     def __init__(
@@ -48,9 +68,15 @@ class Samples(Callback):
         return {"drawn": self.drawn}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Check the pictures; those of later iterations, and of where the run was interrupted, are removed.
+        """Check the grids of the run folder, and remove those that are not part of the restored state.
 
-        The animation leaves out a picture whose file was removed.
+        A grid whose file is missing is left out of the animation.
+
+        Raises
+        ------
+        RunError
+            If a grid is damaged.
+
         """
         from minigan import plots
 
@@ -75,7 +101,7 @@ class Samples(Callback):
             self._draw(run)
 
     def on_iteration(self, run: Run) -> None:
-        """Draw a grid, where the iteration is due."""
+        """Draw a grid if it is due."""
         if run.iteration % self.every == 0:
             self._draw(run)
 
@@ -119,21 +145,31 @@ class Samples(Callback):
         return folder / f"samples_{iteration:06d}.png"
 
 
-def thinned(frames: Sequence[Any], most: int) -> list[Any]:
-    """Return at most `most` of the frames, evenly spaced, with the first and the last.
+def thinned(frames: Sequence[Any], limit: int) -> list[Any]:
+    """Return at most `limit` of the frames, evenly spaced, including the first and the last.
 
     >>> thinned(range(9), 5)
     [0, 2, 4, 6, 8]
     """
-    if len(frames) <= most:
+    if len(frames) <= limit:
         return list(frames)
-    return [frames[round(k * (len(frames) - 1) / (most - 1))] for k in range(most)]
+    return [frames[round(k * (len(frames) - 1) / (limit - 1))] for k in range(limit)]
 
 
 class Interpolation(Callback):
-    """interpolation.png: G along straight lines between pairs of z, one row per pair (Radford et al. 2016, Figure 4).
+    """Write interpolation.png: G along straight lines between pairs of z (Radford et al. 2016, Figure 4).
 
-    z (2 R, ...): row r goes from z_2r to z_2r+1 in `columns` steps.
+    Parameters
+    ----------
+    G : Network
+        The generator.
+    z : array, shape (2 R, ...)
+        The ends: row r of the picture goes from z_2r to z_2r+1.
+    to_images : callable
+        ``to_images(G(z))`` returns images (N, H, W, C) in [0, 1].
+    columns : int
+        The number of images in a row; 9 by default.
+
     """
 
     def __init__(self, G: Network, z: Array, to_images: Prepare, *, columns: int = 9) -> None:
@@ -143,7 +179,7 @@ class Interpolation(Callback):
         self.z = np.concatenate(lines).astype(z.dtype)
 
     def on_end(self, run: Run) -> None:
-        """Draw."""
+        """Write the figure."""
         from minigan import plots
 
         if run.folder is not None:
@@ -154,25 +190,49 @@ class Interpolation(Callback):
 
 
 class Judgements(Callback):
-    """judgements.png: histograms of D(x) over real examples and over samples of G, both at inference."""
+    """Write judgements.png: histograms of D(x) of real examples and of samples of G, both in inference mode.
+
+    Parameters
+    ----------
+    gan : GAN
+        The game.
+    x_real : array, shape (N, ...)
+        Real examples, in the form that D reads.
+    z : array, shape (M, ...)
+        The noise of the samples.
+
+    """
 
     def __init__(self, gan: GAN, x_real: Array, z: Array) -> None:
         self.gan, self.x_real, self.z = gan, x_real, z
 
     def on_end(self, run: Run) -> None:
-        """Draw."""
+        """Write the figure."""
         from minigan import plots
 
         if run.folder is not None:
-            real, fake = (self._judge(x) for x in (self.x_real, self.gan.G(self.z)))
+            real, fake = (self._probability(x) for x in (self.x_real, self.gan.G(self.z)))
             plots.save(plots.judgement_histograms(real, fake), run.folder / "judgements.png")
 
-    def _judge(self, x: Array) -> Array:
+    def _probability(self, x: Array) -> Array:
         return np.asarray(self.gan.objective.probability(self.gan.D(x)), dtype=float)
 
 
 class BeforeAndAfter(Callback):
-    """before.png and after.png: a real image beside G(z) for one z, before and after training (S5)."""
+    """Write before.png and after.png: a real image next to G(z) for one z, before and after training (S5).
+
+    Parameters
+    ----------
+    G : Network
+        The generator.
+    x_real : array, shape (N, ...)
+        Real examples, in the form of G(z); the first one is shown.
+    z : array, shape (M, ...)
+        Noise, of which the first vector is used.
+    to_images : callable
+        ``to_images(G(z))`` returns images (N, H, W, C) in [0, 1].
+
+    """
 
     def __init__(self, G: Network, x_real: Array, z: Array, to_images: Prepare) -> None:
         self.G, self.x_real, self.z, self.to_images = G, x_real[:1], z[:1], to_images
@@ -195,9 +255,9 @@ class BeforeAndAfter(Callback):
             plots.save_picture(plots.image_grid(both, rows=1, columns=2, enlarge=4, title=title), run.folder / name)
 
 
-def of_images(
+def image_figures(
     gan: GAN,
-    drawn: Callable[[int], Array],
+    noise: Callable[[int], Array],
     images: Array,
     prepare: Prepare,
     to_images: Prepare,
@@ -206,18 +266,39 @@ def of_images(
     rows: int,
     columns: int,
     sheet: tuple[int, int] = (4, 10),
-    judged: int = 500,
+    histogram_examples: int = 500,
 ) -> list[Callback]:
-    """Return the figures of a convolutional recipe: samples with their neighbours, interpolation, judgements.
+    """Return the figures of a convolutional recipe: samples with neighbours, an interpolation, histograms of D(x).
 
-    `drawn(n)` gives n noise vectors; `prepare` makes G's kind of images of the training images, which are bytes.
+    Parameters
+    ----------
+    gan : GAN
+        The game.
+    noise : callable
+        ``noise(n)`` draws n noise vectors.
+    images : array of uint8, shape (N, H, W, C)
+        The training images.
+    prepare : callable
+        ``prepare(images)`` converts training images to the range and shape of G(z).
+    to_images : callable
+        ``to_images(G(z))`` returns images (N, H, W, C) in [0, 1].
+    every, rows, columns, sheet
+        As for `Samples`.
+    histogram_examples : int
+        The number of real examples and of samples in the histograms; 500 by default.
+
+    Returns
+    -------
+    list of Callback
+        The figures.
+
     """
-    shown = drawn(sheet[0] * sheet[1])
+    shown = noise(sheet[0] * sheet[1])
     return [
         Samples(
             gan.G, shown, to_images, every=every, rows=rows, columns=columns, sheet=sheet,
             examples=images, prepare=prepare,
         ),
-        Interpolation(gan.G, drawn(8), to_images),
-        Judgements(gan, prepare(images[:judged]), drawn(judged)),
+        Interpolation(gan.G, noise(8), to_images),
+        Judgements(gan, prepare(images[:histogram_examples]), noise(histogram_examples)),
     ]  # fmt: skip

@@ -1,10 +1,10 @@
 """`gaussian`: N(0, 1) -> N(4, 2^2) with an affine generator and ten hidden units in D (S1).
 
-The document draws its data with ``normal(4, 2)``: the standard deviation is 2.  Its 200 iterations move b by about
-0.001 an update, 2000 updates: not far enough for a mean of 4.  The recipe runs 1000.
+The document draws its data with ``normal(4, 2)``: the standard deviation is 2.  Its 200 iterations make 2000 updates
+of G, each of which moves b by about 0.001: too few to reach a mean of 4.  The recipe runs 1000 iterations.
 
-Keras conventions: Glorot-uniform weights, Adam with eps 1e-7, J_D the mean over real and fake (factor 1/2).
-D ends in a logit; the document's sigmoid is in the objective.
+The conventions are Keras's: Glorot-uniform weights, Adam with eps 1e-7, J_D the mean over real and fake examples
+(``d_scale=1/2``).  D ends in a logit; the document's sigmoid is part of the objective.
 """
 
 import math
@@ -21,8 +21,9 @@ from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import Callback, EarlyStop, Evaluate
 from minigan.training.experiment import Experiment, Run
 
@@ -44,7 +45,7 @@ class Config:
     eps: float = 1e-7
     frames: int = 50  # of the animation
     evaluate_every: int = 50  # iterations between two evaluations of JSD and V(D)
-    patience: int = 0  # stop when JSD was not smaller in so many evaluations; 0: never
+    patience: int = 0  # stop after so many evaluations without a smaller JSD; 0: never
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, frames=self.frames)
@@ -56,7 +57,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G: x = z a + b.  D: 1 -> 10 ReLU -> 1."""
+    """Return G, x = a z + b, and D, one hidden layer of ReLU units."""
     return Architecture(
         G=[Dense(1, 1)],
         D=[Dense(1, config.hidden), ReLU(), Dense(config.hidden, 1)],
@@ -66,25 +67,22 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ N(0, 1)   (n, 1)."""
+    """Draw z ~ N(0, 1), an array (n, 1)."""
     return rng.standard_normal((n, 1))
 
 
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: a batch, ten updates of D on it, ten of G on its noise."""
+    """Build the experiment; an iteration draws a batch, updates D on it and then G on its noise, ten times each."""
     data, n, dtype = Gaussian(config.mu, config.sigma), config.batch_size, G.dtype
-
-    def adam(net: Network) -> Adam:
-        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
     gan = GAN(
         G,
         D,
-        adam(G),
-        adam(D),
-        NonSaturating(factor=0.5),
+        adam(G, config),
+        adam(D, config),
+        NonSaturating(d_scale=0.5),
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
@@ -115,20 +113,20 @@ def assemble(
 
 
 def affine(G: Network) -> tuple[float, float]:
-    """Return a and b of G(z) = a z + b."""
+    """Return a and b of the generator G(z) = a z + b."""
     p = G.parameters()
     return float(p["0.W"][0, 0]), float(p["0.b"][0])
 
 
 def logit(D: Network) -> Any:
-    """Return s(x), D's logit as a function of a float64 array of any shape."""
+    """Return D's logit s(x) as a function of a float64 array of any shape."""
     return lambda x: D(np.asarray(x, dtype=float).reshape(-1, 1)).astype(float).reshape(np.shape(x))
 
 
 def distances(gan: GAN, data: Gaussian) -> dict[str, float]:
-    """Return JSD(p_data, p_g) and V(D) by quadrature, p_g = N(b, a^2).
+    """Return JSD(p_data, p_g) and V(D), computed by quadrature with p_g = N(b, a^2).
 
-    At a = 0 p_g is a point mass: JSD is log 2, and V(D) = E_p log D(x) + log(1 - D(b)).
+    For a = 0, p_g is a point mass: JSD = log 2, and V(D) = E_p log D(x) + log(1 - D(b)).
     """
     a, b = affine(gan.G)
     if a == 0:
@@ -138,7 +136,7 @@ def distances(gan: GAN, data: Gaussian) -> dict[str, float]:
 
 
 def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int = 100_000) -> dict[str, Any]:
-    """Return mean and std of 100,000 samples of G, JSD(p_data, p_g), V(D) and C(G) = V(D*) = -log 4 + 2 JSD."""
+    """Return the mean and std of samples of G, JSD(p_data, p_g), V(D) and C(G) = V(D*) = -log 4 + 2 JSD."""
     x = gan.G(rng.standard_normal((samples, 1))).astype(float)
     a, b = affine(gan.G)
     found = distances(gan, data)
@@ -151,11 +149,25 @@ def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int
     }
 
 
-CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")  # of a Snapshot; the other fields are constant
+CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")
+"""The fields of a Snapshot that change; the others are constant in a run."""
 
 
 class Figures(Callback):
-    """gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's), losses.png."""
+    """Write gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's) and losses.png.
+
+    Parameters
+    ----------
+    gan : GAN
+        The game.
+    data : Gaussian
+        The distribution of the data.
+    config : Config
+        The hyper-parameters, with the number of frames.
+    rng : numpy.random.Generator
+        The stream of the noise and of the examples that are shown.
+
+    """
 
     def __init__(self, gan: GAN, data: Gaussian, config: Config, rng: np.random.Generator) -> None:
         self.gan, self.data, self.frame_count = gan, data, config.frames
@@ -163,11 +175,11 @@ class Figures(Callback):
         self.real = data.sample(1000, rng)
 
     def state(self) -> dict[str, Any]:
-        """Return the fields of the frames that change, as one array for each field."""
+        """Return the changing fields of all frames, as one array per field."""
         return {name: np.array([getattr(frame, name) for frame in self.frames]) for name in CHANGING_FIELDS}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Take the frames back."""
+        """Restore the frames."""
         from minigan.plots.gaussian import Snapshot
 
         rows = zip(*(state[name] for name in CHANGING_FIELDS), strict=True)
@@ -177,7 +189,7 @@ class Figures(Callback):
         ]
 
     def on_start(self, run: Run) -> None:
-        """Keep the first frame."""
+        """Record the first frame."""
         from minigan.plots.gaussian import Axis, Snapshot
 
         self._Snapshot, self.axis = Snapshot, Axis.of(self.data)
@@ -186,12 +198,12 @@ class Figures(Callback):
             self.frames = [self._snapshot(run)]
 
     def on_iteration(self, run: Run) -> None:
-        """Keep a frame of the animation."""
+        """Record a frame if it is due."""
         if run.iteration % self.every == 0 or run.is_last:
             self.frames.append(self._snapshot(run))
 
     def on_end(self, run: Run) -> None:
-        """Draw."""
+        """Write the figures."""
         from minigan import plots
         from minigan.plots.write import rasterise
 
@@ -223,4 +235,5 @@ RECIPE = Recipe(
     architecture=architecture,
     prior=prior,
     assemble=assemble,
+    ensembles={"cuda": "minigan.ensembles"},
 )

@@ -9,20 +9,20 @@ from minigan._names import ConfigError
 from minigan.data import Images, load, unit_interval
 from minigan.layers.base import Shape
 from minigan.ops.protocol import Array
-from minigan.recipes.base import RunOptions
+from minigan.recipes.options import RunOptions
 
 SIDE = 28
 PIXELS = SIDE * SIDE
 
 
 def training_pixels(data: str, run_options: RunOptions, dtype: Any, *, stop: int | None = None) -> Array:
-    """Return the training images (the first `stop` of them) as x / 255, (N, 784)."""
+    """Return the training images, or the first `stop` of them, as vectors x / 255, an array (N, 784)."""
     return unit_interval(training_images(data, run_options, shape=(SIDE, SIDE, 1)).images[:stop], str(dtype))
 
 
 def training_images(data: str, run_options: RunOptions, *, shape: Shape | None = None) -> Images:
-    """Return the training images as they are stored, (N, H, W, C) bytes; ConfigError unless (H, W, C) is `shape`."""
-    if run_options.images is not None:  # they take precedence
+    """Return the training images, bytes (N, H, W, C); raise ConfigError unless (H, W, C) is `shape`."""
+    if run_options.images is not None:  # these take precedence over the data set
         found = Images(data, run_options.images, np.zeros(len(run_options.images), np.uint8))
     else:
         found = load(data, "train", data_dir=run_options.data_dir)
@@ -34,25 +34,25 @@ def training_images(data: str, run_options: RunOptions, *, shape: Shape | None =
 
 
 def unit(x: Array, dtype: Any) -> Array:
-    """x / 255: bytes to [0, 1]."""
+    """Return x / 255: bytes as numbers in [0, 1]."""
     return (x / 255).astype(dtype)
 
 
 def signed(x: Array, dtype: Any) -> Array:
-    """x / 127.5 - 1: bytes to [-1, 1]."""
+    """Return x / 127.5 - 1: bytes as numbers in [-1, 1]."""
     return (x / 127.5 - 1).astype(dtype)
 
 
 def flat_to_images(x: Array) -> NDArray[np.floating]:
-    """(N, 784) in [0, 1] -> (N, 28, 28, 1)."""
+    """Return vectors (N, 784) in [0, 1] as images (N, 28, 28, 1)."""
     return np.asarray(x, dtype=float).reshape(-1, SIDE, SIDE, 1)
 
 
 def unit_to_images(x: Array) -> NDArray[np.floating]:
-    """(N, H, W, C) in [0, 1], as it is."""
+    """Return images (N, H, W, C) in [0, 1] unchanged, as float64."""
     return np.asarray(x, dtype=float)
 
 
 def signed_to_images(x: Array) -> NDArray[np.floating]:
-    """(N, H, W, C) in [-1, 1] -> [0, 1]."""
+    """Return images (N, H, W, C) in [-1, 1] as images in [0, 1]."""
     return (np.asarray(x, dtype=float) + 1) / 2

@@ -1,4 +1,4 @@
-"""Lower bounds of the memory that a configuration needs: what cannot fit is refused before it is allocated."""
+"""Lower bounds of the memory that a configuration needs, so that one that cannot fit is refused before allocation."""
 
 import math
 import os
@@ -22,8 +22,8 @@ LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/me
 GIB = 2**30
 
 
-def machine() -> int | None:
-    """Return the memory of this machine or container in bytes; None where the system does not report it."""
+def machine_bytes() -> int | None:
+    """Return the memory of this machine or container in bytes, or None if the system does not report it."""
     known = []
     with suppress(AttributeError, ValueError, OSError):  # AttributeError: Windows has no sysconf
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -33,45 +33,48 @@ def machine() -> int | None:
     return min((size for size in known if size > 0), default=None)
 
 
-def parameters(recipe: "Recipe", config: Any) -> int:
+def parameter_count(recipe: "Recipe", config: Any) -> int:
     """Return the number of parameters of G and D together."""
     chains = recipe.architecture(config)
     return sum(Chain(tuple(layers)).n_parameters for layers in (chains.G, chains.D))
 
 
-def initial(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
-    """Return the bytes that G and D need while they get their initial parameters, each drawn in float64 and cast."""
+def initial_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
+    """Return the bytes that initialisation needs: all parameters, and the largest one twice, in float64 and cast."""
     chains = recipe.architecture(config)
     shapes = [p.shape for layers in (chains.G, chains.D) for p in Chain(tuple(layers)).parameters().values()]
-    return parameters(recipe, config) * dtype.itemsize + max(map(math.prod, shapes)) * (8 + dtype.itemsize)
+    return parameter_count(recipe, config) * dtype.itemsize + max(map(math.prod, shapes)) * (8 + dtype.itemsize)
 
 
-def needed(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
-    """Return the bytes that training needs at least.
+def training_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
+    """Return a lower bound of the bytes that training needs.
 
     Parameters
     ----------
-    recipe, config
-        The recipe and its hyper-parameters.
-    dtype
+    recipe : Recipe
+        The recipe.
+    config
+        Its hyper-parameters.
+    dtype : dtype
         The dtype of the networks.
 
     Returns
     -------
     int
-        The bytes of theta, its gradient, the optimizer's moments and the copy that a divergence goes back to, of both
-        networks, and of what G's step on one batch keeps for its backward pass: the x of each layer with parameters, of
-        G and of D.  The data set, the workspace of a backend and D's own step come on top.
+        For both networks, the bytes of theta, its gradient, the optimizer's moments and the copy of theta that is
+        restored after a divergence; and those of the arrays that a step of G keeps for its backward pass: the inputs of
+        all layers with parameters, of G and of D.  The data set, the workspace of a backend and the step of D are not
+        counted.
 
     """
     chains = recipe.architecture(config)
-    vectors = (3 + recipe.moments) * parameters(recipe, config)
-    kept = _read_by(chains.G, chains.noise_shape) + _read_by(chains.D, chains.data_shape)
-    return int(dtype.itemsize * (vectors + config.batch_size * kept))
+    vectors = (3 + recipe.moments) * parameter_count(recipe, config)
+    inputs = _input_size(chains.G, chains.noise_shape) + _input_size(chains.D, chains.data_shape)
+    return int(dtype.itemsize * (vectors + config.batch_size * inputs))
 
 
-def _read_by(layers: Any, shape: Shape) -> int:
-    """Return the number of inputs, per example, of all layers with parameters."""
+def _input_size(layers: Any, shape: Shape) -> int:
+    """Return the number of input values per example, summed over all layers with parameters."""
     total = 0
     for layer in layers:
         total += math.prod(shape) if layer.n_parameters else 0
@@ -80,8 +83,8 @@ def _read_by(layers: Any, shape: Shape) -> int:
 
 
 def require(what: str, needs: int) -> None:
-    """Raise ConfigError where `what` (as "n=1000") needs more bytes than the machine has."""
-    has = machine()
+    """Raise ConfigError if `what`, such as "n=1000", needs more bytes than the machine has."""
+    has = machine_bytes()
     if has is not None and needs > has:
         raise ConfigError(
             f"{what}: needs about {needs / GIB:,.1f} GiB of memory; expected at most the {has / GIB:,.1f} GiB "
@@ -90,23 +93,23 @@ def require(what: str, needs: int) -> None:
 
 
 def require_networks(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
-    """Raise ConfigError, naming a hyper-parameter, where the initial parameters do not fit."""
-    require(_largest(recipe, config, lambda c: initial(recipe, c, dtype)), initial(recipe, config, dtype))
+    """Raise ConfigError, which names a hyper-parameter, if the initial parameters do not fit into memory."""
+    require(_largest(recipe, config, lambda c: initial_bytes(recipe, c, dtype)), initial_bytes(recipe, config, dtype))
 
 
 def require_training(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
-    """Raise ConfigError, naming a hyper-parameter, where the training does not fit."""
-    require(_largest(recipe, config, lambda c: needed(recipe, c, dtype)), needed(recipe, config, dtype))
+    """Raise ConfigError, which names a hyper-parameter, if training does not fit into memory."""
+    require(_largest(recipe, config, lambda c: training_bytes(recipe, c, dtype)), training_bytes(recipe, config, dtype))
 
 
 def require_samples(recipe: "Recipe", config: Any, n: int, dtype: np.dtype[Any]) -> None:
-    """Raise ConfigError where n samples do not fit: their noise, and G's output twice (its blocks, and as one)."""
+    """Raise ConfigError if n samples do not fit into memory: the noise, G's output in blocks, and its concatenation."""
     chains = recipe.architecture(config)
     require(f"n={n}", n * dtype.itemsize * (math.prod(chains.noise_shape) + 2 * math.prod(chains.data_shape)))
 
 
 def _largest(recipe: "Recipe", config: Any, needs: Any) -> str:
-    """Return the integer hyper-parameter whose default would save the most memory, as "hidden=1000"."""
+    """Return the integer hyper-parameter whose default value would save the most memory, such as "hidden=1000"."""
     default = vars(recipe.Config())
     sizes = [key for key, value in default.items() if type(value) is int and vars(config)[key] != value]
     saved = {key: needs(config) - needs(replace(config, **{key: default[key]})) for key in sizes}

@@ -1,14 +1,16 @@
 """`mnist-dcgan`: N(0, 1)^100 -> MNIST with convolutions at full size (S3, a Keras notebook).
 
-As the document's Keras (2.1, before TensorFlow 2) has it: "same" padding with the odd pixel at the bottom right; batch
-norm eps 1e-3, momentum 0.8 on the old value, biased variance; Glorot-uniform weights; Adam with eps 1e-7.  A step is
-two updates of D, one on real images and one on fake ones, each with its own batch statistics, then one of G on the same
-noise.  The frozen D in G's step runs in training mode (batch statistics, dropout), and its running statistics stay.
+The conventions are those of the document's Keras (2.1, before TensorFlow 2): "same" padding with the odd pixel at the
+bottom right; batch norm with eps 1e-3, momentum 0.8 (the weight of the running statistics) and a biased variance;
+Glorot-uniform weights; Adam with eps 1e-7.  A step is two updates of D, one on real and one on fake images, each with
+separate batch statistics, then one update of G on the same noise.  The frozen D in G's step runs in training mode
+(batch statistics, dropout); its running statistics do not change.
+
 The document's fakes for D come from ``predict`` (running statistics, no dropout): ``fakes=inference``.  With some
-seeds, 0 among them, D then separates these fakes from real images and takes G's samples in training mode for real, and
-G stops learning.  So the default departs from the document: ``fakes=training``, as G is trained
-(docs/decisions/mnist-dcgan-schedule.md).  The document's one Adam for two models is two here.  D ends in a logit; the
-printed D loss is the mean of the two.  1,001 steps are half an epoch.
+seeds, 0 among them, D then separates these fakes from real images but classifies G's samples in training mode as real,
+and G stops learning.  Therefore the default is ``fakes=training``, the mode in which G is trained
+(docs/decisions/mnist-dcgan-schedule.md).  The document shares one Adam between two models; here each has one.  D ends
+in a logit; the printed D loss is the mean of both.  1,001 steps are half an epoch.
 """
 
 from dataclasses import dataclass
@@ -35,10 +37,11 @@ from minigan.layers import (
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
-from minigan.recipes.figures import of_images
+from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.figures import image_figures
 from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 FAKES = {"training": train_fakes, "inference": eval_fakes}
@@ -52,13 +55,13 @@ class Config:
     batch_size: int = 32
     latent: int = 100
     dropout: float = 0.25
-    bn_momentum: float = 0.8  # on the old value
+    bn_momentum: float = 0.8  # the weight of the running statistics
     slope: float = 0.2
     lr: float = 2e-4
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-7
-    fakes: str = "training"  # how G makes the fakes for D: "training", or "inference" as in the document
+    fakes: str = "training"  # the mode of G for D's step: "training", or "inference" as in the document
     data: str = "mnist"
     sample_every: int = 100
 
@@ -74,7 +77,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G: a dense layer to 28x28x128, then three transposed convolutions of stride 1.  D: four convolutions."""
+    """Return G, a dense layer to 28x28x128 and three transposed convolutions of stride 1, and D, four convolutions."""
 
     def norm(channels: int) -> BatchNorm:
         return BatchNorm.keras(channels, momentum=config.bn_momentum)
@@ -108,24 +111,21 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ N(0, 1)^100   (n, latent)."""
+    """Draw z ~ N(0, 1)^latent, an array (n, latent)."""
     return rng.standard_normal((n, config.latent))
 
 
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: D on 32 real images, D on 32 fakes, G on the same noise."""
+    """Build the experiment; an iteration updates D on 32 real images, D on 32 fakes, and G on the same noise."""
     dtype = G.dtype
-
-    def adam(net: Network) -> Adam:
-        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
     gan = GAN(
         G,
         D,
-        adam(G),
-        adam(D),
+        adam(G, config),
+        adam(D, config),
         NonSaturating(),
         rng=streams["dropout"],
         fake_mode=FAKES[config.fakes],
@@ -145,7 +145,7 @@ def assemble(
     def iteration() -> StepResults:
         return split_batch(gan, real, noise)
 
-    def drawn(n: int) -> Array:
+    def figure_noise(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
@@ -154,7 +154,9 @@ def assemble(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
-        figures=of_images(gan, drawn, images, prepare, signed_to_images, every=config.sample_every, rows=5, columns=5),
+        figures=image_figures(
+            gan, figure_noise, images, prepare, signed_to_images, every=config.sample_every, rows=5, columns=5
+        ),
     )
 
 

@@ -1,9 +1,10 @@
 """`mnist-dense`: U(0, 1)^64 -> MNIST with dense networks and batch normalisation (S1, the commented-out part).
 
-As Keras has it: batch norm eps 1e-3, momentum 0.99 on the old value, biased variance; D is trained on real
-and fake as one batch (common statistics); the fakes for D come from ``predict`` (running statistics); the frozen D
-in G's step runs on its running statistics, as Keras freezes batch norm since TensorFlow 2 (with batch statistics
-of fakes alone G learns nothing: docs/decisions); Adam with eps 1e-7; J_D the mean over both kinds.  D ends in a logit.
+The conventions are Keras's: batch norm with eps 1e-3, momentum 0.99 (the weight of the running statistics) and a biased
+variance; D is trained on real and fake images in one batch (common statistics); the fakes for D come from ``predict``
+(running statistics); the frozen D in G's step uses its running statistics, as Keras freezes batch norm since
+TensorFlow 2 (with batch statistics of fakes alone G learns nothing: docs/decisions); Adam with eps 1e-7; J_D is the
+mean over both kinds.  D ends in a logit.
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 
@@ -47,7 +49,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G 64-128-256-784, D 784-512-256-1, ReLU then batch norm after each hidden layer."""
+    """Return G 64-128-256-784 and D 784-512-256-1, with ReLU and then batch norm after each hidden layer."""
     return Architecture(
         G=[
             Dense(config.latent, 128), ReLU(), BatchNorm.keras(128),
@@ -65,26 +67,23 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ U(0, 1)^64   (n, latent)."""
+    """Draw z ~ U(0, 1)^latent, an array (n, latent)."""
     return rng.random((n, config.latent))
 
 
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: a batch of 32, ten updates of D on it, ten of G on its noise."""
+    """Build the experiment; an iteration draws a batch, updates D on it and then G on its noise, ten times each."""
     dtype = G.dtype
     pixels = training_pixels(config.data, run_options, dtype)
-
-    def adam(net: Network) -> Adam:
-        return Adam(net, lr=config.lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
     gan = GAN(
         G,
         D,
-        adam(G),
-        adam(D),
-        NonSaturating(factor=0.5),
+        adam(G, config),
+        adam(D, config),
+        NonSaturating(d_scale=0.5),
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,

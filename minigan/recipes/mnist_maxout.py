@@ -1,10 +1,10 @@
-"""`mnist-maxout`: the 2014 paper's own MNIST model (discussed in S2 and S5).
+"""`mnist-maxout`: the MNIST model of the 2014 paper (discussed in S2 and S5).
 
-From the published configuration (github.com/goodfeli/adversarial, mnist.yaml): prior U(-sqrt 3, sqrt 3)^100;
-weights U(-0.05, 0.05) in G, U(-0.005, 0.005) in D; G's output bias the logit of the mean image;
-dropout in D keeps 0.8 of the pixels and 0.5 of the hidden units, scaled up by 1.25 and 2; one update of both
-players from the same samples; momentum descent, learning rate 0.1 / 1.000004^(t - 1) at update t, momentum 0.5 in
-epoch 1 to 0.7 in epoch 250; 50,000 training images.  G is non-saturating.
+The hyper-parameters are those of the published configuration (github.com/goodfeli/adversarial, mnist.yaml): prior
+U(-sqrt 3, sqrt 3)^100; weights U(-0.05, 0.05) in G and U(-0.005, 0.005) in D; the output bias of G is the logit of the
+mean image; dropout in D keeps 0.8 of the pixels and 0.5 of the hidden units, scaled by 1.25 and 2; one simultaneous
+update of both players from the same samples; gradient descent with momentum, learning rate 0.1 / 1.000004^(t - 1) at
+update t, momentum from 0.5 in epoch 1 to 0.7 in epoch 250; 50,000 training images.  G is non-saturating.
 """
 
 import math
@@ -20,9 +20,11 @@ from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
+from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 
@@ -38,7 +40,7 @@ class Config:
     lr_min: float = 1e-6
     momentum: float = 0.5
     momentum_final: float = 0.7
-    momentum_epochs: int = 250  # the epoch in which it is reached; epoch 1 has `momentum`
+    momentum_epochs: int = 250  # the epoch that reaches momentum_final; epoch 1 has `momentum`
     train_images: int = 50_000
     data: str = "mnist"
     sample_every: int = 1000
@@ -52,7 +54,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G 100-1200-1200-784 ReLU, sigmoid.  D maxout 240x5, maxout 240x5, logit, with dropout."""
+    """Return G, ReLU 100-1200-1200-784 and a sigmoid, and D, two maxout layers of 240 units with dropout."""
     g, d = Uniform(0.05), Uniform(0.005)
     return Architecture(
         G=[
@@ -71,14 +73,14 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ U(-sqrt 3, sqrt 3)^100   (n, latent)."""
+    """Draw z ~ U(-sqrt 3, sqrt 3)^latent, an array (n, latent)."""
     return rng.uniform(-math.sqrt(3), math.sqrt(3), (n, config.latent))
 
 
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: one simultaneous update of D and G."""
+    """Build the experiment; an iteration is one simultaneous update of D and G."""
     dtype = G.dtype
     pixels = training_pixels(config.data, run_options, dtype, stop=config.train_images)
     real = EpochBatches(pixels, config.batch_size, streams["data"])
@@ -98,7 +100,7 @@ def assemble(
         D,
         SGD(G, lr=lr, momentum=momentum),
         SGD(D, lr=lr, momentum=momentum),
-        NonSaturating(factor=0.5),
+        NonSaturating(d_scale=0.5),
         rng=streams["dropout"],
     )
 

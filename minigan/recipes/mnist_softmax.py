@@ -1,12 +1,13 @@
 """`mnist-softmax`: U(-1, 1)^100 -> MNIST with a two-class softmax discriminator, pretrained (S5, Keras).
 
-As the document's Keras has it: "same" padding; batch norm eps 1e-3, momentum 0.9 on the old value, biased variance;
-Glorot weights (normal in G's dense layer, else uniform); Adam with eps 1e-7, 2e-4 for G and 1e-4 for D.  First D is
-trained for one epoch on 10,000 real and 10,000 fake images in shuffled batches of 32; then in each step D on one batch,
-half real and half fake, and G on a whole batch of noise through the frozen D, with the labels "real".  The fakes for D
-come from ``predict`` (running statistics, no dropout); G trains with dropout, and D's dropout is on in G's step.
+The conventions are those of the document's Keras: "same" padding; batch norm with eps 1e-3, momentum 0.9 (the weight of
+the running statistics) and a biased variance; Glorot weights (normal in G's dense layer, else uniform); Adam with eps
+1e-7 and learning rates 2e-4 for G and 1e-4 for D.  First D is trained for one epoch on 10,000 real and 10,000 fake
+images in shuffled batches of 32.  Then each step updates D on one batch, half real and half fake, and G on a full batch
+of noise through the frozen D, with the labels "real".  The fakes for D come from ``predict`` (running statistics, no
+dropout); G is trained with dropout, and D's dropout is active in G's step.
 
-What the document leaves open: its mini_batch_size is 32 here, as in its pretraining.  Its depth/2 is 200 // 2.
+Choices that the document leaves open: mini_batch_size is 32, as in its pretraining, and depth/2 is 200 // 2.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data import RandomBatches
-from minigan.gan import GAN, Draw, StepResults, combined, eval_fakes, pretrain, train_mode, whole
+from minigan.gan import GAN, Draw, StepResults, capturable, combined, eval_fakes, pretrain, train_mode
 from minigan.initializers import GlorotNormal
 from minigan.layers import (
     BatchNorm,
@@ -33,10 +34,11 @@ from minigan.layers import (
 from minigan.losses import SoftmaxTwoClass
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe, RunOptions, require_at_least, require_within
-from minigan.recipes.figures import BeforeAndAfter, of_images
+from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.figures import BeforeAndAfter, image_figures
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
+from minigan.recipes.options import RunOptions
+from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 QUARTER = SIDE // 4
@@ -47,13 +49,13 @@ class Config:
     """The hyper-parameters."""
 
     iterations: int = 10_000
-    batch_size: int = 32  # half real and half fake for D, all noise for G
+    batch_size: int = 32  # half real and half fake images for D; noise vectors for G
     pretrain: int = 10_000  # images of each kind
     latent: int = 100
     depth: int = 200
     d_depth: int = 256
     dropout: float = 0.3
-    bn_momentum: float = 0.9  # on the old value
+    bn_momentum: float = 0.9  # the weight of the running statistics
     slope: float = 0.2
     lr_G: float = 2e-4
     lr_D: float = 1e-4
@@ -76,7 +78,7 @@ class Config:
 
 
 def architecture(config: Config) -> Architecture:
-    """G: 7x7x200, then transposed convolutions to 14x14x100, 28x28x50, x25, x1.  D: two convolutions, two dense."""
+    """Return G, a dense layer and four transposed convolutions, and D, two convolutions and two dense layers."""
     depth, d_depth = config.depth, config.d_depth
 
     def act(channels: int) -> list[Layer]:
@@ -106,13 +108,13 @@ def architecture(config: Config) -> Architecture:
 
 
 def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
-    """z ~ U(-1, 1)^100   (n, latent)."""
+    """Draw z ~ U(-1, 1)^latent, an array (n, latent)."""
     return rng.uniform(-1, 1, (n, config.latent))
 
 
-@whole
+@capturable
 def halves(gan: GAN, real: Draw, noise: Draw, *, n_fake: int) -> StepResults:
-    """D on a half of real images and the fakes of the first `n_fake` z, then G on the other z."""
+    """Update D on real images and on the fakes of the first `n_fake` noise vectors, then G on the other vectors."""
     x_real, z = real(), noise()
     return gan.update_D(x_real, gan.fake(z[:n_fake])), gan.update_G(z[n_fake:])
 
@@ -120,18 +122,15 @@ def halves(gan: GAN, real: Draw, noise: Draw, *, n_fake: int) -> StepResults:
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """One iteration: D on half real, half fake; G on a batch of noise.  Before the first: D alone on 20,000 images."""
+    """Build the experiment: D is pretrained; an iteration updates D on half real, half fake images, then G on noise."""
     dtype, half = G.dtype, config.batch_size // 2
-
-    def adam(net: Network, lr: float) -> Adam:
-        return Adam(net, lr=lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
 
     gan = GAN(
         G,
         D,
-        adam(G, config.lr_G),
-        adam(D, config.lr_D),
-        SoftmaxTwoClass(factor=0.5, pooled=True),
+        adam(G, config, lr=config.lr_G),
+        adam(D, config, lr=config.lr_D),
+        SoftmaxTwoClass(d_scale=0.5, mean_over_all=True),
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
@@ -150,13 +149,15 @@ def assemble(
         chosen = images[streams["pretraining"].choice(len(images), n)]
         x_fake = np.concatenate([gan.fake(noise(len(part))) for part in np.array_split(np.empty(n), -(-n // 500))])
         costs = pretrain(gan, unit(chosen, dtype), x_fake, batch_size=config.batch_size, rng=streams["pretraining"])
-        ends = {"first_d_loss": costs[0], "last_d_loss": costs[-1]} if costs else {}  # none: no batch held both kinds
+        ends = (
+            {"first_d_loss": costs[0], "last_d_loss": costs[-1]} if costs else {}
+        )  # no costs if no batch had both kinds
         return {"pretraining": {"images": 2 * n, **ends}}
 
     def iteration() -> StepResults:
         return halves(gan, lambda: unit(batches(), dtype), lambda: noise(half + config.batch_size), n_fake=half)
 
-    def drawn(n: int) -> Array:
+    def figure_noise(n: int) -> Array:
         return prior(config, n, streams["figures"]).astype(dtype)
 
     def prepare(x: Array) -> Array:
@@ -170,8 +171,10 @@ def assemble(
         streams=streams,
         pretraining=pretraining,
         figures=[
-            BeforeAndAfter(G, prepare(images[1:2]), drawn(1), unit_to_images),
-            *of_images(gan, drawn, images, prepare, unit_to_images, every=config.sample_every, rows=3, columns=8),
+            BeforeAndAfter(G, prepare(images[1:2]), figure_noise(1), unit_to_images),
+            *image_figures(
+                gan, figure_noise, images, prepare, unit_to_images, every=config.sample_every, rows=3, columns=8
+            ),
         ],
     )
 

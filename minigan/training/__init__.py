@@ -1,4 +1,4 @@
-"""Training: one loop, callbacks, and a run folder that is never overwritten."""
+"""Training: the loop, callbacks, checkpoints, and run folders, which are never overwritten."""
 
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ __all__ = [
 _RENAMED = {
     "claim": "create_run",
 }
-"""The new name of each old one; the old ones go on working for one release."""
+"""The new name of each old one, which works for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -6,13 +6,13 @@ from typing import Any
 Metrics = dict[str, float]
 
 GAN_METRICS = ("d_loss", "g_loss", "d_real", "d_fake", "accuracy")
-"""The metrics of `minigan.GAN`, which have labels of their own."""
+"""The metrics of `minigan.GAN`, which have short labels."""
 
 MIN_CELLS = 4
-"""The least width of the bar itself, in characters, that a layout must leave."""
+"""The minimum width of the bar itself, in characters."""
 
 FORMATS = (
-    "{l_bar}{bar}{r_bar}",  # tqdm's own: counts, elapsed and remaining time, rate
+    "{l_bar}{bar}{r_bar}",  # the default of tqdm: counts, elapsed and remaining time, rate
     "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
     "{l_bar}{bar}| {remaining}{postfix}",
 )
@@ -20,7 +20,7 @@ FORMATS = (
 
 
 def postfixes(metrics: Metrics) -> list[str]:
-    """Return the texts that show the metrics beside the bar, the longest first.
+    """Return texts with the metrics, to show after the bar, the longest first.
 
     >>> postfixes({"cycle_loss": 0.25, "distance": 1e-7})
     ['cycle_loss 0.25, distance 1e-07', 'cycle_loss 0.25', '']
@@ -53,10 +53,10 @@ def draw(bar: Any, iteration: int, texts: Sequence[str]) -> None:
     iteration : int
         The number of completed iterations.
     texts : sequence of str
-        What to show beside the bar, the longest first; the last one is taken where none fits.
+        The texts to choose from, the longest first; the last one is used if none fits.
 
     """
-    bar.n = iteration  # bar.update would draw it at times of its own, in the old layout
+    bar.n = iteration  # bar.update may draw the bar at once, in the previous layout
     shape = bar.format_dict
     layouts = [(text, line) for text in texts for line in FORMATS]
     fitting = (

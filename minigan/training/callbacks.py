@@ -1,6 +1,7 @@
-"""Callbacks: evaluation, early stopping, the metrics file and the progress bar.  None of them changes the networks.
+"""Callbacks: evaluation, early stopping, the metrics file and the progress bar.  They do not change the networks.
 
-An exception in a callback ends the training as "failed": weights and summary are written, then it is raised again.
+An exception in a callback ends the training with the status "failed": weights and summary are written, and it is raised
+again.
 """
 
 import json
@@ -18,27 +19,27 @@ from minigan.training.files import jsonable
 
 
 class Callback:
-    """The base class of callbacks: override the methods that are needed.
+    """The base class of callbacks, whose methods do nothing.
 
-    `on_end` is called however the training ends, if `on_start` returned.  A callback with a state of its own returns it
-    in `state`, for checkpoints, and takes it back in `restore`.
+    `on_end` is called however the training ends, if `on_start` has returned.  A callback with state returns it in
+    `state`, for checkpoints, and restores it in `restore`.
     """
 
     def state(self) -> dict[str, Any]:
-        """Return, after an iteration, the state that a resumed run needs, as arrays and JSON-able values."""
+        """Return the state after an iteration, as arrays and JSON-able values; checkpoints contain it."""
         return {}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Take back what `state` returned; called in a resumed run, before `on_start`."""
+        """Restore the state that `state` returned; called in a resumed run, before `on_start`."""
 
     def on_start(self, run: Run) -> None:
-        """Start, before the first iteration or, where `run.resumed` is not empty, before the next one."""
+        """Start; called before the first iteration of a new run, or the next one of a resumed run (`run.resumed`)."""
 
     def on_iteration(self, run: Run) -> None:
-        """Act after an iteration; `run.iteration` and `run.metrics` are those of the iteration."""
+        """Called after an iteration, with its number in `run.iteration` and its metrics in `run.metrics`."""
 
     def on_end(self, run: Run) -> None:
-        """Finish; called after the last iteration, with `run.status`, and `run.divergence` or `run.error`."""
+        """Finish; called after the last iteration, when `run.status`, `run.divergence` and `run.error` are set."""
 
 
 class Evaluate(Callback):
@@ -49,7 +50,7 @@ class Evaluate(Callback):
     measure : callable
         ``measure()`` returns metrics by name.
     every : int
-        Iterations between two calls, at least 1.
+        The number of iterations between two calls, at least 1.
 
     """
 
@@ -59,18 +60,18 @@ class Evaluate(Callback):
         self.measure, self.every = measure, every
 
     def on_iteration(self, run: Run) -> None:
-        """Measure, where the iteration is due."""
+        """Measure, if this iteration is due."""
         if run.iteration % self.every == 0 or run.is_last:
             run.metrics.update(self.measure())
 
 
 class EarlyStop(Callback):
-    """Stop when a metric has not become smaller in the last measurements.
+    """Stop the run when a metric has no new minimum in several successive measurements.
 
     Parameters
     ----------
     metric : str
-        The name of a metric, such as one that `Evaluate` adds.  NaN and infinities never count as smaller.
+        The name of a metric, such as one that `Evaluate` adds.  NaN and infinities are not minima.
     patience : int
         The number of successive measurements without a new minimum after which the run stops, at least 1.
 
@@ -83,15 +84,15 @@ class EarlyStop(Callback):
         self.best, self.waited = math.inf, 0
 
     def state(self) -> dict[str, Any]:
-        """Return the least value so far and the number of measurements since."""
+        """Return the minimum so far and the number of measurements since then."""
         return {"best": float(self.best), "waited": self.waited}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Restore the least value and the number of measurements since."""
+        """Restore the minimum and the number of measurements since then."""
         self.best, self.waited = state["best"], state["waited"]
 
     def on_iteration(self, run: Run) -> None:
-        """Compare the metric with its least value so far."""
+        """Compare the metric with its minimum so far."""
         if self.metric not in run.metrics:
             return
         value = run.metrics[self.metric]
@@ -108,7 +109,7 @@ class EarlyStop(Callback):
 
 
 class MetricsFile(Callback):
-    """Write metrics.jsonl, one JSON object per line and iteration; numbers that are not finite are strings."""
+    """Write metrics.jsonl with one JSON object per line and iteration; numbers that are not finite become strings."""
 
     def on_start(self, run: Run) -> None:
         """Open the file; a resumed run appends to it."""
@@ -122,7 +123,7 @@ class MetricsFile(Callback):
         line = {"iteration": run.iteration, **run.metrics}
         try:
             self._file.write(json.dumps(jsonable(line), allow_nan=False) + "\n")
-        except OSError as error:  # a full disk names no file
+        except OSError as error:  # the error of a full disk does not name the file
             raise type(error)(error.errno, error.strerror, self._file.name) from None
 
     def on_end(self, run: Run) -> None:
@@ -131,7 +132,7 @@ class MetricsFile(Callback):
 
 
 def log_line(iteration: int, metrics: Metrics) -> str:
-    """Return a line for a log: the five metrics of a GAN as below, those of another game by name.
+    """Return a line for a log: the five metrics of a GAN in a fixed format, those of any other game by name.
 
     >>> log_line(7, {"cycle_loss": 0.25, "distance": 1e-7})
     '7 [cycle_loss: 0.25, distance: 1e-07]'
@@ -151,19 +152,20 @@ def _by_name(metrics: Metrics) -> str:
 
 
 class ProgressBar(Callback):
-    """Show the progress: on a terminal a bar with the metrics and the time left, elsewhere ten log lines.
+    """Show the progress: on a terminal a bar with the metrics and the remaining time, elsewhere ten log lines.
 
-    The bar fits the width of the terminal; where it is narrow, the rate and the counts are left out first, then
-    metrics (`minigan.training.bar`).  The experiment's note is printed first, and a warning where the run cannot be
-    resumed, which is repeated where the run was interrupted.  A stream that is missing, closed or no longer read is
-    ignored.
+    The bar fits the width of the terminal; on a narrow terminal the rate and the counts are left out first, then
+    metrics (`minigan.training.bar`).  The experiment's note is printed at the beginning, with a warning if the run
+    cannot be resumed, which is repeated if the run is interrupted.  Nothing is printed if the stream is missing, closed
+    or no longer read.
 
     Parameters
     ----------
     stream : text stream, optional
-        Where to write; standard error by default.
+        The stream to write to; standard error by default.
     terms : callable, optional
-        ``terms(text)`` rewrites a message for the caller's interface; by default arguments are named as in Python.
+        ``terms(text)`` rewrites a message for another interface, such as the command line, whose options have other
+        names; by default it is unchanged.
 
     """
 
@@ -181,7 +183,7 @@ class ProgressBar(Callback):
             self._unwatch = watch(lambda name: self._show(lambda *_: self._compiling(name), run))
 
     def on_iteration(self, run: Run) -> None:
-        """Draw the bar, at most ten times per second, or print a log line, ten times per run."""
+        """Draw the bar, at most ten times per second, or print one of ten log lines."""
         self._show(self._line if self._bar is None else self._advance, run)
 
     def on_end(self, run: Run) -> None:
@@ -194,14 +196,14 @@ class ProgressBar(Callback):
             self._show(self._resumable, run)
 
     def _show(self, draw: Callable[[Run, TextIO], None], run: Run) -> None:
-        if self.stream is None:  # as sys.stderr is where standard error is closed
+        if self.stream is None:  # sys.stderr is None if standard error is closed
             return
         try:
             draw(run, self.stream)
         except (OSError, ValueError):  # ValueError: a closed file
             self.stream = None
             if self._bar is not None:
-                self._bar.disable = True  # or it would be drawn once more by its destructor
+                self._bar.disable = True  # otherwise its destructor draws it again
 
     def _open(self, run: Run, stream: TextIO) -> None:
         from tqdm import tqdm
@@ -236,5 +238,5 @@ class ProgressBar(Callback):
         draw(self._bar, self._bar.n, [f"compiling {name} (once; kept on disk)", f"compiling {name}", "compiling"])
 
     def _close(self, run: Run, _stream: TextIO) -> None:
-        self._bar.n = run.iteration  # it was last drawn some iterations before
+        self._bar.n = run.iteration  # the last drawn iteration may be an earlier one
         self._bar.close()

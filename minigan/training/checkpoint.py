@@ -22,7 +22,7 @@ from minigan.training.files import PathLike, RunError, atomic_write
 
 try:
     import fcntl
-except ImportError:  # on Windows two processes in one folder are not detected
+except ImportError:  # Windows, where two processes in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
@@ -34,7 +34,26 @@ Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-able va
 
 
 def write_checkpoint(path: PathLike, tree: Tree) -> Path:
-    """Write a tree of arrays and JSON-able values."""
+    """Write a tree of arrays and JSON-able values to a checkpoint file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        The file; an existing one is replaced.
+    tree : dict
+        Dicts and lists, whose leaves are arrays and JSON-able values.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
     arrays: list[Array] = []
 
     def leaf(value: Any) -> Any:
@@ -55,7 +74,24 @@ def write_checkpoint(path: PathLike, tree: Tree) -> Path:
 
 
 def read_checkpoint(path: PathLike) -> Tree:
-    """Read a tree that `write_checkpoint` wrote; RunError names the fault of a damaged file."""
+    """Read a checkpoint file.
+
+    Parameters
+    ----------
+    path : path
+        A file that `write_checkpoint` wrote.
+
+    Returns
+    -------
+    dict
+        The tree of arrays and JSON-able values.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, is damaged, or has another format; the message describes the fault.
+
+    """
     path = Path(path)
     try:
         with path.open("rb") as stream:
@@ -74,7 +110,7 @@ def read_checkpoint(path: PathLike) -> Tree:
         raise RunError(f"{path}: checksum mismatch")
     try:
         return _tree(body)
-    except Exception:  # zipfile, zlib, numpy and json each have their own errors
+    except Exception:  # of zipfile, zlib, numpy or json
         raise RunError(f"{path}: not a checkpoint: its content is not a tree of arrays") from None
 
 
@@ -120,7 +156,14 @@ class Checkpoints:
         return path
 
     def read(self, path: PathLike | None = None) -> tuple[Path, Tree]:
-        """Return a checkpoint, by default the newest; if it is damaged, the RunError names an intact one."""
+        """Return the path and the tree of a checkpoint, by default the newest.
+
+        Raises
+        ------
+        RunError
+            If there is none, or it is damaged; the message then names an intact one.
+
+        """
         files = [self.path(number) for number in self.numbers()]
         if path is None and not files:
             raise self._none()
@@ -138,17 +181,22 @@ class Checkpoints:
         )
 
     def drop_after(self, iteration: int) -> None:
-        """Remove the checkpoints after an iteration, from which the run continues."""
+        """Remove the checkpoints of later iterations than the one from which the run continues."""
         for number in self.numbers():
             if number > iteration:
                 self.path(number).unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the run against other processes; RunError where another one has locked it.
+        """Lock the run against other processes in this block, and remove temporary files of a killed process.
 
-        The operating system releases the lock when the process ends, killed or not.  Temporary files that a killed
-        process left behind are removed.
+        The operating system releases the lock when the process ends, even if it is killed.
+
+        Raises
+        ------
+        RunError
+            If another process has locked the run, or it has no checkpoints.
+
         """
         if not self.folder.is_dir():
             raise self._none()

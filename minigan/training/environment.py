@@ -1,4 +1,4 @@
-"""The environment of a run: versions and the BLAS, whose kernels decide the last bits of the results."""
+"""The environment of a run: versions, and the BLAS, whose kernels influence the last bits of the results."""
 
 import platform
 from typing import Any

@@ -1,14 +1,14 @@
-"""An experiment (what a recipe builds) and a run (one experiment being trained)."""
+"""An experiment, which a recipe builds, and a run, the training of an experiment."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from minigan._deprecated import renamed_arguments
+from minigan._deprecated import renamed_fields
 from minigan._names import ConfigError
 from minigan.game import Game
 from minigan.gan import GAN
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
     from minigan.training.callbacks import Callback
 
 Metrics = dict[str, float]
-T = TypeVar("T")
 
 
 class Divergence(ArithmeticError):
-    """A quantity became NaN or infinite."""
+    """Raised if a quantity becomes NaN or infinite.
+
+    Parameters
+    ----------
+    iteration : int
+        The iteration in which it happened.
+    quantity : str
+        The name of the metric or of the parameter.
+    value : float
+        NaN or an infinity.
+
+    """
 
     def __init__(self, iteration: int, quantity: str, value: float) -> None:
         super().__init__(
@@ -36,17 +46,17 @@ STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "
 
 
 def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
-    """Return one independent random stream for each purpose, all from one seed.
+    """Return an independent random stream for each purpose, all derived from one seed.
 
-    The streams are separate so that, for example, another number of evaluation samples does not change the training.
-    Each is keyed by its name, so that a further stream does not change the others.
+    With separate streams, the number of evaluation samples, for example, does not influence the training.  Each stream
+    is keyed by its name, so that further streams do not change the others.
 
     Parameters
     ----------
     seed : int
-        At least 0.
+        The seed, at least 0.
     *more : str
-        The names of further streams, which a game of your own draws from.
+        The names of further streams, for a custom game.
 
     Returns
     -------
@@ -56,7 +66,7 @@ def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
     Raises
     ------
     ConfigError
-        Where `seed` is not an int >= 0.
+        If `seed` is not an int >= 0.
 
     Examples
     --------
@@ -70,53 +80,46 @@ def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
 
 
 class Source(Protocol):
-    """Data with a position, such as `minigan.data.EpochBatches`: a checkpoint keeps what `state` returns."""
+    """Data with a position, such as `minigan.data.EpochBatches`; checkpoints contain the result of `state`."""
 
     def state(self) -> dict[str, Any]:
         """Return the position as arrays and JSON-able values."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to the position that `state` returned."""
+        """Restore the position that `state` returned."""
 
 
-def _with_old_names(cls: type[T]) -> type[T]:
-    """Let a dataclass take a field by the name that it had in the version before."""
-    known: Any = cls
-    known.__init__ = renamed_arguments(before="pretraining")(known.__init__)
-    return cls
-
-
-@_with_old_names
+@renamed_fields(before="pretraining")
 @dataclass
 class Experiment:
-    """A game that is ready to be trained, with everything that one iteration of it needs.
+    """A game that is ready to be trained, with its data, random streams and callbacks.
 
     Parameters
     ----------
     recipe : str
-        The name of the experiment; it stands in messages and in the run's files.
+        The name of the experiment in messages and in the run's files.
     game : Game
         The players with their networks and optimizers.
     play : callable
-        ``play()`` plays one iteration and returns the argument of ``game.metrics``; often ``game.play``.
+        ``play()`` runs one iteration and returns the argument of ``game.metrics``; often ``game.play``.
     iterations : int
-        The number of iterations, where `train` is given none.
+        The default number of iterations.
     streams : dict of numpy.random.Generator
-        Every random stream that an iteration draws from, by name: checkpoints keep their states.
+        All random streams that an iteration draws from, by name; checkpoints contain their states.
     config : dict, optional
         JSON-able values that identify the experiment: seed, dtype, backend and every hyper-parameter.
     callbacks : list of Callback, optional
-        Those that are part of the training, such as evaluation and early stopping.
+        The callbacks that are part of the training, such as evaluation and early stopping.
     figures : list of Callback, optional
-        Those that draw figures into the run folder; left out where there is no folder.
+        The callbacks that write figures into the run folder; not used without a folder.
     evaluate : callable, optional
         ``evaluate()`` returns JSON-able results for the summary; called once, after the last iteration.
     pretraining : callable, optional
         ``pretraining()`` is called once before the first iteration and returns JSON-able results for the summary.
     sources : dict of Source, optional
-        The data that have a position besides their stream, by name: checkpoints keep their states.
+        The data that have a position, by name; checkpoints contain their states.
     note : str, optional
-        A remark on the data, printed where a run starts and kept in its config.json.
+        A remark on the data, which is printed at the start of a run and written to config.json.
 
     """
 
@@ -135,7 +138,7 @@ class Experiment:
 
     @property
     def gan(self) -> GAN:
-        """The game, where it has the players G and D; AttributeError for any other game."""
+        """The game, if it is a `GAN`; raise AttributeError for any other game."""
         if not isinstance(self.game, GAN):
             kind = type(self.game).__name__
             raise AttributeError(f"the game of {self.recipe!r} is a {kind}; expected a GAN (see experiment.game)")
@@ -143,13 +146,13 @@ class Experiment:
 
 
 class Clock:
-    """Measure the seconds that a run has taken: wall-clock time, and processor time of all threads."""
+    """Measure the wall-clock time of a run and the processor time of all its threads, in seconds."""
 
     def __init__(self) -> None:
         self._start, self._start_cpu = time.perf_counter(), time.process_time()
 
     def add(self, earlier: dict[str, float]) -> None:
-        """Add the seconds that `read` returned in an earlier process of the same run."""
+        """Add the seconds of an earlier process of the same run, as `read` returned them."""
         self._start -= earlier["seconds"]
         self._start_cpu -= earlier["cpu_seconds"]
 
@@ -163,27 +166,62 @@ class Clock:
 
 @dataclass
 class Run:
-    """The state of an experiment in training, as callbacks see it."""
+    """An experiment in training: its progress and results, which callbacks read.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    iterations : int
+        The total number of iterations.
+    folder : Path, optional
+        The run folder.
+    iteration : int
+        The number of the last completed iteration, whose values are finite.
+    metrics : dict of float
+        The metrics of that iteration.
+    history : list of dict
+        The metrics of iterations 1, 2, ...
+    hooks : list of Callback
+        The callbacks of the experiment, then those of the caller.
+    pretraining : dict
+        The results of the experiment's `pretraining`.
+    resumed : list of dict
+        For each time that the run was resumed, the iteration and the name of the checkpoint.
+    checkpoint_every : int, optional
+        The number of iterations between two checkpoints; None without checkpoints.
+    clock : Clock
+        The time that the run has taken.
+    status : str
+        "running", and later "completed", "interrupted", "stopped early", "diverged" or "failed".
+    stop : str, optional
+        The reason to stop after this iteration; a callback may set it.
+    divergence : Divergence, optional
+        The divergence that ended the run.
+    error : BaseException, optional
+        The exception of a callback, of the evaluation or of the game that ended the run.
+
+    """
 
     experiment: Experiment
     iterations: int
     folder: Path | None = None
-    iteration: int = 0  # the last completed one; its values are finite
-    metrics: Metrics = field(default_factory=dict)  # of that iteration
+    iteration: int = 0
+    metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
-    hooks: list["Callback"] = field(default_factory=list)  # the experiment's own, then those of the caller
-    pretraining: dict[str, Any] = field(default_factory=dict)  # what the experiment's `pretraining` returned
-    resumed: list[dict[str, Any]] = field(default_factory=list)  # an entry for each resume: iteration, checkpoint
-    checkpoint_every: int | None = None  # iterations between checkpoints; None: no checkpoints
+    hooks: list["Callback"] = field(default_factory=list)
+    pretraining: dict[str, Any] = field(default_factory=dict)
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    checkpoint_every: int | None = None
     clock: Clock = field(default_factory=Clock)
-    status: str = "running"  # then: completed, interrupted, stopped early, diverged, failed
-    stop: str | None = None  # the reason to stop; a callback may set it
+    status: str = "running"
+    stop: str | None = None
     divergence: Divergence | None = None
-    error: BaseException | None = None  # the exception that a callback, the evaluation or the game raised
+    error: BaseException | None = None
 
     @property
     def not_resumable(self) -> str | None:
-        """The message that this run cannot be resumed, and how to train one that can; None where it can be resumed."""
+        """The message that this run cannot be resumed, with advice; None if it can be resumed."""
         if self.checkpoint_every is not None:
             return None
         needs = "checkpoint_every=N" if self.folder is not None else "a folder and checkpoint_every=N"

@@ -1,4 +1,4 @@
-"""The files of a run folder: each is written atomically, and no run overwrites another."""
+"""The files of a run folder, which are written atomically, and of which none is overwritten by another run."""
 
 import io
 import json
@@ -18,14 +18,13 @@ PathLike = str | os.PathLike[str]
 
 
 class RunError(Exception):
-    """A run folder cannot be written or read."""
+    """Raised if a file or a folder of a run cannot be written or read."""
 
 
 def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "runs") -> Path:
     """Create a folder for a run.
 
-    `create_run` then makes it the folder of one run: of two processes that were given the same empty folder, the second
-    one is refused there.
+    `create_run` then reserves it for one run: if two processes have the same empty folder, the second one fails there.
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
     out : path, optional
         A new or empty folder; by default the next free ROOT/RECIPE/NUMBER, with NUMBER 001, 002, ...
     root : path
-        The parent of the default folders.
+        The parent of the default folders; "runs" by default.
 
     Returns
     -------
@@ -44,7 +43,7 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
     Raises
     ------
     RunError
-        Where `out` is a file or not empty, or the folder cannot be created.
+        If `out` is a file or not empty, or the folder cannot be created.
 
     """
     if out is not None:
@@ -77,12 +76,12 @@ def new_folder(recipe: str, *, out: PathLike | None = None, root: PathLike = "ru
 
 
 def create_run(folder: PathLike, name: str, data: Any) -> Path:
-    """Make a new or empty folder the folder of one run, by writing its first file.
+    """Reserve a new or empty folder for one run, by writing its first file.
 
     Parameters
     ----------
     folder : path
-        The folder; created where it does not exist.
+        The folder; it is created if it does not exist.
     name : str
         The name of the first file.
     data : JSON-able
@@ -96,7 +95,7 @@ def create_run(folder: PathLike, name: str, data: Any) -> Path:
     Raises
     ------
     RunError
-        Where the folder is not empty or cannot be written.  Of two processes that are given one folder, one succeeds.
+        If the folder is not empty or cannot be written.  If two processes have the same folder, only one succeeds.
 
     """
     folder = Path(folder)
@@ -114,7 +113,7 @@ def create_run(folder: PathLike, name: str, data: Any) -> Path:
 
 
 def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool = False) -> Path:
-    """Write a file atomically: through a temporary file in the same folder, which is then renamed.
+    """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Parameters
     ----------
@@ -123,13 +122,18 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
     write : callable
         ``write(stream)`` writes the content into a binary stream.
     new : bool
-        Whether to raise FileExistsError, rather than to replace the file, where it exists or another process has
-        created it in the meantime.
+        Whether to raise FileExistsError if the file exists, even if another process has created it in the meantime;
+        by default an existing file is replaced.
 
     Returns
     -------
     Path
         The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the error names it.
 
     """
     path = Path(path)
@@ -151,7 +155,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
         Path(temporary).unlink(missing_ok=True)
         if (
             isinstance(error, OSError) and error.errno is not None and error.filename in (None, temporary)
-        ):  # a full disk names no file
+        ):  # the error of a full disk does not name a file
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     return path
@@ -159,10 +163,10 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
 
 def _put_new(temporary: str, path: Path) -> None:
     try:
-        os.link(temporary, path)  # fails where the name is taken
+        os.link(temporary, path)  # fails if the name exists
     except FileExistsError as error:
         raise FileExistsError(error.errno, error.strerror, str(path)) from None
-    except OSError:  # a file system without hard links: reserve the name, then replace it by the whole file
+    except OSError:  # a file system without hard links: reserve the name, then replace the empty file
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.replace(temporary, path)
     else:
@@ -185,13 +189,34 @@ def sync(path: PathLike) -> None:
 
 
 def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
-    """Write JSON atomically; a number that is not finite becomes a string.  `new` is that of `atomic_write`."""
+    """Write JSON atomically; numbers that are not finite become strings.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    data : JSON-able
+        The content, which may have NumPy numbers and arrays.
+    new : bool
+        Whether to raise FileExistsError if the file exists; by default it is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
     text = json.dumps(jsonable(data), indent=2, allow_nan=False) + "\n"
     return atomic_write(path, lambda stream: stream.write(text.encode()), new=new)
 
 
 def jsonable(data: Any) -> Any:
-    """Convert `data` to JSON-able values: NumPy's numbers to Python's, and those that are not finite to strings.
+    """Convert `data` to JSON-able values: NumPy numbers to Python's, and numbers that are not finite to strings.
 
     >>> jsonable({"a": np.float32(0.5), "b": (np.arange(2), math.nan)})
     {'a': 0.5, 'b': [[0, 1], 'nan']}
@@ -210,7 +235,24 @@ def jsonable(data: Any) -> Any:
 
 
 def read_json(path: PathLike) -> Any:
-    """Read a JSON file of a run; RunError names the file and its fault."""
+    """Read a JSON file of a run.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Any
+        Its content.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or damaged; the message names it.
+
+    """
     path = Path(path)
     try:
         return json.loads(path.read_text())
@@ -218,12 +260,31 @@ def read_json(path: PathLike) -> Any:
         raise RunError(f"{path.parent}: not a run folder: it has no {path.name}") from None
     except RecursionError:
         raise RunError(f"{path}: not JSON of a run: it is nested too deeply") from None
-    except (OSError, ValueError) as error:  # a ValueError also for text that is not UTF-8 and for huge integers
+    except (OSError, ValueError) as error:  # ValueError: damaged JSON, text that is not UTF-8, a huge integer
         raise RunError(f"{path}: {error}") from None
 
 
 def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> Path:
-    """Write named arrays as .npz (no pickle)."""
+    """Write named arrays to an .npz file, atomically and without pickle.
+
+    Parameters
+    ----------
+    path : path
+        The file; an existing one is replaced.
+    arrays : mapping of str to array
+        The arrays, of NumPy or of a device.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
     return atomic_write(
         path,
         lambda stream: np.savez(stream, allow_pickle=False, **{k: np.asarray(to_host(v)) for k, v in arrays.items()}),
@@ -231,15 +292,32 @@ def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> Path:
 
 
 def read_arrays(path: PathLike) -> dict[str, Array]:
-    """Read named arrays from .npz (no pickle); RunError names the file and its fault."""
+    """Read named arrays from an .npz file, without pickle.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of array
+        The arrays by name.
+
+    Raises
+    ------
+    RunError
+        If the file is missing or damaged; the message names it.
+
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
-        if not content.startswith(b"PK"):  # NumPy would take it for a pickle and advise to allow pickles
+        if not content.startswith(b"PK"):  # NumPy would treat it as a pickle, and advise to allow pickles
             raise ValueError("it does not begin as one")
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
-    except Exception as error:  # zipfile, zlib and numpy each have their own errors for a damaged file
+    except Exception as error:  # of zipfile, zlib or numpy, for a damaged file
         raise RunError(f"{path}: not a whole .npz file ({error})") from None

@@ -18,8 +18,8 @@ class Interrupts:
     """A context in which the first signal sets `run.stop`, so that the current iteration is completed.
 
     Before iteration 1, inside `interruptible(at_once=True)`, the first signal raises KeyboardInterrupt immediately.
-    Every later one sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main thread receives
-    signals: in another one nothing is changed.  Handlers that the program has installed are kept.
+    Every later signal sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main thread receives
+    signals: in other threads the handlers are not changed, nor are handlers that the program has installed.
     """
 
     def __init__(self, run: Run) -> None:
@@ -55,7 +55,7 @@ class Interrupts:
 
     @contextmanager
     def interruptible(self, *, at_once: bool = False) -> Iterator[None]:
-        """Let a signal raise KeyboardInterrupt in this block: a second one, or with `at_once` the first one too."""
+        """Let the second signal raise KeyboardInterrupt in this block, or with `at_once` also the first one."""
         self._raises, self._at_once = True, at_once
         try:
             yield

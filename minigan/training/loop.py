@@ -1,4 +1,4 @@
-"""The training loop, and the results that are written however a run ends."""
+"""The training loop, and the results that are written whenever a run ends."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,13 @@ from minigan.training.streams import require_named
 
 
 def vectors(game: Game) -> list[Array]:
-    """Return every vector that training changes: few vectors mean few launches and device synchronisations."""
+    """Return all vectors that training changes; they are few, so that checks need few launches and synchronisations."""
     networks = [player.network for player in game.players.values()]
     return [vector for net in networks for vector in (net.theta, net.state_vector) if vector.size]
 
 
 def named(game: Game) -> Iterator[tuple[str, Array]]:
-    """Yield every array that training changes, each with a description of its values."""
+    """Yield a description and the values of each array that training changes."""
     for name, player in game.players.items():
         yield f"a parameter of {name}", player.network.theta
         for key, statistic in player.network.state.items():
@@ -35,7 +35,7 @@ def named(game: Game) -> Iterator[tuple[str, Array]]:
 
 
 class Rollback:
-    """A copy of parameters and running statistics of all players."""
+    """A copy of the parameters and running statistics of all players."""
 
     def __init__(self, game: Game) -> None:
         self._vectors = vectors(game)
@@ -66,43 +66,43 @@ def train(
 ) -> dict[str, Any]:
     """Train an experiment and return the summary.
 
-    Weights and summary are written however the training ends.
+    Weights and summary are written whenever the training ends, also after an error or a signal.
 
     Parameters
     ----------
     experiment : Experiment
-        What to train.  Its networks are changed in place.
+        The experiment, whose networks are changed in place.
     iterations : int, optional
         The number of iterations, at least 1; by default that of the experiment.
     folder : path, optional
-        A new or empty folder, as from `new_folder`, for config.json, metrics.jsonl, summary.json, the named parameters
-        and running statistics of each player (of a GAN generator.npz and discriminator.npz) and the experiment's
-        figures.  By default nothing is written.
+        A new or empty folder, such as `new_folder` returns, for config.json, metrics.jsonl, summary.json, the named
+        parameters and running statistics of each player (of a GAN generator.npz and discriminator.npz) and the
+        experiment's figures.  By default nothing is written.
     callbacks : sequence of Callback, optional
-        Called after those of the experiment.
+        Callbacks that run after those of the experiment.
     checkpoint_every : int, optional
-        Write a checkpoint into FOLDER/checkpoints before the first iteration, every so many iterations and where the
-        training ends, and keep the newest two, for `resume`.  By default there are none, and an interrupted run cannot
-        be resumed: `ProgressBar` and, under "advice", the summary say so.
+        The number of iterations between two checkpoints in FOLDER/checkpoints, which `resume` needs; there is also one
+        before the first iteration and one at the end, and the newest two are kept.  By default there are none, and an
+        interrupted run cannot be resumed, of which `ProgressBar` and the summary ("advice") warn.
 
     Returns
     -------
     dict
-        The summary: JSON-able results, among them "iterations", "losses", "metrics", "seconds" and "status", which is
-        "completed"; "stopped early" (by a callback, "reason" says why); "diverged" (the parameters of the iteration
-        before are kept, "error" and "divergence" say which value was not finite); or "interrupted" (by Ctrl-C or
-        SIGTERM; a second signal skips evaluation and figures).
+        The summary: JSON-able results, such as "iterations", "losses", "metrics", "seconds" and "status".  The status
+        is "completed"; "stopped early" (by a callback, with the "reason"); "diverged" (the networks have the parameters
+        before that iteration, and "error" and "divergence" name the value that was not finite); or "interrupted" (by
+        Ctrl-C or SIGTERM; a second signal skips evaluation and figures).
 
     Raises
     ------
     ValueError
-        Where an argument is out of range, `checkpoint_every` is given without a folder, two players share a name, or a
-        random stream of the experiment has no name, so that no checkpoint would keep it.
+        If an argument is outside its range, `checkpoint_every` is given without a folder, two players share a name, or
+        a random stream of the experiment has no name, so that checkpoints would not contain it.
     RunError
-        Where `folder` is not empty or cannot be written.
+        If `folder` is not empty or cannot be written.
     Exception
-        Whatever a callback, the evaluation or the game raises, after weights and summary (status "failed") were
-        written.
+        Any exception of a callback, of the evaluation or of the game, after weights and summary (status "failed") have
+        been written.
 
     """
     total = experiment.iterations if iterations is None else iterations
@@ -127,7 +127,7 @@ def train(
 
 
 def with_files(experiment: Experiment, callbacks: Sequence[Callback]) -> list[Callback]:
-    """Return the callbacks of a run with a folder; their `on_end` is called in reverse order."""
+    """Return the callbacks of a run with a folder; their `on_end` methods are called in reverse order."""
     return [*experiment.callbacks, *experiment.figures, *callbacks, MetricsFile()]
 
 
@@ -156,7 +156,7 @@ def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
 
 
 def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
-    """Call a part of the training; keep its exception in the run, so that the later parts are called too."""
+    """Call a part of the training; store its exception in the run, so that later parts are still called."""
     try:
         part(*args)
     except Divergence as divergence:
@@ -181,11 +181,11 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
     good = Rollback(game)
     while run.iteration < run.iterations and run.stop is None:
         try:
-            # Overflow is detected below, once per iteration: in the metrics and in every array that training changes.
+            # Overflow is detected below, once per iteration, in the metrics and in all arrays that training changes.
             with interrupts.interruptible(), np.errstate(all="ignore"), game.ops.session():
                 metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
-        except BaseException:  # within an iteration: restore the values that all players had before it
+        except BaseException:  # restore the values of all players before the iteration
             good.restore()
             raise
         good.keep()

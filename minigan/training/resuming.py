@@ -38,28 +38,28 @@ def resume(
     Parameters
     ----------
     experiment : Experiment
-        Built as for `train`, with the same seed and hyper-parameters.
+        The experiment of the original run, built again with the same seed and hyper-parameters.
     folder : path
-        The run folder, of a training with `checkpoint_every`.
+        The run folder of a training with `checkpoint_every`.
     iterations : int, optional
         The total number of iterations; by default that of the original run.
     checkpoint : path, optional
         The checkpoint to continue from; by default the newest.
     callbacks : sequence of Callback, optional
-        The same ones as in the original run.
+        The callbacks of the original run.
 
     Returns
     -------
     dict
-        The summary, as of `train`, with an entry in "resumed" for each time that the run was resumed.
+        The summary, as `train` returns it, with an entry in "resumed" for each time that the run was resumed.
 
     Raises
     ------
     RunError
-        Where the run is complete or diverged, another process is training it, there is no checkpoint, or a file is
+        If the run is complete or diverged, another process is training it, there is no checkpoint, or a file is
         damaged or belongs to another run.
     ConfigError
-        Where `iterations` is not above the checkpoint's.
+        If `iterations` is not greater than the checkpoint's.
 
     """
     folder = Path(folder)
@@ -81,7 +81,7 @@ def resume(
         restore(run, tree, path=path)
         if versions() != config["versions"]:
             run.resumed[-1]["versions"] = versions()
-        # From here on files change.  Wherever the process is killed, the run can be resumed again.
+        # From here on files are changed, in an order that allows another resume if the process is killed.
         (folder / "summary.json").unlink(missing_ok=True)
         write_json(folder / "config.json", {**config, "iterations": total})
         checkpoints.drop_after(done)
@@ -107,12 +107,12 @@ def _require_unfinished(folder: Path, iterations: int | None) -> None:
 
 
 def _read(path: Path, **kinds: type) -> dict[str, Any]:
-    """Read a JSON file of a run; RunError unless it has these names with values of these types."""
+    """Read a JSON file of a run; raise RunError unless it has these names with values of these types."""
     return _require_kinds(path, read_json(path), kinds)
 
 
 def _require_kinds(path: Path, data: Any, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Return `data`, read from `path`; RunError unless it is a dict with these names and kinds."""
+    """Return `data`, read from `path`; raise RunError unless it is a dict with these names and types."""
     if not isinstance(data, dict):
         raise RunError(f"{path}: expected a JSON object, got {type(data).__name__}")
     for name, kind in kinds.items():

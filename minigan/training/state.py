@@ -1,4 +1,4 @@
-"""The state of a run between two iterations: everything that its later iterations depend on, and nothing else."""
+"""The state of a run between two iterations: everything on which later iterations depend."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from minigan.training.files import RunError, jsonable, sync
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """Return what identifies an experiment: recipe, seed, dtype, backend, hyper-parameters and layers (JSON-able)."""
+    """Return recipe, seed, dtype, backend, hyper-parameters and layers, which identify an experiment (JSON-able)."""
     return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": describe(experiment.game)})
 
 
@@ -27,11 +27,11 @@ def describe(game: Game) -> dict[str, Any]:
 
 
 RESERVED_NAMES = ("identity", "iteration", "streams", "sources", "callbacks", "before", "clock", "resumed", "every")
-"""The names in a checkpoint that are not those of players and their optimizers."""
+"""The names in a checkpoint that players and their optimizers must not have."""
 
 
 def require_names(game: Game) -> None:
-    """Raise ValueError where two players, or a player and another entry, would share a name in the run's files."""
+    """Raise ValueError if two players, or a player and another entry, have the same name in the run's files."""
     optimizers = {_optimizer(name) for name in game.players}
     for name in game.players:
         if name in RESERVED_NAMES or name in optimizers:
@@ -48,7 +48,7 @@ def _optimizer(name: str) -> str:
 
 
 def state_of(run: Run) -> Tree:
-    """Return the state after `run.iteration`; its arrays are not copied."""
+    """Return the state after `run.iteration`, without copying its arrays."""
     experiment = run.experiment
     players = experiment.game.players
     networks = {name: player.network for name, player in players.items()}
@@ -68,7 +68,7 @@ def state_of(run: Run) -> Tree:
 
 
 def restore(run: Run, tree: Tree, *, path: Path) -> None:
-    """Bring a fresh run to the state in `tree`, read from `path`; RunError where it is another run's."""
+    """Restore the state in `tree`, read from `path`, in a new run; raise RunError if it belongs to another run."""
     experiment = run.experiment
     theirs, ours = tree["identity"], identity(experiment)
     differ = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
@@ -98,7 +98,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
 
 
 def _named(hooks: Sequence[Callback]) -> dict[str, Callback]:
-    """Return the callbacks by their class: EarlyStop, EarlyStop 2, ..."""
+    """Return the callbacks by the names of their classes: EarlyStop, EarlyStop 2, ..."""
     seen: Counter[str] = Counter()
     named = {}
     for hook in hooks:
@@ -119,7 +119,7 @@ def _restore_optimizer(name: str, optimizer: Optimizer, tree: Tree) -> None:
 
 
 def read_metrics(path: Path, iterations: int) -> tuple[list[Metrics], int]:
-    """Return the metrics of iterations 1 ... `iterations` from metrics.jsonl, and where they end in it (bytes)."""
+    """Return the metrics of iterations 1 ... `iterations` from metrics.jsonl, and the offset in bytes of their end."""
     history, end = [], 0
     try:
         with path.open("rb") as stream:
@@ -148,10 +148,10 @@ class Saver:
         self.saved: int | None = None
 
     def save(self) -> None:
-        """Write a checkpoint, unless this iteration has one."""
+        """Write a checkpoint, unless there is one of this iteration."""
         run = self.run
         if run.iteration != self.saved:
-            # The lines of the metrics are on disk before a checkpoint that needs them.
+            # A checkpoint needs the lines of the metrics, so they must be on disk first.
             sync(self.checkpoints.run / "metrics.jsonl")
             self.checkpoints.write(run.iteration, {"every": self.every, **state_of(run)})
             self.saved = run.iteration

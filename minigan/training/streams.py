@@ -1,4 +1,4 @@
-"""Find the random streams that an experiment draws from: a checkpoint keeps only those that have a name."""
+"""Find the random streams of an experiment: checkpoints contain only those that have a name."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,21 +20,21 @@ Found = tuple[str, Any]  # an expression for messages, and the object
 
 
 def require_named(experiment: Experiment) -> None:
-    """Raise ValueError where an iteration draws from a stream that no checkpoint would keep.
+    """Raise ValueError if an iteration draws from a stream that checkpoints would not contain.
 
     The search covers the game and `play`: attributes of objects, items of containers, and the closures, defaults and
-    globals of functions.  A source (`Experiment.sources`) from another library is trusted to keep its stream in its
+    globals of functions.  A source (`Experiment.sources`) of another library is assumed to return its stream in its
     `state`.
 
     Parameters
     ----------
     experiment : Experiment
-        An experiment that is to be trained with checkpoints.
+        An experiment that will be trained with checkpoints.
 
     Raises
     ------
     ValueError
-        Where there is one; the message names each stream that is not in ``experiment.streams``.
+        If there is such a stream; the message names each one that is not in ``experiment.streams``.
 
     """
     named = {id(_bits(rng)) for rng in experiment.streams.values()}
@@ -54,7 +54,7 @@ def require_named(experiment: Experiment) -> None:
 
 
 def _bits(rng: Any) -> Any:
-    """Return the object that holds the state, which several generators may share."""
+    """Return the object with the state of a stream, which several generators may share."""
     if isinstance(rng, np.random.RandomState):
         return rng._bit_generator
     return getattr(rng, "bit_generator", rng)
@@ -110,5 +110,5 @@ def _around(path: str, function: FunctionType) -> Iterator[Found]:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a module belongs to the library, Python or NumPy, which keep no stream in a global variable."""
+    """Whether a module belongs to the library, Python or NumPy, which have no stream in a global variable."""
     return module.split(".")[0] in ("minigan", "numpy", "builtins", "abc", "typing", "functools")

@@ -1,4 +1,4 @@
-"""Train many seeds in parallel processes; an interrupt keeps the results of the seeds that are done."""
+"""Train many seeds in parallel processes; after an interrupt the results of the completed seeds are kept."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ class StopOnEvent(Callback):
     """In a worker process, end the training when the parent process sets the event."""
 
     def on_iteration(self, run: Run) -> None:
-        """Stop the run where the event is set."""
+        """Stop the run if the event is set."""
         if _stop.is_set():
             run.status = run.stop = "interrupted"
 
@@ -58,7 +58,7 @@ def train_in_workers(
     Raises
     ------
     RunError
-        Where all workers died before any seed was done.
+        If all workers died before a seed was completed.
 
     """
     context = get_context("spawn")
@@ -80,7 +80,7 @@ def train_in_workers(
             finished(summary)
 
     try:
-        with _terminable():
+        with terminable():
             try:
                 with signals_blocked():
                     open_seeds.update({pool.submit(_work, one, seed): seed for seed in range(seeds)})
@@ -136,8 +136,8 @@ def signals_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+def terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this block, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

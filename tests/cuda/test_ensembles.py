@@ -78,7 +78,7 @@ def test_the_command_writes_the_sweep(in_tmp, capsys, monkeypatch):
 
 def test_settings_that_the_kernel_lacks_are_separate_runs(monkeypatch):
     calls = []
-    monkeypatch.setattr(runs, "train_in_workers", lambda one, seeds, **_: calls.append(seeds))
+    monkeypatch.setattr(runs.seeds, "train_in_workers", lambda one, seeds, **_: calls.append(seeds))
     swept(overrides={**SMALL, "patience": 2})
     swept(overrides={**SMALL, "hidden": 32})
     swept(overrides={**SMALL, "hidden": 11}, dtype="float64")

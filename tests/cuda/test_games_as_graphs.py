@@ -9,8 +9,8 @@ import pytest
 from emulated import NAME, NEEDS_HOST_COMPILER, ON_GPU
 
 import minigan as mg
-from minigan.gan import whole
-from minigan.gan.steps import seen_by
+from minigan.gan import capturable
+from minigan.gan.labels import network_input
 from minigan.ops import get_ops, to_host
 from minigan.ops.cuda.capture.iterations import CaptureWarning
 from minigan.training import resume, train
@@ -120,7 +120,7 @@ def test_labels_of_images():
     nets = [
         mg.Network([mg.Dense(1, 1)], rng=np.random.default_rng(0), dtype="float64", ops=o) for o in ("cpu", ops(True))
     ]
-    host, device = (seen_by(net, (x, y)) for net in nets)
+    host, device = (network_input(net, (x, y)) for net in nets)
     np.testing.assert_array_equal(to_host(device), host)
 
 
@@ -270,8 +270,8 @@ def test_a_nested_game_gives_a_warning():
     assert graph_of(games[0]) is None
 
 
-def test_a_schedule_with_other_names_of_draws_and_counts():
-    @whole
+def test_a_schedule_names_its_draws_and_counts():
+    @capturable
     def pair(game, first, second, *, times=1):
         gradients = game.gradients()
         for _ in range(times):

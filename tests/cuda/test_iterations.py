@@ -168,7 +168,7 @@ def another_rule(player):
 
 
 def another_objective(player):
-    player.gan.objective = mg.NonSaturating(factor=0.25)
+    player.gan.objective = mg.NonSaturating(d_scale=0.25)
 
 
 def another_batch(player):

@@ -174,7 +174,7 @@ def _sign(proof: Proof, sign: int, factor: Fraction, written: int) -> None:
         logits = [[Fraction(int(k), 32) for k in proof.rng.integers(-200, 201, n)] for n in (n_real, n_fake)]
         real, fake = ([ball(s) for s in one] for one in logits)
         arrays = (np.array(one, dtype=object) for one in (real, fake))
-        cost, _, _ = Minimax(factor=float(factor)).discriminator(*arrays)
+        cost, _, _ = Minimax(d_scale=float(factor)).discriminator(*arrays)
         proof.zero(f"V - ({sign * written}) J_D, factor {factor}", _value(real, fake) - sign * written * cost)
 
 

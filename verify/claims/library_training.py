@@ -81,7 +81,7 @@ class Training:
 
 TRAININGS = {
     "gaussian": Training(  # the networks and conventions of the recipe
-        (mg.Dense(1, 1),), (mg.Dense(1, 10), mg.ReLU(), mg.Dense(10, 1)), mg.NonSaturating(factor=0.5),
+        (mg.Dense(1, 1),), (mg.Dense(1, 10), mg.ReLU(), mg.Dense(10, 1)), mg.NonSaturating(d_scale=0.5),
         lambda net: mg.Adam(net, lr=1e-2, eps=1e-7),
         lambda net, factor: PaperAdam(net, 1e-2 * factor, 1e-7), combined, eval_fakes,
     ),

@@ -98,9 +98,9 @@ its claim, which must not change when a docstring is reworded.
 """
 
 OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJECTIVES -> conventions
-    "minimax": (mg.Minimax(), mg.Minimax(factor=0.5)),
-    "non-saturating": (mg.NonSaturating(), mg.NonSaturating(factor=0.5, pooled=True)),
-    "softmax": (mg.SoftmaxTwoClass(), mg.SoftmaxTwoClass(factor=1.0, pooled=True)),
+    "minimax": (mg.Minimax(), mg.Minimax(d_scale=0.5)),
+    "non-saturating": (mg.NonSaturating(), mg.NonSaturating(d_scale=0.5, mean_over_all=True)),
+    "softmax": (mg.SoftmaxTwoClass(), mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True)),
 }
 
 
@@ -254,7 +254,7 @@ def _maxout(k: int) -> tuple[Chain, Chain]:
 
 
 GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, DBatching, DMode]] = {
-    "batch-norm": (_image_like, mg.NonSaturating(factor=0.5), combined, train_mode),
+    "batch-norm": (_image_like, mg.NonSaturating(d_scale=0.5), combined, train_mode),
     "maxout": (_maxout, mg.Minimax(), separate, eval_mode),
     "softmax": (_image_like, mg.SoftmaxTwoClass(), separate, eval_mode),
 }

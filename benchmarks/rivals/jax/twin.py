@@ -165,7 +165,7 @@ def _batch_norm(layer: Any, p: Tree, running: Tree, x: jax.Array, train: bool) -
         rows = tuple(range(x.ndim - 1))
         mean, spread = mu, var
         mu, var = x.mean(axis=rows), x.var(axis=rows)
-        share = layer.momentum if layer.momentum_on == "new" else 1 - layer.momentum
+        share = layer.momentum if layer.convention == "new" else 1 - layer.momentum
         batch = var * (M / (M - 1)) if layer.unbiased else var
         running = {"running_mean": mean + share * (mu - mean), "running_var": spread + share * (batch - spread)}
     return (x - mu) * (p["gamma"] * lax.rsqrt(var + layer.eps)) + p["beta"], running

@@ -154,7 +154,7 @@ def _module(layer: Any, shape: tuple[int, ...], dtype: torch.dtype, channels_las
         return Maxout(layer, dtype)
     if kind == "BatchNorm":
         norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-        share = layer.momentum if layer.momentum_on == "new" else 1 - layer.momentum
+        share = layer.momentum if layer.convention == "new" else 1 - layer.momentum
         return norm(layer.channels, eps=layer.eps, momentum=share, dtype=dtype)
     if kind == "Dropout":
         return Dropout(layer.rate, order)

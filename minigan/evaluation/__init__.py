@@ -1,0 +1,33 @@
+"""Evaluate the samples of a run, and real test images as the baseline, with a classifier and nearest neighbours.
+
+    found = evaluate("runs/mnist-dense/001")
+    print(found)
+
+Both sets of images, the baseline and the samples, are compared with the same training images:
+
+    total variation   of the class histogram from the uniform one          (0: all classes are equally frequent)
+    confidence        mean_n max_k p(k | x_n)
+    score             exp(E KL(p(y | x) || p(y)))                          (Salimans et al. 2016, with our classifier)
+    Frechet           between the classifier's 128 features, not FID       (Heusel et al. 2017, with our classifier)
+    precision, recall of the manifolds of features, k = 3                  (Kynkaanniemi et al. 2019)
+    nearest           Euclidean distances of pixels in [0, 1] to the nearest training image
+
+A generator that copies its training images has distances far below those of the baseline.  Both sets have the same
+size, on which the Frechet distance, precision and recall depend.
+"""
+
+from minigan.evaluation.compare import Reference, evaluate
+from minigan.evaluation.images import match_blur, splits, spread, to_classifier_size
+from minigan.evaluation.report import Evaluation, Row, write_evaluation
+
+__all__ = [
+    "Evaluation",
+    "Reference",
+    "Row",
+    "evaluate",
+    "match_blur",
+    "splits",
+    "spread",
+    "to_classifier_size",
+    "write_evaluation",
+]

@@ -1,0 +1,149 @@
+"""The results of an evaluation, their table and their file."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan.classifier import Classifier
+from minigan.training import write_json
+from minigan.training.environment import versions
+from minigan.training.files import PathLike
+
+NEIGHBOUR = 3  # the k of precision and recall
+
+
+@dataclass(frozen=True)
+class Row:
+    """The results for one set of images.
+
+    Parameters
+    ----------
+    name : str
+        The set, "real test images" or "samples".
+    histogram : list of int
+        The number of images of each class.
+    total_variation, confidence, score : float
+        `minigan.metrics.total_variation`, `mean_confidence` and `classifier_score`.
+    classifier_frechet_distance, precision, recall : float
+        `minigan.metrics.frechet_distance` and `precision_recall` of the classifier's features.
+    nearest_least, nearest_1_percent, nearest_median : float
+        The minimum, the 1 % quantile and the median of the distances to the nearest training image.
+
+    """
+
+    name: str
+    histogram: list[int]
+    total_variation: float
+    confidence: float
+    score: float
+    classifier_frechet_distance: float
+    precision: float
+    recall: float
+    nearest_least: float
+    nearest_1_percent: float
+    nearest_median: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<18}{self.total_variation:>9.4f}{self.confidence:>12.4f}{self.score:>8.3f}"
+            f"{self.classifier_frechet_distance:>20.3f}{self.precision:>11.3f}{self.recall:>8.3f}"
+            f"{self.nearest_least:>9.2f}{self.nearest_1_percent:>7.2f}{self.nearest_median:>8.2f}"
+        )
+
+
+HEAD = (
+    f"{'':<18}{'total':>9}{'':>12}{'':>8}{'classifier':>20}{'':>11}{'':>8}{'nearest training image':>24}\n"
+    f"{'':<18}{'variation':>9}{'confidence':>12}{'score':>8}{'Frechet distance':>20}{'precision':>11}{'recall':>8}"
+    f"{'least':>9}{'1 %':>7}{'median':>8}"
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results of `evaluate`; ``print(found)`` shows the table.
+
+    Parameters
+    ----------
+    run : str
+        The run folder.
+    recipe, data : str
+        The names of the recipe and of the data set.
+    note : str
+        The part of the published training images that was available; empty if it was all of them.
+    n : int
+        The number of images in each row, and of training images whose features they are compared with.
+    seed : int
+        The seed of the noise.
+    generator : str
+        The SHA-256 of generator.npz.
+    classifier : Classifier
+        The evaluation classifier.
+    accuracy : float
+        Its accuracy on the baseline.
+    rows : tuple of Row
+        The results of the baseline and of the samples.
+
+    """
+
+    run: str
+    recipe: str
+    data: str
+    note: str
+    n: int
+    seed: int
+    generator: str
+    classifier: Classifier
+    accuracy: float
+    rows: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the evaluation as JSON-able data."""
+        about = self.classifier.about()
+        return {
+            "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
+            "seed": self.seed, "k": NEIGHBOUR,
+            "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
+            "versions": versions(), "rows": [asdict(row) for row in self.rows],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.run} ({self.recipe}): {self.n:,} samples, noise seed {self.seed}",
+            f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
+            f" (on the first row {self.accuracy:.2%})",
+            *([f"{self.data}: {self.note}"] if self.note else []),
+            "", HEAD, *map(str, self.rows), "",
+            f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
+        ]  # fmt: skip
+        lines += [f"{row.name:<18}" + "".join(f"{c / self.n:>7.1%}" for c in row.histogram) for row in self.rows]
+        return "\n".join(lines)
+
+
+def write_evaluation(folder: PathLike, found: Evaluation) -> Path:
+    """Write an evaluation to evaluation.json, or to the next free name evaluation-002.json, ..., in a run folder.
+
+    Parameters
+    ----------
+    folder : path
+        The run folder.
+    found : Evaluation
+        The evaluation.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    """
+    number = 1
+    while True:
+        path = Path(folder) / ("evaluation.json" if number == 1 else f"evaluation-{number:03d}.json")
+        try:
+            return write_json(path, found.as_dict(), new=True)
+        except FileExistsError:
+            number += 1

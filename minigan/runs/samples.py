@@ -1,0 +1,97 @@
+"""Draw samples from the generator of a run, and write samples to a file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minigan._names import ConfigError
+from minigan.ops.protocol import Array
+from minigan.recipes import Recipe, memory
+from minigan.runs.stored import load_generator
+from minigan.training import RunError
+from minigan.training.files import PathLike, atomic_write
+
+SAMPLES_PER_BLOCK = 256  # of a forward pass: convolutions at full size need megabytes per sample
+
+
+def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
+    """Draw samples from the generator of a run.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+    n : int
+        The number of samples, at least 1; 40 by default, which fill a sheet of 4 rows and 10 columns.
+    seed : int
+        The seed of the noise.
+
+    Returns
+    -------
+    array, shape (n, ...)
+        G(z) in the dtype of the run; ``recipe.to_images`` converts it to images (n, H, W, C) in [0, 1].
+
+    Raises
+    ------
+    ConfigError
+        If n < 1, or n samples need more memory than the machine has.
+    RunError
+        If a file is missing or damaged, or parameters or samples are not finite.
+
+    """
+    if n < 1:
+        raise ConfigError(f"n must be >= 1, got {n!r}")
+    G, recipe, config = load_generator(run)
+    refused = RunError(f"{run}: its generator gives values that are not finite")
+    if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
+        raise refused  # before the forward pass, in which NumPy would print warnings
+    memory.require_samples(recipe, config, n, G.dtype)
+    z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = np.concatenate([G(z[start : start + SAMPLES_PER_BLOCK]) for start in range(0, n, SAMPLES_PER_BLOCK)])
+    if not np.isfinite(x).all():
+        raise refused
+    return x
+
+
+def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
+    """Write samples of a recipe's generator to a new file.
+
+    Parameters
+    ----------
+    path : path
+        The file: a name ending in .npy; for a recipe of images any other name is written as a PNG, a sheet with ten
+        images per row.
+    recipe : Recipe
+        The recipe of the generator.
+    x : array, shape (n, ...)
+        The samples, as `sample` returns them.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    RunError
+        If the file exists or cannot be written, or the recipe makes no images and the name does not end in .npy.
+
+    """
+    path = Path(path)
+    if path.exists():
+        raise RunError(f"{path} exists; expected a new file")
+    if path.suffix == ".npy":
+        return atomic_write(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
+    if recipe.to_images is None:
+        raise RunError(f"{path}: {recipe.name} does not make images; expected a name ending in .npy")
+    from minigan.plots.images import image_grid
+
+    images = recipe.to_images(x)
+    columns = min(10, len(images))
+    rows = -(-len(images) // columns)
+    white = 255 if images.dtype == np.uint8 else 1  # fills the last row
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), white, dtype=images.dtype)
+    title = f"{recipe.name}: {len(images)} samples"
+    picture = image_grid(np.concatenate([images, blank]), rows=rows, columns=columns, title=title)
+    return atomic_write(path, lambda stream: picture.save(stream, format="PNG"), new=True)

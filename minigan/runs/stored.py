@@ -1,0 +1,94 @@
+"""Read the configuration and the generator of a run folder."""
+
+from pathlib import Path
+from typing import Any
+
+from minigan._names import ConfigError
+from minigan.network import Network
+from minigan.recipes import Recipe, RunOptions, get_recipe
+from minigan.training import RunError, read_arrays, read_json
+from minigan.training.files import PathLike
+
+
+def load_config(run: PathLike) -> tuple[Recipe, Any, str]:
+    """Read config.json of a run.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+
+    Returns
+    -------
+    recipe : Recipe
+        The recipe of the run.
+    config
+        The hyper-parameters of the run, a `recipe.Config`.
+    dtype : str
+        "float32" or "float64".
+
+    Raises
+    ------
+    RunError
+        If config.json is missing, or is not the configuration of a run.
+
+    """
+    stored, recipe, config = read_config(run)
+    return recipe, config, stored["dtype"]
+
+
+def read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
+    """Return the content of config.json, the recipe and the configuration; raise RunError as `load_config` does."""
+    if Path(run).is_file():
+        raise RunError(f"{run}: a file; expected its run folder, {Path(run).parent}")
+    path = Path(run) / "config.json"
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise RunError(f"{path}: not the configuration of a run (expected a JSON object, got {type(stored).__name__})")
+    try:
+        recipe = get_recipe(stored["recipe"])
+        RunOptions(dtype=stored["dtype"])
+        return stored, recipe, recipe.configure_stored(stored["settings"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: not the configuration of a run ({error})") from None
+
+
+def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
+    """Load the generator of a run.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+
+    Returns
+    -------
+    G : Network
+        The generator with the parameters and running statistics of the run, on the backend "cpu".
+    recipe : Recipe
+        The recipe of the run.
+    config
+        The hyper-parameters of the run, a `recipe.Config`.
+
+    Raises
+    ------
+    RunError
+        If a file is missing or damaged; the message names it.
+
+    """
+    recipe, config, dtype = load_config(run)
+    try:
+        G, _ = recipe.networks(config, RunOptions(dtype=dtype))
+    except ConfigError as error:
+        raise RunError(f"{Path(run) / 'config.json'}: {error}") from None
+    path = Path(run) / "generator.npz"
+    if not path.is_file():
+        raise RunError(f"{path}: No such file or directory: no weights yet; finish the run with `minigan resume`")
+    arrays = read_arrays(path)
+    state = {key: arrays.pop(key) for key in G.state if key in arrays}
+    try:
+        G.load_parameters(arrays)
+        G.load_state(state)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
+    return G, recipe, config
