@@ -22,12 +22,12 @@ from verify.claims import (
 )
 from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
-from verify.claims import lotus as lotus_claims
+from verify.claims import unconscious_statistician as statistician_claims
 from verify.densities import IsotropicNormal, Laplace
 from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY
-from verify.models import fgan, generator, lotus
+from verify.models import fgan, generator, unconscious_statistician
 
 CACHED = (generator.pathwise, generator.jsd_gradient, generator.moving_D_term, generator.descent, fgan.bound)
 TINY = 1 + arb(2) ** -40  # exact
@@ -104,10 +104,10 @@ PLANTED = [
     ("Gradient.cauchy", CAUCHYS, "jsd_gradient", scaled(CAUCHYS.jsd_gradient)),
     ("Gradient.cauchy", CAUCHYS, "kl_gradient", scaled(CAUCHYS.kl_gradient)),
     ("Gradient.saturation", generator_claims, "SIGMOID", generator_claims.SIGMOID**2),
-    ("Lotus.square", lotus_claims, "chi_square", scaled(lotus_claims.chi_square)),
-    ("Lotus.relu", lotus, "slope", scaled(lotus.slope)),
-    ("Lotus.absolute", lotus_claims, "phi", scaled(lotus_claims.phi)),
-    ("Lotus.piecewise", lotus, "phi", scaled(lotus.phi)),
+    ("Lotus.square", statistician_claims, "chi_square", scaled(statistician_claims.chi_square)),
+    ("Lotus.relu", unconscious_statistician, "slope", scaled(unconscious_statistician.slope)),
+    ("Lotus.absolute", statistician_claims, "phi", scaled(statistician_claims.phi)),
+    ("Lotus.piecewise", unconscious_statistician, "phi", scaled(unconscious_statistician.phi)),
     ("FGan.kl", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.js", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.tv", fgan_claims, "EXCESS", [2 * mass for mass in fgan_claims.EXCESS]),

@@ -16,7 +16,7 @@ from scipy import integrate as quadrature
 
 from verify.analysis import branch_bound, divergences, game_value, variation
 from verify.arithmetic.balls import ball, precision
-from verify.claims.lotus import ABSOLUTE, RELU, SHIFTED, SQUARE
+from verify.claims.unconscious_statistician import ABSOLUTE, RELU, SHIFTED, SQUARE
 from verify.densities import (
     Beta,
     Cauchy,
@@ -28,11 +28,12 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
-from verify.densities.ends import End, power_moments
 from verify.densities.radial import Radial
+from verify.densities.tails import Tail, power_moments
 from verify.engine import independent
-from verify.models import fgan, generator, lotus
+from verify.models import fgan, generator, unconscious_statistician
 from verify.models.generator import NormalGame
+from verify.models.unconscious_statistician import Generator
 
 INNER = 20  # digits of the integrals between the cuts
 
@@ -220,8 +221,8 @@ def test_bounds_beyond_a_cut_in_the_mass(p, side):
         return
     cut = max(p.tail_start(), Fraction(1))
     with precision(30):
-        end = End(side, ball(cut), Fraction(side * cut))
-        moments, neg_log_bound, log_bound = p.moments(end), p.neg_log_bound(end), p.log_bound(end)
+        tail = Tail(side, ball(cut), Fraction(side * cut))
+        moments, neg_log_bound, log_bound = p.moments(tail), p.neg_log_bound(tail), p.log_bound(tail)
         for name, weight in (("mass", lambda y: 1), ("log", math.log), ("linear", abs), ("square", lambda y: y * y)):
             bound = getattr(moments, name)
             if bound.is_finite():
@@ -260,7 +261,7 @@ class TestValue:
         x = game_value.value.__wrapped__(p, q, D)
         assert holds(x, -math.log(4))
         assert x.rad() > 1e-5
-        x = game_value.gap.__wrapped__(p, q, D)
+        x = game_value.suboptimality.__wrapped__(p, q, D)
         assert holds(x, 2 * cauchy_jsd(1, 2))
         assert x.rad() > 1e-5
 
@@ -302,21 +303,44 @@ def test_expectations_cut_in_the_mass(game, monkeypatch):
     }[game.name]  # fmt: skip
     f = lambda z: -np.logaddexp(0, 1 - function(z)) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = sum(quadrature.quad(f, *ends, epsabs=1e-13)[0] for ends in ((-30, 0), (0, 30)))
-    monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(3))
-    monkeypatch.setattr(lotus, "enclose_to", once)
-    for way in (lotus.by_noise, lotus.by_law):
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    for way in (unconscious_statistician.by_noise, unconscious_statistician.by_law):
         x = way(game, INNER)
         assert x.overlaps(arb(expected) + arb(0, 1e-10)), way.__name__
         assert x.rad() > 1e-4
+
+
+def test_the_left_tail_of_a_law_decides_against_a_closed_form(monkeypatch):
+    """G(z) = -4 for z < -2, else 1: cut at 3, the atom at -4 lies in the left tail, and nothing in the right one."""
+    atom = unconscious_statistician.upper(arb(2))  # P(Z < -2)
+    step = Generator(
+        "a step", "two atoms", [(None, -2, lambda z: 0 * z - 4), (-2, None, lambda z: 0 * z + 1)],
+        above=lambda x, analytic, at: 0 * x + (1 - atom if at < 1 else 0),
+        below=lambda x, analytic, at: 0 * x + atom, breaks=(1,),
+    )  # fmt: skip
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    with precision(40):
+        f = lambda x: -(1 + arb(1 - x).exp()).log()  # noqa: E731
+        expected = atom * f(-4) + (1 - atom) * f(1)
+        beyond = atom * (f(-3) - f(-4))  # the integral of f' P(X < x) over x < -3
+        x = unconscious_statistician.by_law(step, INNER)
+        assert (x - expected).contains(0)
+        assert beyond > arb("0.02")
+        law, left = unconscious_statistician.law_tail(arb(3)), unconscious_statistician.left_tail(arb(3))
+        near = arb(0, 1e-8)  # a radius has 30 bits
+        assert (x.upper() - (expected + beyond + law)).overlaps(near)
+        assert (x.lower() - (expected + beyond - left)).overlaps(near)
 
 
 def test_an_expectation_by_a_density_cut_in_the_mass(monkeypatch):
     """x = |z|: the density is 2 phi(x) on x > 0; the cut R^2 is 2."""
     f = lambda x: -2 * np.logaddexp(0, 1 - x) * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = quadrature.quad(f, 0, 30, epsabs=1e-13)[0]
-    monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(2).sqrt())
-    monkeypatch.setattr(lotus, "enclose_to", once)
-    x = lotus.by_density(lambda x, analytic: 2 * lotus.phi(x), arb(0), INNER)
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(2).sqrt())
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    x = unconscious_statistician.by_density(lambda x, analytic: 2 * unconscious_statistician.phi(x), arb(0), INNER)
     assert x.overlaps(arb(expected) + arb(0, 1e-10))
     assert x.rad() > 1e-3
 

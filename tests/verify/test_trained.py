@@ -77,9 +77,9 @@ def test_logit_is_the_networks(chain, seed, xs):
 
 
 def _far():
-    from verify.densities.ends import End
+    from verify.densities.tails import Tail
 
-    return End(+1, arb(1000), Fraction(2000))
+    return Tail(+1, arb(1000), Fraction(2000))
 
 
 @given(CHAINS, st.integers(0, 2**32 - 1))
@@ -130,7 +130,7 @@ def test_a_slope_that_is_no_binary_fraction():
     for slope in (Fraction(1, 5), 0.2):
         D = mg.Network([mg.Dense(1, 1), mg.LeakyReLU(slope), mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
         D.theta = np.array([1.0, 0.0, 1.0, 0.0])
-        found.append(certify_networks(Normal(4, 2), affine_G(1.5, 0.5), D).gap)
+        found.append(certify_networks(Normal(4, 2), affine_G(1.5, 0.5), D).suboptimality)
     assert abs(found[0] - found[1]) < 1e-15
     assert float(found[0]) == pytest.approx(0.65279525022578, abs=1e-13)
 
@@ -157,8 +157,8 @@ def test_a_discriminator_that_is_optimal_is_enclosed_and_not_strictly_worse():
     D = mg.Network([mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
     D.theta = np.array([-1.0, 0.5])
     found = certify_networks(Normal(0, 1), affine_G(1.0, 1.0), D)
-    assert found.gap.contains(0)
-    assert found.gap.rad() <= 1e-30
+    assert found.suboptimality.contains(0)
+    assert found.suboptimality.rad() <= 1e-30
     assert found.value.overlaps(found.c)
     assert found.certificate.verdict is Verdict.UNDECIDED
 
@@ -225,17 +225,17 @@ NETS = {
 def test_gap_agrees_with_quadrature(name, pair):
     net = dense_net(*NETS[name], seed=3)
     found = certify_pair(*pair, discriminator(net), digits=15)
-    assert float(found.gap) == pytest.approx(quadrature(*pair, net), rel=1e-6, abs=1e-8)
+    assert float(found.suboptimality) == pytest.approx(quadrature(*pair, net), rel=1e-6, abs=1e-8)
     assert found.certificate.passed
     assert float(found.c) == pytest.approx(-np.log(4) + 2 * float(found.jsd), abs=1e-12)
-    assert found.gap.rad() <= arb(10) ** -15
+    assert found.suboptimality.rad() <= arb(10) ** -15
 
 
 def test_more_digits_meet_fewer():
     D = discriminator(dense_net(*NETS["relu"]))
     low, high = (certify_pair(*PAIRS[0], D, digits=d) for d in (12, 40))
     with precision(60):
-        for name in ("jsd", "c", "value", "gap"):
+        for name in ("jsd", "c", "value", "suboptimality"):
             assert getattr(low, name).overlaps(getattr(high, name))
             assert getattr(high, name).rad() <= arb(10) ** -40
 
@@ -253,7 +253,7 @@ def test_a_smooth_discriminator_trained_with_the_library(activation):
         mg.discriminator_step(D, adam, mg.NonSaturating(), x.astype("float32"), G(z).astype("float32"))
     after = certify_networks(Normal(4, 2), G, D, digits=15)
     assert after.certificate.passed
-    assert 0 < float(after.gap) < 0.02 < float(before.gap)
+    assert 0 < float(after.suboptimality) < 0.02 < float(before.suboptimality)
     assert not after.D.edges
 
 
@@ -457,4 +457,4 @@ def test_command_says_what_is_wrong(tmp_path, capsys):
 
 def test_wrong_digits_are_wrong_usage(run, capsys):
     assert command(run[0], "--digits", -3) == 2
-    assert "digits is -3; accepted" in capsys.readouterr().err
+    assert "digits is -3; expected" in capsys.readouterr().err

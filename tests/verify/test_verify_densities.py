@@ -31,8 +31,8 @@ from verify.densities import (
     Uniform,
 )
 from verify.densities.base import Density
-from verify.densities.ends import End, Growth, Moments, expectation
 from verify.densities.functions import log_sum_exp, softplus, tanh
+from verify.densities.tails import Growth, Moments, Tail, expectation
 
 DENSITIES = {
     "normal": Normal("-1/2", "3/2"),
@@ -121,8 +121,8 @@ def test_bounds_at_infinity(p, side):
     for factor in (1, 8):
         cut = float(p.tail_start()) * factor
         with precision(30):
-            end = End(side, arb(cut), piece_of(p, side * cut * 1.5))
-            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
+            tail = Tail(side, arb(cut), piece_of(p, side * cut * 1.5))
+            neg_log_bound, log_bound, moments = p.neg_log_bound(tail), p.log_bound(tail), p.moments(tail)
         terms = {
             "mass": lambda y: 1.0, "log": lambda y: abs(np.log(y)), "linear": lambda y: y, "square": lambda y: y * y
         }  # fmt: skip
@@ -143,11 +143,11 @@ def value(growth, y):
 
 def test_infinite_moments_are_infinite():
     with precision(30):
-        end = End(1, arb(10), Fraction(1))
-        assert [m.is_finite() for m in vars(Cauchy().moments(end)).values()] == [True, True, False, False]
-        assert [m.is_finite() for m in vars(StudentT(3).moments(end)).values()] == [True, True, True, True]
-        assert [m.is_finite() for m in vars(StudentT(2).moments(end)).values()] == [True, True, True, False]
-        assert not expectation(Growth(arb(1), square=arb(1)), Cauchy().moments(end)).is_finite()
+        tail = Tail(1, arb(10), Fraction(1))
+        assert [m.is_finite() for m in vars(Cauchy().moments(tail)).values()] == [True, True, False, False]
+        assert [m.is_finite() for m in vars(StudentT(3).moments(tail)).values()] == [True, True, True, True]
+        assert [m.is_finite() for m in vars(StudentT(2).moments(tail)).values()] == [True, True, True, False]
+        assert not expectation(Growth(arb(1), square=arb(1)), Cauchy().moments(tail)).is_finite()
         assert expectation(Growth(arb(1), log=arb(1)), Moments(arb(1), arb(2))) >= 3
 
 
@@ -162,8 +162,8 @@ def test_bounds_at_edges(p, edge, side):
     for width in (0.25, 2.0**-8):
         at = Fraction(edge) - side * Fraction(1, 8)
         with precision(30):
-            end = End(side, arb(edge) - side * arb(width), at, Fraction(edge), arb(width))
-            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
+            tail = Tail(side, arb(edge) - side * arb(width), at, Fraction(edge), arb(width))
+            neg_log_bound, log_bound, moments = p.neg_log_bound(tail), p.log_bound(tail), p.moments(tail)
         for u in width * np.array([0.999, 0.3, 1e-3]):
             logp = float(p.logpdf(edge - side * u))
             assert -logp <= value(neg_log_bound, u) + 1e-12
@@ -323,8 +323,8 @@ class Triangle(Density):
 
 def test_a_class_without_bounds_at_infinity_is_told_so():
     """Those of the base hold at an edge alone."""
-    end = End(+1, arb(8), Fraction(9))
+    tail = Tail(+1, arb(8), Fraction(9))
     for name in ("neg_log_bound", "moments"):
-        with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; accepted"):
-            getattr(Triangle(), name)(end)
-    assert Triangle().log_bound(end).const >= -8
+        with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; expected"):
+            getattr(Triangle(), name)(tail)
+    assert Triangle().log_bound(tail).const >= -8

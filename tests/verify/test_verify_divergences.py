@@ -22,7 +22,7 @@ from minigan.metrics import divergences as floats
 from verify import Verdict, certify, prove_positive, prove_zero
 from verify.analysis import divergences
 from verify.analysis.divergences import criterion, jsd, kl, tv
-from verify.analysis.game_value import gap, polynomial, squashed, value
+from verify.analysis.game_value import polynomial, squashed, suboptimality, value
 from verify.analysis.integrate import Region, integral
 from verify.analysis.variation import _inside, total_variation
 from verify.arithmetic.balls import ball, between, power_of_ten, precision
@@ -186,10 +186,10 @@ def test_an_edge_that_is_a_ball():
 
 def test_what_a_discriminator_is_not_shown_is_paid_for(monkeypatch):
     p, q, D = Laplace(), Normal(1), polynomial(0, "1/2")
-    fine = {"value": value(p, q, D, digits=25), "gap": gap(p, q, D, digits=25)}
+    fine = {"value": value(p, q, D, digits=25), "suboptimality": suboptimality(p, q, D, digits=25)}
     monkeypatch.setattr(module_of_value, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
     monkeypatch.setattr(module_of_value, "enclose_to", lambda compute, digits, name: compute(digits - 1))
-    for name, function in (("value", value), ("gap", gap)):
+    for name, function in (("value", value), ("suboptimality", suboptimality)):
         for digits in (1, 2, 3):
             with precision(40):
                 x = function.__wrapped__(p, q, D, digits=digits)
@@ -413,7 +413,7 @@ def test_theorem_1_on_the_simplex(m, n):
 def test_what_a_discriminator_lacks(a, b, d):
     p, q, D = Normal(1, 2), Laplace(0, 1), polynomial(a, b, d)
     with precision(30):
-        lacking = gap(p, q, D, digits=12)
+        lacking = suboptimality(p, q, D, digits=12)
         residual = criterion(p, q, 12) - value(p, q, D, digits=12) - lacking
         assert prove_zero(residual, power_of_ten(-11)) is Verdict.PROVED
         assert prove_positive(lacking) is Verdict.PROVED

@@ -123,7 +123,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("lemmas",), ["Riemann hypothesis"], "its lemmas are not those of the claim"),
         (("tail_bound",), {"mid": [0, 0], "rad": [0, 0]}, "its tail bound"),
         (("radius",), "none", "no ball"),
-        (("digits",), "30", "digits is '30'; accepted"),
+        (("digits",), "30", "digits is '30'; expected"),
         (("profile",), "quik", "unknown profile 'quik' (did you mean 'quick'?)"),
         (("id",), ["T1"], "id is ['T1'], not a text"),
         (("notes",), [1], "expected what `verify run --json` writes"),

@@ -17,13 +17,13 @@ from flint import acb, arb
 
 from verify.arithmetic.balls import between
 from verify.arithmetic.decide import Verdict
-from verify.densities.functions import softplus
+from verify.densities.functions import phi, softplus
 
 Box = tuple[tuple[float, float], ...]  # one interval a parameter; the ends are dyadic, so exact
 Test = Callable[[Box], Verdict]
 
 CUT = 8  # |z| <= CUT is integrated, the rest bounded by moments of the normal
-EVALUATIONS = 1000  # too few gives an infinite ball, which splits the box; too many waste time on boxes too wide
+MAX_EVALUATIONS = 1000  # fewer give infinite balls, which split boxes; more waste time on boxes that are too wide
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,14 @@ def _expect(f: Callable[[Any, bool], Any], coefficient: arb, power: int) -> arb:
 
     M_k = E[|z|^k; |z| > R] = 2 R^(k-1) phi(R) + (k - 1) M_(k-2),    M_0 = erfc(R / sqrt 2)
     """
-    root = (2 * arb.pi()).sqrt()
     inner = acb.integral(
-        lambda z, analytic: f(z, analytic) * (-z * z / 2).exp() / root, -CUT, CUT,
-        abs_tol=arb(2) ** -16, rel_tol=arb(2) ** -12, eval_limit=EVALUATIONS,
+        lambda z, analytic: f(z, analytic) * phi(z), -CUT, CUT,
+        abs_tol=arb(2) ** -16, rel_tol=arb(2) ** -12, eval_limit=MAX_EVALUATIONS,
     ).real  # fmt: skip
     R = arb(CUT)
-    phi, moment = (-R * R / 2).exp() / root, (R / arb(2).sqrt()).erfc()
+    moment = (R / arb(2).sqrt()).erfc()
     for k in range(2, power + 1, 2):
-        moment = 2 * R ** (k - 1) * phi + (k - 1) * moment
+        moment = 2 * R ** (k - 1) * phi(R) + (k - 1) * moment
     tail = (coefficient * moment).abs_upper()
     return inner + between(-tail, tail)
 
@@ -103,8 +102,8 @@ def gradient(mu: arb, t: arb, i: int) -> arb:
 
     def f(z: Any, analytic: bool) -> Any:
         slope = (1 / sigma - sigma) * z - mu
-        pull = -slope / (1 + (-_logit(z, mu, sigma, t)).exp())
-        return pull * sigma * z if i else pull
+        by_mu = -slope / (1 + (-_logit(z, mu, sigma, t)).exp())
+        return by_mu * sigma * z if i else by_mu
 
     return _expect(f, (abs(mu) + sigma + 1 / sigma) * (sigma if i else 1), 2)
 

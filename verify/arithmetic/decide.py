@@ -81,13 +81,13 @@ def require_exact(x: T) -> T:
     >>> require_exact([0.5])
     Traceback (most recent call last):
         ...
-    TypeError: 0.5 is a float; accepted in an exact decision: int, Fraction
+    TypeError: 0.5 is a float; expected int or Fraction in an exact decision
     """
     if isinstance(x, tuple | list):
         for one in x:
             require_exact(one)
     elif type(x) not in (int, Fraction):
-        raise TypeError(f"{x!r} is a {type(x).__name__}; accepted in an exact decision: int, Fraction")
+        raise TypeError(f"{x!r} is a {type(x).__name__}; expected int or Fraction in an exact decision")
     return x
 
 

@@ -11,12 +11,13 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis import divergences
+from verify.analysis.atoms import Vector
 from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import Vector, discriminator
+from verify.models.simplex import discriminator
 
 A, B, Y, M, C = sp.symbols("a b y M c", positive=True)
 OPTIMUM = A / (A + B)

@@ -15,6 +15,7 @@ from flint import arb
 
 from minigan.losses import Minimax
 from verify.analysis import divergences
+from verify.analysis.atoms import criterion, jsd
 from verify.arithmetic.balls import ball
 from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
@@ -22,7 +23,7 @@ from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
-from verify.models.simplex import criterion, jsd, minimum, random_distinct
+from verify.models.simplex import minimum, random_distinct
 
 # E12: signs and zeros.
 
@@ -133,11 +134,11 @@ def _improving(proof: Proof, reached: bool) -> None:
     shifts = [1 + Fraction(1, 2**t) for t in range(proof.scale(quick=6, full=8, deep=8))]
     values = [-arb(4).log() + 2 * divergences.jsd(data, Normal(m, 1), proof.digits) for m in [*shifts, Fraction(1)]]
     proof.positive("C(p_t) - C(p_{t+1}), the smallest", minimum(a - b for a, b in pairwise(values[:-1])))
-    gap = proof.enclose("C(limit) + log 4", values[-1] + arb(4).log())
+    excess = proof.enclose("C(limit) + log 4", values[-1] + arb(4).log())
     if reached:
-        proof.zero("C(limit) + log 4", gap)
+        proof.zero("C(limit) + log 4", excess)
     else:
-        proof.positive("C(limit) + log 4", gap)
+        proof.positive("C(limit) + log 4", excess)
 
 
 @claim(

@@ -9,6 +9,7 @@ from itertools import product
 import sympy as sp
 from flint import arb
 
+from verify.analysis.atoms import Vector, criterion, jsd, kl
 from verify.analysis.divergences import jsd_integrand
 from verify.analysis.integrate import enclose_to, integral
 from verify.arithmetic.balls import ball, between
@@ -17,7 +18,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
 from verify.models.generator import NormalGame, pathwise
-from verify.models.simplex import Vector, criterion, jsd, kl, minimum
+from verify.models.simplex import minimum
 
 A, B, Y = sp.symbols("a b y", positive=True)
 OPTIMUM = A / (A + B)

@@ -5,22 +5,12 @@ from fractions import Fraction
 import sympy as sp
 from flint import arb
 
+from verify.analysis.atoms import Vector, jsd, kl, tv
 from verify.arithmetic.balls import ball
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import (
-    Vector,
-    apply,
-    jsd,
-    kl,
-    minimum,
-    mix,
-    random_channel,
-    random_distinct,
-    random_simplex,
-    tv,
-)
+from verify.models.simplex import apply, minimum, mix, random_channel, random_distinct, random_simplex
 
 ENDRES = Source(
     "Endres and Schindelin 2003, A new metric for probability distributions", "theorem 1", "S5", "after C(G)"

@@ -18,23 +18,14 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis import divergences
+from verify.analysis.atoms import Vector, criterion, kl, tv
 from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import require_exact
 from verify.densities import Mixture, Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import (
-    Vector,
-    criterion,
-    discriminator,
-    kl,
-    minimum,
-    mix,
-    random_distinct,
-    random_simplex,
-    tv,
-)  # fmt: skip
+from verify.models.simplex import discriminator, minimum, mix, random_distinct, random_simplex
 
 PROPOSITION = Source(GOODFELLOW, "Proposition 2")
 ETAS = (Fraction(1, 4), Fraction(1, 2), Fraction(1))
@@ -51,8 +42,8 @@ def _symbolic(proof: Proof, gradient: sp.Expr, curvature: int = 1) -> None:
     identity(proof, "f'(q) = log(1 - D*)", sp.diff(TERM, Q) - gradient)
     positive(proof, "f''(q) > 0", sp.diff(TERM, Q, 2))
     identity(proof, "f'' = 1/q - 1/(p + q)", sp.diff(TERM, Q, 2) - 1 / Q + 1 / (P + Q))
-    gap = R * sp.log(R / Q) - curvature * (P + R) * sp.log((P + R) / (P + Q))
-    identity(proof, "Bregman divergence = r log(r/q) - (p + r) log((p + r)/(p + q))", bregman - gap)
+    divergence = R * sp.log(R / Q) - curvature * (P + R) * sp.log((P + R) / (P + Q))
+    identity(proof, "Bregman divergence = r log(r/q) - (p + r) log((p + r)/(p + q))", bregman - divergence)
 
 
 @claim(
@@ -178,7 +169,7 @@ def mirror_step(p: Balls, q: Balls, eta: arb) -> Balls:
     return [w / total for w in weights]
 
 
-def gap(p: Balls, q: Balls) -> arb:
+def suboptimality(p: Balls, q: Balls) -> arb:
     """C(q) + log 4 = sum p log(2p / (p + q)) + q log(2q / (p + q))."""
     terms = [a * (2 * a / (a + b)).log() + b * (2 * b / (a + b)).log() for a, b in zip(p, q, strict=True)]
     return sum(terms, arb(0))
@@ -191,11 +182,11 @@ def _rate(proof: Proof, etas: tuple[Fraction, ...] = ETAS, faster: int = 1) -> N
     for eta in etas:
         with precision(2 * proof.digits + n_steps):
             target, q, step = [ball(x) for x in p], [ball(x) for x in q0], ball(eta)
-            before, falls, margins = gap(target, q), [], []
+            before, falls, margins = suboptimality(target, q), [], []
             start = kl(p, q0)
             for k in range(1, n_steps + 1):
                 q = mirror_step(target, q, step)
-                now = gap(target, q)
+                now = suboptimality(target, q)
                 falls.append(before - now)
                 margins.append(start / (step * k * faster) - now)
                 before = now
@@ -242,7 +233,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
             target, q = [ball(x) for x in p], [ball(x) for x in q0]
             for _ in range(n_steps):
                 q = mirror_step(target, q, ball(eta))
-            ratio = gap(target, mirror_step(target, q, ball(eta))) / gap(target, q)
+            ratio = suboptimality(target, mirror_step(target, q, ball(eta))) / suboptimality(target, q)
             error = abs(ratio - ball(limit))
         proof.enclose(f"eta = {eta}: gap ratio after {n_steps} steps", ratio + 0)
         proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.profile_digits}")

@@ -11,11 +11,12 @@ from itertools import pairwise
 
 from flint import arb
 
+from verify.analysis.atoms import Vector, criterion, tv
 from verify.arithmetic.balls import ball
 from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.simplex import Vector, criterion, discriminator, minimum, mix, random_distinct, tv, value
+from verify.models.simplex import discriminator, minimum, mix, random_distinct, value
 
 HALF = Fraction(1, 2)
 DATA: Vector = (HALF, HALF)

@@ -9,8 +9,8 @@ from scipy import stats
 
 from verify.arithmetic.balls import Exact, ball, between, exact
 from verify.densities.base import Density, LogDensity, assign, positive
-from verify.densities.ends import End, Growth, Moments, power_moments
 from verify.densities.functions import log
+from verify.densities.tails import Growth, Moments, Tail, power_moments
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -36,17 +36,17 @@ class Exponential(Density):
         z = -ball(self.rate) * x.max(0)
         return z.exp() if side > 0 else -z.expm1()
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= rate y + |log rate|."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         return Growth(abs(log(ball(self.rate))), linear=ball(self.rate))
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """P = e^(-rate R), y: P (R + 1/rate), y^2: P (R^2 + 2 R/rate + 2/rate^2); |log y| <= y."""
-        if end.edge is not None:
-            return super().moments(end)
-        mean, R = 1 / ball(self.rate), end.cut
+        if tail.edge is not None:
+            return super().moments(tail)
+        mean, R = 1 / ball(self.rate), tail.cut
         mass = (-R / mean).exp()
         linear = mass * (R + mean)
         return Moments(mass, linear, linear, mass * (R**2 + 2 * R * mean + 2 * mean**2))
@@ -141,27 +141,27 @@ class Beta(Density):
             mass, far = _incomplete_beta(above, self.b, self.a), side < 0
         return 1 - mass if far else mass
 
-    def _near(self, end: End) -> tuple[arb, arb, arb]:
+    def _near(self, tail: Tail) -> tuple[arb, arb, arb]:
         """Near the edge p = u^(e-1) f(u) / C with u = |x - edge|: return e, log f (as a ball) and log C."""
-        w, u = ball(self.high - self.low), between(0, end.width)
-        e, other = (self.a, self.b) if end.edge == self.low else (self.b, self.a)
+        w, u = ball(self.high - self.low), between(0, tail.width)
+        e, other = (self.a, self.b) if tail.edge == self.low else (self.b, self.a)
         return ball(e), ball(other - 1) * log(w - u), self._log_constant()
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """|log p| <= |e - 1| |log u| + |log f - log C|."""
-        if end.edge is None or not self._at_an_end(end.edge):
-            return super().neg_log_bound(end)
-        e, log_f, c = self._near(end)
+        if tail.edge is None or not self._at_an_end(tail.edge):
+            return super().neg_log_bound(tail)
+        e, log_f, c = self._near(tail)
         return Growth((log_f - c).abs_upper(), log=abs(e - 1))
 
     log_bound = neg_log_bound
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """p <= u^(e-1) max f / C."""
-        if end.edge is None or not self._at_an_end(end.edge):
-            return super().moments(end)
-        e, log_f, c = self._near(end)
-        return power_moments((log_f - c).exp().upper(), e, end.width)
+        if tail.edge is None or not self._at_an_end(tail.edge):
+            return super().moments(tail)
+        e, log_f, c = self._near(tail)
+        return power_moments((log_f - c).exp().upper(), e, tail.width)
 
     def _at_an_end(self, edge: Fraction) -> bool:
         return edge in (self.low, self.high)

@@ -15,8 +15,8 @@ from scipy import stats
 
 from verify.arithmetic.balls import Exact, ball, exact
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
-from verify.densities.ends import INFINITE, End, Growth, Moments
-from verify.densities.functions import log, softplus
+from verify.densities.functions import log, phi, softplus
+from verify.densities.tails import INFINITE, Growth, Moments, Tail
 
 
 class Symmetric(Density):
@@ -44,11 +44,11 @@ class Symmetric(Density):
         """|x| >= 2 m + 1: then |x - centre| >= |x| / 2."""
         return 2 * abs(self.centre) + 1
 
-    def log_bound(self, end: End) -> Growth:
+    def log_bound(self, tail: Tail) -> Growth:
         """p decreases away from its centre, so the density at the cut bounds it."""
-        if end.edge is not None:
-            return super().log_bound(end)
-        return Growth(const=self._log_density_near(end).upper().max(0))
+        if tail.edge is not None:
+            return super().log_bound(tail)
+        return Growth(const=self._log_density_near(tail).upper().max(0))
 
     def _bounds(self) -> tuple[arb, arb, arb]:
         return abs(ball(self.centre)), ball(self.spread), abs(self.log_density()(ball(self.centre), self.centre))
@@ -82,25 +82,25 @@ class Normal(Symmetric):
         """erfc(t / sqrt 2) / 2."""
         return (t / arb(2).sqrt()).erfc() / 2
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= (y + m)^2 / (2 sigma^2) + |c|."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         m, s, c = self._bounds()
         return Growth(c + m**2 / (2 * s**2), linear=m / s**2, square=1 / (2 * s**2))
 
-    def moments(self, end: End) -> Moments:
-        """With t at the cut R, phi the standard density and c = side mu:
+    def moments(self, tail: Tail) -> Moments:
+        """Return the moments beyond the cut R, with t = (R - c) / sigma, the standard density phi and c = side mu:
 
         integral y p = c P + sigma phi       integral y^2 p = c^2 P + 2 c sigma phi + sigma^2 (t phi + P)
         """
-        if end.edge is not None:
-            return super().moments(end)
-        c, s = end.side * ball(self.mu), ball(self.sigma)
-        t = (end.cut - c) / s
-        mass, phi = self.upper(t), (-t * t / 2).exp() / (2 * arb.pi()).sqrt()
-        linear = c * mass + s * phi
-        return Moments(mass, linear, linear, c**2 * mass + 2 * c * s * phi + s**2 * (t * phi + mass))
+        if tail.edge is not None:
+            return super().moments(tail)
+        c, s = tail.side * ball(self.mu), ball(self.sigma)
+        t = (tail.cut - c) / s
+        mass, at_cut = self.upper(t), phi(t)
+        linear = c * mass + s * at_cut
+        return Moments(mass, linear, linear, c**2 * mass + 2 * c * s * at_cut + s**2 * (t * at_cut + mass))
 
     def _scipy(self) -> Any:
         return stats.norm(float(self.mu), float(self.sigma))
@@ -109,19 +109,19 @@ class Normal(Symmetric):
 class _ExponentialTails(Symmetric):
     """p <= e^-t / spread for t >= 0: the moments are those of an exponential beyond the cut."""
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= y / b + m / b + |log p(centre)|, since -log p grows at rate at most 1 / b."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         m, b, c = self._bounds()
         return Growth(c + m / b, linear=1 / b)
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """P = e^-t, y: P (R + b), y^2: P (R^2 + 2 R b + 2 b^2); |log y| <= y."""
-        if end.edge is not None:
-            return super().moments(end)
-        b, R = ball(self.spread), end.cut
-        mass = (-(R - end.side * ball(self.centre)) / b).exp()
+        if tail.edge is not None:
+            return super().moments(tail)
+        b, R = ball(self.spread), tail.cut
+        mass = (-(R - tail.side * ball(self.centre)) / b).exp()
         linear = mass * (R + b)
         return Moments(mass, linear, linear, mass * (R**2 + 2 * R * b + 2 * b**2))
 
@@ -225,22 +225,22 @@ class _PowerTails(Symmetric):
 
         return log_p
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= |log k| + (nu + 1)/2 (2 log y + log(1 + 4 / (nu s^2))), as |t| <= 2 y / s and y >= 1."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         _, s, c = self._bounds()
         nu = ball(self.degrees)
         return Growth(c + (nu + 1) / 2 * log(1 + 4 / (nu * s**2)), log=nu + 1)
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """p <= K y^-(nu + 1), K = k (4 nu s^2)^((nu + 1) / 2), as |t| >= y / (2 s):
 
         integral y^k p <= K R^(k - nu) / (nu - k), infinite for k >= nu; log y: K R^-nu (log R / nu + 1 / nu^2)
         """
-        if end.edge is not None:
-            return super().moments(end)
-        nu, s, R = ball(self.degrees), ball(self.spread), end.cut
+        if tail.edge is not None:
+            return super().moments(tail)
+        nu, s, R = ball(self.degrees), ball(self.spread), tail.cut
         K = (self._log_peak() + (nu + 1) / 2 * log(4 * nu * s**2)).exp()
         power = [K * R ** (k - nu) / (nu - k) if self.degrees > k else INFINITE for k in range(3)]
         return Moments(power[0], K * R ** (-nu) * (R.log() / nu + 1 / nu**2), power[1], power[2])

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from verify.arithmetic.balls import Exact, ball, exact, listed
 from verify.densities.base import Density, Floats, LogDensity, assign
-from verify.densities.ends import INFINITE, End, Growth, Moments
 from verify.densities.functions import log_sum_exp
+from verify.densities.tails import INFINITE, Growth, Moments, Tail
 
 
 def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
@@ -100,23 +100,23 @@ class Mixture(Density):
         """The largest of the components'."""
         return max(p.tail_start() for p in self.components)
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= -log w_i - log p_i for every i: the slowest."""
-        bounds = [(ball(w), p.neg_log_bound(end)) for w, p in self._parts(end.at)]
+        bounds = [(ball(w), p.neg_log_bound(tail)) for w, p in self._parts(tail.at)]
         w, best = min(bounds, key=lambda one: one[1].order())
         return Growth(best.const - w.log(), best.log, best.linear, best.square)
 
-    def log_bound(self, end: End) -> Growth:
+    def log_bound(self, tail: Tail) -> Growth:
         """log p <= max_i log p_i."""
-        bounds = [p.log_bound(end) for _, p in self._parts(end.at)]
+        bounds = [p.log_bound(tail) for _, p in self._parts(tail.at)]
         return reduce(
             lambda a, b: Growth(a.const.max(b.const), a.log.max(b.log), a.linear.max(b.linear), a.square.max(b.square)),
             bounds,
         )
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """sum_i w_i moments_i, over the components that are positive there."""
-        parts = [(ball(w), p.moments(end)) for w, p in self._parts(end.at)]
+        parts = [(ball(w), p.moments(tail)) for w, p in self._parts(tail.at)]
 
         def total(name: str) -> arb:
             terms = [w * getattr(m, name) for w, m in parts]

@@ -16,9 +16,9 @@ from scipy import stats
 
 from verify.arithmetic.balls import Exact, ball
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
-from verify.densities.ends import End, Growth, Moments, power_moments
 from verify.densities.functions import log
 from verify.densities.line import Normal
+from verify.densities.tails import Growth, Moments, Tail, power_moments
 
 
 def dimension(d: object) -> int:
@@ -70,26 +70,26 @@ class Radial(Density):
         above = arb(1) if z.is_zero() else z.gamma_upper(half, regularized=1)
         return above if side > 0 else 1 - above
 
-    def neg_log_bound(self, end: End) -> Growth:
+    def neg_log_bound(self, tail: Tail) -> Growth:
         """-log p <= r^2 / (2 sigma^2) + |log c| for r >= 1; near 0, (d-1) |log r| more."""
         c, square = abs(self._log_constant()), 1 / (2 * ball(self.sigma) ** 2)
-        if end.edge is None:
+        if tail.edge is None:
             return Growth(c, square=square)
-        if end.edge > 0:
-            return super().neg_log_bound(end)
-        return Growth((c + square * end.width**2).upper(), log=arb(self.d - 1))
+        if tail.edge > 0:
+            return super().neg_log_bound(tail)
+        return Growth((c + square * tail.width**2).upper(), log=arb(self.d - 1))
 
-    def log_bound(self, end: End) -> Growth:
+    def log_bound(self, tail: Tail) -> Growth:
         """The density at the cut, beyond the mode; |log p| near 0."""
-        return Growth(self._log_density_near(end).upper().max(0)) if end.edge is None else self.neg_log_bound(end)
+        return Growth(self._log_density_near(tail).upper().max(0)) if tail.edge is None else self.neg_log_bound(tail)
 
-    def moments(self, end: End) -> Moments:
+    def moments(self, tail: Tail) -> Moments:
         """E[r^k; r > R] = (sqrt 2 sigma)^k Gamma((d+k)/2, R^2 / (2 sigma^2)) / Gamma(d/2); log r <= r."""
-        if end.edge is not None and end.edge > 0:
-            return super().moments(end)
-        if end.edge is not None:
-            return power_moments(self._log_constant().exp(), arb(self.d), end.width)
-        z, half = end.cut**2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
+        if tail.edge is not None and tail.edge > 0:
+            return super().moments(tail)
+        if tail.edge is not None:
+            return power_moments(self._log_constant().exp(), arb(self.d), tail.width)
+        z, half = tail.cut**2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
         scale = arb(2).sqrt() * ball(self.sigma)
         m = [scale**k * z.gamma_upper(half + arb(k) / 2) * half.rgamma() for k in range(3)]
         return Moments(m[0], m[1], m[1], m[2])

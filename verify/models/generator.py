@@ -20,8 +20,8 @@ from flint import arb
 from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import ball, between, power_of_ten
 from verify.densities import Normal
-from verify.densities.ends import End, Moments
 from verify.densities.functions import log, phi, sigmoid, softplus
+from verify.densities.tails import Moments, Tail
 
 Bound = Callable[[Moments, Moments], arb]  # from the moments in a tail of the data and of the noise, both over z
 
@@ -125,8 +125,8 @@ def _over_noise(game: NormalGame, f: Integrand, bound: Bound, digits: int, name:
 def beyond(game: NormalGame, bound: Bound, cut: arb) -> arb:
     """Return what a bound says of |z| > cut."""
     p, q = Normal((game.mu - game.b) / game.a, game.sigma / game.a), Normal(0, 1)
-    ends = [End(side, cut, Fraction(0)) for side in (-1, 1)]
-    return sum((bound(p.moments(end), q.moments(end)) for end in ends), arb(0))
+    tails = [Tail(side, cut, Fraction(0)) for side in (-1, 1)]
+    return sum((bound(p.moments(tail), q.moments(tail)) for tail in tails), arb(0))
 
 
 @dataclass(frozen=True)
@@ -158,17 +158,17 @@ class CauchyGame:
 def descent(game: CauchyGame, parameter: str, sign: int, digits: int) -> arb:
     """Return d/dtheta E_q h = E_q score h for h = log(1 - D*) (sign +1) or -log D* (sign -1), held fixed.
 
-    With x = m + g tan(phi) the mass of q is d phi / pi on (-pi/2, pi/2), where p/q is analytic: there are no tails.
+    With x = m + g tan(angle) the mass of q is d angle / pi on (-pi/2, pi/2), where p/q is analytic: there are no tails.
     """
 
     def compute(d: int) -> arb:
         m, g = ball(game.m), ball(game.g)
 
-        def f(phi: Any, analytic: bool) -> Any:
-            sin, cos = phi.sin(), phi.cos()
+        def f(angle: Any, analytic: bool) -> Any:
+            sin, cos = angle.sin(), angle.cos()
             ratio = g / (cos * cos + (m * cos + g * sin) ** 2)  # p/q
             h = -log(1 + ratio, analytic) if sign > 0 else log(1 + 1 / ratio, analytic)
-            score = (2 * phi).sin() / g if parameter == "m" else -(2 * phi).cos() / g
+            score = (2 * angle).sin() / g if parameter == "m" else -(2 * angle).cos() / g
             return score * h / arb.pi()
 
         return integral(f, -arb.pi() / 2, arb.pi() / 2, d)

@@ -1,11 +1,8 @@
-"""Distributions on finitely many points as vectors of rationals, and the functionals of the game on them.
+"""Distributions on finitely many points as vectors of rationals: random ones, channels, discriminators, V(D).
 
 Everything that is rational stays rational; only logarithms become balls.    p, q (n,) with sum 1
 
-    C(q)      = sum p log(p / (p + q)) + q log(q / (p + q))       V(D*), with D* = p / (p + q)
-    KL(p||q)  = sum p log(p / q)
-    JSD(p,q)  = KL(p || m) / 2 + KL(q || m) / 2,   m = (p + q) / 2
-    TV(p,q)   = sum |p - q| / 2
+The divergences between them are those of `verify.analysis.atoms`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,9 +12,8 @@ from functools import reduce
 import numpy as np
 from flint import arb
 
+from verify.analysis.atoms import Vector
 from verify.arithmetic.balls import ball
-
-Vector = tuple[Fraction, ...]
 
 
 def random_simplex(rng: np.random.Generator, n: int, resolution: int = 1000) -> Vector:
@@ -54,33 +50,6 @@ def mix(p: Vector, q: Vector, weight: Fraction = Fraction(1, 2)) -> Vector:
 def discriminator(p: Vector, q: Vector) -> Vector:
     """Return D* = p / (p + q), where p + q > 0 everywhere."""
     return tuple(a / (a + b) for a, b in zip(p, q, strict=True))
-
-
-def criterion(p: Vector, q: Vector) -> arb:
-    """C(q) = V(D*).
-
-    >>> print(criterion((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))))
-    0
-    """
-    return sum((ball(x) * ball(x / (a + b)).log() for a, b in zip(p, q, strict=True) for x in (a, b) if x), arb(0))
-
-
-def kl(p: Vector, q: Vector) -> arb:
-    """KL(p || q); infinite where p puts mass and q has none."""
-    if any(a and not b for a, b in zip(p, q, strict=True)):
-        return arb("inf")
-    return sum((ball(a) * ball(a / b).log() for a, b in zip(p, q, strict=True) if a), arb(0))
-
-
-def jsd(p: Vector, q: Vector) -> arb:
-    """JSD(p, q)."""
-    m = mix(p, q)
-    return (kl(p, m) + kl(q, m)) / 2
-
-
-def tv(p: Vector, q: Vector) -> Fraction:
-    """TV(p, q), exactly."""
-    return sum((abs(a - b) for a, b in zip(p, q, strict=True)), Fraction(0)) / 2
 
 
 def value(p: Vector, q: Vector, d: Vector) -> arb:

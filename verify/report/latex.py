@@ -155,8 +155,8 @@ class _Parser(Reader):
         """Return what has a symbol of its own."""
         if name in BINARY:
             prefix = before in ("open", "relation", "binary", "comma", "operator", "space")
-            gap = "0" if prefix else "0.22em"
-            return "operator" if prefix else "binary", tag("mo", BINARY[name], lspace=gap, rspace=gap)
+            space = "0" if prefix else "0.22em"
+            return "operator" if prefix else "binary", tag("mo", BINARY[name], lspace=space, rspace=space)
         if name in RELATIONS:
             return "relation", tag("mo", RELATIONS[name], lspace="0.28em", rspace="0.28em")
         for kind, table in (("open", OPEN), ("close", CLOSE)):

@@ -25,8 +25,8 @@ from minigan.layers.base import Layer
 from minigan.network import Network
 from verify.analysis.game_value import Discriminator
 from verify.arithmetic.balls import ball
-from verify.densities.ends import End, Growth
 from verify.densities.functions import softplus, tanh
+from verify.densities.tails import Growth, Tail
 
 Line = tuple[Fraction, Fraction]  # slope, offset
 Units = tuple[Line, ...]
@@ -90,10 +90,10 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
 
     const, linear = _bound(layers, weights)
 
-    def bound(end: End) -> Growth:
-        if end.edge is None:
+    def bound(tail: Tail) -> Growth:
+        if tail.edge is None:
             return Growth(const, linear=linear)
-        return Growth((const + linear * (abs(ball(end.edge)) + end.width)).upper())
+        return Growth((const + linear * (abs(ball(tail.edge)) + tail.width)).upper())
 
     return Discriminator(name, logit, bound, edges)
 

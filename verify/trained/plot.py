@@ -44,7 +44,7 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     bottom.set_ylabel("$(p + q)\\,\\mathrm{KL}(D^* \\| D)$")
     bottom.set_xlabel("x")
     bottom.set_ylim(bottom=0)
-    bottom.set_title(f"area: V(D*) - V(D) = {found.gap.str(8, radius=False)} nats", fontsize="small")
+    bottom.set_title(f"area: V(D*) - V(D) = {found.suboptimality.str(8, radius=False)} nats", fontsize="small")
     top.set_title(
         f"JSD {found.jsd.str(8, radius=False)}    C(G) {found.c.str(8, radius=False)}    "
         f"V(D) {found.value.str(8, radius=False)}    (nats, all digits certified)",

@@ -24,7 +24,7 @@ from minigan.network import Network
 from minigan.recipes import RunOptions, get_recipe
 from minigan.training import RunError, read_arrays, read_json
 from verify.analysis.divergences import criterion, jsd
-from verify.analysis.game_value import Discriminator, gap, value
+from verify.analysis.game_value import Discriminator, suboptimality, value
 from verify.arithmetic.balls import check_digits
 from verify.arithmetic.decide import Undecided, Verdict
 from verify.densities import Density, Normal
@@ -49,7 +49,7 @@ class Optimality:
     jsd: arb
     c: arb  # C(G) = V(D*)
     value: arb  # V(D)
-    gap: arb  # V(D*) - V(D), as the integral of (p + q) KL(D* || D)
+    suboptimality: arb  # V(D*) - V(D), as the integral of (p + q) KL(D* || D)
     certificate: Certificate
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Optimality:
             ("JSD(p_data, p_g)", self.jsd, "0 where p_g = p_data"),
             ("C(G) = V(D*)", self.c, "-log 4 = -1.386294... where p_g = p_data"),
             ("V(D)", self.value, "what the trained D reaches"),
-            ("V(D*) - V(D)", self.gap, "what it lacks to the optimal one"),
+            ("V(D*) - V(D)", self.suboptimality, "what it lacks to the optimal one"),
         )
         lines = [
             f"p_data  {self.p}",
@@ -122,7 +122,7 @@ def optimality(
     digits = proof.digits + 1  # three numbers of radius 10^-(digits + 1)
     jensen, best = jsd(p, q, digits), criterion(p, q, digits)
     reached = value(p, q, D, digits=digits)
-    lacking = gap(p, q, other() if other is not None else D, digits=digits)
+    lacking = suboptimality(p, q, other() if other is not None else D, digits=digits)
     for name, x in zip(NAMES, (jensen, best, reached, lacking), strict=True):
         proof.enclose(name, x)
     proof.zero("C(G) + log 4 - 2 JSD", best + arb(constant).log() - 2 * jensen)

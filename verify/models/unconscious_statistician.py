@@ -18,7 +18,7 @@ from flint import arb
 
 from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import between, power_of_ten
-from verify.densities.functions import phi, softplus
+from verify.densities.functions import phi, sigmoid, softplus
 
 Function = Callable[..., Any]
 
@@ -30,7 +30,7 @@ def log1m_D(x: Any, analytic: bool) -> Any:
 
 def slope(x: Any) -> Any:
     """f'(x) = sigma(1 - x)."""
-    return 1 / (1 + (x - 1).exp())
+    return sigmoid(1 - x)
 
 
 def upper(z: Any) -> Any:

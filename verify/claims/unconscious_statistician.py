@@ -12,7 +12,7 @@ from flint import arb
 from verify.densities.functions import log, phi
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.lotus import Generator, by_density, by_law, by_noise, log1m_D, upper
+from verify.models.unconscious_statistician import Generator, by_density, by_law, by_noise, log1m_D, upper
 
 PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
 
