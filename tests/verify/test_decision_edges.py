@@ -303,7 +303,7 @@ def test_the_gate_of_a_direction(error, verdict):
     assert proof.verdict is verdict
 
 
-def test_the_furthest_difference_decides():
+def test_the_worst_difference_decides():
     assert worst_difference([arb(0, 1e-3), arb(1), arb(-2, 1)]) == 1
     assert worst_difference([arb(0, 1e-3), arb(0, 1e-2)]).rad() > arb("0.009")
     assert not worst_difference([arb(1), NAN]).is_finite()

@@ -16,7 +16,7 @@ from verify.arithmetic.balls import ball, power_of_ten, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Beta, Cauchy, Exponential, Laplace, Logistic, Mixture, Normal, Radial, StudentT, Uniform
 from verify.densities.base import Density
-from verify.densities.placing import placed
+from verify.densities.standardize import standardize
 from verify.engine import independent
 
 PAIRS = [
@@ -146,7 +146,7 @@ def test_a_change_of_variable_changes_no_divergence(divergence, p, q, m, s):
 def test_near_pairs_stay_where_they_are():
     """Balls that were certified before are the same balls."""
     for p, q, _, _ in MOVED:
-        assert placed(p, q) == (p, q)
+        assert standardize(p, q) == (p, q)
 
 
 def test_a_class_from_elsewhere_is_not_moved():
@@ -154,7 +154,7 @@ def test_a_class_from_elsewhere_is_not_moved():
         pass
 
     pair = Own(10**9, 1), Normal(10**9, 1)
-    assert placed(*pair) == pair
+    assert standardize(*pair) == pair
 
 
 def test_far_from_each_other_beyond_the_floats():

@@ -91,6 +91,6 @@ def test_enclosures_are_balls_about_the_float_run(name):
 
 
 def test_balls_that_grow_too_wide_are_undecided(monkeypatch):
-    monkeypatch.setattr("verify.claims.library_training.GUARDS", (1,))
+    monkeypatch.setattr("verify.claims.library_training.GUARD_DIGITS", (1,))
     with pytest.raises(Undecided, match="the balls grew too wide for 31 digits"):
         in_balls("tanh", 7, 31)

@@ -408,7 +408,7 @@ def test_a_replay_needs_the_weights(certified, capsys):
     (folder / "discriminator.npz").unlink()
     status, out = replayed(file, capsys)
     assert status == 1
-    assert "its weights are gone: " in out
+    assert "its weights cannot be read: " in out
     assert "No such file or directory; expected the run folder that was certified, at '../run'" in out
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
     status, out = replayed(file, capsys)
@@ -435,14 +435,14 @@ def test_a_lie_about_a_run_is_refused(certified, capsys):
     status, out = replayed(file, capsys)
     assert status == 1
     assert "V(D) = " in out
-    assert "does not meet" in out
+    assert "does not overlap" in out
     resealed(file, statement=lambda text: text.replace("mu=4, sigma=2", "mu=4, sigma=3"))
     assert "its statement is not that of the claim" in replayed(file, capsys)[1]
     (folder / "config.json").unlink()
     assert "not a run folder: it has no config.json" in replayed(file, capsys)[1]
     resealed(file, notes=lambda notes: {})
     assert (
-        "it names no run folder with its weights; expected what `verify trained RUN` writes"
+        "its notes name no run folder with weights; expected what `verify trained RUN` writes"
         in replayed(file, capsys)[1]
     )
 

@@ -96,7 +96,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         changed(record, ("enclosures", key, "mid", 0), other | 1 if other > 0 else -(-other | 1), seal=True), claims
     )
     assert not found.accepted
-    assert "does not meet" in " ".join(found.reasons)
+    assert "does not overlap" in " ".join(found.reasons)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("checks", 0, "ball", "rad"), [1, 3], "but its ball makes it undecided"),
         (("verdict",), "refuted", "but its checks make it proved"),
         (("checks",), [], "but its checks make it undecided"),
-        (("enclosures",), {}, "does not hold the balls"),
+        (("enclosures",), {}, "its enclosures are not those of the claim"),
         (("negative_controls",), [], "its negative controls are not those of the claim"),
         (("negative_controls", 0, "verdict"), "proved", "a negative control is not refuted"),
         (("digits",), 12, "not to 10^-12"),
@@ -205,9 +205,9 @@ def test_a_certificate_left_out_of_a_file(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "is no JSON"), ("{", "is no JSON"),
-     ("[" * 100_000, "is no JSON"), ('{"a": ' + "1" * 5000 + "}", "is no JSON"),
-     ("\0", "is no JSON"), ("[]", "has no certificates"),
+    [("", "is not JSON"), ("{", "is not JSON"),
+     ("[" * 100_000, "is not JSON"), ('{"a": ' + "1" * 5000 + "}", "is not JSON"),
+     ("\0", "is not JSON"), ("[]", "has no certificates"),
      ('{"certificates": []}', "has no certificates"),
      ('{"certificates": [3]}', "has no certificates"), ("{}", "has no certificates")],
 )  # fmt: skip

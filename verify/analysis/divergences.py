@@ -36,7 +36,7 @@ from verify.arithmetic.decide import Infinite, Unbounded
 from verify.densities import Density, Discrete, IsotropicNormal
 from verify.densities.base import LogDensity
 from verify.densities.functions import log_sum_exp, softplus
-from verify.densities.placing import placed
+from verify.densities.standardize import standardize
 from verify.densities.tails import Tail, expectation
 
 Distribution = Density | Discrete | IsotropicNormal
@@ -194,7 +194,7 @@ def _enclose(
     if isinstance(p, Discrete) or isinstance(q, Discrete):
         a, b = Discrete([1], [0]), Discrete([1], [1])  # atoms and a density are mutually singular, as two points are
         return enclose_to(lambda _: on_atoms(a, b), digits, name)
-    f, g = placed(p.canonical(), q.canonical())
+    f, g = standardize(p.canonical(), q.canonical())
     return enclose_to(lambda d: on_line(f, g, d), digits, name)
 
 
@@ -266,7 +266,7 @@ def left_out(p: Distribution, q: Distribution, digits: int) -> arb:
     f, g = (x.radial if isinstance(x, IsotropicNormal) else x for x in (p, q))
     if isinstance(f, Discrete) or isinstance(g, Discrete):
         return arb(0)
-    f, g = placed(f.canonical(), g.canonical())
+    f, g = standardize(f.canonical(), g.canonical())
     with precision(digits + GUARD_DIGITS[0]):
         regions = [
             cut(piece, (f, g), lambda tail: outside(f, tail) + outside(g, tail), power_of_ten(-digits - SLACK_DIGITS))

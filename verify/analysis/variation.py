@@ -2,8 +2,9 @@
 
 TV(p, q) = 1/2 integral |p - q| = 1/2 sum over intervals of constant sign of |P(I) - Q(I)|.
 
-The sign of log q - log p is taken from a Taylor model, c_0 + c_1 (x - m) + ... + c_n(X) (x - m)^n with the last
-coefficient enclosed over the whole interval X: that sees through p - q = 1e-12 and through p = q on a piece.
+The sign of log q - log p is that of a Taylor model c_0 + c_1 (x - m) + ... + c_n(X) (x - m)^n, whose last coefficient
+is enclosed over the whole interval X.  It decides the sign where p - q is as small as 1e-12, and bounds |p - q| where
+p = q on a piece.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from verify.arithmetic.decide import Undecided
 from verify.densities.base import Density
 from verify.densities.tails import INFINITE
 
-ORDERS = (2, 8, 32)  # and the number of digits: where p = q, only that many terms show it
+ORDERS = (2, 8, 32)  # then as many as digits: where p = q, only so many terms give a bound that is small enough
 MAX_INTERVALS = 20_000
 
 
@@ -38,7 +39,7 @@ class SignInterval:
 
 
 def total_variation(p: Density, q: Density, digits: int) -> arb:
-    """Return an enclosure of TV(p, q) at the current precision."""
+    """Enclose TV(p, q) at the current precision, with tails and unknown signs of about 10^-digits in all."""
     if p == q:
         return arb(0)
     budget = power_of_ten(-digits - 1)
@@ -95,7 +96,7 @@ def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[Sign
 
 
 def _models(ratio: Callable[[Any], Any], low: arb, high: arb) -> tuple[arb, arb]:
-    """Enclose the ratio and its derivative over [low, high], by the first Taylor model that decides anything."""
+    """Enclose the ratio and its derivative over [low, high], by the first Taylor model that decides a sign."""
     middle, X = ((low + high) / 2).mid(), between(low, high)
     h = X - middle
     value, slope = arb("nan"), arb("nan")
@@ -137,13 +138,13 @@ def _crossing(
         r = ratio(x)
         return 1 if r > 0 else -1 if r < 0 else None
 
-    if (left := sign(low)) == direction or sign(high) == -direction:  # no zero between: the ratio keeps that sign
+    if (left := sign(low)) == direction or sign(high) == -direction:  # no zero in between: the ratio keeps that sign
         yield SignInterval(low, high, direction if left == direction else -direction)
         return
     a, b, moved = low, high, True
     while moved and (p.mass(a, b) + q.mass(a, b)).abs_upper() / 2 > share:
         moved = False
-        for weight in (2, 1, 3):  # the middle; beside it, if the zero is too close to the middle to tell
+        for weight in (2, 1, 3):  # the middle, or a point beside it if the sign at the middle is undecided
             x = ((weight * b + (4 - weight) * a) / 4).mid()
             here = sign(x) if a < x and x < b else None
             if here is not None:

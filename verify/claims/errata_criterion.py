@@ -1,6 +1,6 @@
-r"""Errata E1 to E6: the criterion and its optimal discriminator, as the documents write them and as they are.
+r"""Claims: errata E1 to E6, about the criterion and its optimal discriminator.
 
-Each claim proves the right statement; its negative controls are the document's own words, which must be refuted.
+Each claim proves the right statement; its negative controls are the statements of the documents, which are wrong.
 Integrands are pointwise: a = p_data(x), b = p_g(x), y = D(x).
 """
 

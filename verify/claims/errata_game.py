@@ -1,6 +1,6 @@
-r"""Errata E12 and E14 to E17: the game, its convergence, its signs and its gradients.
+r"""Claims: errata E12 and E14 to E17, about the game, its convergence, its signs and its gradients.
 
-Each claim proves the right statement; its negative controls are the document's own words, which must be refuted.
+Each claim proves the right statement; its negative controls are the statements of the documents, which are wrong.
 E15 has more parts elsewhere: P2.literal (improving steps that stall), P2.frozen-d (D must be optimal at every step)
 and Dirac.* (densities are not parameters).
 """
@@ -52,7 +52,7 @@ def _at_equality(proof: Proof, always_positive: bool, value: arb) -> None:
     },
 )
 def e12_nonnegative(proof: Proof) -> None:
-    """At equality and beside it."""
+    """At p = q and at p != q."""
     _at_equality(proof, False, -arb(4).log())
 
 
@@ -156,7 +156,7 @@ def _improving(proof: Proof, reached: bool) -> None:
     controls={"they converge to p_data": lambda proof: _improving(proof, reached=True)},
 )
 def e15_improvement(proof: Proof) -> None:
-    """Strict improvements and a positive limit gap."""
+    """Strict improvements, and a limit above -log 4."""
     _improving(proof, reached=False)
 
 

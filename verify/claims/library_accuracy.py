@@ -1,9 +1,9 @@
-r"""softplus, sigmoid and tanh in units in the last place, over the whole range of float64 and float32.
+r"""Claims: the accuracy of softplus, sigmoid and tanh in units in the last place, over all of float64 and float32.
 
     error in ulp = |y - f(x)| / spacing(y),    f(x) a ball
 
 The objectives form log D as -softplus(-s) for any logit s, so an error of a few ulp here, at every scale from 1e-308
-to 1e308, is what makes log(1 - D) right where 1 - D rounds to 1.
+to 1e308, keeps log(1 - D) accurate where 1 - D rounds to 1.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ TEXTBOOK: dict[str, tuple[str, Function]] = {
 
 
 def points(rng: np.random.Generator, dtype: Any, n: int) -> Array:
-    """Return 4 n points: about the origin, where e^x is finite, at every scale; and the special ones."""
+    """Return 4 n random points, near the origin, where e^x is finite, and at every scale, and special values."""
     info = np.finfo(dtype)
     top = float(np.log(info.max))
     scales = 10.0 ** rng.uniform(np.log10(info.smallest_subnormal), np.log10(info.max), 2 * n)
@@ -88,7 +88,7 @@ def ulps(x: Array, y: Array, exact: list[arb]) -> Array:
 
 
 def accuracy(proof: Proof, name: str, implementations: dict[str, Function]) -> None:
-    """Check every implementation at every point; the largest error of each dtype and backend is one decision."""
+    """Check every implementation at every point, with one decision for each dtype and backend."""
     for dtype in (np.float64, np.float32):
         x = points(proof.rng, dtype, proof.scale(quick=1500, full=5000, deep=50_000))
         exact = [BALLS[name](arb(float(a))) for a in x]

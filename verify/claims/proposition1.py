@@ -1,4 +1,4 @@
-"""Proposition 1: for any generator the optimal discriminator is D* = p / (p + q)."""
+"""Claims: Proposition 1, the optimal discriminator for any generator is D* = p / (p + q)."""
 
 from fractions import Fraction
 from functools import partial

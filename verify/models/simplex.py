@@ -17,13 +17,13 @@ from verify.arithmetic.balls import ball
 
 
 def random_simplex(rng: np.random.Generator, n: int, resolution: int = 1000) -> Vector:
-    """Return n positive rationals with sum 1, in units of 1 / (a sum of n whole numbers up to `resolution`)."""
+    """Return n random whole numbers from 1 to `resolution`, divided by their sum."""
     counts = [int(k) for k in rng.integers(1, resolution + 1, n)]
     return tuple(Fraction(k, sum(counts)) for k in counts)
 
 
 def random_distinct(rng: np.random.Generator, n: int, how_many: int) -> list[Vector]:
-    """Return different points of the simplex."""
+    """Return `how_many` distinct points of the simplex, each as in `random_simplex`."""
     found: dict[Vector, None] = {}
     while len(found) < how_many:
         found[random_simplex(rng, n)] = None
@@ -36,7 +36,7 @@ def random_channel(rng: np.random.Generator, n: int, m: int) -> list[Vector]:
 
 
 def apply(channel: Sequence[Vector], p: Vector) -> Vector:
-    """Return p T: the law of the output of a channel T whose input has the law p."""
+    """Return p T, the distribution of the output of a channel T (n, m) whose input has the distribution p."""
     return tuple(
         sum((a * row[j] for a, row in zip(p, channel, strict=True)), Fraction(0)) for j in range(len(channel[0]))
     )
@@ -53,12 +53,12 @@ def discriminator(p: Vector, q: Vector) -> Vector:
 
 
 def value(p: Vector, q: Vector, d: Vector) -> arb:
-    """V(D) = sum p log D + q log(1 - D), with 0 log 0 = 0."""
+    """Enclose V(D) = sum p log D + q log(1 - D), with 0 log 0 = 0."""
     gains = [ball(a) * ball(y).log() for a, y in zip(p, d, strict=True) if a]
     losses = [ball(b) * ball(1 - y).log() for b, y in zip(q, d, strict=True) if b]
     return sum(gains + losses, arb(0))
 
 
 def minimum(margins: Iterable[arb]) -> arb:
-    """Return the smallest of many balls: positive if and only if all are, not finite if one is not."""
+    """Return the minimum of many balls: positive if and only if all are, not finite if one is not."""
     return reduce(lambda x, y: x.min(y), margins)

@@ -1,15 +1,16 @@
-r"""How far from the theory a training stopped, certified.
+r"""Certify how far a trained pair is from the optimum of the theory.
 
-For a trained pair G(z) = a z + b, D = sigma(s) and data p = N(mu, sigma^2), all with their stored numbers as exact
-rationals, the model density is p_g = N(b, a^2) and these are enclosed:
+For a trained pair G(z) = a z + b, D = sigma(s) and data p = N(mu, sigma^2), with the stored numbers as exact rationals,
+the model density is p_g = N(b, a^2), and these are enclosed:
 
     JSD(p, p_g),   C(G) = V(D*) = -log 4 + 2 JSD,   V(D),   V(D*) - V(D) = integral (p + p_g) KL(D* || D) >= 0
 
-The first three and the last are four separate integrals, so the two identities are checked, not assumed.
+JSD, V(D*), V(D) and V(D*) - V(D) are four separate integrals, so the two identities are checked, not assumed.
 """
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -40,17 +41,44 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Optimality:
-    """What is known of a trained pair: each number an enclosure to within 10^-digits, in nats."""
+    """The certified numbers of a trained pair, in nats, each an enclosure of radius at most 10^-digits.
 
-    p: Density  # the data
-    q: Density  # the model, p_g
+    Attributes
+    ----------
+    p, q
+        The data and the model p_g.
+    D
+        The discriminator.
+    digits
+        The largest radius is 10^-digits.
+    jsd
+        JSD(p, q).
+    c
+        C(G) = V(D*).
+    value
+        V(D).
+    suboptimality
+        V(D*) - V(D), as the integral of (p + q) KL(D* || D).
+    certificate
+        The certificate of these numbers.
+
+    """
+
+    p: Density
+    q: Density
     D: Discriminator
     digits: int
     jsd: arb
-    c: arb  # C(G) = V(D*)
-    value: arb  # V(D)
-    suboptimality: arb  # V(D*) - V(D), as the integral of (p + q) KL(D* || D)
+    c: arb
+    value: arb
+    suboptimality: arb
     certificate: Certificate
+
+    @property
+    def gap(self) -> arb:
+        """The name of `suboptimality` in the version before."""
+        warnings.warn("Optimality.gap is now called Optimality.suboptimality", DeprecationWarning, stacklevel=2)
+        return self.suboptimality
 
     def __str__(self) -> str:
         shown = (
@@ -75,9 +103,29 @@ class Optimality:
 
 
 def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
-    """Certify a run folder of the `gaussian` recipe; RunError says what is wrong with which file.
+    """Certify a run folder of the recipe `gaussian`.
 
-    The certificate notes the checksums of the weights, and is of them alone.
+    Parameters
+    ----------
+    run : str or Path
+        The run folder.
+    digits : int
+        The largest radius is 10^-digits; by default 30.
+
+    Returns
+    -------
+    Optimality
+        The numbers, and a certificate that contains the checksums of the weights it is about.
+
+    Raises
+    ------
+    RunError
+        If a file is missing or invalid, or the run is of another recipe.
+    NotCertifiable
+        If the logit of D cannot be split exactly.
+    Undecided
+        If a number could not be enclosed so narrowly.
+
     """
     p, q, D = load(run)
     found = certify_pair(p, q, discriminator(D), digits=digits)
@@ -86,17 +134,62 @@ def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
 
 
 def certify_networks(p: Density, G: Network, D: Network, *, digits: int = DIGITS) -> Optimality:
-    """Certify a trained pair: any p of `verify.densities`, an affine G of N(0, 1), and a D of one input.
+    """Certify a trained pair of networks.
 
-    D may be of Dense, ReLU, LeakyReLU, Maxout, Dropout and then Dense, Tanh, Sigmoid, Softplus.
+    Parameters
+    ----------
+    p : Density
+        The data.
+    G : Network
+        Network([Dense(1, 1)], ...), whose input is z ~ N(0, 1), so that p_g is normal.
+    D : Network
+        A discriminator of one input, with layers as in `discriminator`.
+    digits : int
+        The largest radius is 10^-digits; by default 30.
+
+    Returns
+    -------
+    Optimality
+        The numbers and their certificate.
+
+    Raises
+    ------
+    ValueError
+        If G is another network or constant, p is no density on the line, or digits is no whole number from 1 to 10000.
+    NotCertifiable
+        If the logit of D cannot be split exactly; a kind of ValueError.
+    Undecided
+        If a number could not be enclosed so narrowly.
+
     """
     return certify_pair(p, model(G), discriminator(D), digits=digits)
 
 
 def certify_pair(p: Density, q: Density, D: Discriminator, *, digits: int = DIGITS) -> Optimality:
-    """Certify a discriminator of data p against model q.  Undecided if a number could not be enclosed.
+    """Certify a discriminator between data p and model q.
 
-    For D = D* the gap is enclosed about 0: the numbers are returned, and the certificate, which says > 0, is undecided.
+    Parameters
+    ----------
+    p, q : Density
+        The data and the model, on the line.
+    D : Discriminator
+        Any discriminator whose V is finite.
+    digits : int
+        The largest radius is 10^-digits; by default 30.
+
+    Returns
+    -------
+    Optimality
+        The numbers and their certificate.  For D = D*, V(D*) - V(D) is enclosed about 0, and the certificate, which
+        states that it is > 0, is undecided.
+
+    Raises
+    ------
+    ValueError
+        If p or q is no density on the line, or digits is no whole number from 1 to 10000.
+    Undecided
+        If a number could not be enclosed so narrowly.
+
     """
     check_digits(digits)
     for name, density in (("p", p), ("q", q)):
@@ -118,8 +211,8 @@ def optimality(
     proof: Proof, p: Density, q: Density, D: Discriminator, *, factor: int = 1, constant: int = 4,
     other: Callable[[], Discriminator] | None = None,
 ) -> None:  # fmt: skip
-    """Enclose JSD, V(D*), V(D) and the gap; check C = -log 4 + 2 JSD and V(D*) - V(D) = gap > 0."""
-    digits = proof.digits + 1  # three numbers of radius 10^-(digits + 1)
+    """Enclose JSD, V(D*), V(D) and V(D*) - V(D); check C = -log 4 + 2 JSD, the difference, and that it is > 0."""
+    digits = proof.digits + 1  # the identities add up to three numbers of radius 10^-(digits + 1)
     jensen, best = jsd(p, q, digits), criterion(p, q, digits)
     reached = value(p, q, D, digits=digits)
     lacking = suboptimality(p, q, other() if other is not None else D, digits=digits)
@@ -135,7 +228,7 @@ def optimality(
 
 
 def claim_about(p: Density, q: Density, D: Discriminator, claim_id: str = RUN_ID) -> Claim:
-    """Return the claim that a certificate of a trained D is of."""
+    """Return the claim about a trained D that its certificate states."""
     check = partial(optimality, p=p, q=q, D=D)
     return Claim(
         claim_id,
@@ -163,38 +256,38 @@ def swapped(D: Discriminator) -> Discriminator:
     return Discriminator(f"1 - {D.name}", logit, D.bound, D.edges)
 
 
-# --- the run folder -------------------------------------------------------------------------------
+# The run folder.
 
 
 WEIGHTS = ("generator.npz", "discriminator.npz")
-FOLDER = "run folder"  # the note that says where it is, seen from the file of the certificate
+FOLDER = "run folder"  # key of the note with its path, relative to the file of the certificate
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file as the text of a note."""
     return f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def claim_again(notes: Mapping[str, str], base_dir: Path) -> Claim:
-    """Return the claim about the run that a certificate's notes name, seen from the folder of its file.
+def claim_about_run(notes: Mapping[str, str], base_dir: Path) -> Claim:
+    """Return the claim about the run that the notes of a certificate name, relative to the folder of its file.
 
-    ValueError if the run is not there, or its weights are not those that were certified.
+    ValueError if the run folder is missing, or its weights are not those that were certified.
     """
     if not {FOLDER, *WEIGHTS} <= set(notes):
-        raise ValueError("it names no run folder with its weights; expected what `verify trained RUN` writes")
+        raise ValueError("its notes name no run folder with weights; expected what `verify trained RUN` writes")
     run = base_dir / notes[FOLDER]
     for name in WEIGHTS:
         try:
             found = checksum(run / name)
         except OSError as error:
             raise ValueError(
-                f"its weights are gone: {run / name}: {error.strerror}; expected the run folder that was certified, "
-                f"at {notes[FOLDER]!r} from the file of the certificate"
+                f"its weights cannot be read: {run / name}: {error.strerror}; expected the certified run folder, "
+                f"{notes[FOLDER]!r} relative to the file of the certificate"
             ) from None
         if found != notes[name]:
             raise ValueError(
                 f"{run / name} is not the file that was certified: {found}, not {notes[name]}; "
-                "expected the run folder as it was (`verify trained` certifies it anew)"
+                "expected the unchanged run folder (`verify trained` certifies it again)"
             )
     try:
         p, q, D = load(run)
@@ -204,7 +297,7 @@ def claim_again(notes: Mapping[str, str], base_dir: Path) -> Claim:
 
 
 def load(run: PathLike) -> tuple[Normal, Normal, Network]:
-    """Return p_data, p_g and D of a run folder of `gaussian`."""
+    """Return p_data, p_g and D of a run folder of `gaussian`; RunError names the file that is missing or wrong."""
     folder = Path(run)
     stored = read_json(folder / "config.json")
     try:
