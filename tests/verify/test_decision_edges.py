@@ -1,4 +1,4 @@
-"""Each rule that decides, on both sides of its edge: a hair within, a hair beyond."""
+"""Each rule that decides, tested on both sides of its limit: just within, just beyond."""
 
 import math
 from fractions import Fraction
@@ -179,7 +179,7 @@ def test_a_cut_costs_at_most_its_budget_and_no_cut_is_said():
 
 
 def test_the_integrals_of_c_and_jsd_are_their_own(monkeypatch):
-    """C = -log 4 + 2 JSD can fail only as long as neither is computed from the other."""
+    """C = -log 4 + 2 JSD can fail only if neither is computed from the other."""
     p, q = Normal(0, 1), Normal(1, 1)
     right = {"criterion": divergences.criterion(p, q, 10), "jsd": divergences.jsd(p, q, 10)}
     for one, other in (("criterion", "jsd"), ("jsd", "criterion")):

@@ -1,4 +1,4 @@
-"""The certified integrals of the generator, of LOTUS and of f-GAN against other ways to the same numbers."""
+"""The certified integrals of the generator, of expectations of G(z) and of f-GANs against independent values."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Errors planted in the mathematics must come out refuted: a claim that survives them is worth nothing."""
+"""Errors planted in the mathematics must come out refuted: a claim that passes with them proves nothing."""
 
 import pytest
 import sympy as sp
@@ -50,7 +50,7 @@ def swapped(function):
 
 
 def scaled(function, factor=TINY):
-    """A relative error of 2^-40, about 1e-12, unless told."""
+    """Return the function with a relative error, by default 2^-40, about 1e-12."""
     return lambda *args: function(*args) * factor
 
 
@@ -68,7 +68,7 @@ def sharpened(channel, p):
 
 
 def stays(d, right=prop2_literal.best_response):
-    """Mass that does not leave the point where the next D finds it."""
+    """A best response that puts its mass on the same point each time."""
     return right([-x for x in d]) if 1 in d else right(d)
 
 
@@ -149,7 +149,7 @@ def floating(function):
 
 
 def quotient(a, b=1):
-    """What a careless Fraction(a, b) would be."""
+    """Return a quotient of floats in place of Fraction(a, b)."""
     return a / b
 
 
@@ -175,7 +175,7 @@ FLOATS = [
 
 @pytest.mark.parametrize(("claim_id", "module", "name", "wrong"), FLOATS, ids=lambda x: x if isinstance(x, str) else "")
 def test_floats_decide_nothing_exactly(claim_id, module, name, wrong, monkeypatch):
-    """Equal or not: what was called exact, and is computed in floats, is undecided."""
+    """A comparison that must be exact but is computed in floats is undecided, whether or not it holds."""
     assert REGISTRY[claim_id].rigor == "exact-rational"
     monkeypatch.setattr(module, name, wrong)
     found = certificate(REGISTRY[claim_id], PROFILES["quick"])

@@ -1,4 +1,4 @@
-"""The functionals on the simplex, on random rationals: what the theory says of them, beyond the registered claims."""
+"""Divergences and steps on random rational distributions: theorems that are not registered claims."""
 
 import math
 from fractions import Fraction

@@ -1,7 +1,7 @@
-"""What an integral leaves out, where that decides: cuts in the middle of the mass, against closed forms and mpmath.
+"""Bounds on tails, tested with cuts in the middle of the mass, against closed forms and mpmath.
 
-At 30 digits the tails are below the last digit, so that a wrong bound on them shows nowhere.  Here the budget of a cut
-is so large that a visible part of the mass lies beyond it: an enclosure holds the truth only if both ends are paid.
+At 30 digits the tails are below the last digit, so that no test would fail with a wrong bound on them.  Here the budget
+of a cut is so large that much of the mass lies beyond it: an enclosure is right only if it includes both tails.
 """
 
 import math
@@ -39,14 +39,14 @@ INNER = 20  # digits of the integrals between the cuts
 
 
 def once(compute, digits, name):
-    """`tight` without its demand that the ball is narrow."""
+    """Replace `enclose_to`: compute at a fixed precision, without requiring a narrow ball."""
     with precision(40):
         return compute(INNER)
 
 
 @pytest.fixture(params=["1/10", "1/1000"])
 def in_the_mass(request, monkeypatch):
-    """Let every cut cost as much as this."""
+    """Set the budget of every cut to this number."""
     budget = ball(Fraction(request.param))
     for module in (divergences, variation, game_value):
         monkeypatch.setattr(module, "power_of_ten", lambda exponent: budget)
@@ -56,7 +56,7 @@ def in_the_mass(request, monkeypatch):
 
 
 def holds(x, expected):
-    """Whether a ball holds a number that is known to 10^-14, and says more than nothing."""
+    """Return whether a ball contains a number that is known to 10^-13, and has a radius < 1."""
     near = arb(expected) + arb(0, 1e-13)
     return x.is_finite() and x.overlaps(near) and x.rad() < 1
 
@@ -141,24 +141,24 @@ def test_the_slowest_component_bounds_a_mixture(nu):
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
-def test_each_end_of_a_piece_is_paid(end, monkeypatch):
+def test_the_cost_includes_both_tails_of_a_piece(end, monkeypatch):
     """Heavy tails on one side only: the exponentials have no mass on the other."""
-    paid = []
+    regions = []
     right = divergences.cut
 
     def spy(*args):
-        paid.append(right(*args))
-        return paid[-1]
+        regions.append(right(*args))
+        return regions[-1]
 
     monkeypatch.setattr(divergences, "cut", spy)
     monkeypatch.setattr(divergences, "power_of_ten", lambda exponent: arb("0.05"))
     monkeypatch.setattr(divergences, "enclose_to", once)
     p, q = Cauchy(0, 1), Cauchy(4 if end == "high" else -4, 1)
     x = divergences.criterion.__wrapped__(p, q, INNER)
-    low, high = float(paid[0].low), float(paid[0].high)
+    low, high = float(regions[0].low), float(regions[0].high)
     beyond = [p.cdf(low) + q.cdf(low), 2 - p.cdf(high) - q.cdf(high)]
     assert min(beyond) > 1e-6
-    assert float(paid[0].cost.upper()) >= sum(beyond) * (1 - 1e-12)
+    assert float(regions[0].cost.upper()) >= sum(beyond) * (1 - 1e-12)
     assert holds(x, 2 * cauchy_jsd(4, 1) - math.log(4))
 
 
@@ -216,7 +216,7 @@ def on_the_end(p, side, cut, weight):
 @pytest.mark.parametrize("side", [-1, 1])
 @pytest.mark.parametrize("p", INFINITE, ids=repr)
 def test_bounds_beyond_a_cut_in_the_mass(p, side):
-    """At |x| = R, the least for which they are claimed: mass, |log y|, y, y^2; and the growth of +-log p."""
+    """The moments and the bounds on +-log p at |x| = R, the least for which they must hold."""
     if side < 0 and p.support()[0] is not None:
         return
     cut = max(p.tail_start(), Fraction(1))
@@ -266,7 +266,7 @@ class TestValue:
         assert x.rad() > 1e-5
 
     @pytest.mark.parametrize("swapped", [False, True])
-    def test_each_density_pays_for_its_own_tail(self, swapped):
+    def test_the_cost_includes_the_tail_of_each_density(self, swapped):
         """Only one of them has heavy tails."""
         pair = (Cauchy(), Normal()) if swapped else (Normal(), Cauchy())
         assert holds(game_value.value.__wrapped__(*pair, game_value.squashed(0, 1)), -math.log(4))
@@ -282,7 +282,7 @@ class TestValue:
 
 @pytest.mark.parametrize("parameter", ["a", "b"])
 def test_both_gradients_of_the_generator_with_a_visible_tail(parameter, monkeypatch):
-    """Their sum has a closed form; the cut is at |z| = 5, where all digits still show it."""
+    """Their sum has a closed form; cut at |z| = 5, the tail is larger than the last digit."""
     monkeypatch.setattr(generator, "power_of_ten", lambda exponent: arb(1) / 2)
     monkeypatch.setattr(generator, "enclose_to", once)
     game = NormalGame(Fraction(1), Fraction(2), Fraction(1), Fraction(0))
@@ -417,7 +417,7 @@ def test_the_moments_of_the_noise_beyond_a_cut(power, expected, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["C", "JSD"])
-def test_the_independent_checker_pays_what_it_leaves_out(kind):
+def test_the_independent_checker_bounds_what_it_leaves_out(kind):
     """Two digits of Cauchys: 4e-4 of the mass is beyond e^8."""
     jsd = cauchy_jsd(1, 2)
     x = independent.enclose(f"{kind}(Cauchy(mu=0, gamma=1), Cauchy(mu=1, gamma=2))", 2)

@@ -1,4 +1,4 @@
-"""`verify trained`: exact splits, certified gaps against quadrature, run folders, errors, the command."""
+"""`verify trained`: exact splits, certified suboptimality against quadrature, run folders, errors, the command."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -17,6 +17,7 @@ from minigan.data import Gaussian
 from minigan.runs import train_recipe
 from minigan.training import RunError, read_arrays, write_arrays, write_json
 from verify import Verdict
+from verify.analysis.game_value import polynomial
 from verify.arithmetic.balls import ball, precision
 from verify.cli import main
 from verify.densities import Discrete, IsotropicNormal, Laplace, Mixture, Normal
@@ -125,7 +126,7 @@ def test_the_logit_in_balls_is_the_rational_one(slope):
 
 
 def test_a_slope_that_is_no_binary_fraction():
-    """The gap moves by rounding alone when the slope 1/5 becomes the float 0.2."""
+    """V(D*) - V(D) changes only by rounding when the slope 1/5 becomes the float 0.2."""
     found = []
     for slope in (Fraction(1, 5), 0.2):
         D = mg.Network([mg.Dense(1, 1), mg.LeakyReLU(slope), mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
@@ -194,7 +195,7 @@ def test_weights_that_are_not_finite_are_refused():
 
 
 def quadrature(p, q, net):
-    """V(D*) - V(D) by scipy, from its definition."""
+    """Return V(D*) - V(D) by scipy, from its definition."""
 
     def integrand(x):
         s, best = float(net(np.array([[x]]))[0, 0]), float(p.logpdf(x) - q.logpdf(x))
@@ -242,7 +243,7 @@ def test_more_digits_meet_fewer():
 
 @pytest.mark.parametrize("activation", [mg.Tanh(), mg.Softplus()], ids=repr)
 def test_a_smooth_discriminator_trained_with_the_library(activation):
-    """Trained on the pair of `gaussian` against a fixed G, D approaches D*: the certified gap falls."""
+    """Trained on the pair of `gaussian` against a fixed G, D approaches D*: the certified V(D*) - V(D) falls."""
     rng = RNG(1)
     D = mg.Network([mg.Dense(1, 8), activation, mg.Dense(8, 1)], rng=rng, dtype="float32")
     G = affine_G(1.0, 0.0)
@@ -275,7 +276,7 @@ def test_a_run_is_certified(run):
 
 
 def damaged(run, tmp_path, **files):
-    """A copy of the run with some files replaced by texts, bytes or None (left out)."""
+    """Return a copy of the run with some files replaced by texts or bytes, or left out (None)."""
     for path in run[0].iterdir():
         if path.suffix in (".json", ".npz"):
             (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -380,7 +381,7 @@ def test_command_writes_into_the_run_by_default(run, tmp_path):
 
 @pytest.fixture
 def certified(run, tmp_path):
-    """A run folder of one's own, and the certificate in another."""
+    """A copy of the run folder, and its certificate in another folder."""
     folder = tmp_path / "here" / "run"
     folder.mkdir(parents=True)
     damaged(run, folder)
@@ -391,6 +392,13 @@ def certified(run, tmp_path):
 def replayed(file, capsys):
     status = main(["replay", str(file)])
     return status, capsys.readouterr().out
+
+
+def test_the_old_name_of_the_suboptimality_still_works():
+    pair = Normal(4, 2), Normal(0, 1)
+    found = certify_pair(*pair, polynomial(0), digits=10)
+    with pytest.warns(DeprecationWarning, match=r"Optimality\.gap is now called Optimality\.suboptimality"):
+        assert found.gap is found.suboptimality
 
 
 def test_a_certificate_of_a_run_is_replayed(certified, capsys, tmp_path):
@@ -409,7 +417,7 @@ def test_a_replay_needs_the_weights(certified, capsys):
     status, out = replayed(file, capsys)
     assert status == 1
     assert "its weights cannot be read: " in out
-    assert "No such file or directory; expected the run folder that was certified, at '../run'" in out
+    assert "No such file or directory; expected the certified run folder, '../run' relative to the file" in out
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
     status, out = replayed(file, capsys)
     assert status == 1
@@ -417,7 +425,7 @@ def test_a_replay_needs_the_weights(certified, capsys):
 
 
 def resealed(file, notes=None, statement=None):
-    """The file with other notes or another statement, under a seal that fits."""
+    """Change notes or the statement of the file, and write the digest that matches."""
     report = json.loads(file.read_text())
     (record,) = report["certificates"]
     record["notes"] = notes(record["notes"]) if notes else record["notes"]
@@ -427,7 +435,7 @@ def resealed(file, notes=None, statement=None):
 
 
 def test_a_lie_about_a_run_is_refused(certified, capsys):
-    """Other weights under their own checksum, sealed again: the balls are those of other networks."""
+    """Other weights with their checksum and a new digest: the balls are those of other networks."""
     folder, file = certified
     weights = read_arrays(folder / "discriminator.npz")
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})

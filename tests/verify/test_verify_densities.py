@@ -1,4 +1,4 @@
-"""The twins agree, tails and bounds hold, nonsense is named.  Oracles: scipy.stats and scipy.integrate."""
+"""Floats and balls agree, tails and bounds hold, bad arguments are named.  Oracles: scipy.stats, scipy.integrate."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -51,7 +51,7 @@ EVERY = pytest.mark.parametrize("p", DENSITIES.values(), ids=DENSITIES)
 
 
 def piece_of(p, x):
-    """The rational point of the piece that holds x."""
+    """Return a rational point of the piece that contains x."""
     for piece in pieces([p]):
         if (piece.low is None or x > piece.low) and (piece.high is None or x < piece.high):
             return piece.at
@@ -115,7 +115,7 @@ def test_no_mass_beyond_the_support(p):
 @EVERY
 @pytest.mark.parametrize("side", [-1, 1])
 def test_bounds_at_infinity(p, side):
-    """The bounds on -log p, log p and the moments, against scipy, just beyond the reach and far out."""
+    """The bounds on -log p, log p and the moments, against scipy, just beyond `tail_start` and far out."""
     if p.support()[0 if side < 0 else 1] is not None:
         return
     for factor in (1, 8):
@@ -296,7 +296,7 @@ def test_tanh(a, b):
 
 
 def test_logarithms_say_where_they_are_not_analytic():
-    """On a ball across the branch cut: without this `acb.integral` returns wrong finite enclosures."""
+    """On a ball that meets the branch cut; otherwise `acb.integral` returns finite but wrong enclosures."""
     across = acb(arb(-4, 1), arb(0, 1))
     with precision(15):
         assert not StudentT(3).log_density()(acb(0, arb(2, 1)), Fraction(0), True).is_finite()
@@ -309,7 +309,7 @@ def test_logarithms_say_where_they_are_not_analytic():
 
 
 class Triangle(Density):
-    """A density of a user, without bounds of its own."""
+    """A density that a user defines, without bounds at infinity."""
 
     def log_density(self):
         return lambda x, at, analytic=False: -abs(x)
@@ -322,7 +322,7 @@ class Triangle(Density):
 
 
 def test_a_class_without_bounds_at_infinity_is_told_so():
-    """Those of the base hold at an edge alone."""
+    """The bounds of the base class hold only at an edge."""
     tail = Tail(+1, arb(8), Fraction(9))
     for name in ("neg_log_bound", "moments"):
         with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; expected"):

@@ -1,4 +1,4 @@
-"""A certificate that was changed in one digit is refused, sealed again or not."""
+"""A certificate that was changed in one digit is refused, with a new digest or without."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def records(claims):
 
 
 def leaves(data, path=()):
-    """Yield the paths of all plain values."""
+    """Yield the paths of all numbers and texts."""
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
     if items is None:
         yield path
@@ -139,7 +139,7 @@ def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
 
 @pytest.mark.parametrize("claim_id", IDS[:3])
 def test_a_ball_that_was_widened_with_a_new_seal(claim_id, records, claims):
-    """It still meets the number, but no longer says it to its digits."""
+    """It still contains the number, but is wider than its digits."""
     for key in records[claim_id]["enclosures"]:
         found = replay(changed(records[claim_id], ("enclosures", key, "rad"), [1, 0], seal=True), claims)
         assert f"{key} has the radius" in " ".join(found.reasons)
@@ -173,7 +173,7 @@ def test_an_interrupted_replay(tmp_path, capsys, monkeypatch, records):
 
 
 def test_one_changed_digit_of_a_file(tmp_path, capsys):
-    """Any digit that `run --json` wrote: in a ball, in a text, in a seal, in what the report says of itself."""
+    """Any digit that `run --json` wrote: in a ball, a text, a digest, or a field of the report."""
     path = tmp_path / "c.json"
     assert main(["run", "--only", "CF.kl.normal-wider", "--workers", "1", "--json", str(path)]) == 0
     assert main(["replay", str(path)]) == 0

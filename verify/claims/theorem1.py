@@ -88,10 +88,10 @@ def _anchored(proof: Proof, name: str, x: arb) -> None:
 
     C and JSD share their densities, so that the identity between the two would hold for a wrong density too.
     """
-    anew = _independently(name)
-    if not x.overlaps(anew):
+    expected = _independently(name)
+    if not x.overlaps(expected):
         proof.holds(f"{name} is the number that the independent checker finds", False)
-    elif not anew.rad() <= power_of_ten(4 - ANCHOR_DIGITS):
+    elif not expected.rad() <= power_of_ten(4 - ANCHOR_DIGITS):
         proof.undecided(f"{name} is the number that the independent checker finds")
     proof.enclose(name, x)
 

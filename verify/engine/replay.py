@@ -137,7 +137,7 @@ def _checks(one: Certificate, recomputed: Certificate) -> list[str]:
         if old.name != new.name or (old.ball is None) != (new.ball is None):
             faults.append(f"its check '{old.name}' is not one of the claim")
         elif old.relation != new.relation:
-            faults.append(f"its check '{old.name}' says '{old.relation}'; expected '{new.relation}', as the claim does")
+            faults.append(f"its check '{old.name}' has the relation '{old.relation}'; expected '{new.relation}'")
         elif old.tolerance != tolerance:
             faults.append(f"its check '{old.name}' has the tolerance {old.tolerance}; expected {tolerance}")
         elif old.ball is not None and new.ball is not None:

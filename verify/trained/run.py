@@ -84,8 +84,8 @@ class Optimality:
         shown = (
             ("JSD(p_data, p_g)", self.jsd, "0 where p_g = p_data"),
             ("C(G) = V(D*)", self.c, "-log 4 = -1.386294... where p_g = p_data"),
-            ("V(D)", self.value, "what the trained D reaches"),
-            ("V(D*) - V(D)", self.suboptimality, "what it lacks to the optimal one"),
+            ("V(D)", self.value, "of the trained D"),
+            ("V(D*) - V(D)", self.suboptimality, "by which the trained D misses the optimum"),
         )
         lines = [
             f"p_data  {self.p}",
