@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from minigan._names import unknown
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
+from minigan.runs import cores
 from minigan.training import RunError
 from minigan.training.files import atomic_write
 from verify.arithmetic.decide import Undecided
@@ -104,11 +105,6 @@ def build_parser(prog: str) -> Parser:
     for name, sub in commands.choices.items():
         sub.set_defaults(parser=sub, act=COMMANDS[name])
     return parser
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def require_files(files: Mapping[str, Path]) -> None:

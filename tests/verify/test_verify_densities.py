@@ -258,7 +258,7 @@ NONSENSE = {
     "a number of masses": (lambda: Discrete(5), "weights is 5; expected a list of rational numbers"),
     "a text of masses": (lambda: Discrete("1"), "weights is '1'; expected a list of rational numbers"),
     "a text of atoms": (lambda: Discrete([1], "1"), "atoms is '1'; expected a list of rational numbers"),
-    "atoms": (lambda: Discrete(["1/2", "1/2"], [1, 1]), "one distinct atom a weight"),
+    "atoms": (lambda: Discrete(["1/2", "1/2"], [1, 1]), "one distinct atom for each weight"),
     "discrete weights": (lambda: Discrete(["1/2", "1/4"]), "with sum 3/4"),
 }
 

@@ -41,6 +41,7 @@ MODULES = {
     "unconscious_statistician": "verify.models.unconscious_statistician",
     "float_checks": "verify.engine.float_checks",
     "mixture": "verify.densities.mixture",
+    "power_tails": "verify.densities.power_tails",
     "proof": "verify.engine.proof",
     "radial": "verify.densities.radial",
     "simplex": "verify.models.simplex",

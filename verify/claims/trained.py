@@ -20,7 +20,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.library.subjects import network
 from verify.trained.logit import Piece, discriminator, split
-from verify.trained.run import claim_about
+from verify.trained.pair import claim_about
 
 PAIR = (Normal(4, 2), Normal(0, 1))
 

@@ -13,8 +13,9 @@ ValueError: sigma is -1; expected a number > 0
 from verify.densities.base import Density
 from verify.densities.bounded import Beta, Exponential, Uniform
 from verify.densities.discrete import Discrete
-from verify.densities.line import Cauchy, Laplace, Logistic, Normal, StudentT
+from verify.densities.line import Laplace, Logistic, Normal
 from verify.densities.mixture import Mixture
+from verify.densities.power_tails import Cauchy, StudentT
 from verify.densities.radial import IsotropicNormal, Radial
 
 __all__ = [

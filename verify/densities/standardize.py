@@ -10,8 +10,9 @@ from typing import Any
 
 from verify.densities.base import Density
 from verify.densities.bounded import Beta, Exponential, Uniform
-from verify.densities.line import Cauchy, Laplace, Logistic, Normal, StudentT, Symmetric
+from verify.densities.line import Laplace, Logistic, Normal, Symmetric
 from verify.densities.mixture import Mixture
+from verify.densities.power_tails import Cauchy, StudentT
 from verify.densities.radial import Radial
 
 MAX_RATIO = 1000  # of location to scale, and of scale to 1 or 1 to scale: pairs within it stay unchanged

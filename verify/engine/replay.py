@@ -24,7 +24,8 @@ from verify.engine.certificate import Certificate
 from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES, Profile, first_tolerance, widest
 from verify.engine.registry import Claim, Registry
-from verify.trained.run import FOLDER, RUN_ID, WEIGHTS, claim_about_run
+from verify.trained.pair import RUN_ID
+from verify.trained.run import FOLDER, WEIGHTS, claim_about_run
 
 EXTRA_DIGITS = 10  # of the second computation
 SPARE_DIGITS = 5  # by which the radius of a stored ball may exceed the new one, apart from EXTRA_DIGITS

@@ -6,6 +6,7 @@ found.suboptimality                      # an enclosure of V(D*) - V(D)
 """
 
 from verify.trained.logit import NotCertifiable, discriminator
-from verify.trained.run import Optimality, certify_networks, certify_pair, certify_run
+from verify.trained.pair import Optimality, certify_networks, certify_pair
+from verify.trained.run import certify_run
 
 __all__ = ["NotCertifiable", "Optimality", "certify_networks", "certify_pair", "certify_run", "discriminator"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from minigan.cli.support import EXIT_FAILED, EXIT_OK
 from verify.report import formats
-from verify.trained.run import DIGITS, FOLDER, certify_run
+from verify.trained.pair import DIGITS
+from verify.trained.run import FOLDER, certify_run
 
 
 def add_trained_command(commands: Any) -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from minigan._matplotlib import Figure, FigureCanvasSVG
 from minigan.plots import palette, save
 from minigan.training.files import PathLike, atomic_write
 from verify.densities import Density
-from verify.trained.run import Optimality
+from verify.trained.pair import Optimality
 
 Floats = NDArray[np.float64]
 TAIL_MASS = 1e-5  # of each density beyond each end of the figure
