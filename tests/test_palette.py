@@ -73,7 +73,9 @@ def test_the_figure_of_verify_has_the_same_colours(monkeypatch):
 
     number = SimpleNamespace(str=lambda *a, **k: "0.1")
     D = SimpleNamespace(logit=lambda ball, x: float(x) / 4, edges=[0])
-    found = SimpleNamespace(p=Normal(4, 2), q=Normal(0, 1), D=D, gap=number, jsd=number, c=number, value=number)
+    found = SimpleNamespace(
+        p=Normal(4, 2), q=Normal(0, 1), D=D, suboptimality=number, jsd=number, c=number, value=number
+    )
     figure = plot.figure(found, points=20)
     labels = dict(drawn(figure))
     assert {"$p_{data}$", "$p_g$", "$D^*$", "D"} <= set(labels)

@@ -1,7 +1,7 @@
 """verify: the theory of generative adversarial networks with certificates.
 
-Every statement is checked in ball arithmetic, in exact rationals or symbolically, and comes out proved, refuted or
-undecided.  Every claim carries wrong statements that its own check must refute.
+Every statement is checked in ball arithmetic, in exact rationals or symbolically; the verdict is proved, refuted or
+undecided.  Every claim has negative controls: wrong statements that its check must refute.
 
     python -m verify run --profile quick
 """

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from minigan._names import unknown
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
+from minigan.runs import cores
 from minigan.training import RunError
 from minigan.training.files import atomic_write
 from verify.arithmetic.decide import Undecided
@@ -33,21 +34,21 @@ from verify.trained.command import add_trained_command, run_trained
 
 Certificates = Sequence[Certificate]
 
-EXIT_CODES = "exit status: 0 everything proved and every wrong statement refuted; 1 not so; 2 wrong usage; 130 Ctrl-C"
+EXIT_CODES = "exit status: 0 all proved, every wrong statement refuted; 1 otherwise; 2 usage error; 130 Ctrl-C"
 
 
 def write_json(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
-    """Write what `replay` reads."""
+    """Write the certificates as JSON, which `replay` reads."""
     return formats.write_json(path, certificates)
 
 
 def write_page(path: Path, certificates: Certificates, profile: Profile, elapsed: float) -> Path:
-    """Write the page."""
+    """Write the report as HTML."""
     return write_html(certificates, path, profile=profile, elapsed=elapsed)
 
 
 def write_matrix(path: Path, certificates: Certificates, _profile: Profile, _elapsed: float) -> Path:
-    """Write the matrix in Markdown."""
+    """Write the table of claims as Markdown."""
     text = matrix_markdown(certificates)
     return atomic_write(path, lambda stream: stream.write(text.encode()))
 
@@ -56,14 +57,14 @@ WRITERS = {"json": write_json, "html": write_page, "markdown": write_matrix}
 
 
 def profile(text: str) -> Profile:
-    """Argument type: a profile."""
+    """Return the profile of this name; an argument type."""
     if text not in PROFILES:
         raise argparse.ArgumentTypeError(unknown("profile", text, PROFILES))
     return PROFILES[text]
 
 
 def workers(text: str) -> int:
-    """Argument type: a number of processes."""
+    """Return a number of processes; an argument type."""
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} given; expected a whole number >= 1")
     return int(text)
@@ -79,13 +80,13 @@ def build_parser(prog: str) -> Parser:
         "--profile", type=profile, default=PROFILES["quick"], metavar="NAME",
         help=", ".join(f"{p.name} ({p.digits} digits)" for p in PROFILES.values()),
     )  # fmt: skip
-    one.add_argument("--only", default="*", metavar="ID-GLOB", help="check these claims alone, as in 'T1.identity.*'")
-    one.add_argument("--workers", type=workers, metavar="N", help="processes (default: one a core)")
+    one.add_argument("--only", default="*", metavar="ID-GLOB", help="check only these claims, such as 'T1.identity.*'")
+    one.add_argument("--workers", type=workers, metavar="N", help="number of processes (default: one for each core)")
     for name in WRITERS:
         one.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the certificates as {name.upper()}")
 
     one = commands.add_parser("list", help="list the claims", description="List the claims.", epilog=EXIT_CODES)
-    one.add_argument("only", nargs="?", default="*", metavar="ID-GLOB", help="these claims alone")
+    one.add_argument("only", nargs="?", default="*", metavar="ID-GLOB", help="list only these claims")
 
     one = commands.add_parser(
         "explain", help="show a statement, the idea of its proof and the code that checks it",
@@ -95,11 +96,11 @@ def build_parser(prog: str) -> Parser:
 
     one = commands.add_parser(
         "replay", help="check certificates again at higher precision",
-        description="Check a file of certificates again: its seals, its verdicts, and its balls at higher precision.",
+        description="Check a file of certificates again: its digests, its verdicts, and its balls at higher precision.",
         epilog=EXIT_CODES,
     )  # fmt: skip
     one.add_argument("file", type=Path, metavar="FILE", help="what `run --json` or `trained` wrote")
-    one.add_argument("--only", default="*", metavar="ID-GLOB", help="these certificates alone")
+    one.add_argument("--only", default="*", metavar="ID-GLOB", help="check only these certificates")
     add_trained_command(commands)
     for name, sub in commands.choices.items():
         sub.set_defaults(parser=sub, act=COMMANDS[name])
@@ -107,7 +108,7 @@ def build_parser(prog: str) -> Parser:
 
 
 def require_files(files: Mapping[str, Path]) -> None:
-    """Refuse files that could not be written, and one file for two things; what is there is replaced, at the end."""
+    """Refuse files that cannot be written, and one file for two outputs; an existing file is replaced after the run."""
     for name, path in files.items():
         try:
             if path.is_dir() or not path.parent.is_dir():
@@ -123,12 +124,12 @@ def require_files(files: Mapping[str, Path]) -> None:
 
 
 def command_run(args: Any) -> int:
-    """Check claims, print the table, write the files."""
+    """Check claims, print the table and write the files; return the exit status."""
     from minigan.ops.cpu.threads.pool import cores  # here, because the import loads the CPU backend
 
     claims = load_claims().select(args.only)
     files = {name: path for name in WRITERS if (path := getattr(args, name)) is not None}
-    require_files(files)  # before the work, not after it
+    require_files(files)  # before the checks, which take long
     start = time.perf_counter()
     processes = min(args.workers or cores(), len(claims))
     with tqdm(total=len(claims), unit="claim", disable=None, leave=False) as bar:
@@ -145,7 +146,7 @@ def command_run(args: Any) -> int:
 
 
 def command_list(args: Any) -> int:
-    """Print ids, rigor and statements."""
+    """Print the ids, rigor and statements of claims; return the exit status."""
     claims = load_claims().select(args.only)
     for claim in claims:
         print(f"{claim.id:<40}{claim.rigor:<16}{claim.statement}")
@@ -155,7 +156,7 @@ def command_list(args: Any) -> int:
 
 
 def command_explain(args: Any) -> int:
-    """Print everything about a claim."""
+    """Print everything about a claim; return the exit status."""
     claim = load_claims()[args.id]
     print(explain(claim))
     return EXIT_OK
@@ -189,15 +190,15 @@ def code(check: Callable[..., Any]) -> str:
     source = textwrap.dedent(inspect.getsource(check))
     try:
         (statement,) = ast.parse(source).body
-    except (SyntaxError, ValueError):  # a lambda's source is the lines around it, which need not be a statement
+    except (SyntaxError, ValueError):  # the source of a lambda is its lines, which may not parse
         return bound + source
-    if isinstance(statement, ast.FunctionDef):  # its line is that of `def`; the decorator's texts were shown already
+    if isinstance(statement, ast.FunctionDef):  # its line is that of `def`: leave out the decorators
         source = "".join(source.splitlines(keepends=True)[statement.lineno - 1 :])
     return bound + source
 
 
 def command_replay(args: Any) -> int:
-    """Check the certificates of a file again."""
+    """Check the certificates of a file again and print the outcomes; return the exit status."""
     report, claims = formats.read_json(args.file), load_claims()
     records, sealed = report["certificates"], report.get("digest") == formats.seal(report)
     chosen = [record for record in records if fnmatch.fnmatchcase(str(record.get("id")), args.only)]
@@ -231,11 +232,26 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -> int:
-    """Run a command and return its exit status."""
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+    prog : str
+        The name of the program in messages; by default "python -m verify".
+
+    Returns
+    -------
+    int
+        The exit status: 0 if everything is proved and every wrong statement refuted, 1 if not, 2 after a usage error,
+        130 after Ctrl-C.
+
+    """
     args = build_parser(prog).parse_args(argv)
     try:
         return int(args.act(args))
-    except BrokenPipeError:  # the reader of our output left: silence, and not 0 where it left before a verdict
+    except BrokenPipeError:  # the reader closed the pipe: print nothing; no verdict, no status 0
         return EXIT_OK if args.command in ("list", "explain") else EXIT_FAILED
     except (ValueError, OSError) as error:
         print(f"{prog} {args.command}: {error}", file=sys.stderr)

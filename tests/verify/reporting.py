@@ -1,4 +1,4 @@
-"""Certificates of every status, and a reader of the page that keeps its elements."""
+"""Certificates of every status, and a parser that returns the elements of the page."""
 
 from html.parser import HTMLParser
 
@@ -25,7 +25,7 @@ def enclosed(proof):
 
 
 def everything():
-    """One certificate of each kind that the report must tell apart."""
+    """Return one certificate of each kind that the report must distinguish."""
     claims = [
         claim("A.proved", enclosed, latex=r"C(G) = -\log 4 + 2\,\mathrm{JSD}(p \,\|\, q)"),
         claim("A.exact", lambda proof: proof.zero("0", arb(0))),
@@ -52,7 +52,7 @@ class Element:
         return "".join(child if isinstance(child, str) else child.text for child in self.children)
 
     def all(self, name=None, /, **attributes):
-        """Every element below, in order, with this name and these attributes (class_: one of the classes)."""
+        """Return all elements below, in order, with this name and these attributes (class_: one of the classes)."""
         found = []
         for child in self.children:
             if isinstance(child, Element):
@@ -74,7 +74,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """The tree of a page; an element that is closed out of turn, or never, is an error."""
+    """Return the tree of a page; an element that is closed in the wrong order, or not closed, is an error."""
 
     def __init__(self, text):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Claims notice what they are about, and say no more than they check."""
+"""Claims detect errors in what they are about, and state no more than they check."""
 
 import json
 
@@ -26,7 +26,7 @@ QUICK = PROFILES["quick"]
 
 @pytest.fixture
 def no_memory():
-    """Divergences are enclosed anew before and after a density is changed."""
+    """Empty the caches of divergences before and after a test that changes a density."""
     for f in (criterion, jsd):
         f.cache_clear()
     yield
@@ -35,7 +35,7 @@ def no_memory():
 
 
 def test_a_wrong_shape_is_seen_though_both_sides_share_it(monkeypatch, no_memory):
-    """log p off by 1e-14 changes C and 2 JSD alike; the independent checker has densities of its own."""
+    """log p off by 1e-14 changes C and 2 JSD alike; the independent checker has other code for the densities."""
     right = Normal.log_density
 
     def wrong(self):
@@ -75,7 +75,7 @@ def test_an_earlier_wording_is_accepted_and_no_other(name):
     ("name", "rule"), [("gaussian", "adam"), ("tanh", "momentum"), ("batch-norm", "momentum")]
 )  # fmt: skip
 def test_a_wrong_rate_of_the_library_is_on_one_side_of_its_training(name, rule, monkeypatch):
-    """The library against itself would not see it: both sides would take the wrong step."""
+    """Comparing the library with itself would not detect it: both sides would take the wrong step."""
     right = getattr(reference, rule)
     monkeypatch.setattr(reference, rule, lambda *args, lr, **rest: right(*args, lr=lr * (1 + 1e-6), **rest))
     library_training.in_balls.cache_clear()

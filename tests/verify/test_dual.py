@@ -1,4 +1,4 @@
-"""Dual numbers over balls: derivatives, second derivatives, and branches that are decided or not taken."""
+"""Dual numbers over balls: derivatives, second derivatives, and branches that are decided or raise Undecided."""
 
 import math
 
@@ -17,7 +17,7 @@ numbers = st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3)
 
 
 def expression(x, y):
-    """Every operation, in a form that runs on floats, complex numbers, balls and duals."""
+    """Return a value that uses every operation, on floats, complex numbers, balls and duals."""
     a = np.array([x * y - 2 * x / (1 + y * y), 3 - x + y, -(x - y) * 1.5, 1 / (2 + x * x)])
     return (np.tanh(a) * np.exp(-a * a) + np.sqrt(1 + a * a) * np.log1p(a * a)).sum()
 

@@ -1,4 +1,4 @@
-"""The certified integrals of the generator, of LOTUS and of f-GAN against other ways to the same numbers."""
+"""The certified integrals of the generator, of expectations of G(z) and of f-GANs against independent values."""
 
 import math
 from fractions import Fraction
@@ -13,12 +13,12 @@ from scipy import integrate
 
 from verify.analysis import divergences
 from verify.arithmetic.balls import ball, precision
-from verify.claims.lotus import ABSOLUTE, RELU, SHIFTED, SQUARE
+from verify.claims.unconscious_statistician import ABSOLUTE, RELU, SHIFTED, SQUARE
 from verify.densities import Cauchy, Mixture, Normal
-from verify.models import generator, lotus
+from verify.models import generator, unconscious_statistician
 from verify.models.fgan import DUAL, EDGE, FAMILY, U, bound
 from verify.models.generator import CauchyGame, NormalGame, jsd_gradient, pathwise
-from verify.models.lotus import by_law, by_noise
+from verify.models.unconscious_statistician import by_law, by_noise
 
 GAME = NormalGame(Fraction(4), Fraction(2), Fraction(1), Fraction(0))
 rationals = st.fractions(Fraction(1, 2), Fraction(2), max_denominator=8)
@@ -157,10 +157,12 @@ def test_the_bounds_on_the_tails_of_the_gradients(name, cut):
 def test_the_bounds_on_the_tails_of_expectations(G, cut):
     f = lambda z: np.logaddexp(0, 1 - G(z)) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     tail = sum(integrate.quad(f, *ends)[0] for ends in ((-40, -cut), (cut, 40)))
-    assert tail <= float(lotus.noise_tail(arb(cut)))
+    assert tail <= float(unconscious_statistician.noise_tail(arb(cut)))
     slope = lambda x: 1 / (1 + math.exp(x - 1))  # noqa: E731
-    assert integrate.quad(slope, cut, 60)[0] <= float(lotus.law_tail(arb(cut)))
-    assert integrate.quad(lambda y: math.erfc(y / math.sqrt(2)), cut, 40)[0] <= float(lotus.left_tail(arb(cut + 2)))
+    assert integrate.quad(slope, cut, 60)[0] <= float(unconscious_statistician.law_tail(arb(cut)))
+    assert integrate.quad(lambda y: math.erfc(y / math.sqrt(2)), cut, 40)[0] <= float(
+        unconscious_statistician.left_tail(arb(cut + 2))
+    )
 
 
 @pytest.mark.parametrize("power", ["9/10", "999/1000", "1"])

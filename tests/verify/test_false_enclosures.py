@@ -1,4 +1,4 @@
-"""Enclosures against closed forms where the parameters are many times the scale: a false ball is a false proof."""
+"""Enclosures against closed forms where the parameters are many times the scale: a wrong ball is a wrong proof."""
 
 from fractions import Fraction as F
 
@@ -16,7 +16,7 @@ from verify.arithmetic.balls import ball, power_of_ten, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Beta, Cauchy, Exponential, Laplace, Logistic, Mixture, Normal, Radial, StudentT, Uniform
 from verify.densities.base import Density
-from verify.densities.placing import placed
+from verify.densities.standardize import standardize
 from verify.engine import independent
 
 PAIRS = [
@@ -69,7 +69,7 @@ def test_where_the_ends_decide_no_sign_no_mass_is_lost(mu, d, sigma, digits):
     offset=st.integers(1, 10**6), sigma=st.integers(1, 99), swap=st.booleans(),
 )  # fmt: skip
 def test_many_such_pairs(location, far, beside, offset, sigma, swap):
-    """The locations are 10^far scales, and the distance is about what 45 digits tell apart there."""
+    """The locations are 10^far scales, and the distance is about the smallest that 45 digits resolve there."""
     scale = F(sigma, 10)
     p, q, truth = shifted(location * F(10) ** (far - 9) * scale, offset * F(10) ** (far - 51 + beside) * scale, scale)
     with pytest.MonkeyPatch.context() as patch:
@@ -79,13 +79,13 @@ def test_many_such_pairs(location, far, beside, offset, sigma, swap):
 
 
 def test_a_part_whose_sign_is_not_known_costs_its_mass():
-    """An interval without a sign and without a bound would lose its mass; it has no finite enclosure."""
+    """An interval without a sign and without a bound has no finite enclosure, so that its mass is not lost."""
     assert not variation.SignInterval(arb(0), arb(1), 0).bound.is_finite()
 
 
 @pytest.mark.parametrize("rising", [True, False])
 def test_a_crossing_whose_ends_are_undecided(rising):
-    """The labels of the outer parts come from the slope, whichever ends the balls decide."""
+    """The slope gives the signs of the outer parts, whether or not the balls decide the signs at the ends."""
     way = 1 if rising else -1
 
     def ratio(x):
@@ -112,7 +112,7 @@ MOVED = [
 
 
 def transformed(p: Density, m, s):
-    """Return the density of s x + m, by hand."""
+    """Return the density of s x + m, built from its parameters."""
     m, s = F(m), F(s)
     match p:
         case Mixture():
@@ -144,9 +144,9 @@ def test_a_change_of_variable_changes_no_divergence(divergence, p, q, m, s):
 
 
 def test_near_pairs_stay_where_they_are():
-    """Balls that were certified before are the same balls."""
+    """Pairs near the origin are returned unchanged, so their balls keep every bit."""
     for p, q, _, _ in MOVED:
-        assert placed(p, q) == (p, q)
+        assert standardize(p, q) == (p, q)
 
 
 def test_a_class_from_elsewhere_is_not_moved():
@@ -154,7 +154,7 @@ def test_a_class_from_elsewhere_is_not_moved():
         pass
 
     pair = Own(10**9, 1), Normal(10**9, 1)
-    assert placed(*pair) == pair
+    assert standardize(*pair) == pair
 
 
 def test_far_from_each_other_beyond_the_floats():

@@ -82,14 +82,14 @@ def test_infinite_by_a_moment(p, q, order):
 
 @pytest.mark.parametrize(("p", "q", "order"), BY_MOMENT[:5])
 def test_its_integral_grows_without_bound(p, q, order):
-    """integral of p log(p / q) up to R, in floats: its last decades do not fall off."""
+    """The integral of p log(p / q) up to R, in floats: its last decades do not decrease."""
     xs = [10.0**k for k in range(12, 24)]
     terms = [x * math.exp(p.logpdf(x)) * (p.logpdf(x) - order_term(q, x)) for x in xs]
     assert min(terms[-3:]) > 0.5 * max(terms[:3])
 
 
 def order_term(q, x):
-    """log q up to a constant, by hand: scipy underflows."""
+    """Return log q up to a constant, from its formula: scipy underflows."""
     return -((x / float(q.spread)) ** 2) / 2 if isinstance(q, Normal) else -x / float(q.spread)
 
 
@@ -115,7 +115,7 @@ def test_no_bound_found_is_not_infinite(p, q):
 
 
 class Own(Normal):
-    """A class that the proofs know nothing of, with a bound that no moment of Cauchy meets."""
+    """A class that the proofs do not know, with a bound on -log q for which Cauchy has no finite moment."""
 
 
 def test_a_class_defined_elsewhere_is_not_said_to_be_infinite():
@@ -148,7 +148,7 @@ def test_certify_says_the_reasons():
     ("answer", "verdict"), [(True, Verdict.PROVED), (None, Verdict.UNDECIDED), (False, Verdict.REFUTED)]
 )
 def test_the_claim_needs_a_proof(answer, verdict, monkeypatch):
-    """That no ball was found says nothing."""
+    """That no ball was found proves nothing."""
     monkeypatch.setattr(theorem1, "kl_is_infinite", lambda *_: answer)
     proof = Proof("T1.bounds.disjoint", PROFILES["quick"])
     with precision(45):
@@ -156,8 +156,8 @@ def test_the_claim_needs_a_proof(answer, verdict, monkeypatch):
     assert {check.verdict for check in proof.checks if "infinite" in check.name} == {verdict}
 
 
-def test_a_cut_that_is_never_cheap_is_not_an_infinite_price():
-    """C of StudentT(1/1000) is finite; that it is out of reach is said at once."""
+def test_a_cut_that_is_never_cheap_is_not_an_infinite_cost():
+    """C of StudentT(1/1000) is finite; that it cannot be enclosed is reported at once."""
     with pytest.raises(Undecided, match="no cut of a tail is cheap enough for C to 30 digits"):
         divergences.criterion(StudentT("1/1000"), Normal(), 30)
     assert issubclass(integrate.Exhausted, Undecided)

@@ -106,7 +106,7 @@ def test_certificates_are_the_same_every_time():
 
 
 def verdict(claim):
-    """What the claim's check says, without its controls."""
+    """Return the verdict of the claim's check, without its controls."""
     proof = Proof(claim.id, PROFILES["quick"])
     with precision(45):
         claim.check(proof)
@@ -167,7 +167,7 @@ def test_a_batch_norm_without_its_mean_term_is_refuted(monkeypatch):
 
 
 def test_a_wrong_mask_is_refuted(monkeypatch):
-    """Dropout whose backward draws a mask of its own."""
+    """Dropout whose backward pass draws another mask."""
 
     def forward(self, p, x, ctx):
         if not ctx.train:
@@ -240,7 +240,7 @@ def test_ulps_of_known_errors():
     y = np.tanh(x)
     y[1:] += [np.spacing(y[1]), -3 * np.spacing(y[2])]
     with precision(45):
-        errors = library_accuracy.ulps(x, y, [library_accuracy.tanh(arb(0.5))] * 3)
+        errors = library_accuracy.ulps(x, y, [arb(0.5).tanh()] * 3)
     assert errors[0] < 1
     assert abs(abs(errors[1] - errors[0]) - 1) < 1e-9 or abs(errors[1] + errors[0] - 1) < 1e-9
     assert 2 < errors[2] < 4
@@ -249,8 +249,8 @@ def test_ulps_of_known_errors():
 def test_the_ball_functions_are_their_definitions():
     for v in (-800, -3, -1e-9, 1e-9, 2, 800):
         x = arb(v)
-        assert library_accuracy.softplus(x).overlaps((1 + x.exp()).log())
-        assert library_accuracy.sigmoid(x).overlaps(1 / (1 + (-x).exp()))
+        assert library_accuracy.small_softplus(x).overlaps((1 + x.exp()).log())
+        assert library_accuracy.small_sigmoid(x).overlaps(1 / (1 + (-x).exp()))
 
 
 def test_relu_may_stand_before_any_layer_on_balls():
@@ -265,7 +265,7 @@ def test_relu_may_stand_before_any_layer_on_balls():
 
 
 def test_errors_that_pass_are_kept_as_a_range():
-    """So that a replay on a machine that rounds otherwise meets them; errors that do not pass refute."""
+    """A replay on a machine that rounds differently then overlaps them; errors that do not pass refute."""
     proof = Proof("Test.error", PROFILES["quick"])
     assert check_error(proof, "small", 3e-16, "1e-13") is Verdict.PROVED
     assert check_error(proof, "large", 2e-13, "1e-13") is Verdict.REFUTED

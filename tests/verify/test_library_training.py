@@ -1,4 +1,4 @@
-"""The ball run of 200 GAN steps against the same training written out by hand, in balls, without the library."""
+"""200 GAN steps of the library in balls against the same training written out here, without the library."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_the_balls_are_those_of_the_training_written_out():
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_enclosures_are_balls_about_the_float_run(name):
-    """Enclosures have a radius, hold no float exactly, and more digits make them smaller."""
+    """Enclosures have a radius > 0, and more digits make it smaller."""
     low, high = (in_balls(name, 7, digits) for digits in (20, 150))
     rounded = train(TRAININGS[name], 7, lambda x: x, "float64")
     assert sum(x.rad() > 0 for x in low) > len(low) / 2
@@ -91,6 +91,6 @@ def test_enclosures_are_balls_about_the_float_run(name):
 
 
 def test_balls_that_grow_too_wide_are_undecided(monkeypatch):
-    monkeypatch.setattr("verify.claims.library_training.GUARDS", (1,))
+    monkeypatch.setattr("verify.claims.library_training.GUARD_DIGITS", (1,))
     with pytest.raises(Undecided, match="the balls grew too wide for 31 digits"):
         in_balls("tanh", 7, 31)

@@ -1,4 +1,4 @@
-"""Errors planted in the mathematics must come out refuted: a claim that survives them is worth nothing."""
+"""Errors planted in the mathematics must come out refuted: a claim that passes with them proves nothing."""
 
 import pytest
 import sympy as sp
@@ -22,12 +22,12 @@ from verify.claims import (
 )
 from verify.claims import fgan as fgan_claims
 from verify.claims import generator as generator_claims
-from verify.claims import lotus as lotus_claims
+from verify.claims import unconscious_statistician as statistician_claims
 from verify.densities import IsotropicNormal, Laplace
 from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY
-from verify.models import fgan, generator, lotus
+from verify.models import fgan, generator, unconscious_statistician
 
 CACHED = (generator.pathwise, generator.jsd_gradient, generator.moving_D_term, generator.descent, fgan.bound)
 TINY = 1 + arb(2) ** -40  # exact
@@ -50,7 +50,7 @@ def swapped(function):
 
 
 def scaled(function, factor=TINY):
-    """A relative error of 2^-40, about 1e-12, unless told."""
+    """Return the function with a relative error, by default 2^-40, about 1e-12."""
     return lambda *args: function(*args) * factor
 
 
@@ -68,7 +68,7 @@ def sharpened(channel, p):
 
 
 def stays(d, right=prop2_literal.best_response):
-    """Mass that does not leave the point where the next D finds it."""
+    """A best response that puts its mass on the same point each time."""
     return right([-x for x in d]) if 1 in d else right(d)
 
 
@@ -104,10 +104,10 @@ PLANTED = [
     ("Gradient.cauchy", CAUCHYS, "jsd_gradient", scaled(CAUCHYS.jsd_gradient)),
     ("Gradient.cauchy", CAUCHYS, "kl_gradient", scaled(CAUCHYS.kl_gradient)),
     ("Gradient.saturation", generator_claims, "SIGMOID", generator_claims.SIGMOID**2),
-    ("Lotus.square", lotus_claims, "chi_square", scaled(lotus_claims.chi_square)),
-    ("Lotus.relu", lotus, "slope", scaled(lotus.slope)),
-    ("Lotus.absolute", lotus_claims, "phi", scaled(lotus_claims.phi)),
-    ("Lotus.piecewise", lotus, "phi", scaled(lotus.phi)),
+    ("Lotus.square", statistician_claims, "chi_square", scaled(statistician_claims.chi_square)),
+    ("Lotus.relu", unconscious_statistician, "slope", scaled(unconscious_statistician.slope)),
+    ("Lotus.absolute", statistician_claims, "phi", scaled(statistician_claims.phi)),
+    ("Lotus.piecewise", unconscious_statistician, "phi", scaled(unconscious_statistician.phi)),
     ("FGan.kl", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.js", fgan_claims, "bound", scaled(fgan_claims.bound)),
     ("FGan.tv", fgan_claims, "EXCESS", [2 * mass for mass in fgan_claims.EXCESS]),
@@ -149,7 +149,7 @@ def floating(function):
 
 
 def quotient(a, b=1):
-    """What a careless Fraction(a, b) would be."""
+    """Return a quotient of floats in place of Fraction(a, b)."""
     return a / b
 
 
@@ -175,7 +175,7 @@ FLOATS = [
 
 @pytest.mark.parametrize(("claim_id", "module", "name", "wrong"), FLOATS, ids=lambda x: x if isinstance(x, str) else "")
 def test_floats_decide_nothing_exactly(claim_id, module, name, wrong, monkeypatch):
-    """Equal or not: what was called exact, and is computed in floats, is undecided."""
+    """A comparison that must be exact but is computed in floats is undecided, whether or not it holds."""
     assert REGISTRY[claim_id].rigor == "exact-rational"
     monkeypatch.setattr(module, name, wrong)
     found = certificate(REGISTRY[claim_id], PROFILES["quick"])

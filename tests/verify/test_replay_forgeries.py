@@ -1,4 +1,4 @@
-"""Forged certificates with new seals: each is refused, and the message says why."""
+"""Forged certificates with new digests: each is refused, and the message says why."""
 
 import copy
 import json
@@ -44,7 +44,7 @@ def resealed(record, change):
 
 
 def written(path, certificates, change=lambda report: None):
-    """Write a report of certificates that was changed and sealed again, as JSON has it."""
+    """Return a changed report of certificates with a new digest, as data for JSON."""
     report = json.loads(json.dumps(as_json(certificates)))
     change(report)
     report["digest"] = seal(report)
@@ -53,7 +53,7 @@ def written(path, certificates, change=lambda report: None):
 
 
 def of_every_check(old, **new):
-    """Change every check of a relation, and what follows from it."""
+    """Change every check of a relation, and the fields that follow from it."""
 
     def change(record):
         hits = [check for check in record["checks"] if check["relation"] == old]
@@ -74,8 +74,11 @@ def test_what_was_not_changed_is_accepted(claim_id, records, claims):
 @pytest.mark.parametrize(
     ("claim_id", "change", "reason"),
     [
-        (POSITIVE, of_every_check("> 0", relation="<= gate", tolerance="5"), "says '<= gate'; expected '> 0'"),
-        (POSITIVE, of_every_check("> 0", relation=">= 0"), "says '>= 0'; expected '> 0'"),
+        (
+            POSITIVE, of_every_check("> 0", relation="<= gate", tolerance="5"),
+            "has the relation '<= gate'; expected '> 0'",
+        ),
+        (POSITIVE, of_every_check("> 0", relation=">= 0"), "has the relation '>= 0'; expected '> 0'"),
         (GATED, of_every_check("<= gate", tolerance="1000000"), "has the tolerance 1000000; expected 1e-34"),
         (GATED, of_every_check("<= gate", tolerance="1.0e-34"), "has the tolerance 1.0e-34; expected 1e-34"),
         (POSITIVE, lambda r: r["checks"].pop(), "checks; expected the"),
@@ -138,12 +141,12 @@ def test_a_name_with_a_number_that_no_density_prints(name):
 
 
 def test_a_ball_that_the_claim_does_not_make_is_not_computed(records, claims):
-    """A name such as C(...) would be enclosed by the checker, for as long as its parameters like."""
+    """The checker would enclose a name such as C(...), which may take as long as its parameters demand."""
     far = "C(Normal(mu=0, sigma=1), StudentT(nu=1/1000, mu=0, scale=1))"
     found = replay(
         resealed(records[POSITIVE], lambda r: r["enclosures"].update({far: {"mid": [0, 0], "rad": [0, 0]}})), claims
     )
-    assert found.reasons == ("it does not hold the balls and checks that the claim makes",)
+    assert found.reasons == ("its enclosures are not those of the claim",)
 
 
 def test_a_file_says_what_is_accepted(tmp_path, capsys, certificates, claims):
@@ -154,7 +157,7 @@ def test_a_file_says_what_is_accepted(tmp_path, capsys, certificates, claims):
         f"2 of 2 certificates accepted: profile quick (30 digits); 2 of the {len(claims)} claims of this version" in out
     )
     assert "no certificate here of CF." in out
-    assert "not part of what is accepted: seconds" in out
+    assert "not checked: seconds" in out
 
 
 def dropped(report):

@@ -15,7 +15,7 @@ ARGUMENTS = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover
 
 
 def draw(latex):
-    """Return the tree, after a look at what every MathML element demands."""
+    """Return the tree, after checking that every MathML element has as many children as it needs."""
     root = read(mathml(latex))
     for element in root.all():
         if element.name in ARGUMENTS:

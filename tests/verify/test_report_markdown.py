@@ -11,7 +11,7 @@ from verify.report.markdown import escaped
 
 
 def tables(text):
-    """The cells of each table, without its head."""
+    """Return the cells of each table, without its head."""
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     return [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block] for block in blocks]
 

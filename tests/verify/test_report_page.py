@@ -1,4 +1,4 @@
-"""The HTML page: whole, self-contained, honest, readable."""
+"""The HTML page: complete, self-contained, accessible, and true to the certificates."""
 
 import base64
 import hashlib

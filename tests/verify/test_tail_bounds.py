@@ -1,7 +1,7 @@
-"""What an integral leaves out, where that decides: cuts in the middle of the mass, against closed forms and mpmath.
+"""Bounds on tails, tested with cuts in the middle of the mass, against closed forms and mpmath.
 
-At 30 digits the tails are below the last digit, so that a wrong bound on them shows nowhere.  Here the budget of a cut
-is so large that a visible part of the mass lies beyond it: an enclosure holds the truth only if both ends are paid.
+At 30 digits the tails are below the last digit, so that no test would fail with a wrong bound on them.  Here the budget
+of a cut is so large that much of the mass lies beyond it: an enclosure is right only if it includes both tails.
 """
 
 import math
@@ -16,7 +16,7 @@ from scipy import integrate as quadrature
 
 from verify.analysis import branch_bound, divergences, game_value, variation
 from verify.arithmetic.balls import ball, precision
-from verify.claims.lotus import ABSOLUTE, RELU, SHIFTED, SQUARE
+from verify.claims.unconscious_statistician import ABSOLUTE, RELU, SHIFTED, SQUARE
 from verify.densities import (
     Beta,
     Cauchy,
@@ -28,24 +28,25 @@ from verify.densities import (
     StudentT,
     Uniform,
 )
-from verify.densities.ends import End, power_moments
 from verify.densities.radial import Radial
+from verify.densities.tails import Tail, power_moments
 from verify.engine import independent
-from verify.models import fgan, generator, lotus
+from verify.models import fgan, generator, unconscious_statistician
 from verify.models.generator import NormalGame
+from verify.models.unconscious_statistician import Generator
 
 INNER = 20  # digits of the integrals between the cuts
 
 
 def once(compute, digits, name):
-    """`tight` without its demand that the ball is narrow."""
+    """Replace `enclose_to`: compute at a fixed precision, without requiring a narrow ball."""
     with precision(40):
         return compute(INNER)
 
 
 @pytest.fixture(params=["1/10", "1/1000"])
 def in_the_mass(request, monkeypatch):
-    """Let every cut cost as much as this."""
+    """Set the budget of every cut to this number."""
     budget = ball(Fraction(request.param))
     for module in (divergences, variation, game_value):
         monkeypatch.setattr(module, "power_of_ten", lambda exponent: budget)
@@ -55,7 +56,7 @@ def in_the_mass(request, monkeypatch):
 
 
 def holds(x, expected):
-    """Whether a ball holds a number that is known to 10^-14, and says more than nothing."""
+    """Return whether a ball contains a number that is known to 10^-13, and has a radius < 1."""
     near = arb(expected) + arb(0, 1e-13)
     return x.is_finite() and x.overlaps(near) and x.rad() < 1
 
@@ -140,24 +141,24 @@ def test_the_slowest_component_bounds_a_mixture(nu):
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
-def test_each_end_of_a_piece_is_paid(end, monkeypatch):
+def test_the_cost_includes_both_tails_of_a_piece(end, monkeypatch):
     """Heavy tails on one side only: the exponentials have no mass on the other."""
-    paid = []
+    regions = []
     right = divergences.cut
 
     def spy(*args):
-        paid.append(right(*args))
-        return paid[-1]
+        regions.append(right(*args))
+        return regions[-1]
 
     monkeypatch.setattr(divergences, "cut", spy)
     monkeypatch.setattr(divergences, "power_of_ten", lambda exponent: arb("0.05"))
     monkeypatch.setattr(divergences, "enclose_to", once)
     p, q = Cauchy(0, 1), Cauchy(4 if end == "high" else -4, 1)
     x = divergences.criterion.__wrapped__(p, q, INNER)
-    low, high = float(paid[0].low), float(paid[0].high)
+    low, high = float(regions[0].low), float(regions[0].high)
     beyond = [p.cdf(low) + q.cdf(low), 2 - p.cdf(high) - q.cdf(high)]
     assert min(beyond) > 1e-6
-    assert float(paid[0].cost.upper()) >= sum(beyond) * (1 - 1e-12)
+    assert float(regions[0].cost.upper()) >= sum(beyond) * (1 - 1e-12)
     assert holds(x, 2 * cauchy_jsd(4, 1) - math.log(4))
 
 
@@ -215,13 +216,13 @@ def on_the_end(p, side, cut, weight):
 @pytest.mark.parametrize("side", [-1, 1])
 @pytest.mark.parametrize("p", INFINITE, ids=repr)
 def test_bounds_beyond_a_cut_in_the_mass(p, side):
-    """At |x| = R, the least for which they are claimed: mass, |log y|, y, y^2; and the growth of +-log p."""
+    """The moments and the bounds on +-log p at |x| = R, the least for which they must hold."""
     if side < 0 and p.support()[0] is not None:
         return
     cut = max(p.tail_start(), Fraction(1))
     with precision(30):
-        end = End(side, ball(cut), Fraction(side * cut))
-        moments, neg_log_bound, log_bound = p.moments(end), p.neg_log_bound(end), p.log_bound(end)
+        tail = Tail(side, ball(cut), Fraction(side * cut))
+        moments, neg_log_bound, log_bound = p.moments(tail), p.neg_log_bound(tail), p.log_bound(tail)
         for name, weight in (("mass", lambda y: 1), ("log", math.log), ("linear", abs), ("square", lambda y: y * y)):
             bound = getattr(moments, name)
             if bound.is_finite():
@@ -260,12 +261,12 @@ class TestValue:
         x = game_value.value.__wrapped__(p, q, D)
         assert holds(x, -math.log(4))
         assert x.rad() > 1e-5
-        x = game_value.gap.__wrapped__(p, q, D)
+        x = game_value.suboptimality.__wrapped__(p, q, D)
         assert holds(x, 2 * cauchy_jsd(1, 2))
         assert x.rad() > 1e-5
 
     @pytest.mark.parametrize("swapped", [False, True])
-    def test_each_density_pays_for_its_own_tail(self, swapped):
+    def test_the_cost_includes_the_tail_of_each_density(self, swapped):
         """Only one of them has heavy tails."""
         pair = (Cauchy(), Normal()) if swapped else (Normal(), Cauchy())
         assert holds(game_value.value.__wrapped__(*pair, game_value.squashed(0, 1)), -math.log(4))
@@ -281,7 +282,7 @@ class TestValue:
 
 @pytest.mark.parametrize("parameter", ["a", "b"])
 def test_both_gradients_of_the_generator_with_a_visible_tail(parameter, monkeypatch):
-    """Their sum has a closed form; the cut is at |z| = 5, where all digits still show it."""
+    """Their sum has a closed form; cut at |z| = 5, the tail is larger than the last digit."""
     monkeypatch.setattr(generator, "power_of_ten", lambda exponent: arb(1) / 2)
     monkeypatch.setattr(generator, "enclose_to", once)
     game = NormalGame(Fraction(1), Fraction(2), Fraction(1), Fraction(0))
@@ -302,21 +303,44 @@ def test_expectations_cut_in_the_mass(game, monkeypatch):
     }[game.name]  # fmt: skip
     f = lambda z: -np.logaddexp(0, 1 - function(z)) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = sum(quadrature.quad(f, *ends, epsabs=1e-13)[0] for ends in ((-30, 0), (0, 30)))
-    monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(3))
-    monkeypatch.setattr(lotus, "enclose_to", once)
-    for way in (lotus.by_noise, lotus.by_law):
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    for way in (unconscious_statistician.by_noise, unconscious_statistician.by_law):
         x = way(game, INNER)
         assert x.overlaps(arb(expected) + arb(0, 1e-10)), way.__name__
         assert x.rad() > 1e-4
+
+
+def test_the_left_tail_of_a_law_decides_against_a_closed_form(monkeypatch):
+    """G(z) = -4 for z < -2, else 1: cut at 3, the atom at -4 lies in the left tail, and nothing in the right one."""
+    atom = unconscious_statistician.upper(arb(2))  # P(Z < -2)
+    step = Generator(
+        "a step", "two atoms", [(None, -2, lambda z: 0 * z - 4), (-2, None, lambda z: 0 * z + 1)],
+        above=lambda x, analytic, at: 0 * x + (1 - atom if at < 1 else 0),
+        below=lambda x, analytic, at: 0 * x + atom, breaks=(1,),
+    )  # fmt: skip
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    with precision(40):
+        f = lambda x: -(1 + arb(1 - x).exp()).log()  # noqa: E731
+        expected = atom * f(-4) + (1 - atom) * f(1)
+        beyond = atom * (f(-3) - f(-4))  # the integral of f' P(X < x) over x < -3
+        x = unconscious_statistician.by_law(step, INNER)
+        assert (x - expected).contains(0)
+        assert beyond > arb("0.02")
+        law, left = unconscious_statistician.law_tail(arb(3)), unconscious_statistician.left_tail(arb(3))
+        near = arb(0, 1e-8)  # a radius has 30 bits
+        assert (x.upper() - (expected + beyond + law)).overlaps(near)
+        assert (x.lower() - (expected + beyond - left)).overlaps(near)
 
 
 def test_an_expectation_by_a_density_cut_in_the_mass(monkeypatch):
     """x = |z|: the density is 2 phi(x) on x > 0; the cut R^2 is 2."""
     f = lambda x: -2 * np.logaddexp(0, 1 - x) * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = quadrature.quad(f, 0, 30, epsabs=1e-13)[0]
-    monkeypatch.setattr(lotus, "_far", lambda cost, digits: arb(2).sqrt())
-    monkeypatch.setattr(lotus, "enclose_to", once)
-    x = lotus.by_density(lambda x, analytic: 2 * lotus.phi(x), arb(0), INNER)
+    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(2).sqrt())
+    monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
+    x = unconscious_statistician.by_density(lambda x, analytic: 2 * unconscious_statistician.phi(x), arb(0), INNER)
     assert x.overlaps(arb(expected) + arb(0, 1e-10))
     assert x.rad() > 1e-3
 
@@ -393,7 +417,7 @@ def test_the_moments_of_the_noise_beyond_a_cut(power, expected, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["C", "JSD"])
-def test_the_independent_checker_pays_what_it_leaves_out(kind):
+def test_the_independent_checker_bounds_what_it_leaves_out(kind):
     """Two digits of Cauchys: 4e-4 of the mass is beyond e^8."""
     jsd = cauchy_jsd(1, 2)
     x = independent.enclose(f"{kind}(Cauchy(mu=0, gamma=1), Cauchy(mu=1, gamma=2))", 2)

@@ -11,7 +11,7 @@ from verify.engine.proof import PROFILES
 from verify.engine.registry import REGISTRY, RIGOR
 
 MODULES = (
-    "prop2", "prop2_literal", "dirac", "generator", "lotus", "fgan", "metric", "likelihood",
+    "prop2", "prop2_literal", "dirac", "generator", "unconscious_statistician", "fgan", "metric", "likelihood",
     "errata_criterion", "errata_training", "errata_game", "errata_networks",
 )  # fmt: skip
 TOPICS = {"P2", "Dirac", "Gradient", "Lotus", "FGan", "Metric", "Ratio", "Mle", *(f"E{k}" for k in range(1, 27))}

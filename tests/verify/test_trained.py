@@ -1,4 +1,4 @@
-"""`verify trained`: exact splits, certified gaps against quadrature, run folders, errors, the command."""
+"""`verify trained`: exact splits, certified suboptimality against quadrature, run folders, errors, the command."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -17,6 +17,7 @@ from minigan.data import Gaussian
 from minigan.runs import train_recipe
 from minigan.training import RunError, read_arrays, write_arrays, write_json
 from verify import Verdict
+from verify.analysis.game_value import polynomial
 from verify.arithmetic.balls import ball, precision
 from verify.cli import main
 from verify.densities import Discrete, IsotropicNormal, Laplace, Mixture, Normal
@@ -77,9 +78,9 @@ def test_logit_is_the_networks(chain, seed, xs):
 
 
 def _far():
-    from verify.densities.ends import End
+    from verify.densities.tails import Tail
 
-    return End(+1, arb(1000), Fraction(2000))
+    return Tail(+1, arb(1000), Fraction(2000))
 
 
 @given(CHAINS, st.integers(0, 2**32 - 1))
@@ -125,12 +126,12 @@ def test_the_logit_in_balls_is_the_rational_one(slope):
 
 
 def test_a_slope_that_is_no_binary_fraction():
-    """The gap moves by rounding alone when the slope 1/5 becomes the float 0.2."""
+    """V(D*) - V(D) changes only by rounding when the slope 1/5 becomes the float 0.2."""
     found = []
     for slope in (Fraction(1, 5), 0.2):
         D = mg.Network([mg.Dense(1, 1), mg.LeakyReLU(slope), mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
         D.theta = np.array([1.0, 0.0, 1.0, 0.0])
-        found.append(certify_networks(Normal(4, 2), affine_G(1.5, 0.5), D).gap)
+        found.append(certify_networks(Normal(4, 2), affine_G(1.5, 0.5), D).suboptimality)
     assert abs(found[0] - found[1]) < 1e-15
     assert float(found[0]) == pytest.approx(0.65279525022578, abs=1e-13)
 
@@ -157,8 +158,8 @@ def test_a_discriminator_that_is_optimal_is_enclosed_and_not_strictly_worse():
     D = mg.Network([mg.Dense(1, 1)], rng=RNG(0), dtype="float64")
     D.theta = np.array([-1.0, 0.5])
     found = certify_networks(Normal(0, 1), affine_G(1.0, 1.0), D)
-    assert found.gap.contains(0)
-    assert found.gap.rad() <= 1e-30
+    assert found.suboptimality.contains(0)
+    assert found.suboptimality.rad() <= 1e-30
     assert found.value.overlaps(found.c)
     assert found.certificate.verdict is Verdict.UNDECIDED
 
@@ -194,7 +195,7 @@ def test_weights_that_are_not_finite_are_refused():
 
 
 def quadrature(p, q, net):
-    """V(D*) - V(D) by scipy, from its definition."""
+    """Return V(D*) - V(D) by scipy, from its definition."""
 
     def integrand(x):
         s, best = float(net(np.array([[x]]))[0, 0]), float(p.logpdf(x) - q.logpdf(x))
@@ -225,24 +226,24 @@ NETS = {
 def test_gap_agrees_with_quadrature(name, pair):
     net = dense_net(*NETS[name], seed=3)
     found = certify_pair(*pair, discriminator(net), digits=15)
-    assert float(found.gap) == pytest.approx(quadrature(*pair, net), rel=1e-6, abs=1e-8)
+    assert float(found.suboptimality) == pytest.approx(quadrature(*pair, net), rel=1e-6, abs=1e-8)
     assert found.certificate.passed
     assert float(found.c) == pytest.approx(-np.log(4) + 2 * float(found.jsd), abs=1e-12)
-    assert found.gap.rad() <= arb(10) ** -15
+    assert found.suboptimality.rad() <= arb(10) ** -15
 
 
 def test_more_digits_meet_fewer():
     D = discriminator(dense_net(*NETS["relu"]))
     low, high = (certify_pair(*PAIRS[0], D, digits=d) for d in (12, 40))
     with precision(60):
-        for name in ("jsd", "c", "value", "gap"):
+        for name in ("jsd", "c", "value", "suboptimality"):
             assert getattr(low, name).overlaps(getattr(high, name))
             assert getattr(high, name).rad() <= arb(10) ** -40
 
 
 @pytest.mark.parametrize("activation", [mg.Tanh(), mg.Softplus()], ids=repr)
 def test_a_smooth_discriminator_trained_with_the_library(activation):
-    """Trained on the pair of `gaussian` against a fixed G, D approaches D*: the certified gap falls."""
+    """Trained on the pair of `gaussian` against a fixed G, D approaches D*: the certified V(D*) - V(D) falls."""
     rng = RNG(1)
     D = mg.Network([mg.Dense(1, 8), activation, mg.Dense(8, 1)], rng=rng, dtype="float32")
     G = affine_G(1.0, 0.0)
@@ -253,7 +254,7 @@ def test_a_smooth_discriminator_trained_with_the_library(activation):
         mg.discriminator_step(D, adam, mg.NonSaturating(), x.astype("float32"), G(z).astype("float32"))
     after = certify_networks(Normal(4, 2), G, D, digits=15)
     assert after.certificate.passed
-    assert 0 < float(after.gap) < 0.02 < float(before.gap)
+    assert 0 < float(after.suboptimality) < 0.02 < float(before.suboptimality)
     assert not after.D.edges
 
 
@@ -275,7 +276,7 @@ def test_a_run_is_certified(run):
 
 
 def damaged(run, tmp_path, **files):
-    """A copy of the run with some files replaced by texts, bytes or None (left out)."""
+    """Return a copy of the run with some files replaced by texts or bytes, or left out (None)."""
     for path in run[0].iterdir():
         if path.suffix in (".json", ".npz"):
             (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -380,7 +381,7 @@ def test_command_writes_into_the_run_by_default(run, tmp_path):
 
 @pytest.fixture
 def certified(run, tmp_path):
-    """A run folder of one's own, and the certificate in another."""
+    """A copy of the run folder, and its certificate in another folder."""
     folder = tmp_path / "here" / "run"
     folder.mkdir(parents=True)
     damaged(run, folder)
@@ -391,6 +392,13 @@ def certified(run, tmp_path):
 def replayed(file, capsys):
     status = main(["replay", str(file)])
     return status, capsys.readouterr().out
+
+
+def test_the_old_name_of_the_suboptimality_still_works():
+    pair = Normal(4, 2), Normal(0, 1)
+    found = certify_pair(*pair, polynomial(0), digits=10)
+    with pytest.warns(DeprecationWarning, match=r"Optimality\.gap is now called Optimality\.suboptimality"):
+        assert found.gap is found.suboptimality
 
 
 def test_a_certificate_of_a_run_is_replayed(certified, capsys, tmp_path):
@@ -408,8 +416,8 @@ def test_a_replay_needs_the_weights(certified, capsys):
     (folder / "discriminator.npz").unlink()
     status, out = replayed(file, capsys)
     assert status == 1
-    assert "its weights are gone: " in out
-    assert "No such file or directory; expected the run folder that was certified, at '../run'" in out
+    assert "its weights cannot be read: " in out
+    assert "No such file or directory; expected the certified run folder, '../run' relative to the file" in out
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
     status, out = replayed(file, capsys)
     assert status == 1
@@ -417,7 +425,7 @@ def test_a_replay_needs_the_weights(certified, capsys):
 
 
 def resealed(file, notes=None, statement=None):
-    """The file with other notes or another statement, under a seal that fits."""
+    """Change notes or the statement of the file, and write the digest that matches."""
     report = json.loads(file.read_text())
     (record,) = report["certificates"]
     record["notes"] = notes(record["notes"]) if notes else record["notes"]
@@ -427,7 +435,7 @@ def resealed(file, notes=None, statement=None):
 
 
 def test_a_lie_about_a_run_is_refused(certified, capsys):
-    """Other weights under their own checksum, sealed again: the balls are those of other networks."""
+    """Other weights with their checksum and a new digest: the balls are those of other networks."""
     folder, file = certified
     weights = read_arrays(folder / "discriminator.npz")
     write_arrays(folder / "discriminator.npz", {**weights, "0.b": weights["0.b"] + 1})
@@ -435,14 +443,14 @@ def test_a_lie_about_a_run_is_refused(certified, capsys):
     status, out = replayed(file, capsys)
     assert status == 1
     assert "V(D) = " in out
-    assert "does not meet" in out
+    assert "does not overlap" in out
     resealed(file, statement=lambda text: text.replace("mu=4, sigma=2", "mu=4, sigma=3"))
     assert "its statement is not that of the claim" in replayed(file, capsys)[1]
     (folder / "config.json").unlink()
     assert "not a run folder: it has no config.json" in replayed(file, capsys)[1]
     resealed(file, notes=lambda notes: {})
     assert (
-        "it names no run folder with its weights; expected what `verify trained RUN` writes"
+        "its notes name no run folder with weights; expected what `verify trained RUN` writes"
         in replayed(file, capsys)[1]
     )
 
@@ -457,4 +465,4 @@ def test_command_says_what_is_wrong(tmp_path, capsys):
 
 def test_wrong_digits_are_wrong_usage(run, capsys):
     assert command(run[0], "--digits", -3) == 2
-    assert "digits is -3; accepted" in capsys.readouterr().err
+    assert "digits is -3; expected" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Every claim is proved and every wrong statement refuted; the tools of the claims, against oracles."""
+"""Every claim is proved and every wrong statement refuted; the functions of claims, against independent values."""
 
 from fractions import Fraction
 
@@ -32,7 +32,7 @@ def test_quick(claim_id):
 
 
 def test_every_erratum_that_is_a_formula_has_a_claim():
-    """The others are named, with the reason, where the errata of the networks are."""
+    """`verify.claims.errata_networks` names the others, with the reasons."""
     stated = {claim_id.partition(".")[0] for claim_id in CLAIMS if claim_id.startswith("E")}
     reasons_for = {f"E{n}" for n in (18, 19, 21, 23, 25)}
     assert stated | reasons_for == {f"E{n}" for n in range(1, 27)}
@@ -86,7 +86,7 @@ class TestSymbolic:
 class TestBoxes:
     @pytest.mark.parametrize(("mu", "t"), [(0.5, 0.0), (1.0, 0.25), (0.25, -0.5), (3.0, 0.5)])
     def test_derivatives_are_those_of_c(self, mu, t):
-        """Central differences of C at 30 digits, sigma = e^t as an exact fraction of what it encloses."""
+        """Central differences of C at 30 digits, with sigma a rational number in the ball of e^t."""
         h = 2.0**-20
 
         def value(mu, t):

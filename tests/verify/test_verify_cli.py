@@ -1,4 +1,4 @@
-"""The command line, in a fresh process where that matters."""
+"""The command line, in a new process where that matters."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SOME = "T1.identity.*exponential*"
 
 @pytest.fixture
 def false_claim():
-    """A claim that is false, for the time of a test."""
+    """Register a false claim for the duration of a test."""
     load_claims()
     fields = {"latex": "x", "source": Source("p"), "rigor": "exact-rational", "idea": "i"}
     wrong = {"wrong": lambda proof: proof.holds("w", False)}
@@ -184,7 +184,7 @@ def test_an_interrupted_file_is_not_written(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see the workers")
 def test_ctrl_c_while_the_workers_start():
-    """The whole process group gets it, as from a terminal: one line, and no worker is left."""
+    """The whole process group gets the signal, as from a terminal: one line is printed, and no worker remains."""
     command = [sys.executable, "-m", "verify", "run", "--workers", "2"]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -273,7 +273,7 @@ class TestRunner:
         assert reason in table([one])
 
     def test_an_interrupt_in_an_integrand_is_none_of_its_errors(self):
-        """Otherwise Ctrl-C would make one claim undecided, and the run would go on."""
+        """Otherwise Ctrl-C would make one claim undecided, and the run would continue."""
 
         def integrate(proof):
             acb.integral(interrupt, 0, 1)

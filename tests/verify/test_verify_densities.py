@@ -1,4 +1,4 @@
-"""The twins agree, tails and bounds hold, nonsense is named.  Oracles: scipy.stats and scipy.integrate."""
+"""Floats and balls agree, tails and bounds hold, bad arguments are named.  Oracles: scipy.stats, scipy.integrate."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -31,8 +31,8 @@ from verify.densities import (
     Uniform,
 )
 from verify.densities.base import Density
-from verify.densities.ends import End, Growth, Moments, expectation
 from verify.densities.functions import log_sum_exp, softplus, tanh
+from verify.densities.tails import Growth, Moments, Tail, expectation
 
 DENSITIES = {
     "normal": Normal("-1/2", "3/2"),
@@ -51,7 +51,7 @@ EVERY = pytest.mark.parametrize("p", DENSITIES.values(), ids=DENSITIES)
 
 
 def piece_of(p, x):
-    """The rational point of the piece that holds x."""
+    """Return a rational point of the piece that contains x."""
     for piece in pieces([p]):
         if (piece.low is None or x > piece.low) and (piece.high is None or x < piece.high):
             return piece.at
@@ -115,14 +115,14 @@ def test_no_mass_beyond_the_support(p):
 @EVERY
 @pytest.mark.parametrize("side", [-1, 1])
 def test_bounds_at_infinity(p, side):
-    """The bounds on -log p, log p and the moments, against scipy, just beyond the reach and far out."""
+    """The bounds on -log p, log p and the moments, against scipy, just beyond `tail_start` and far out."""
     if p.support()[0 if side < 0 else 1] is not None:
         return
     for factor in (1, 8):
         cut = float(p.tail_start()) * factor
         with precision(30):
-            end = End(side, arb(cut), piece_of(p, side * cut * 1.5))
-            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
+            tail = Tail(side, arb(cut), piece_of(p, side * cut * 1.5))
+            neg_log_bound, log_bound, moments = p.neg_log_bound(tail), p.log_bound(tail), p.moments(tail)
         terms = {
             "mass": lambda y: 1.0, "log": lambda y: abs(np.log(y)), "linear": lambda y: y, "square": lambda y: y * y
         }  # fmt: skip
@@ -143,11 +143,11 @@ def value(growth, y):
 
 def test_infinite_moments_are_infinite():
     with precision(30):
-        end = End(1, arb(10), Fraction(1))
-        assert [m.is_finite() for m in vars(Cauchy().moments(end)).values()] == [True, True, False, False]
-        assert [m.is_finite() for m in vars(StudentT(3).moments(end)).values()] == [True, True, True, True]
-        assert [m.is_finite() for m in vars(StudentT(2).moments(end)).values()] == [True, True, True, False]
-        assert not expectation(Growth(arb(1), square=arb(1)), Cauchy().moments(end)).is_finite()
+        tail = Tail(1, arb(10), Fraction(1))
+        assert [m.is_finite() for m in vars(Cauchy().moments(tail)).values()] == [True, True, False, False]
+        assert [m.is_finite() for m in vars(StudentT(3).moments(tail)).values()] == [True, True, True, True]
+        assert [m.is_finite() for m in vars(StudentT(2).moments(tail)).values()] == [True, True, True, False]
+        assert not expectation(Growth(arb(1), square=arb(1)), Cauchy().moments(tail)).is_finite()
         assert expectation(Growth(arb(1), log=arb(1)), Moments(arb(1), arb(2))) >= 3
 
 
@@ -162,8 +162,8 @@ def test_bounds_at_edges(p, edge, side):
     for width in (0.25, 2.0**-8):
         at = Fraction(edge) - side * Fraction(1, 8)
         with precision(30):
-            end = End(side, arb(edge) - side * arb(width), at, Fraction(edge), arb(width))
-            neg_log_bound, log_bound, moments = p.neg_log_bound(end), p.log_bound(end), p.moments(end)
+            tail = Tail(side, arb(edge) - side * arb(width), at, Fraction(edge), arb(width))
+            neg_log_bound, log_bound, moments = p.neg_log_bound(tail), p.log_bound(tail), p.moments(tail)
         for u in width * np.array([0.999, 0.3, 1e-3]):
             logp = float(p.logpdf(edge - side * u))
             assert -logp <= value(neg_log_bound, u) + 1e-12
@@ -258,7 +258,7 @@ NONSENSE = {
     "a number of masses": (lambda: Discrete(5), "weights is 5; expected a list of rational numbers"),
     "a text of masses": (lambda: Discrete("1"), "weights is '1'; expected a list of rational numbers"),
     "a text of atoms": (lambda: Discrete([1], "1"), "atoms is '1'; expected a list of rational numbers"),
-    "atoms": (lambda: Discrete(["1/2", "1/2"], [1, 1]), "one distinct atom a weight"),
+    "atoms": (lambda: Discrete(["1/2", "1/2"], [1, 1]), "one distinct atom for each weight"),
     "discrete weights": (lambda: Discrete(["1/2", "1/4"]), "with sum 3/4"),
 }
 
@@ -296,7 +296,7 @@ def test_tanh(a, b):
 
 
 def test_logarithms_say_where_they_are_not_analytic():
-    """On a ball across the branch cut: without this `acb.integral` returns wrong finite enclosures."""
+    """On a ball that meets the branch cut; otherwise `acb.integral` returns finite but wrong enclosures."""
     across = acb(arb(-4, 1), arb(0, 1))
     with precision(15):
         assert not StudentT(3).log_density()(acb(0, arb(2, 1)), Fraction(0), True).is_finite()
@@ -309,7 +309,7 @@ def test_logarithms_say_where_they_are_not_analytic():
 
 
 class Triangle(Density):
-    """A density of a user, without bounds of its own."""
+    """A density that a user defines, without bounds at infinity."""
 
     def log_density(self):
         return lambda x, at, analytic=False: -abs(x)
@@ -322,9 +322,9 @@ class Triangle(Density):
 
 
 def test_a_class_without_bounds_at_infinity_is_told_so():
-    """Those of the base hold at an edge alone."""
-    end = End(+1, arb(8), Fraction(9))
+    """The bounds of the base class hold only at an edge."""
+    tail = Tail(+1, arb(8), Fraction(9))
     for name in ("neg_log_bound", "moments"):
-        with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; accepted"):
-            getattr(Triangle(), name)(end)
-    assert Triangle().log_bound(end).const >= -8
+        with pytest.raises(NotImplementedError, match=f"Triangle.{name} was asked for a bound at infinity; expected"):
+            getattr(Triangle(), name)(tail)
+    assert Triangle().log_bound(tail).const >= -8

@@ -1,4 +1,4 @@
-"""Enclosures against oracles that are not ours (scipy, mpmath), their tightness, and random mixtures."""
+"""Enclosures against scipy and mpmath, their radii, and random mixtures."""
 
 import math
 from fractions import Fraction
@@ -22,7 +22,7 @@ from minigan.metrics import divergences as floats
 from verify import Verdict, certify, prove_positive, prove_zero
 from verify.analysis import divergences
 from verify.analysis.divergences import criterion, jsd, kl, tv
-from verify.analysis.game_value import gap, polynomial, squashed, value
+from verify.analysis.game_value import polynomial, squashed, suboptimality, value
 from verify.analysis.integrate import Region, integral
 from verify.analysis.variation import _inside, total_variation
 from verify.arithmetic.balls import ball, between, power_of_ten, precision
@@ -135,7 +135,7 @@ def test_against_the_floats_of_the_library():
 
 
 def test_784_dimensions():
-    """JSD of N(0, I) and N(0, 1.1^2 I): a figure found independently to 1.7e-26."""
+    """JSD of N(0, I) and N(0, 1.1^2 I): a number that was computed independently to 1.7e-26."""
     x = jsd(IsotropicNormal(784), IsotropicNormal(784, "11/10"), 30)
     with precision(40):
         assert abs(x - arb("0.6153334412775387579661040")) < arb("2e-26")
@@ -161,8 +161,8 @@ def test_tight_and_consistent(p, q, digits):
 @pytest.mark.parametrize(
     ("p", "q"), [(Cauchy(), Cauchy(1, 2)), (StudentT(3), Normal()), (Beta("1/2", 2), Beta(2, 3)), *PAIRS.values()]
 )  # fmt: skip
-def test_what_is_cut_off_is_paid_for(p, q, monkeypatch):
-    """Cut off much (to 0 ... 3 digits) but integrate the rest to 20: without the tail bounds these balls would miss."""
+def test_tails_that_are_cut_off_are_bounded(p, q, monkeypatch):
+    """Cut off much (to 0 ... 3 digits) and integrate the rest to 20: without tail bounds these balls would be wrong."""
     fine = certify(p, q, digits=25)
     parts = {"c": divergences._criterion_line, "jsd": divergences._jsd_line, "tv": total_variation}
     if fine.kl is not None:
@@ -184,12 +184,12 @@ def test_an_edge_that_is_a_ball():
         assert found.contains((p.mass(x, arb(1)) - q.mass(x, arb(1))) / 2)
 
 
-def test_what_a_discriminator_is_not_shown_is_paid_for(monkeypatch):
+def test_tails_that_are_cut_off_are_bounded_for_a_discriminator(monkeypatch):
     p, q, D = Laplace(), Normal(1), polynomial(0, "1/2")
-    fine = {"value": value(p, q, D, digits=25), "gap": gap(p, q, D, digits=25)}
+    fine = {"value": value(p, q, D, digits=25), "suboptimality": suboptimality(p, q, D, digits=25)}
     monkeypatch.setattr(module_of_value, "integral", lambda f, low, high, digits: integral(f, low, high, 20))
     monkeypatch.setattr(module_of_value, "enclose_to", lambda compute, digits, name: compute(digits - 1))
-    for name, function in (("value", value), ("gap", gap)):
+    for name, function in (("value", value), ("suboptimality", suboptimality)):
         for digits in (1, 2, 3):
             with precision(40):
                 x = function.__wrapped__(p, q, D, digits=digits)
@@ -270,7 +270,7 @@ class TestCertify:
         assert certify(p, Cauchy()).tv == 0
 
     def test_equal_on_a_piece(self):
-        """q is p/2 + normal/2, so that log q - log p is 0 to 50 digits far out: only the Taylor model sees it."""
+        """q is p/2 + normal/2, so that log q - log p is 0 to 50 digits far out: only the Taylor model decides it."""
         p, q = Laplace(), Mixture(["1/2", "1/2"], [Exponential(), Normal(-1)])
         assert tv(p, q, 50).rad() <= power_of_ten(-50)
 
@@ -413,7 +413,7 @@ def test_theorem_1_on_the_simplex(m, n):
 def test_what_a_discriminator_lacks(a, b, d):
     p, q, D = Normal(1, 2), Laplace(0, 1), polynomial(a, b, d)
     with precision(30):
-        lacking = gap(p, q, D, digits=12)
+        lacking = suboptimality(p, q, D, digits=12)
         residual = criterion(p, q, 12) - value(p, q, D, digits=12) - lacking
         assert prove_zero(residual, power_of_ten(-11)) is Verdict.PROVED
         assert prove_positive(lacking) is Verdict.PROVED
@@ -439,7 +439,7 @@ def test_coefficients():
 
 @pytest.mark.parametrize("mu", [10**3, 10**4, 10**6])
 def test_jsd_of_normals_far_apart(mu):
-    """Nothing is shared: JSD = log 2, and C = 0 from below."""
+    """The supports are disjoint: JSD = log 2, and C = 0."""
     found = certify(Normal(0, 1), Normal(mu, 1))
     assert abs(found.jsd - arb(2).log()) < power_of_ten(-15)  # log 2 at the precision of the test
     assert found.jsd.rad() <= power_of_ten(-30)
@@ -447,7 +447,7 @@ def test_jsd_of_normals_far_apart(mu):
 
 
 def test_a_singular_right_edge_is_the_mirror_image_of_a_left_one():
-    """There 1 - 2^-k needs k bits, beside 0 it needs none."""
+    """Near 1 the number 1 - 2^-k needs k bits; near 0 the number 2^-k needs one."""
     for name in ("criterion", "jsd", "tv", "kl"):
         f = getattr(divergences, name)
         left, right = f(Beta("1/10", 1), Uniform(), 30), f(Beta(1, "1/10"), Uniform(), 30)

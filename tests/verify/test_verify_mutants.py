@@ -1,4 +1,4 @@
-"""The tests of `verify` bite: every planted bug fails the test that is named, which passes without it."""
+"""Every bug planted in `verify` makes the named test fail, which passes without it."""
 
 import os
 
@@ -41,7 +41,7 @@ def test_a_bug_without_its_place_in_the_text_is_an_error():
 
 
 def test_what_only_looks_like_a_failure_is_told_apart():
-    """A name without a test, and a module that cannot be imported, catch nothing."""
+    """A name without a test, and a module that cannot be imported, do not count as caught."""
     from verify_mutation import Mutant
 
     assert outcome("test_decision_edges.py::no_such_test").endswith("ended with 4")

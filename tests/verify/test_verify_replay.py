@@ -1,4 +1,4 @@
-"""A certificate that was changed in one digit is refused, sealed again or not."""
+"""A certificate that was changed in one digit is refused, with a new digest or without."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def records(claims):
 
 
 def leaves(data, path=()):
-    """Yield the paths of all plain values."""
+    """Yield the paths of all numbers and texts."""
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
     if items is None:
         yield path
@@ -96,7 +96,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         changed(record, ("enclosures", key, "mid", 0), other | 1 if other > 0 else -(-other | 1), seal=True), claims
     )
     assert not found.accepted
-    assert "does not meet" in " ".join(found.reasons)
+    assert "does not overlap" in " ".join(found.reasons)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("checks", 0, "ball", "rad"), [1, 3], "but its ball makes it undecided"),
         (("verdict",), "refuted", "but its checks make it proved"),
         (("checks",), [], "but its checks make it undecided"),
-        (("enclosures",), {}, "does not hold the balls"),
+        (("enclosures",), {}, "its enclosures are not those of the claim"),
         (("negative_controls",), [], "its negative controls are not those of the claim"),
         (("negative_controls", 0, "verdict"), "proved", "a negative control is not refuted"),
         (("digits",), 12, "not to 10^-12"),
@@ -123,7 +123,7 @@ def test_a_changed_digit_of_a_ball_with_a_new_seal(claim_id, name, digit, record
         (("lemmas",), ["Riemann hypothesis"], "its lemmas are not those of the claim"),
         (("tail_bound",), {"mid": [0, 0], "rad": [0, 0]}, "its tail bound"),
         (("radius",), "none", "no ball"),
-        (("digits",), "30", "digits is '30'; accepted"),
+        (("digits",), "30", "digits is '30'; expected"),
         (("profile",), "quik", "unknown profile 'quik' (did you mean 'quick'?)"),
         (("id",), ["T1"], "id is ['T1'], not a text"),
         (("notes",), [1], "expected what `verify run --json` writes"),
@@ -139,7 +139,7 @@ def test_other_lies_with_a_new_seal(path, value, reason, records, claims):
 
 @pytest.mark.parametrize("claim_id", IDS[:3])
 def test_a_ball_that_was_widened_with_a_new_seal(claim_id, records, claims):
-    """It still meets the number, but no longer says it to its digits."""
+    """It still contains the number, but is wider than its digits."""
     for key in records[claim_id]["enclosures"]:
         found = replay(changed(records[claim_id], ("enclosures", key, "rad"), [1, 0], seal=True), claims)
         assert f"{key} has the radius" in " ".join(found.reasons)
@@ -173,7 +173,7 @@ def test_an_interrupted_replay(tmp_path, capsys, monkeypatch, records):
 
 
 def test_one_changed_digit_of_a_file(tmp_path, capsys):
-    """Any digit that `run --json` wrote: in a ball, in a text, in a seal, in what the report says of itself."""
+    """Any digit that `run --json` wrote: in a ball, a text, a digest, or a field of the report."""
     path = tmp_path / "c.json"
     assert main(["run", "--only", "CF.kl.normal-wider", "--workers", "1", "--json", str(path)]) == 0
     assert main(["replay", str(path)]) == 0
@@ -205,9 +205,9 @@ def test_a_certificate_left_out_of_a_file(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "is no JSON"), ("{", "is no JSON"),
-     ("[" * 100_000, "is no JSON"), ('{"a": ' + "1" * 5000 + "}", "is no JSON"),
-     ("\0", "is no JSON"), ("[]", "has no certificates"),
+    [("", "is not JSON"), ("{", "is not JSON"),
+     ("[" * 100_000, "is not JSON"), ('{"a": ' + "1" * 5000 + "}", "is not JSON"),
+     ("\0", "is not JSON"), ("[]", "has no certificates"),
      ('{"certificates": []}', "has no certificates"),
      ('{"certificates": [3]}', "has no certificates"), ("{}", "has no certificates")],
 )  # fmt: skip

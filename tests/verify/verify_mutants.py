@@ -11,24 +11,25 @@ def planted(module, test_file):
     return lambda name, old, new, test, file=test_file: Mutant(name, module, old, new, f"{file}::{test}")
 
 
-divergences, variation, integrate, value = (
-    planted(module, TAILS) for module in ("divergences", "variation", "integrate", "value")
+divergences, variation, integrate, game_value = (
+    planted(module, TAILS) for module in ("divergences", "variation", "integrate", "game_value")
 )
-base, bounded, ends, line, mixture, radial = (
-    planted(module, TAILS) for module in ("base", "bounded", "ends", "line", "mixture", "radial")
+base, bounded, tails, line, mixture, power_tails, radial = (
+    planted(module, TAILS) for module in ("base", "bounded", "tails", "line", "mixture", "power_tails", "radial")
 )
-boxes, checker, fgan, generator, lotus = (
-    planted(module, TAILS) for module in ("boxes", "checker", "fgan", "generator", "lotus")
+branch_bound, independent, fgan, generator, unconscious_statistician = (
+    planted(module, TAILS)
+    for module in ("branch_bound", "independent", "fgan", "generator", "unconscious_statistician")
 )
 balls, decide, differentiable, dirac, dual = (
     planted(module, EDGES) for module in ("balls", "decide", "differentiable", "dirac", "dual")
 )
-functions, measured, proof, simplex, statistics = (
-    planted(module, EDGES) for module in ("functions", "measured", "proof", "simplex", "statistics")
+functions, float_checks, proof, simplex, statistics = (
+    planted(module, EDGES) for module in ("functions", "float_checks", "proof", "simplex", "statistics")
 )
 
 KL_TAIL = "between(-region.cost, region.cost)"
-MOMENTS_Y2 = "c**2 * mass + 2 * c * s * phi + s**2 * (t * phi + mass)"
+MOMENTS_Y2 = "c**2 * mass + 2 * c * s * at_cut + s**2 * (t * at_cut + mass)"
 
 MUTANTS = [
     # What is left out of an integral.
@@ -43,45 +44,52 @@ MUTANTS = [
     divergences("nothing is left out", "return sum((region.cost for region in regions), arb(0)).abs_upper()",
                 "return arb(0)", "test_left_out_is_at_least_the_mass_beyond_the_cuts"),
     variation("the tail of TV is dropped", "between(0, region.cost / 2) + ", "", "TestCauchys::test_tv"),
-    integrate("only the first end is paid", "(cost(end) for end in ends)", "(cost(end) for end in ends[:1])",
-              "test_each_end_of_a_piece_is_paid"),
-    integrate("only the last end is paid", "(cost(end) for end in ends)", "(cost(end) for end in ends[1:])",
-              "test_each_end_of_a_piece_is_paid"),
-    integrate("ends are cut 2^10 times too early", "side * end.cut if edge is None", "side * end.cut / 1024 if edge is None",
+    integrate("only the cost of the first tail is counted", "(cost(tail) for tail in tails)", "(cost(tail) for tail in tails[:1])",
+              "test_the_cost_includes_both_tails_of_a_piece"),
+    integrate("only the cost of the last tail is counted", "(cost(tail) for tail in tails)", "(cost(tail) for tail in tails[1:])",
+              "test_the_cost_includes_both_tails_of_a_piece"),
+    integrate("tails are cut 2^10 times too early", "side * tail.cut if edge is None", "side * tail.cut / 1024 if edge is None",
               "TestCauchys::test_jsd"),
-    integrate("the mass on the other side", "p.tail(end.side * end.cut, end.side)", "p.tail(end.cut, end.side)",
+    integrate("the mass on the other side", "p.tail(tail.side * tail.cut, tail.side)", "p.tail(tail.cut, tail.side)",
               "TestCauchys::test_jsd"),
-    value("the tail of the value is dropped", " + between(0, sign * region.cost)", "", "TestValue"),
-    value("the tail of the value has the other sign", "between(0, sign * region.cost)",
+    game_value("the tail of the value is dropped", " + between(0, sign * region.cost)", "", "TestValue"),
+    game_value("the tail of the value has the other sign", "between(0, sign * region.cost)",
           "between(0, -sign * region.cost)", "TestValue"),
-    value("the gap of the value is not paid for log 2", "s.const + arb(2).log()", "s.const", "TestValue"),
-    value("one density pays for both", "for d in positive), arb(0))", "for d in positive[:1]), arb(0))", "TestValue"),
+    game_value("the tail of the value has no log 2", "s.const + arb(2).log()", "s.const", "TestValue"),
+    game_value("the tail of one density is counted for both", "for d in positive), arb(0))", "for d in positive[:1]), arb(0))", "TestValue"),
     generator("the tail of the generator is dropped", " + between(-lost.upper(), lost.upper())", "",
               "test_both_gradients_of_the_generator_with_a_visible_tail"),
-    lotus("the tail over the noise is dropped", "total = between(-lost.upper(), lost.upper())", "total = arb(0)",
+    unconscious_statistician("the tail over the noise is dropped", "total = between(-lost.upper(), lost.upper())", "total = arb(0)",
           "test_expectations_cut_in_the_mass"),
-    lotus("the tail by the law is dropped", "between(0, (law_tail(L) + near).upper())", "arb(0)",
+    unconscious_statistician("the tail by the law is dropped", "between(0, (law_tail(L) + near).upper())", "arb(0)",
           "test_expectations_cut_in_the_mass"),
-    lotus("the tail by the density is dropped", "return total + between(-lost.upper(), lost.upper())", "return total",
+    unconscious_statistician("the left tail by the law is 0", "total -= between(0, left_tail(L).upper())", "total -= arb(0)",
+                             "test_the_left_tail_of_a_law_decides_against_a_closed_form"),
+    unconscious_statistician("the left tail by the law has the other sign", "total -= between(0, left_tail(L).upper())",
+                             "total += between(0, left_tail(L).upper())",
+                             "test_the_left_tail_of_a_law_decides_against_a_closed_form"),
+    unconscious_statistician("the bound on the left tail is 0", "return 2 * phi(L - 2)", "return arb(0)",
+                             "test_the_left_tail_of_a_law_decides_against_a_closed_form"),
+    unconscious_statistician("the tail by the density is dropped", "return total + between(-lost.upper(), lost.upper())", "return total",
           "test_an_expectation_by_a_density_cut_in_the_mass"),
-    fgan("the edge of f-GAN costs nothing", "EDGE = 8", "EDGE = 0", "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
+    fgan("the tail of f-GAN costs nothing", "EDGE = 8", "EDGE = 0", "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
     fgan("the tail of f-GAN is dropped", " + between(-lost.upper(), lost.upper())", "",
          "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
-    boxes("the tail of boxes is dropped", "return inner + between(-tail, tail)", "return inner",
+    branch_bound("the tail of boxes is dropped", "return inner + between(-tail, tail)", "return inner",
           "test_the_hessian_over_a_box"),
-    boxes("moments of the noise without their factor", "phi + (k - 1) * moment", "phi + moment",
+    branch_bound("moments of the noise without their factor", "phi(R) + (k - 1) * moment", "phi(R) + moment",
           "test_the_moments_of_the_noise_beyond_a_cut"),
-    boxes("an entry of the Hessian is off by 1e-3", "(w - 4) * w + 1)", "(w - 4) * w + 1.001)",
+    branch_bound("an entry of the Hessian is off by 1e-3", "(w - 4) * w + 1)", "(w - 4) * w + 1.001)",
           "test_the_hessian_over_a_box"),
-    boxes("an entry of the Hessian has a coefficient off by 1e-3", "(w - 4) * w + 1)", "(w - arb('4.001')) * w + 1)",
+    branch_bound("an entry of the Hessian has a coefficient off by 1e-3", "(w - 4) * w + 1)", "(w - arb('4.001')) * w + 1)",
           "test_the_hessian_over_a_box"),
-    boxes("the gradient has no sigma", "return pull * sigma * z if i else pull", "return pull * z if i else pull",
+    branch_bound("the gradient has no sigma", "return by_mu * sigma * z if i else by_mu", "return by_mu * z if i else by_mu",
           "test_the_gradient_over_a_box"),
-    checker("the checker loses nothing", "total + (arb(0).union(-lost) if", "total + (arb(0) if",
-            "test_the_independent_checker_pays_what_it_leaves_out"),
-    checker("the checker loses nothing of JSD", "else arb(0).union(lost / 2))", "else arb(0))",
-            "test_the_independent_checker_pays_what_it_leaves_out"),
-    checker("the checker stays far from its edges", "arb(5 * digits)", "arb(digits)",
+    independent("the checker leaves out nothing of C", "total + (arb(0).union(-lost) if", "total + (arb(0) if",
+            "test_the_independent_checker_bounds_what_it_leaves_out"),
+    independent("the checker leaves out nothing of JSD", "else arb(0).union(lost / 2))", "else arb(0))",
+            "test_the_independent_checker_bounds_what_it_leaves_out"),
+    independent("the checker stays far from its edges", "arb(5 * digits)", "arb(digits)",
             "test_the_independent_checker_comes_as_near_to_an_edge_as_its_digits"),
 
     # The densities' own bounds.
@@ -93,17 +101,17 @@ MUTANTS = [
          "test_tails_on_both_sides_are_those_of_scipy"),
     line("a tail around 0", "self.upper(side * (x - ball(self.centre)) / ball", "self.upper(side * x / ball",
          "test_tails_on_both_sides_are_those_of_scipy"),
-    line("StudentT's tail has another exponent", ".beta_lower(nu / 2, arb(1) / 2", ".beta_lower(nu / 2, arb(1)",
+    power_tails("StudentT's tail has another exponent", ".beta_lower(nu / 2, arb(1) / 2", ".beta_lower(nu / 2, arb(1)",
          "test_tails_on_both_sides_are_those_of_scipy"),
-    line("Normal's y^2 without its crossed term", MOMENTS_Y2, MOMENTS_Y2.replace("2 * c * s * phi + ", ""),
+    line("Normal's y^2 without its crossed term", MOMENTS_Y2, MOMENTS_Y2.replace("2 * c * s * at_cut + ", ""),
          "test_bounds_beyond_a_cut_in_the_mass"),
-    line("Normal's y without phi", "linear = c * mass + s * phi", "linear = c * mass",
+    line("Normal's y without phi", "linear = c * mass + s * at_cut", "linear = c * mass",
          "test_bounds_beyond_a_cut_in_the_mass"),
-    line("exponential tails without the centre", "(-(R - end.side * ball(self.centre)) / b)", "(-R / b)",
+    line("exponential tails without the centre", "(-(R - tail.side * ball(self.centre)) / b)", "(-R / b)",
          "test_bounds_beyond_a_cut_in_the_mass"),
-    line("power tails without 1 / nu^2", "(R.log() / nu + 1 / nu**2)", "(R.log() / nu)",
+    power_tails("power tails without 1 / nu^2", "(R.log() / nu + 1 / nu**2)", "(R.log() / nu)",
          "test_bounds_beyond_a_cut_in_the_mass"),
-    line("power tails grow too slowly", "log=nu + 1)", "log=nu)", "test_bounds_beyond_a_cut_in_the_mass"),
+    power_tails("power tails grow too slowly", "log=nu + 1)", "log=nu)", "test_bounds_beyond_a_cut_in_the_mass"),
     line("Normal grows at half its rate", "square=1 / (2 * s**2))", "square=1 / (4 * s**2))",
          "test_bounds_beyond_a_cut_in_the_mass"),
     line("Logistic's scale is off by 1e-12", "mu, scale, c = ball(self.mu), 1 / ball(self.b), log(ball(self.b))",
@@ -118,10 +126,10 @@ MUTANTS = [
            "/ (2 * ball(self.sigma) ** 2), arb(self.d)\n        above", "test_tails_on_both_sides_are_those_of_scipy"),
     radial("radial moments without their scale", "m = [scale**k * z", "m = [z", "test_bounds_beyond_a_cut_in_the_mass"),
     radial("radial moments of k", "(half + arb(k) / 2)", "(half + arb(k) / 4)", "test_bounds_beyond_a_cut_in_the_mass"),
-    ends("power moments without 1 / exponent", "Moments(power / exponent,", "Moments(power,",
+    tails("power moments without 1 / exponent", "Moments(power / exponent,", "Moments(power,",
          "test_power_moments_are_the_integrals"),
-    ends("power moments without 1 / exponent^2", " + 1 / exponent**2)", ")", "test_power_moments_are_the_integrals"),
-    ends("an expectation forgets the squares", "        (growth.square, moments.square),\n", "",
+    tails("power moments without 1 / exponent^2", " + 1 / exponent**2)", ")", "test_power_moments_are_the_integrals"),
+    tails("an expectation forgets the squares", "        (growth.square, moments.square),\n", "",
          "test_kl_with_its_tails"),
     mixture("the fastest component", "best = min(bounds", "best = max(bounds",
             "test_the_slowest_component_bounds_a_mixture"),
@@ -149,7 +157,7 @@ MUTANTS = [
           "test_what_a_proof_keeps"),
     proof("the narrowest radius is shown", "Enclosure.of(max(radii, key=float))", "Enclosure.of(min(radii, key=float))",
           "test_a_stored_check_is_decided_from_its_ball"),
-    measured("an error is kept as its gate", "between(0, error.upper()) if passes else error", "between(0, 0)",
+    float_checks("an error is kept as its gate", "between(0, error.upper()) if passes else error", "between(0, 0)",
              "test_a_measured_error_at_its_gate"),
     integrate("half the digits suffice", "x.rad() <= power_of_ten(-digits):", "x.rad() <= power_of_ten(-digits // 2):",
               "test_tight_wants_all_digits", EDGES),
@@ -180,10 +188,10 @@ MUTANTS = [
          "test_the_slope_of_a_dual_is_the_derivative"),
     differentiable("the gate of a tensor is 1e-7", "TENSOR_GATE = \"1e-13\"", "TENSOR_GATE = \"1e-7\"", "test_the_gate_of_a_tensor"),
     differentiable("the gate of a direction is 1e-9", "DIRECTION_GATE = \"2e-15\"", "DIRECTION_GATE = \"1e-9\"", "test_the_gate_of_a_direction"),
-    differentiable("the nearest difference decides", "max(away, key=lambda x: float(x.abs_lower()))", "min(away, key=lambda x: float(x.abs_lower()))",
-                   "test_the_furthest_difference_decides"),
-    differentiable("a difference that is not finite is passed over", "        if not x.is_finite():\n            return x\n    away", "        pass\n    away",
-                   "test_the_furthest_difference_decides"),
+    differentiable("the nearest difference decides", "max(nonzero, key=lambda x: float(x.abs_lower()))", "min(nonzero, key=lambda x: float(x.abs_lower()))",
+                   "test_the_worst_difference_decides"),
+    differentiable("a difference that is not finite is passed over", "        if not x.is_finite():\n            return x\n    nonzero", "        pass\n    nonzero",
+                   "test_the_worst_difference_decides"),
     statistics("a failure probability twice as large", "math.log(2 / alpha)", "math.log(1 / alpha)",
                "test_the_failure_probability_is_exactly_the_share"),
     statistics("a share of a tenth of them", "SHARE = ALPHA / BUDGET", "SHARE = ALPHA / 10",
@@ -194,8 +202,8 @@ MUTANTS = [
           "test_the_jacobian_of_the_dirac_step_by_mpmath"),
     dirac("the Jacobian without its curvature", "cross = h * (s + psi * theta * slope)", "cross = h * s",
           "test_the_jacobian_of_the_dirac_step_by_mpmath"),
-    boxes("a cover forgets half", "for half in _halves(here)]", "for half in _halves(here)[:1]]",
+    branch_bound("a cover forgets half", "for half in _halves(here)]", "for half in _halves(here)[:1]]",
           "test_a_cover_is_refuted_by_one_box_and_undecided_at_its_limit", EDGES),
-    boxes("a cover at its limit is proved", "return Cover(Verdict.UNDECIDED, leaves", "return Cover(Verdict.PROVED, leaves",
+    branch_bound("a cover at its limit is proved", "return Cover(Verdict.UNDECIDED, leaves", "return Cover(Verdict.PROVED, leaves",
           "test_a_cover_is_refuted_by_one_box_and_undecided_at_its_limit", EDGES),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Planted bugs: a module with one place changed, imported in a process of its own, must fail the test that is named.
+"""Planted bugs: with one change to a module, in a separate process, the named test must fail.
 
 The working tree is never written to: an import hook compiles the changed text.  A server process imports the heavy
 libraries once and forks for every run, so that a run costs little more than its test.  It does not import the packages
@@ -19,36 +19,37 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SECONDS = 60
-"""For a test, before it counts as one that hangs."""
+"""The time after which a test counts as hanging."""
 
 MODULES = {
     "balls": "verify.arithmetic.balls",
     "base": "verify.densities.base",
     "bounded": "verify.densities.bounded",
-    "boxes": "verify.analysis.branch_bound",
-    "checker": "verify.engine.independent",
+    "branch_bound": "verify.analysis.branch_bound",
+    "independent": "verify.engine.independent",
     "decide": "verify.arithmetic.decide",
     "differentiable": "verify.library.differentiable",
     "dirac": "verify.models.dirac",
     "divergences": "verify.analysis.divergences",
     "dual": "verify.arithmetic.dual",
-    "ends": "verify.densities.ends",
+    "tails": "verify.densities.tails",
     "fgan": "verify.models.fgan",
     "functions": "verify.densities.functions",
     "generator": "verify.models.generator",
     "integrate": "verify.analysis.integrate",
     "line": "verify.densities.line",
-    "lotus": "verify.models.lotus",
-    "measured": "verify.engine.float_checks",
+    "unconscious_statistician": "verify.models.unconscious_statistician",
+    "float_checks": "verify.engine.float_checks",
     "mixture": "verify.densities.mixture",
+    "power_tails": "verify.densities.power_tails",
     "proof": "verify.engine.proof",
     "radial": "verify.densities.radial",
     "simplex": "verify.models.simplex",
     "statistics": "verify.engine.statistics",
-    "value": "verify.analysis.game_value",
+    "game_value": "verify.analysis.game_value",
     "variation": "verify.analysis.variation",
 }
-"""Where each module is now: the one place to change when a module moves."""
+"""The full name of each module."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Mutant:
 
 
 def outcome(test: str, mutant: Mutant | None = None) -> str:
-    """Run a test, with or without a planted bug; return "passes", "fails", "hangs" or what went wrong besides."""
+    """Run a test, with or without a planted bug; return "passes", "fails", "hangs" or how else the run ended."""
     change = [MODULES[mutant.module], str(mutant.path()), mutant.text()] if mutant else None
     server = _server()
     assert server.stdin
@@ -100,7 +101,7 @@ def _server() -> "subprocess.Popen[str]":
 
 
 class _Changed(SourceFileLoader):
-    """A loader of other text than the file holds."""
+    """A loader that compiles a changed text in place of the file."""
 
     source = ""
 
@@ -110,7 +111,7 @@ class _Changed(SourceFileLoader):
 
 
 class _Finder:
-    """Finds one module, changed."""
+    """A finder of one module, with its changed text."""
 
     def __init__(self, name: str, path: str, source: str) -> None:
         self.name, self.path, self.source = name, path, source
@@ -128,7 +129,7 @@ PRELOADED = (
     "hypothesis", "minigan", "minigan.data", "minigan.recipes", "minigan.training", "mpmath", "pytest",
     "scipy.integrate", "scipy.optimize", "scipy.stats", "sympy.combinatorics", "sympy.tensor",
 )  # fmt: skip
-"""What the tests and `verify` import besides `verify`; importing them takes longer than most of the tests."""
+"""The other packages that the tests and `verify` import, which takes longer than most of the tests."""
 
 
 def _serve() -> None:

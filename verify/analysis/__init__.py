@@ -1,1 +1,1 @@
-"""Enclosures of integrals: divergences, total variation, the value of the game, branch and bound."""
+"""Enclosures of integrals: divergences, total variation, the value of the game; branch and bound."""

@@ -1,4 +1,4 @@
-"""Statements about whole boxes of parameters: a ball of parameters goes in, a sign comes out for all of them.
+"""Branch and bound over boxes of parameters: a ball of parameters gives a sign that holds for all of them.
 
 The model is q = N(mu, sigma^2) with t = log sigma, against p = N(0, 1).  With x = mu + sigma z, z ~ N(0, 1),
 the logit of D* is l = log p - log q, and
@@ -6,7 +6,7 @@ the logit of D* is l = log p - log q, and
     dC/dtheta   = E_z[d/dtheta log(1 - D*(x(z)))] at frozen D* = E_z[-D* l'(x) dx/dtheta]
     d2C/dtheta2 = E_z[(h + g g^T) log(1 - D*) + g g^T D*],    g = d log q, h = d2 log q
 
-(D* is optimal, so that its own derivative does not enter the first line: the envelope theorem).
+(D* is optimal, so by the envelope theorem its own derivative does not enter the first line).
 """
 
 from collections.abc import Callable
@@ -17,32 +17,62 @@ from flint import acb, arb
 
 from verify.arithmetic.balls import between
 from verify.arithmetic.decide import Verdict
-from verify.densities.functions import softplus
+from verify.densities.functions import phi, softplus
 
-Box = tuple[tuple[float, float], ...]  # one interval a parameter; the ends are dyadic, so exact
+Box = tuple[tuple[float, float], ...]  # one interval for each parameter; its ends are binary fractions, hence exact
 Test = Callable[[Box], Verdict]
 
-CUT = 8  # |z| <= CUT is integrated, the rest bounded by moments of the normal
-EVALUATIONS = 1000  # too few gives an infinite ball, which splits the box; too many waste time on boxes too wide
+CUT = 8  # the integral is over |z| <= CUT; the rest is bounded by moments of the normal
+MAX_EVALUATIONS = 1000  # fewer give infinite balls, which split boxes; more waste time on boxes that are too wide
 
 
 @dataclass(frozen=True)
 class Cover:
-    """The boxes that were needed: proved if all are, refuted by one, undecided if `limit` was reached."""
+    """The outcome of `cover`.
+
+    Attributes
+    ----------
+    verdict
+        Proved if all boxes are, refuted if one is, undecided if `limit` was reached.
+    boxes
+        The number of boxes that were proved.
+    depth
+        How often the smallest of them was halved.
+    at
+        The box that was refuted or not decided; None if all are proved.
+
+    """
 
     verdict: Verdict
     boxes: int
     depth: int
-    at: Box | None = None  # where it failed
+    at: Box | None = None
 
 
 def cover(box: Box, test: Test, *, limit: int) -> Cover:
-    """Halve the longest side until the test decides every box.
+    """Halve a box along its longest side, and the halves again, until the test decides every part.
 
+    Parameters
+    ----------
+    box : tuple of (low, high)
+        One interval for each parameter.
+    test : callable
+        ``test(box)`` returns the verdict on the statement for all points of a box.
+    limit : int
+        The number of tests after which the statement is undecided.
+
+    Returns
+    -------
+    Cover
+        The verdict and the boxes.
+
+    Examples
+    --------
     >>> short = lambda box: Verdict.PROVED if box[0][1] - box[0][0] < 0.3 else Verdict.UNDECIDED
     >>> found = cover(((1.0, 2.0),), short, limit=9)
     >>> found.verdict.value, found.boxes, found.depth
     ('proved', 4, 2)
+
     """
     stack, leaves, deepest = [(box, 0)], 0, 0
     for _ in range(limit):
@@ -72,30 +102,29 @@ def ball_of(interval: tuple[float, float]) -> arb:
 
 
 def _expect(f: Callable[[Any, bool], Any], coefficient: arb, power: int) -> arb:
-    """Return E[f(z)] for z ~ N(0, 1), where |f(z)| <= coefficient |z|^power beyond the cut R (power even).
+    """Enclose E[f(z)] for z ~ N(0, 1), where |f(z)| <= coefficient |z|^power for |z| > R = CUT, and power is even.
 
     M_k = E[|z|^k; |z| > R] = 2 R^(k-1) phi(R) + (k - 1) M_(k-2),    M_0 = erfc(R / sqrt 2)
     """
-    root = (2 * arb.pi()).sqrt()
     inner = acb.integral(
-        lambda z, analytic: f(z, analytic) * (-z * z / 2).exp() / root, -CUT, CUT,
-        abs_tol=arb(2) ** -16, rel_tol=arb(2) ** -12, eval_limit=EVALUATIONS,
+        lambda z, analytic: f(z, analytic) * phi(z), -CUT, CUT,
+        abs_tol=arb(2) ** -16, rel_tol=arb(2) ** -12, eval_limit=MAX_EVALUATIONS,
     ).real  # fmt: skip
     R = arb(CUT)
-    phi, moment = (-R * R / 2).exp() / root, (R / arb(2).sqrt()).erfc()
+    moment = (R / arb(2).sqrt()).erfc()
     for k in range(2, power + 1, 2):
-        moment = 2 * R ** (k - 1) * phi + (k - 1) * moment
+        moment = 2 * R ** (k - 1) * phi(R) + (k - 1) * moment
     tail = (coefficient * moment).abs_upper()
     return inner + between(-tail, tail)
 
 
 def _logit(z: Any, mu: arb, sigma: arb, t: arb) -> Any:
-    """Return l = log p - log q = (z^2 - x^2) / 2 + t at x = mu + sigma z, as a quadratic in z (tighter on balls)."""
+    """Return l = log p - log q = (z^2 - x^2) / 2 + t at x = mu + sigma z, as a quadratic in z (narrower on balls)."""
     return ((1 - sigma * sigma) / 2 * z - mu * sigma) * z - mu * mu / 2 + t
 
 
 def gradient(mu: arb, t: arb, i: int) -> arb:
-    """Return dC/dmu (i = 0) or dC/dt (i = 1):    E[-D* l'(x)] or E[-D* l'(x) sigma z],    l'(x) = z / sigma - x.
+    """Enclose dC/dmu (i = 0) or dC/dt (i = 1):    E[-D* l'(x)] or E[-D* l'(x) sigma z],    l'(x) = z / sigma - x.
 
     0 < D* < 1 and |l'| <= |mu| + (sigma + 1/sigma) |z|, times sigma |z| for i = 1; |z| <= z^2 beyond the cut.
     """
@@ -103,14 +132,14 @@ def gradient(mu: arb, t: arb, i: int) -> arb:
 
     def f(z: Any, analytic: bool) -> Any:
         slope = (1 / sigma - sigma) * z - mu
-        pull = -slope / (1 + (-_logit(z, mu, sigma, t)).exp())
-        return pull * sigma * z if i else pull
+        by_mu = -slope / (1 + (-_logit(z, mu, sigma, t)).exp())
+        return by_mu * sigma * z if i else by_mu
 
     return _expect(f, (abs(mu) + sigma + 1 / sigma) * (sigma if i else 1), 2)
 
 
 def hessian(mu: arb, t: arb, i: int, j: int) -> arb:
-    """Return d2C/dtheta_i dtheta_j, theta = (mu, t).
+    """Enclose d2C/dtheta_i dtheta_j, theta = (mu, t).
 
     log q = -(x - mu)^2 / (2 sigma^2) - t gives g = (z / sigma, z^2 - 1), h = (-1/sigma^2, -2 z / sigma, -2 z^2).
     Beyond the cut |h + g g|, |g g| <= 6 max(1, 1/sigma^2) z^4, and |log(1 - D*)| <= log 2 + |l| with

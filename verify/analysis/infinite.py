@@ -1,4 +1,4 @@
-"""Proofs that KL(p || q) is infinite, from the supports and the tails of the densities alone, in rationals.
+"""Proofs that KL(p || q) is infinite, by the supports and the tails of the densities alone, in rational numbers.
 
     KL(p || q) = integral p log p + integral p (-log q),    and its negative part is at most the mass of q
 
@@ -27,8 +27,8 @@ def why_infinite(p: Density, q: Density) -> str | None:
     Returns
     -------
     str or None
-        The reason, which is a proof: the support or a moment.  None says nothing: KL is finite for densities of
-        `verify.densities`, and may be either for a class defined elsewhere.
+        The reason, which is a proof: the support or a moment.  None is no proof that KL is finite.  It is finite for
+        the densities of `verify.densities`, but may be infinite for a class defined elsewhere.
 
     Examples
     --------
@@ -56,20 +56,20 @@ def why_infinite(p: Density, q: Density) -> str | None:
 
 
 def _parts(p: Density, at: Fraction) -> list[Density]:
-    """Return the densities that are mixed, those that are positive at `at`."""
+    """Return the components of a mixture, or p itself, that are positive at `at`."""
     if not isinstance(p, Mixture):
         return [p] if p.positive_at(at) else []
     return [part for w, one in zip(p.weights, p.components, strict=True) if w for part in _parts(one, at)]
 
 
 def _degrees(p: Density, at: Fraction) -> Fraction | None:
-    """Return nu of the heaviest tail y^-(nu + 1) of a part, or None if no part is known to have one."""
+    """Return nu of the heaviest tail y^-(nu + 1) of a component, or None if no component is known to have one."""
     found = [x.degrees for x in _parts(p, at) if isinstance(x, Cauchy | StudentT) and type(x) in GROWTH]
     return min(found, default=None)
 
 
 def _growth(q: Density, at: Fraction) -> int | None:
-    """Return k such that -log q grows like y^k (0: like log y): the least of the parts; None if one is not known."""
+    """Return the least k such that -log of a component grows like y^k (0: log y); None if one is not known."""
     orders = [GROWTH.get(type(x)) for x in _parts(q, at)]
     known = [k for k in orders if k is not None]
     return min(known) if known and len(known) == len(orders) else None

@@ -1,9 +1,10 @@
-"""Total variation without an integral: the sign of p - q on intervals, and the closed-form masses of those.
+"""Total variation without an integral: the sign of p - q on intervals, and their masses in closed form.
 
 TV(p, q) = 1/2 integral |p - q| = 1/2 sum over intervals of constant sign of |P(I) - Q(I)|.
 
-The sign of log q - log p is taken from a Taylor model, c_0 + c_1 (x - m) + ... + c_n(X) (x - m)^n with the last
-coefficient enclosed over the whole interval X: that sees through p - q = 1e-12 and through p = q on a piece.
+The sign of log q - log p is that of a Taylor model c_0 + c_1 (x - m) + ... + c_n(X) (x - m)^n, whose last coefficient
+is enclosed over the whole interval X.  It decides the sign where p - q is as small as 1e-12, and bounds |p - q| where
+p = q on a piece.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +19,17 @@ from verify.analysis.integrate import Region, cut, mass, outside, pieces
 from verify.arithmetic.balls import between, power_of_ten
 from verify.arithmetic.decide import Undecided
 from verify.densities.base import Density
-from verify.densities.ends import INFINITE
+from verify.densities.tails import INFINITE
 
-ORDERS = (2, 8, 32)  # and the number of digits: where p = q, only that many terms show it
+ORDERS = (2, 8, 32)  # then as many as digits: where p = q, only so many terms give a bound that is small enough
 MAX_INTERVALS = 20_000
 
 
 @dataclass(frozen=True)
 class SignInterval:
-    """An interval with the sign of q - p, or 0 (not known) and a bound on 1/2 integral |p - q| over it.
+    """An interval with the sign of q - p, or with 0 (sign unknown) and a bound on 1/2 integral |p - q| over it.
 
-    The bound is infinite unless told, so that a sign that is not known never counts as no difference.
+    The bound is infinite by default, so that an unknown sign never counts as no difference.
     """
 
     low: arb
@@ -38,7 +39,7 @@ class SignInterval:
 
 
 def total_variation(p: Density, q: Density, digits: int) -> arb:
-    """Return an enclosure of TV(p, q) at the current precision."""
+    """Enclose TV(p, q) at the current precision, with tails and unknown signs of about 10^-digits in all."""
     if p == q:
         return arb(0)
     budget = power_of_ten(-digits - 1)
@@ -46,7 +47,7 @@ def total_variation(p: Density, q: Density, digits: int) -> arb:
     for piece in pieces((p, q)):
         here, there = p.positive_at(piece.at), q.positive_at(piece.at)
         if here and there:
-            region = cut(piece, (p, q), lambda end: outside(p, end) + outside(q, end), budget)
+            region = cut(piece, (p, q), lambda tail: outside(p, tail) + outside(q, tail), budget)
             total += between(0, region.cost / 2) + _inside(p, q, region, budget)
         elif here or there:
             total += mass(p if here else q, piece.low, piece.high) / 2
@@ -54,11 +55,12 @@ def total_variation(p: Density, q: Density, digits: int) -> arb:
 
 
 def _inside(p: Density, q: Density, region: Region, budget: arb) -> arb:
-    """Return 1/2 integral |p - q| over a region where both are analytic."""
+    """Enclose 1/2 integral |p - q| over a region where both densities are analytic."""
     total = arb(0)
     runs = [list(run) for _, run in groupby(_signs(p, q, region, budget), key=lambda one: one.sign)]
     for k, run in enumerate(runs):
-        # the outermost ends are balls (an edge may be 1/3); the intervals cover them, the masses must not
+        # The ends of the region are balls (an edge may be 1/3).  The intervals cover those balls; the masses must
+        # start and stop at the true ends.
         low = region.low if k == 0 else run[0].low
         high = region.high if k == len(runs) - 1 else run[-1].high
         if run[0].sign:
@@ -94,7 +96,7 @@ def _signs(p: Density, q: Density, region: Region, budget: arb) -> Iterator[Sign
 
 
 def _models(ratio: Callable[[Any], Any], low: arb, high: arb) -> tuple[arb, arb]:
-    """Enclose the ratio and its derivative over [low, high], by the first Taylor model that decides anything."""
+    """Enclose the ratio and its derivative over [low, high], by the first Taylor model that decides a sign."""
     middle, X = ((low + high) / 2).mid(), between(low, high)
     h = X - middle
     value, slope = arb("nan"), arb("nan")
@@ -124,33 +126,33 @@ def _horner(coefficients: list[arb], h: arb) -> arb:
 
 
 def _crossing(
-    ratio: Callable[[Any], Any], way: int, p: Density, q: Density, low: arb, high: arb, share: arb
+    ratio: Callable[[Any], Any], direction: int, p: Density, q: Density, low: arb, high: arb, share: arb
 ) -> Iterator[SignInterval]:
-    """Close in on the zero of a ratio that rises (way 1) or falls (way -1) on [low, high], by its sign at points.
+    """Bisect for the zero of a ratio that increases (direction 1) or decreases (direction -1) on [low, high].
 
-    The signs of the outer parts, -way and way, are those of a monotone ratio beside its zero: they need no decision
-    at the ends, where a ball may hold 0.
+    Left of the zero a monotone ratio has the sign -direction, right of it the sign direction.  This needs no decision
+    at the ends, where the ball of the ratio may contain 0.
     """
 
     def sign(x: arb) -> int | None:
         r = ratio(x)
         return 1 if r > 0 else -1 if r < 0 else None
 
-    if (left := sign(low)) == way or sign(high) == -way:  # no zero between: the ratio keeps that sign
-        yield SignInterval(low, high, way if left == way else -way)
+    if (left := sign(low)) == direction or sign(high) == -direction:  # no zero in between: the ratio keeps that sign
+        yield SignInterval(low, high, direction if left == direction else -direction)
         return
     a, b, moved = low, high, True
     while moved and (p.mass(a, b) + q.mass(a, b)).abs_upper() / 2 > share:
         moved = False
-        for weight in (2, 1, 3):  # the middle; beside it, if the zero is too close to the middle to tell
+        for weight in (2, 1, 3):  # the middle, or a point beside it if the sign at the middle is undecided
             x = ((weight * b + (4 - weight) * a) / 4).mid()
             here = sign(x) if a < x and x < b else None
             if here is not None:
-                a, b, moved = (x, b, True) if here == -way else (a, x, True)
+                a, b, moved = (x, b, True) if here == -direction else (a, x, True)
                 if weight == 2:
                     break
     if low < a:
-        yield SignInterval(low, a, -way)
+        yield SignInterval(low, a, -direction)
     yield SignInterval(a, b, 0, ((p.mass(a, b) + q.mass(a, b)) / 2).abs_upper())
     if b < high:
-        yield SignInterval(b, high, way)
+        yield SignInterval(b, high, direction)

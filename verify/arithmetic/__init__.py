@@ -1,1 +1,1 @@
-"""Numbers that enclose the truth: balls, decisions about them, derivatives by dual numbers."""
+"""Ball arithmetic, three-valued decisions about balls, and derivatives by dual numbers."""

@@ -1,8 +1,8 @@
 """Real numbers as balls [m - r, m + r]: exact input, a local precision, exact output.
 
-A ball is a `flint.arb`: an exact binary midpoint m and radius r such that the true value lies in it.  Two traps
-are closed here.  The precision of `flint` is one global of the process, so it is only ever set through
-`precision`, which restores it.  And a printed ball is rounded, so balls are stored as integers (`Enclosure`).
+A ball is a `flint.arb`: an exact binary midpoint m and radius r such that the true value lies in [m - r, m + r].
+The precision of `flint` is one global variable of the process; it is set by `precision` only, which restores it.
+A printed ball is rounded; `Enclosure` stores it as integers instead.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from flint import arb, ctx, fmpq
 
-Exact = int | Fraction | str  # what a parameter may be given as
+Exact = int | Fraction | str  # the types of an exact parameter
 
 MAX_DIGITS = 10_000
 MAX_TEXT = 2 * MAX_DIGITS  # characters of a rational number
@@ -25,13 +25,25 @@ MAX_EXPONENT = 100_000  # of a decimal text: 10^-99999999 would be built digit b
 
 
 class TooLarge(ValueError):
-    """A number that is too long to be built."""
+    """A number is too long to be computed in reasonable time."""
 
 
 @contextmanager
 def precision(digits: int) -> Iterator[None]:
-    """Work with `digits` decimal digits inside the block; whatever happens, the old precision returns.
+    """Set the working precision inside a ``with`` block, and restore the previous one on leaving it.
 
+    Parameters
+    ----------
+    digits : int
+        Decimal digits, from 1 to 10000.
+
+    Raises
+    ------
+    ValueError
+        If digits is no whole number from 1 to 10000.
+
+    Examples
+    --------
     >>> from flint import ctx
     >>> before = ctx.prec
     >>> with precision(50):
@@ -39,6 +51,7 @@ def precision(digits: int) -> Iterator[None]:
     [1.4142135623730950488016887242096980785696718753769 +/- ...]
     >>> ctx.prec == before
     True
+
     """
     check_digits(digits)
     before = ctx.prec
@@ -50,25 +63,45 @@ def precision(digits: int) -> Iterator[None]:
 
 
 def check_digits(digits: object) -> int:
-    """Return `digits`, or say what is accepted."""
+    """Return `digits`; ValueError if it is no whole number from 1 to MAX_DIGITS."""
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MAX_DIGITS:
         raise ValueError(f"digits is {digits!r}; expected a whole number from 1 to {MAX_DIGITS}")
     return digits
 
 
 def exact(name: str, value: Any) -> Fraction:
-    """Return `value` as the rational number it is.
+    """Return a parameter as an exact rational number.
 
-    Texts are read in decimal or as a quotient ("0.1" and "1/10" are one tenth).  A float is refused: 0.1 stores
-    3602879701896397/36028797018963968, and a certificate would be of that.
+    Parameters
+    ----------
+    name : str
+        The name of the parameter, for messages.
+    value : int, Fraction or str
+        A rational number.  A text is a decimal or a quotient: "0.1" and "1/10" are one tenth.
 
+    Returns
+    -------
+    Fraction
+        The same number.
+
+    Raises
+    ------
+    ValueError
+        If value is anything else.  A float is refused, because 0.1 is 3602879701896397/36028797018963968, and the
+        certificate would be about that number.
+    TooLarge
+        If a text has more than 20000 characters or a decimal exponent beyond 100000; a kind of ValueError.
+
+    Examples
+    --------
     >>> exact("sigma", "0.1"), exact("sigma", Fraction(0.5))
     (Fraction(1, 10), Fraction(1, 2))
+
     """
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
-        if isinstance(value, Rational):  # whole numbers of NumPy among them, which flint does not read
+        if isinstance(value, Rational):  # includes the integers of NumPy, which flint cannot read
             return Fraction(int(value.numerator), int(value.denominator))
         if isinstance(value, str):
             _check_size(name, value)
@@ -84,7 +117,7 @@ def exact(name: str, value: Any) -> Fraction:
 
 
 def _check_size(name: str, text: str) -> None:
-    """Refuse a text whose number would take minutes to build, by its length and its exponent alone."""
+    """Refuse a text whose number would take minutes to compute, judging by its length and exponent alone."""
     if len(text) > MAX_TEXT:
         raise TooLarge(f"{name} is a text of {len(text)} characters; expected at most {MAX_TEXT}")
     exponent = re.search(r"[eE]([-+]?[0-9_]+)\s*$", text)
@@ -94,7 +127,7 @@ def _check_size(name: str, text: str) -> None:
 
 
 def listed(name: str, value: Any, of: str) -> list[Any]:
-    """Return the items of a sequence, or say what is accepted; a text is none.
+    """Return a sequence as a list; ValueError, naming the argument, if it is none.  A text counts as none.
 
     >>> listed("weights", ("1/2", "1/2"), "rational numbers")
     ['1/2', '1/2']
@@ -105,7 +138,7 @@ def listed(name: str, value: Any, of: str) -> list[Any]:
 
 
 def ball(value: int | Fraction) -> arb:
-    """Return the ball of a rational number: exact, or one rounding wide."""
+    """Return the ball of a rational number: exact if its denominator is a power of 2, else rounded once."""
     return arb(fmpq(value.numerator, value.denominator))
 
 
@@ -121,11 +154,19 @@ def power_of_ten(exponent: int) -> arb:
 
 @dataclass(frozen=True)
 class Enclosure:
-    """A ball as exact integers: [m - r, m + r] with m = mid[0] 2^mid[1] and r = rad[0] 2^rad[1].
+    """A ball [m - r, m + r] stored as exact integers: m = mid[0] 2^mid[1] and r = rad[0] 2^rad[1].
 
+    Attributes
+    ----------
+    mid, rad
+        Mantissa and exponent of m and r.  A mantissa is odd, or both numbers are 0.
+
+    Examples
+    --------
     >>> x = Enclosure.of(arb(3) / 4)
     >>> x.mid, x.rad
     ((3, -2), (0, 0))
+
     """
 
     mid: tuple[int, int]
@@ -133,14 +174,14 @@ class Enclosure:
 
     @classmethod
     def of(cls, x: arb) -> "Enclosure":
-        """Store a finite ball."""
+        """Return the enclosure that stores a ball; ValueError if the ball is not finite."""
         if not x.is_finite():
             raise ValueError(f"the ball {x} is not finite; expected a finite ball")
         (m, e), (r, f) = x.mid().man_exp(), x.rad().man_exp()
         return cls((int(m), int(e)), (int(r), int(f)))
 
     def arb(self) -> arb:
-        """Return the ball, bit for bit."""
+        """Return the ball, bit for bit as it was stored."""
         return arb(self.mid, self.rad)
 
     def as_json(self) -> dict[str, list[int]]:
@@ -149,14 +190,14 @@ class Enclosure:
 
     @classmethod
     def from_json(cls, data: Any) -> "Enclosure":
-        """Read what `as_json` wrote, and nothing else: integers, in lowest terms, a radius >= 0."""
+        """Read what `as_json` wrote; ValueError for anything but odd integer mantissas (or 0) and a radius >= 0."""
         try:
             if set(data) != {"mid", "rad"}:
                 raise ValueError
             mid, rad = tuple(data["mid"]), tuple(data["rad"])
             for mantissa, exponent in (mid, rad):
-                whole = type(mantissa) is int and type(exponent) is int
-                if not whole or not (mantissa % 2 == 1 or (mantissa, exponent) == (0, 0)):
+                integers = type(mantissa) is int and type(exponent) is int
+                if not integers or not (mantissa % 2 == 1 or (mantissa, exponent) == (0, 0)):
                     raise ValueError
             if rad[0] < 0:
                 raise ValueError

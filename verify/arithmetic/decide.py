@@ -1,7 +1,8 @@
 """Three-valued decisions about balls: proved, refuted, undecided.
 
-A comparison of balls is True only when it holds for all their points, so `not (x > 0)` proves nothing: each
-outcome here is a comparison of its own.  `arb("nan").contains(0)` is True, so what is not finite is undecided first.
+A comparison of balls is True only if it holds for all their points, so that `not (x > 0)` proves nothing; here each
+outcome has a comparison that proves it.  Since `arb("nan").contains(0)` is True, balls that are not finite are
+undecided, which is tested first.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ T = TypeVar("T")
 
 
 class Verdict(StrEnum):
-    """What is known of a statement.  Undecided is not a pass."""
+    """What is known about a statement.  Undecided does not count as proved."""
 
     PROVED = "proved"
     REFUTED = "refuted"
@@ -23,24 +24,39 @@ class Verdict(StrEnum):
 
 
 class Undecided(ArithmeticError):
-    """A number that could not be enclosed as tightly as was asked."""
+    """A number could not be enclosed as narrowly as required."""
 
 
 class Unbounded(Undecided):
-    """A number that is infinite, or that no bound at hand shows to be finite."""
+    """A number is infinite, or no known bound shows that it is finite."""
 
 
 class Infinite(Unbounded):
-    """A number that was proved to be infinite."""
+    """A number is proved to be infinite."""
 
 
 def prove_zero(x: arb, radius: arb) -> Verdict:
-    """x = 0, to within `radius`: proved if the ball holds 0 and is no wider; refuted if it excludes 0.
+    """Decide x = 0 to within `radius`.
 
+    Parameters
+    ----------
+    x : arb
+        The ball.
+    radius : arb
+        The largest radius of x that counts as a proof.
+
+    Returns
+    -------
+    Verdict
+        Proved if x contains 0 and its radius is at most `radius`; refuted if x does not contain 0; else undecided.
+
+    Examples
+    --------
     >>> prove_zero(arb(0, 1e-40), arb(1e-30)).value, prove_zero(arb(0, 1), arb(1e-30)).value
     ('proved', 'undecided')
     >>> prove_zero(arb(1e-20, 1e-40), arb(1e-30)).value
     'refuted'
+
     """
     if not (x.is_finite() and radius.is_finite()):
         return Verdict.UNDECIDED
@@ -50,10 +66,23 @@ def prove_zero(x: arb, radius: arb) -> Verdict:
 
 
 def prove_positive(x: arb) -> Verdict:
-    """x > 0.
+    """Decide x > 0.
 
+    Parameters
+    ----------
+    x : arb
+        The ball.
+
+    Returns
+    -------
+    Verdict
+        Proved if all its points are > 0, refuted if none is, else undecided.
+
+    Examples
+    --------
     >>> [prove_positive(arb(m, 1)).value for m in (2, 0, -2)]
     ['proved', 'undecided', 'refuted']
+
     """
     if not x.is_finite():
         return Verdict.UNDECIDED
@@ -63,7 +92,19 @@ def prove_positive(x: arb) -> Verdict:
 
 
 def prove_nonnegative(x: arb) -> Verdict:
-    """x >= 0."""
+    """Decide x >= 0.
+
+    Parameters
+    ----------
+    x : arb
+        The ball.
+
+    Returns
+    -------
+    Verdict
+        Proved if all its points are >= 0, refuted if none is, else undecided.
+
+    """
     if not x.is_finite():
         return Verdict.UNDECIDED
     if x >= 0:
@@ -72,27 +113,27 @@ def prove_nonnegative(x: arb) -> Verdict:
 
 
 def require_exact(x: T) -> T:
-    """Return a rational number (or rationals in tuples and lists) as it is, to be compared without rounding.
+    """Return a rational number, or rationals in tuples and lists, unchanged; TypeError if a float is among them.
 
-    A float among Fractions makes floats of all it meets, silently, and 0.1 == Fraction(1, 10) decides nothing.
+    A float turns every Fraction it is combined with into a float, silently, and 0.1 == Fraction(1, 10) decides nothing.
 
     >>> require_exact((Fraction(1, 3), 2)) == (Fraction(2, 6), 2)
     True
     >>> require_exact([0.5])
     Traceback (most recent call last):
         ...
-    TypeError: 0.5 is a float; accepted in an exact decision: int, Fraction
+    TypeError: 0.5 is a float; expected int or Fraction in an exact decision
     """
     if isinstance(x, tuple | list):
         for one in x:
             require_exact(one)
     elif type(x) not in (int, Fraction):
-        raise TypeError(f"{x!r} is a {type(x).__name__}; accepted in an exact decision: int, Fraction")
+        raise TypeError(f"{x!r} is a {type(x).__name__}; expected int or Fraction in an exact decision")
     return x
 
 
 def conjunction(verdicts: Iterable[Verdict]) -> Verdict:
-    """The conjunction: refuted if one is, proved if all are and there is one.
+    """Return the verdict on all statements together: refuted if one is, proved if all are and there is at least one.
 
     >>> conjunction([Verdict.PROVED, Verdict.UNDECIDED]).value, conjunction([]).value
     ('undecided', 'undecided')

@@ -1,4 +1,4 @@
-"""Dual numbers over balls: the derivative by forward mode, which shares no line with a backward pass.
+"""Dual numbers over balls: derivatives by forward mode, which shares no code with a backward pass.
 
 A dual is a + b eps with eps^2 = 0, so that
 
@@ -6,12 +6,13 @@ A dual is a + b eps with eps^2 = 0, so that
     (a + b eps) (c + d eps)   = a c + (a d + b c) eps
     f(a + b eps)              = f(a) + f'(a) b eps
 
-and the forward pass of a network, run on duals, carries each derivative beside each value.  Every part is a ball, so
-both are enclosed.  The slope b is a ball, a row of balls (`flint.arb_mat`: all partial derivatives at once), or a
-dual again (second derivatives).  With slope 0, a dual is a ball whose comparisons are decided.
+so that the forward pass of a network on duals gives its derivative together with its value.  Every part is a ball, so
+both are enclosed.  The slope b is a ball, a row of balls (`flint.arb_mat`: all partial derivatives at once), or
+another dual (for second derivatives).
 
-Where two numbers are compared, a branch is chosen (the mask of a ReLU, the winner of a maxout), and the derivative is
-that of the branch.  A comparison that the balls do not decide raises Undecided instead of choosing silently.
+Where two numbers are compared, a branch is chosen (the mask of a ReLU, the maximum of a maxout), and the derivative is
+that of the branch.  If the balls do not decide the comparison, it raises Undecided.  A dual of slope 0 is thus a ball
+whose comparisons are always decided.
 
 >>> x = Dual(arb(2), arb(1))
 >>> y = x * x + 1 / x
@@ -35,7 +36,7 @@ Array = NDArray[Any]
 
 
 class Dual:
-    """value + slope eps."""
+    """The dual number value + slope eps."""
 
     __slots__ = ("slope", "value")
 
@@ -78,21 +79,21 @@ class Dual:
     # The functions that NumPy calls on arrays of objects.
 
     def exp(self) -> "Dual":
-        """e^a + e^a b eps."""
+        """Return e^a + e^a b eps."""
         y = self.value.exp()
         return Dual(y, self.slope * y)
 
     def log1p(self) -> "Dual":
-        """log(1 + a) + b / (1 + a) eps."""
+        """Return log(1 + a) + b / (1 + a) eps."""
         return Dual(self.value.log1p(), self.slope * (1 / (1 + self.value)))
 
     def tanh(self) -> "Dual":
-        """tanh a + (1 - tanh^2 a) b eps."""
+        """Return tanh a + (1 - tanh^2 a) b eps."""
         y = self.value.tanh()
         return Dual(y, self.slope * (1 - y * y))
 
     def sqrt(self) -> "Dual":
-        """sqrt a + b / (2 sqrt a) eps."""
+        """Return sqrt a + b / (2 sqrt a) eps."""
         y = self.value.sqrt()
         return Dual(y, self.slope * (1 / (2 * y)))
 
@@ -112,9 +113,10 @@ class Dual:
 
 
 def sign(a: Any, b: Any) -> int:
-    """Return the sign of a - b; Undecided if the balls do not tell it.
+    """Return the sign of a - b; raise Undecided if the balls do not decide it.
 
-    A tie is a kink, which has no derivative, unless nothing varies: exactly 0 with slope 0 is the sign 0.
+    A tie is a kink, which has no derivative, and raises Undecided too.  Only a difference of exactly 0 with slope 0,
+    which is constant, has the sign 0.
     """
     d = a - b
     difference = arb(primal(d))
@@ -126,7 +128,7 @@ def sign(a: Any, b: Any) -> int:
 
 
 def varies(slope: Any) -> bool:
-    """Whether a slope is anything but exactly zero."""
+    """Return whether a slope is not exactly zero."""
     if isinstance(slope, Dual):
         return varies(slope.value) or varies(slope.slope)
     entries = slope.entries() if isinstance(slope, arb_mat) else [slope]
@@ -134,14 +136,14 @@ def varies(slope: Any) -> bool:
 
 
 def primal(x: Any) -> Any:
-    """Return the number without its infinitesimal parts."""
+    """Return the value of a dual, of a nested dual, or of a number that is not a dual."""
     while isinstance(x, Dual):
         x = x.value
     return x
 
 
 def each(function: Callable[[Any], Any], x: Any) -> Array:
-    """Return the array of function(x_i), as objects."""
+    """Apply a function to every element; return an array of objects with the shape of x."""
     a = np.asarray(x)
     out = np.empty(a.size, dtype=object)
     out[:] = [function(v) for v in a.ravel().tolist()]
@@ -149,7 +151,7 @@ def each(function: Callable[[Any], Any], x: Any) -> Array:
 
 
 def balls(x: Any) -> Array:
-    """Return the array as exact balls: a float is the binary fraction that it stores."""
+    """Return the array as exact balls; a float stands for the binary fraction that it stores."""
     return each(arb, x)
 
 
@@ -159,12 +161,12 @@ def values(x: Array) -> Array:
 
 
 def slopes(x: Array) -> Array:
-    """Return the slopes of an array of duals (0 where a number has none)."""
+    """Return the slopes of an array of duals, and 0 for an element that is not a dual."""
     return each(lambda v: v.slope if isinstance(v, Dual) else arb(0), x)
 
 
 def variables(x: Array) -> Array:
-    """Return x_j + e_j eps with the j-th unit row e_j: f of them carries the whole gradient of f.    x (P,)"""
+    """Return x_j + e_j eps with the j-th unit row e_j; the slope of f of them is the gradient of f.    x (P,)"""
     P = len(x)
     out = np.empty(P, dtype=object)
     out[:] = [Dual(v, arb_mat(1, P, [int(i == j) for i in range(P)])) for j, v in enumerate(balls(x))]
@@ -172,12 +174,12 @@ def variables(x: Array) -> Array:
 
 
 def along(x: Array, v: Sequence[Any] | Array) -> Array:
-    """Return x_j + v_j eps: f of them carries the derivative of f along v.    x (P,)  v (P,)"""
+    """Return x_j + v_j eps; the slope of f of them is the derivative of f along v.    x (P,)  v (P,)"""
     out = np.empty(len(x), dtype=object)
     out[:] = [Dual(a, b) for a, b in zip(x, v, strict=True)]
     return out
 
 
 def row(slope: arb_mat | arb, P: int) -> list[arb]:
-    """Return the partial derivatives that a slope holds (all zero if it is the slope of a constant)."""
+    """Return the P partial derivatives of a slope; all are zero if it is the slope of a constant."""
     return list(slope.entries()) if isinstance(slope, arb_mat) else [arb(0)] * P

@@ -1,4 +1,4 @@
-"""Theorem 1 for whole families of generators: G(z) = mu + sigma z against N(0, 1), every mu and sigma of a box."""
+"""Claims: Theorem 1 for G(z) = mu + sigma z against N(0, 1), for all mu and sigma in a box."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 
 THEOREM = Source(GOODFELLOW, "Theorem 1, for a parametric G")
-DIGITS = 19  # boxes are far wider than the rounding of 64 bits
+DIGITS = 19  # about 64 bits, whose rounding is far smaller than a box
 RHO = 0.25
 
 
@@ -56,7 +56,7 @@ claim(
 
 
 def _definite(box: Box) -> Verdict:
-    """The Hessian is positive definite: its first entry and its determinant are > 0."""
+    """Decide whether the Hessian is positive definite: its first entry and its determinant are > 0."""
     mu, t = map(ball_of, box)
     a = hessian(mu, t, 0, 0)
     if not a > 0:
@@ -83,7 +83,7 @@ claim(
 
 
 def _not_critical(box: Box) -> Verdict:
-    """Some component of the gradient has one sign, or the box lies where the Hessian is positive definite."""
+    """Decide whether a component of the gradient has one sign, or the Hessian is positive definite on the box."""
     if max(abs(end) for side in box for end in side) <= RHO:
         return Verdict.PROVED
     mu, t = map(ball_of, box)
@@ -99,7 +99,7 @@ def _unique(proof: Proof, *, test: Test = _not_critical, box: Box | None = None)
     m, s = proof.scale(quick=(1.0, 0.5), full=(2.0, 1.0), deep=(4.0, 1.0))
     box = box or ((0.0, m), (-s, s))
     _over(proof, f"mu in {list(box[0])}, t in {list(box[1])}", box, test, limit=20_000)
-    if test is _not_critical:  # which leaves out the box of T1.box.hessian: what is used of it is proved here too
+    if test is _not_critical:  # the test skips the box of T1.box.hessian, so that claim is proved here too
         with precision(DIGITS):
             inside = cover(((0.0, RHO), (-RHO, RHO)), _definite, limit=3000)
         if inside.verdict is not Verdict.PROVED:

@@ -1,4 +1,4 @@
-"""Divergences that have a formula: the integrals must meet it."""
+"""Claims: divergences that have a closed form, which the integrals must equal."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ Formula = Callable[[], arb]
 TEXTBOOK = Source("textbook formula", "", "S1, S2", "KL and JS divergence")
 
 
-def _meets(
+def _equals_formula(
     proof: Proof, divergence: Callable[..., arb | None], p: Distribution, q: Distribution, formula: Formula
 ) -> None:
     found = divergence(p, q, proof.digits)
@@ -31,7 +31,7 @@ def _rational(text: str | int) -> arb:
 
 
 def kl_normals(m1: str | int, s1: str | int, m2: str | int, s2: str | int, *, d: int = 1, half: int = 2) -> Formula:
-    """KL(N(m1, s1^2 I) || N(m2, s2^2 I)) = d (log(s2/s1) + s1^2 / (2 s2^2) - 1/2) + (m1 - m2)^2 / (2 s2^2)."""
+    """Return KL(N(m1, s1^2 I) || N(m2, s2^2 I)) = d (log(s2/s1) + s1^2 / (2 s2^2) - 1/2) + (m1 - m2)^2 / (2 s2^2)."""
 
     def formula() -> arb:
         a, s, b, t = map(_rational, (m1, s1, m2, s2))
@@ -57,24 +57,26 @@ for _name, (_m1, _s1, _m2, _s2) in NORMALS.items():
         idea="The integral with its tail bound by the first two tail moments, against the formula.",
         controls={
             "s2^2 in place of 2 s2^2": partial(
-                _meets, divergence=kl, p=_p, q=_q, formula=kl_normals(_m1, _s1, _m2, _s2, half=1)
+                _equals_formula, divergence=kl, p=_p, q=_q, formula=kl_normals(_m1, _s1, _m2, _s2, half=1)
             ),
-            "without the shift": partial(_meets, divergence=kl, p=_p, q=_q, formula=kl_normals(0, _s1, 0, _s2)),
+            "without the shift": partial(
+                _equals_formula, divergence=kl, p=_p, q=_q, formula=kl_normals(0, _s1, 0, _s2)
+            ),
         }
         | (
             {
                 "the arguments swapped": partial(
-                    _meets, divergence=kl, p=_q, q=_p, formula=kl_normals(_m1, _s1, _m2, _s2)
+                    _equals_formula, divergence=kl, p=_q, q=_p, formula=kl_normals(_m1, _s1, _m2, _s2)
                 )
             }
             if _s1 != _s2
             else {}
         ),
-    )(partial(_meets, divergence=kl, p=_p, q=_q, formula=kl_normals(_m1, _s1, _m2, _s2)))
+    )(partial(_equals_formula, divergence=kl, p=_p, q=_q, formula=kl_normals(_m1, _s1, _m2, _s2)))
 
 
 def jsd_cauchy(d: int, g1: int, g2: int, *, cross: int = 2) -> Formula:
-    """log(2 r / (r + 2 sqrt(g1 g2))),    r^2 = d^2 + (g1 + g2)^2."""
+    """Return log(2 r / (r + 2 sqrt(g1 g2))),    r^2 = d^2 + (g1 + g2)^2."""
 
     def formula() -> arb:
         r = arb(d * d + g1 * g1 + cross * g1 * g2 + g2 * g2).sqrt()
@@ -84,7 +86,7 @@ def jsd_cauchy(d: int, g1: int, g2: int, *, cross: int = 2) -> Formula:
 
 
 def kl_cauchy(d: int, g1: int, g2: int, *, cross: int = 2) -> Formula:
-    """log(r^2 / (4 g1 g2))."""
+    """Return log(r^2 / (4 g1 g2))."""
     return lambda: (arb(d * d + g1 * g1 + cross * g1 * g2 + g2 * g2) / (4 * g1 * g2)).log()
 
 
@@ -102,16 +104,16 @@ for _name, (_d, _g1, _g2) in CAUCHYS.items():
         idea="Truncated where the tails weigh less than the radius (|x| up to 10^36 and more), against the formula.",
         controls={
             "r^2 = d^2 + g1^2 + g2^2": partial(
-                _meets, divergence=jsd, p=_left, q=_right, formula=jsd_cauchy(_d, _g1, _g2, cross=0)
+                _equals_formula, divergence=jsd, p=_left, q=_right, formula=jsd_cauchy(_d, _g1, _g2, cross=0)
             )
         },
-    )(partial(_meets, divergence=jsd, p=_left, q=_right, formula=jsd_cauchy(_d, _g1, _g2)))
+    )(partial(_equals_formula, divergence=jsd, p=_left, q=_right, formula=jsd_cauchy(_d, _g1, _g2)))
 
 
 def _kl_cauchy(proof: Proof) -> None:
     p, q = Cauchy(0, 1), Cauchy(1, 2)
-    _meets(proof, kl, p, q, kl_cauchy(1, 1, 2))
-    _meets(proof, kl, q, p, kl_cauchy(1, 1, 2))
+    _equals_formula(proof, kl, p, q, kl_cauchy(1, 1, 2))
+    _equals_formula(proof, kl, q, p, kl_cauchy(1, 1, 2))
 
 
 claim(
@@ -123,14 +125,14 @@ claim(
     idea="The tail of p log(p/q) is bounded by a logarithmic tail moment.",
     controls={
         "r^2 = d^2 + g1^2 + g2^2": partial(
-            _meets, divergence=kl, p=Cauchy(0, 1), q=Cauchy(1, 2), formula=kl_cauchy(1, 1, 2, cross=0)
+            _equals_formula, divergence=kl, p=Cauchy(0, 1), q=Cauchy(1, 2), formula=kl_cauchy(1, 1, 2, cross=0)
         )
     },
 )(_kl_cauchy)
 
 
 def _c_exponentials() -> arb:
-    """log 2 + 1/2 - (9/4) log 3."""
+    """Return log 2 + 1/2 - (9/4) log 3."""
     return arb(2).log() + arb(1) / 2 - arb(9) / 4 * arb(3).log()
 
 
@@ -143,10 +145,10 @@ claim(
     idea="With u = e^-x, C = -int_0^1 (1 + 2u) log(1 + 2u) du + int_0^1 2u log(2u) du.",
     controls={
         "rates 1 and 3": partial(
-            _meets, divergence=criterion, p=Exponential(1), q=Exponential(3), formula=_c_exponentials
+            _equals_formula, divergence=criterion, p=Exponential(1), q=Exponential(3), formula=_c_exponentials
         )
     },
-)(partial(_meets, divergence=criterion, p=Exponential(1), q=Exponential(2), formula=_c_exponentials))
+)(partial(_equals_formula, divergence=criterion, p=Exponential(1), q=Exponential(2), formula=_c_exponentials))
 
 
 def _uniforms(proof: Proof, *, factor: int = 2) -> None:
@@ -204,10 +206,10 @@ claim(
     idea="The radial (chi) densities are integrated on the line and meet the formula in 784 dimensions.",
     controls={
         "783 dimensions": partial(
-            _meets, divergence=kl, p=BALLS[0], q=BALLS[1], formula=kl_normals(0, 1, 0, "11/10", d=783)
+            _equals_formula, divergence=kl, p=BALLS[0], q=BALLS[1], formula=kl_normals(0, 1, 0, "11/10", d=783)
         ),
         "the arguments swapped": partial(
-            _meets, divergence=kl, p=BALLS[1], q=BALLS[0], formula=kl_normals(0, 1, 0, "11/10", d=784)
+            _equals_formula, divergence=kl, p=BALLS[1], q=BALLS[0], formula=kl_normals(0, 1, 0, "11/10", d=784)
         ),
     },
-)(partial(_meets, divergence=kl, p=BALLS[0], q=BALLS[1], formula=kl_normals(0, 1, 0, "11/10", d=784)))
+)(partial(_equals_formula, divergence=kl, p=BALLS[0], q=BALLS[1], formula=kl_normals(0, 1, 0, "11/10", d=784)))

@@ -1,4 +1,4 @@
-r"""Training parameters is not training densities: the Dirac-GAN, and the gradient penalty that cures it.
+r"""Claims: gradient steps on parameters need not converge (the Dirac-GAN); with a gradient penalty they do.
 
 Around the equilibrium the simultaneous step is [[1, h/2], [-h/2, 1 - h gamma]]: trace 2 - h gamma, determinant
 1 - h gamma + h^2/4.  Its eigenvalues are inside the unit circle (Jury) if and only if |det| < 1 and
@@ -82,11 +82,11 @@ def simultaneous_orbit(proof: Proof) -> None:
 def _alternating(proof: Proof, gamma: sp.Expr) -> None:
     theta_step = sp.Matrix([[1, STEP / 2], [0, 1]])
     psi_step = sp.Matrix([[1, 0], [-STEP / 2, 1 - STEP * gamma]])
-    both = theta_step * psi_step
-    identity(proof, "determinant = 1", both.det() - 1)
-    identity(proof, "trace = 2 - h^2/4", both.trace() - 2 + STEP**2 / 4)
+    product = theta_step * psi_step
+    identity(proof, "determinant = 1", product.det() - 1)
+    identity(proof, "trace = 2 - h^2/4", product.trace() - 2 + STEP**2 / 4)
     identity(proof, "trace^2 - 4 = -(h^2/4)(4 - h^2/4), < 0 for 0 < h < 4",
-             both.trace() ** 2 - 4 + STEP**2 / 4 * (4 - STEP**2 / 4))  # fmt: skip
+             product.trace() ** 2 - 4 + STEP**2 / 4 * (4 - STEP**2 / 4))  # fmt: skip
 
 
 @claim(
@@ -132,11 +132,11 @@ def alternating_orbit(proof: Proof) -> None:
     _band(proof, Fraction("0.993"), Fraction("1.0193"))
 
 
-# The cure.
+# With a gradient penalty.
 
 
 def _jury(proof: Proof, limit: sp.Expr) -> None:
-    """1 - det and 1 + det -+ trace, which must be positive."""
+    """Check the formulas of 1 - det and 1 + det -+ trace, which Jury's criterion requires to be positive."""
     det, trace = LINEAR.det(), LINEAR.trace()
     identity(proof, "1 - det = h (gamma - h/4)", 1 - det - STEP * (GAMMA - limit))
     identity(proof, "1 + det - trace = h^2/4", 1 + det - trace - STEP**2 / 4)
@@ -176,7 +176,7 @@ def lyapunov(h: Fraction, gamma: Fraction) -> tuple[Fraction, Fraction, Fraction
 
 
 def decrease(J: Matrix, P: tuple[arb, arb, arb]) -> tuple[arb, arb]:
-    """Return the first entry and the determinant of P - J^T P J: both positive iff it is positive definite."""
+    """Return the first entry and the determinant of P - J^T P J, both > 0 iff it is positive definite."""
     (u, v), (w, x) = J
     a, b, c = P
     m11 = a - (u * u * a + 2 * u * w * b + w * w * c)
@@ -234,7 +234,7 @@ def r1_converges(proof: Proof) -> None:
     _basin(proof, Fraction(1))
 
 
-def _cured(proof: Proof, gamma: Fraction) -> None:
+def _converges(proof: Proof, gamma: Fraction) -> None:
     n_steps = 50 * proof.profile_digits + 100
     with precision(2 * proof.digits + n_steps // 20 + 40):
         *_, last = orbit(n_steps, h=H, gamma=gamma)
@@ -251,10 +251,10 @@ def _cured(proof: Proof, gamma: Fraction) -> None:
     rigor="ball",
     idea="Both eigenvalues are 0.95 there; the orbit in balls.",
     controls={
-        "gamma = 1/2": lambda proof: _cured(proof, Fraction(1, 2)),
-        "no penalty": lambda proof: _cured(proof, Fraction(0)),
+        "gamma = 1/2": lambda proof: _converges(proof, Fraction(1, 2)),
+        "no penalty": lambda proof: _converges(proof, Fraction(0)),
     },
 )
 def r1_orbit(proof: Proof) -> None:
-    """The cure, to 30, 50 or 100 digits."""
-    _cured(proof, Fraction(1))
+    """With a penalty the orbit converges: to 30, 50 or 100 digits."""
+    _converges(proof, Fraction(1))

@@ -1,6 +1,6 @@
-r"""Errata E1 to E6: the criterion and its optimal discriminator, as the documents write them and as they are.
+r"""Claims: errata E1 to E6, about the criterion and its optimal discriminator.
 
-Each claim proves the right statement; its negative controls are the document's own words, which must be refuted.
+Each claim proves the right statement; its negative controls are the statements of the documents, which are wrong.
 Integrands are pointwise: a = p_data(x), b = p_g(x), y = D(x).
 """
 
@@ -11,12 +11,13 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis import divergences
+from verify.analysis.atoms import Vector
 from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import Vector, discriminator
+from verify.models.simplex import discriminator
 
 A, B, Y, M, C = sp.symbols("a b y M c", positive=True)
 OPTIMUM = A / (A + B)

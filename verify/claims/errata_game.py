@@ -1,6 +1,6 @@
-r"""Errata E12 and E14 to E17: the game, its convergence, its signs and its gradients.
+r"""Claims: errata E12 and E14 to E17, about the game, its convergence, its signs and its gradients.
 
-Each claim proves the right statement; its negative controls are the document's own words, which must be refuted.
+Each claim proves the right statement; its negative controls are the statements of the documents, which are wrong.
 E15 has more parts elsewhere: P2.literal (improving steps that stall), P2.frozen-d (D must be optimal at every step)
 and Dirac.* (densities are not parameters).
 """
@@ -15,6 +15,7 @@ from flint import arb
 
 from minigan.losses import Minimax
 from verify.analysis import divergences
+from verify.analysis.atoms import criterion, jsd
 from verify.arithmetic.balls import ball
 from verify.arithmetic.decide import require_exact
 from verify.densities import Normal
@@ -22,7 +23,7 @@ from verify.densities.functions import sigmoid
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
-from verify.models.simplex import criterion, jsd, minimum, random_distinct
+from verify.models.simplex import minimum, random_distinct
 
 # E12: signs and zeros.
 
@@ -51,7 +52,7 @@ def _at_equality(proof: Proof, always_positive: bool, value: arb) -> None:
     },
 )
 def e12_nonnegative(proof: Proof) -> None:
-    """At equality and beside it."""
+    """At p = q and at p != q."""
     _at_equality(proof, False, -arb(4).log())
 
 
@@ -133,11 +134,11 @@ def _improving(proof: Proof, reached: bool) -> None:
     shifts = [1 + Fraction(1, 2**t) for t in range(proof.scale(quick=6, full=8, deep=8))]
     values = [-arb(4).log() + 2 * divergences.jsd(data, Normal(m, 1), proof.digits) for m in [*shifts, Fraction(1)]]
     proof.positive("C(p_t) - C(p_{t+1}), the smallest", minimum(a - b for a, b in pairwise(values[:-1])))
-    gap = proof.enclose("C(limit) + log 4", values[-1] + arb(4).log())
+    excess = proof.enclose("C(limit) + log 4", values[-1] + arb(4).log())
     if reached:
-        proof.zero("C(limit) + log 4", gap)
+        proof.zero("C(limit) + log 4", excess)
     else:
-        proof.positive("C(limit) + log 4", gap)
+        proof.positive("C(limit) + log 4", excess)
 
 
 @claim(
@@ -155,7 +156,7 @@ def _improving(proof: Proof, reached: bool) -> None:
     controls={"they converge to p_data": lambda proof: _improving(proof, reached=True)},
 )
 def e15_improvement(proof: Proof) -> None:
-    """Strict improvements and a positive limit gap."""
+    """Strict improvements, and a limit above -log 4."""
     _improving(proof, reached=False)
 
 

@@ -1,6 +1,6 @@
-r"""Errata E20, E22, E24 and E26: the numbers in the documents' networks and training runs.
+r"""Claims: errata E20, E22, E24 and E26, about the numbers in the documents' networks and training runs.
 
-What is left out of E1 to E26, because it states no formula:
+These of E1 to E26 state no formula and have no claim:
 E18 (which prior, and when -log D was used: history), E19 (what the original paper pretrained: history),
 E21 (an initial value and a missing layer: a choice, compared in the recipes), E23 (names used before they are defined),
 E25 (an index in a plot, and which mode the fakes are made in).  Of E12, "g(z) = p_g" for "g(z) ~ p_g" is notation.
@@ -21,7 +21,7 @@ from verify.engine.registry import Source, claim
 
 
 def transposed(x: list[int], kernel: list[int]) -> list[int]:
-    """y[2i + k] += x[i] W[k]."""
+    """Return y with y[2i + k] += x[i] W[k]."""
     y = [0] * (2 * len(x) + len(kernel) - 2)
     for i, value in enumerate(x):
         for k, weight in enumerate(kernel):
@@ -30,7 +30,7 @@ def transposed(x: list[int], kernel: list[int]) -> list[int]:
 
 
 def upsampled(x: list[int], kernel: list[int]) -> list[int]:
-    """Each value twice, then the full convolution with w."""
+    """Return the full convolution with w of x with each value repeated."""
     twice = [value for value in x for _ in range(2)]
     y = [0] * (len(twice) + len(kernel) - 1)
     for i, value in enumerate(twice):
@@ -75,17 +75,17 @@ def e20_superset(proof: Proof) -> None:
 
 
 def dense(n_in: int, n_out: int) -> int:
-    """n_in n_out + n_out."""
+    """Return the number of parameters of a Dense layer: n_in n_out + n_out."""
     return n_in * n_out + n_out
 
 
 def conv(kernel: int, n_in: int, n_out: int) -> int:
-    """kernel^2 n_in n_out + n_out; the same for its transpose."""
+    """Return the number of parameters of a convolution or its transpose: kernel^2 n_in n_out + n_out."""
     return kernel**2 * n_in * n_out + n_out
 
 
 def norm(channels: int) -> int:
-    """Gamma, beta and the two running statistics."""
+    """Return the number of parameters of batch norm: gamma, beta and two running statistics."""
     return 4 * channels
 
 
@@ -158,5 +158,5 @@ def _reach(proof: Proof, iterations: int) -> None:
     assumptions=("a constant gradient, and Adam's eps taken as 0: an idealisation, not a bound for every run",),
 )
 def e26_reach(proof: Proof) -> None:
-    """The way that 2,000 updates go."""
+    """The distance that 2,000 updates cover."""
     _reach(proof, 200)

@@ -1,6 +1,6 @@
-r"""Errata E7 to E11 and E13: what is trained, against which loss, and what is optimal.
+r"""Claims: errata E7 to E11 and E13, about what is trained, on which loss, and what is optimal.
 
-Each claim proves the right statement; its negative controls are the document's own words, which must be refuted.
+Each claim proves the right statement; its negative controls are the statements of the documents, which are wrong.
 """
 
 from fractions import Fraction
@@ -9,6 +9,7 @@ from itertools import product
 import sympy as sp
 from flint import arb
 
+from verify.analysis.atoms import Vector, criterion, jsd, kl
 from verify.analysis.divergences import jsd_integrand
 from verify.analysis.integrate import enclose_to, integral
 from verify.arithmetic.balls import ball, between
@@ -17,7 +18,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity
 from verify.models.generator import NormalGame, pathwise
-from verify.models.simplex import Vector, criterion, jsd, kl, minimum
+from verify.models.simplex import minimum
 
 A, B, Y = sp.symbols("a b y", positive=True)
 OPTIMUM = A / (A + B)
@@ -28,7 +29,7 @@ V = A * sp.log(Y) + B * sp.log(1 - Y)
 
 
 def centred_jsd(ratio: arb, digits: int) -> arb:
-    """Return JSD(N(0, ratio), N(0, 1)), where ratio > 1 is a variance; what is cut costs log 2 / 2 of its mass."""
+    """Enclose JSD(N(0, ratio), N(0, 1)), where ratio > 1 is a variance; a tail costs log 2 / 2 times its mass."""
 
     def compute(d: int) -> arb:
         c = (2 * arb.pi()).log() / 2

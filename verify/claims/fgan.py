@@ -1,8 +1,8 @@
-r"""The f-GAN family: every divergence is the value of a game, and the discriminator that attains it is f'(p/q).
+r"""Claims: every f-divergence is the value of a game, which the discriminator T = f'(p/q) attains.
 
     D_f(p, q) = max_T E_p T - E_q f*(T),    T* = f'(p/q)
 
-f-GAN (Nowozin et al. 2016) makes a GAN of each; the original is f(u) = u log u - (u + 1) log(u + 1), T = log D.
+f-GAN (Nowozin et al. 2016) derives a GAN from each; the original GAN is f(u) = u log u - (u + 1) log(u + 1), T = log D.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ def fenchel_young(proof: Proof) -> None:
     _fenchel(proof, FAMILY, sp.Integer(0))
 
 
-def _tight(proof: Proof, divergence: FDivergence, power: Fraction = Fraction(1), swapped: bool = False) -> None:
+def _attained(proof: Proof, divergence: FDivergence, power: Fraction = Fraction(1), swapped: bool = False) -> None:
     proof.lemma("Fenchel-Young (FGan.fenchel-young); beyond x the integrand adds at most 8 e^-x")
     closed = divergence.swapped if swapped and divergence.swapped is not None else divergence.closed
     target = proof.enclose("D_f", closed(proof.digits))
@@ -61,10 +61,10 @@ def _tight(proof: Proof, divergence: FDivergence, power: Fraction = Fraction(1),
 def _register(claim_id: str, name: str, closed: str) -> None:
     divergence = FAMILY[name]
     controls = {
-        "T = f'((p/q)^(999/1000)) is tight": lambda proof: _tight(proof, divergence, Fraction(999, 1000)),
+        "T = f'((p/q)^(999/1000)) is tight": lambda proof: _attained(proof, divergence, Fraction(999, 1000)),
     }
     if divergence.swapped is not None:
-        controls["D_f(q, p)"] = lambda proof: _tight(proof, divergence, swapped=True)
+        controls["D_f(q, p)"] = lambda proof: _attained(proof, divergence, swapped=True)
     claim(
         claim_id,
         f"{name}: for p = Exp(3), q = Exp(2) the bound is {closed} at T = f'(p/q), and strict beside it",
@@ -74,7 +74,7 @@ def _register(claim_id: str, name: str, closed: str) -> None:
         idea="Left the closed form of the divergence, right the integral of 3 e^-3x T - 2 e^-2x f*(T) over x > 0, "
         f"where f*(t) = {divergence.conjugate}.",
         controls=controls,
-    )(lambda proof: _tight(proof, divergence))
+    )(lambda proof: _attained(proof, divergence))
 
 
 _register("FGan.kl", "Kullback-Leibler", "log(3/2) - 1/3")
@@ -98,15 +98,15 @@ def _step_bound(twelfths: list[int], limit: Fraction) -> Fraction:
 def _variation(proof: Proof, limit: Fraction, threshold: Fraction = Fraction(2, 3)) -> None:
     total = Fraction(4, 27)
     proof.zero("TV - (E_p T - E_q T) at T = sign(p/q - 1)/2", ball(total - (threshold**2 - threshold**3)))
-    least = total
+    smallest = total
     for _ in range(proof.scale(quick=500, full=1000, deep=2000)):
         draws = [int(k) for k in proof.rng.integers(-6, 7, 12)]
         if proof.rng.random() < 0.5:  # close to the optimum
             changed = draws[0] % 12
             draws = [min(draws[k], 5) if k == changed else 6 if k >= 8 else -6 for k in range(12)]
             draws[changed] = max(draws[changed], -5)
-        least = min(least, total - _step_bound(draws, limit))
-    proof.positive("TV - the bound at random steps T in [-1/2, 1/2], the smallest", ball(least))
+        smallest = min(smallest, total - _step_bound(draws, limit))
+    proof.positive("TV - the bound at random steps T in [-1/2, 1/2], the smallest", ball(smallest))
 
 
 @claim(

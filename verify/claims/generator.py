@@ -1,4 +1,4 @@
-r"""The gradients of the generator against a frozen optimal discriminator, and why one of them vanishes.
+r"""Claims: the generator's gradients against a frozen optimal discriminator, and why one of them vanishes.
 
     grad E_{p_g} log(1 - D*)  =  grad 2 JSD(p, p_g)                     (saturating, equation 1)
     grad E_{p_g} (-log D*)    =  grad (KL(p_g || p) - 2 JSD(p, p_g))    (non-saturating, section 3)

@@ -1,8 +1,8 @@
-r"""Adjoints, exactly: <A u, dy> = <u, A^T dy> on whole numbers, where float64 does not round.
+r"""Claims: exact adjoints, <A u, dy> = <u, A^T dy> on whole numbers, where float64 does not round.
 
 A layer that is linear in x (or in its weights) has a pullback that is the transpose; a piecewise linear one, where no
 mask changes between x and x + u.  All numbers here are small multiples of a power of 2, so every product and sum of the
-library is exact in float64, and the two sides, rationals of what it returns, must be EQUAL, on both backends.
+library is exact in float64.  The two sides, computed in rationals from its results, must be equal on both backends.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from verify.engine.registry import Source, claim
 
 @dataclass(frozen=True)
 class Linear:
-    """A layer, the shape of x, and which of its arguments it is (piecewise) linear in."""
+    """A (piecewise) linear layer, the shape of x, and whether it is linear in its weights too."""
 
     layer: Layer
     shape: Shape
@@ -83,7 +83,7 @@ def _adjoint(rng: np.random.Generator, item: Linear, ops: str, fault: Callable[[
 
 
 def dot(a: Array, b: Array) -> Fraction:
-    """Return <a, b> of two arrays of floats, as the rational number it is."""
+    """Return <a, b> of two arrays of floats, exactly."""
     pairs = zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)
     return sum((Fraction(x) * Fraction(y) for x, y in pairs), Fraction(0))
 

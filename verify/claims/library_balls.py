@@ -1,7 +1,7 @@
-r"""The library's gradients in balls: every entry proved, and the rounding of float64 measured against the proof.
+r"""Claims: the library's gradients in balls, every entry enclosed, and the rounding of float64 measured against it.
 
-The layers' own lines run on arrays of `flint.arb`, once as backward pass (reverse mode) and once, on dual numbers,
-as forward pass alone (forward mode).  The two enclosures share no line of a backward pass; their difference must
+The code of the layers runs on arrays of `flint.arb`, once as backward pass (reverse mode) and once, on dual numbers,
+as forward pass alone (forward mode).  The two enclosures share no code of a backward pass; their difference must
 enclose 0 with a radius of at most 10^-digits.  The weights and the data are the float64 numbers, exactly.
 
 Where a ReLU, a maxout or a dropout mask takes a branch, the balls decide it; a ball that straddles a kink leaves the
@@ -31,10 +31,10 @@ from verify.library.differentiable import check_enclosed, enclosures, relative, 
 from verify.library.subjects import EQUATIONS, GAMES, LAYERS, OBJECTIVES, game, of_cost, of_layer
 
 FORWARD_MODE = "(a + b eps)(c + d eps) = ac + (ad + bc) eps: forward mode on dual numbers is the derivative."
-TINY = 2.0**-40  # about 1e-12: a wrong backward that no float64 comparison with 1e-10 would see
+TINY = 2.0**-40  # about 1e-12: an error that a float64 comparison with tolerance 1e-10 would miss
 
 LATEX = r"\bar\theta = J_\theta^{\mathsf T}\bar y \text{ (reverse)} = \text{(forward)}"
-STEP_GATE = "1e-12"  # of the rounding through two networks: batch norm of a few rows divides by a small deviation
+STEP_GATE = "1e-12"  # of rounding through two networks: batch norm of a few examples divides by a small deviation
 
 
 def check_layer(proof: Proof, kind: str, fault: Fault = unchanged) -> None:

@@ -1,10 +1,10 @@
-r"""The library's hand-written gradients against the complex step, in float64, on both CPU backends.
+r"""Claims: the library's hand-written gradients equal the complex step, in float64, on both CPU backends.
 
 For L(x, theta) = <dy, f(x; theta)>, the pullback of f must return dx = J_x^T dy and add J_theta^T dy:
 
     |d| / max |g| <= 1e-13 in every tensor,    |<g, v> - L'(v)| / (||g|| ||v||) <= 2e-15 along random v
 
-A relative error of 1e-6 in any one of them is seen; the usual tolerances of gradient checkers (1e-3 ... 1e-5) miss it.
+A relative error of 1e-6 in one tensor is detected; the usual tolerances of gradient checkers (1e-3 ... 1e-5) miss it.
 """
 
 import re
@@ -34,7 +34,7 @@ Fault = Callable[[Differentiable], Differentiable]
 
 
 def unchanged(f: Differentiable) -> Differentiable:
-    """No fault."""
+    """Return f unchanged: no fault."""
     return f
 
 
@@ -50,7 +50,7 @@ def kebab(name: str) -> str:
 def layer_functions(
     proof: Proof, kind: str, repeats: int, backends: tuple[str, ...]
 ) -> Iterator[tuple[str, Differentiable]]:
-    """Yield the specimens of a layer, training and inferring, at random points."""
+    """Yield a layer's subjects, in training and at inference, at random points."""
     for name, (layer, shape) in LAYERS[kind].items():
         for ops in backends:
             for train in (True, False):
@@ -60,7 +60,7 @@ def layer_functions(
 
 
 def tensors_of(kind: str) -> list[str]:
-    """Return x and the parameters of a layer by the names that `of_layer` gives them."""
+    """Return "x" and the names that `of_layer` gives to the parameters of a layer."""
     layer, _ = next(iter(LAYERS[kind].values()))
     return ["x", *(f"0.{name}" for name in layer.parameters())]
 
@@ -133,7 +133,7 @@ def _register() -> None:
 _register()
 
 
-# --- whole networks -------------------------------------------------------------------------------
+# Whole networks.
 
 
 def games(proof: Proof, fault: Callable[[Layer], Layer] = lambda layer: layer) -> None:
@@ -184,10 +184,10 @@ def random_chain(rng: np.random.Generator, *, norm: bool) -> tuple[list[Layer], 
 
 
 def networks(proof: Proof, fault: Callable[[Differentiable], Differentiable] = unchanged) -> None:
-    """Check many random networks along random directions; one number for all: the largest error.
+    """Check the largest error of many random networks along random directions.
 
-    Without batch norm: behind a saturated unit it divides by a deviation near 0, and float64 itself is not that good.
-    `Lib.balls.random-networks` has it.
+    They have no batch norm, which behind a saturated unit divides by a deviation near 0, where float64 is less accurate
+    than the gate; `Lib.balls.random-networks` has it.
     """
     errors = []
     count = proof.scale(quick=100, full=300, deep=3000)

@@ -1,4 +1,4 @@
-r"""Second derivatives through the library's backward passes.
+r"""Claims: second derivatives through the library's backward passes.
 
 Differentiating a backward pass gives H v, a column of the Hessian.  It is right if it is the second derivative of the
 forward pass alone (u^T H v by nested duals), and the Hessian is symmetric: <u, H v> = <v, H u>.
@@ -23,8 +23,8 @@ Fault = Callable[[Differentiable], Differentiable]
 
 def functions(proof: Proof) -> Iterator[tuple[str, Differentiable]]:
     """Yield every layer, and both steps of every game."""
-    for kind, specimens in LAYERS.items():
-        for name, (layer, shape) in specimens.items():
+    for kind, subjects in LAYERS.items():
+        for name, (layer, shape) in subjects.items():
             yield f"{kind} {name}", of_layer(layer, shape, proof.rng, train=True)
     for name in GAMES:
         played = game(name, proof.rng)
@@ -38,7 +38,7 @@ def first_tensor(f: Differentiable, factor: float | arb) -> Differentiable:
 
 
 def float_products(proof: Proof, fault: Fault = unchanged) -> None:
-    """H v by complex step through the backward pass, against the Hessian in balls, and its symmetry."""
+    """Check H v by complex step through the backward pass against the Hessian in balls, and its symmetry."""
     worst_product = worst_symmetry = 0.0
     for name, right in functions(proof):
         f = fault(right)
@@ -75,7 +75,7 @@ claim(
 
 
 def whole_hessian(proof: Proof, fault: Fault = unchanged) -> None:
-    """All rows of H at once by duals through the backward pass; u^T H v by nested duals through the forward pass."""
+    """Check H by duals through the backward pass: its symmetry, and u^T H v by nested duals forward."""
     for name, right in functions(proof):
         f = fault(right)
         P = len(f.point)

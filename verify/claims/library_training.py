@@ -1,12 +1,12 @@
-r"""Training itself: 200 iterations of Algorithm 1 in balls, beside the same iterations in float64.
+r"""Claims: 200 iterations of Algorithm 1 in float64 stay close to the same iterations in balls.
 
 The library's own steps (gan, objectives, optimizers) run twice from the same weights on the same batches: in float64,
 and in balls, where every number of all 200 iterations is enclosed.  The distance between the two is the rounding error
 that the whole training has accumulated.  The float64 side updates by the formulas of the papers, written out here: an
-error in the library's optimizers is on one side alone.
+error in the library's optimizers affects one side only.
 
 Every branch (ReLU, maxout) is decided by balls: the numbers of the ball run are duals of slope 0, whose comparisons
-raise Undecided instead of guessing.  Balls grow with every step, by tens of orders of magnitude in all; the precision
+raise Undecided if the balls overlap.  Balls grow with every step, by tens of orders of magnitude in all; the precision
 is raised until they are small enough at the end.
 """
 
@@ -33,7 +33,7 @@ from verify.engine.registry import Source, claim
 
 GATE = "1e-12"
 ITERATIONS = 200
-GUARDS = (90, 240, 960)  # digits carried beyond those of the result, until they suffice
+GUARD_DIGITS = (90, 240, 960)  # tried in turn: working digits beyond the result's, until the result is narrow enough
 
 
 class PaperAdam(mg.Adam):
@@ -67,13 +67,15 @@ class PaperSGD(mg.SGD):
 
 @dataclass(frozen=True)
 class Training:
-    """Networks, rule of play and batch size; the data are N(4, 2^2)."""
+    """Networks, objective, optimizer, schedule and batch size; the data are N(4, 2^2)."""
 
     G: tuple[Layer, ...]
     D: tuple[Layer, ...]
     objective: Objective
     optimizer: Callable[[Network], Optimizer]
-    transcribed: Callable[[Network, float], Optimizer]  # the same rule from its paper, its rate times a factor
+    transcribed: Callable[
+        [Network, float], Optimizer
+    ]  # the optimizer as its paper states it, with the rate times a factor
     d_batching: DBatching = separate
     fake_mode: FakeMode = train_fakes
     n: int = 8
@@ -122,7 +124,7 @@ def train(training: Training, seed: int, convert: Callable[[Array], Array], dtyp
 
 
 def decided(x: float) -> Dual:
-    """Return a ball whose comparisons are decided or raise Undecided."""
+    """Return a ball whose comparisons either are decided or raise Undecided."""
     return Dual(arb(x), 0)
 
 
@@ -130,7 +132,7 @@ def decided(x: float) -> Dual:
 def in_balls(name: str, seed: int, digits: int) -> tuple[arb, ...]:
     """Return enclosures of the trained parameters, of radius at most 10^-digits."""
     training = TRAININGS[name]
-    for guard in GUARDS:
+    for guard in GUARD_DIGITS:
         with precision(digits + guard):
             try:
                 theta = tuple(primal(v) for v in train(training, seed, lambda x: each(decided, x), "object"))
@@ -146,7 +148,7 @@ def in_balls(name: str, seed: int, digits: int) -> tuple[arb, ...]:
 
 
 def drift(proof: Proof, name: str, dtype: str = "float64", lr_factor: float = 1.0) -> None:
-    """Check the distance of float training from the enclosure."""
+    """Check the distance of training in floats from the enclosure."""
     training = TRAININGS[name]
     exact = in_balls(name, proof.seed, proof.digits)
     perturbed = replace(training, optimizer=lambda net: training.transcribed(net, lr_factor))

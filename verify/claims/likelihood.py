@@ -1,8 +1,8 @@
-r"""Two estimates that the documents make by hand: the density ratio from D, and a Gaussian by maximum likelihood.
+r"""Claims: the density ratio from D, and the maximum-likelihood estimate of a Gaussian, as the documents use them.
 
 D* / (1 - D*) = p / p_g                                    the discriminator knows the ratio of the densities
 mu^ = mean x,  v^ = S / N,  S = sum (x - mean)^2           maximum likelihood: 1/N
-E[S / (N - 1)] = sigma^2                                   unbiased, a different wish: 1/(N - 1)
+E[S / (N - 1)] = sigma^2                                   unbiased, which is another criterion: 1/(N - 1)
 """
 
 from fractions import Fraction
@@ -58,7 +58,7 @@ def ratio(proof: Proof) -> None:
 
 
 def _mle(proof: Proof, divisor: sp.Expr) -> None:
-    """The log-likelihood at the best mean, up to a constant: -N/2 log v - S/(2v)."""
+    """Check the maximum of the log-likelihood at the best mean, up to a constant -N/2 log v - S/(2v)."""
     likelihood = -N / 2 * sp.log(V) - S / (2 * V)
     best = S / divisor
     identity(proof, "d/dv = 0 at v^", sp.diff(likelihood, V).subs(V, best), {"N": 10, "S": 3})
@@ -69,7 +69,7 @@ def _mle(proof: Proof, divisor: sp.Expr) -> None:
 
 
 def _better(proof: Proof) -> None:
-    """The likelihood at S/N above that at S/(N - 1), for exact random samples."""
+    """Check that the likelihood at S/N is above that at S/(N - 1), for exact random samples."""
     gains = []
     for n in (2, 3, 10, 100, 1000):
         x = [Fraction(int(k), 64) for k in proof.rng.integers(-300, 301, n)]
@@ -97,7 +97,7 @@ def gaussian(proof: Proof) -> None:
 
 
 def _bias(proof: Proof, shift: int) -> None:
-    """E[S] over all N-tuples of a distribution on 3 points, by enumeration."""
+    """Check E[S] over all N-tuples of a distribution on 3 points, by enumeration."""
     exact = True
     for n in (2, 3, 4, 5):
         weights, atoms = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)), (Fraction(-1), Fraction(2), Fraction(5))

@@ -1,4 +1,4 @@
-r"""How far a discriminator that was fitted to n examples of each kind is from D*, on average: tr(H^-1 S) / (2n).
+r"""Claim: a discriminator fitted to n examples of each kind lacks tr(H^-1 S) / (2n) to V(D*) on average.
 
 For a logistic D, s = theta . phi(x), that contains D*, the maximum theta_n of V on n real and n fake examples is
 asymptotically normal, and
@@ -7,10 +7,10 @@ asymptotically normal, and
     H = integral (p + q) D* (1 - D*) phi phi^T                        (minus the Hessian of V)
     S = Cov_p[(1 - D*) phi] + Cov_q[D* phi]                           (n times the covariance of the score)
 
-A finite sample says nothing certain about a limit.  For x in {0, 1} nothing has to be sampled: the counts of ones
-k ~ Bin(n, a) and l ~ Bin(n, b) are all of the data, D_n = k / (k + l) at 1, and the expectation is a finite sum, in
-balls.  (It is taken over the samples in which all four counts are positive, else V(D_n) = -infinity; the others have
-the probability that is enclosed.)
+A finite sample proves nothing about a limit.  For x in {0, 1} no sampling is needed: the counts of ones k ~ Bin(n, a)
+and l ~ Bin(n, b) determine D_n, which is k / (k + l) at 1, so that the expectation is a finite sum, in balls.  (It is
+taken over the samples in which all four counts are positive, since V(D_n) = -infinity for the others; the probability
+of those is enclosed.)
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ Matrix = list[list[Fraction]]
 
 
 def trace(p: Fraction, q: Fraction, *, stratified: bool = True) -> Fraction:
-    """tr(H^-1 S) with phi = (1, x), exactly; not `stratified`: S as if each example's kind were drawn too."""
+    """Return tr(H^-1 S) with phi = (1, x), exactly; if not `stratified`, S is that of randomly drawn kinds."""
     H, S = _zero(), _zero()
     mean_p, mean_q = [Fraction(0)] * 2, [Fraction(0)] * 2
     for x in (0, 1):
@@ -61,7 +61,7 @@ def _zero() -> Matrix:
 
 
 def expectation(n: int, p: Fraction, q: Fraction) -> tuple[arb, arb]:
-    """Return E[2n (V(D*) - V(D_n)); all counts positive] and the probability of the other samples."""
+    """Enclose E[2n (V(D*) - V(D_n)); all counts positive] and the probability of the other samples."""
     log = [arb(0), *(arb(m).log() for m in range(1, 2 * n + 1))]
     wp, wq = _binomial(n, p), _binomial(n, q)
     best = sum(
@@ -84,7 +84,7 @@ def _binomial(n: int, p: Fraction) -> Sequence[arb]:
 
 
 def stationary(proof: Proof, k: int, m: int, n: int) -> None:
-    """D_n is the maximum of V: minigan's dJ_D/dtheta is 0 there, in balls."""
+    """Check that D_n is the maximum of V: minigan's dJ_D/dtheta is 0 there, in balls."""
     D = Network([mg.Dense(1, 1)], rng=np.random.default_rng(0), dtype="float64").astype(object, arb)
     at_0, at_1 = (ball(Fraction(a, b)).log() for a, b in ((n - k, n - m), (k, m)))
     D.theta = each(lambda v: v, [at_1 - at_0, at_0])
@@ -94,7 +94,7 @@ def stationary(proof: Proof, k: int, m: int, n: int) -> None:
 
 
 def convergence(proof: Proof, limit: Fraction | None = None) -> None:
-    """E_n = tr + c / n + O(1/n^2): the distance to tr is below 4/n, and 2 E_2n - E_n is nearer by a power."""
+    """Check E_n = tr + c / n + O(1/n^2): E_n is within 4/n of tr, and 2 E_2n - E_n within 40/n^2."""
     right = trace(P, Q)
     target = ball(right if limit is None else limit)
     for k, m in ((3, 5), (1, 7), (6, 2)):

@@ -1,26 +1,16 @@
-r"""Geometry of the Jensen-Shannon divergence: its square root is a metric, it is not; no channel increases it."""
+r"""Claims: the square root of JSD is a metric, JSD itself is not, and no channel increases it."""
 
 from fractions import Fraction
 
 import sympy as sp
 from flint import arb
 
+from verify.analysis.atoms import Vector, jsd, kl, tv
 from verify.arithmetic.balls import ball
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import (
-    Vector,
-    apply,
-    jsd,
-    kl,
-    minimum,
-    mix,
-    random_channel,
-    random_distinct,
-    random_simplex,
-    tv,
-)
+from verify.models.simplex import apply, minimum, mix, random_channel, random_distinct, random_simplex
 
 ENDRES = Source(
     "Endres and Schindelin 2003, A new metric for probability distributions", "theorem 1", "S5", "after C(G)"
@@ -34,7 +24,7 @@ NEAR: tuple[Vector, Vector] = (
 
 
 def _triangle(proof: Proof, power: Fraction) -> None:
-    """JSD^power: random triples, and triples (p, (p + r)/2, r) on a line, which are the sharpest."""
+    """Check the triangle inequality of JSD^power on random triples, and on triples (p, (p + r)/2, r), the hardest."""
     n = proof.scale(quick=300, full=1000, deep=2000)
     triples = [random_distinct(proof.rng, int(proof.rng.integers(2, 7)), 3) for _ in range(n)]
     pairs = [FAR, NEAR, *(tuple(random_distinct(proof.rng, 3, 2)) for _ in range(n // 5))]
@@ -91,7 +81,7 @@ def jsd_is_none(proof: Proof) -> None:
 
 
 def _processing(proof: Proof, share: Fraction) -> None:
-    """Channels keep at most `share` of a divergence."""
+    """Check that channels keep at most `share` of a divergence."""
     margins: dict[str, list[arb]] = {"JSD": [], "KL": [], "TV": []}
     for _ in range(proof.scale(quick=200, full=400, deep=800)):
         n, m = (int(k) for k in proof.rng.integers(2, 7, 2))

@@ -1,10 +1,10 @@
-r"""Proposition 2 in function space: what the step of p_g has to be, and that it converges.
+r"""Claims: Proposition 2 in function space, a step of p_g that converges.
 
 For fixed p the criterion C(q) = V(D*_q) is a sum (an integral) over points of
 
     f(q) = p log(p / (p + q)) + q log(q / (p + q)),     f'(q) = log(q / (p + q)) = log(1 - D*),
 
-so its gradient is what the discriminator hands to the generator.  Its Bregman divergence is
+so its gradient is what the generator gets from the discriminator.  Its Bregman divergence is
 
     C(r) - C(q) - <log(1 - D*_q), r - q>  =  KL(r || q) - KL(p + r || p + q)  in [0, KL(r || q)]:
 
@@ -18,23 +18,14 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis import divergences
+from verify.analysis.atoms import Vector, criterion, kl, tv
 from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import require_exact
 from verify.densities import Mixture, Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.engine.symbolic import identity, positive
-from verify.models.simplex import (
-    Vector,
-    criterion,
-    discriminator,
-    kl,
-    minimum,
-    mix,
-    random_distinct,
-    random_simplex,
-    tv,
-)  # fmt: skip
+from verify.models.simplex import discriminator, minimum, mix, random_distinct, random_simplex
 
 PROPOSITION = Source(GOODFELLOW, "Proposition 2")
 ETAS = (Fraction(1, 4), Fraction(1, 2), Fraction(1))
@@ -51,8 +42,8 @@ def _symbolic(proof: Proof, gradient: sp.Expr, curvature: int = 1) -> None:
     identity(proof, "f'(q) = log(1 - D*)", sp.diff(TERM, Q) - gradient)
     positive(proof, "f''(q) > 0", sp.diff(TERM, Q, 2))
     identity(proof, "f'' = 1/q - 1/(p + q)", sp.diff(TERM, Q, 2) - 1 / Q + 1 / (P + Q))
-    gap = R * sp.log(R / Q) - curvature * (P + R) * sp.log((P + R) / (P + Q))
-    identity(proof, "Bregman divergence = r log(r/q) - (p + r) log((p + r)/(p + q))", bregman - gap)
+    divergence = R * sp.log(R / Q) - curvature * (P + R) * sp.log((P + R) / (P + Q))
+    identity(proof, "Bregman divergence = r log(r/q) - (p + r) log((p + r)/(p + q))", bregman - divergence)
 
 
 @claim(
@@ -69,12 +60,12 @@ def _symbolic(proof: Proof, gradient: sp.Expr, curvature: int = 1) -> None:
     assumptions=("p, q, r > 0 at the point; where p = 0 the term is 0 or linear in q",),
 )
 def convex_symbolic(proof: Proof) -> None:
-    """State it of the integrand."""
+    """The identities of the integrand."""
     _symbolic(proof, sp.log(Q / (P + Q)))
 
 
 def _margins(proof: Proof, scale: Fraction = Fraction(1), concave: bool = False) -> None:
-    """C(mix) below the chord and above the tangent, whose slope is `scale` log(1 - D*)."""
+    """Check that C lies below its chords and above its tangents, whose slope is `scale` log(1 - D*)."""
     n_triples = proof.scale(quick=1000, full=2000, deep=4000)
     chords, tangents = [], []
     for _ in range(n_triples):
@@ -114,7 +105,7 @@ def convex_random(proof: Proof) -> None:
 
 
 def unit_step(p: Vector, q: Vector) -> Vector:
-    """q+ ~ q exp(-log(1 - D*)) = q / (1 - D*), normalised: exponentiated gradient with step 1."""
+    """Return q+ ~ q exp(-log(1 - D*)) = q / (1 - D*), normalised: exponentiated gradient with step 1."""
     weights = [b / (1 - d) for b, d in zip(q, discriminator(p, q), strict=True)]
     return tuple(w / sum(weights) for w in weights)
 
@@ -131,7 +122,7 @@ def _unit(proof: Proof, weight: Fraction, factor: Fraction) -> None:
             for k in range(1, n_steps + 1):
                 following = unit_step(p, q)
                 averages &= require_exact(following) == require_exact(mix(p, q, 1 - weight))
-                if not averages:  # refuted; what follows may have denominators without end
+                if not averages:  # refuted; the denominators would grow without bound
                     break
                 q = following
                 halves &= require_exact(tv(p, q)) == require_exact(first * factor**k)
@@ -172,30 +163,30 @@ Balls = list[arb]
 
 
 def mirror_step(p: Balls, q: Balls, eta: arb) -> Balls:
-    """q+ ~ q exp(-eta log(1 - D*)) = q^(1 - eta) (p + q)^eta, normalised."""
+    """Return q+ ~ q exp(-eta log(1 - D*)) = q^(1 - eta) (p + q)^eta, normalised."""
     weights = [b * (-eta * (b / (a + b)).log()).exp() for a, b in zip(p, q, strict=True)]
     total = sum(weights, arb(0))
     return [w / total for w in weights]
 
 
-def gap(p: Balls, q: Balls) -> arb:
-    """C(q) + log 4 = sum p log(2p / (p + q)) + q log(2q / (p + q))."""
+def suboptimality(p: Balls, q: Balls) -> arb:
+    """Enclose C(q) + log 4 = sum p log(2p / (p + q)) + q log(2q / (p + q))."""
     terms = [a * (2 * a / (a + b)).log() + b * (2 * b / (a + b)).log() for a, b in zip(p, q, strict=True)]
     return sum(terms, arb(0))
 
 
 def _rate(proof: Proof, etas: tuple[Fraction, ...] = ETAS, faster: int = 1) -> None:
-    """Follow an orbit of each step; the theorem is `faster` = 1 and steps up to 1."""
+    """Check an orbit of each step size; the theorem has `faster` = 1 and step sizes up to 1."""
     n_steps = proof.scale(quick=40, full=80, deep=120)
     p, q0 = random_distinct(proof.rng, 8, 2)
     for eta in etas:
         with precision(2 * proof.digits + n_steps):
             target, q, step = [ball(x) for x in p], [ball(x) for x in q0], ball(eta)
-            before, falls, margins = gap(target, q), [], []
+            before, falls, margins = suboptimality(target, q), [], []
             start = kl(p, q0)
             for k in range(1, n_steps + 1):
                 q = mirror_step(target, q, step)
-                now = gap(target, q)
+                now = suboptimality(target, q)
                 falls.append(before - now)
                 margins.append(start / (step * k * faster) - now)
                 before = now
@@ -242,7 +233,7 @@ def _contraction(proof: Proof, power: int = 2) -> None:
             target, q = [ball(x) for x in p], [ball(x) for x in q0]
             for _ in range(n_steps):
                 q = mirror_step(target, q, ball(eta))
-            ratio = gap(target, mirror_step(target, q, ball(eta))) / gap(target, q)
+            ratio = suboptimality(target, mirror_step(target, q, ball(eta))) / suboptimality(target, q)
             error = abs(ratio - ball(limit))
         proof.enclose(f"eta = {eta}: gap ratio after {n_steps} steps", ratio + 0)
         proof.at_most(f"eta = {eta}: |ratio - {limit}|", error + 0, f"1e-{proof.profile_digits}")

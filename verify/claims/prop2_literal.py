@@ -1,9 +1,9 @@
-r"""What Proposition 2 needs beyond its words: steps that are long enough, and a discriminator that keeps up.
+r"""Claims: Proposition 2 needs steps that are long enough, and an optimal discriminator at every step.
 
-The words are "p_g is updated so as to improve the criterion".  Read literally that is false: along the segment from
+It requires that "p_g is updated so as to improve the criterion".  Read literally it is false: along the segment from
 q_0 to p the criterion falls strictly, and q_t = q_0 + s_t (p - q_0) with s_t = (1 - 2^-t)/2 improves it at every step
-(of size 2^-t / 4 of the way) while it stops half-way.  And an update against a discriminator that stays as it was
-improves V but not C: its best response puts all mass on one point (the "Helvetica scenario").
+(of size 2^-t / 4 of the way) but converges to the midpoint.  And an update against a fixed discriminator improves V but
+not C: the best response puts all mass on one point (the "Helvetica scenario").
 """
 
 from fractions import Fraction
@@ -11,26 +11,27 @@ from itertools import pairwise
 
 from flint import arb
 
+from verify.analysis.atoms import Vector, criterion, tv
 from verify.arithmetic.balls import ball
 from verify.arithmetic.decide import require_exact
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.simplex import Vector, criterion, discriminator, minimum, mix, random_distinct, tv, value
+from verify.models.simplex import discriminator, minimum, mix, random_distinct, value
 
 HALF = Fraction(1, 2)
 DATA: Vector = (HALF, HALF)
 START: Vector = (Fraction(1), Fraction(0))
 
 
-def shrinking_orbit(n_steps: int, reach: Fraction = HALF) -> list[Vector]:
-    """Return q_t = q_0 + reach (1 - 2^-t) (p - q_0), t = 0 ... n_steps, and its limit at the end."""
-    weights = [reach * (1 - Fraction(1, 2**t)) for t in range(n_steps + 1)] + [reach]
+def shrinking_orbit(n_steps: int, limit_weight: Fraction = HALF) -> list[Vector]:
+    """Return q_t = q_0 + limit_weight (1 - 2^-t) (p - q_0), t = 0 ... n_steps, and its limit at the end."""
+    weights = [limit_weight * (1 - Fraction(1, 2**t)) for t in range(n_steps + 1)] + [limit_weight]
     return [mix(START, DATA, w) for w in weights]
 
 
-def _stalls(proof: Proof, reach: Fraction) -> None:
+def _stalls(proof: Proof, limit_weight: Fraction) -> None:
     n_steps = 2 * proof.profile_digits
-    *orbit, limit = shrinking_orbit(n_steps, reach)
+    *orbit, limit = shrinking_orbit(n_steps, limit_weight)
     values = [criterion(DATA, q) for q in orbit]
     falls = [before - now for before, now in pairwise(values)]
     proof.note("strict improvements", len(falls))
@@ -71,10 +72,10 @@ def _frozen(proof: Proof, helps: bool) -> None:
         improved.append(value(p, q, d) - value(p, collapsed, d))
         change = criterion(p, collapsed) - criterion(p, q)
         worse.append(-change if helps else change)
-        d = tuple(a / (a + b) for a, b in zip(p, collapsed, strict=True))  # D catches up, G responds again
-        again = best_response(d)
-        away.append(ball(tv(p, again) - tv(p, q)))
-        elsewhere &= require_exact(tv(again, collapsed)) == 1
+        d = tuple(a / (a + b) for a, b in zip(p, collapsed, strict=True))  # D is optimal again, and G responds to it
+        response = best_response(d)
+        away.append(ball(tv(p, response) - tv(p, q)))
+        elsewhere &= require_exact(tv(response, collapsed)) == 1
     proof.zero("D is optimal for q: V(q, D) - C(q), the largest", minimum(optimal))
     proof.positive("V(q, D) - V(best response, D), the smallest", minimum(improved))
     proof.positive("the change of C by it", minimum(worse))

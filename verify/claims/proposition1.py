@@ -1,4 +1,4 @@
-"""Proposition 1: for any generator the optimal discriminator is D* = p / (p + q)."""
+"""Claims: Proposition 1, the optimal discriminator for any generator is D* = p / (p + q)."""
 
 from fractions import Fraction
 from functools import partial
@@ -7,7 +7,7 @@ import sympy as sp
 from flint import arb
 
 from verify.analysis.divergences import criterion
-from verify.analysis.game_value import Discriminator, gap, polynomial, squashed, value
+from verify.analysis.game_value import Discriminator, polynomial, squashed, suboptimality, value
 from verify.arithmetic.balls import ball
 from verify.densities import Density, Exponential, Laplace, Normal, StudentT, Uniform
 from verify.engine.proof import Proof
@@ -72,10 +72,10 @@ def _bernoulli(s: sp.Expr, r: sp.Expr) -> sp.Expr:
     return s * sp.log(s / r) + (1 - s) * sp.log((1 - s) / (1 - r))
 
 
-GAP = (a + b) * _bernoulli(t, Y)
+SUBOPTIMALITY = (a + b) * _bernoulli(t, Y)
 
 
-def _gap(proof: Proof, claimed: sp.Expr = GAP) -> None:
+def _suboptimality(proof: Proof, claimed: sp.Expr = SUBOPTIMALITY) -> None:
     identity(proof, "f(y*) - f(y) - claimed", f.subs(y, t) - f.subs(y, Y) - claimed, AT)
 
 
@@ -88,10 +88,10 @@ claim(
     rigor="symbolic",
     idea="a = (a + b) y* and b = (a + b)(1 - y*); collect the logarithms. KL >= 0, and = 0 only for y = y*.",
     controls={
-        "the arguments of KL swapped": partial(_gap, claimed=(a + b) * _bernoulli(Y, t)),
-        "without the factor a + b": partial(_gap, claimed=_bernoulli(t, Y)),
+        "the arguments of KL swapped": partial(_suboptimality, claimed=(a + b) * _bernoulli(Y, t)),
+        "without the factor a + b": partial(_suboptimality, claimed=_bernoulli(t, Y)),
     },
-)(_gap)
+)(_suboptimality)
 
 
 def _boundary(proof: Proof, *, sign: int = 1) -> None:
@@ -119,7 +119,7 @@ def _integrated(
 ) -> None:
     best = criterion(p, q, proof.digits)
     reached = value(p, q, D, digits=proof.digits)
-    lacking = gap(p, q, shown or D, digits=proof.digits)
+    lacking = suboptimality(p, q, shown or D, digits=proof.digits)
     proof.enclose(f"C({p}, {q})", best)
     proof.enclose("V(D)", reached)
     proof.enclose("integral (p + q) KL(D* || D)", lacking)
@@ -158,7 +158,7 @@ def _optimum(proof: Proof, *, slope: str = "-1", intercept: str = "1/2") -> None
     p, q = Normal(0, 1), Normal(1, 1)
     D = polynomial(intercept, slope)
     proof.zero("V(D*) - V(D)", criterion(p, q, proof.digits) - value(p, q, D, digits=proof.digits))
-    proof.zero("integral (p + q) KL(D* || D)", gap(p, q, D, digits=proof.digits))
+    proof.zero("integral (p + q) KL(D* || D)", suboptimality(p, q, D, digits=proof.digits))
 
 
 claim(

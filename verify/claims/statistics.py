@@ -1,6 +1,6 @@
-r"""Samples against their laws: the densities of `minigan.data`, generators, dropout, initial weights, and V itself.
+r"""Claims: samples of `minigan.data`, generators, dropout and initial weights have their distributions; V by sampling.
 
-The laws are written here a second time, by SciPy or in balls; the library only draws.
+The library draws the samples; the distributions are those of SciPy, or balls.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ MIXTURE = ((0.2, -3.0, 0.5), (0.5, 0.0, 1.0), (0.3, 4.0, 2.0))  # weight, mu, si
 
 
 def normal_mixture(x: Floats, parts: tuple[tuple[float, float, float], ...]) -> Any:
-    """The distribution function of a mixture of normals."""
+    """Return the distribution function of a mixture of normals at x (n,)."""
     return sum(w * special.ndtr((x - mu) / sigma) for w, mu, sigma in parts)
 
 
@@ -45,7 +45,7 @@ SAMPLERS: dict[str, dict[str, tuple[Draw, Cdf]]] = {
 
 
 def _projections(name: str, modes: data.GaussianMixture2D, centres: Any) -> None:
-    """A projection of a mixture of isotropic normals is a mixture of normals: u.c_k with the same sigma."""
+    """Add projections of a mixture of isotropic normals: mixtures of normals with means u.c_k and the same sigma."""
     for angle in (0.0, 1.0, 2.5):
         u = np.array([np.cos(angle), np.sin(angle)])
         parts = tuple((1 / len(centres), float(u @ centre), modes.sigma) for centre in centres)
@@ -91,11 +91,11 @@ claim(
 )(samplers)
 
 
-# --- batches --------------------------------------------------------------------------------------
+# Batches.
 
 
 def batches(proof: Proof, *, forget: int = 0, share: float = 0.4) -> None:
-    """EpochBatches shows every example once an epoch; RandomBatches shows distinct ones, each with probability 4/10."""
+    """Check that EpochBatches shows every example once, RandomBatches distinct ones, each with probability 4/10."""
     N, n, draws = 10, 4, size(proof) // 10
     epoch = data.EpochBatches(np.arange(N), 5, proof.rng)
     shown = [np.concatenate([epoch(), epoch()])[forget:] for _ in range(100)]
@@ -119,13 +119,13 @@ claim(
 )(batches)
 
 
-# --- generators -----------------------------------------------------------------------------------
+# Generators.
 
 A, B = -1.5, 0.5  # u = A z + B
 
 
 def _below(u: Any) -> Any:
-    """P(A z + B <= u)."""
+    """Return P(A z + B <= u)."""
     return special.ndtr((u - B) / abs(A))
 
 
@@ -161,11 +161,11 @@ claim(
 )(generators)
 
 
-# --- dropout and initial weights ------------------------------------------------------------------
+# Dropout and initial weights.
 
 
 def dropout(proof: Proof, *, error: float = 0.0) -> None:
-    """A unit is dropped with probability `rate`, pairs independently; what is kept is 1 / (1 - rate)."""
+    """Check that a unit is dropped with probability `rate`, pairs independently, and else is 1 / (1 - rate)."""
     for rate in (0.2, 0.5, 0.9):
         drawn = rate + error
         net = Network([mg.Dropout(drawn)], rng=proof.rng, dtype="float64")
@@ -226,7 +226,7 @@ claim(
 )(weights)
 
 
-# --- the value of the game ------------------------------------------------------------------------
+# The value of the game.
 
 
 def monte_carlo(proof: Proof, *, scale: float = 1.0, constant: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Theorem 1: C(G) = -log 4 + 2 JSD(p, q), with its minimum -log 4 exactly where p = q."""
+"""Claims: Theorem 1, C(G) = -log 4 + 2 JSD(p, q), with the minimum -log 4 exactly where p = q."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -75,23 +75,23 @@ def _tails(proof: Proof, p: Distribution, q: Distribution) -> None:
     proof.lemma("tails: the integrand of C lies in [-(p + q) log 2, 0], that of JSD in [0, (p + q) log 2 / 2]")
 
 
-ANCHOR = 20  # digits to which the independent checker must agree: an error of an integrand that C and JSD share
+ANCHOR_DIGITS = 20  # to which the independent checker must agree
 
 
 @lru_cache(maxsize=256)
 def _independently(name: str) -> arb:
-    return independent.enclose(name, ANCHOR)
+    return independent.enclose(name, ANCHOR_DIGITS)
 
 
 def _anchored(proof: Proof, name: str, x: arb) -> None:
-    """Keep a ball, and refute the claim if the independent checker finds another number.
+    """Store a ball, and refute the claim if the independent checker finds another number.
 
-    C and JSD share their densities: a wrong shape of one of them leaves the identity between the two as it is.
+    C and JSD share their densities, so that the identity between the two would hold for a wrong density too.
     """
-    anew = _independently(name)
-    if not x.overlaps(anew):
+    expected = _independently(name)
+    if not x.overlaps(expected):
         proof.holds(f"{name} is the number that the independent checker finds", False)
-    elif not anew.rad() <= power_of_ten(4 - ANCHOR):
+    elif not expected.rad() <= power_of_ten(4 - ANCHOR_DIGITS):
         proof.undecided(f"{name} is the number that the independent checker finds")
     proof.enclose(name, x)
 
@@ -99,7 +99,7 @@ def _anchored(proof: Proof, name: str, x: arb) -> None:
 def _identity(
     proof: Proof, p: Distribution, q: Distribution, *, log_of: int = 4, copies: int = 2, off: Distribution | None = None
 ) -> None:
-    """C + log 4 - 2 JSD holds 0; the wrong statements take another logarithm, one JSD, or JSD of another q."""
+    """Check C + log 4 - 2 JSD = 0; the wrong statements have another logarithm, one JSD, or JSD of another q."""
     best, divergence = criterion(p, q, proof.digits), jsd(p, off or q, proof.digits)
     _anchored(proof, f"C({p}, {q})", best)
     _anchored(proof, f"JSD({p}, {off or q})", divergence)
@@ -125,7 +125,7 @@ for _name, _pair in PAIRS.items():
 
 
 def _kl_form(proof: Proof, p: Distribution, q: Distribution, *, swapped: bool = False, halves: int = 1) -> None:
-    m = Mixture(["1/2", "1/2"], [x for x in (p, q) if isinstance(x, Density)])  # both are, or the weights do not fit
+    m = Mixture(["1/2", "1/2"], [x for x in (p, q) if isinstance(x, Density)])  # both are densities, or Mixture raises
 
     def to_mean(x: Distribution) -> arb:
         left, right = (m, x) if swapped else (x, m)
@@ -252,7 +252,7 @@ def _tv_bounds(proof: Proof, *, lower: str = "0.5", upper: str | None = None) ->
         proof.enclose(f"TV({pair.p}, {pair.q})", distance)
         proof.positive(f"JSD - TV^2 / 2 for {name}", divergence - arb(lower) * distance**2)
         slack = factor * distance - divergence
-        if name == "uniform-uniform":  # where they differ, one of them vanishes: the case of equality
+        if name == "uniform-uniform":  # where p != q, one of them vanishes: equality
             proof.zero(f"TV log 2 - JSD for {name}", slack)
         else:
             proof.positive(f"TV log 2 - JSD for {name}", slack)

@@ -1,7 +1,7 @@
-r"""Trained discriminators of the Gaussian pair: what they lack to D*, enclosed; and that the logit is split exactly.
+r"""Claims: V(D*) - V(D) of trained discriminators, and that their logits are split exactly.
 
 Each D was trained by gradient descent on V between p_data = N(4, 2^2) and p_g = N(0, 1), the start of the recipe
-`gaussian`, and its weights were rounded to multiples of 1/1024, so that the certificate is of these very numbers.
+`gaussian`, and its weights were rounded to multiples of 1/1024, which are written here exactly.
 """
 
 from fractions import Fraction
@@ -20,7 +20,7 @@ from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.library.subjects import network
 from verify.trained.logit import Piece, discriminator, split
-from verify.trained.run import claim_about
+from verify.trained.pair import claim_about
 
 PAIR = (Normal(4, 2), Normal(0, 1))
 
@@ -49,7 +49,7 @@ for _name in WEIGHTS:
     )(_claim.check)  # fmt: skip
 
 
-# The layer says float, for its users; on Fractions a float slope would make floats of them, and decide nothing.
+# The layer expects a float.  On Fractions a float slope would turn them into floats, which decide nothing.
 QUARTER = mg.LeakyReLU(Fraction(1, 4))  # type: ignore[arg-type]
 
 
@@ -99,7 +99,7 @@ def _agree(net: Network, pieces: list[Piece], rng: np.random.Generator) -> bool:
 
 
 def _without_breakpoints(pieces: list[Piece], count: int) -> list[Piece]:
-    """Extend the first piece over the next ones: breakpoints are forgotten."""
+    """Extend the first piece over the next `count`: their breakpoints are forgotten."""
     if not count or len(pieces) < 2:
         return pieces
     cut = pieces[: count + 1]

@@ -1,6 +1,7 @@
-"""Probability densities as pairs of twins: in float64 (scipy.stats) and in balls (python-flint).
+"""Probability densities, each in float64 (by scipy.stats) and in balls (by python-flint).
 
-Parameters are exact: an int, a Fraction, or a text such as "1/2" or "0.1".  A float is refused: 0.1 is not one tenth.
+Parameters are exact: an int, a Fraction, or a text such as "1/2" or "0.1".  A float is refused, since the float 0.1 is
+not one tenth.
 
 >>> Normal(0, "1/2"), Mixture(["3/10", "7/10"], [Normal(-2), Laplace(1, 2)])
 (Normal(mu=0, sigma=1/2), Mixture(weights=[3/10, 7/10], components=[Normal(mu=-2, sigma=1), Laplace(mu=1, b=2)]))
@@ -12,8 +13,9 @@ ValueError: sigma is -1; expected a number > 0
 from verify.densities.base import Density
 from verify.densities.bounded import Beta, Exponential, Uniform
 from verify.densities.discrete import Discrete
-from verify.densities.line import Cauchy, Laplace, Logistic, Normal, StudentT
+from verify.densities.line import Laplace, Logistic, Normal
 from verify.densities.mixture import Mixture
+from verify.densities.power_tails import Cauchy, StudentT
 from verify.densities.radial import IsotropicNormal, Radial
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""Densities on the whole line, symmetric about a centre.
+"""Densities on the whole line with exponential tails or lighter ones, symmetric about a centre.
 
-In each, t = (x - centre) / spread; in the bounds at infinity y = |x| >= R, m = |centre|.
+Throughout, t = (x - centre) / spread; in the bounds at infinity y = |x| >= R and m = |centre|.
 """
 
 from abc import abstractmethod
@@ -15,17 +15,17 @@ from scipy import stats
 
 from verify.arithmetic.balls import Exact, ball, exact
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
-from verify.densities.ends import INFINITE, End, Growth, Moments
-from verify.densities.functions import log, softplus
+from verify.densities.functions import log, phi, softplus
+from verify.densities.tails import Growth, Moments, Tail
 
 
 class Symmetric(Density):
-    """p(centre + x) = p(centre - x)."""
+    """A density with p(centre + x) = p(centre - x)."""
 
     @property
     @abstractmethod
     def centre(self) -> Fraction:
-        """The point of symmetry."""
+        """The centre of symmetry."""
 
     @property
     @abstractmethod
@@ -37,18 +37,18 @@ class Symmetric(Density):
         """Return P(T > t) for T = (X - centre) / spread."""
 
     def tail(self, x: arb, side: int) -> arb:
-        """Return upper(side t)."""
+        """Return `upper` of side t, by symmetry."""
         return self.upper(side * (x - ball(self.centre)) / ball(self.spread))
 
     def tail_start(self) -> Fraction:
-        """|x| >= 2 m + 1: then |x - centre| >= |x| / 2."""
+        """Return 2 m + 1: for |x| beyond it, |x - centre| >= |x| / 2."""
         return 2 * abs(self.centre) + 1
 
-    def log_bound(self, end: End) -> Growth:
-        """p decreases away from its centre, so the density at the cut bounds it."""
-        if end.edge is not None:
-            return super().log_bound(end)
-        return Growth(const=self._log_density_near(end).upper().max(0))
+    def log_bound(self, tail: Tail) -> Growth:
+        """Return log p at the cut, since p decreases with the distance from its centre."""
+        if tail.edge is not None:
+            return super().log_bound(tail)
+        return Growth(const=self._log_density_near(tail).upper().max(0))
 
     def _bounds(self) -> tuple[arb, arb, arb]:
         return abs(ball(self.centre)), ball(self.spread), abs(self.log_density()(ball(self.centre), self.centre))
@@ -56,7 +56,22 @@ class Symmetric(Density):
 
 @dataclass(frozen=True, init=False, repr=False)
 class Normal(Symmetric):
-    """p(x) = e^(-t^2/2) / (sigma sqrt(2 pi)),    t = (x - mu) / sigma."""
+    """The normal density p(x) = e^(-t^2/2) / (sigma sqrt(2 pi)),    t = (x - mu) / sigma.
+
+    Parameters
+    ----------
+    mu : int, Fraction or str
+        The mean; by default 0.
+    sigma : int, Fraction or str
+        The standard deviation > 0; by default 1.
+
+
+    Raises
+    ------
+    ValueError
+        If mu or sigma is no rational number, or sigma <= 0.
+
+    """
 
     mu: Fraction
     sigma: Fraction
@@ -68,7 +83,7 @@ class Normal(Symmetric):
     spread = property(lambda self: self.sigma)
 
     def log_density(self) -> LogDensity:
-        """-t^2/2 - log(sigma sqrt(2 pi))."""
+        """Return the function -t^2/2 - log(sigma sqrt(2 pi))."""
         mu, scale = ball(self.mu), 1 / ball(self.sigma)
         c = log(ball(self.sigma) * (2 * arb.pi()).sqrt())
 
@@ -79,56 +94,71 @@ class Normal(Symmetric):
         return log_p
 
     def upper(self, t: arb) -> arb:
-        """erfc(t / sqrt 2) / 2."""
+        """Return erfc(t / sqrt 2) / 2."""
         return (t / arb(2).sqrt()).erfc() / 2
 
-    def neg_log_bound(self, end: End) -> Growth:
-        """-log p <= (y + m)^2 / (2 sigma^2) + |c|."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+    def neg_log_bound(self, tail: Tail) -> Growth:
+        """Return the bound -log p <= (y + m)^2 / (2 sigma^2) + |log p(centre)|."""
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         m, s, c = self._bounds()
         return Growth(c + m**2 / (2 * s**2), linear=m / s**2, square=1 / (2 * s**2))
 
-    def moments(self, end: End) -> Moments:
-        """With t at the cut R, phi the standard density and c = side mu:
+    def moments(self, tail: Tail) -> Moments:
+        """Return the moments beyond the cut R, with t = (R - c) / sigma, the standard density phi and c = side mu:
 
         integral y p = c P + sigma phi       integral y^2 p = c^2 P + 2 c sigma phi + sigma^2 (t phi + P)
         """
-        if end.edge is not None:
-            return super().moments(end)
-        c, s = end.side * ball(self.mu), ball(self.sigma)
-        t = (end.cut - c) / s
-        mass, phi = self.upper(t), (-t * t / 2).exp() / (2 * arb.pi()).sqrt()
-        linear = c * mass + s * phi
-        return Moments(mass, linear, linear, c**2 * mass + 2 * c * s * phi + s**2 * (t * phi + mass))
+        if tail.edge is not None:
+            return super().moments(tail)
+        c, s = tail.side * ball(self.mu), ball(self.sigma)
+        t = (tail.cut - c) / s
+        mass, at_cut = self.upper(t), phi(t)
+        linear = c * mass + s * at_cut
+        return Moments(mass, linear, linear, c**2 * mass + 2 * c * s * at_cut + s**2 * (t * at_cut + mass))
 
     def _scipy(self) -> Any:
         return stats.norm(float(self.mu), float(self.sigma))
 
 
 class _ExponentialTails(Symmetric):
-    """p <= e^-t / spread for t >= 0: the moments are those of an exponential beyond the cut."""
+    """A density with p <= e^-t / spread for t >= 0: an exponential density bounds its moments beyond the cut."""
 
-    def neg_log_bound(self, end: End) -> Growth:
-        """-log p <= y / b + m / b + |log p(centre)|, since -log p grows at rate at most 1 / b."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
+    def neg_log_bound(self, tail: Tail) -> Growth:
+        """Return the bound -log p <= y / b + m / b + |log p(centre)|, since -log p grows at most at the rate 1 / b."""
+        if tail.edge is not None:
+            return super().neg_log_bound(tail)
         m, b, c = self._bounds()
         return Growth(c + m / b, linear=1 / b)
 
-    def moments(self, end: End) -> Moments:
-        """P = e^-t, y: P (R + b), y^2: P (R^2 + 2 R b + 2 b^2); |log y| <= y."""
-        if end.edge is not None:
-            return super().moments(end)
-        b, R = ball(self.spread), end.cut
-        mass = (-(R - end.side * ball(self.centre)) / b).exp()
+    def moments(self, tail: Tail) -> Moments:
+        """Return the mass P = e^-t, P (R + b) for y and |log y| <= y, P (R^2 + 2 R b + 2 b^2) for y^2."""
+        if tail.edge is not None:
+            return super().moments(tail)
+        b, R = ball(self.spread), tail.cut
+        mass = (-(R - tail.side * ball(self.centre)) / b).exp()
         linear = mass * (R + b)
         return Moments(mass, linear, linear, mass * (R**2 + 2 * R * b + 2 * b**2))
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Laplace(_ExponentialTails):
-    """p(x) = e^-|t| / (2 b),    t = (x - mu) / b: a kink at mu."""
+    """The Laplace density p(x) = e^-|t| / (2 b),    t = (x - mu) / b, with a kink at mu.
+
+    Parameters
+    ----------
+    mu : int, Fraction or str
+        The mean; by default 0.
+    b : int, Fraction or str
+        The scale > 0; by default 1.
+
+
+    Raises
+    ------
+    ValueError
+        If mu or b is no rational number, or b <= 0.
+
+    """
 
     mu: Fraction
     b: Fraction
@@ -140,11 +170,11 @@ class Laplace(_ExponentialTails):
     spread = property(lambda self: self.b)
 
     def edges(self) -> tuple[Fraction, ...]:
-        """The kink."""
+        """Return the kink."""
         return (self.mu,)
 
     def log_density(self) -> LogDensity:
-        """-|t| - log(2 b), with |t| = t where the piece is right of mu."""
+        """Return the function -|t| - log(2 b), with |t| = t on a piece to the right of mu."""
         mu, scale, c = ball(self.mu), 1 / ball(self.b), log(2 * ball(self.b))
 
         def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
@@ -154,7 +184,7 @@ class Laplace(_ExponentialTails):
         return log_p
 
     def upper(self, t: arb) -> arb:
-        """e^-t / 2 for t >= 0, and 1 - e^t / 2 for t < 0; on a ball with both, their hull."""
+        """Return e^-t / 2 for t >= 0, and 1 - e^t / 2 for t < 0; for a ball with both signs, the hull of its ends."""
         if t >= 0:
             return (-t).exp() / 2
         if t < 0:
@@ -162,7 +192,7 @@ class Laplace(_ExponentialTails):
         return self.upper(t.upper()).union(self.upper(t.lower()))
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """-|t| - log(2 b): scipy's underflows to -infinity."""
+        """Return -|t| - log(2 b) in float64; scipy's underflows to -infinity."""
         t = (np.asarray(x, dtype=float) - float(self.mu)) / float(self.b)
         return np.asarray(-np.abs(t) - np.log(2 * float(self.b)))
 
@@ -172,7 +202,22 @@ class Laplace(_ExponentialTails):
 
 @dataclass(frozen=True, init=False, repr=False)
 class Logistic(_ExponentialTails):
-    """p(x) = e^-t / (b (1 + e^-t)^2),    t = (x - mu) / b."""
+    """The logistic density p(x) = e^-t / (b (1 + e^-t)^2),    t = (x - mu) / b.
+
+    Parameters
+    ----------
+    mu : int, Fraction or str
+        The mean; by default 0.
+    b : int, Fraction or str
+        The scale > 0; by default 1.
+
+
+    Raises
+    ------
+    ValueError
+        If mu or b is no rational number, or b <= 0.
+
+    """
 
     mu: Fraction
     b: Fraction
@@ -184,7 +229,7 @@ class Logistic(_ExponentialTails):
     spread = property(lambda self: self.b)
 
     def log_density(self) -> LogDensity:
-        """-t - 2 softplus(-t) - log b."""
+        """Return the function -t - 2 softplus(-t) - log b."""
         mu, scale, c = ball(self.mu), 1 / ball(self.b), log(ball(self.b))
 
         def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
@@ -194,120 +239,8 @@ class Logistic(_ExponentialTails):
         return log_p
 
     def upper(self, t: arb) -> arb:
-        """1 / (1 + e^t)."""
+        """Return 1 / (1 + e^t)."""
         return 1 / (1 + t.exp())
 
     def _scipy(self) -> Any:
         return stats.logistic(float(self.mu), float(self.b))
-
-
-class _PowerTails(Symmetric):
-    """p = k (1 + t^2 / nu)^(-(nu + 1) / 2): tails like y^-(nu + 1)."""
-
-    @property
-    @abstractmethod
-    def degrees(self) -> Fraction:
-        """The number nu."""
-
-    def _log_peak(self) -> arb:
-        """Return log p(centre)."""
-        nu = ball(self.degrees)
-        return ((nu + 1) / 2).lgamma() - (nu / 2).lgamma() - log(nu * arb.pi()) / 2 - log(ball(self.spread))
-
-    def log_density(self) -> LogDensity:
-        """log k - (nu + 1)/2 log(1 + t^2 / nu)."""
-        centre, scale, nu = ball(self.centre), 1 / ball(self.spread), ball(self.degrees)
-        c, power, inverse = self._log_peak(), (nu + 1) / 2, 1 / nu
-
-        def log_p(x: Any, at: Fraction, analytic: bool = False) -> Any:
-            t = (x - centre) * scale
-            return c - power * log(1 + t * t * inverse, analytic)
-
-        return log_p
-
-    def neg_log_bound(self, end: End) -> Growth:
-        """-log p <= |log k| + (nu + 1)/2 (2 log y + log(1 + 4 / (nu s^2))), as |t| <= 2 y / s and y >= 1."""
-        if end.edge is not None:
-            return super().neg_log_bound(end)
-        _, s, c = self._bounds()
-        nu = ball(self.degrees)
-        return Growth(c + (nu + 1) / 2 * log(1 + 4 / (nu * s**2)), log=nu + 1)
-
-    def moments(self, end: End) -> Moments:
-        """p <= K y^-(nu + 1), K = k (4 nu s^2)^((nu + 1) / 2), as |t| >= y / (2 s):
-
-        integral y^k p <= K R^(k - nu) / (nu - k), infinite for k >= nu; log y: K R^-nu (log R / nu + 1 / nu^2)
-        """
-        if end.edge is not None:
-            return super().moments(end)
-        nu, s, R = ball(self.degrees), ball(self.spread), end.cut
-        K = (self._log_peak() + (nu + 1) / 2 * log(4 * nu * s**2)).exp()
-        power = [K * R ** (k - nu) / (nu - k) if self.degrees > k else INFINITE for k in range(3)]
-        return Moments(power[0], K * R ** (-nu) * (R.log() / nu + 1 / nu**2), power[1], power[2])
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class Cauchy(_PowerTails):
-    """p(x) = 1 / (pi gamma (1 + t^2)),    t = (x - mu) / gamma."""
-
-    mu: Fraction
-    gamma: Fraction
-
-    def __init__(self, mu: Exact = 0, gamma: Exact = 1) -> None:
-        assign(self, mu=exact("mu", mu), gamma=positive("gamma", gamma))
-
-    centre = property(lambda self: self.mu)
-    spread = property(lambda self: self.gamma)
-    degrees = property(lambda self: Fraction(1))
-
-    def _log_peak(self) -> arb:
-        return -log(arb.pi() * ball(self.gamma))
-
-    def upper(self, t: arb) -> arb:
-        """atan(1 / t) / pi for t > 0 (no cancellation), else 1/2 - atan(t) / pi."""
-        return (1 / t).atan() / arb.pi() if t > 0 else arb(1) / 2 - t.atan() / arb.pi()
-
-    def _scipy(self) -> Any:
-        return stats.cauchy(float(self.mu), float(self.gamma))
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class StudentT(_PowerTails):
-    """p(x) = k (1 + t^2 / nu)^(-(nu + 1) / 2),    t = (x - mu) / scale."""
-
-    nu: Fraction
-    mu: Fraction
-    scale: Fraction
-
-    def __init__(self, nu: Exact, mu: Exact = 0, scale: Exact = 1) -> None:
-        assign(self, nu=positive("nu", nu), mu=exact("mu", mu), scale=positive("scale", scale))
-
-    centre = property(lambda self: self.mu)
-    spread = property(lambda self: self.scale)
-    degrees = property(lambda self: self.nu)
-
-    def upper(self, t: arb) -> arb:
-        """For t >= 0, half the regularised incomplete beta I(nu / (nu + t^2); nu/2, 1/2).
-
-        Where the ball of nu / (nu + t^2) holds numbers above 1, half of 1 - I(t^2 / (nu + t^2); 1/2, nu/2).
-        """
-        if t < 0:
-            return 1 - self.upper(-t)
-        if t.is_zero():
-            return arb(1) / 2
-        if not t >= 0:  # the sign is not known: the hull of the values at both ends (upper decreases)
-            return self.upper(t.upper()).union(self.upper(t.lower()))
-        nu = ball(self.nu)
-        half = (nu / (nu + t * t)).beta_lower(nu / 2, arb(1) / 2, regularized=1) / 2
-        if half.is_finite():
-            return half
-        if t.rad() > 0:
-            return self.upper(t.upper()).union(self.upper(t.lower()))
-        return (1 - (t * t / (nu + t * t)).beta_lower(arb(1) / 2, nu / 2, regularized=1)) / 2  # beside the centre
-
-    def canonical(self) -> Density:
-        """One degree of freedom is Cauchy."""
-        return Cauchy(self.mu, self.scale) if self.nu == 1 else self
-
-    def _scipy(self) -> Any:
-        return stats.t(float(self.nu), float(self.mu), float(self.scale))

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from verify.arithmetic.balls import Exact, ball, exact, listed
 from verify.densities.base import Density, Floats, LogDensity, assign
-from verify.densities.ends import INFINITE, End, Growth, Moments
 from verify.densities.functions import log_sum_exp
+from verify.densities.tails import INFINITE, Growth, Moments, Tail
 
 
 def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
-    """Return weights that are >= 0 and sum to 1, exactly."""
+    """Return weights as exact numbers; ValueError if they are not >= 0 with sum 1 exactly."""
     exactly = tuple(exact("weights", w) for w in listed("weights", weights, "rational numbers"))
     if any(w < 0 for w in exactly) or sum(exactly) != 1:
         shown = ", ".join(map(str, exactly))
@@ -27,7 +27,21 @@ def simplex(weights: Sequence[Exact]) -> tuple[Fraction, ...]:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Mixture(Density):
-    """p(x) = sum_i w_i p_i(x)."""
+    """The mixture p(x) = sum_i w_i p_i(x).
+
+    Parameters
+    ----------
+    weights : sequence of int, Fraction or str
+        Rational numbers w_i >= 0 with sum 1.
+    components : sequence of Density
+        The densities p_i, as many as weights.
+
+    Raises
+    ------
+    ValueError
+        If the weights do not sum to 1 exactly, the lengths differ, or a component is no density on the line.
+
+    """
 
     weights: tuple[Fraction, ...]
     components: tuple[Density, ...]
@@ -43,7 +57,7 @@ class Mixture(Density):
                 raise ValueError(f"components has {component!r}; expected densities on the line")
 
     def _parts(self, at: Fraction) -> list[tuple[Fraction, Density]]:
-        """Return the weights and components that are positive on the piece that holds `at`."""
+        """Return the weights and components that are positive on the piece that contains `at`."""
         return [(w, p) for w, p in zip(self.weights, self.components, strict=True) if w and p.positive_at(at)]
 
     def support(self) -> tuple[Fraction | None, Fraction | None]:
@@ -56,19 +70,19 @@ class Mixture(Density):
         )
 
     def edges(self) -> tuple[Fraction, ...]:
-        """Return the edges of all components."""
+        """Return the edges of all components, in ascending order."""
         return tuple(sorted({e for w, p in zip(self.weights, self.components, strict=True) if w for e in p.edges()}))
 
     def positive_at(self, at: Fraction) -> bool:
-        """Whether any component is."""
+        """Return whether any component is positive there."""
         return bool(self._parts(at))
 
     def singular(self, edge: Fraction) -> bool:
-        """Whether any component is."""
+        """Return whether any component is singular there."""
         return any(w and p.singular(edge) for w, p in zip(self.weights, self.components, strict=True))
 
     def canonical(self) -> Density:
-        """Nested mixtures opened, equal components joined, zero weights dropped, in one order."""
+        """Return a mixture without nested mixtures, equal components or zero weights, its components sorted by repr."""
         joined: dict[Density, Fraction] = {}
         for w, p in zip(self.weights, self.components, strict=True):
             plain = p.canonical()
@@ -80,10 +94,10 @@ class Mixture(Density):
         return parts[0] if len(parts) == 1 else Mixture([joined[p] for p in parts], parts)
 
     def log_density(self) -> LogDensity:
-        """log sum_i w_i e^(log p_i)."""
+        """Return the function log sum_i w_i e^(log p_i)."""
         logs = {p: (ball(w).log(), p.log_density()) for w, p in zip(self.weights, self.components, strict=True) if w}
         if len(logs) < sum(w != 0 for w in self.weights):
-            return self.canonical().log_density()  # the same component twice
+            return self.canonical().log_density()  # a component occurs twice
 
         parts = cache(lambda at: [logs[p] for _, p in self._parts(at)])
 
@@ -93,30 +107,30 @@ class Mixture(Density):
         return log_p
 
     def tail(self, x: arb, side: int) -> arb:
-        """sum_i w_i tail_i."""
+        """Return sum_i w_i tail_i."""
         return sum((ball(w) * p.tail(x, side) for w, p in zip(self.weights, self.components, strict=True)), arb(0))
 
     def tail_start(self) -> Fraction:
-        """The largest of the components'."""
+        """Return the largest start of the components."""
         return max(p.tail_start() for p in self.components)
 
-    def neg_log_bound(self, end: End) -> Growth:
-        """-log p <= -log w_i - log p_i for every i: the slowest."""
-        bounds = [(ball(w), p.neg_log_bound(end)) for w, p in self._parts(end.at)]
+    def neg_log_bound(self, tail: Tail) -> Growth:
+        """Return the slowest of the bounds -log p <= -log w_i - log p_i, each of which holds."""
+        bounds = [(ball(w), p.neg_log_bound(tail)) for w, p in self._parts(tail.at)]
         w, best = min(bounds, key=lambda one: one[1].order())
         return Growth(best.const - w.log(), best.log, best.linear, best.square)
 
-    def log_bound(self, end: End) -> Growth:
-        """log p <= max_i log p_i."""
-        bounds = [p.log_bound(end) for _, p in self._parts(end.at)]
+    def log_bound(self, tail: Tail) -> Growth:
+        """Return the bound log p <= max_i log p_i."""
+        bounds = [p.log_bound(tail) for _, p in self._parts(tail.at)]
         return reduce(
             lambda a, b: Growth(a.const.max(b.const), a.log.max(b.log), a.linear.max(b.linear), a.square.max(b.square)),
             bounds,
         )
 
-    def moments(self, end: End) -> Moments:
-        """sum_i w_i moments_i, over the components that are positive there."""
-        parts = [(ball(w), p.moments(end)) for w, p in self._parts(end.at)]
+    def moments(self, tail: Tail) -> Moments:
+        """Return sum_i w_i moments_i, over the components that are positive there."""
+        parts = [(ball(w), p.moments(tail)) for w, p in self._parts(tail.at)]
 
         def total(name: str) -> arb:
             terms = [w * getattr(m, name) for w, m in parts]
@@ -124,27 +138,27 @@ class Mixture(Density):
 
         return Moments(total("mass"), total("log"), total("linear"), total("square"))
 
-    # The float twin: scipy has no mixtures.
+    # In floats: scipy has no mixtures.
 
     def _scipy(self) -> Any:
         raise NotImplementedError
 
     def pdf(self, x: ArrayLike) -> Floats:
-        """Return p(x) in float64."""
+        """Return p(x) in float64, with the shape of x."""
         return np.asarray(np.exp(self.logpdf(x)), dtype=float)
 
     def logpdf(self, x: ArrayLike) -> Floats:
-        """Return log p(x) in float64, by the largest term (no underflow)."""
+        """Return log p(x) in float64, with the shape of x, by logaddexp so that it does not underflow."""
         parts = [(w, p) for w, p in zip(self.weights, self.components, strict=True) if w]
         return np.asarray(np.logaddexp.reduce([np.log(float(w)) + p.logpdf(x) for w, p in parts]), dtype=float)
 
     def cdf(self, x: ArrayLike) -> Floats:
-        """Return P(X <= x) in float64."""
+        """Return P(X <= x) in float64, with the shape of x."""
         parts = zip(self.weights, self.components, strict=True)
         return np.asarray(sum(float(w) * p.cdf(x) for w, p in parts), dtype=float)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Draw n values: first the components, then the values."""
+        """Draw n values (n,): first how many come from each component, then the values, in random order."""
         counts = rng.multinomial(n, [float(w) for w in self.weights])
         drawn = [p.sample(int(k), rng) for k, p in zip(counts, self.components, strict=True)]
         return rng.permutation(np.concatenate(drawn))

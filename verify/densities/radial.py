@@ -1,7 +1,7 @@
 """Isotropic normals in d dimensions, reduced to the line.
 
 The ratio of two centred isotropic normals depends on r = |x| alone, so every divergence between them is that
-between the densities of r: a theorem about 784 dimensions is an integral over one.
+between the densities of r on the line: a divergence in 784 dimensions is an integral over one.
 """
 
 import math
@@ -16,13 +16,13 @@ from scipy import stats
 
 from verify.arithmetic.balls import Exact, ball
 from verify.densities.base import Density, Floats, LogDensity, assign, positive
-from verify.densities.ends import End, Growth, Moments, power_moments
 from verify.densities.functions import log
 from verify.densities.line import Normal
+from verify.densities.tails import Growth, Moments, Tail, power_moments
 
 
 def dimension(d: object) -> int:
-    """Return a number of dimensions, or say what is accepted."""
+    """Return a number of dimensions; ValueError if it is no whole number >= 1."""
     if isinstance(d, bool) or not isinstance(d, int) or d < 1:
         raise ValueError(f"d is {d!r}; expected a whole number >= 1")
     return d
@@ -30,7 +30,23 @@ def dimension(d: object) -> int:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Radial(Density):
-    """p(r) = c r^(d-1) e^(-r^2 / (2 sigma^2)),    c = 2^(1 - d/2) / (Gamma(d/2) sigma^d): the chi density."""
+    """The density p(r) = c r^(d-1) e^(-r^2 / (2 sigma^2)) of r = |x|, x ~ N(0, sigma^2 I): a scaled chi density.
+
+    c = 2^(1 - d/2) / (Gamma(d/2) sigma^d)
+
+    Parameters
+    ----------
+    d : int
+        The number of dimensions >= 1.
+    sigma : int, Fraction or str
+        The standard deviation > 0 of each coordinate; by default 1.
+
+    Raises
+    ------
+    ValueError
+        If d is no whole number >= 1, or sigma no rational number > 0.
+
+    """
 
     d: int
     sigma: Fraction
@@ -39,15 +55,15 @@ class Radial(Density):
         assign(self, d=dimension(d), sigma=positive("sigma", sigma))
 
     def support(self) -> tuple[Fraction | None, Fraction | None]:
-        """The half-line r > 0."""
+        """Return 0 and None: the half-line r > 0."""
         return Fraction(0), None
 
     def singular(self, edge: Fraction) -> bool:
-        """At 0, where log r is, unless d = 1."""
+        """Return True at 0, where log r is singular, unless d = 1."""
         return edge == 0 and self.d > 1
 
     def tail_start(self) -> Fraction:
-        """Beyond the mode, which is at sigma sqrt(d - 1)."""
+        """Return a number beyond the mode, which is sigma sqrt(d - 1)."""
         return Fraction(math.ceil(self.sigma * (math.isqrt(self.d) + 1)) + 1)
 
     def _log_constant(self) -> arb:
@@ -55,7 +71,7 @@ class Radial(Density):
         return (1 - half) * log(arb(2)) - half.lgamma() - self.d * log(ball(self.sigma))
 
     def log_density(self) -> LogDensity:
-        """log c + (d-1) log r - r^2 / (2 sigma^2)."""
+        """Return the function log c + (d-1) log r - r^2 / (2 sigma^2)."""
         c, scale = self._log_constant(), 1 / (2 * ball(self.sigma) ** 2)
 
         def log_p(r: Any, at: Fraction, analytic: bool = False) -> Any:
@@ -65,31 +81,31 @@ class Radial(Density):
         return log_p
 
     def tail(self, x: arb, side: int) -> arb:
-        """Q(d/2, r^2 / (2 sigma^2)) above (regularised incomplete gamma), P below."""
+        """Return Q(d/2, x^2 / (2 sigma^2)), the regularised upper incomplete gamma function, for the mass above x."""
         z, half = x.max(0) ** 2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
         above = arb(1) if z.is_zero() else z.gamma_upper(half, regularized=1)
         return above if side > 0 else 1 - above
 
-    def neg_log_bound(self, end: End) -> Growth:
-        """-log p <= r^2 / (2 sigma^2) + |log c| for r >= 1; near 0, (d-1) |log r| more."""
+    def neg_log_bound(self, tail: Tail) -> Growth:
+        """Return the bound -log p <= r^2 / (2 sigma^2) + |log c| for r >= 1, and with (d-1) |log r| added near 0."""
         c, square = abs(self._log_constant()), 1 / (2 * ball(self.sigma) ** 2)
-        if end.edge is None:
+        if tail.edge is None:
             return Growth(c, square=square)
-        if end.edge > 0:
-            return super().neg_log_bound(end)
-        return Growth((c + square * end.width**2).upper(), log=arb(self.d - 1))
+        if tail.edge > 0:
+            return super().neg_log_bound(tail)
+        return Growth((c + square * tail.width**2).upper(), log=arb(self.d - 1))
 
-    def log_bound(self, end: End) -> Growth:
-        """The density at the cut, beyond the mode; |log p| near 0."""
-        return Growth(self._log_density_near(end).upper().max(0)) if end.edge is None else self.neg_log_bound(end)
+    def log_bound(self, tail: Tail) -> Growth:
+        """Return log p at the cut, which lies beyond the mode; near 0 the bound on |log p|."""
+        return Growth(self._log_density_near(tail).upper().max(0)) if tail.edge is None else self.neg_log_bound(tail)
 
-    def moments(self, end: End) -> Moments:
-        """E[r^k; r > R] = (sqrt 2 sigma)^k Gamma((d+k)/2, R^2 / (2 sigma^2)) / Gamma(d/2); log r <= r."""
-        if end.edge is not None and end.edge > 0:
-            return super().moments(end)
-        if end.edge is not None:
-            return power_moments(self._log_constant().exp(), arb(self.d), end.width)
-        z, half = end.cut**2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
+    def moments(self, tail: Tail) -> Moments:
+        """Return E[r^k; r > R] = (sqrt 2 sigma)^k Gamma((d+k)/2, R^2 / (2 sigma^2)) / Gamma(d/2); log r <= r."""
+        if tail.edge is not None and tail.edge > 0:
+            return super().moments(tail)
+        if tail.edge is not None:
+            return power_moments(self._log_constant().exp(), arb(self.d), tail.width)
+        z, half = tail.cut**2 / (2 * ball(self.sigma) ** 2), arb(self.d) / 2
         scale = arb(2).sqrt() * ball(self.sigma)
         m = [scale**k * z.gamma_upper(half + arb(k) / 2) * half.rgamma() for k in range(3)]
         return Moments(m[0], m[1], m[1], m[2])
@@ -100,7 +116,21 @@ class Radial(Density):
 
 @dataclass(frozen=True, init=False, repr=False)
 class IsotropicNormal:
-    """N(0, sigma^2 I) in d dimensions: p(x) = (2 pi sigma^2)^(-d/2) e^(-|x|^2 / (2 sigma^2)).    x (N, d)."""
+    """N(0, sigma^2 I) in d dimensions: p(x) = (2 pi sigma^2)^(-d/2) e^(-|x|^2 / (2 sigma^2)).    x (N, d).
+
+    Parameters
+    ----------
+    d : int
+        The number of dimensions >= 1.
+    sigma : int, Fraction or str
+        The standard deviation > 0 of each coordinate; by default 1.
+
+    Raises
+    ------
+    ValueError
+        If d is no whole number >= 1, or sigma no rational number > 0.
+
+    """
 
     d: int
     sigma: Fraction
@@ -110,7 +140,7 @@ class IsotropicNormal:
 
     @property
     def radial(self) -> Density:
-        """The density on the line that has the same divergences."""
+        """The density on the line with the same divergences: that of |x|, or N(0, sigma^2) for d = 1."""
         return Normal(0, self.sigma) if self.d == 1 else Radial(self.d, self.sigma)
 
     def logpdf(self, x: ArrayLike) -> Floats:

@@ -1,1 +1,1 @@
-"""Claims and how they are run: registry, proofs, certificates, the runner, replay, the independent checker."""
+"""The registry of claims, proofs, certificates, the runner, replay, and the independent checker."""

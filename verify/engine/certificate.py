@@ -1,4 +1,4 @@
-"""The certificate: one frozen record a claim, which becomes JSON without losing a bit."""
+"""The certificate of a claim: a frozen record that is stored as JSON without loss."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from verify.engine.registry import Source
 
 @dataclass(frozen=True)
 class ControlResult:
-    """A wrong statement and what the same check said of it."""
+    """The name of a negative control, a wrong statement, and the verdict of the check on it."""
 
     name: str
     verdict: Verdict
@@ -26,7 +26,40 @@ class ControlResult:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was stated, what was found, and everything needed to find it again."""
+    """The record of one checked claim.
+
+    Attributes
+    ----------
+    id, statement, latex, assumptions, source, rigor
+        Those of the claim.
+    verdict
+        The conjunction of all checks.
+    profile, digits
+        The profile's name, and the digits to which identities were checked.
+    checks
+        All decisions, each with its ball.
+    enclosures
+        The balls that the claim shows, by name.
+    radius
+        The largest radius of a ball that was checked to be 0; None without such a check.
+    tolerance
+        The first tolerance of the checks, as a decimal text; None without one.
+    tail_bound
+        The largest bound on a tail that an integral left out; None if none is stated.
+    lemmas
+        The lemmas that the proof uses without proving them.
+    negative_controls
+        The verdict on each wrong statement.
+    notes
+        Facts for the reader, which decide nothing.
+    seed
+        The seed of the claim's random numbers.
+    versions
+        The versions of Python and of the packages that computed it.
+    seconds
+        How long the check took.
+
+    """
 
     id: str
     statement: str
@@ -51,19 +84,19 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Proved, with at least one negative control, every one of them refuted."""
+        """Whether the claim is proved and has negative controls, all of which are refuted."""
         controls = self.negative_controls
         refuted = bool(controls) and all(control.verdict is Verdict.REFUTED for control in controls)
         return self.verdict is Verdict.PROVED and refuted
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record as plain data, sealed with the digest of all its other fields."""
+        """Return the record as data for JSON, with the digest of all other fields as `digest`."""
         data = _plain(self)
         return {**data, "digest": digest(data)}
 
     @classmethod
     def from_json(cls, data: Any) -> "Certificate":
-        """Read a sealed record; ValueError if a field is missing, foreign, or not what was sealed."""
+        """Read what `as_json` wrote; ValueError if the digest does not match, or a field is missing or wrong."""
         if not isinstance(data, dict):
             raise ValueError(f"a certificate is {type(data).__name__}; expected an object")
         record = dict(data)
@@ -75,7 +108,7 @@ class Certificate:
             for key, text in texts.items():
                 if not isinstance(text, str):
                     raise ValueError(f"{key} is {text!r}, not a text")
-            Profile(record["profile"], record["digits"])  # or it says what is wrong with them
+            Profile(record["profile"], record["digits"])  # raises a ValueError if one is wrong
             _check_run(record["versions"], record["seconds"])
             return cls(
                 **record
@@ -99,7 +132,7 @@ class Certificate:
 
 
 def _check_run(versions: Any, seconds: Any) -> None:
-    """Refuse what no run writes about itself."""
+    """Refuse versions and seconds that no run would write."""
     if not isinstance(versions, dict) or not all(isinstance(one, str) for pair in versions.items() for one in pair):
         raise ValueError(f"versions is {versions!r}; expected a text for each package")
     if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
@@ -108,7 +141,7 @@ def _check_run(versions: Any, seconds: Any) -> None:
 
 def _check(data: dict[str, Any]) -> Check:
     if data["tolerance"] is not None:
-        exact("tolerance", data["tolerance"])  # before anything is computed from it
+        exact("tolerance", data["tolerance"])  # checks its size before it is computed
     return Check(**data | {"verdict": Verdict(data["verdict"]), "ball": _optional(data["ball"])})
 
 
@@ -117,7 +150,7 @@ def _optional(data: Any) -> Enclosure | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return dataclasses, tuples and verdicts as JSON has them."""
+    """Return dataclasses as mappings, tuples as lists and verdicts as texts."""
     if isinstance(value, Enclosure):
         return value.as_json()
     if hasattr(value, "__dataclass_fields__"):
@@ -130,14 +163,14 @@ def _plain(value: Any) -> Any:
 
 
 def digest(data: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the data in one canonical spelling."""
+    """Return the SHA-256 of the data as JSON with sorted keys and without white space."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Return the versions of what took part."""
+    """Return the versions of Python and of the packages that compute certificates."""
     found = {"python": platform.python_version()}
     for name in ("minigan", "numpy", "scipy", "python-flint", "sympy"):
         try:

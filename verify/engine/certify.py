@@ -1,4 +1,4 @@
-"""One claim: its check and those of its wrong statements run, and the certificate that they give."""
+"""Run the check of a claim and its negative controls, and return the certificate."""
 
 import time
 
@@ -10,7 +10,21 @@ from verify.engine.registry import CheckFunction, Claim
 
 
 def certificate(claim: Claim, profile: Profile = PROFILES["quick"]) -> Certificate:
-    """Check a claim and its negative controls; return what was found."""
+    """Check a claim and its negative controls.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim.
+    profile : Profile
+        The digits and sizes; by default `quick`, 30 digits.
+
+    Returns
+    -------
+    Certificate
+        The record.  An error in a check does not raise: it is recorded as an undecided check.
+
+    """
     start = time.perf_counter()
     proof = _prove(claim.id, claim.check, profile)
     controls = tuple(
@@ -41,7 +55,7 @@ def certificate(claim: Claim, profile: Profile = PROFILES["quick"]) -> Certifica
 
 
 def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
-    """Run one check.  An error in it decides nothing: it is noted, and the claim is undecided."""
+    """Run one check.  An error becomes an undecided check, which makes the claim undecided."""
     proof = Proof(claim_id, profile)
     try:
         with precision(profile.digits + GUARD):
@@ -54,5 +68,5 @@ def _prove(claim_id: str, check: CheckFunction, profile: Profile) -> Proof:
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: inside of an integrand it leaves `acb.integral` as a SystemError."""
+    """Return whether Ctrl-C caused an error.  Within an integrand, `acb.integral` raises it as a SystemError."""
     return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)

@@ -1,8 +1,8 @@
-"""Errors that were measured in floats, against a gate.
+"""Check errors that are measured in floats against a gate.
 
-A measured error is a float of this machine: another one, with another BLAS, measures another.  What a certificate
-claims, and a replay must meet again, is that the errors lie between 0 and the gate.  So an error that passes is kept as
-the ball [0, x]; one that does not is kept as x, and refutes.
+A measured error depends on the machine and its BLAS.  A certificate claims only that it lies between 0 and the gate,
+which a replay on another machine can confirm.  So an error x that passes is stored as the ball [0, x]; one that does
+not is stored as x, which refutes the check.
 """
 
 from flint import arb

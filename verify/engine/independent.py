@@ -1,9 +1,9 @@
-"""An independent re-check of C and JSD: its own densities, its own integrals, its own bound on the tails.
+"""An independent check of C and JSD, with densities, integrals and tail bounds of its own.
 
-It shares no line with the rest of the package.  A pair is given by name, as in
-"JSD(Normal(mu=0, sigma=1), Uniform(low=0, high=1/2))".  Each piece of the line is two halves x = edge + side e^v,
-which opens up singular edges and heavy tails alike, and what is left out needs no formula: a density has mass 1, so
-its mass outside is 1 minus its integral inside.
+It shares no code with the rest of the package.  A pair is given by name, as in
+"JSD(Normal(mu=0, sigma=1), Uniform(low=0, high=1/2))".  Each piece of the line is split into two halves
+x = edge + side e^v, a substitution that resolves singular edges and heavy tails.  The bound on what is left out needs
+no formula: a density has mass 1, so its mass outside is 1 minus its integral inside.
 """
 
 import ast
@@ -16,14 +16,14 @@ from flint import acb, arb, ctx, fmpq
 
 
 class Parsed(NamedTuple):
-    """A density by its name and its parameters."""
+    """A density by its class name and its parameters."""
 
     kind: str
-    of: dict[str, Any]
+    parameters: dict[str, Any]
 
 
 def knows(name: str) -> bool:
-    """Whether a ball of this name can be found anew here.
+    """Return whether a ball of this name can be computed here.
 
     >>> knows("JSD(Normal(mu=0, sigma=1), Cauchy(mu=0, gamma=1))"), knows("C(limit) + log 4")
     (True, False)
@@ -39,7 +39,7 @@ def parse(text: str) -> tuple[str, list[Parsed]]:
     """Read "JSD(Normal(...), Cauchy(...))"; ValueError for anything else.
 
     >>> parse("C(Uniform(low=0, high=1/2), Cauchy(mu=0, gamma=1))")[1][0]
-    Parsed(kind='Uniform', of={'low': Fraction(0, 1), 'high': Fraction(1, 2)})
+    Parsed(kind='Uniform', parameters={'low': Fraction(0, 1), 'high': Fraction(1, 2)})
     """
     try:
         call: Any = ast.parse(text, mode="eval").body
@@ -83,7 +83,7 @@ def _b(x: Fraction) -> arb:
     return arb(fmpq(x.numerator, x.denominator))
 
 
-# log p(x).  `log` passes on that acb.integral asks for analyticity; `side` is +1 right of mu, -1 left of it.
+# log p(x).  `log` reports a branch cut where acb.integral needs analyticity; `side` is +1 right of mu, -1 left of it.
 
 
 def _normal(x: Any, log: Any, side: int, mu: arb, sigma: arb) -> Any:
@@ -134,35 +134,35 @@ LOG_DENSITIES: dict[str, Callable[..., Any]] = {
 
 def _support(p: Parsed) -> tuple[Fraction | None, Fraction | None]:
     if p.kind in ("Uniform", "Beta"):
-        return p.of["low"], p.of["high"]
+        return p.parameters["low"], p.parameters["high"]
     return (Fraction(0), None) if p.kind in ("Exponential", "Radial", "IsotropicNormal") else (None, None)
 
 
 def _flat(p: Parsed) -> list[tuple[Fraction, Parsed]]:
     if p.kind != "Mixture":
         return [(Fraction(1), p)]
-    parts = zip(p.of["weights"], p.of["components"], strict=True)
+    parts = zip(p.parameters["weights"], p.parameters["components"], strict=True)
     return [(w * v, inner) for w, part in parts if w for v, inner in _flat(part)]
 
 
 def _edges(p: Parsed) -> set[Fraction]:
     found = {end for _, part in _flat(p) for end in _support(part) if end is not None}
-    return found | {part.of["mu"] for _, part in _flat(p) if part.kind in ("Laplace", "Logistic")}
+    return found | {part.parameters["mu"] for _, part in _flat(p) if part.kind in ("Laplace", "Logistic")}
 
 
 def _density_on(p: Parsed, at: Fraction) -> Callable[[Any, Any], Any] | None:
-    """Return (x, log) -> log p(x) on the piece that holds `at`, or None where p = 0."""
+    """Return (x, log) -> log p(x) on the piece that contains `at`, or None where p = 0."""
     active = []
     for w, part in _flat(p):
         low, high = _support(part)
         if (low is None or low < at) and (high is None or at < high):
-            side = 1 if at > part.of.get("mu", Fraction(0)) else -1
-            active.append((_b(w), LOG_DENSITIES[part.kind], side, {k: _b(v) for k, v in part.of.items()}))
+            side = 1 if at > part.parameters.get("mu", Fraction(0)) else -1
+            active.append((_b(w), LOG_DENSITIES[part.kind], side, {k: _b(v) for k, v in part.parameters.items()}))
     if not active:
         return None
 
     def log_density(x: Any, log: Any) -> Any:
-        terms = [w.log() + f(x, log, side, **of) for w, f, side, of in active]
+        terms = [w.log() + f(x, log, side, **parameters) for w, f, side, parameters in active]
         total = terms[0]
         for term in terms[1:]:
             total = _log_add(total, term, log)
@@ -183,7 +183,7 @@ def _log_add(a: Any, b: Any, log: Any) -> Any:
 
 
 def enclose(text: str, digits: int) -> arb:
-    """Return C or JSD of a pair, to about `digits` digits; the working precision is restored."""
+    """Enclose C or JSD of a pair to about `digits` digits; the working precision is restored."""
     kind, (p, q) = parse(text)
     before = ctx.prec
     try:
@@ -198,7 +198,7 @@ def enclose(text: str, digits: int) -> arb:
 def _atoms(kind: str, p: Parsed, q: Parsed) -> arb:
     if p.kind != q.kind:  # atoms against a density
         return arb(0) if kind == "C" else arb(2).log()
-    masses = [dict(zip(x.of["atoms"], x.of["weights"], strict=True)) for x in (p, q)]
+    masses = [dict(zip(x.parameters["atoms"], x.parameters["weights"], strict=True)) for x in (p, q)]
     total = arb(0)
     for atom in set(masses[0]) | set(masses[1]):
         a, b = (m.get(atom, Fraction(0)) for m in masses)
@@ -210,7 +210,7 @@ def _atoms(kind: str, p: Parsed, q: Parsed) -> arb:
 
 
 class Half(NamedTuple):
-    """x = edge + side e^v for v <= end (None: as far as the mass reaches), with the densities that are positive."""
+    """The half-piece x = edge + side e^v, v <= end (None: towards infinity), with log p and log q, None where 0."""
 
     edge: arb
     side: int
@@ -257,9 +257,9 @@ def _integrand(kind: str, f: Any, g: Any) -> Callable[[Any, bool], Any]:
         logs = [h(x, log) for h in (f, g) if h is not None]
         if kind == "mass":
             return sum((a.exp() for a in logs), acb(0))
-        both = logs[0] if len(logs) == 1 else _log_add(logs[0], logs[1], log)
+        log_sum = logs[0] if len(logs) == 1 else _log_add(logs[0], logs[1], log)
         shift = arb(2).log() if kind == "JSD" else arb(0)
-        total = sum((a.exp() * (a - both + shift) for a in logs), acb(0))
+        total = sum((a.exp() * (a - log_sum + shift) for a in logs), acb(0))
         return total / 2 if kind == "JSD" else total
 
     return integrand
@@ -268,9 +268,9 @@ def _integrand(kind: str, f: Any, g: Any) -> Callable[[Any, bool], Any]:
 def _half(kind: str, half: Half, near: arb, far: arb, digits: int) -> arb:
     f = _integrand(kind, half.p, half.q)
 
-    def pulled(v: Any, analytic: bool) -> Any:
+    def substituted(v: Any, analytic: bool) -> Any:
         u = v.exp()
         return f(half.edge + half.side * u, analytic) * u
 
     end, tolerance = far if half.end is None else half.end, arb(10) ** (-digits - 5)
-    return acb.integral(pulled, -near, end, abs_tol=tolerance, rel_tol=tolerance, eval_limit=100_000).real
+    return acb.integral(substituted, -near, end, abs_tol=tolerance, rel_tol=tolerance, eval_limit=100_000).real

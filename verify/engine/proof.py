@@ -1,4 +1,4 @@
-"""What a claim is handed: a place to state what it checks, and to keep the balls that show it."""
+"""Proof, the object in which the check of a claim records its decisions and the balls they are taken from."""
 
 import zlib
 from collections.abc import Iterable
@@ -15,12 +15,26 @@ from verify.arithmetic.decide import Verdict, conjunction, prove_nonnegative, pr
 
 T = TypeVar("T")
 
-GUARD = 15  # digits carried beyond those that are claimed
+GUARD = 15  # working digits beyond those that are claimed
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How far to go: every identity of the theory at radius <= 10^-digits; the name sets the sizes."""
+    """How narrow enclosures must be, and how many cases are computed.
+
+    Parameters
+    ----------
+    name : str
+        "quick", "full" or "deep", which sets the sizes: numbers of samples, steps and random cases.
+    digits : int
+        Every identity is checked to a radius of at most 10^-digits.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or digits is no whole number from 1 to 10000.
+
+    """
 
     name: str
     digits: int
@@ -37,23 +51,38 @@ PROFILES = {name: Profile(name, digits) for name, digits in zip(NAMES, (30, 50, 
 
 @dataclass(frozen=True)
 class Check:
-    """One decision: `name` `relation`, with the ball (and the tolerance) that it was taken from, if one was."""
+    """One decision.
+
+    Attributes
+    ----------
+    name
+        What is compared.
+    relation
+        "= 0", "> 0", ">= 0", "<= gate", or "holds" for a fact that was decided exactly.
+    verdict
+        The decision.
+    ball
+        The ball that it was taken from; None for "holds", and for a ball that is not finite.
+    tolerance
+        The largest radius for "= 0", or the gate, as a decimal text; else None.
+
+    """
 
     name: str
-    relation: str  # "= 0", "> 0", ">= 0", "<= gate" or "holds"
+    relation: str
     verdict: Verdict
     ball: Enclosure | None = None
     tolerance: str | None = None
 
     def redecide(self) -> Verdict:
-        """Take the decision again from the stored ball (a check without a ball keeps its verdict)."""
+        """Decide again from the stored ball; a check that "holds" has none and keeps its verdict."""
         if self.ball is None:
             return self.verdict if self.relation == "holds" else Verdict.UNDECIDED
         return decide(self.relation, self.ball.arb(), self.tolerance)
 
 
 def decide(relation: str, x: arb, tolerance: str | None = None) -> Verdict:
-    """Decide `x relation`."""
+    """Return the verdict on `x relation`; ValueError for an unknown relation, or one without its tolerance."""
     if relation == "= 0" and tolerance is not None:
         return prove_zero(x, ball(exact("tolerance", tolerance)))
     if relation == "<= gate" and tolerance is not None:
@@ -66,7 +95,7 @@ def decide(relation: str, x: arb, tolerance: str | None = None) -> Verdict:
 
 
 def widest(checks: Iterable[Check]) -> Enclosure | None:
-    """Return the widest radius among the balls that were checked to be 0, or None."""
+    """Return the largest radius of the balls that were checked to be 0, or None if there is none."""
     radii = [check.ball.arb().rad() for check in checks if check.relation == "= 0" and check.ball is not None]
     return Enclosure.of(max(radii, key=float)) if radii else None
 
@@ -77,13 +106,23 @@ def first_tolerance(checks: Iterable[Check]) -> str | None:
 
 
 class Proof:
-    """The record of one run of a claim.  All checks must be proved; one refuted check refutes the claim.
+    """The record of one run of a check: a claim is proved if all its checks are, and refuted if one is.
 
+    Parameters
+    ----------
+    claim_id : str
+        The id of the claim, from which the seed of its random numbers is computed.
+    profile : Profile
+        The digits and sizes.
+
+    Examples
+    --------
     >>> proof = Proof("doc.test", PROFILES["quick"])
     >>> proof.zero("sin(pi)", arb.pi().sin() * power_of_ten(-20)), proof.positive("pi - 3", arb.pi() - 3)
     (<Verdict.PROVED: 'proved'>, <Verdict.PROVED: 'proved'>)
     >>> proof.verdict.value
     'proved'
+
     """
 
     def __init__(self, claim_id: str, profile: Profile) -> None:
@@ -97,28 +136,28 @@ class Proof:
 
     @property
     def tolerance(self) -> arb:
-        """10^-digits."""
+        """The tolerance 10^-digits of an identity."""
         return power_of_ten(-self.digits)
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """Random numbers that depend on the claim's id alone."""
+        """A random generator whose seed depends on the claim's id alone."""
         return np.random.default_rng(self.seed)
 
     @property
     def profile_digits(self) -> int:
-        """The digits that the profile is named for: how far an iteration is followed.
+        """The digits of the named profile, which set how many iterations a check computes.
 
-        A replay carries more digits than these, and must meet the same balls: it goes no further.
+        A replay works with more digits.  It must enclose the same numbers, hence compute as many iterations.
         """
         return PROFILES[self.profile.name].digits
 
     def scale(self, *, quick: T, full: T, deep: T) -> T:
-        """Return the size that belongs to the profile (a number of samples, of steps)."""
+        """Return the size for the profile, such as a number of samples or steps."""
         return {"quick": quick, "full": full, "deep": deep}[self.profile.name]
 
     def zero(self, name: str, x: arb, tolerance: str | None = None) -> Verdict:
-        """Check x = 0 within `tolerance` (10^-digits unless told)."""
+        """Check x = 0 to within `tolerance`, a decimal text; by default 10^-digits."""
         return self._check(name, "= 0", x, tolerance or f"1e-{self.digits}")
 
     def positive(self, name: str, x: arb) -> Verdict:
@@ -130,21 +169,21 @@ class Proof:
         return self._check(name, ">= 0", x)
 
     def at_most(self, name: str, x: float | arb, gate: str) -> Verdict:
-        """Check x <= gate, for a measured float or a ball."""
+        """Check x <= gate for a measured float or a ball; the gate is a decimal text."""
         return self._check(name, "<= gate", arb(x), gate)
 
     def holds(self, name: str, fact: bool | None) -> Verdict:
-        """Check a fact that was decided exactly: symbolically, in rationals, by exhausting cases; None is undecided."""
+        """Record a fact that was decided exactly: symbolically, in rationals, or case by case; None is undecided."""
         verdict = Verdict.UNDECIDED if fact is None else Verdict.PROVED if fact else Verdict.REFUTED
         self.checks.append(Check(name, "holds", verdict))
         return verdict
 
     def undecided(self, name: str) -> Verdict:
-        """Say that a fact could not be decided."""
+        """Record that a fact could not be decided."""
         return self.holds(name, None)
 
     def enclose(self, name: str, x: arb) -> arb:
-        """Keep a ball that the certificate should show, and that a replay must meet again."""
+        """Store a ball that the certificate shows, and that the ball of a replay must overlap; return it."""
         if x.is_finite():
             self.enclosures[name] = Enclosure.of(x)
         else:
@@ -152,17 +191,17 @@ class Proof:
         return x
 
     def tail(self, bound: arb) -> None:
-        """Keep the largest bound on what was left out of an integral."""
+        """Store a bound on the tails that an integral left out, if it is the largest so far."""
         if self.tail_bound is None or not bound <= self.tail_bound.arb():
             self.tail_bound = Enclosure.of(bound)
 
     def lemma(self, text: str) -> None:
-        """Name a lemma that the proof uses."""
+        """Record a lemma that the proof uses without proving it."""
         if text not in self.lemmas:
             self.lemmas.append(text)
 
     def note(self, key: str, text: object) -> None:
-        """Keep a fact for the reader; nothing is decided from it."""
+        """Record a fact for the reader; it decides nothing."""
         self.notes[key] = str(text)
 
     @property
@@ -172,7 +211,7 @@ class Proof:
 
     @property
     def radius(self) -> Enclosure | None:
-        """The widest radius among the balls that were shown to hold 0."""
+        """The largest radius of the balls that were checked to be 0; None if there is none."""
         return widest(self.checks)
 
     def _check(self, name: str, relation: str, x: arb, tolerance: str | None = None) -> Verdict:

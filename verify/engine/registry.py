@@ -1,4 +1,4 @@
-r"""The claims: a statement, its source, how it is proved, and the wrong statements that must be refuted.
+r"""The registry of claims: a statement, its source, its check, and wrong statements that the check must refute.
 
     @claim(
         "T1.example",
@@ -12,8 +12,8 @@ r"""The claims: a statement, its source, how it is proved, and the wrong stateme
     def example(proof: Proof) -> None:
         proof.zero("C + log 4", ...)
 
-A control is written like a claim and states something false in a way that is close to the truth: a check that
-does not refute it does not see the difference, and is worth nothing.
+A negative control is the same check of a wrong statement that is close to the right one.  A check that does not refute
+it cannot distinguish the two, and proves nothing.
 """
 
 import fnmatch
@@ -39,7 +39,16 @@ _ID = re.compile(r"[A-Z][A-Za-z0-9]*(\.[a-z0-9-]+)+")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a statement is made: a paper and its equation, or a document (S1 ... S5) and a place in it."""
+    """The source of a statement.
+
+    Parameters
+    ----------
+    paper, equation : str
+        A paper and the equation, theorem or section in it; empty if there is none.
+    document, place : str
+        One or more of the documents S1 ... S5 and a place in them; empty if there is none.
+
+    """
 
     paper: str = ""
     equation: str = ""
@@ -56,7 +65,35 @@ GOODFELLOW = "Goodfellow et al. 2014"
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that can be checked.  `check(proof)` states what was found; `controls` must be refuted."""
+    """A statement that can be checked.
+
+    Parameters
+    ----------
+    id : str
+        A topic and lower-case words, such as "T1.identity.normal".
+    statement, latex : str
+        The statement as text and as LaTeX.
+    source : Source
+        Where it is stated.
+    rigor : str
+        A key of RIGOR.
+    idea : str
+        The idea of the proof in a sentence.
+    check : callable
+        ``check(proof)`` records its decisions in a Proof.
+    controls : mapping of str to callable
+        Checks of wrong statements by name, all of which must be refuted.
+    assumptions : tuple of str
+        What the statement assumes.
+    formerly : tuple of str
+        Earlier wordings of the statement, with which a replay accepts older certificates.
+
+    Raises
+    ------
+    ValueError
+        If the id is malformed, the rigor unknown, or a text empty.
+
+    """
 
     id: str
     statement: str
@@ -67,7 +104,7 @@ class Claim:
     check: CheckFunction = field(repr=False)
     controls: Mapping[str, CheckFunction] = field(repr=False)
     assumptions: tuple[str, ...] = ()
-    formerly: tuple[str, ...] = ()  # earlier wordings of the statement, which a replay accepts of older certificates
+    formerly: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -80,7 +117,7 @@ class Claim:
 
 
 class Registry:
-    """Claims by id, in the order of their topics and numbers."""
+    """The claims by id.  Iteration sorts them by topic and number."""
 
     def __init__(self) -> None:
         self._claims: dict[str, Claim] = {}
@@ -89,7 +126,26 @@ class Registry:
         self, claim_id: str, statement: str, *, latex: str, source: Source, rigor: str, idea: str,
         controls: Mapping[str, CheckFunction], assumptions: tuple[str, ...] = (), formerly: tuple[str, ...] = (),
     ) -> Callable[[CheckFunction], CheckFunction]:  # fmt: skip
-        """Register the decorated function as the check of a claim."""
+        """Return a decorator that registers a function as the check of a claim.
+
+        Parameters
+        ----------
+        claim_id : str
+            An id that is not registered yet.
+        statement, latex, source, rigor, idea, controls, assumptions, formerly
+            The fields of the Claim.
+
+        Returns
+        -------
+        callable
+            The decorator, which returns the function unchanged.
+
+        Raises
+        ------
+        ValueError
+            If the id is registered already, or Claim refuses a field.
+
+        """
 
         def register(check: CheckFunction) -> CheckFunction:
             if claim_id in self._claims:
@@ -116,7 +172,7 @@ class Registry:
         return self._claims[claim_id]
 
     def select(self, pattern: str = "*") -> list[Claim]:
-        """Return the claims whose id matches a glob; no match is an error with a suggestion."""
+        """Return the claims whose id matches a glob pattern; ValueError, with a suggestion, if none does."""
         chosen = [claim for claim in self if fnmatch.fnmatchcase(claim.id, pattern)]
         if not chosen:
             raise ValueError(self._unknown(pattern))
@@ -130,7 +186,7 @@ class Registry:
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:
-    """Sort key in which E2 comes before E10."""
+    """Return a sort key that puts E2 before E10."""
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
 
 

@@ -1,10 +1,11 @@
-"""Replay: read certificates as a sceptic does.
+"""Replay: check certificates again without trusting them.
 
-A record is refused if it was changed after it was sealed, if a verdict does not follow from its own balls, if it
-does not state and check what the claim of its id does (each check by its name, relation and tolerance), or if a ball
-does not meet the one found anew at higher precision.
-Balls of C and JSD are found anew by the independent `checker`, all others by running the claim again.  The record of a
-trained run names its folder and the checksums of its weights: they must be there, unchanged, and are certified again.
+A record is refused if its digest does not match; if a verdict does not follow from its balls; if it does not state and
+check what the claim of its id does (each check by its name, relation and tolerance); or if a ball does not overlap the
+one that is computed again at higher precision.
+Balls of C and JSD are computed again by `verify.engine.independent`, all others by the claim's own check.  The record
+of a trained run names its folder and the checksums of its weights, which must be there, unchanged; they are certified
+again.
 """
 
 import re
@@ -23,45 +24,75 @@ from verify.engine.certificate import Certificate
 from verify.engine.certify import certificate
 from verify.engine.proof import PROFILES, Profile, first_tolerance, widest
 from verify.engine.registry import Claim, Registry
-from verify.trained.run import FOLDER, RUN_ID, WEIGHTS, claim_again
+from verify.trained.pair import RUN_ID
+from verify.trained.run import FOLDER, WEIGHTS, claim_about_run
 
-MORE_DIGITS = 10
-SPARE = 5  # powers of ten between two balls of different digits, beside those digits
+EXTRA_DIGITS = 10  # of the second computation
+SPARE_DIGITS = 5  # by which the radius of a stored ball may exceed the new one, apart from EXTRA_DIGITS
 ROUNDING = 1 + arb(2) ** -20
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of one record: accepted, or refused for these reasons."""
+    """The outcome for one record.
+
+    Attributes
+    ----------
+    id
+        The id of the claim.
+    reasons
+        Why the record is refused; empty if it is accepted.
+    independent
+        The number of balls that the independent checker computed again.
+    rerun
+        The number of balls that the claim's check computed again.
+
+    """
 
     id: str
     reasons: tuple[str, ...] = ()
-    independent: int = 0  # balls met by the independent
-    rerun: int = 0  # balls met by running the claim again
+    independent: int = 0
+    rerun: int = 0
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there is no reason to refuse the record."""
         return not self.reasons
 
     def __str__(self) -> str:
-        met = f", {self.independent} balls met independently" if self.independent else ""
-        met += f", {self.rerun} by a new run" if self.rerun else ""
-        return f"{self.id:<40}" + (f"accepted{met}" if self.accepted else "REFUSED")
+        balls = f", {self.independent} balls confirmed independently" if self.independent else ""
+        balls += f", {self.rerun} by a new run" if self.rerun else ""
+        return f"{self.id:<40}" + (f"accepted{balls}" if self.accepted else "REFUSED")
 
 
 def replay(record: Mapping[str, Any], claims: Registry, base_dir: Path = Path()) -> Replayed:
-    """Check one sealed record; what it names is looked for from the folder `base_dir`."""
+    """Check one record.
+
+    Parameters
+    ----------
+    record : mapping
+        What `Certificate.as_json` returned.
+    claims : Registry
+        The claims of this version.
+    base_dir : Path
+        The folder that a trained run's folder is relative to; by default the current one.
+
+    Returns
+    -------
+    Replayed
+        The outcome, with the reasons of a refusal.
+
+    """
     try:
         one = Certificate.from_json(record)
-        claim = claim_again(one.notes, base_dir) if one.id == RUN_ID else claims[one.id]
+        claim = claim_about_run(one.notes, base_dir) if one.id == RUN_ID else claims[one.id]
         return _check(one, claim)
     except (ValueError, TypeError) as error:
         return Replayed(str(record.get("id")), (str(error),))
 
 
 def _check(one: Certificate, claim: Claim) -> Replayed:
-    """Compare a record with itself, with its claim, and with balls that are found anew."""
+    """Compare a record with itself, with its claim, and with balls that are computed again."""
     faults = inconsistencies(one)
     if one.statement not in (claim.statement, *claim.formerly):
         faults.append("its statement is not that of the claim")
@@ -79,62 +110,62 @@ def _check(one: Certificate, claim: Claim) -> Replayed:
     if faults:
         return Replayed(one.id, tuple(faults))
 
-    again = certificate(claim, Profile(one.profile, one.digits + MORE_DIGITS))
-    if not again.passed:
-        faults.append(f"at higher precision it is {again.verdict}, or a negative control is not refuted")
-    faults += _checks(one, again) + _beside_the_balls(one, again)
+    recomputed = certificate(claim, Profile(one.profile, one.digits + EXTRA_DIGITS))
+    if not recomputed.passed:
+        faults.append(f"at higher precision it is {recomputed.verdict}, or a negative control is not refuted")
+    faults += _checks(one, recomputed) + _other_fields(one, recomputed)
     named = {name: x for name, x in one.enclosures.items() if independent.knows(name)}
-    if set(again.enclosures) != set(one.enclosures):
-        faults.append("it does not hold the balls and checks that the claim makes")
+    if set(recomputed.enclosures) != set(one.enclosures):
+        faults.append("its enclosures are not those of the claim")
     else:
         for name, stored in named.items():
-            faults += overlap_faults(name, stored, partial(independent.enclose, name, one.digits + MORE_DIGITS))
+            faults += overlap_faults(name, stored, partial(independent.enclose, name, one.digits + EXTRA_DIGITS))
         for name, stored in one.enclosures.items():
-            faults += overlap_faults(name, stored, again.enclosures[name].arb)
-            faults += no_wider(name, stored, again.enclosures[name], one.digits)
+            faults += overlap_faults(name, stored, recomputed.enclosures[name].arb)
+            faults += width_faults(name, stored, recomputed.enclosures[name], one.digits)
     balls = len(one.enclosures) + sum(check.ball is not None for check in one.checks)
     return Replayed(one.id, tuple(faults), len(named), balls - len(named))
 
 
-def _checks(one: Certificate, again: Certificate) -> list[str]:
-    """Compare each check with the one that the claim makes: its name, relation, tolerance and ball."""
-    if len(one.checks) != len(again.checks):
-        return [f"it has {len(one.checks)} checks; expected the {len(again.checks)} of the claim"]
+def _checks(one: Certificate, recomputed: Certificate) -> list[str]:
+    """Compare the name, relation, tolerance and ball of each check with those of the claim."""
+    if len(one.checks) != len(recomputed.checks):
+        return [f"it has {len(one.checks)} checks; expected the {len(recomputed.checks)} of the claim"]
     faults = []
-    for old, new in zip(one.checks, again.checks, strict=True):
-        # a tolerance of 10^-digits follows the digits, which are more here
-        tolerance = f"1e-{one.digits}" if new.tolerance == f"1e-{again.digits}" else new.tolerance
+    for old, new in zip(one.checks, recomputed.checks, strict=True):
+        # a tolerance of 10^-digits depends on the digits, of which the second computation has more
+        tolerance = f"1e-{one.digits}" if new.tolerance == f"1e-{recomputed.digits}" else new.tolerance
         if old.name != new.name or (old.ball is None) != (new.ball is None):
             faults.append(f"its check '{old.name}' is not one of the claim")
         elif old.relation != new.relation:
-            faults.append(f"its check '{old.name}' says '{old.relation}'; expected '{new.relation}', as the claim does")
+            faults.append(f"its check '{old.name}' has the relation '{old.relation}'; expected '{new.relation}'")
         elif old.tolerance != tolerance:
             faults.append(f"its check '{old.name}' has the tolerance {old.tolerance}; expected {tolerance}")
         elif old.ball is not None and new.ball is not None:
             faults += overlap_faults(old.name, old.ball, new.ball.arb)
-            faults += no_wider(old.name, old.ball, new.ball, one.digits)
+            faults += width_faults(old.name, old.ball, new.ball, one.digits)
     return faults
 
 
-def _beside_the_balls(one: Certificate, again: Certificate) -> list[str]:
-    """Compare the lemmas, the seed and the bound on the tails, which more digits only lower (but for a rounding)."""
-    faults = [] if one.seed == again.seed else ["its seed is not that of the claim"]
-    if one.lemmas != again.lemmas:
+def _other_fields(one: Certificate, recomputed: Certificate) -> list[str]:
+    """Compare the seed, lemmas, notes and tail bound; more digits can raise the bound only by a rounding error."""
+    faults = [] if one.seed == recomputed.seed else ["its seed is not that of the claim"]
+    if one.lemmas != recomputed.lemmas:
         faults.append("its lemmas are not those of the claim")
-    faults += _notes(one, again)
-    stored, anew = one.tail_bound, again.tail_bound
-    if (stored is None) != (anew is None):
+    faults += _notes(one, recomputed)
+    stored, bound = one.tail_bound, recomputed.tail_bound
+    if (stored is None) != (bound is None):
         faults.append("its tail bound is not that of the claim")
-    elif stored is not None and anew is not None and not anew.arb() <= stored.arb() * ROUNDING:
-        faults.append(f"its tail bound {stored} is below {anew}, found at higher precision")
+    elif stored is not None and bound is not None and not bound.arb() <= stored.arb() * ROUNDING:
+        faults.append(f"its tail bound {stored} is below {bound}, computed at higher precision")
     return faults
 
 
 NUMBER = re.compile(r"(\d+(\.\d+)?(e[-+]?\d+)?|inf|nan)")
 
 
-def _notes(one: Certificate, again: Certificate) -> list[str]:
-    """Compare the notes; a number that was measured in floats is another on another machine."""
+def _notes(one: Certificate, recomputed: Certificate) -> list[str]:
+    """Compare the notes, except for numbers measured in floats, which differ between machines."""
     measured = one.rigor in ("float", "statistical") or one.id.startswith("Lib.")
 
     def shown(text: str) -> str:
@@ -142,14 +173,14 @@ def _notes(one: Certificate, again: Certificate) -> list[str]:
 
     own = {key: text for key, text in one.notes.items() if one.id != RUN_ID or key not in (FOLDER, *WEIGHTS)}
     return [
-        f"its note '{key}' is {own.get(key)!r}; expected {again.notes.get(key)!r}"
-        for key in sorted(own.keys() | again.notes.keys())
-        if shown(own.get(key, "")) != shown(again.notes.get(key, ""))
+        f"its note '{key}' is {own.get(key)!r}; expected {recomputed.notes.get(key)!r}"
+        for key in sorted(own.keys() | recomputed.notes.keys())
+        if shown(own.get(key, "")) != shown(recomputed.notes.get(key, ""))
     ]
 
 
 def inconsistencies(one: Certificate) -> list[str]:
-    """Compare every verdict with the balls of the record itself."""
+    """Return where a verdict, radius or tolerance does not follow from the record's own checks."""
     faults = [
         f"'{check.name}' is {check.verdict}, but its ball makes it {found}"
         for check in one.checks
@@ -170,21 +201,27 @@ def inconsistencies(one: Certificate) -> list[str]:
     return faults
 
 
-def overlap_faults(name: str, stored: Enclosure, anew: Callable[[], arb]) -> list[str]:
-    """Two enclosures of one number overlap, or one of them is wrong."""
-    x = anew()
+def overlap_faults(name: str, stored: Enclosure, recompute: Callable[[], arb]) -> list[str]:
+    """Return a fault if the stored ball does not overlap the new one: then one of them is wrong."""
+    x = recompute()
     if not x.is_finite():
         return [f"{name} could not be enclosed again"]
     return (
-        [] if x.overlaps(stored.arb()) else [f"{name} = {stored} does not meet {x.str(20)}, found at higher precision"]
+        []
+        if x.overlaps(stored.arb())
+        else [f"{name} = {stored} does not overlap {x.str(20)}, computed at higher precision"]
     )
 
 
-def no_wider(name: str, stored: Enclosure, anew: Enclosure, digits: int) -> list[str]:
-    """A ball is as narrow as its digits say, relative to its size, or loses no more than the digits added to it."""
-    x, better = stored.arb(), anew.arb()
+def width_faults(name: str, stored: Enclosure, recomputed: Enclosure, digits: int) -> list[str]:
+    """Return a fault if a ball is too wide.
+
+    Its radius must be at most 10^-digits, relative to 1 + its size, or at most 10^(EXTRA_DIGITS + SPARE_DIGITS) times
+    that of the new ball.
+    """
+    x, better = stored.arb(), recomputed.arb()
     allowed = (1 + abs(x.mid())) * power_of_ten(-digits)
-    if x.rad() <= allowed or x.rad() <= better.rad() * power_of_ten(MORE_DIGITS + SPARE):
+    if x.rad() <= allowed or x.rad() <= better.rad() * power_of_ten(EXTRA_DIGITS + SPARE_DIGITS):
         return []
     return [f"{name} has the radius {x.rad().str(3)}: wider than {digits} digits"]
 
@@ -196,7 +233,25 @@ def replay_all(
     base_dir: Path = Path(),
     done: Callable[[Replayed], None] = lambda _: None,
 ) -> list[Replayed]:
-    """Check all records of a file in the folder `base_dir`; `done` is called after each."""
+    """Check all records of a file.
+
+    Parameters
+    ----------
+    records : sequence of mapping
+        What `Certificate.as_json` returned.
+    claims : Registry
+        The claims of this version.
+    base_dir : Path
+        The folder of the file, which a trained run's folder is relative to; by default the current one.
+    done : callable
+        ``done(replayed)`` is called after each record; by default nothing is.
+
+    Returns
+    -------
+    list of Replayed
+        The outcomes, in the order of the records.  The second record of a claim is refused.
+
+    """
     found: list[Replayed] = []
     seen: set[str] = set()
     for record in records:

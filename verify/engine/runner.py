@@ -1,4 +1,4 @@
-"""Run claims: each one in its own precision, its controls beside it, in one process or in several."""
+"""Run the checks of claims and their negative controls, in one process or in several."""
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
@@ -19,22 +19,36 @@ def run(
     workers: int = 1,
     done: Callable[[Certificate], None] = lambda _: None,
 ) -> list[Certificate]:
-    """Return a certificate for each claim, in their order; `done` is called as each one is finished.
+    """Check claims and their negative controls.
 
-    With more than one worker, claims are looked up by id in fresh processes: they must be those of `load_claims`.
+    Parameters
+    ----------
+    claims : sequence of Claim
+        The claims.  With several workers they are looked up by id in new processes, so they must be registered by a
+        module of `verify.claims`.
+    profile : Profile
+        The digits and sizes; by default `quick`, 30 digits.
+    workers : int
+        The number of processes; by default the current one alone.
+    done : callable
+        ``done(certificate)`` is called in the order of the claims as each is finished; by default nothing is.
+
+    Returns
+    -------
+    list of Certificate
+        One for each claim, in the order of the claims.
+
     """
     certificates: Iterable[Certificate]
     if workers == 1:
-        return [_tell(certificate(claim, profile), done) for claim in claims]
-    # fresh processes: the precision of flint is global to each, and a fork would copy our threads' locks
+        return [_report(certificate(claim, profile), done) for claim in claims]
+    # spawned, not forked: a fork would copy locks that threads of this process hold
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            with (
-                signals_blocked()
-            ):  # a terminal sends Ctrl-C to the workers too: they never hear it, and end when terminated
+            with signals_blocked():  # workers must ignore the Ctrl-C that a terminal sends to them too
                 certificates = pool.map(_by_id, [(claim.id, profile) for claim in claims])
-            return [_tell(one, done) for one in certificates]
+            return [_report(one, done) for one in certificates]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
@@ -48,6 +62,6 @@ def _by_id(job: tuple[str, Profile]) -> Certificate:
     return certificate(load_claims()[claim_id], profile)
 
 
-def _tell(one: Certificate, done: Callable[[Certificate], None]) -> Certificate:
+def _report(one: Certificate, done: Callable[[Certificate], None]) -> Certificate:
     done(one)
     return one

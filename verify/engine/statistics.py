@@ -1,12 +1,12 @@
-"""Statements about samples that do not flake: bounds that hold for every n, with their failure probability stated.
+"""Statistical checks by bounds that hold for every sample size n, with a stated probability of failure.
 
     Dvoretzky-Kiefer-Wolfowitz (constant by Massart 1990):  P(sup |F_n - F| > eps) <= 2 exp(-2 n eps^2)
     Hoeffding 1963, values in an interval of width w:       P(|mean - mu| > eps)   <= 2 exp(-2 n eps^2 / w^2)
 
-All statistical assertions together fail with probability at most ALPHA when everything is right: each has the share
-ALPHA / BUDGET, and there are no more than BUDGET of them (a test counts them).  The seeds are fixed on top of that.
+If everything is right, all statistical assertions together fail with probability at most ALPHA: each has the share
+ALPHA / BUDGET, and there are at most BUDGET of them (a test counts them).  Besides, the seeds are fixed.
 
-Power: with the same probability, a true distance of 2 eps or more is seen, because the sample is within eps of it.
+Power: a true distance above 2 eps is detected with probability 1 - SHARE, because the sample is within eps of its law.
 """
 
 import math
@@ -37,7 +37,7 @@ def epsilon(n: int, *, width: float = 1.0, alpha: float = SHARE) -> float:
 
 
 def check_distribution(proof: Proof, name: str, x: Floats, cdf: Callable[[Floats], Any]) -> Verdict:
-    """Check sup |F_n - F| <= eps for a continuous F."""
+    """Check sup |F_n - F| <= eps for a sample x (n,) and a continuous distribution function F."""
     n = len(x)
     F = np.asarray(cdf(np.sort(x)), dtype=float)
     steps = np.arange(n + 1) / n
@@ -46,7 +46,7 @@ def check_distribution(proof: Proof, name: str, x: Floats, cdf: Callable[[Floats
 
 
 def check_mean(proof: Proof, name: str, x: Floats, mean: float, *, alpha: float = SHARE) -> Verdict:
-    """Check |mean of x - mean| <= eps for independent values in an interval of width 1."""
+    """Check |mean of x - mean| <= eps for independent values x (n,) in an interval of width 1."""
     distance = abs(float(np.mean(x, dtype=float)) - mean)
     return check_distance(proof, f"{name}: |mean - expectation|", distance, x.size, alpha=alpha)
 
@@ -54,7 +54,7 @@ def check_mean(proof: Proof, name: str, x: Floats, mean: float, *, alpha: float 
 def check_distance(
     proof: Proof, name: str, distance: float, n: int, *, width: float = 1.0, alpha: float = SHARE
 ) -> Verdict:
-    """Check a distance against eps(n), and state the power."""
+    """Check that a distance is at most eps(n), and note the failure probability and the power."""
     eps = epsilon(n, width=width, alpha=alpha)
     proof.note("failure probability", f"{alpha:.2g} an assertion, {ALPHA:g} all statistical assertions together")
     proof.note(f"power, n = {n}", f"a true distance above {2 * eps:.3g} is seen with probability 1 - {alpha:.2g}")

@@ -1,6 +1,6 @@
-"""Symbolic identities in three values: simplified to zero, excluded at a point, or undecided.
+"""Three-valued checks of symbolic identities: proved by simplification, refuted at a point, or undecided.
 
-That SymPy does not simplify an expression to zero proves nothing; a ball that excludes zero does.
+If SymPy does not simplify an expression to zero, that proves nothing; a ball that does not contain zero refutes it.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ Point = Mapping[str, int | Fraction | str]
 
 
 def identity(proof: Proof, name: str, difference: Any, at: Point | None = None) -> Verdict:
-    """Check that an expression is zero; if it does not simplify, refute it in balls at a rational point.
+    """Check that an expression is zero; if it does not simplify to 0, try to refute it in balls at a rational point.
 
-    Without a point, one with all coordinates in (0, 1/2) is taken.
+    By default all coordinates of the point lie between 2/5 and 1/2.
 
     >>> from verify.engine.proof import PROFILES
     >>> x = sp.Symbol("x", positive=True)
@@ -41,13 +41,13 @@ def identity(proof: Proof, name: str, difference: Any, at: Point | None = None) 
 
 
 def somewhere(expression: Any) -> Point:
-    """Return a rational point with coordinates 2/5, 3/7, 4/9 ... for the symbols of an expression."""
+    """Return a rational point: 2/5, 3/7, 4/9 ... for the symbols of an expression in the order of their names."""
     names = sorted(symbol.name for symbol in expression.free_symbols)
     return {name: Fraction(k + 2, 2 * k + 5) for k, name in enumerate(names)}
 
 
 def positive(proof: Proof, name: str, expression: Any) -> Verdict:
-    """Check that a rational expression is > 0 for all positive symbols: factored, it has no negative coefficient.
+    """Check that a rational expression is > 0 for all positive symbols, by positive coefficients after factoring.
 
     >>> from verify.engine.proof import PROFILES
     >>> x, y = sp.symbols("x y", positive=True)
@@ -63,16 +63,16 @@ def positive(proof: Proof, name: str, expression: Any) -> Verdict:
 
 
 def is_zero(expression: Any) -> bool:
-    """Whether SymPy brings the expression to 0."""
+    """Return whether SymPy simplifies the expression to 0."""
     if sp.simplify(expression) == 0:
         return True
-    # without force: only where SymPy knows the arguments to be positive
+    # without force: logarithms are expanded only where SymPy knows the arguments to be positive
     opened = sp.sympify(expression).replace(sp.log, lambda x: sp.expand_log(sp.log(sp.factor(x))))
     return bool(sp.simplify(sp.expand(opened)) == 0)
 
 
 def enclose(expression: Any, at: Point) -> arb:
-    """Return the ball of an expression of rationals, pi, +, *, powers, log, exp and sqrt, at a rational point."""
+    """Enclose an expression of rationals, pi, +, *, powers, log, exp and sqrt at a rational point."""
     if isinstance(expression, sp.Symbol):
         return ball(exact(expression.name, at[expression.name]))
     if isinstance(expression, sp.Rational):

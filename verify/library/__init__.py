@@ -1,1 +1,1 @@
-"""The library's own layers and steps as subjects of claims."""
+"""The library's layers, objectives and steps as functions whose gradients are checked."""

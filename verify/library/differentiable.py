@@ -1,12 +1,12 @@
-"""A real function of a vector beside the gradient that the library's backward passes give for it, and what to prove.
+"""Checks of the gradient that the library's backward passes give for a real function of a vector.
 
-    complex step         Im f(t + i h v) / h = <grad f, v> + O(h^2)   without a subtraction: at h = 1e-30 it is exact
-                         to rounding.  Step and gates are those of the measured table in the documentation.
-    Hessian              Im grad f(t + i h v) / h = H v: the complex step THROUGH the backward pass; <u, H v> = <v, H u>
-    balls                backward on balls against dual numbers through the forward pass: two enclosures of every
-                         entry, which must meet; and how far the float64 backward is from them
+    complex step         Im f(t + i h v) / h = <grad f, v> + O(h^2), without a subtraction: at h = 1e-30 exact to
+                         rounding.  Step and gates are those of CONTRIBUTING.md.
+    Hessian              Im grad f(t + i h v) / h = H v, a complex step through the backward pass; <u, H v> = <v, H u>
+    balls                the backward pass on balls against dual numbers through the forward pass: two enclosures of
+                         every entry, which must overlap; and the distance of the float64 backward pass from them
 
-All of it runs the same lines of the library, on float64, complex128, balls and duals in turn.
+All of them run the same code of the library, on float64, complex128, balls and duals in turn.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,14 +24,26 @@ from verify.engine.proof import Proof
 H = 1e-30
 TENSOR_GATE = "1e-13"  # |d| / max |g| of each tensor
 DIRECTION_GATE = "2e-15"  # |d| / (||g|| ||v||)
-NEGLIGIBLE = 1e-9  # a tensor whose gradient is zero by its structure is measured on the scale of the others
+NEGLIGIBLE = 1e-9  # a tensor with a smaller share of max |g| (a structural zero) is compared on the scale of all
 
 
 @dataclass(frozen=True)
 class Differentiable:
-    """f(t) for t (P,) of any dtype, and grad f by the library; `tensors` names the parts of t.
+    """A real function f(t) of t (P,) and its gradient by the library.
 
-    `scale` is a lower bound for ||grad f||: the size of what a gradient that nearly cancels was added up from.
+    Attributes
+    ----------
+    point
+        The point t (P,) in float64 at which the gradient is checked.
+    tensors
+        The slice of t that each named tensor occupies.
+    value
+        ``value(t)`` returns f(t) for t of any dtype.
+    gradient
+        ``gradient(t)`` returns grad f(t) (P,) in the dtype of t.
+    scale
+        A lower bound on ||grad f|| in relative errors: the size of the terms of a sum that may nearly cancel.
+
     """
 
     point: Array
@@ -41,7 +53,7 @@ class Differentiable:
     scale: float = 0.0
 
     def with_fault(self, tensor: str, fault: Callable[[Array], Array]) -> "Differentiable":
-        """Return the same function with a fault planted in the gradient of one tensor."""
+        """Return the same function with the gradient g of one tensor replaced by fault(g)."""
         right, part = self.gradient, self.tensors[tensor]
 
         def wrong(t: Array) -> Array:
@@ -58,7 +70,7 @@ def relative(factor: float | arb) -> Callable[[Array], Array]:
 
 
 def layout(**arrays: Array) -> tuple[Array, dict[str, slice]]:
-    """Return the concatenation of named arrays and where each is in it."""
+    """Return the concatenation of the raveled arrays, and the slice of each."""
     parts, at = {}, 0
     for name, a in arrays.items():
         parts[name] = slice(at, at + a.size)
@@ -67,7 +79,7 @@ def layout(**arrays: Array) -> tuple[Array, dict[str, slice]]:
 
 
 def gradient_by_complex_step(f: Differentiable) -> Array:
-    """Return grad f, one entry at a time."""
+    """Return grad f (P,) by the complex step, one entry at a time."""
     g = np.empty(f.point.shape)
     for i in range(len(g)):
         t = f.point.astype(complex)
@@ -77,7 +89,7 @@ def gradient_by_complex_step(f: Differentiable) -> Array:
 
 
 def check_tensors(proof: Proof, name: str, f: Differentiable) -> float:
-    """Compare every entry with the complex step: |d| / max |g| <= 1e-13 for each tensor; returns the largest."""
+    """Check every entry against the complex step, |d| / max |g| <= 1e-13 in each tensor; return the largest error."""
     got, want, worst = f.gradient(f.point), gradient_by_complex_step(f), 0.0
     for tensor, part in f.tensors.items():
         error = np.abs(got[part] - want[part]).max() / _scale(want, part)
@@ -87,7 +99,7 @@ def check_tensors(proof: Proof, name: str, f: Differentiable) -> float:
 
 
 def check_direction(proof: Proof, name: str, f: Differentiable, v: Array) -> None:
-    """Compare along v: |<g, v> - f'(t; v)| / (||g|| ||v||) <= 2e-15."""
+    """Check the derivative along v (P,): |<g, v> - f'(t; v)| / (||g|| ||v||) <= 2e-15."""
     check_error(proof, f"{name}: along a direction", direction_error(f, v), DIRECTION_GATE)
 
 
@@ -108,8 +120,8 @@ def hessian_product(f: Differentiable, v: Array) -> Array:
 def enclosures(f: Differentiable) -> tuple[Array, list[arb]]:
     """Enclose grad f by the backward pass on balls, and by duals through the forward pass.
 
-    The comparisons of the forward pass are decided in the run on duals (or it raises Undecided).  The run on balls is
-    the same operations on the same balls, so it takes the same branches; that its value is the same ball is checked.
+    The run on duals decides all comparisons of the forward pass, or raises Undecided.  The run on balls performs the
+    same operations on the same balls, so it takes the same branches; that both values are the same ball is checked.
     """
     exact = balls(f.point)
     plain, carried = f.value(exact), f.value(variables(f.point))
@@ -120,7 +132,10 @@ def enclosures(f: Differentiable) -> tuple[Array, list[arb]]:
 
 
 def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TENSOR_GATE) -> float:
-    """Check that both enclosures meet, measure the float64 backward; returns its largest error in units of max |g|."""
+    """Check that both enclosures agree, and the rounding of the float64 backward pass; return its largest error.
+
+    Errors are in units of max |g|.
+    """
     backward, forward = enclosures(f)
     rounded, worst = f.gradient(f.point), 0.0
     for tensor, part in f.tensors.items():
@@ -137,24 +152,26 @@ def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TE
 
 
 def worst_difference(differences: list[arb]) -> arb:
-    """Return the ball that decides whether all are 0: one that is not finite, else the one that excludes 0 by most,
+    """Return the ball that decides whether all differences are 0.
 
-    else the widest.
+    It is the first that is not finite; else the one farthest from 0, if some do not contain 0; else the widest.
     """
     for x in differences:
         if not x.is_finite():
             return x
-    away = [x for x in differences if not x.contains(0)]
-    return max(away, key=lambda x: float(x.abs_lower())) if away else max(differences, key=lambda x: float(x.rad()))
+    nonzero = [x for x in differences if not x.contains(0)]
+    if nonzero:
+        return max(nonzero, key=lambda x: float(x.abs_lower()))
+    return max(differences, key=lambda x: float(x.rad()))
 
 
 def identical(a: arb, b: arb) -> bool:
-    """Whether two balls have the same midpoint and the same radius."""
+    """Return whether two balls have the same midpoint and the same radius."""
     return bool(a.mid() == b.mid() and a.rad() == b.rad())
 
 
 def balls_of(x: Array) -> Array:
-    """Return the array with its whole numbers (masked entries) as balls too."""
+    """Return the array with all elements as balls; masked entries come as integers."""
     return each(arb, x)
 
 

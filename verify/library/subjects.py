@@ -1,7 +1,7 @@
-"""What the claims about the library are checked on: every layer, every objective, both steps of Algorithm 1.
+"""The subjects of the claims about the library: every layer, every objective, both steps of Algorithm 1.
 
-`LAYERS` has an entry for each layer of `minigan.layers` and `OBJECTIVES` for each objective (a test compares the
-lists): a new layer gets its claims by adding one line here.  Sizes differ on every axis, so that a swapped axis shows.
+`LAYERS` has an entry for each layer of `minigan.layers`, `OBJECTIVES` one for each objective (a test compares the
+lists).  One line here gives a new layer its claims.  All axes differ in size, so that swapped axes are detected.
 """
 
 from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJEC
 
 
 def network(layers: Layer | Sequence[Layer], rng: np.random.Generator, *, ops: str = "cpu") -> Network:
-    """Return a float64 network whose parameters and running statistics are all away from their initial values."""
+    """Return a float64 network whose parameters and running statistics differ from their initial values."""
     chain = [layers] if isinstance(layers, Layer) else list(layers)
     net = Network(chain, rng=rng, dtype="float64", ops=ops)
     net.theta = net.theta + 0.5 * rng.standard_normal(net.theta.shape)
@@ -116,7 +116,7 @@ def network(layers: Layer | Sequence[Layer], rng: np.random.Generator, *, ops: s
 
 
 def like(net: Network, t: Array, theta: Array | None = None) -> Network:
-    """Return the network in the arithmetic of t, with parameters `theta` if given (balls, if t holds objects)."""
+    """Return the network in the dtype of t (balls for objects), with the parameters `theta` if they are given."""
     twin = net.astype(object, arb) if t.dtype.kind == "O" else net.astype(t.dtype)
     if theta is not None:
         twin.theta = theta
@@ -124,16 +124,16 @@ def like(net: Network, t: Array, theta: Array | None = None) -> Network:
 
 
 def constant(x: Array, t: Array) -> Array:
-    """Return float64 data in the arithmetic of t, exactly."""
+    """Return float64 data converted exactly to the dtype of t (balls for objects)."""
     return balls(x) if t.dtype.kind == "O" else x.astype(t.dtype)
 
 
 def of_layer(
     layer: Layer | Sequence[Layer], shape: Shape, rng: np.random.Generator, *, train: bool, n: int = 4, ops: str = "cpu"
 ) -> Differentiable:
-    """L(x, theta) = <dy, f(x; theta)> with a random dy: an all-ones one is blind behind batch norm and softmax.
+    """Return L(x, theta) = <dy, f(x; theta)> with a random dy, as a function of x and theta.
 
-    Dropout draws the same mask at every call.
+    With dy = 1 everywhere, L would be constant behind batch norm and softmax.  Dropout draws the same mask each time.
     """
     net = network(layer, rng, ops=ops)
     x = rng.standard_normal((n, *shape))
@@ -165,7 +165,7 @@ def outputs_of(objective: Objective) -> int:
 
 
 def of_cost(objective: Objective, player: str, rng: np.random.Generator) -> Differentiable:
-    """J_D(s_real, s_fake) or J_G(s_fake), with batches of different sizes."""
+    """Return J_D(s_real, s_fake) or J_G(s_fake), with batches of different sizes, as a function of the logits."""
     k = outputs_of(objective)
     real, fake = 2 * rng.standard_normal((3, k)), 2 * rng.standard_normal((5, k))
     if player == "G":
@@ -189,7 +189,7 @@ def of_cost(objective: Objective, player: str, rng: np.random.Generator) -> Diff
 
 @dataclass(frozen=True)
 class Game:
-    """G, D and a batch: what both steps of Algorithm 1 are differentiated on."""
+    """G, D, an objective and a batch, on which both steps of Algorithm 1 are differentiated."""
 
     G: Network
     D: Network
@@ -201,7 +201,7 @@ class Game:
     frozen_d_mode: DMode = train_mode
 
     def discriminator(self) -> Differentiable:
-        """J_D as a function of theta_D, real and fake examples fixed; the gradient of `discriminator_step`."""
+        """Return J_D as a function of theta_D for fixed real and fake examples, with the gradient of the D step."""
         x_fake = self.G(self.z)
         point, tensors = layout(**self.D.parameters())
 
@@ -221,7 +221,7 @@ class Game:
         return Differentiable(point, tensors, value, gradient)
 
     def generator(self) -> Differentiable:
-        """J_G as a function of theta_G, through the frozen D; the gradient of `generator_step`."""
+        """Return J_G as a function of theta_G through the frozen D, with the gradient of the G step."""
         point, tensors = layout(**self.G.parameters())
 
         def value(t: Array) -> Any:
@@ -261,7 +261,7 @@ GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, DBatchin
 
 
 def game(name: str, rng: np.random.Generator, *, fault: Callable[[Layer], Layer] = lambda layer: layer) -> Game:
-    """Return a game; `fault` may replace layers of D."""
+    """Return a game of GAMES by name; `fault` may replace layers of D."""
     chains, objective, d_batching, frozen_d_mode = GAMES[name]
     G_layers, D_layers = chains(outputs_of(objective))
     G, D = network(G_layers, rng), network([fault(layer) for layer in D_layers], rng)
@@ -273,26 +273,26 @@ def game(name: str, rng: np.random.Generator, *, fault: Callable[[Layer], Layer]
 
 @dataclass(frozen=True)
 class Faulty(Layer):
-    """A layer whose pullback is wrong: dx is multiplied by `factor`, and nothing else."""
+    """A layer with a wrong pullback, which multiplies dx by `factor`; everything else is right."""
 
     layer: Layer
     factor: float
 
     @property
     def n_keys(self) -> int:
-        """Those of the layer."""
+        """The number of random keys of the layer."""
         return self.layer.n_keys
 
     def parameters(self) -> dict[str, Parameter]:
-        """Those of the layer."""
+        """Return the parameters of the layer."""
         return self.layer.parameters()
 
     def state(self) -> dict[str, tuple[Shape, float]]:
-        """Those of the layer."""
+        """Return the state of the layer."""
         return self.layer.state()
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
-        """The layer's y, and the wrong pullback."""
+        """Return the layer's y and the wrong pullback."""
         y, right = self.layer.forward(p, x, ctx)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Any:

@@ -1,1 +1,1 @@
-"""What is proved about: the Dirac GAN, f-divergences, generators, push-forwards, the simplex."""
+"""The models that claims are about: the Dirac-GAN, f-divergences, generators, push-forwards, the simplex."""

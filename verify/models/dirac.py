@@ -7,7 +7,7 @@ gamma/2 |dD/dx|^2 = gamma/2 psi^2, gradient descent-ascent is
 
     theta+ = theta + h psi s        psi+ = psi - h theta s - h gamma psi
 
-either both at once (simultaneous), or theta with the psi that was just updated (alternating, as in Algorithm 1).
+either both at once (simultaneous), or first psi, and then theta with the new psi (alternating, as in Algorithm 1).
 """
 
 from collections.abc import Iterator
@@ -25,24 +25,44 @@ def orbit(
     n_steps: int, *, h: Fraction, gamma: Fraction = Fraction(0), alternating: bool = False,
     start: tuple[Fraction, Fraction] = (Fraction(1), Fraction(0)),
 ) -> Iterator[State]:  # fmt: skip
-    """Yield the state after 0, 1, ..., n_steps steps.  Balls grow by a factor of about 1 + h: set the precision."""
+    """Yield the state after 0, 1, ..., n_steps steps.
+
+    Parameters
+    ----------
+    n_steps : int
+        The number of steps.
+    h : Fraction
+        The step size.
+    gamma : Fraction
+        The factor of the R1 penalty; by default 0, no penalty.
+    alternating : bool
+        Whether theta moves with the new psi; by default both move at once.
+    start : tuple of Fraction
+        theta and psi at step 0; by default (1, 0), at distance 1 from the equilibrium.
+
+    Yields
+    ------
+    tuple of arb
+        theta and psi.  The radius grows by a factor of about 1 + h a step, so the precision must be set for it.
+
+    """
     theta, psi = ball(start[0]), ball(start[1])
     step, penalty = ball(h), ball(gamma)
     yield theta, psi
     for _ in range(n_steps):
-        ascended = psi - step * theta * sigmoid(psi * theta) - step * penalty * psi
-        seen = ascended if alternating else psi
-        theta, psi = theta + step * seen * sigmoid(seen * theta), ascended
+        new_psi = psi - step * theta * sigmoid(psi * theta) - step * penalty * psi
+        used = new_psi if alternating else psi
+        theta, psi = theta + step * used * sigmoid(used * theta), new_psi
         yield theta, psi
 
 
 def radius_squared(state: State) -> arb:
-    """theta^2 + psi^2."""
+    """Return theta^2 + psi^2."""
     return state[0] ** 2 + state[1] ** 2
 
 
 def jacobian(theta: arb, psi: arb, h: arb, gamma: arb) -> tuple[tuple[arb, arb], tuple[arb, arb]]:
-    """Return d(theta+, psi+) / d(theta, psi) of the simultaneous step, for balls: with s' = s (1 - s)
+    """Return d(theta+, psi+) / d(theta, psi) of the simultaneous step as two rows, with s' = s (1 - s):
 
     [ 1 + h psi^2 s'             h (s + psi theta s')          ]
     [ -h (s + psi theta s')      1 - h gamma - h theta^2 s'    ]

@@ -2,10 +2,10 @@ r"""The f-divergences of f-GAN (Nowozin et al. 2016) and their variational bound
 
     D_f(p, q) = integral q f(p/q)  >=  E_p T - E_q f*(T)      for every T with values in the domain of f*,
 
-with equality at T = f'(p/q); f convex, f(1) = 0 (or the constant said), f*(t) = sup_u (u t - f(u)).
+with equality at T = f'(p/q); f is convex, f(1) = 0 (but -log 4 for "GAN"), f*(t) = sup_u (u t - f(u)).
 
-The pair is p = Exp(3), q = Exp(2).  Its ratio u = (3/2) e^-x takes values on both
-sides of 1, every D_f has a closed form, and p and q are told apart by those that are not symmetric.
+The pair is p = Exp(3), q = Exp(2).  Its ratio u = (3/2) e^-x takes values on both sides of 1, every D_f has a closed
+form, and a D_f that is not symmetric distinguishes (p, q) from (q, p).
 """
 
 from collections.abc import Callable
@@ -26,13 +26,13 @@ from verify.densities.functions import log
 U, DUAL = sp.Symbol("u", positive=True), sp.Symbol("t")
 P, Q = Exponential(3), Exponential(2)
 # In y = e^-x, where p dx = 3 y^2 dy and q dx = 2 y dy, |3 y^2 T - 2 y f*(T)| <= EDGE on (0, 1/2) for T = f'(u^c) with
-# 0.9 <= c <= 1, as y |log u| and y^2/u^2 are below 1/2: what x > X adds is at most EDGE e^-X.
+# 0.9 <= c <= 1, as y |log u| and y^2/u^2 are below 1/2: the tail x > X contributes at most EDGE e^-X.
 EDGE = 8
 
 
 @dataclass(frozen=True)
 class FDivergence:
-    """A divergence: f and f* as expressions in u and t, f* again on numbers, and D_f(Exp(3), Exp(2)) in closed form."""
+    """An f-divergence: f and f* as expressions in u and t, f' and f* on numbers, D_f(Exp(3), Exp(2)) in closed form."""
 
     name: str
     f: sp.Expr
@@ -98,7 +98,7 @@ FAMILY = {
 
 @cache
 def bound(name: str, digits: int, power: Fraction = Fraction(1)) -> arb:
-    """Return E_p T - E_q f*(T) at T = f'((p/q)^power): the integral of 3 e^-3x T - 2 e^-2x f*(T) over x > 0."""
+    """Enclose E_p T - E_q f*(T) at T = f'((p/q)^power): the integral of 3 e^-3x T - 2 e^-2x f*(T) over x > 0."""
     divergence = FAMILY[name]
 
     def compute(d: int) -> arb:

@@ -1,12 +1,12 @@
-r"""What the generator's two losses descend on, as certified integrals: normals by their tails, Cauchys without any.
+r"""Gradients of the two generator losses as certified integrals: normal games with tail bounds, Cauchy games without.
 
-With D* = sigma(s), s = log p - log q, held fixed, and x = G(z) = a z + b, the gradients that training takes are
+With D* = sigma(s), s = log p - log q, held fixed, and x = G(z) = a z + b, the gradients that training computes are
 
     saturating       E_z d/dtheta log(1 - D*(G(z))) = -E_z sigma(s) s'(x) dG/dtheta
     non-saturating   E_z d/dtheta (-log D*(G(z)))   = -E_z sigma(-s) s'(x) dG/dtheta
 
-with dG/db = 1, dG/da = z.  Their counterparts are derivatives of divergences under the integral, by the density of q:
-dq/db = q t / a,  dq/da = q (t^2 - 1) / a,  t = (x - b) / a.  Integration by parts makes one of the other.
+with dG/db = 1, dG/da = z.  They equal derivatives of divergences, which are taken under the integral by the density q:
+dq/db = q t / a,  dq/da = q (t^2 - 1) / a,  t = (x - b) / a.  Integration by parts turns one into the other.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,12 @@ from flint import arb
 from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import ball, between, power_of_ten
 from verify.densities import Normal
-from verify.densities.ends import End, Moments
 from verify.densities.functions import log, phi, sigmoid, softplus
+from verify.densities.tails import Moments, Tail
 
-Bound = Callable[[Moments, Moments], arb]  # from the moments in a tail of the data and of the noise, both over z
+Bound = Callable[
+    [Moments, Moments], arb
+]  # (moments of the data, moments of the noise) in a tail, both over z -> bound on the integral
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class NormalGame:
 
 @cache
 def pathwise(game: NormalGame, parameter: str, sign: int, digits: int) -> arb:
-    """Return -E_z sigma(sign s) s'(x) dG/dtheta: sign +1 saturating, -1 non-saturating."""
+    """Enclose -E_z sigma(sign s) s'(x) dG/dtheta, with sign +1 for the saturating loss, -1 for the non-saturating."""
 
     def f(z: Any, analytic: bool) -> Any:
         s, slope = game.logit(z)
@@ -68,7 +70,7 @@ def pathwise(game: NormalGame, parameter: str, sign: int, digits: int) -> arb:
 
 @cache
 def jsd_gradient(game: NormalGame, parameter: str, digits: int) -> arb:
-    """Return d/dtheta JSD = 1/2 integral -p q'/(p+q) + q' log(2q/(p+q)) + q (q'/q - q'/(p+q)), with q' = dq/dtheta."""
+    """Enclose d/dtheta JSD = 1/2 integral -p q'/(p+q) + q' log(2q/(p+q)) + q (q'/q - q'/(p+q)), with q' = dq/dtheta."""
 
     def f(z: Any, analytic: bool) -> Any:
         s, _ = game.logit(z)
@@ -81,7 +83,7 @@ def jsd_gradient(game: NormalGame, parameter: str, digits: int) -> arb:
 
 @cache
 def moving_D_term(game: NormalGame, parameter: str, digits: int) -> arb:
-    """Return E_q d/dtheta log(1 - D*_theta) = integral q' D*: what is added if D* moves with theta."""
+    """Enclose E_q d/dtheta log(1 - D*_theta) = integral q' D*, the additional term if D* moves with theta."""
 
     def f(z: Any, analytic: bool) -> Any:
         return game.score(parameter, z) * phi(z) * sigmoid(game.logit(z)[0])
@@ -90,7 +92,7 @@ def moving_D_term(game: NormalGame, parameter: str, digits: int) -> arb:
 
 
 def pathwise_bound(game: NormalGame, parameter: str) -> Bound:
-    """|f| <= phi (k0 + k1 |z|) |dG|, since s' is affine in z and sigma < 1."""
+    """Return the bound |f| <= phi (k0 + k1 |z|) |dG|, since s' is affine in z and sigma < 1."""
     k0, k1 = abs(ball((game.b - game.mu) / game.sigma**2)), abs(ball(1 / game.a - game.a / game.sigma**2))
 
     def bound(p: Moments, q: Moments) -> arb:
@@ -100,7 +102,7 @@ def pathwise_bound(game: NormalGame, parameter: str) -> Bound:
 
 
 def score_bound(game: NormalGame, parameter: str) -> Bound:
-    """|f| <= |score| (4 q + p), since q softplus(s) <= q e^s = p, and |score| <= (z^2 + 1) / a or |z| / a."""
+    """Return the bound |f| <= |score| (4 q + p), since q softplus(s) <= p and |score| <= (z^2 + 1) / a or |z| / a."""
 
     def bound(p: Moments, q: Moments) -> arb:
         terms = [4 * (q.square + q.mass), p.square + p.mass] if parameter == "a" else [4 * q.linear, p.linear]
@@ -110,7 +112,7 @@ def score_bound(game: NormalGame, parameter: str) -> Bound:
 
 
 def _over_noise(game: NormalGame, f: Integrand, bound: Bound, digits: int, name: str) -> arb:
-    """Return the integral of f over z; `bound` says what |f| has beyond a cut."""
+    """Enclose the integral of f over z; `bound` bounds the integral of |f| over a tail."""
 
     def compute(d: int) -> arb:
         cut, lost = arb(4), arb(1)
@@ -123,10 +125,10 @@ def _over_noise(game: NormalGame, f: Integrand, bound: Bound, digits: int, name:
 
 
 def beyond(game: NormalGame, bound: Bound, cut: arb) -> arb:
-    """Return what a bound says of |z| > cut."""
+    """Return the bound on the integral over |z| > cut."""
     p, q = Normal((game.mu - game.b) / game.a, game.sigma / game.a), Normal(0, 1)
-    ends = [End(side, cut, Fraction(0)) for side in (-1, 1)]
-    return sum((bound(p.moments(end), q.moments(end)) for end in ends), arb(0))
+    tails = [Tail(side, cut, Fraction(0)) for side in (-1, 1)]
+    return sum((bound(p.moments(tail), q.moments(tail)) for tail in tails), arb(0))
 
 
 @dataclass(frozen=True)
@@ -156,19 +158,19 @@ class CauchyGame:
 
 @cache
 def descent(game: CauchyGame, parameter: str, sign: int, digits: int) -> arb:
-    """Return d/dtheta E_q h = E_q score h for h = log(1 - D*) (sign +1) or -log D* (sign -1), held fixed.
+    """Enclose d/dtheta E_q h = E_q score h for h = log(1 - D*) (sign +1) or -log D* (sign -1), held fixed.
 
-    With x = m + g tan(phi) the mass of q is d phi / pi on (-pi/2, pi/2), where p/q is analytic: there are no tails.
+    With x = m + g tan(angle) the mass of q is d angle / pi on (-pi/2, pi/2), where p/q is analytic: there are no tails.
     """
 
     def compute(d: int) -> arb:
         m, g = ball(game.m), ball(game.g)
 
-        def f(phi: Any, analytic: bool) -> Any:
-            sin, cos = phi.sin(), phi.cos()
+        def f(angle: Any, analytic: bool) -> Any:
+            sin, cos = angle.sin(), angle.cos()
             ratio = g / (cos * cos + (m * cos + g * sin) ** 2)  # p/q
             h = -log(1 + ratio, analytic) if sign > 0 else log(1 + 1 / ratio, analytic)
-            score = (2 * phi).sin() / g if parameter == "m" else -(2 * phi).cos() / g
+            score = (2 * angle).sin() / g if parameter == "m" else -(2 * angle).cos() / g
             return score * h / arb.pi()
 
         return integral(f, -arb.pi() / 2, arb.pi() / 2, d)

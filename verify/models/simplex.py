@@ -1,11 +1,8 @@
-"""Distributions on finitely many points as vectors of rationals, and the functionals of the game on them.
+"""Distributions on finitely many points as vectors of rationals: random ones, channels, discriminators, V(D).
 
 Everything that is rational stays rational; only logarithms become balls.    p, q (n,) with sum 1
 
-    C(q)      = sum p log(p / (p + q)) + q log(q / (p + q))       V(D*), with D* = p / (p + q)
-    KL(p||q)  = sum p log(p / q)
-    JSD(p,q)  = KL(p || m) / 2 + KL(q || m) / 2,   m = (p + q) / 2
-    TV(p,q)   = sum |p - q| / 2
+The divergences between them are those of `verify.analysis.atoms`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,19 +12,18 @@ from functools import reduce
 import numpy as np
 from flint import arb
 
+from verify.analysis.atoms import Vector
 from verify.arithmetic.balls import ball
-
-Vector = tuple[Fraction, ...]
 
 
 def random_simplex(rng: np.random.Generator, n: int, resolution: int = 1000) -> Vector:
-    """Return n positive rationals with sum 1, in units of 1 / (a sum of n whole numbers up to `resolution`)."""
+    """Return n random whole numbers from 1 to `resolution`, divided by their sum."""
     counts = [int(k) for k in rng.integers(1, resolution + 1, n)]
     return tuple(Fraction(k, sum(counts)) for k in counts)
 
 
 def random_distinct(rng: np.random.Generator, n: int, how_many: int) -> list[Vector]:
-    """Return different points of the simplex."""
+    """Return `how_many` distinct points of the simplex, each as in `random_simplex`."""
     found: dict[Vector, None] = {}
     while len(found) < how_many:
         found[random_simplex(rng, n)] = None
@@ -40,7 +36,7 @@ def random_channel(rng: np.random.Generator, n: int, m: int) -> list[Vector]:
 
 
 def apply(channel: Sequence[Vector], p: Vector) -> Vector:
-    """Return p T: the law of the output of a channel T whose input has the law p."""
+    """Return p T, the distribution of the output of a channel T (n, m) whose input has the distribution p."""
     return tuple(
         sum((a * row[j] for a, row in zip(p, channel, strict=True)), Fraction(0)) for j in range(len(channel[0]))
     )
@@ -56,40 +52,13 @@ def discriminator(p: Vector, q: Vector) -> Vector:
     return tuple(a / (a + b) for a, b in zip(p, q, strict=True))
 
 
-def criterion(p: Vector, q: Vector) -> arb:
-    """C(q) = V(D*).
-
-    >>> print(criterion((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))))
-    0
-    """
-    return sum((ball(x) * ball(x / (a + b)).log() for a, b in zip(p, q, strict=True) for x in (a, b) if x), arb(0))
-
-
-def kl(p: Vector, q: Vector) -> arb:
-    """KL(p || q); infinite where p puts mass and q has none."""
-    if any(a and not b for a, b in zip(p, q, strict=True)):
-        return arb("inf")
-    return sum((ball(a) * ball(a / b).log() for a, b in zip(p, q, strict=True) if a), arb(0))
-
-
-def jsd(p: Vector, q: Vector) -> arb:
-    """JSD(p, q)."""
-    m = mix(p, q)
-    return (kl(p, m) + kl(q, m)) / 2
-
-
-def tv(p: Vector, q: Vector) -> Fraction:
-    """TV(p, q), exactly."""
-    return sum((abs(a - b) for a, b in zip(p, q, strict=True)), Fraction(0)) / 2
-
-
 def value(p: Vector, q: Vector, d: Vector) -> arb:
-    """V(D) = sum p log D + q log(1 - D), with 0 log 0 = 0."""
+    """Enclose V(D) = sum p log D + q log(1 - D), with 0 log 0 = 0."""
     gains = [ball(a) * ball(y).log() for a, y in zip(p, d, strict=True) if a]
     losses = [ball(b) * ball(1 - y).log() for b, y in zip(q, d, strict=True) if b]
     return sum(gains + losses, arb(0))
 
 
 def minimum(margins: Iterable[arb]) -> arb:
-    """Return the smallest of many balls: positive if and only if all are, not finite if one is not."""
+    """Return the minimum of many balls: positive if and only if all are, not finite if one is not."""
     return reduce(lambda x, y: x.min(y), margins)

@@ -1,4 +1,4 @@
-"""Certificates for readers: one self-contained HTML page, and a matrix in Markdown."""
+"""Reports of certificates: one self-contained HTML page, and a table of claims in Markdown."""
 
 from verify.report.markdown import matrix_markdown
 from verify.report.page import html_page, write_html

@@ -1,4 +1,4 @@
-"""The numbers behind the figures, computed in balls or rationals; each is drawn only if its ball is narrow."""
+"""The numbers that the figures show, computed in balls or rationals; a ball that is too wide is not drawn."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from flint import arb
 
+from verify.analysis import atoms
 from verify.analysis.divergences import criterion, jsd
 from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import Undecided
@@ -14,13 +15,13 @@ from verify.densities.functions import softplus
 from verify.models.dirac import orbit, radius_squared
 from verify.report.plot import Point
 
-DRAWN = 1e-9  # the widest ball that may become a point of a figure
+MAX_DRAWN_RADIUS = 1e-9  # of a ball that becomes a point of a figure
 
 
 def number(x: arb) -> float:
-    """Return the midpoint of a narrow ball."""
-    if not (x.is_finite() and x.rad() <= DRAWN):
-        raise Undecided(f"{x} is too wide to be drawn; expected a radius <= {DRAWN}")
+    """Return the midpoint of a ball; Undecided if its radius exceeds MAX_DRAWN_RADIUS."""
+    if not (x.is_finite() and x.rad() <= MAX_DRAWN_RADIUS):
+        raise Undecided(f"{x} is too wide to be drawn; expected a radius <= {MAX_DRAWN_RADIUS}")
     return float(x.mid())
 
 
@@ -43,7 +44,7 @@ class Densities:
 
 
 def densities(digits: int = 20) -> Densities:
-    """p = N(4, 2^2) against q = N(0, 1) on [-5, 11], in steps of 1/10.
+    """Return p = N(4, 2^2), q = N(0, 1) and D* on [-5, 11], in steps of 1/10.
 
     >>> pair = densities()
     >>> round(pair.d_star[pair.x.index(0)], 6)
@@ -75,14 +76,14 @@ PAIR = (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5)), (Fraction(1, 20), Frac
 def halving(
     p: Sequence[Fraction] = PAIR[0], start: Sequence[Fraction] = PAIR[1], *, steps: int = 10, digits: int = 30
 ) -> Halving:
-    """Iterate Proposition 2's step in function space from q_0 = `start`.
+    """Iterate the step q+ = (p + q) / 2 of Proposition 2 from q_0 = `start`, and return TV and JSD at each step.
 
     >>> [str(tv) for tv in halving(steps=2).tv]
     ['11/20', '11/40', '11/80']
     """
     q, tv, divergence = list(start), [], []
     for _ in range(steps + 1):
-        tv.append(sum((abs(a - b) for a, b in zip(p, q, strict=True)), Fraction(0)) / 2)
+        tv.append(atoms.tv(tuple(p), tuple(q)))
         divergence.append(number(jsd(Discrete(p), Discrete(q), digits)))
         q = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
     return Halving(tuple(p), tuple(start), tuple(tv), tuple(divergence))
@@ -110,9 +111,9 @@ def dirac(
     steps : int
         The number of steps.
     rate : Fraction
-        The step size h.
+        The step size h; by default 1/10.
     digits : int
-        The precision.  Balls grow along the orbit, so it is far above what is drawn.
+        The precision.  Balls grow along the orbit, so the default of 300 is far above what is drawn.
 
     Returns
     -------

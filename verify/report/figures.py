@@ -16,7 +16,7 @@ from verify.report.plot import Axis, Plot, drawing
 from verify.report.status import proved_digits, status_of, topics
 
 WIDTH, HEIGHT = 360, 270
-ROW, TOP, BAR = 28, 6, 7  # of the bars: a claim, the margin above, the height of a bar
+ROW, TOP, BAR = 28, 6, 7  # of a chart of bars: the height of a row, the margin above, the height of a bar
 
 
 def figure(chart: object, caption: object, legend: Sequence[tuple[str, str]] = (), *more: object) -> Markup:
@@ -34,7 +34,7 @@ def _swatch(style: str, mark: str = "") -> Markup:
 
 @cache
 def optimal_discriminator() -> Markup:
-    """p, q and D* for N(4, 2^2) and N(0, 1)."""
+    """Draw p = N(4, 2^2), q = N(0, 1) and D*."""
     pair = curves.densities()
     plot = Plot(WIDTH, HEIGHT, Axis(-5, 11, range(-4, 11, 2), "x"), Axis(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1], ""))
     for values, style, name in ((pair.p_values, "s1", "p"), (pair.q_values, "s2", "q"), (pair.d_star, "s3", "D*")):
@@ -62,7 +62,7 @@ def _entry(name: str, x: arb) -> Markup:
 
 @cache
 def proposition_2() -> Markup:
-    """TV and JSD along q+ = (p + q) / 2."""
+    """Draw TV and JSD along q+ = (p + q) / 2."""
     path = curves.halving()
     last = len(path.tv) - 1
     decades = [10.0**k for k in range(-7, 1)]
@@ -94,13 +94,13 @@ def proposition_2() -> Markup:
 
 
 def scrolled(table: Markup, name: str) -> Markup:
-    """Return a wide thing in a box of its own that scrolls, by keyboard too."""
+    """Return a wide table in a box that scrolls, also by keyboard."""
     return tag("div", table, class_="scroll", role="region", aria_label=name, tabindex=0)
 
 
 @cache
 def dirac_orbits() -> Markup:
-    """Three ways to train the Dirac-GAN."""
+    """Draw the orbits of the Dirac-GAN: simultaneous, alternating, and simultaneous with the R1 penalty."""
     runs = (
         ("s1 dot", "simultaneous", "simultaneous steps", curves.dirac(alternating=False, steps=500)),
         ("s2 square", "alternating", "alternating steps", curves.dirac(alternating=True, steps=500)),
@@ -128,18 +128,18 @@ def dirac_orbits() -> Markup:
 
 
 def digits_proved(certificates: Sequence[Certificate]) -> list[Markup]:
-    """Return a chart of bars for each topic: -log10 of the radius of every claim that has one."""
-    measured = [one for one in certificates if one.radius is not None]
-    finite = [d for d in map(proved_digits, measured) if d is not None and math.isfinite(d)]
-    gates = [gate for gate in map(gate_digits, measured) if gate is not None]
+    """Return a chart of bars for each topic, with -log10 of the radius of every claim that has one."""
+    with_radius = [one for one in certificates if one.radius is not None]
+    finite = [d for d in map(proved_digits, with_radius) if d is not None and math.isfinite(d)]
+    gates = [gate for gate in map(gate_digits, with_radius) if gate is not None]
     longest = 10 * math.ceil(max([*finite, *gates, 1]) / 10)
     return [
-        tag("figure", _bars(topic, claims, longest), class_="bars") for topic, claims in topics(measured).items()
+        tag("figure", _bars(topic, claims, longest), class_="bars") for topic, claims in topics(with_radius).items()
     ]  # fmt: skip
 
 
 def gate_digits(one: Certificate) -> float | None:
-    """Return -log10 of the tolerance that the widest check was held to."""
+    """Return -log10 of the largest tolerance of the checks to 0; None without such a check."""
     zero = [check for check in one.checks if check.relation == "= 0" and check.tolerance]
     return min(map(_gate, zero), default=None)
 

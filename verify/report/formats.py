@@ -1,4 +1,4 @@
-"""Certificates for readers: a table on the terminal, and JSON that `replay` reads again."""
+"""Certificates as a table for the terminal, and as JSON that `replay` reads."""
 
 import json
 import math
@@ -16,12 +16,12 @@ FORMAT = "minigan.verify/1"
 
 
 def passed(certificates: Sequence[Certificate]) -> bool:
-    """Whether there are certificates, and all are proved with all their controls refuted."""
+    """Return whether there are certificates, and all are proved with all their controls refuted."""
     return bool(certificates) and all(one.passed for one in certificates)
 
 
 def magnitude(one: Certificate) -> str:
-    """Return the radius as a power of ten, rounded up: 'e-34'."""
+    """Return the radius as a power of ten, rounded up, such as 'e-34'."""
     if one.radius is None:
         return ""
     (m, e), largest = one.radius.mid, 2**1000
@@ -42,7 +42,7 @@ HEADER = f"{'claim':<40}{'rigor':<16}{'verdict':<11}{'radius':>7}{'wrong':>7}{'t
 
 
 def table(certificates: Sequence[Certificate]) -> str:
-    """Return all rows, what failed and why, and the counts."""
+    """Return the table of all certificates, the reasons of those that do not pass, and the counts."""
     lines = [HEADER, *(row(one) for one in certificates)]
     for one in certificates:
         lines += [f"\n{one.id}: {reason}" for reason in reasons(one)]
@@ -50,7 +50,7 @@ def table(certificates: Sequence[Certificate]) -> str:
 
 
 def reasons(one: Certificate) -> list[str]:
-    """Say why a certificate does not pass."""
+    """Return why a certificate does not pass; an empty list if it does."""
     found = [
         f"{check.name} {check.relation}: {check.verdict}{f' ({check.ball})' if check.ball else ''}"
         for check in one.checks
@@ -81,7 +81,7 @@ def summary(certificates: Sequence[Certificate]) -> str:
 
 
 def as_json(certificates: Sequence[Certificate]) -> dict[str, Any]:
-    """Return the report as plain data, sealed with the digest of all its other fields."""
+    """Return the report as data for JSON, with the digest of all other fields as `digest`."""
     data = {
         "format": FORMAT,
         "passed": passed(certificates),
@@ -93,25 +93,25 @@ def as_json(certificates: Sequence[Certificate]) -> dict[str, Any]:
 
 
 def seal(report: Mapping[str, Any]) -> str:
-    """Return the digest of a report: of its fields, and of its certificates by their own digests."""
+    """Return the digest of a report: of its other fields, with each certificate replaced by its digest."""
     own = {key: value for key, value in report.items() if key != "digest"}
     return digest({**own, "certificates": [one.get("digest") for one in report["certificates"]]})
 
 
 def write_json(path: PathLike, certificates: Sequence[Certificate]) -> Path:
-    """Write the report, whole or not at all."""
+    """Write the report to a file, atomically; return its path."""
     text = json.dumps(as_json(certificates), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     return atomic_write(path, lambda stream: stream.write(text.encode()))
 
 
 def read_json(path: PathLike) -> dict[str, Any]:
-    """Return a report, whose certificates are sealed records; ValueError says what is wrong with the file."""
+    """Read a report; ValueError if the file cannot be read or has no certificates.  Digests are not checked."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
+        raise ValueError(f"{path} is not JSON: {error}") from None
     records = data.get("certificates") if isinstance(data, dict) else None
     if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
         raise ValueError(f"{path} has no certificates; expected what `verify run --json` writes")
@@ -119,7 +119,7 @@ def read_json(path: PathLike) -> dict[str, Any]:
 
 
 def contradictions(report: Mapping[str, Any]) -> list[str]:
-    """Say where a report does not follow from its certificates.
+    """Return where a report does not follow from its certificates.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def contradictions(report: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        One text a fault: the format, the summary, `passed`, the versions, or a claim that has several certificates.
-        What the report lacks is not compared; a certificate that cannot be read is refused by `replay`.
+        One text for each fault: the format, the summary, `passed`, the versions, or a claim with several certificates.
+        Fields that the report lacks are not compared; `replay` refuses a certificate that cannot be read.
 
     """
     ids = Counter(str(one.get("id")) for one in report["certificates"])
@@ -150,16 +150,16 @@ def contradictions(report: Mapping[str, Any]) -> list[str]:
     return faults + [f"the versions of {name} are not those of {certificates[0].id}" for name in differing[:1]]
 
 
-SHOWN = 5  # ids in a message
+MAX_LISTED_IDS = 5  # in a message
 
 
 def coverage(records: Sequence[Mapping[str, Any]], claims: Registry) -> str:
-    """Return what the accepted records are about: the profiles, the number of claims, and those that are absent."""
+    """Return what the records cover: the profiles, the number of claims of this version, and those without a record."""
     profiles = ", ".join(sorted({f"{one.get('profile')} ({one.get('digits')} digits)" for one in records}))
     held = {str(one.get("id")) for one in records}
     absent = [claim.id for claim in claims if claim.id not in held]
     text = f": profile {profiles}; {len(claims) - len(absent)} of the {len(claims)} claims of this version"
     if absent:
-        more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
-        text += f"; no certificate here of {', '.join(absent[:SHOWN])}{more}"
-    return text + "\nnot part of what is accepted: seconds, versions, and numbers that were measured in floats"
+        more = f" and {len(absent) - MAX_LISTED_IDS} more" if len(absent) > MAX_LISTED_IDS else ""
+        text += f"; no certificate here of {', '.join(absent[:MAX_LISTED_IDS])}{more}"
+    return text + "\nnot checked: seconds, versions, and numbers that were measured in floats"

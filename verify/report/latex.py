@@ -1,7 +1,9 @@
-r"""Mathematics for the page: a subset of LaTeX as MathML, which browsers and screen readers know without any script.
+r"""Convert a subset of LaTeX to MathML, which browsers and screen readers support without a script.
 
-The formula is cut before each relation and after each comma that no bracket encloses, into one <math> a piece, so
-that a long statement breaks over lines.  What is not known raises `LatexError`, and the page shows the source.
+The formula is split before each relation and after each comma outside brackets, into one <math> for each part, so that
+a long statement can break over lines.  An unknown command raises `LatexError`, and the page shows the source.
+
+`docs/decisions/latex-writer.md` compares it with latex2mathml.
 """
 
 from collections.abc import Callable
@@ -60,10 +62,10 @@ Node = tuple[str, Markup]  # (kind, element): atom, operator, binary, relation, 
 
 
 class _Parser(Reader):
-    """A recursive descent over the lexemes of one formula."""
+    """A recursive descent parser of one formula."""
 
     def row(self, stop: Callable[[str], bool]) -> list[Node]:
-        """Parse up to a lexeme that `stop` accepts, or to the end."""
+        """Parse up to a lexeme for which `stop` is true, or to the end."""
         nodes: list[Node] = []
         while (lexeme := self.peek()) and not stop(lexeme):
             before = nodes[-1][0] if nodes else "open"
@@ -75,7 +77,7 @@ class _Parser(Reader):
         return nodes
 
     def scripted(self, before: str) -> Node | None:
-        """Parse one atom with its sub- and superscripts and primes."""
+        """Parse an atom with its subscripts, superscripts and primes."""
         head = self.peek()
         node = ("atom", tag("mrow")) if head in ("^", "_") else self.atom(before)
         below, above, primes = None, None, 0
@@ -88,14 +90,14 @@ class _Parser(Reader):
             elif lexeme == "^" and above is None:
                 above = self.argument()
             else:
-                raise LatexError(f"{self.latex!r}: two scripts in the same place")
+                raise LatexError(f"{self.latex!r} has two scripts in the same place; expected one")
         if primes:
             mark = tag("mo", "′" * primes, lspace="0", rspace="0")
             above = mark if above is None else tag("mrow", mark, above)
         if node is None or (below is None and above is None):
             return node
         name, (kind, base) = head.lstrip("\\"), node
-        both, under, over = _BELOW if name in (*LARGE, *LIMITS) else _BESIDE
+        both, under, over = _BELOW if name in (*LARGE, *LIMITS) else _RIGHT
         if below is not None and above is not None:
             scripted = tag(both, base, below, above)
         else:
@@ -119,11 +121,11 @@ class _Parser(Reader):
         self.i -= 1
         node = self.atom("open")
         if node is None:
-            raise LatexError(f"{self.latex!r}: {lexeme!r} is no argument")
+            raise LatexError(f"{self.latex!r} has {lexeme!r}; expected an argument")
         return node[1]
 
     def fence(self) -> str:
-        r"""Take the delimiter after \left or \right."""
+        r"""Consume the delimiter after \left or \right."""
         lexeme = self.next()
         name = lexeme if lexeme == "\\|" else lexeme.lstrip("\\")
         for table in (OPEN, CLOSE, BARS):
@@ -131,10 +133,10 @@ class _Parser(Reader):
                 return table[name]
         if name == ".":
             return ""
-        raise LatexError(f"{self.latex!r}: {lexeme!r} is no delimiter")
+        raise LatexError(f"{self.latex!r} has {lexeme!r}; expected a delimiter")
 
     def atom(self, before: str) -> Node | None:
-        """Parse one thing without its scripts; `before` is the kind of what stands to its left."""
+        """Parse an atom without its scripts; `before` is the kind of the node on its left."""
         lexeme = self.next()
         if lexeme == "{":
             return "atom", self.group()
@@ -152,11 +154,11 @@ class _Parser(Reader):
         return self.command(name, before) if lexeme[0] == "\\" else self.operator(name, before)
 
     def operator(self, name: str, before: str) -> Node:
-        """Return what has a symbol of its own."""
+        """Return the node of a symbol."""
         if name in BINARY:
             prefix = before in ("open", "relation", "binary", "comma", "operator", "space")
-            gap = "0" if prefix else "0.22em"
-            return "operator" if prefix else "binary", tag("mo", BINARY[name], lspace=gap, rspace=gap)
+            space = "0" if prefix else "0.22em"
+            return "operator" if prefix else "binary", tag("mo", BINARY[name], lspace=space, rspace=space)
         if name in RELATIONS:
             return "relation", tag("mo", RELATIONS[name], lspace="0.28em", rspace="0.28em")
         for kind, table in (("open", OPEN), ("close", CLOSE)):
@@ -170,7 +172,7 @@ class _Parser(Reader):
             return _bar(BARS[name], before)
         if not name.isascii() and len(name) == 1:
             return "atom", tag("mi", name)
-        raise LatexError(f"{self.latex!r}: {name!r} is not known; expected the commands of verify.report.symbols")
+        raise LatexError(f"{self.latex!r} has {name!r}; expected a command of verify.report.symbols")
 
     def command(self, name: str, before: str) -> Node | None:
         """Parse a command with its arguments."""
@@ -213,9 +215,9 @@ class _Parser(Reader):
         return self.operator(name, before)
 
     def spaced(self, function: Markup) -> Markup:
-        """Add a thin space after a function if what it is applied to follows without brackets."""
-        nearby = self.peek()
-        if not nearby or not (nearby.isalnum() or nearby[0] == "\\") or nearby in _TIGHT:
+        """Add a thin space after a function unless its argument is in brackets."""
+        following = self.peek()
+        if not following or not (following.isalnum() or following[0] == "\\") or following in _TIGHT:
             return function
         return tag("mrow", function, _space(0.17))
 
@@ -241,7 +243,7 @@ class _Parser(Reader):
         r"""Parse \begin{cases} ... \end{cases} and matrices."""
         name = self.raw()
         if name not in _ENVIRONMENTS:
-            raise LatexError(f"{self.latex!r}: {name!r} is not known; expected {', '.join(_ENVIRONMENTS)}")
+            raise LatexError(f"{self.latex!r} has the environment {name!r}; expected {', '.join(_ENVIRONMENTS)}")
         rows: list[list[Markup]] = [[]]
         while True:
             cell = self.row(lambda lexeme: lexeme in ("&", "\\\\", "\\end"))
@@ -258,7 +260,7 @@ class _Parser(Reader):
         return tag("mrow", tag("mo", left) if left else None, table, tag("mo", right) if right else None)
 
 
-_BELOW, _BESIDE = ("munderover", "munder", "mover"), ("msubsup", "msub", "msup")
+_BELOW, _RIGHT = ("munderover", "munder", "mover"), ("msubsup", "msub", "msup")
 _TIGHT = frozenset(
     ("\\left", "\\,", "\\!", "\\bigl", "\\Bigl", "\\big", "\\Big", "\\|", "\\}", "\\quad", "\\;", "\\right")
 )

@@ -10,7 +10,19 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 
 def matrix_markdown(certificates: Sequence[Certificate]) -> str:
-    """Return the outcome in a sentence, the counts by rigor, and a row for each claim."""
+    """Return the outcome, the counts by rigor, and a table with a row for each claim, as Markdown.
+
+    Parameters
+    ----------
+    certificates : sequence of Certificate
+        The certificates, in the order of the rows.
+
+    Returns
+    -------
+    str
+        The text, which ends with a line break.
+
+    """
     kinds = [kind for kind in Status if any(status_of(one) is kind for one in certificates)]
     counts = [
         [rigor, *(str(count[kind] or NONE) for kind in kinds), str(count.total())]
@@ -36,13 +48,13 @@ def matrix_markdown(certificates: Sequence[Certificate]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table."""
+    """Return the lines of a table in Markdown."""
     lines = [list(head), ["---"] * len(head), *map(list, rows)]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def escaped(text: str) -> str:
-    r"""Return text that Markdown shows as it is.
+    r"""Return text with the special characters of Markdown escaped, and white space collapsed.
 
     >>> escaped("D* < 1 | x_1")
     'D\\* \\< 1 \\| x\\_1'

@@ -1,6 +1,6 @@
-"""Elements of HTML, MathML and SVG as text, in which nothing is left unescaped by accident.
+"""Elements of HTML, MathML and SVG as text, with escaping.
 
-A child that is not `Markup` is text, and is escaped; so is every attribute.
+A child that is not `Markup` is text and is escaped; so is every attribute.
 """
 
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ VOID = frozenset({"br", "col", "hr", "input", "link", "meta", "wbr"})
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is markup, and is not escaped."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *children: object, **attributes: Any) -> Markup:
-    """Return one element.
+    """Return an element with its children.
 
-    A trailing underscore of an attribute is dropped, the others become hyphens.  None and False leave an attribute
-    out, True writes it without a value.
+    A trailing underscore in the name of an attribute is dropped; other underscores become hyphens.  None and False omit
+    an attribute, True writes it without a value.
 
     >>> print(tag("p", "a < b & c", class_="note", data_id='"1"', hidden=True, id=None))
     <p class="note" data-id="&quot;1&quot;" hidden>a &lt; b &amp; c</p>
@@ -38,7 +38,7 @@ def tag(name: str, /, *children: object, **attributes: Any) -> Markup:
 
 
 def join(children: Iterable[object]) -> Markup:
-    """Return the children one after the other; lists are flattened, None is left out."""
+    """Return the concatenated children; lists are flattened, and None is omitted."""
     return Markup("".join(map(_markup, children)))
 
 

@@ -1,26 +1,27 @@
-"""Balls as decimal text.  Rounding widens: what is printed holds what is stored."""
+"""Balls as decimal text.  Rounding only widens them, so that the printed ball contains the stored one."""
 
 import math
 from fractions import Fraction
 
 from verify.arithmetic.balls import Enclosure
 
-SHOWN = 110  # digits of a midpoint, at most
-LONG, FLOAT = 40, 17  # an exact number of more characters is shown with as many digits as a float64 has
-LARGE = 30_000  # binary exponents beyond this are not written out as fractions
+MAX_DIGITS = 110  # of a midpoint
+MAX_EXACT_LENGTH = 40  # characters of an exact number; a longer one is rounded to FLOAT_DIGITS
+FLOAT_DIGITS = 17  # enough for any float64
+MAX_BINARY_EXPONENT = 30_000  # a larger power of 2 is not computed as a fraction
 MINUS = "\N{MINUS SIGN}"
 
 
-def decimal(x: Enclosure, digits: int = SHOWN) -> str:
-    """Return "midpoint ± radius", or the number itself if it is exact and short.
+def decimal(x: Enclosure, digits: int = MAX_DIGITS) -> str:
+    """Return a ball as "midpoint ± radius", or as the number alone if it is exact and short.
 
     >>> from flint import arb
     >>> decimal(Enclosure.of(arb("1.25", "1e-9"))), decimal(Enclosure.of(arb(-3) / 4)), decimal(Enclosure.of(arb(0, 2)))
     ('1.25000000 ± 1.01e-9', '-0.75', '0 ± 2.01')
     """
     text = str(x.arb().str(digits))
-    if not text.startswith("[") and len(_short(text)) > LONG:
-        text = str(x.arb().str(FLOAT))
+    if not text.startswith("[") and len(_short(text)) > MAX_EXACT_LENGTH:
+        text = str(x.arb().str(FLOAT_DIGITS))
     if not text.startswith("["):
         return _short(text)
     midpoint, _, radius = text.strip("[]").partition("+/-")
@@ -28,7 +29,7 @@ def decimal(x: Enclosure, digits: int = SHOWN) -> str:
 
 
 def _short(text: str) -> str:
-    """Drop the zeros at the end of an exact decimal."""
+    """Return an exact decimal without its trailing zeros."""
     mantissa, mark, exponent = text.partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
@@ -46,7 +47,7 @@ def magnitude(x: Enclosure) -> float | None:
 
 
 def bound(x: Enclosure) -> str:
-    """Return a nonnegative exact number (a radius, a bound) in two digits, rounded up.
+    """Return a nonnegative exact number, a radius or a bound, rounded up to two digits.
 
     >>> bound(Enclosure((5, -4), (0, 0))), bound(Enclosure((1, 0), (0, 0))), bound(Enclosure((0, 0), (0, 0)))
     ('3.2e-1', '1.0e0', '0')
@@ -55,7 +56,7 @@ def bound(x: Enclosure) -> str:
     if size is None:
         return "0"
     mantissa, exponent = abs(x.mid[0]), x.mid[1]
-    if abs(exponent) > LARGE:
+    if abs(exponent) > MAX_BINARY_EXPONENT:
         return f"1e{math.ceil(size + 1e-6)}"
     value, power = Fraction(mantissa) * Fraction(2) ** exponent, math.floor(size)
     tenths = math.ceil(value / Fraction(10) ** (power - 1))
@@ -75,7 +76,7 @@ def exact_digits(text: str) -> float:
 
 
 def powers(text: str) -> str:
-    r"""Return 1.3e-31 as 1.3 × 10⁻³¹ (without a place to break the line), 1e-30 as 10⁻³⁰; other texts unchanged.
+    r"""Return 1.3e-31 as 1.3 × 10⁻³¹ with no-break spaces, 1e-30 as 10⁻³⁰, and other texts unchanged.
 
     >>> powers("1.3e-31") == "1.3\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻³¹", powers("1e-30"), powers("1.5e0")
     (True, '10⁻³⁰', '1.5')
@@ -89,8 +90,8 @@ def powers(text: str) -> str:
     return f"10{raised}" if mantissa == "1" else f"{mantissa}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{raised}"
 
 
-def spelled(x: Enclosure, digits: int = SHOWN) -> str:
-    r"""Return a ball as the page shows it: "midpoint ± radius" with the radius as a power of ten.
+def spelled(x: Enclosure, digits: int = MAX_DIGITS) -> str:
+    r"""Return a ball as "midpoint ± radius", with the radius in powers of ten.
 
     >>> from flint import arb
     >>> spelled(Enclosure.of(arb("1.25", "1e-9"))).replace("\N{NO-BREAK SPACE}", " ")
@@ -101,7 +102,7 @@ def spelled(x: Enclosure, digits: int = SHOWN) -> str:
 
 
 def seconds(x: float) -> str:
-    """Return a duration.
+    """Return a duration as text.
 
     >>> seconds(0.0312), seconds(12.34), seconds(754.2)
     ('0.03 s', '12.3 s', '12 min 34 s')

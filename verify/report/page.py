@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, no fonts, no script."""
+"""The report as one self-contained HTML file: it loads nothing, and can be read without its script."""
 
 import base64
 import hashlib
@@ -28,16 +28,57 @@ MEANING = {
 def write_html(
     certificates: Sequence[Certificate], path: PathLike, *, profile: Profile, elapsed: float | None = None
 ) -> Path:
-    """Write the report, whole or not at all.
+    """Write the report to a file, atomically.
 
-    `elapsed` is the time of the run in seconds; without it, the times of the claims are added up.
+    Parameters
+    ----------
+    certificates : sequence of Certificate
+        One or more.
+    path : str or Path
+        The file, which is replaced if it exists.
+    profile : Profile
+        The profile of the run.
+    elapsed : float, optional
+        The time of the run in seconds; by default the sum over the claims.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If there are no certificates.
+
     """
     page = html_page(certificates, profile=profile, elapsed=elapsed)
     return atomic_write(path, lambda stream: stream.write(page.encode()))
 
 
 def html_page(certificates: Sequence[Certificate], *, profile: Profile, elapsed: float | None = None) -> str:
-    """Return the report; the same certificates give the same text."""
+    """Return the report as HTML, which depends on the arguments alone.
+
+    Parameters
+    ----------
+    certificates : sequence of Certificate
+        One or more.
+    profile : Profile
+        The profile of the run.
+    elapsed : float, optional
+        The time of the run in seconds; by default the sum over the claims.
+
+    Returns
+    -------
+    str
+        The text of an HTML file.
+
+    Raises
+    ------
+    ValueError
+        If there are no certificates.
+
+    """
     if not certificates:
         raise ValueError("certificates is empty; expected one certificate or more")
     worst = max(map(status_of, certificates), key=list(Status).index)
@@ -69,7 +110,7 @@ def _resource(name: str) -> Markup:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a content security policy: nothing is loaded, and only our own style and script run."""
+    """Return a content security policy that allows this style and this script, and forbids loading anything."""
     style_hash, script_hash = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
     )
@@ -174,7 +215,7 @@ def _table(certificates: Sequence[Certificate]) -> Markup:
 
 
 def _filter(certificates: Sequence[Certificate]) -> Markup:
-    """Return the controls that the script shows and serves; without it they stay hidden and all rows are seen."""
+    """Return the filter, which the script reveals; without the script it stays hidden and all rows are visible."""
     rigors = list(by_rigor(certificates))
     statuses = [kind for kind in Status if any(status_of(one) is kind for one in certificates)]
     return tag(

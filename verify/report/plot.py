@@ -1,6 +1,6 @@
-"""A chart as inline SVG: two axes, lines, dots, bars and labels, each placed by the data alone.
+"""A chart as inline SVG: two axes, lines, dots and labels at the places that the data give.
 
-Lengths are in the units of the viewBox.  Colours come from the style sheet of the page, by class.
+Lengths are in units of the viewBox.  The style sheet of the page sets the colours, by class.
 """
 
 import math
@@ -15,7 +15,20 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """A map from numbers to lengths, linear or logarithmic, with the numbers that are written beside it."""
+    """A linear or logarithmic axis.
+
+    Attributes
+    ----------
+    low, high
+        The numbers at its ends.
+    ticks
+        The numbers that are labelled.
+    label
+        The text of the axis; empty for none.
+    log
+        Whether it is logarithmic; all numbers must then be > 0.
+
+    """
 
     low: float
     high: float
@@ -24,12 +37,12 @@ class Axis:
     log: bool = False
 
     def fraction(self, value: float) -> float:
-        """Return 0 at `low`, 1 at `high`."""
+        """Return the position of a value on the axis: 0 at `low`, 1 at `high`."""
         low, high, x = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return (x - low) / (high - low)
 
     def text(self, tick: float) -> str:
-        """Return a tick as text."""
+        """Return the label of a tick."""
         if self.log:
             return powers(f"1e{round(math.log10(tick))}")
         return f"{tick:g}".replace("-", MINUS)
@@ -53,7 +66,7 @@ class Plot:
         self._axes()
 
     def at(self, point: Point) -> Point:
-        """Return where a point is drawn."""
+        """Return the position of a point in the viewBox."""
         across, up = self.x.fraction(point[0]), self.y.fraction(point[1])
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 
@@ -73,14 +86,14 @@ class Plot:
         self.parts.append(tag("g", marks, class_=f"dots {style}", data_name=name))
 
     def note(self, point: Point, text: str, style: str, *, dx: float = 0, dy: float = 0, anchor: str = "start") -> None:
-        """Write beside a point."""
+        """Write a text at a point, shifted by dx and dy."""
         x, y = self.at(point)
         self.parts.append(
             tag("text", text, x=f"{x + dx:.2f}", y=f"{y + dy:.2f}", class_=f"label {style}", text_anchor=anchor)
         )
 
     def svg(self, name: str, title: str, description: str) -> Markup:
-        """Return the chart with its title and description for those who do not see it."""
+        """Return the chart, with a title and a description for screen readers."""
         return drawing(name, title, description, self.width, self.height, self.parts)
 
     def _axes(self) -> None:

@@ -1,4 +1,4 @@
-"""A certificate as two rows of the page's table: what is claimed and how it stands, and the evidence to open."""
+"""A certificate as two rows of the page's table: the claim with its status, and the evidence to unfold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,23 +9,23 @@ from verify.engine.proof import Check
 from verify.report.figures import scrolled
 from verify.report.latex import mathml
 from verify.report.markup import Markup, join, tag
-from verify.report.numerals import FLOAT, bound, powers, seconds, spelled
+from verify.report.numerals import FLOAT_DIGITS, bound, powers, seconds, spelled
 from verify.report.status import NONE, SIGN, Status, controls_text, digits_text, radius_text, status_of
 from verify.report.tokenizer import LatexError
 
 COLUMNS = ("Claim", "Statement", "Rigor", "Verdict", "Digits", "Radius", "Controls refuted")
-CHECKS = 100  # shown; those that are not proved always are
+MAX_CHECKS = 100  # shown for a certificate; checks that are not proved are always shown
 
 _RELATIONS = {"= 0": "= 0", "> 0": "> 0", ">= 0": "≥ 0", "holds": "holds"}
 
 
 def badge(kind: Status) -> Markup:
-    """Return a status with its sign, which does not depend on colour."""
+    """Return a status with a sign, so that it can be recognised without colour."""
     return tag("span", tag("span", SIGN[kind], aria_hidden="true"), " ", kind, class_=f"badge {kind}")
 
 
 def formula(latex: str) -> Markup:
-    """Return the formula, or its source where it cannot be drawn."""
+    """Return the formula as MathML, or its source if it cannot be converted."""
     try:
         return tag("div", mathml(latex), class_="formula")
     except LatexError:
@@ -60,7 +60,7 @@ def body(one: Certificate) -> Markup:
 
 
 def _breakable(text: str) -> list[object]:
-    """Return an id that may break after its dots and hyphens."""
+    """Return an id with line break opportunities after its dots and hyphens."""
     parts: list[object] = []
     for letter in text:
         parts.append(letter)
@@ -70,7 +70,7 @@ def _breakable(text: str) -> list[object]:
 
 
 def details(one: Certificate) -> Markup:
-    """Return everything that the certificate says."""
+    """Return all fields of a certificate, its enclosures and its checks."""
     facts: list[tuple[str, object]] = [
         ("LaTeX", tag("code", one.latex)),
         ("Source", str(one.source)),
@@ -104,10 +104,10 @@ def _enclosures(one: Certificate) -> Markup | None:
 
 
 def _checks(one: Certificate) -> Markup | None:
-    """Return the decisions; of very many, all that are not proved and the first that are."""
+    """Return the table of checks; of more than MAX_CHECKS, those that are not proved and the first of the others."""
     if not one.checks:
         return None
-    spare = CHECKS - sum(check.verdict is not Verdict.PROVED for check in one.checks)
+    spare = MAX_CHECKS - sum(check.verdict is not Verdict.PROVED for check in one.checks)
     shown, proved = [], 0
     for check in one.checks:
         proved += check.verdict is Verdict.PROVED
@@ -130,14 +130,14 @@ def _checks(one: Certificate) -> Markup | None:
 
 
 def _ball(check: Check) -> str:
-    """Return the enclosure of a check: of what is only measured, as many digits as a float64 has."""
+    """Return the ball of a check; a measured error is shown to the digits of a float64."""
     if check.ball is None:
         return NONE
-    return spelled(check.ball, FLOAT) if check.relation == "<= gate" else spelled(check.ball)
+    return spelled(check.ball, FLOAT_DIGITS) if check.relation == "<= gate" else spelled(check.ball)
 
 
 def relation(check: Check) -> str:
-    """Return what a check demands of its ball."""
+    """Return the relation of a check, with its tolerance, as text."""
     if check.relation == "<= gate":
         return f"≤ {powers(check.tolerance or '')}"
     within = f" within {powers(check.tolerance)}" if check.tolerance else ""

@@ -1,6 +1,6 @@
-"""What a certificate comes to for the reader: its status, the digits it proves, the counts over all of them.
+"""The status of a certificate, the digits that it proves, and counts over many certificates.
 
-A claim counts as proved only if its negative controls were refuted; everything else is said to be something else.
+A claim has the status "proved" only if it has negative controls and all of them are refuted.
 """
 
 import math
@@ -17,7 +17,7 @@ NONE = "\N{EN DASH}"
 
 
 class Status(StrEnum):
-    """The verdict with its controls taken into account."""
+    """The verdict on a claim, taking its negative controls into account."""
 
     PROVED = "proved"
     UNGUARDED = "unguarded"  # proved, but a negative control was not refuted, or there is none
@@ -29,7 +29,7 @@ SIGN = {Status.PROVED: "✓", Status.UNGUARDED: "!", Status.UNDECIDED: "?", Stat
 
 
 def status_of(one: Certificate) -> Status:
-    """Return how a certificate stands."""
+    """Return the status of a certificate."""
     if one.verdict is Verdict.PROVED:
         return Status.PROVED if one.passed else Status.UNGUARDED
     return Status.REFUTED if one.verdict is Verdict.REFUTED else Status.UNDECIDED
@@ -44,7 +44,7 @@ def proved_digits(one: Certificate) -> float | None:
 
 
 def digits_text(one: Certificate) -> str:
-    """Return the whole digits that are proved, or `exact`, or a dash for what has no radius."""
+    """Return the number of digits that are proved, "exact", or a dash for a claim that has no radius."""
     digits = proved_digits(one)
     if digits is None:
         return "exact" if one.rigor in ("symbolic", "exact-rational") else NONE
@@ -57,16 +57,13 @@ def radius_text(one: Certificate) -> str:
 
 
 def controls_text(one: Certificate) -> str:
-    """Return how many of the negative controls were refuted.
-
-    Their number is part of it: "2 of 2".
-    """
+    """Return how many of the negative controls are refuted, such as "2 of 2"."""
     refuted = sum(control.verdict is Verdict.REFUTED for control in one.negative_controls)
     return f"{refuted} of {len(one.negative_controls)}"
 
 
 def by_rigor(certificates: Sequence[Certificate]) -> dict[str, Counter[Status]]:
-    """Return the number of claims of each status, for the kinds of rigor that occur."""
+    """Return the number of claims of each status, for each kind of rigor that occurs."""
     counts = {rigor: Counter(status_of(one) for one in certificates if one.rigor == rigor) for rigor in RIGOR}
     return {rigor: count for rigor, count in counts.items() if count}
 
@@ -85,7 +82,7 @@ def headline(certificates: Sequence[Certificate]) -> str:
 
 
 def topics(certificates: Sequence[Certificate]) -> dict[str, list[Certificate]]:
-    """Return the certificates by topic, the part of the id before its first dot."""
+    """Return the certificates by topic, which is the part of the id before the first dot."""
     groups: dict[str, list[Certificate]] = {}
     for one in certificates:
         groups.setdefault(one.id.partition(".")[0], []).append(one)

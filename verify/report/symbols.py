@@ -1,4 +1,4 @@
-"""The LaTeX commands that the report can draw, and the characters that stand for them."""
+"""The LaTeX commands that the report can convert, and their characters."""
 
 IDENTIFIERS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "varepsilon": "ε", "zeta": "ζ", "eta": "η",

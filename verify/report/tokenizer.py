@@ -1,4 +1,4 @@
-"""LaTeX as a sequence of lexemes: commands, numbers, single characters."""
+"""The tokenizer: LaTeX as a sequence of commands, numbers and single characters."""
 
 import re
 
@@ -6,23 +6,23 @@ _LEXEME = re.compile(r"\\operatorname\*|\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\s+|.", re
 
 
 class LatexError(ValueError):
-    """LaTeX that the report cannot draw."""
+    """A formula has LaTeX that the report cannot convert."""
 
 
 class Reader:
-    """A place in a formula."""
+    """The lexemes of a formula and a position in them."""
 
     def __init__(self, latex: str) -> None:
         self.latex, self.lexemes, self.i = latex, _LEXEME.findall(latex), 0
 
     def peek(self) -> str:
-        """Return the next lexeme that is not white space, or nothing at the end."""
+        """Return the next lexeme that is not white space, without consuming it; an empty text at the end."""
         while self.i < len(self.lexemes) and self.lexemes[self.i].isspace():
             self.i += 1
         return self.lexemes[self.i] if self.i < len(self.lexemes) else ""
 
     def next(self) -> str:
-        """Take the next lexeme."""
+        """Consume and return the next lexeme; LatexError at the end."""
         lexeme = self.peek()
         if not lexeme:
             raise LatexError(f"{self.latex!r} ends too early")
@@ -30,13 +30,13 @@ class Reader:
         return lexeme
 
     def expect(self, lexeme: str) -> None:
-        """Take a certain lexeme."""
+        """Consume the next lexeme, which must be this one."""
         found = self.next()
         if found != lexeme:
-            raise LatexError(f"{self.latex!r}: {found!r} where {lexeme!r} is expected")
+            raise LatexError(f"{self.latex!r} has {found!r}; expected {lexeme!r}")
 
     def digit(self) -> str:
-        r"""Take the first digit of a number, as an argument without braces does: \tfrac12 is 1/2."""
+        r"""Consume the first digit of a number, which is an argument without braces: \tfrac12 is 1/2."""
         number = self.next()
         self.i -= 1
         self.lexemes[self.i : self.i + 1] = list(number)
@@ -44,7 +44,7 @@ class Reader:
         return number[0]
 
     def raw(self) -> str:
-        r"""Take { ... }, or the one lexeme that stands for it, as it is written.
+        r"""Consume { ... }, or a single lexeme in its place, and return it unchanged, without the braces.
 
         >>> Reader(r"{\rm data} x").raw(), Reader("Ex").raw()
         ('\\rm data', 'E')

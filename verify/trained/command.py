@@ -1,4 +1,4 @@
-"""`verify trained RUN`: certify a run folder, write the figure and the certificate beside it."""
+"""The command `verify trained RUN`: certify a run folder, and write the figure and the certificate into it."""
 
 import argparse
 import os
@@ -8,11 +8,12 @@ from typing import Any
 
 from minigan.cli.support import EXIT_FAILED, EXIT_OK
 from verify.report import formats
-from verify.trained.run import DIGITS, FOLDER, certify_run
+from verify.trained.pair import DIGITS
+from verify.trained.run import FOLDER, certify_run
 
 
 def add_trained_command(commands: Any) -> argparse.ArgumentParser:
-    """Add `trained` to the subcommands and return its parser; `run_trained` takes what it parses."""
+    """Add `trained` to the subcommands and return its parser, whose arguments `run_trained` takes."""
     one: argparse.ArgumentParser = commands.add_parser(
         "trained",
         help="certify how far from the theory a run of `minigan train gaussian` stopped",
@@ -28,7 +29,7 @@ def add_trained_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run_trained(args: argparse.Namespace) -> int:
-    """Certify, print and write; the exit status is 0 only if all is proved and every wrong statement refuted."""
+    """Certify, print and write; return 0 if everything is proved and every wrong statement refuted, else 1."""
     from verify.trained import plot
 
     found = certify_run(args.run, digits=args.digits)

@@ -1,13 +1,13 @@
-"""A network of one input as a `Discriminator`: its logit split exactly where its slope jumps.
+"""A network of one input as a `Discriminator`, with its logit split exactly where its slope jumps.
 
-The weights are floats, that is rationals.  As long as the layers are piecewise affine (Dense, ReLU, LeakyReLU, Maxout),
+The weights are floats, hence rational.  As long as the layers are piecewise affine (Dense, ReLU, LeakyReLU, Maxout),
 each unit is slope x + offset on a piece, with rational slope and offset, and a ReLU splits the piece at the root
--offset / slope, a rational again: the breakpoints are finitely many and exact.  After that, layers must be analytic
-(Dense, Tanh, Sigmoid, Softplus); they are evaluated on complex balls.
+-offset / slope, which is rational too.  So there are finitely many breakpoints, and they are exact.  The layers after
+that must be analytic (Dense, Tanh, Sigmoid, Softplus); they are evaluated on complex balls.
 
     ReLU D with H hidden units:    s(x) = sum_h v_h max(w_h x + b_h, 0) + c,    at most H breakpoints -b_h / w_h
 
-What is certified is this function of real numbers; that a computer rounds when it evaluates it is not part of it.
+A certificate is about this function of real numbers, without the rounding of an evaluation in floats.
 """
 
 from bisect import bisect_right
@@ -25,38 +25,47 @@ from minigan.layers.base import Layer
 from minigan.network import Network
 from verify.analysis.game_value import Discriminator
 from verify.arithmetic.balls import ball
-from verify.densities.ends import End, Growth
 from verify.densities.functions import softplus, tanh
+from verify.densities.tails import Growth, Tail
 
 Line = tuple[Fraction, Fraction]  # slope, offset
 Units = tuple[Line, ...]
 
-IDENTITY = (mg.Dropout, mg.Flatten)  # at inference, on rows
+IDENTITY = (mg.Dropout, mg.Flatten)  # at inference, on x (N, F)
 KINKED = (mg.ReLU, mg.LeakyReLU, mg.Maxout)
 ANALYTIC = (mg.Dense, mg.Tanh, mg.Sigmoid, mg.Softplus)
-ACCEPTED = "Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten and then Dense, Tanh, Sigmoid, Softplus"
+EXPECTED = "Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten and then Dense, Tanh, Sigmoid, Softplus"
 
 
 class NotCertifiable(ValueError):
-    """A network whose logit cannot be split exactly."""
+    """The logit of a network cannot be split exactly."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """On (low, high) each unit is slope x + offset; None is infinite."""
+    """An interval on which each unit is slope x + offset.
+
+    Attributes
+    ----------
+    low, high
+        The ends; None is infinite.
+    units
+        Slope and offset of each unit.
+
+    """
 
     low: Fraction | None
     high: Fraction | None
     units: Units
 
     def inside(self) -> Fraction:
-        """Return a point of the piece."""
+        """Return a rational point inside the piece."""
         if self.low is None:
             return Fraction(0) if self.high is None else self.high - 1
         return self.low + 1 if self.high is None else (self.low + self.high) / 2
 
     def split(self, roots: Sequence[Fraction]) -> list["Piece"]:
-        """Cut at the roots that lie inside."""
+        """Split the piece at the roots that lie inside."""
         cuts = sorted({r for r in roots if self._holds(r)})
         bounds = [self.low, *cuts, self.high]
         return [Piece(a, b, self.units) for a, b in pairwise(bounds)]
@@ -66,14 +75,35 @@ class Piece:
 
 
 def discriminator(D: Network, name: str = "D") -> Discriminator:
-    """Return D = sigma(s) with s the network's logit at inference.
+    """Return D = sigma(s) with the network's logit s at inference.
 
+    Parameters
+    ----------
+    D : Network
+        A network of one input and one output: Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten, and after the last
+        layer with kinks Dense, Tanh, Sigmoid, Softplus, Dropout, Flatten.
+    name : str
+        How statements name it; by default "D".
+
+    Returns
+    -------
+    Discriminator
+        Its `edges` are the breakpoints of s.
+
+    Raises
+    ------
+    NotCertifiable
+        If a layer is of another class, D does not map (N, 1) to (N, 1), or its parameters are not finite floats.
+
+    Examples
+    --------
     >>> layers = [mg.Dense(1, 2), mg.ReLU(), mg.Dense(2, 1)]
     >>> net = mg.Network(layers, rng=np.random.default_rng(0), dtype="float64")
     >>> net.theta = np.array([1.0, -2.0, 1.0, 3.0, 1.0, 1.0, 0.5])  # max(x + 1, 0) + max(3 - 2x, 0) + 1/2
     >>> D = discriminator(net)
     >>> [str(edge) for edge in D.edges], D.logit(arb(2), Fraction(2))
     (['-1', '3/2'], 3.50000000000000)
+
     """
     layers, weights = list(D.layers), _weights(D)
     _require_one_logit(D)
@@ -90,16 +120,16 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
 
     const, linear = _bound(layers, weights)
 
-    def bound(end: End) -> Growth:
-        if end.edge is None:
+    def bound(tail: Tail) -> Growth:
+        if tail.edge is None:
             return Growth(const, linear=linear)
-        return Growth((const + linear * (abs(ball(end.edge)) + end.width)).upper())
+        return Growth((const + linear * (abs(ball(tail.edge)) + tail.width)).upper())
 
     return Discriminator(name, logit, bound, edges)
 
 
 def split(D: Network) -> tuple[list[Piece], int]:
-    """Return the pieces on which all layers up to the last with kinks are affine, and the number of those layers."""
+    """Return the pieces on which the layers up to the last one with kinks are affine, and how many layers these are."""
     weights = _weights(D)
     kinks = [i for i, layer in enumerate(D.layers) if isinstance(layer, KINKED)]
     layers = D.layers[: kinks[-1] + 1 if kinks else 0]
@@ -136,7 +166,7 @@ def _weights(D: Network) -> list[Weights]:
 
 
 def _affine(weights: Weights, units: Units) -> Units:
-    """x W + b of lines."""
+    """Return x W + b for units that are lines."""
     W = weights["W"]
     b = weights.get("b", [Fraction(0)] * len(W[0]))
     return tuple(
@@ -157,12 +187,12 @@ def _highest(lines: Units, x: Fraction) -> Line:
 
 
 def _root(a: Line, b: Line) -> list[Fraction]:
-    """Where two lines cross."""
+    """Return where two lines cross; an empty list if they are parallel."""
     return [(b[1] - a[1]) / (a[0] - b[0])] if a[0] != b[0] else []
 
 
 def _apply(layer: Layer, weights: Weights, piece: Piece, i: int) -> list[Piece]:
-    """Return the pieces of a piecewise affine layer on a piece."""
+    """Return the pieces on which a piecewise affine layer, applied to the units of a piece, is affine."""
     units = piece.units
     if isinstance(layer, IDENTITY):
         return [piece]
@@ -183,14 +213,14 @@ def _apply(layer: Layer, weights: Weights, piece: Piece, i: int) -> list[Piece]:
             ))
             for part in parts
         ]  # fmt: skip
-    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; expected {ACCEPTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; expected {EXPECTED}")
 
 
 Step = Callable[[list[Any], bool], list[Any]]
 
 
 def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
-    """Return an analytic layer on a list of balls, complex balls or Taylor series."""
+    """Return an analytic layer as a function of a list of balls, complex balls or Taylor series."""
     if isinstance(layer, IDENTITY):
         return lambda h, analytic: h
     if isinstance(layer, mg.Dense):
@@ -200,16 +230,16 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
     if isinstance(layer, mg.Tanh):
         return lambda h, analytic: [tanh(x) for x in h]
     if isinstance(layer, mg.Sigmoid):
-        return lambda h, analytic: [(1 + tanh(x / 2)) / 2 for x in h]
+        return lambda h, analytic: [(1 + tanh(x / 2)) / 2 for x in h]  # finite on wide balls too, as tanh is
     if isinstance(layer, mg.Softplus):
         return lambda h, analytic: [softplus(x, analytic) for x in h]
-    raise NotCertifiable(f"layer {i} of D is {layer}; expected {ACCEPTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}; expected {EXPECTED}")
 
 
 def _constant(x: Fraction) -> arb | fmpq:
-    """Return a number that is exact at any precision: a binary fraction as a ball of radius 0.
+    """Return a rational as a number that is exact at any precision: a ball of radius 0, or an fmpq.
 
-    The weights are binary fractions; the slope of a LeakyReLU may be 1/5, which no ball is.
+    Weights are binary fractions, hence balls; the slope of a LeakyReLU may be 1/5, which is not.
     """
     if x.denominator & (x.denominator - 1):
         return fmpq(x.numerator, x.denominator)

@@ -1,4 +1,4 @@
-"""D against D*: where a trained discriminator lacks what, on the densities it was trained between."""
+"""The figure of a trained discriminator: D and D* over the densities, and where V(D) is below V(D*)."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +12,28 @@ from minigan._matplotlib import Figure, FigureCanvasSVG
 from minigan.plots import palette, save
 from minigan.training.files import PathLike, atomic_write
 from verify.densities import Density
-from verify.trained.run import Optimality
+from verify.trained.pair import Optimality
 
 Floats = NDArray[np.float64]
-TAIL = 1e-5  # of each density beyond the ends of the figure
+TAIL_MASS = 1e-5  # of each density beyond each end of the figure
 
 
 def figure(found: Optimality, *, points: int = 600) -> Figure:
-    """Return D and D* over the densities, and below them the integrand of the gap, (p + q) KL(D* || D)."""
+    """Plot D and D* over the densities, and below them the integrand (p + q) KL(D* || D) of V(D*) - V(D).
+
+    Parameters
+    ----------
+    found : Optimality
+        A certified pair.
+    points : int
+        The number of points of each curve; by default 600, about the width of the figure in pixels.
+
+    Returns
+    -------
+    Figure
+        A figure of matplotlib.
+
+    """
     x = _window(found, points)
     p, q = found.p.pdf(x), found.q.pdf(x)
     s = np.array([float(found.D.logit(arb(v), Fraction(v))) for v in x.tolist()])
@@ -36,7 +50,7 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     right.plot(x, np.exp(-_softplus(-s)), color=palette.D, label="D")
     inside = [float(e) for e in found.D.edges if x[0] <= e <= x[-1]]
     right.plot(inside, [0.0] * len(inside), "|", color=palette.D, markersize=9, label="breakpoints" if inside else None)
-    right.set_ylim(0, 1.03)  # its zero is that of the densities
+    right.set_ylim(0, 1.03)  # the same zero as the axis of the densities
     right.set_ylabel("probability of real")
     handles = [*top.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
     picture.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small", frameon=False)
@@ -44,7 +58,7 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
     bottom.set_ylabel("$(p + q)\\,\\mathrm{KL}(D^* \\| D)$")
     bottom.set_xlabel("x")
     bottom.set_ylim(bottom=0)
-    bottom.set_title(f"area: V(D*) - V(D) = {found.gap.str(8, radius=False)} nats", fontsize="small")
+    bottom.set_title(f"area: V(D*) - V(D) = {found.suboptimality.str(8, radius=False)} nats", fontsize="small")
     top.set_title(
         f"JSD {found.jsd.str(8, radius=False)}    C(G) {found.c.str(8, radius=False)}    "
         f"V(D) {found.value.str(8, radius=False)}    (nats, all digits certified)",
@@ -54,7 +68,23 @@ def figure(found: Optimality, *, points: int = 600) -> Figure:
 
 
 def write(found: Optimality, folder: PathLike, stem: str = "optimality") -> list[Path]:
-    """Write the figure as PNG and as SVG."""
+    """Write the figure as PNG and as SVG.
+
+    Parameters
+    ----------
+    found : Optimality
+        A certified pair.
+    folder : str or Path
+        An existing folder.
+    stem : str
+        The files' name without its suffix; by default "optimality".
+
+    Returns
+    -------
+    list of Path
+        The two files.
+
+    """
     picture = figure(found)
     written = [save(picture, Path(folder) / f"{stem}.png")]
     FigureCanvasSVG(picture)
@@ -68,8 +98,8 @@ def _softplus(s: Floats) -> Floats:
 
 
 def _window(found: Optimality, points: int) -> Floats:
-    """Return points over the middle of both densities."""
-    ends = [_quantile(density, u) for density in (found.p, found.q) for u in (TAIL, 1 - TAIL)]
+    """Return equidistant points between the outer quantiles of both densities."""
+    ends = [_quantile(density, u) for density in (found.p, found.q) for u in (TAIL_MASS, 1 - TAIL_MASS)]
     return np.linspace(min(ends), max(ends), points)
 
 

@@ -1,7 +1,9 @@
-r"""E f(G(z)) for z ~ N(0, 1), by three roads: over the noise, by the law of x = G(z), by a density if there is one.
+r"""E f(G(z)) for z ~ N(0, 1), computed over the noise, by the law of x = G(z), and by its density if it has one.
+
+That these agree is the law of the unconscious statistician (LOTUS), on which the proof of Proposition 1 rests.
 
 The test function is f(x) = log(1 - D(x)) with the discriminator D(x) = sigma(1 - x), so f(x) = -softplus(1 - x),
-0 < f'(x) = sigma(1 - x) < 1.  G need not be invertible, and the law of x need not have a density: only
+0 < f'(x) = sigma(1 - x) < 1.  G need not be invertible, and the law of x need not have a density:
 
     E f(G(z)) = integral f(G(z)) phi(z) dz                                          over the noise
               = f(0) + integral_0^oo f'(x) P(x < X) dx - integral_-oo^0 f'(x) P(X < x) dx     by the law
@@ -18,23 +20,23 @@ from flint import arb
 
 from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import between, power_of_ten
-from verify.densities.functions import phi, softplus
+from verify.densities.functions import phi, sigmoid, softplus
 
 Function = Callable[..., Any]
 
 
 def log1m_D(x: Any, analytic: bool) -> Any:
-    """f(x) = log(1 - sigma(1 - x)) = -softplus(1 - x)."""
+    """Return f(x) = log(1 - sigma(1 - x)) = -softplus(1 - x)."""
     return -softplus(1 - x, analytic)
 
 
 def slope(x: Any) -> Any:
-    """f'(x) = sigma(1 - x)."""
-    return 1 / (1 + (x - 1).exp())
+    """Return f'(x) = sigma(1 - x)."""
+    return sigmoid(1 - x)
 
 
 def upper(z: Any) -> Any:
-    """P(Z > z) = erfc(z / sqrt 2) / 2."""
+    """Return P(Z > z) = erfc(z / sqrt 2) / 2."""
     return (z / arb(2).sqrt()).erfc() / 2
 
 
@@ -42,8 +44,23 @@ def upper(z: Any) -> Any:
 class Generator:
     """A map G of the line with |G(z)| <= z^2 + 2, and the law of G(Z) in closed form.
 
-    `branches` are the pieces (low, high, G) on which G is analytic, None being infinite; `above` and `below` are
-    P(X > x) for x > 0 and P(X < x) for x < 0 (None where that is 0), analytic between `breaks`.
+    Attributes
+    ----------
+    name
+        The formula of G, for the names of checks.
+    formula
+        The law of G(Z) in words.
+    branches
+        The pieces (low, high, G) on which G is analytic; None is infinite.
+    above
+        ``above(x, analytic, at)`` is P(X > x) for x > 0, analytic between `breaks`; `at` selects the branch.
+    below
+        The same for P(X < x), x < 0, analytic for all x < 0; None where the probability is 0.
+    breaks
+        The points where `above` is not analytic, in ascending order.
+    root
+        Whether `above` has a square root singularity at 0.
+
     """
 
     name: str
@@ -52,26 +69,29 @@ class Generator:
     above: Function
     below: Function | None = None
     breaks: tuple[int, ...] = ()
-    root: bool = False  # whether `above` has a square root at 0
+    root: bool = False
 
 
 def noise_tail(R: arb) -> arb:
-    """The integral of |f(G(z))| phi over |z| > R:    |f(x)| <= |x| + 2, so at most that of (z^2 + 4) phi."""
+    """Bound the integral of |f(G(z))| phi over |z| > R by that of (z^2 + 4) phi, since |f(x)| <= |x| + 2."""
     return 2 * R * phi(R) + 10 * upper(R)
 
 
 def law_tail(L: arb) -> arb:
-    """The integral of f' P(X > x) over x > L:    f'(x) < e^(1 - x)."""
+    """Bound the integral of f' P(X > x) over x > L, since f'(x) < e^(1 - x)."""
     return (1 - L).exp()
 
 
 def left_tail(L: arb) -> arb:
-    """The integral of f' P(X < x) over x < -L, if |X| <= |Z| + 2 there:    f' < 1; 2 phi for P(|Z| > y)."""
+    """Bound the integral of f' P(X < x) over x < -L, if |X| <= |Z| + 2 there.
+
+    f' < 1, and the integral of P(|Z| > y) over y > L - 2 is at most 2 phi(L - 2).
+    """
     return 2 * phi(L - 2)
 
 
 def by_noise(g: Generator, digits: int) -> arb:
-    """Return integral f(G(z)) phi(z) dz."""
+    """Enclose integral f(G(z)) phi(z) dz."""
 
     def compute(d: int) -> arb:
         R = _far(noise_tail, d)
@@ -90,7 +110,7 @@ def _noise_integrand(branch: Function) -> Integrand:
 
 
 def by_law(g: Generator, digits: int) -> arb:
-    """Return f(0) + integral f'(x) P(X > x) - integral f'(x) P(X < x)."""
+    """Enclose f(0) + integral f'(x) P(X > x) - integral f'(x) P(X < x)."""
 
     def compute(d: int) -> arb:
         L = _far(lambda L: law_tail(L) + left_tail(L), d)
@@ -113,9 +133,9 @@ def _tail_integrand(g: Generator, at: arb) -> Integrand:
 
 
 def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[arb], arb] | None = None) -> arb:
-    """Return integral f(x) p(x) dx over x > low, for a density with tails below those of z^2, z ~ N(0, 1).
+    """Enclose integral f(x) p(x) dx over x > low, for a density whose tail is below that of z^2, z ~ N(0, 1).
 
-    `mass_near`(e) bounds the mass between 0 and e where p is singular at 0.  |f| < 2 for x >= 0.
+    Where p is singular at 0, `mass_near`(e) bounds its mass between 0 and e.  |f| < 2 for x >= 0.
     """
 
     def compute(d: int) -> arb:
@@ -131,7 +151,7 @@ def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[ar
 
 
 def _far(cost: Callable[[arb], arb], digits: int) -> arb:
-    """Return a cut R at which the cost is below 10^-digits."""
+    """Return a cut R at which the cost is at most 10^-(digits + 1)."""
     R = arb(8)
     while not cost(R) <= power_of_ten(-digits - 1):
         R = (R * 5 / 4).ceil()

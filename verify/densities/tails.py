@@ -1,6 +1,6 @@
-"""What an integral leaves out: the tails at infinity, and the neighbourhood of a singular edge.
+"""Tails, the regions that an integral leaves out: beyond a cut towards infinity, or beside a singular edge.
 
-Near an End, with y = |x| at infinity and u = |x - edge| at an edge, logarithms of densities are bounded by
+Near a Tail, with y = |x| at infinity and u = |x - edge| at an edge, logarithms of densities are bounded by
 
     Growth:   const + log |log y| + linear y + square y^2                          (y -> u at an edge)
 
@@ -20,19 +20,34 @@ INFINITE = arb("inf")
 
 
 @dataclass(frozen=True)
-class End:
-    """The region beyond `cut`: side * x > cut at infinity (edge None), or between `edge` and `cut`."""
+class Tail:
+    """A region that an integral leaves out: side * x > cut at infinity, or between `edge` and `cut`.
 
-    side: int  # +1 if the region is to the right of what is integrated, -1 if to the left
-    cut: arb  # at infinity |x|, at an edge x
-    at: Fraction  # a point of the piece, for the branch
+    Attributes
+    ----------
+    side
+        +1 if the region lies to the right of what is integrated, -1 if to the left.
+    cut
+        At infinity |x|, at an edge x.
+    at
+        A rational point of the piece, which selects the branch of a formula with kinks.
+    edge
+        The singular edge; None at infinity.
+    width
+        The distance between edge and cut; 0 at infinity.
+
+    """
+
+    side: int
+    cut: arb
+    at: Fraction
     edge: Fraction | None = None
     width: arb = arb(0)  # noqa: RUF009 - an exact constant
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Coefficients >= 0 of an upper bound const + log |log y| + linear y + square y^2."""
+    """An upper bound const + log |log y| + linear y + square y^2, with coefficients >= 0."""
 
     const: arb
     log: arb = arb(0)  # noqa: RUF009
@@ -40,13 +55,16 @@ class Growth:
     square: arb = arb(0)  # noqa: RUF009
 
     def order(self) -> tuple[float, float, float, float]:
-        """Sort key: slowest growth first."""
+        """Return a sort key that puts the slowest growth first."""
         return float(self.square), float(self.linear), float(self.log), float(self.const)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Upper bounds on the integrals of p, p |log y|, p y and p y^2 over an end; infinite unless told."""
+    """Upper bounds on the integrals of p, p |log y|, p y and p y^2 over a tail.
+
+    By default all but the mass are infinite, so that a moment without a bound never counts as 0.
+    """
 
     mass: arb
     log: arb = INFINITE
@@ -55,7 +73,7 @@ class Moments:
 
 
 def expectation(growth: Growth, moments: Moments) -> arb:
-    """Return a bound on the integral of p times the growth; infinite if a moment that is needed is."""
+    """Return a bound on the integral of p times the growth; it is infinite if a moment that is needed is."""
     pairs = (
         (growth.const, moments.mass),
         (growth.log, moments.log),
@@ -69,7 +87,7 @@ def expectation(growth: Growth, moments: Moments) -> arb:
 
 
 def power_moments(factor: arb, exponent: arb, width: arb) -> Moments:
-    """Bounds for p(u) <= factor u^(exponent - 1) on 0 < u < width <= 1.
+    """Return bounds for p(u) <= factor u^(exponent - 1) on 0 < u < width <= 1.
 
     integral u^(a-1) = w^a / a     integral u^(a-1) |log u| = w^a (|log w| / a + 1 / a^2)
     """

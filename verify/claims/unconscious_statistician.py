@@ -1,8 +1,8 @@
-r"""The change of variables of Proposition 1 without an inverse: E_z f(G(z)) = E_{x ~ p_g} f(x).
+r"""Claims: the law of the unconscious statistician, E_z f(G(z)) = E_{x ~ p_g} f(x), used to prove Proposition 1.
 
-It is the definition of the push-forward (the "law of the unconscious statistician"): it needs no inverse of G, no
-Jacobian and no density of G(z).  The textbook formula p_z(G^-1(x)) |dG^-1/dx| with one branch is wrong for maps that
-fold, and there is no formula at all where G maps an interval to a point.
+It follows from the definition of the push-forward p_g, and needs no inverse of G, no Jacobian and no density of G(z).
+The textbook formula p_z(G^-1(x)) |dG^-1/dx| with one branch is wrong for maps that fold, and there is no formula at
+all where G maps an interval to a point.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from flint import arb
 from verify.densities.functions import log, phi
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.models.lotus import Generator, by_density, by_law, by_noise, log1m_D, upper
+from verify.models.unconscious_statistician import Generator, by_density, by_law, by_noise, log1m_D, upper
 
 PLACE = Source(GOODFELLOW, "proof of Proposition 1", "S5", "The Annotated Proof")
 
@@ -46,8 +46,8 @@ RELU = Generator(
 )  # fmt: skip
 
 
-def _roads(proof: Proof, g: Generator) -> arb:
-    """The noise and the law agree."""
+def _noise_and_law(proof: Proof, g: Generator) -> arb:
+    """Check that the expectations over the noise and by the law agree; return the first."""
     proof.lemma("f(X) - f(0) is the integral of f' from 0 to X; Fubini; tails by |f(x)| <= |x| + 2, f'(x) < e^(1 - x)")
     over_noise = proof.enclose(f"E f(G(z)), G(z) = {g.name}", by_noise(g, proof.digits + 1))
     proof.zero("E_z f(G(z)) - E_x f(x) by the law of x", over_noise - by_law(g, proof.digits + 1))
@@ -55,12 +55,12 @@ def _roads(proof: Proof, g: Generator) -> arb:
 
 
 def chi_square(x: Any, analytic: bool) -> Any:
-    """x^(-1/2) e^(-x/2) / sqrt(2 pi): both branches z = -sqrt x and sqrt x."""
+    """Return x^(-1/2) e^(-x/2) / sqrt(2 pi), the density of both branches z = -sqrt x and sqrt x."""
     return (-x / 2).exp() / (_square_root(x, analytic) * (2 * arb.pi()).sqrt())
 
 
 def _square(proof: Proof, branches: int) -> None:
-    expectation = _roads(proof, SQUARE)
+    expectation = _noise_and_law(proof, SQUARE)
     share = by_density(chi_square, arb(0), proof.digits + 1, lambda e: 1 - 2 * upper(e.sqrt())) * branches / 2
     proof.zero(f"E_z f(z^2) - the integral of f over {branches} branches", expectation - share)
 
@@ -80,7 +80,7 @@ def square(proof: Proof) -> None:
 
 
 def _absolute(proof: Proof, branches: int) -> None:
-    expectation = _roads(proof, ABSOLUTE)
+    expectation = _noise_and_law(proof, ABSOLUTE)
     share = by_density(lambda x, analytic: branches * phi(x), arb(0), proof.digits + 1)
     proof.zero(f"E_z f(|z|) - the integral of f over {branches} branches", expectation - share)
 
@@ -100,7 +100,7 @@ def absolute(proof: Proof) -> None:
 
 
 def _shifted(proof: Proof, second: bool) -> None:
-    expectation = _roads(proof, SHIFTED)
+    expectation = _noise_and_law(proof, SHIFTED)
     share = by_density(lambda x, analytic: phi(x), arb(0), proof.digits + 1)
     if second:  # the branch z = x - 2 < 0, in the variable y = 2 - x > 0: f(2 - y) phi(-y)
         share += by_noise(Generator("", "", [(None, 0, lambda z: z + 2)], SHIFTED.above), proof.digits + 1)
@@ -122,7 +122,7 @@ def piecewise(proof: Proof) -> None:
 
 
 def _relu(proof: Proof, atom: bool) -> None:
-    expectation = _roads(proof, RELU)
+    expectation = _noise_and_law(proof, RELU)
     share = by_density(lambda x, analytic: phi(x), arb(0), proof.digits + 1)
     if atom:
         share += log1m_D(arb(0), False) / 2
