@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from minigan._names import unknown
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
-from minigan.runs import cores
 from minigan.training import RunError
 from minigan.training.files import atomic_write
 from verify.arithmetic.decide import Undecided
