@@ -14,7 +14,8 @@ from minigan.training.callbacks import Callback, MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import blas, versions
 from minigan.training.experiment import Divergence, Experiment, Metrics, Run
-from minigan.training.files import PathLike, create_run, write_arrays, write_json
+from minigan.training.files import PathLike, write_arrays, write_json
+from minigan.training.folders import create_run
 from minigan.training.interrupts import Interrupts
 from minigan.training.state import Saver, describe, require_names
 from minigan.training.streams import require_named
