@@ -249,7 +249,7 @@ def stop_a_sweep(when, *, iterations, send, out="s"):
     with errors_so_far.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
     for _ in range(600):
-        if when(errors_so_far.read_text()):
+        if process.poll() is not None or when(errors_so_far.read_text()):
             break
         time.sleep(0.05)
     send(process.pid)
