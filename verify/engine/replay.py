@@ -60,8 +60,8 @@ class Replayed:
         return not self.reasons
 
     def __str__(self) -> str:
-        balls = f", {self.independent} balls confirmed independently" if self.independent else ""
-        balls += f", {self.rerun} by a new run" if self.rerun else ""
+        counts = ((self.independent, "independently"), (self.rerun, "by a new run"))
+        balls = "".join(f", {count} balls confirmed {how}" for count, how in counts if count)
         return f"{self.id:<40}" + (f"accepted{balls}" if self.accepted else "REFUSED")
 
 
