@@ -243,10 +243,11 @@ class Network:
 
     def _draw(self, n: int, sub_batches: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
         """Draw the random keys of all layers, in the order of one pass for each sub-batch."""
-        if sub_batches != 1 and (n % sub_batches or not self.per_example):
-            raise ValueError(
-                f"sub_batches={sub_batches} with {n} examples; expected a divisor, and layers that are per_example"
-            )
+        if sub_batches != 1 and n % sub_batches:
+            raise ValueError(f"sub_batches={sub_batches} with {n} examples; expected a divisor of {n}")
+        if sub_batches != 1 and not self.per_example:
+            names = ", ".join(type(layer).__name__ for layer in self.layers if not layer.per_example)
+            raise ValueError(f"sub_batches={sub_batches}; expected 1, because not every layer is per_example: {names}")
         if rng is None:
             return None
         if not self._n_keys:

@@ -12,7 +12,7 @@ import minigan as mg
 from minigan._arguments import number
 
 FLOAT = np.float64
-BAD = [float("nan"), float("inf"), "0.1", None, True, 1j]
+NOT_FINITE_NUMBERS = [float("nan"), float("inf"), "0.1", None, True, 1j]
 
 
 def net_of(layers, dtype="float32", ops="cpu"):
@@ -74,7 +74,7 @@ def test_exact_numbers_stay_exact():
     assert net(np.array([[Fraction(-1, 2)]], dtype=object)).tolist() == [[Fraction(-1, 6)]]
 
 
-def test_sizes_may_be_numpys():
+def test_sizes_may_be_numpy_integers():
     n = np.int64(3)
     layers = [mg.Dense(n, n), mg.Maxout(n, n, pieces=n), mg.BatchNorm(n), mg.Reshape((n, np.uint8(1))), mg.Flatten()]
     plain = [mg.Dense(3, 3), mg.Maxout(3, 3, pieces=3), mg.BatchNorm(3), mg.Reshape((3, 1)), mg.Flatten()]
@@ -84,7 +84,7 @@ def test_sizes_may_be_numpys():
     assert mg.Reshape(n) == mg.Reshape((3,))
 
 
-@pytest.mark.parametrize("bad", BAD, ids=repr)
+@pytest.mark.parametrize("bad", NOT_FINITE_NUMBERS, ids=repr)
 @pytest.mark.parametrize(
     ("name", "make"),
     [
@@ -105,7 +105,7 @@ def test_sizes_may_be_numpys():
         ("eps", lambda v: mg.Adam(net_of([mg.Dense(1, 1)]), eps=v)),
     ],
 )
-def test_what_is_not_a_finite_number_is_refused_by_name(name, make, bad):
+def test_an_error_names_the_argument_that_is_not_a_finite_number(name, make, bad):
     kind = "finite" if isinstance(bad, float) else "a number"
     with pytest.raises(ValueError, match=rf"^{name} must be {kind}, got {bad!r}$"):
         make(bad)
@@ -138,13 +138,13 @@ def test_numbers_out_of_range_are_refused(make, message):
         ("unbiased", lambda v: mg.BatchNorm(1, unbiased=v)),
     ],
 )
-def test_what_is_neither_true_nor_false_is_refused(name, make, wrong):
+def test_flags_must_be_true_or_false(name, make, wrong):
     with pytest.raises(ValueError, match=re.escape(f"{name} must be True or False, got {wrong!r}")):
         make(wrong)
     assert vars(make(np.bool_(False)))[name] is False
 
 
-def test_a_schedule_is_checked_at_its_step_before_anything_moves():
+def test_a_schedule_is_checked_at_its_step_before_any_update():
     net = net_of([mg.Dense(1, 2)])
     optimizer = mg.SGD(net, lr=lambda t: 0.1 if t < 2 else math.nan, momentum=lambda t: np.float64(0.5))
     g = np.ones(4, dtype="float32")
@@ -160,7 +160,7 @@ def test_a_schedule_is_checked_at_its_step_before_anything_moves():
         optimizer.step(g)
 
 
-def test_what_a_subclass_must_define_is_named():
+def test_an_error_names_the_missing_method():
     net = net_of([mg.Dense(1, 1)])
     with pytest.raises(NotImplementedError, match="Layer does not define forward"):
         net_of([mg.Layer()])(np.ones((1, 1)))

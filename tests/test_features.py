@@ -26,7 +26,7 @@ def orthogonal(rng, f):
 
 
 @given(seeds, st.integers(1, 8), st.integers(0, 30), st.integers(0, 30))
-def test_frechet_is_the_formula_with_scipys_root(seed, f, more_n, more_m):
+def test_frechet_agrees_with_the_formula_by_scipy_sqrtm(seed, f, more_n, more_m):
     x, y = two_sets(seed, f + 2 + more_n, f + 2 + more_m, f)
     C_x, C_y = (np.cov(a, rowvar=False).reshape(f, f) for a in (x, y))
     root = scipy.linalg.sqrtm(C_x @ C_y).real
@@ -35,7 +35,7 @@ def test_frechet_is_the_formula_with_scipys_root(seed, f, more_n, more_m):
 
 
 @given(seeds, st.integers(2, 40), st.integers(2, 40), st.floats(0.01, 100))
-def test_frechet_on_the_line_is_its_closed_form(seed, n, m, scale):
+def test_frechet_in_one_dimension_has_a_closed_form(seed, n, m, scale):
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal(n), 3 + scale * rng.standard_normal(m)
     want = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
@@ -68,7 +68,7 @@ def test_frechet_keeps_its_value(seed, n, m, f):
     assert frechet_distance(x, x + shift) == pytest.approx(np.square(shift).sum(), rel=1e-8, abs=1e-10 * size)
 
 
-def loop(real, fake, k):
+def precision_recall_by_loops(real, fake, k):
     """Precision and recall, directly from their definitions."""
 
     def inside(points, centres):
@@ -82,7 +82,7 @@ def loop(real, fake, k):
     return inside(fake, real), inside(real, fake)
 
 
-def tree(real, fake, k):
+def precision_recall_by_kd_tree(real, fake, k):
     def inside(points, centres):
         radius = KDTree(centres).query(centres, k=[k + 1])[0][:, 0]
         near = KDTree(centres).query_ball_point
@@ -92,11 +92,11 @@ def tree(real, fake, k):
 
 
 @given(seeds, st.integers(1, 4), st.integers(0, 20), st.integers(0, 20), st.integers(1, 5))
-def test_precision_and_recall_are_the_loops_and_the_trees(seed, k, more_n, more_m, f):
+def test_precision_and_recall_agree_with_loops_and_a_kd_tree(seed, k, more_n, more_m, f):
     real, fake = two_sets(seed, k + 1 + more_n, k + 1 + more_m, f, scale=1.0)
     got = precision_recall(real, fake, k=k)
-    assert got == loop(real.tolist(), fake.tolist(), k)
-    assert got == tree(real, fake, k)
+    assert got == precision_recall_by_loops(real.tolist(), fake.tolist(), k)
+    assert got == precision_recall_by_kd_tree(real, fake, k)
 
 
 @given(seeds, st.integers(1, 3), st.integers(4, 15), st.integers(4, 15))

@@ -37,8 +37,8 @@ from minigan import layers, losses
 from minigan.gan import discriminator_gradient, eval_mode, generator_gradient, train_mode, train_mode_tracking
 from minigan.ops import reference
 
-PASSES = [mg.separate, mg.combined]
-JUDGES = [train_mode, eval_mode, train_mode_tracking]
+D_BATCHINGS = [mg.separate, mg.combined]
+FROZEN_D_MODES = [train_mode, eval_mode, train_mode_tracking]
 
 
 # --- gradients ------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_objectives_by_complex_step(objective, n, m, seed, scale):
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize("d_batching", PASSES)
+@pytest.mark.parametrize("d_batching", D_BATCHINGS)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
 def test_whole_discriminator_step_by_complex_step(body, objective, d_batching, ops):
@@ -63,7 +63,7 @@ def test_whole_discriminator_step_by_complex_step(body, objective, d_batching, o
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize("frozen_d_mode", JUDGES)
+@pytest.mark.parametrize("frozen_d_mode", FROZEN_D_MODES)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("body", BODIES)
 def test_whole_generator_step_through_D_by_complex_step(body, objective, frozen_d_mode, ops):
@@ -93,8 +93,8 @@ def games(draw):
     D, G = draw(chains(4, outputs_of(objective))), draw(chains(3, 4))
     normed = any(isinstance(layer, mg.BatchNorm) for layer in D)
     how = {
-        "d_batching": draw(st.sampled_from(PASSES)),
-        "frozen_d_mode": eval_mode if normed else draw(st.sampled_from(JUDGES)),
+        "d_batching": draw(st.sampled_from(D_BATCHINGS)),
+        "frozen_d_mode": eval_mode if normed else draw(st.sampled_from(FROZEN_D_MODES)),
     }
     ops, n, m = draw(st.sampled_from(list(BACKENDS.values()))), draw(st.integers(16, 24)), draw(st.integers(16, 24))
     G, D = network(G, ops=ops, seed=seed, spread=0.2), network(D, ops=ops, seed=seed + 1, spread=0.2)
@@ -143,7 +143,7 @@ class TestMatrixProducts:
             game = self.game(d_batching=d_batching)
             assert products(game.update_D, X_REAL.view(Counted), X_FAKE.view(Counted)) == want
 
-    @pytest.mark.parametrize("frozen_d_mode", JUDGES)
+    @pytest.mark.parametrize("frozen_d_mode", FROZEN_D_MODES)
     def test_generator_step(self, frozen_d_mode):
         """G: y of 2 layers, dW of 2, dx of the last one.  Frozen D: y of 3 and dx of 3, no dW."""
         assert products(self.game(frozen_d_mode=frozen_d_mode).update_G, Z.view(Counted)) == (2 + 2 + 1) + (3 + 3)
@@ -213,7 +213,7 @@ class TestRandomStreams:
 # --- what a step must not change -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("frozen_d_mode", JUDGES)
+@pytest.mark.parametrize("frozen_d_mode", FROZEN_D_MODES)
 def test_D_is_bit_identical_after_a_generator_step(frozen_d_mode):
     """theta_D never changes; its running statistics change only with train_mode_tracking."""
     game = gan(frozen_d_mode=frozen_d_mode)
@@ -226,7 +226,7 @@ def test_D_is_bit_identical_after_a_generator_step(frozen_d_mode):
     assert game.G.theta.tobytes() != before
 
 
-def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_does():
+def test_train_mode_tracking_updates_Ds_statistics_as_a_training_pass_on_fakes():
     game, by_hand = gan(frozen_d_mode=train_mode_tracking), gan()
     x_fake = by_hand.G.forward(Z, train=True, rng=by_hand.rng)[0]
     by_hand.D.forward(x_fake, train=True, rng=by_hand.rng)
@@ -234,7 +234,7 @@ def test_the_tracking_judge_moves_Ds_statistics_as_its_own_pass_on_the_fakes_doe
     assert snapshot(game.D) == snapshot(by_hand.D)
 
 
-@pytest.mark.parametrize("d_batching", PASSES)
+@pytest.mark.parametrize("d_batching", D_BATCHINGS)
 def test_G_is_bit_identical_after_a_discriminator_step(d_batching):
     """This includes running statistics."""
     game = gan(d_batching=d_batching)
@@ -262,7 +262,7 @@ def test_a_generator_step_moves_the_running_statistics_of_G():
     assert all((game.G.state[k] != v).any() for k, v in before.items())
 
 
-def test_joint_and_separate_are_the_same_without_batch_norm_and_differ_with_it():
+def test_combined_and_separate_batching_agree_only_without_batch_norm():
     objective = mg.NonSaturating()
     plain = network([mg.Dense(4, 5), mg.Tanh(), mg.Dense(5, 1)])
     normed = network([mg.Dense(4, 5), mg.BatchNorm(5), mg.Tanh(), mg.Dense(5, 1)])
@@ -307,7 +307,7 @@ def test_outcomes_are_what_D_saw_before_the_update():
     assert seen.loss == before.objective.generator(s_fake)[0]
 
 
-@pytest.mark.parametrize("d_batching", PASSES)
+@pytest.mark.parametrize("d_batching", D_BATCHINGS)
 def test_real_and_fake_are_not_swapped(d_batching):
     """After training on 5 (real) and -5 (fake), D is larger for the real example."""
     D = network([mg.Dense(1, 1)])
@@ -347,7 +347,10 @@ def test_batches_that_cannot_run_as_one_are_refused():
             return x, lambda dy, g=None, *, need_dx=True: dy
 
     x = np.ones((6, 2))
-    for chain, sub_batches in (([mg.Dense(2, 1)], 4), ([Mine()], 2)):
+    for chain, sub_batches, message in (
+        ([mg.Dense(2, 1)], 4, "sub_batches=4 with 6 examples; expected a divisor of 6"),
+        ([Mine()], 2, "sub_batches=2; expected 1, because not every layer is per_example: Mine"),
+    ):
         net = mg.Network(chain, rng=np.random.default_rng(0))
-        with pytest.raises(ValueError, match=f"sub_batches={sub_batches} with 6 examples; expected a divisor"):
+        with pytest.raises(ValueError, match=message):
             net.forward(x, train=True, sub_batches=sub_batches)

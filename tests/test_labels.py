@@ -12,8 +12,8 @@ from minigan.gan.labels import example_gradient, network_input
 
 RNG = np.random.default_rng(0)
 X, Z = RNG.standard_normal((6, 2)), RNG.standard_normal((6, 3))
-Y, ALSO = np.eye(4)[[0, 1, 2, 3, 0, 1]], np.eye(4)[[3, 1, 0, 0, 2, 2]]
-H = 1e-30
+Y, FAKE_LABELS = np.eye(4)[[0, 1, 2, 3, 0, 1]], np.eye(4)[[3, 1, 0, 0, 2, 2]]
+COMPLEX_STEP = 1e-30
 
 
 def networks(dtype="float64", ops="reference", hidden=5):
@@ -26,8 +26,8 @@ def networks(dtype="float64", ops="reference", hidden=5):
 def complex_step(net, cost):
     """Return a random direction v and the derivative of the cost along it."""
     v, twin = np.random.default_rng(2).standard_normal(net.theta.size), net.astype("complex128")
-    twin.theta = twin.theta + 1j * H * v
-    return v, cost(twin).imag / H
+    twin.theta = twin.theta + 1j * COMPLEX_STEP * v
+    return v, cost(twin).imag / COMPLEX_STEP
 
 
 def test_the_generators_gradient_leaves_the_labels_out():
@@ -47,8 +47,8 @@ def test_the_generators_gradient_leaves_the_labels_out():
 @pytest.mark.parametrize("ops", ["reference", "cpu"])
 def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
     (G, D), objective = networks(ops=ops), mg.NonSaturating()
-    fake = mg.train_fakes(G, (Z, ALSO))
-    np.testing.assert_array_equal(fake[1], ALSO)
+    fake = mg.train_fakes(G, (Z, FAKE_LABELS))
+    np.testing.assert_array_equal(fake[1], FAKE_LABELS)
     g, _ = discriminator_gradient(D, objective, (X, Y), fake, d_batching=d_batching)
 
     def cost(D):
@@ -60,19 +60,20 @@ def test_the_discriminator_sees_labels_of_real_and_of_fake(d_batching, ops):
     assert g @ v == pytest.approx(derivative, rel=1e-12)
 
 
+SCHEDULES = [partial(mg.alternating, k=2), partial(mg.same_batch, d_updates=2, g_updates=2), split_batch]
+
+
 @pytest.mark.parametrize(
-    "schedule", [partial(mg.alternating, k=2), partial(mg.same_batch, d_updates=2, g_updates=2), split_batch,
-                 mg.simultaneous],
+    ("schedule", "fake_mode"),
+    [*((schedule, mode) for schedule in SCHEDULES for mode in (mg.train_fakes, mg.eval_fakes)),
+     (mg.simultaneous, mg.train_fakes)],
 )  # fmt: skip
-@pytest.mark.parametrize("fake_mode", [mg.train_fakes, mg.eval_fakes])
-def test_every_schedule_takes_them(schedule, fake_mode):
-    if schedule is mg.simultaneous and fake_mode is mg.eval_fakes:
-        return
+def test_schedules_accept_labels(schedule, fake_mode):
     G, D = networks()
     before = G.theta.copy(), D.theta.copy()
     gan = mg.GAN(
         G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), rng=np.random.default_rng(0), fake_mode=fake_mode,
-        draws={"real": lambda: (X, Y), "noise": lambda: (Z, ALSO)}, schedule=schedule,
+        draws={"real": lambda: (X, Y), "noise": lambda: (Z, FAKE_LABELS)}, schedule=schedule,
     )  # fmt: skip
     numbers = gan.metrics(gan.play())
     assert np.isfinite(list(numbers.values())).all()
@@ -84,11 +85,11 @@ def test_simultaneous_is_the_gradient_of_both_at_one_point():
     G, D = networks()
     start = G.theta.copy(), D.theta.copy()
     gan = mg.GAN(G, D, mg.SGD(G, lr=1.0), mg.SGD(D, lr=1.0), mg.NonSaturating())
-    mg.simultaneous(gan, lambda: (X, Y), lambda: (Z, ALSO))
+    mg.simultaneous(gan, lambda: (X, Y), lambda: (Z, FAKE_LABELS))
     same_G, same_D = networks()
-    g, _ = generator_gradient(same_G, same_D, mg.NonSaturating(), (Z, ALSO))
+    g, _ = generator_gradient(same_G, same_D, mg.NonSaturating(), (Z, FAKE_LABELS))
     np.testing.assert_allclose(start[0] - G.theta, g, rtol=1e-9, atol=1e-14)
-    fake = mg.train_fakes(same_G, (Z, ALSO))
+    fake = mg.train_fakes(same_G, (Z, FAKE_LABELS))
     g, _ = discriminator_gradient(same_D, mg.NonSaturating(), (X, Y), fake)
     np.testing.assert_allclose(start[1] - D.theta, g, rtol=1e-9, atol=1e-14)
 
@@ -149,7 +150,7 @@ class TestBatches:
             np.testing.assert_array_equal(batch, alone())
             assert len(set(which)) == 6
 
-    def test_a_position_is_of_the_examples(self):
+    def test_a_restored_position_gives_the_same_labels(self):
         data = np.arange(20.0), np.arange(20)
         one, other = (EpochBatches(data, 6, np.random.default_rng(seed)) for seed in (4, 5))
         one()
@@ -159,9 +160,11 @@ class TestBatches:
         with pytest.raises(ValueError, match="the order is of 20 examples; expected 9"):
             EpochBatches((data[0][:9], data[1][:9]), 6, np.random.default_rng(0)).restore(one.state())
 
-    def test_a_tuple_is_prepared_whole(self):
+    def test_every_array_of_a_tuple_is_prepared(self):
         draw = Transformed(lambda: (np.ones(3), np.arange(3)), lambda batch: (batch[0] / 2, batch[1]))
-        np.testing.assert_array_equal(draw()[0], [0.5] * 3)
+        x, labels = draw()
+        np.testing.assert_array_equal(x, [0.5] * 3)
+        np.testing.assert_array_equal(labels, [0, 1, 2])
 
     def test_arrays_of_several_lengths(self):
         with pytest.raises(ValueError, match=r"is a tuple of arrays with \[3, 4\] examples; expected arrays of equ"):
@@ -170,10 +173,10 @@ class TestBatches:
             EpochBatches((np.ones(3), np.ones(3)), 4, np.random.default_rng(0))
 
 
-def test_pretraining_takes_them():
+def test_pretraining_accepts_labels():
     G, D = networks()
     gan = mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(mean_over_all=True))
-    fake = gan.fake((Z, ALSO))
+    fake = gan.fake((Z, FAKE_LABELS))
     costs = mg.pretrain(gan, (X, Y), fake, batch_size=4, epochs=3, rng=np.random.default_rng(0))
     joined = networks()[1]
     same = mg.GAN(G, joined, mg.Adam(G), mg.Adam(joined), mg.NonSaturating(mean_over_all=True))

@@ -125,7 +125,7 @@ def test_load_parameters_names_every_mismatch_and_changes_nothing():
     del given["0.b"]
     given |= {"0.W": np.zeros((4, 3)), "9.W": np.zeros(2), "2.gamma": np.full(4, 9.0)}
     with pytest.raises(
-        ValueError, match=r"missing '0.b'.*unexpected '9.W'.*'0.W' has shape \(4, 3\), accepted \(3, 4\)"
+        ValueError, match=r"missing '0.b'.*unexpected '9.W'.*'0.W' has shape \(4, 3\), expected \(3, 4\)"
     ):
         net.load_parameters(given)
     np.testing.assert_array_equal(net.theta, before)
@@ -148,7 +148,7 @@ def test_load_parameters_cuts_nothing_and_changes_all_or_nothing(dtype):
         net.load_parameters(fine | bad)
     for name, kind in (("0.b", "complex128"), ("2.gamma", "<U1"), ("2.beta", "object"), ("3.b", "datetime64")):
         assert f"{name!r} is {kind}" in str(caught.value)
-    assert f"accepted {dtype} or real numbers" in str(caught.value)
+    assert f"expected {dtype} or real numbers" in str(caught.value)
     assert "'3.W' is not an array" in str(caught.value)
     np.testing.assert_array_equal(net.theta, before)
     assert net.version == version

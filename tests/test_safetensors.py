@@ -48,7 +48,7 @@ def test_any_strides_and_dtype(tmp_path_factory, axes, random, dtype):
     np.testing.assert_array_equal(got, view)
 
 
-def test_the_package_is_handed_rows(tmp_path, monkeypatch):
+def test_safetensors_receives_contiguous_arrays(tmp_path, monkeypatch):
     """The safetensors package receives contiguous arrays, never views."""
     from safetensors import numpy as package
 
@@ -59,7 +59,7 @@ def test_the_package_is_handed_rows(tmp_path, monkeypatch):
     assert all(array.flags.c_contiguous for array in seen.values())
 
 
-def test_a_network_there_and_back(tmp_path):
+def test_a_network_saved_and_loaded(tmp_path):
     layers = [mg.Dense(3, 8), mg.BatchNorm(8), mg.Reshape((2, 2, 2)), mg.ConvTranspose2D(2, 1, 3)]
     net, other = (mg.Network(layers, rng=np.random.default_rng(seed)) for seed in (0, 1))
     path = save_safetensors(tmp_path / "G.safetensors", to_torch(net))
@@ -67,7 +67,7 @@ def test_a_network_there_and_back(tmp_path):
     np.testing.assert_array_equal(net.theta, other.theta)
 
 
-def test_never_over_a_file_and_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_saving_is_atomic_and_never_overwrites(tmp_path, monkeypatch):
     path = save_safetensors(tmp_path / "x", {"a": A})
     before = path.read_bytes()
     with pytest.raises(FileExistsError, match=r"x exists; expected a new name"):
@@ -106,7 +106,7 @@ def test_damaged_files(tmp_path):
         load_safetensors(tmp_path / "nothing")
 
 
-def test_a_dtype_that_numpy_has_not(tmp_path):
+def test_a_dtype_unknown_to_numpy(tmp_path):
     header = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
     (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
     with pytest.raises(ValueError, match=r"x: not a safetensors file that NumPy can hold .*BF16"):
