@@ -2,8 +2,10 @@
 
 import pytest
 
+from minigan._names import ConfigError
+from minigan.ensembles import train_ensemble
 from minigan.recipes import RunOptions, get_recipe
-from minigan.runs import train_recipe
+from minigan.runs import sweep, train_recipe
 from minigan.training import Experiment
 
 SMALL = {"iterations": 1, "batch_size": 10, "d_updates": 1, "g_updates": 1}
@@ -31,3 +33,16 @@ def test_before_is_pretraining():
     with pytest.warns(DeprecationWarning, match="the argument before is now called pretraining"):
         assert Experiment(**fields, before=lambda: {"a": 1}).pretraining() == {"a": 1}
     assert Experiment(**fields).pretraining() == {}
+
+
+def test_done_and_finished_are_on_seed_end():
+    with (
+        pytest.warns(DeprecationWarning, match="sweep: the argument done is now called on_seed_end"),
+        pytest.raises(ConfigError, match="seeds must be an int >= 1, got 0"),
+    ):
+        sweep("gaussian", seeds=0, done=print)
+    with (
+        pytest.warns(DeprecationWarning, match="train_ensemble: the argument finished is now called on_seed_end"),
+        pytest.raises(ValueError, match="seeds must be an int >= 1, got 0"),
+    ):
+        train_ensemble(get_recipe("gaussian").Config(), 0, device=None, dtype="float32", finished=print)

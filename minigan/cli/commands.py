@@ -105,7 +105,7 @@ def sweep(args: Any) -> int:
     result = runs.sweep(
         args.recipe, seeds=args.seeds, workers=args.workers, overrides=parse_overrides(args), dtype=args.dtype,
         ops=args.ops, options=parse_options(args), data_dir=args.data_dir, out=args.out, folder=True,
-        done=lambda one: say(f"seed {one['seed']}: {one['status']}"),
+        on_seed_end=lambda one: say(f"seed {one['seed']}: {one['status']}"),
     )  # fmt: skip
     print(result)
     if result.summaries:

@@ -65,8 +65,8 @@ class Recipe:
         The values of hyper-parameters that config.json of runs of earlier versions lacks, by name.
     ensembles : mapping of str to str, optional
         Where a backend can train many seeds together: the name of the backend, and the module with
-        ``batching_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
-        ``train_ensemble(config, seeds, device=..., dtype=..., finished=...)`` (`minigan.ensembles`).  The module is
+        ``ensemble_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
+        ``train_ensemble(config, seeds, device=..., dtype=..., on_seed_end=...)`` (`minigan.ensembles`).  The module is
         imported by name when a sweep needs it, because it needs the recipe.
 
     """
