@@ -6,7 +6,7 @@ from minigan._names import ConfigError
 from minigan.ensembles import train_ensemble
 from minigan.recipes import RunOptions, get_recipe
 from minigan.runs import sweep, train_recipe
-from minigan.training import Experiment
+from minigan.training import Callback, Experiment, train
 
 SMALL = {"iterations": 1, "batch_size": 10, "d_updates": 1, "g_updates": 1}
 
@@ -27,9 +27,38 @@ def test_a_setting_is_run_options():
         assert recipe.build(recipe.configure(SMALL), setting=RunOptions(seed=3)).config["seed"] == 3
 
 
+def test_the_recipe_of_an_experiment_is_its_name():
+    experiment = get_recipe("gaussian").build()
+    with pytest.warns(DeprecationWarning, match="Experiment.recipe is now called name"):
+        assert experiment.recipe == experiment.name == "gaussian"
+    with pytest.warns(DeprecationWarning, match="Experiment: the argument recipe is now called name"):
+        assert Experiment(recipe="own", **{k: v for k, v in vars(experiment).items() if k != "name"}).name == "own"
+
+
+def test_a_callback_may_read_and_set_the_old_attributes_of_a_run():
+    class Old(Callback):
+        def on_iteration(self, run):
+            with pytest.warns(DeprecationWarning, match="Run.hooks is now called callbacks"):
+                assert self in run.hooks
+            with pytest.warns(DeprecationWarning, match="Run.is_last is now called is_last_iteration"):
+                assert run.is_last is (run.iteration == 3)
+            with pytest.warns(DeprecationWarning, match="Run.not_resumable is now called resume_advice"):
+                assert run.not_resumable == run.resume_advice
+            with pytest.warns(DeprecationWarning, match="Run.stop is now called stop_reason"):
+                assert run.stop is None
+            if run.iteration == 2:
+                with pytest.warns(DeprecationWarning, match="Run.stop is now called stop_reason"):
+                    run.stop = "enough"
+
+    recipe = get_recipe("gaussian")
+    summary = train(recipe.build(recipe.configure({**SMALL, "iterations": 3})), callbacks=[Old()])
+    assert (summary["status"], summary["reason"], summary["iterations"]) == ("stopped early", "enough", 2)
+    assert summary["recipe"] == "gaussian"
+
+
 def test_before_is_pretraining():
     known = vars(get_recipe("gaussian").build())
-    fields = {name: known[name] for name in ("recipe", "game", "play", "iterations", "streams")}
+    fields = {name: known[name] for name in ("name", "game", "play", "iterations", "streams")}
     with pytest.warns(DeprecationWarning, match="the argument before is now called pretraining"):
         assert Experiment(**fields, before=lambda: {"a": 1}).pretraining() == {"a": 1}
     assert Experiment(**fields).pretraining() == {}

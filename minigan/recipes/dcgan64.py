@@ -149,7 +149,7 @@ def assemble(
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
-        recipe="dcgan64",
+        name="dcgan64",
         game=gan,
         play=iteration,
         iterations=config.iterations,

@@ -101,7 +101,7 @@ def assemble(
     if config.patience:
         callbacks.append(EarlyStop("jsd", patience=config.patience))
     return Experiment(
-        recipe="gaussian",
+        name="gaussian",
         game=gan,
         play=iteration,
         iterations=config.iterations,
@@ -199,7 +199,7 @@ class Figures(Callback):
 
     def on_iteration(self, run: Run) -> None:
         """Record a frame if it is due."""
-        if run.iteration % self.every == 0 or run.is_last:
+        if run.iteration % self.every == 0 or run.is_last_iteration:
             self.frames.append(self._snapshot(run))
 
     def on_end(self, run: Run) -> None:

@@ -149,7 +149,7 @@ def assemble(
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
-        recipe="mnist-dcgan",
+        name="mnist-dcgan",
         game=gan,
         play=iteration,
         iterations=config.iterations,

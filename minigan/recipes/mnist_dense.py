@@ -99,7 +99,7 @@ def assemble(
 
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
-        recipe="mnist-dense",
+        name="mnist-dense",
         game=gan,
         play=iteration,
         iterations=config.iterations,

@@ -112,7 +112,7 @@ def assemble(
 
     shown = prior(config, 40, streams["figures"]).astype(dtype)
     return Experiment(
-        recipe="mnist-maxout",
+        name="mnist-maxout",
         game=gan,
         play=iteration,
         iterations=config.iterations,

@@ -164,7 +164,7 @@ def assemble(
         return unit(x, dtype)
 
     return Experiment(
-        recipe="mnist-softmax",
+        name="mnist-softmax",
         game=gan,
         play=iteration,
         iterations=config.iterations,

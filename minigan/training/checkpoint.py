@@ -30,18 +30,18 @@ MAX_CHECKPOINTS = 2
 SUFFIX = ".checkpoint"
 ARRAY = "__array__"
 
-Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-able values
+Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-serializable values
 
 
 def write_checkpoint(path: PathLike, tree: Tree) -> Path:
-    """Write a tree of arrays and JSON-able values to a checkpoint file, atomically.
+    """Write a tree of arrays and JSON-serializable values to a checkpoint file, atomically.
 
     Parameters
     ----------
     path : path
         The file; an existing one is replaced.
     tree : dict
-        Dicts and lists, whose leaves are arrays and JSON-able values.
+        Dicts and lists, whose leaves are arrays and JSON-serializable values.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def read_checkpoint(path: PathLike) -> Tree:
     Returns
     -------
     dict
-        The tree of arrays and JSON-able values.
+        The tree of arrays and JSON-serializable values.
 
     Raises
     ------

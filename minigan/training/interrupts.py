@@ -15,7 +15,7 @@ DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 class Interrupts:
-    """A context in which the first signal sets `run.stop`, so that the current iteration is completed.
+    """A context in which the first signal sets `run.stop_reason`, so that the current iteration is completed.
 
     Before iteration 1, inside `interruptible(at_once=True)`, the first signal raises KeyboardInterrupt immediately.
     Every later signal sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main thread receives
@@ -43,7 +43,7 @@ class Interrupts:
 
     def _handle(self, _number: int, _frame: object) -> None:
         if self.run.status == "running":
-            self.run.status = self.run.stop = "interrupted"
+            self.run.status = self.run.stop_reason = "interrupted"
             if self._at_once:
                 self._at_once = False
                 raise KeyboardInterrupt

@@ -32,7 +32,7 @@ class StopOnEvent(Callback):
     def on_iteration(self, run: Run) -> None:
         """Stop the run if the event is set."""
         if _stop.is_set():
-            run.status = run.stop = "interrupted"
+            run.status = run.stop_reason = "interrupted"
 
 
 def train_in_workers(
