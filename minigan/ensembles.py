@@ -185,7 +185,7 @@ def _result_entries(
 
 
 _RENAMED = {"batching_obstacle": "ensemble_obstacle"}
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -1,10 +1,12 @@
-"""Old argument names of runs, recipes and experiments still work and warn."""
+"""Old names of the arguments and attributes of runs, recipes, experiments and sweeps still work and warn."""
+
+from dataclasses import fields
 
 import pytest
 
 from minigan._names import ConfigError
 from minigan.ensembles import train_ensemble
-from minigan.recipes import RunOptions, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.runs import sweep, train_recipe
 from minigan.training import Callback, Experiment, train
 
@@ -54,6 +56,15 @@ def test_a_callback_may_read_and_set_the_old_attributes_of_a_run():
     summary = train(recipe.build(recipe.configure({**SMALL, "iterations": 3})), callbacks=[Old()])
     assert (summary["status"], summary["reason"], summary["iterations"]) == ("stopped early", "enough", 2)
     assert summary["recipe"] == "gaussian"
+
+
+def test_the_moments_of_a_recipe_are_optimizer_vectors():
+    with pytest.warns(DeprecationWarning, match="Recipe.moments is now called optimizer_vectors"):
+        assert get_recipe("mnist-maxout").moments == 1
+    recipe = get_recipe("gaussian")
+    known = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "optimizer_vectors"}
+    with pytest.warns(DeprecationWarning, match="Recipe: the argument moments is now called optimizer_vectors"):
+        assert Recipe(**known, moments=3).optimizer_vectors == 3
 
 
 def test_before_is_pretraining():

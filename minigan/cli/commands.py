@@ -32,12 +32,12 @@ def summary(args: Any) -> int:
     """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
-    chains = recipe.architecture(config)
+    architecture = recipe.architecture(config)
     G, D = recipe.networks(config)
     print(f"{recipe.name}: {recipe.about}\n\nG")
-    G.summary(chains.noise_shape)
+    G.summary(architecture.noise_shape)
     print("\nD (ends in logits)")
-    D.summary(chains.data_shape)
+    D.summary(architecture.data_shape)
     print("\nhyper-parameters (--set KEY=VALUE)")
     for key, value in vars(config).items():
         print(f"  {key} = {value}")

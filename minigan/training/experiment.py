@@ -200,7 +200,7 @@ class Run:
         The results of the experiment's `pretraining`.
     resumed : list of dict
         An entry for each time that the run was resumed: "iteration", the last one before it; "checkpoint", the name of
-        the file; and "versions", those of Python and the packages, if they differ from those in config.json.
+        the file; and "versions", those of minigan, NumPy and Python, if they differ from those in config.json.
     checkpoint_every : int, optional
         The number of iterations between two checkpoints; None without checkpoints.
     clock : Clock

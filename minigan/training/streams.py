@@ -12,9 +12,25 @@ from minigan.network import Network
 from minigan.ops.protocol import Ops
 from minigan.training.experiment import Experiment, Run
 
-STREAMS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
-CLOSED = (Network, Layer, np.ndarray, np.generic, str, bytes, type, ModuleType, BuiltinFunctionType, Experiment, Run)
-MAX_DEPTH, MAX_ITEMS = 10, 1000  # limits of the search: nested objects, items of a container
+STREAM_TYPES = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+OPAQUE_TYPES = (
+    Network,
+    Layer,
+    np.ndarray,
+    np.generic,
+    str,
+    bytes,
+    type,
+    ModuleType,
+    BuiltinFunctionType,
+    Experiment,
+    Run,
+)
+"""The types of objects that are not searched, because they hold no random stream or are searched elsewhere."""
+MAX_DEPTH = 10
+"""The most levels of nested objects that are searched."""
+MAX_ITEMS = 1000
+"""The most items of a container that are searched."""
 
 Found = tuple[str, Any]  # an expression for messages, and the object
 
@@ -65,9 +81,9 @@ def _reachable(path: str, thing: Any, seen: set[int], depth: int) -> Iterator[Fo
     if id(thing) in seen or depth == 0:
         return
     seen.add(id(thing))
-    if isinstance(thing, STREAMS):
+    if isinstance(thing, STREAM_TYPES):
         yield path, thing
-    elif not isinstance(thing, CLOSED) and not _is_backend(thing):
+    elif not isinstance(thing, OPAQUE_TYPES) and not _is_backend(thing):
         for name, part in _parts(path, thing):
             yield from _reachable(name, part, seen, depth - 1)
 
