@@ -169,14 +169,14 @@ class Checkpoints:
         """
         files = [self.path(number) for number in self.numbers()]
         if path is None and not files:
-            raise self._none()
+            raise self._no_checkpoints()
         chosen = files[0] if path is None else Path(path)
         try:
             return chosen, read_checkpoint(chosen)
         except RunError as error:
             raise RunError(f"{error}; {_advice([file for file in files if file != chosen])}") from None
 
-    def _none(self) -> RunError:
+    def _no_checkpoints(self) -> RunError:
         if self.folder.is_dir():
             return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; start a new run")
         return RunError(
@@ -202,7 +202,7 @@ class Checkpoints:
 
         """
         if not self.folder.is_dir():
-            raise self._none()
+            raise self._no_checkpoints()
         if fcntl is not None:
             self._handle = os.open(self.folder, os.O_RDONLY)
         try:

@@ -57,7 +57,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         if new:
-            _put_new(temporary, path)
+            _rename_to_new(temporary, path)
         else:
             os.replace(temporary, path)
     except BaseException as error:
@@ -70,7 +70,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
     return path
 
 
-def _put_new(temporary: str, path: Path) -> None:
+def _rename_to_new(temporary: str, path: Path) -> None:
     try:
         os.link(temporary, path)  # fails if the name exists
     except FileExistsError as error:

@@ -21,13 +21,13 @@ from minigan.training.state import Saver, describe, require_names
 from minigan.training.streams import require_named
 
 
-def vectors(game: Game) -> list[Array]:
+def trained_vectors(game: Game) -> list[Array]:
     """Return all vectors that training changes; they are few, so that checks need few launches and synchronisations."""
     networks = [player.network for player in game.players.values()]
     return [vector for net in networks for vector in (net.theta, net.state_vector) if vector.size]
 
 
-def named(game: Game) -> Iterator[tuple[str, Array]]:
+def named_arrays(game: Game) -> Iterator[tuple[str, Array]]:
     """Yield a description and the values of each array that training changes."""
     for name, player in game.players.items():
         yield f"a parameter of {name}", player.network.theta
@@ -39,7 +39,7 @@ class Rollback:
     """A copy of the parameters and running statistics of all players."""
 
     def __init__(self, game: Game) -> None:
-        self._vectors = vectors(game)
+        self._vectors = trained_vectors(game)
         self._copies = [vector.copy() for vector in self._vectors]
         self._nets = [player.network for player in game.players.values()]
         self._copy = game.ops.copy
@@ -143,11 +143,11 @@ def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
             run.status = "stopped early"
         summary = _summary(run)
         _attempt(run, _write_weights, run)
-        if run.error is None and not interrupts.cut:
+        if run.error is None and not interrupts.skip_optional:
             _attempt(run, _evaluate, run, summary, interrupts)
         _attempt(run, _write_summary, run, summary)
         for callback in reversed(started):
-            if not (interrupts.cut and callback in run.experiment.figures):
+            if not (interrupts.skip_optional and callback in run.experiment.figures):
                 _attempt(run, _end, run, callback, interrupts)
         if summary["status"] != run.status:  # a callback's `on_end` failed or was interrupted
             _attempt(run, _write_summary, run, summary)
@@ -179,7 +179,7 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
         with interrupts.interruptible(at_once=True), np.errstate(all="ignore"):
             run.pretraining = run.experiment.pretraining()
     _save(saver, interrupts)
-    good = Rollback(game)
+    rollback = Rollback(game)
     while run.iteration < run.iterations and run.stop_reason is None:
         try:
             # Overflow is detected below, once per iteration, in the metrics and in all arrays that training changes.
@@ -187,9 +187,9 @@ def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Save
                 metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
         except BaseException:  # restore the values of all players before the iteration
-            good.restore()
+            rollback.restore()
             raise
-        good.keep()
+        rollback.keep()
         run.iteration += 1
         run.metrics = metrics
         with interrupts.interruptible():
@@ -212,9 +212,9 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
     game = run.experiment.game
-    if all(map(game.ops.finite, vectors(game))):  # the losses were computed before the last update
+    if all(map(game.ops.finite, trained_vectors(game))):  # the losses were computed before the last update
         return
-    for name, vector in named(game):
+    for name, vector in named_arrays(game):
         numbers = to_host(vector)
         if not np.isfinite(numbers).all():
             raise Divergence(run.iteration + 1, name, float(numbers[~np.isfinite(numbers)][0]))

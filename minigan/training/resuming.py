@@ -88,7 +88,7 @@ def resume(
         os.truncate(folder / "metrics.jsonl", end)  # one system call, which leaves the earlier lines unchanged
         saver = Saver(run, checkpoints, every=every)
         if path.resolve() == checkpoints.path(done).resolve():
-            saver.saved = done
+            saver.saved_iteration = done
         return run_to_end(run, saver)
 
 

@@ -145,13 +145,13 @@ class Saver:
 
     def __init__(self, run: Run, checkpoints: Checkpoints, *, every: int) -> None:
         self.run, self.checkpoints, self.every = run, checkpoints, every
-        self.saved: int | None = None
+        self.saved_iteration: int | None = None
 
     def save(self) -> None:
         """Write a checkpoint, unless there is one of this iteration."""
         run = self.run
-        if run.iteration != self.saved:
+        if run.iteration != self.saved_iteration:
             # A checkpoint needs the lines of the metrics, so they must be on disk first.
             sync(self.checkpoints.run / "metrics.jsonl")
             self.checkpoints.write(run.iteration, {"every": self.every, **state_of(run)})
-            self.saved = run.iteration
+            self.saved_iteration = run.iteration

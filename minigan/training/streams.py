@@ -53,14 +53,14 @@ def require_named(experiment: Experiment) -> None:
         If there is such a stream; the message names each one that is not in ``experiment.streams``.
 
     """
-    named = {id(_bits(rng)) for rng in experiment.streams.values()}
+    named = {id(_bit_generator_of(rng)) for rng in experiment.streams.values()}
     trusted = {id(source) for source in experiment.sources.values() if not _is_ours(type(source).__module__)}
     seen: set[int] = set(trusted)
     found: dict[int, str] = {}
     for place, thing in [("game", experiment.game), ("play", experiment.play)]:
         for path, rng in _reachable(place, thing, seen, MAX_DEPTH):
-            if id(_bits(rng)) not in named:
-                found.setdefault(id(_bits(rng)), path)
+            if id(_bit_generator_of(rng)) not in named:
+                found.setdefault(id(_bit_generator_of(rng)), path)
     if found:
         raise ValueError(
             f"a random stream of the experiment has no name in its streams ({', '.join(found.values())}): checkpoints "
@@ -69,7 +69,7 @@ def require_named(experiment: Experiment) -> None:
         )
 
 
-def _bits(rng: Any) -> Any:
+def _bit_generator_of(rng: Any) -> Any:
     """Return the object with the state of a stream, which several generators may share."""
     if isinstance(rng, np.random.RandomState):
         return rng._bit_generator
@@ -94,7 +94,7 @@ def _is_backend(thing: Any) -> bool:
 
 def _parts(path: str, thing: Any) -> Iterator[Found]:
     if isinstance(thing, FunctionType):
-        yield from _around(path, thing)
+        yield from _variables_of(path, thing)
     elif isinstance(thing, MethodType):
         yield from ((path, thing.__self__), (path, thing.__func__))
     elif isinstance(thing, partial):
@@ -111,7 +111,7 @@ def _parts(path: str, thing: Any) -> Iterator[Found]:
             yield from ((f"{path}.{function.__name__}", function) for function in functions)
 
 
-def _around(path: str, function: FunctionType) -> Iterator[Found]:
+def _variables_of(path: str, function: FunctionType) -> Iterator[Found]:
     """Yield the variables of a function's closure, its defaults, and the globals that it uses."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
