@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from minigan import plots
-from minigan.plots.images import LINE
+from minigan.plots.images import LINE_PIXELS
 from minigan.recipes import get_recipe
 from minigan.recipes.figures import Samples, thinned
 from minigan.training import train
@@ -47,7 +47,7 @@ class TestSamples:
         for name in (*grids, "samples.png", "samples.gif"):
             with Image.open(tmp_path / name) as picture:
                 sizes[name] = picture.size
-        head = LINE + 4  # the line of the title
+        head = LINE_PIXELS + 4  # the line of the title
         one_by_four, four_by_ten = (2 * (4 * 30 - 2), 2 * 28 + head), (2 * (10 * 30 - 2), 2 * (4 * 30 - 2) + head)
         assert set(map(sizes.get, grids)) == {one_by_four}
         assert (sizes["samples.gif"], sizes["samples.png"]) == (one_by_four, four_by_ten)
@@ -58,9 +58,9 @@ class TestSamples:
     def test_mnist_maxout_shows_the_nearest_training_image_of_each_rows_last_sample(self, images, tmp_path):
         self.run(images, tmp_path, "mnist-maxout", iterations=1)
         with Image.open(tmp_path / "neighbours.png") as picture:
-            sheet = np.asarray(picture)[3 * LINE + 4 :]  # below the label of the neighbours
+            sheet = np.asarray(picture)[3 * LINE_PIXELS + 4 :]  # below the label of the neighbours
         with Image.open(tmp_path / "samples.png") as picture:
-            np.testing.assert_array_equal(sheet[:, : picture.width], np.asarray(picture)[LINE + 4 :])
+            np.testing.assert_array_equal(sheet[:, : picture.width], np.asarray(picture)[LINE_PIXELS + 4 :])
         training = images.images[..., 0].astype(float)
         for row in range(4):
             top = 60 * row
