@@ -161,7 +161,7 @@ _RENAMED = {
     "running_judge": "eval_mode",
     "tracking_judge": "train_mode_tracking",
 }
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

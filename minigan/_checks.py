@@ -84,7 +84,7 @@ def require_generator(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a numpy.random.Generator (np.random.default_rng(seed)) or None, got {value!r}")
 
 
-def require_apart(name: str, array: Array, other: str, vector: Array) -> None:
+def require_no_shared_memory(name: str, array: Array, other: str, vector: Array) -> None:
     """Raise ValueError if a vector shares memory with another vector, which is written or must not change."""
     if array is not vector and owns_memory(array) and owns_memory(vector):
         return
@@ -97,8 +97,8 @@ def owns_memory(array: Array) -> bool:
     return getattr(array, "base", array) is None
 
 
-def is_apart(vector: Any, theta: Array) -> bool:
-    """Whether `vector` is an array like theta that owns its memory; then it needs no further check."""
+def is_valid_gradient_vector(vector: Any, theta: Array) -> bool:
+    """Whether `vector` has the type, shape and dtype of theta and owns its memory; then it needs no further check."""
     return (
         type(vector) is type(theta)
         and vector.shape == theta.shape
@@ -125,7 +125,7 @@ def require_grads(grads: Array, theta: Array) -> None:
         raise TypeError(f"grads is {grads.dtype}; expected {theta.dtype}, the dtype of theta")
     if isinstance(grads, np.ndarray) and not grads.flags.writeable:
         raise ValueError("grads is read-only; expected an array that gradients can be added to")
-    require_apart("grads", grads, "theta", theta)
+    require_no_shared_memory("grads", grads, "theta", theta)
 
 
 def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: np.dtype[Any]) -> tuple[Array, Pullback]:

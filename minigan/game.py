@@ -231,7 +231,7 @@ def _require_players(players: Mapping[str, Player]) -> None:
 
 
 _RENAMED = {"whole": "capturable"}
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -192,7 +192,7 @@ class Network:
                 return None
             g = None
             if grads is not None:
-                if not _checks.is_apart(grads, theta) or not getattr(grads.flags, "writeable", True):
+                if not _checks.is_valid_gradient_vector(grads, theta) or not getattr(grads.flags, "writeable", True):
                     _checks.require_grads(self.check_vector("grads", grads), theta)
                 g = self._only.parameter_views(grads)
             return pullback(dy, g, need_dx=need_dx)

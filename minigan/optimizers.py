@@ -8,14 +8,17 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minigan._arguments import number, scalar, size
-from minigan._checks import is_apart, owns_memory, require_apart, require_flags
+from minigan._checks import is_valid_gradient_vector, owns_memory, require_flags, require_no_shared_memory
 from minigan._views import castable
 from minigan.network import Network
 from minigan.ops.protocol import Array
 
 Schedule = float | Callable[[int], float]
 
-NON_NEGATIVE, WEIGHT = "[0, inf)", "[0, 1)"  # the intervals of lr and eps, and of the weights of moving averages
+NON_NEGATIVE_INTERVAL = "[0, inf)"
+"""The interval of lr and eps."""
+DECAY_INTERVAL = "[0, 1)"
+"""The interval of momentum, rho, beta1 and beta2, the weights of the old value in a moving average."""
 
 
 def _constant(net: Network, name: str, value: object, interval: str) -> float:
@@ -47,9 +50,14 @@ class Optimizer:
     """
 
     lr: Schedule
-    _intervals: ClassVar[dict[str, str]] = {"lr": NON_NEGATIVE, "momentum": WEIGHT}
+    _schedule_intervals: ClassVar[dict[str, str]] = {"lr": NON_NEGATIVE_INTERVAL, "momentum": DECAY_INTERVAL}
     """The intervals of the attributes that may be schedules."""
-    _constants: ClassVar[dict[str, str]] = {"rho": WEIGHT, "beta1": WEIGHT, "beta2": WEIGHT, "eps": NON_NEGATIVE}
+    _number_intervals: ClassVar[dict[str, str]] = {
+        "rho": DECAY_INTERVAL,
+        "beta1": DECAY_INTERVAL,
+        "beta2": DECAY_INTERVAL,
+        "eps": NON_NEGATIVE_INTERVAL,
+    }
     """The intervals of the attributes that are numbers."""
 
     def __init__(self, net: Network, *, lr: Schedule) -> None:
@@ -60,10 +68,10 @@ class Optimizer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; raise ValueError or TypeError if a hyper-parameter or t is outside its range."""
-        if name in self._intervals:
-            value = _schedule(self.net, name, value, self._intervals[name])
-        elif name in self._constants:
-            value = _constant(self.net, name, value, self._constants[name])
+        if name in self._schedule_intervals:
+            value = _schedule(self.net, name, value, self._schedule_intervals[name])
+        elif name in self._number_intervals:
+            value = _constant(self.net, name, value, self._number_intervals[name])
         elif name == "t":
             value = size(name, value, low=0)
         elif name == "nesterov":
@@ -71,12 +79,18 @@ class Optimizer:
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        shown = [name for name in (*self._intervals, "nesterov", *self._constants, "t") if hasattr(self, name)]
+        shown = [
+            name
+            for name in (*self._schedule_intervals, "nesterov", *self._number_intervals, "t")
+            if hasattr(self, name)
+        ]
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
         return f"{type(self).__name__}({values}, parameters={self.net.theta.size})"
 
     def step(self, g: Array) -> None:
         """Update theta by one step, and increase `t` and the network's version.
+
+        theta, `state` and `t` are unchanged if an error is raised.
 
         Parameters
         ----------
@@ -90,18 +104,16 @@ class Optimizer:
         ValueError
             If g shares memory with theta or `state`, or a schedule returns a value outside its range.
 
-        If an error is raised, nothing has changed.
-
         """
         theta = self.net.theta
-        if not is_apart(g, theta):
+        if not is_valid_gradient_vector(g, theta):
             self.net.check_vector("g", g)
             if not castable(g.dtype, self.net.dtype):
                 raise TypeError(f"g is {g.dtype} but the network is {self.net.dtype}; expected {self.net.dtype}")
-            require_apart("g", g, "theta", theta)
+            require_no_shared_memory("g", g, "theta", theta)
         for name, vector in self.state.items():
             if g is vector or not owns_memory(g):
-                require_apart("g", g, f"state[{name!r}]", vector)
+                require_no_shared_memory("g", g, f"state[{name!r}]", vector)
         self._update(theta, g, self.t + 1)
         object.__setattr__(self, "t", self.t + 1)  # without the check, which t + 1 does not need
         self.net.mark_modified()
@@ -130,6 +142,13 @@ class SGD(Optimizer):
         Whether to use theta <- theta + momentum u - lr g: Nesterov's method (Sutskever et al. 2013, eq. 3-4) with theta
         at the look-ahead point, as in Keras.  False by default.
 
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is outside its range or not a number.
+    TypeError
+        If `nesterov` is not True or False.
+
     Examples
     --------
     >>> import numpy as np, minigan as mg
@@ -147,8 +166,8 @@ class SGD(Optimizer):
         self.state = {"u": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
-        lr = self._at(t, "lr", self.lr, NON_NEGATIVE)
-        momentum = self._at(t, "momentum", self.momentum, WEIGHT)
+        lr = self._at(t, "lr", self.lr, NON_NEGATIVE_INTERVAL)
+        momentum = self._at(t, "momentum", self.momentum, DECAY_INTERVAL)
         self.net.ops.momentum(theta, g, self.state["u"], lr=lr, momentum=momentum, nesterov=self.nesterov)
 
 
@@ -164,9 +183,15 @@ class RMSProp(Optimizer):
     lr : float or callable
         The learning rate, >= 0, or a schedule ``lr(t)``; 1e-3 as in Keras.
     rho : float
-        The weight of the old v, in [0, 1); 0.9 as in the lecture and in Keras.  PyTorch calls it alpha, 0.99.
+        The weight of the old v, in [0, 1); 0.9 as in the lecture and in Keras.  PyTorch calls it alpha
+        and uses 0.99.
     eps : float
         >= 0, added outside the square root; 1e-8 by default, as in PyTorch.  Keras adds 1e-7 inside: sqrt(v + eps).
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is outside its range or not a number.
 
     """
 
@@ -177,12 +202,12 @@ class RMSProp(Optimizer):
         self.state = {"v": net.zeros_like_theta()}
 
     def _update(self, theta: Array, g: Array, t: int) -> None:
-        lr = self._at(t, "lr", self.lr, NON_NEGATIVE)
+        lr = self._at(t, "lr", self.lr, NON_NEGATIVE_INTERVAL)
         self.net.ops.rmsprop(theta, g, self.state["v"], lr=lr, rho=self.rho, eps=self.eps)
 
 
 class Adam(Optimizer):
-    """Algorithm 1 of Kingma and Ba 2015: eps outside the square root, both moments bias-corrected first.
+    """Algorithm 1 of Kingma and Ba 2015.  Both moments are bias-corrected, and eps is added outside the square root.
 
     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps),  m_hat = m / (1 - beta1^t),  v_hat = v / (1 - beta2^t).
@@ -201,6 +226,11 @@ class Adam(Optimizer):
         The weights of the old m and v, in [0, 1); 0.9 and 0.999 as in the paper.  DCGAN uses beta1 = 0.5.
     eps : float
         >= 0, added outside the square root; 1e-8 as in the paper and in PyTorch.  Keras uses 1e-7.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is outside its range or not a number.
 
     Examples
     --------
@@ -229,5 +259,5 @@ class Adam(Optimizer):
     def _update(self, theta: Array, g: Array, t: int) -> None:
         self.net.ops.adam(
             theta, g, self.state["m"], self.state["v"], t,
-            lr=self._at(t, "lr", self.lr, NON_NEGATIVE), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
+            lr=self._at(t, "lr", self.lr, NON_NEGATIVE_INTERVAL), beta1=self.beta1, beta2=self.beta2, eps=self.eps,
         )  # fmt: skip

@@ -293,10 +293,10 @@ class TestToyDensities:
             (lambda: Gaussian(float("nan"), 1), "mu must be finite, got nan"),
             (lambda: Laplace(0, 0), "b must be > 0"),
             (lambda: Mixture([Gaussian()], [0.5]), r"weights must be >= 0 and sum to 1, got \[0.5\]"),
-            (lambda: Mixture([Gaussian()], [0.5, 0.5]), "weights must be one for each component, got 2 for 1"),
-            (lambda: ring(0), "modes must be >= 1, got 0"),
+            (lambda: Mixture([Gaussian()], [0.5, 0.5]), "weights must have one entry per component"),
+            (lambda: ring(0), "modes must be an int >= 1, got 0"),
             (lambda: ring(3, radius=0), "radius must be > 0"),
-            (lambda: grid([1, 1]), "centres must be distinct"),
+            (lambda: grid([1, 1]), "ticks must contain at least one number, all distinct"),
         ],
     )
     def test_errors(self, make, message):

@@ -8,7 +8,15 @@ from cases import X_FAKE, X_REAL, Z, gan
 
 import minigan as mg
 
-MODULES = ["minigan", "minigan.game", "minigan.gan", "minigan.data", "minigan.recipes", "minigan.training"]
+MODULES = [
+    "minigan",
+    "minigan.data",
+    "minigan.ensembles",
+    "minigan.game",
+    "minigan.gan",
+    "minigan.recipes",
+    "minigan.training",
+]
 NAMES = [(name, old, new) for name in MODULES for old, new in importlib.import_module(name)._RENAMED.items()]
 
 

@@ -17,12 +17,12 @@ def ensemble(monkeypatch):
     module = ModuleType("own_ensemble")
     module.obstacle, module.calls = "", []
 
-    def train_ensemble(config, seeds, *, device, dtype, finished):
+    def train_ensemble(config, seeds, *, device, dtype, on_seed_end):
         module.calls.append((config.iterations, seeds, device, dtype))
         for seed in range(seeds):
-            finished({"seed": seed, "status": "completed", "jsd": 0.5})
+            on_seed_end({"seed": seed, "status": "completed", "jsd": 0.5})
 
-    module.batching_obstacle = lambda config, dtype: module.obstacle
+    module.ensemble_obstacle = lambda config, dtype: module.obstacle
     module.train_ensemble = train_ensemble
     monkeypatch.setitem(sys.modules, "own_ensemble", module)
     recipe = replace(recipes.get_recipe("gaussian"), name="own", ensembles={"cpu": "own_ensemble"})

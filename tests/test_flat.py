@@ -105,11 +105,11 @@ def test_the_last_good_parameters_come_back():
     good = loop.Rollback(game)
     game.D.theta[...] += 1
     good.keep()
-    kept = [vector.copy() for vector in loop.vectors(game)]
+    kept = [vector.copy() for vector in loop.trained_vectors(game)]
     version = game.D.version
-    for changed in loop.vectors(game):
+    for changed in loop.trained_vectors(game):
         changed[...] = np.nan
     good.restore()
-    for restored, want in zip(loop.vectors(game), kept, strict=True):
+    for restored, want in zip(loop.trained_vectors(game), kept, strict=True):
         np.testing.assert_array_equal(restored, want)
     assert game.D.version > version

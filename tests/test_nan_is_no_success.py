@@ -16,7 +16,7 @@ NAN = math.nan
 
 
 class Run:
-    stop = None
+    stop_reason = None
 
     def __init__(self, **metrics):
         self.metrics = metrics
@@ -27,7 +27,7 @@ def test_early_stop_says_that_a_metric_was_never_a_number(value):
     hook, run = EarlyStop("seen", patience=2), Run(seen=value)
     for _ in range(2):
         hook.on_iteration(run)
-    assert run.stop == f"seen was not a finite number in 2 measurements, the last {value}"
+    assert run.stop_reason == f"seen was not a finite number in 2 measurements, the last {value}"
     assert hook.best == math.inf
 
 

@@ -38,7 +38,7 @@ def experiment(iterations):
         G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(d_scale=0.5),
         draws={"real": real, "noise": noise}, schedule=mg.alternating,
     )  # fmt: skip
-    return Experiment(recipe="own", game=gan, play=gan.play, iterations=iterations, streams=streams)
+    return Experiment(name="own", game=gan, play=gan.play, iterations=iterations, streams=streams)
 
 
 def bytes_of(run_of):

@@ -43,7 +43,9 @@ def test_floats_become_the_bytes_they_stand_for():
 
 
 def test_a_recipe_without_images_takes_none():
-    with pytest.raises(ConfigError, match="gaussian is not trained on images"):
+    with pytest.raises(
+        ConfigError, match="images must be None because gaussian is not trained on images, got an array of shape"
+    ):
         get_recipe("gaussian").build(None, RunOptions(images=pictures(2, 28, 28, 1)))
 
 

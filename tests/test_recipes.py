@@ -31,14 +31,14 @@ def test_every_recipe_is_counted():
 def test_parameter_counts_are_exact(name, capsys):
     recipe = RECIPES[name]
     config = recipe.Config()
-    chains = recipe.architecture(config)
+    architecture = recipe.architecture(config)
     G, D = recipe.networks(config)
-    g, d = G.summary(chains.noise_shape), D.summary(chains.data_shape)
+    g, d = G.summary(architecture.noise_shape), D.summary(architecture.data_shape)
     assert (g.trainable, g.non_trainable, d.trainable, d.non_trainable) == COUNTS[name]
     assert (G.theta.size, D.theta.size) == (g.trainable, d.trainable)
     if name in TOTALS:
         assert (g.total, d.total) == TOTALS[name]
-    assert g.rows[-1].output_shape == chains.data_shape
+    assert g.rows[-1].output_shape == architecture.data_shape
     assert d.rows[-1].output_shape == ((2,) if name == "mnist-softmax" else (1,))
     assert "total" in capsys.readouterr().out
 
@@ -157,11 +157,13 @@ CHAINS = {
 def test_hyper_parameters_and_layers_are_those_written_here(name):
     recipe = RECIPES[name]
     assert dataclasses.asdict(recipe.Config()) == CONFIGS[name]
-    chains = recipe.architecture(recipe.Config())
-    assert (list(chains.G), list(chains.D)) == CHAINS[name]
+    architecture = recipe.architecture(recipe.Config())
+    assert (list(architecture.G), list(architecture.D)) == CHAINS[name]
     if name in ("gaussian", "mnist-dense", "mnist-dcgan"):  # Keras's defaults
         affine = (
-            layer for layer in (*chains.G, *chains.D) if isinstance(layer, (mg.Dense, mg.Conv2D, mg.ConvTranspose2D))
+            layer
+            for layer in (*architecture.G, *architecture.D)
+            if isinstance(layer, (mg.Dense, mg.Conv2D, mg.ConvTranspose2D))
         )
         assert {(layer.weight_init, layer.bias_init) for layer in affine} == {(mg.GlorotUniform(), mg.Zeros())}
 

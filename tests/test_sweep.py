@@ -28,9 +28,9 @@ def in_turn(monkeypatch):
     """Run sweeps in this process, one seed after the other.  Returns the calls of `train_recipe`."""
     calls = []
 
-    def train_here(one, seeds, *, workers, finished):
+    def train_here(one, seeds, *, workers, on_seed_end):
         for seed in range(seeds):
-            finished(one(seed))
+            on_seed_end(one(seed))
 
     def train_recipe(name, **options):
         calls.append(options)
@@ -101,7 +101,7 @@ class TestWhatIsWritten:
                 raise RuntimeError("planted")
 
         with pytest.raises(RuntimeError, match="planted"):
-            runs.sweep("gaussian", seeds=3, folder=True, done=fail)
+            runs.sweep("gaussian", seeds=3, folder=True, on_seed_end=fail)
         stored = read_json("runs/gaussian-sweep/001/sweep.json")
         assert (stored["status"], stored["runs"]) == ("interrupted", 2)
 
@@ -194,20 +194,20 @@ def all_die(seed):
 class TestWorkers:
     def test_what_a_run_raises_is_its_failure(self):
         found = []
-        workers.train_in_workers(some_raise, 3, workers=1, finished=found.append)
+        workers.train_in_workers(some_raise, 3, workers=1, on_seed_end=found.append)
         assert sorted((s["seed"], s["status"], s.get("error")) for s in found) == [
             (0, "completed", None), (1, "failed", "ValueError: planted"), (2, "completed", None)
         ]  # fmt: skip
 
     def test_a_worker_that_dies(self):
         found = []
-        workers.train_in_workers(some_die, 3, workers=1, finished=found.append)
+        workers.train_in_workers(some_die, 3, workers=1, on_seed_end=found.append)
         assert sorted((s["seed"], s["status"]) for s in found) == [(0, "completed"), (1, "failed"), (2, "failed")]
         assert "if memory ran out, use fewer workers" in found[-1]["error"]
 
     def test_workers_that_die_at_once(self):
         with pytest.raises(RunError, match="below `if __name__ == '__main__':`"):
-            workers.train_in_workers(all_die, 2, workers=2, finished=print)
+            workers.train_in_workers(all_die, 2, workers=2, on_seed_end=print)
 
     def test_a_pool_that_breaks_while_it_is_filled(self, monkeypatch):
         def broken(*_):
@@ -215,7 +215,7 @@ class TestWorkers:
 
         monkeypatch.setattr(ProcessPoolExecutor, "submit", broken)
         with pytest.raises(RunError, match="a worker process died"):
-            workers.train_in_workers(some_raise, 2, workers=1, finished=print)
+            workers.train_in_workers(some_raise, 2, workers=1, on_seed_end=print)
 
     def test_a_script_without_a_guard(self, in_tmp):
         # The tracebacks of workers and script share standard error, so the script writes its exception to a file.

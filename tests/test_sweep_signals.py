@@ -33,8 +33,8 @@ def test_sigterm_before_the_workers_start_leaves_nothing(in_tmp, monkeypatch, de
 
 
 def test_sigterm_keeps_the_completed_seeds(in_tmp, monkeypatch, deaf):
-    def terminate(one, seeds, *, workers, finished):
-        finished({"seed": 0, "status": "completed", "jsd": 0.5})
+    def terminate(one, seeds, *, workers, on_seed_end):
+        on_seed_end({"seed": 0, "status": "completed", "jsd": 0.5})
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(runs.seeds, "train_in_workers", terminate)

@@ -154,7 +154,7 @@ class Classifier:
         return float((self.predict(images)[1].argmax(axis=1) == labels).mean())
 
     def about(self) -> dict[str, Any]:
-        """Return the data set, the accuracy, the duration of training, the configuration and the layers (JSON-able)."""
+        """Return data set, accuracy, duration of training, configuration and layers, as JSON-serializable values."""
         known = {"data": self.data, "accuracy": self.accuracy, "seconds": self.seconds, "config": asdict(self.config)}
         known["layers"] = self.body.to_config() + self.head.to_config()
         return dict(jsonable(known))

@@ -32,12 +32,12 @@ def summary(args: Any) -> int:
     """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
-    chains = recipe.architecture(config)
+    architecture = recipe.architecture(config)
     G, D = recipe.networks(config)
     print(f"{recipe.name}: {recipe.about}\n\nG")
-    G.summary(chains.noise_shape)
+    G.summary(architecture.noise_shape)
     print("\nD (ends in logits)")
-    D.summary(chains.data_shape)
+    D.summary(architecture.data_shape)
     print("\nhyper-parameters (--set KEY=VALUE)")
     for key, value in vars(config).items():
         print(f"  {key} = {value}")
@@ -105,7 +105,7 @@ def sweep(args: Any) -> int:
     result = runs.sweep(
         args.recipe, seeds=args.seeds, workers=args.workers, overrides=parse_overrides(args), dtype=args.dtype,
         ops=args.ops, options=parse_options(args), data_dir=args.data_dir, out=args.out, folder=True,
-        done=lambda one: say(f"seed {one['seed']}: {one['status']}"),
+        on_seed_end=lambda one: say(f"seed {one['seed']}: {one['status']}"),
     )  # fmt: skip
     print(result)
     if result.summaries:

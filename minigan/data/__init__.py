@@ -42,7 +42,7 @@ _RENAMED = {
     "Prepared": "Transformed",
     "shrink": "downsample",
 }
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -1,6 +1,6 @@
 """Toy densities on the line and in the plane, with pdf, logpdf, cdf and sample.
 
-The densities are computed from their logarithms, so that the ratio of two densities is accurate far in the tails.
+Each density is defined by its `logpdf`.  Where both pdfs underflow, the difference of the logpdfs is still accurate.
 """
 
 import math
@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from minigan._arguments import size
 
 Floats = NDArray[np.float64]
 
@@ -41,17 +43,22 @@ class Density1D(Protocol):
         """
 
 
-def _positive(name: str, value: float) -> None:
+def _require_positive(name: str, value: float) -> None:
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
 
 
-def _finite(name: str, value: float) -> None:
+def _require_finite(name: str, value: float) -> None:
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value!r}")
 
 
-class _FromLogarithm:
+def _require_distinct(name: str, what: str, values: Sequence[object], finite: object) -> None:
+    if not len(values) or len(set(values)) != len(values) or not finite:
+        raise ValueError(f"{name} must contain at least one {what}, all distinct and finite, got {values}")
+
+
+class _PdfFromLogpdf:
     """The density p = exp(log p) of a class that defines `logpdf`."""
 
     def logpdf(self, x: ArrayLike) -> Floats:
@@ -64,7 +71,7 @@ class _FromLogarithm:
 
 
 @dataclass(frozen=True)
-class Gaussian(_FromLogarithm):
+class Gaussian(_PdfFromLogpdf):
     """N(mu, sigma^2): p(x) = exp(-(x - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)).
 
     Parameters
@@ -90,8 +97,8 @@ class Gaussian(_FromLogarithm):
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        _finite("mu", self.mu)
-        _positive("sigma", self.sigma)
+        _require_finite("mu", self.mu)
+        _require_positive("sigma", self.sigma)
 
     def logpdf(self, x: ArrayLike) -> Floats:
         """Return log p(x)."""
@@ -114,7 +121,7 @@ class Gaussian(_FromLogarithm):
 
 
 @dataclass(frozen=True)
-class Laplace(_FromLogarithm):
+class Laplace(_PdfFromLogpdf):
     """p(x) = exp(-|x - mu| / b) / (2 b).
 
     Parameters
@@ -140,8 +147,8 @@ class Laplace(_FromLogarithm):
     b: float = 1.0
 
     def __post_init__(self) -> None:
-        _finite("mu", self.mu)
-        _positive("b", self.b)
+        _require_finite("mu", self.mu)
+        _require_positive("b", self.b)
 
     def logpdf(self, x: ArrayLike) -> Floats:
         """Return log p(x)."""
@@ -163,7 +170,7 @@ class Laplace(_FromLogarithm):
 
 
 @dataclass(frozen=True)
-class Mixture(_FromLogarithm):
+class Mixture(_PdfFromLogpdf):
     """p(x) = sum_k w_k p_k(x), a mixture of densities on the line.
 
     Parameters
@@ -190,9 +197,12 @@ class Mixture(_FromLogarithm):
     weights: Sequence[float]
 
     def __post_init__(self) -> None:
-        if not self.components or len(self.components) != len(self.weights):
+        if not len(self.components):
+            raise ValueError("components must contain at least one density, got none")
+        if len(self.weights) != len(self.components):
             raise ValueError(
-                f"weights must be one for each component, got {len(self.weights)} for {len(self.components)} components"
+                "weights must have one entry per component, "
+                f"got {len(self.weights)} weights for {len(self.components)} components"
             )
         if min(self.weights) < 0 or not math.isclose(sum(self.weights), 1, abs_tol=1e-9):
             raise ValueError(f"weights must be >= 0 and sum to 1, got {list(self.weights)}")
@@ -223,13 +233,13 @@ class Mixture(_FromLogarithm):
 
 
 @dataclass(frozen=True)
-class GaussianMixture2D(_FromLogarithm):
+class GaussianMixture2D(_PdfFromLogpdf):
     """p(x) = mean_k N(x; c_k, sigma^2 I): a mixture of equal isotropic Gaussians in the plane.    x (N, 2)
 
     Parameters
     ----------
-    centres : tuple of (float, float)
-        c_k, at least one, all distinct.
+    centres : sequence of (float, float), or array (K, 2)
+        c_k, at least one, all distinct and finite; stored as a tuple of pairs of floats.
     sigma : float
         The standard deviation of each component, > 0.
 
@@ -244,9 +254,13 @@ class GaussianMixture2D(_FromLogarithm):
     sigma: float
 
     def __post_init__(self) -> None:
-        _positive("sigma", self.sigma)
-        if len(set(self.centres)) != len(self.centres) or not self.centres:
-            raise ValueError(f"centres must be distinct and at least one, got {self.centres}")
+        _require_positive("sigma", self.sigma)
+        try:
+            centres = tuple((float(a), float(b)) for a, b in self.centres)
+        except (TypeError, ValueError):
+            raise ValueError(f"centres must be pairs of numbers, got {self.centres}") from None
+        _require_distinct("centres", "point", centres, np.isfinite(centres).all())
+        object.__setattr__(self, "centres", centres)  # hashable also if it was given as lists or as an array
 
     def logpdf(self, x: ArrayLike) -> Floats:
         """Return log p(x) (N,)."""
@@ -298,9 +312,8 @@ def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> Gaussia
     8
 
     """
-    if modes < 1:
-        raise ValueError(f"modes must be >= 1, got {modes!r}")
-    _positive("radius", radius)
+    modes = size("modes", modes)
+    _require_positive("radius", radius)
     angles = [2 * math.pi * k / modes for k in range(modes)]
     return GaussianMixture2D(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
 
@@ -311,7 +324,8 @@ def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> 
     Parameters
     ----------
     ticks : sequence of float
-        The distinct coordinates on both axes; -4, -2, 0, 2 and 4 by default, for 25 Gaussians.
+        The coordinates on both axes, at least one, all distinct and finite; -4, -2, 0, 2 and 4 by default, for 25
+        Gaussians.
     sigma : float
         The standard deviation of each Gaussian, > 0; 0.05 by default.
 
@@ -326,4 +340,5 @@ def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> 
         If a parameter is outside its range.
 
     """
+    _require_distinct("ticks", "number", list(ticks), np.isfinite(ticks).all())
     return GaussianMixture2D(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)

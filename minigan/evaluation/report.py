@@ -97,7 +97,7 @@ class Evaluation:
     rows: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the evaluation as JSON-able data."""
+        """Return the evaluation as JSON-serializable data."""
         about = self.classifier.about()
         return {
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,

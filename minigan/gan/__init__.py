@@ -1,7 +1,7 @@
 """Algorithm 1 of Goodfellow et al. 2014: the steps of G and D, their game, and the update schedules.
 
 `minigan.gan.labels`     batches with labels
-`minigan.gan.modes`      the batch statistics and modes in which D and G run
+`minigan.gan.modes`      how D and G run in a step: training or inference mode, joint or separate batch statistics
 `minigan.gan.steps`      gradients and updates
 `minigan.gan.pair`       `GAN`, the game of G and D
 `minigan.gan.schedules`  the order of the updates in an iteration
@@ -78,7 +78,7 @@ _RENAMED = {
     "running_judge": "eval_mode",
     "whole": "capturable",
 }
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -120,7 +120,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Layer:
-    """The base class of layers: a frozen, comparable, JSON-able description, which holds no arrays.
+    """The base class of layers: a frozen, comparable, JSON-serializable description, which holds no arrays.
 
     A custom layer is a frozen dataclass that defines `forward`, and `parameters`, `state`, `output_shape`,
     `per_example` and `n_keys` where the defaults below do not fit.
@@ -211,7 +211,7 @@ class Layer:
         return {name: shape for name, (shape, _) in self.state().items()}
 
     def to_config(self) -> dict[str, Any]:
-        """Return the layer's class name and fields as JSON-able data, which `from_config` reads."""
+        """Return the layer's class name and fields as JSON-serializable data, which `from_config` reads."""
         keys = self.config_keys
         described = {keys.get(f.name, f.name): _describe(getattr(self, f.name)) for f in fields(self)}
         return {"layer": type(self).__name__, **described}

@@ -32,7 +32,8 @@ def register_layer(layer: L) -> L:
     Parameters
     ----------
     layer : type
-        A subclass of `Layer`: a frozen dataclass whose fields are JSON-able, initializers, layers, or tuples of those.
+        A subclass of `Layer`: a frozen dataclass whose fields are JSON-serializable, initializers, layers, or tuples of
+        those.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The figures of the one-dimensional GAN: a frame of the animation of S1, and Figure 1 of the 2014 paper."""
+"""The figures of the recipe `gaussian`: a frame of its animation, and Figure 1 of the 2014 paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ ARROW_Z = ndtri((np.arange(11) + 0.5) / 11)  # equally likely z: the medians of 
 class Axis:
     """The interval of x that the figures show, and its unit, 1/19 of the interval.
 
-    For N(0, 1) -> N(4, 2^2) the interval is (-8, 11), the unit is 1, and the bins have the width 0.5, as in S1.  For
-    other data the interval is wider.
+    For N(0, 1) -> N(4, 2^2) the interval is (-8, 11), the unit is 1, and the bins have the width 0.5.  For other
+    data the interval is wider.
 
     Parameters
     ----------

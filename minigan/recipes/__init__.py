@@ -47,7 +47,7 @@ def get_recipe(name: str) -> Recipe:
 _RENAMED = {
     "Setting": "RunOptions",
 }
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan._deprecated import renamed_arguments
+from minigan._deprecated import renamed_arguments, renamed_fields
 from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
@@ -27,7 +27,7 @@ class Architecture:
     G, D : sequence of Layer
         The layers of the generator and of the discriminator.
     noise_shape, data_shape : tuple of int
-        The shapes of their inputs, without N.
+        The shapes of their inputs, without the batch axis.
 
     """
 
@@ -37,9 +37,13 @@ class Architecture:
     data_shape: Shape
 
 
+@renamed_fields(moments="optimizer_vectors")
 @dataclass(frozen=True)
 class Recipe:
     """A model that can be trained: its networks, its data and its schedule.
+
+    A user calls `build`, which checks the configuration and the memory, creates the random streams and the networks,
+    and passes them to the recipe's own `assemble`, which adds the data, the game, the schedule and the figures.
 
     Parameters
     ----------
@@ -52,21 +56,24 @@ class Recipe:
     Config : type
         A frozen dataclass of the hyper-parameters with their defaults.
     architecture : callable
-        ``architecture(config)`` returns the layers of both networks.
+        ``architecture(config)`` returns the layers of both networks, an `Architecture`.
     prior : callable
-        ``prior(config, n, rng)`` draws n noise vectors z, an array (n, ...).
+        ``prior(config, n, rng)`` draws n noise vectors z from the stream `rng` and returns an array of float64 of shape
+        (n, ...).
     assemble : callable
-        ``assemble(config, run_options, G, D, streams)`` returns the experiment.
+        ``assemble(config, run_options, G, D, streams)`` returns the `Experiment` that trains the networks G and D,
+        whose parameters are initial, with the random streams of `random_streams`.  It raises ConfigError if a
+        hyper-parameter does not fit the data, and DataError if data files are missing or damaged.
     to_images : callable, optional
         ``to_images(x)`` converts the output of G to images (N, H, W, C) in [0, 1]; None if G makes no images.
-    moments : int
+    optimizer_vectors : int
         The number of state vectors of an optimizer, for the estimate of memory; 2 by default, m and v of Adam.
     stored_defaults : mapping, optional
         The values of hyper-parameters that config.json of runs of earlier versions lacks, by name.
     ensembles : mapping of str to str, optional
         Where a backend can train many seeds together: the name of the backend, and the module with
-        ``batching_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
-        ``train_ensemble(config, seeds, device=..., dtype=..., finished=...)`` (`minigan.ensembles`).  The module is
+        ``ensemble_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
+        ``train_ensemble(config, seeds, device=..., dtype=..., on_seed_end=...)`` (`minigan.ensembles`).  The module is
         imported by name when a sweep needs it, because it needs the recipe.
 
     """
@@ -79,15 +86,29 @@ class Recipe:
     prior: Callable[[Any, int, np.random.Generator], Array]
     assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
     to_images: Callable[[Array], Array] | None = None
-    moments: int = 2
+    optimizer_vectors: int = 2
     stored_defaults: Mapping[str, Any] = field(default_factory=dict)
     ensembles: Mapping[str, str] = field(default_factory=dict)
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from the settings in its config.json.
 
-        A hyper-parameter that is missing, because an earlier version wrote the file, has its value in `stored_defaults`
-        or else its default.
+        Parameters
+        ----------
+        settings : mapping
+            Hyper-parameters by name, the value of "settings" in config.json.  One that is missing, because an earlier
+            version wrote the file, has its value in `stored_defaults` or else its default.
+
+        Returns
+        -------
+        Config
+            The configuration of the run.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown, or a value is outside its range or of another type.
+
         """
         return self.configure({**self.stored_defaults, **settings})
 
@@ -113,12 +134,12 @@ class Recipe:
 
         """
         config = self.Config()
-        kinds = {f.name: type(getattr(config, f.name)) for f in fields(config)}
+        types = {f.name: type(getattr(config, f.name)) for f in fields(config)}
         changes = {}
         for key, given in (overrides or {}).items():
-            if key not in kinds:
-                raise ConfigError(unknown(f"setting of {self.name}", key, kinds))
-            changes[key] = setting(key, given, kinds[key])
+            if key not in types:
+                raise ConfigError(unknown(f"setting of {self.name}", key, types))
+            changes[key] = setting(key, given, types[key])
         return replace(config, **changes)
 
     @renamed_arguments(setting="run_options")
@@ -149,7 +170,10 @@ class Recipe:
         config = self.configure(None if config is None else asdict(config))
         run_options = RunOptions() if run_options is None else run_options
         if run_options.images is not None and self.to_images is None:
-            raise ConfigError(f"images: {self.name} is not trained on images; expected None")
+            raise ConfigError(
+                f"images must be None because {self.name} is not trained on images, "
+                f"got an array of shape {run_options.images.shape}"
+            )
         if run_options.backend().xp is np:  # otherwise the device's memory counts, not the machine's
             memory.require_training(self, config, np.dtype(run_options.dtype))
         streams = random_streams(run_options.seed)
@@ -197,14 +221,30 @@ class Recipe:
         run_options = RunOptions() if run_options is None else run_options
         memory.require_networks(self, config, np.dtype(run_options.dtype))
         streams = random_streams(run_options.seed) if streams is None else streams
-        chains, ops = self.architecture(config), run_options.backend()
-        G = Network(chains.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
-        D = Network(chains.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
+        architecture, ops = self.architecture(config), run_options.backend()
+        G = Network(architecture.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
+        D = Network(architecture.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
         return G, D
 
 
 def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
-    """Return Adam with lr (by default that of the configuration), beta1, beta2 and eps of a recipe's configuration."""
+    """Return Adam with the settings of a recipe's configuration.
+
+    Parameters
+    ----------
+    net : Network
+        The network whose theta is updated.
+    config : Config
+        The hyper-parameters, with `beta1`, `beta2` and `eps`, and `lr` unless it is given.
+    lr : float, optional
+        The learning rate; by default ``config.lr``.
+
+    Returns
+    -------
+    Adam
+        The optimizer, before its first step.
+
+    """
     return Adam(
         net, lr=config.lr if lr is None else lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps
     )  # fmt: skip

@@ -1,15 +1,15 @@
-"""`dcgan64`: N(0, 1)^100 -> 64x64 colour images with the DCGAN of Radford et al. 2016 (S4, PyTorch).
+"""`dcgan64`: N(0, 1)^100 -> 64x64 colour images with the DCGAN of Radford et al. 2016 (S4 in README.md).
 
 The conventions are PyTorch's: batch norm with eps 1e-5, momentum 0.1 (the weight of the batch's statistics) and an
 unbiased running variance; linear layers initialised by U(-1/sqrt(fan_in), 1/sqrt(fan_in)); Adam with eps 1e-8.
-Convolutions are initialised by N(0, 0.02^2), batch norm's gamma by N(1, 0.02^2) (the document's N(0, 0.02^2) is an
+Convolutions are initialised by N(0, 0.02^2), batch norm's gamma by N(1, 0.02^2) (the notebook's N(0, 0.02^2) is an
 error).  D runs on real and fake batches separately, and its cost is the sum of both; the fakes for D come from G in
-training mode; G's step draws new noise and updates D's running statistics.  As in the document, there is no batch norm
+training mode; G's step draws new noise and updates D's running statistics.  As in the notebook, there is no batch norm
 after the projection.
 
-Choices that the document leaves open: images are enlarged to 64x64 (bilinear, half-pixel centres), grey images are
+Choices that the notebook leaves open: images are enlarged to 64x64 (bilinear, half-pixel centres), grey images are
 repeated in three channels, and the batch size of 128 is that of the DCGAN paper.  `width` divides every number of
-channels; 1 is the document's network.
+channels; 1 is the notebook's network.
 """
 
 import math
@@ -33,25 +33,54 @@ from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 CHANNELS = (128, 256, 512, 1024)
+"""The numbers of channels of D's convolutions, and of G's in reverse order."""
 COLOURS = 3
 SIZE = 64
+"""The side of the images, in pixels."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
 
-    iterations: int = 93_600  # 200 epochs of 60,000 images
+    Parameters
+    ----------
+    iterations : int
+        The number of iterations, one update of D and one of G each; 93,600 are about 200 epochs of 60,000 images.
+    batch_size : int
+        The number of real images, and of fakes, in an update.
+    latent : int
+        The dimension of the noise z.
+    width : int
+        Every number of channels is divided by `width`, a divisor of 128; 1 is the full network.
+    slope : float
+        The slope of LeakyReLU for negative inputs, >= 0.
+    init_std : float
+        The standard deviation of the initial convolutions and of batch norm's initial gamma.
+    lr : float
+        The learning rate of Adam, for both players.
+    beta1, beta2 : float
+        The weights of Adam's old moments, in [0, 1).
+    eps : float
+        Adam's eps, > 0; 1e-8 as in PyTorch.
+    data : {"mnist", "fashion-mnist", "cifar10"}
+        The data set.
+    sample_every : int
+        The number of iterations between two grids of samples.
+
+    """
+
+    iterations: int = 93_600
     batch_size: int = 128
     latent: int = 100
-    width: int = 1  # divides the numbers of channels
+    width: int = 1
     slope: float = 0.2
     init_std: float = 0.02
     lr: float = 2e-4
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-8
-    data: str = "mnist"  # or fashion-mnist, cifar10
+    data: str = "mnist"
     sample_every: int = 100
 
     def __post_init__(self) -> None:
@@ -149,14 +178,14 @@ def assemble(
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
-        recipe="dcgan64",
+        name="dcgan64",
         game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
         sources={"images": batches},
         note=f"{data.name}: {data.note}" if data.note else "",
-        figures=image_figures(  # 20 fixed noise vectors, as in the document
+        figures=image_figures(  # 20 fixed noise vectors, as in the notebook
             gan,
             figure_noise,
             images,

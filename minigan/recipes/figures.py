@@ -1,4 +1,4 @@
-"""The figures of the image recipes: grids of samples during training, and the documents' figures at the end."""
+"""The figures of the image recipes: grids of samples during training, and the tutorials' figures at the end."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,10 @@ from minigan.training.experiment import Run
 from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]
-MAX_FRAMES = 60  # of an animation
+MAX_FRAMES = 60
+"""The most frames of an animation."""
+SHEET = (4, 10)
+"""The default rows and columns of the sheet of samples at the end of a run."""
 
 
 class Samples(Callback):
@@ -55,7 +58,7 @@ class Samples(Callback):
         every: int,
         rows: int,
         columns: int,
-        sheet: tuple[int, int] = (4, 10),
+        sheet: tuple[int, int] = SHEET,
         examples: Array | None = None,
         prepare: Prepare = np.asarray,
     ) -> None:
@@ -219,7 +222,7 @@ class Judgements(Callback):
 
 
 class BeforeAndAfter(Callback):
-    """Write before.png and after.png: a real image next to G(z) for one z, before and after training (S5).
+    """Write before.png and after.png: a real image next to G(z) for one z, before and after training.
 
     Parameters
     ----------
@@ -265,7 +268,7 @@ def image_figures(
     every: int,
     rows: int,
     columns: int,
-    sheet: tuple[int, int] = (4, 10),
+    sheet: tuple[int, int] = SHEET,
     histogram_examples: int = 500,
 ) -> list[Callback]:
     """Return the figures of a convolutional recipe: samples with neighbours, an interpolation, histograms of D(x).

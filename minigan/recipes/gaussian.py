@@ -1,10 +1,10 @@
-"""`gaussian`: N(0, 1) -> N(4, 2^2) with an affine generator and ten hidden units in D (S1).
+"""`gaussian`: N(0, 1) -> N(4, 2^2) with an affine generator and ten hidden units in D (S1 in README.md).
 
-The document draws its data with ``normal(4, 2)``: the standard deviation is 2.  Its 200 iterations make 2000 updates
+The notebook draws its data with ``normal(4, 2)``: the standard deviation is 2.  Its 200 iterations make 2000 updates
 of G, each of which moves b by about 0.001: too few to reach a mean of 4.  The recipe runs 1000 iterations.
 
 The conventions are Keras's: Glorot-uniform weights, Adam with eps 1e-7, J_D the mean over real and fake examples
-(``d_scale=1/2``).  D ends in a logit; the document's sigmoid is part of the objective.
+(``d_scale=1/2``).  D ends in a logit; the notebook's sigmoid is part of the objective.
 """
 
 import math
@@ -30,22 +30,49 @@ from minigan.training.experiment import Experiment, Run
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
+
+    Parameters
+    ----------
+    iterations : int
+        The number of iterations, each of which draws a batch.
+    batch_size : int
+        The number of real examples, and of noise values, in an iteration.
+    d_updates, g_updates : int
+        The updates of D on an iteration's batch, and then of G on its noise.
+    hidden : int
+        The number of hidden units of D.
+    mu, sigma : float
+        The mean and the standard deviation of the data.
+    lr : float
+        The learning rate of Adam, for both players.
+    beta1, beta2 : float
+        The weights of Adam's old moments, in [0, 1).
+    eps : float
+        Adam's eps, > 0; 1e-7 as in Keras.
+    frames : int
+        The number of frames of the animation.
+    evaluate_every : int
+        The number of iterations between two evaluations of JSD(p_data, p_g) and V(D).
+    patience : int
+        The run stops after so many evaluations without a smaller JSD; 0, the default, means never.
+
+    """
 
     iterations: int = 1000
-    batch_size: int = 1000  # n of each kind: a full batch
-    d_updates: int = 10  # on the same batch
-    g_updates: int = 10  # on the same noise
+    batch_size: int = 1000
+    d_updates: int = 10
+    g_updates: int = 10
     hidden: int = 10
     mu: float = 4.0
-    sigma: float = 2.0  # standard deviation
+    sigma: float = 2.0
     lr: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-7
-    frames: int = 50  # of the animation
-    evaluate_every: int = 50  # iterations between two evaluations of JSD and V(D)
-    patience: int = 0  # stop after so many evaluations without a smaller JSD; 0: never
+    frames: int = 50
+    evaluate_every: int = 50
+    patience: int = 0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, frames=self.frames)
@@ -74,7 +101,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """Build the experiment; an iteration draws a batch, updates D on it and then G on its noise, ten times each."""
+    """Build the experiment; an iteration draws a batch, updates D on it `d_updates` times, then G on its noise."""
     data, n, dtype = Gaussian(config.mu, config.sigma), config.batch_size, G.dtype
 
     gan = GAN(
@@ -82,7 +109,7 @@ def assemble(
         D,
         adam(G, config),
         adam(D, config),
-        NonSaturating(d_scale=0.5),
+        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake examples
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
@@ -101,7 +128,7 @@ def assemble(
     if config.patience:
         callbacks.append(EarlyStop("jsd", patience=config.patience))
     return Experiment(
-        recipe="gaussian",
+        name="gaussian",
         game=gan,
         play=iteration,
         iterations=config.iterations,
@@ -154,7 +181,7 @@ CHANGING_FIELDS = ("iteration", "of", "a", "b", "fake", "d")
 
 
 class Figures(Callback):
-    """Write gaussian.gif and gaussian.png (the document's figure), figure_1.png (the 2014 paper's) and losses.png.
+    """Write gaussian.gif and gaussian.png (the notebook's figure), figure_1.png (the 2014 paper's) and losses.png.
 
     Parameters
     ----------
@@ -199,7 +226,7 @@ class Figures(Callback):
 
     def on_iteration(self, run: Run) -> None:
         """Record a frame if it is due."""
-        if run.iteration % self.every == 0 or run.is_last:
+        if run.iteration % self.every == 0 or run.is_last_iteration:
             self.frames.append(self._snapshot(run))
 
     def on_end(self, run: Run) -> None:

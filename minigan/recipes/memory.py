@@ -35,14 +35,16 @@ def machine_bytes() -> int | None:
 
 def parameter_count(recipe: "Recipe", config: Any) -> int:
     """Return the number of parameters of G and D together."""
-    chains = recipe.architecture(config)
-    return sum(Chain(tuple(layers)).n_parameters for layers in (chains.G, chains.D))
+    architecture = recipe.architecture(config)
+    return sum(Chain(tuple(layers)).n_parameters for layers in (architecture.G, architecture.D))
 
 
 def initial_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
     """Return the bytes that initialisation needs: all parameters, and the largest one twice, in float64 and cast."""
-    chains = recipe.architecture(config)
-    shapes = [p.shape for layers in (chains.G, chains.D) for p in Chain(tuple(layers)).parameters().values()]
+    architecture = recipe.architecture(config)
+    shapes = [
+        p.shape for layers in (architecture.G, architecture.D) for p in Chain(tuple(layers)).parameters().values()
+    ]
     return parameter_count(recipe, config) * dtype.itemsize + max(map(math.prod, shapes)) * (8 + dtype.itemsize)
 
 
@@ -61,15 +63,17 @@ def training_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
     Returns
     -------
     int
-        For both networks, the bytes of theta, its gradient, the optimizer's moments and the copy of theta that is
+        For both networks, the bytes of theta, its gradient, the optimizer's vectors and the copy of theta that is
         restored after a divergence; and those of the arrays that a step of G keeps for its backward pass: the inputs of
         all layers with parameters, of G and of D.  The data set, the workspace of a backend and the step of D are not
         counted.
 
     """
-    chains = recipe.architecture(config)
-    vectors = (3 + recipe.moments) * parameter_count(recipe, config)
-    inputs = _input_size(chains.G, chains.noise_shape) + _input_size(chains.D, chains.data_shape)
+    architecture = recipe.architecture(config)
+    vectors = (3 + recipe.optimizer_vectors) * parameter_count(recipe, config)
+    inputs = _input_size(architecture.G, architecture.noise_shape) + _input_size(
+        architecture.D, architecture.data_shape
+    )
     return int(dtype.itemsize * (vectors + config.batch_size * inputs))
 
 
@@ -104,8 +108,10 @@ def require_training(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> Non
 
 def require_samples(recipe: "Recipe", config: Any, n: int, dtype: np.dtype[Any]) -> None:
     """Raise ConfigError if n samples do not fit into memory: the noise, G's output in blocks, and its concatenation."""
-    chains = recipe.architecture(config)
-    require(f"n={n}", n * dtype.itemsize * (math.prod(chains.noise_shape) + 2 * math.prod(chains.data_shape)))
+    architecture = recipe.architecture(config)
+    require(
+        f"n={n}", n * dtype.itemsize * (math.prod(architecture.noise_shape) + 2 * math.prod(architecture.data_shape))
+    )
 
 
 def _largest(recipe: "Recipe", config: Any, needs: Any) -> str:

@@ -1,15 +1,15 @@
-"""`mnist-dcgan`: N(0, 1)^100 -> MNIST with convolutions at full size (S3, a Keras notebook).
+"""`mnist-dcgan`: N(0, 1)^100 -> MNIST with convolutions at full size (S3 in README.md).
 
-The conventions are those of the document's Keras (2.1, before TensorFlow 2): "same" padding with the odd pixel at the
+The conventions are those of the notebook's Keras (2.1, before TensorFlow 2): "same" padding with the odd pixel at the
 bottom right; batch norm with eps 1e-3, momentum 0.8 (the weight of the running statistics) and a biased variance;
 Glorot-uniform weights; Adam with eps 1e-7.  A step is two updates of D, one on real and one on fake images, each with
 separate batch statistics, then one update of G on the same noise.  The frozen D in G's step runs in training mode
 (batch statistics, dropout); its running statistics do not change.
 
-The document's fakes for D come from ``predict`` (running statistics, no dropout): ``fakes=inference``.  With some
+The notebook's fakes for D come from ``predict`` (running statistics, no dropout): ``fakes=inference``.  With some
 seeds, 0 among them, D then separates these fakes from real images but classifies G's samples in training mode as real,
 and G stops learning.  Therefore the default is ``fakes=training``, the mode in which G is trained
-(docs/decisions/mnist-dcgan-schedule.md).  The document shares one Adam between two models; here each has one.  D ends
+(docs/decisions/mnist-dcgan-schedule.md).  The notebook shares one Adam between two models; here each has one.  D ends
 in a logit; the printed D loss is the mean of both.  1,001 steps are half an epoch.
 """
 
@@ -45,23 +45,53 @@ from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 FAKES = {"training": train_fakes, "inference": eval_fakes}
+"""The values of the hyper-parameter `fakes`."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
+
+    Parameters
+    ----------
+    iterations : int
+        The number of iterations: two updates of D and one of G each.
+    batch_size : int
+        The number of real images, and of fakes, in an iteration.
+    latent : int
+        The dimension of the noise z.
+    dropout : float
+        The fraction of values that dropout sets to 0, in [0, 1).
+    bn_momentum : float
+        The weight of batch norm's old running statistics, in [0, 1].
+    slope : float
+        The slope of LeakyReLU for negative inputs, >= 0.
+    lr : float
+        The learning rate of Adam, for both players.
+    beta1, beta2 : float
+        The weights of Adam's old moments, in [0, 1).
+    eps : float
+        Adam's eps, > 0; 1e-7 as in Keras.
+    fakes : {"training", "inference"}
+        The mode in which G makes the fakes for D; "inference" as in the notebook.
+    data : str
+        The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
+    sample_every : int
+        The number of iterations between two grids of samples.
+
+    """
 
     iterations: int = 1001
     batch_size: int = 32
     latent: int = 100
     dropout: float = 0.25
-    bn_momentum: float = 0.8  # the weight of the running statistics
+    bn_momentum: float = 0.8
     slope: float = 0.2
     lr: float = 2e-4
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-7
-    fakes: str = "training"  # the mode of G for D's step: "training", or "inference" as in the document
+    fakes: str = "training"
     data: str = "mnist"
     sample_every: int = 100
 
@@ -88,8 +118,8 @@ def architecture(config: Config) -> Architecture:
     def down(c_in: int, c_out: int, *, stride: int = 2) -> Conv2D:
         return Conv2D(c_in, c_out, 3, stride=stride, padding="same")
 
-    def act(*before: Layer) -> list[Layer]:
-        return [*before, LeakyReLU(config.slope), Dropout(config.dropout)]
+    def act(*layers: Layer) -> list[Layer]:
+        return [*layers, LeakyReLU(config.slope), Dropout(config.dropout)]
 
     return Architecture(
         G=[
@@ -118,7 +148,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """Build the experiment; an iteration updates D on 32 real images, D on 32 fakes, and G on the same noise."""
+    """Build the experiment; an iteration updates D on real images, D on fakes, and G on the same noise."""
     dtype = G.dtype
 
     gan = GAN(
@@ -149,7 +179,7 @@ def assemble(
         return prior(config, n, streams["figures"]).astype(dtype)
 
     return Experiment(
-        recipe="mnist-dcgan",
+        name="mnist-dcgan",
         game=gan,
         play=iteration,
         iterations=config.iterations,

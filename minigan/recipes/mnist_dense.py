@@ -1,12 +1,14 @@
-"""`mnist-dense`: U(0, 1)^64 -> MNIST with dense networks and batch normalisation (S1, the commented-out part).
+"""`mnist-dense`: U(0, 1)^64 -> MNIST with dense networks and batch normalisation.
 
-The conventions are Keras's: batch norm with eps 1e-3, momentum 0.99 (the weight of the running statistics) and a biased
-variance; D is trained on real and fake images in one batch (common statistics); the fakes for D come from ``predict``
-(running statistics); the frozen D in G's step uses its running statistics, as Keras freezes batch norm since
-TensorFlow 2 (with batch statistics of fakes alone G learns nothing: docs/decisions); Adam with eps 1e-7; J_D is the
-mean over both kinds.  D ends in a logit.
+The model is in the commented-out part of the notebook S1 (README.md).  The conventions are Keras's: batch norm with eps
+1e-3, momentum 0.99 (the weight of the running statistics) and a biased variance; D is trained on real and fake images
+in one batch (common statistics); the fakes for D come from ``predict`` (running statistics); the frozen D in G's step
+uses its running statistics, as Keras freezes batch norm since TensorFlow 2 (with batch statistics of fakes alone G
+learns nothing: docs/decisions/frozen-batch-norm.md); Adam with eps 1e-7; J_D is the mean over both kinds.  D ends in a
+logit.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +20,7 @@ from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
-from minigan.recipes.figures import Samples
+from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
@@ -27,12 +29,35 @@ from minigan.training.experiment import Experiment
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
+
+    Parameters
+    ----------
+    iterations : int
+        The number of iterations, each of which draws a batch.
+    batch_size : int
+        The number of real images, and of noise vectors, in an iteration.
+    d_updates, g_updates : int
+        The updates of D on an iteration's batch, and then of G on its noise.
+    latent : int
+        The dimension of the noise z.
+    lr : float
+        The learning rate of Adam, for both players.
+    beta1, beta2 : float
+        The weights of Adam's old moments, in [0, 1).
+    eps : float
+        Adam's eps, > 0; 1e-7 as in Keras.
+    data : str
+        The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
+    sample_every : int
+        The number of iterations between two grids of samples.
+
+    """
 
     iterations: int = 2000
     batch_size: int = 32
-    d_updates: int = 10  # on the same batch
-    g_updates: int = 10  # on the same noise
+    d_updates: int = 10
+    g_updates: int = 10
     latent: int = 64
     lr: float = 1e-3
     beta1: float = 0.9
@@ -74,7 +99,7 @@ def prior(config: Config, n: int, rng: np.random.Generator) -> Array:
 def assemble(
     config: Config, run_options: RunOptions, G: Network, D: Network, streams: dict[str, np.random.Generator]
 ) -> Experiment:
-    """Build the experiment; an iteration draws a batch, updates D on it and then G on its noise, ten times each."""
+    """Build the experiment; an iteration draws a batch, updates D on it `d_updates` times, then G on its noise."""
     dtype = G.dtype
     pixels = training_pixels(config.data, run_options, dtype)
 
@@ -83,7 +108,7 @@ def assemble(
         D,
         adam(G, config),
         adam(D, config),
-        NonSaturating(d_scale=0.5),
+        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake images
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
@@ -97,9 +122,9 @@ def assemble(
     def iteration() -> StepResults:
         return same_batch(gan, real, noise, d_updates=config.d_updates, g_updates=config.g_updates)
 
-    shown = prior(config, 40, streams["figures"]).astype(dtype)
+    shown = prior(config, math.prod(SHEET), streams["figures"]).astype(dtype)
     return Experiment(
-        recipe="mnist-dense",
+        name="mnist-dense",
         game=gan,
         play=iteration,
         iterations=config.iterations,

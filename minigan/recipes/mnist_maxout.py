@@ -1,10 +1,13 @@
-"""`mnist-maxout`: the MNIST model of the 2014 paper (discussed in S2 and S5).
+"""`mnist-maxout`: the MNIST model of the 2014 paper, which the tutorials S2 and S5 of README.md discuss.
 
 The hyper-parameters are those of the published configuration (github.com/goodfeli/adversarial, mnist.yaml): prior
 U(-sqrt 3, sqrt 3)^100; weights U(-0.05, 0.05) in G and U(-0.005, 0.005) in D; the output bias of G is the logit of the
 mean image; dropout in D keeps 0.8 of the pixels and 0.5 of the hidden units, scaled by 1.25 and 2; one simultaneous
-update of both players from the same samples; gradient descent with momentum, learning rate 0.1 / 1.000004^(t - 1) at
-update t, momentum from 0.5 in epoch 1 to 0.7 in epoch 250; 50,000 training images.  G is non-saturating.
+update of both players from the same samples; 50,000 training images.  G minimises the non-saturating loss.
+
+Both players use gradient descent with momentum.  The learning rate of update t is 0.1 / 1.000004^(t - 1), but at least
+1e-6.  The momentum rises linearly from 0.5 in epoch 1 to 0.7 in epoch 250.  The default run has 60 epochs: it ends with
+the learning rate 0.0887 and the momentum 0.547.
 """
 
 import math
@@ -21,26 +24,56 @@ from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
 from minigan.recipes.base import Architecture, Recipe
-from minigan.recipes.figures import Samples
+from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
+MIN_PIXEL_MEAN = 1e-7
+"""The smallest mean of a pixel, and of 1 minus a pixel, so that the logit of the mean image is finite."""
+
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
 
-    iterations: int = 30_000  # 60 epochs
+    Parameters
+    ----------
+    iterations : int
+        The number of simultaneous updates of D and G; 30,000 are 60 epochs.
+    batch_size : int
+        The number of real images, and of fakes, in an update.
+    latent : int
+        The dimension of the noise z.
+    lr : float
+        The learning rate of the first update, for both players.
+    lr_decay : float
+        Each update divides the learning rate by this factor, >= 1.
+    lr_min : float
+        The smallest learning rate.
+    momentum, momentum_final : float
+        The momentum in epoch 1 and from epoch `momentum_epochs` on; it rises linearly between them.
+    momentum_epochs : int
+        The epoch that reaches `momentum_final`, at least 2.
+    train_images : int
+        The number of training images; 50,000 as in the paper, which kept the other 10,000 for validation.
+    data : str
+        The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
+    sample_every : int
+        The number of iterations between two grids of samples.
+
+    """
+
+    iterations: int = 30_000
     batch_size: int = 100
     latent: int = 100
     lr: float = 0.1
-    lr_decay: float = 1.000004  # divides the rate after every update
+    lr_decay: float = 1.000004
     lr_min: float = 1e-6
     momentum: float = 0.5
     momentum_final: float = 0.7
-    momentum_epochs: int = 250  # the epoch that reaches momentum_final; epoch 1 has `momentum`
+    momentum_epochs: int = 250
     train_images: int = 50_000
     data: str = "mnist"
     sample_every: int = 1000
@@ -84,23 +117,24 @@ def assemble(
     dtype = G.dtype
     pixels = training_pixels(config.data, run_options, dtype, stop=config.train_images)
     real = EpochBatches(pixels, config.batch_size, streams["data"])
-    mean = np.clip(pixels.mean(axis=0, dtype=float), 1e-7, 1 - 1e-7)
-    G.load_parameters({**G.parameters(), "4.b": np.log(mean) - np.log1p(-mean)})
+    mean = np.clip(pixels.mean(axis=0, dtype=float), MIN_PIXEL_MEAN, 1 - MIN_PIXEL_MEAN)
+    output_bias = "4.b"  # of the dense layer before the sigmoid
+    G.load_parameters({**G.parameters(), output_bias: np.log(mean) - np.log1p(-mean)})
 
     def lr(t: int) -> float:
         return max(config.lr * config.lr_decay ** (1 - t), config.lr_min)
 
     def momentum(t: int) -> float:
         epoch = 1 + (t - 1) // real.batches_per_epoch
-        share = min((epoch - 1) / (config.momentum_epochs - 1), 1.0)
-        return config.momentum + share * (config.momentum_final - config.momentum)
+        fraction = min((epoch - 1) / (config.momentum_epochs - 1), 1.0)
+        return config.momentum + fraction * (config.momentum_final - config.momentum)
 
     gan = GAN(
         G,
         D,
         SGD(G, lr=lr, momentum=momentum),
         SGD(D, lr=lr, momentum=momentum),
-        NonSaturating(d_scale=0.5),
+        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake images
         rng=streams["dropout"],
     )
 
@@ -110,16 +144,18 @@ def assemble(
     def iteration() -> StepResults:
         return simultaneous(gan, real, noise)
 
-    shown = prior(config, 40, streams["figures"]).astype(dtype)
+    shown = prior(config, math.prod(SHEET), streams["figures"]).astype(dtype)
     return Experiment(
-        recipe="mnist-maxout",
+        name="mnist-maxout",
         game=gan,
         play=iteration,
         iterations=config.iterations,
         streams=streams,
         sources={"pixels": real},
         figures=[
-            Samples(G, shown, flat_to_images, every=config.sample_every, rows=4, columns=10, examples=pixels),
+            Samples(
+                G, shown, flat_to_images, every=config.sample_every, rows=SHEET[0], columns=SHEET[1], examples=pixels
+            ),
         ],
     )
 
@@ -133,5 +169,5 @@ RECIPE = Recipe(
     prior=prior,
     assemble=assemble,
     to_images=flat_to_images,
-    moments=1,
+    optimizer_vectors=1,
 )

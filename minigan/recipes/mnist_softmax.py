@@ -1,13 +1,13 @@
-"""`mnist-softmax`: U(-1, 1)^100 -> MNIST with a two-class softmax discriminator, pretrained (S5, Keras).
+"""`mnist-softmax`: U(-1, 1)^100 -> MNIST with a two-class softmax discriminator, pretrained (S5 in README.md).
 
-The conventions are those of the document's Keras: "same" padding; batch norm with eps 1e-3, momentum 0.9 (the weight of
+The conventions are those of S5's Keras: "same" padding; batch norm with eps 1e-3, momentum 0.9 (the weight of
 the running statistics) and a biased variance; Glorot weights (normal in G's dense layer, else uniform); Adam with eps
 1e-7 and learning rates 2e-4 for G and 1e-4 for D.  First D is trained for one epoch on 10,000 real and 10,000 fake
 images in shuffled batches of 32.  Then each step updates D on one batch, half real and half fake, and G on a full batch
 of noise through the frozen D, with the labels "real".  The fakes for D come from ``predict`` (running statistics, no
 dropout); G is trained with dropout, and D's dropout is active in G's step.
 
-Choices that the document leaves open: mini_batch_size is 32, as in its pretraining, and depth/2 is 200 // 2.
+Choices that S5 leaves open: mini_batch_size is 32, as in its pretraining, and depth/2 is 200 // 2.
 """
 
 from dataclasses import dataclass
@@ -42,20 +42,56 @@ from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
 QUARTER = SIDE // 4
+"""The side of the feature maps after G's dense layer and after D's convolutions, which have two strides of 2."""
+FAKES_PER_CALL = 500
+"""The most fakes that one call of G makes for the pretraining, which limits the memory."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The hyper-parameters."""
+    """The hyper-parameters.
+
+    Parameters
+    ----------
+    iterations : int
+        The number of iterations: one update of D and one of G each.
+    batch_size : int
+        The number of images in D's batch, half of them real and half fake, and of noise vectors in G's; at least 2.
+    pretrain : int
+        The number of real images, and of fakes, on which D is pretrained; 0 for no pretraining.
+    latent : int
+        The dimension of the noise z.
+    depth : int
+        The number of channels after G's dense layer, at least 8; the next layers have 1/2, 1/4 and 1/8 of them.
+    d_depth : int
+        The number of channels after D's first convolution; the second one has twice as many.
+    dropout : float
+        The fraction of values that dropout sets to 0, in [0, 1).
+    bn_momentum : float
+        The weight of batch norm's old running statistics, in [0, 1].
+    slope : float
+        The slope of LeakyReLU for negative inputs, >= 0.
+    lr_G, lr_D : float
+        The learning rates of Adam.
+    beta1, beta2 : float
+        The weights of Adam's old moments, in [0, 1).
+    eps : float
+        Adam's eps, > 0; 1e-7 as in Keras.
+    data : str
+        The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
+    sample_every : int
+        The number of iterations between two grids of samples.
+
+    """
 
     iterations: int = 10_000
-    batch_size: int = 32  # half real and half fake images for D; noise vectors for G
-    pretrain: int = 10_000  # images of each kind
+    batch_size: int = 32
+    pretrain: int = 10_000
     latent: int = 100
     depth: int = 200
     d_depth: int = 256
     dropout: float = 0.3
-    bn_momentum: float = 0.9  # the weight of the running statistics
+    bn_momentum: float = 0.9
     slope: float = 0.2
     lr_G: float = 2e-4
     lr_D: float = 1e-4
@@ -147,7 +183,9 @@ def assemble(
         if n == 0:
             return {}
         chosen = images[streams["pretraining"].choice(len(images), n)]
-        x_fake = np.concatenate([gan.fake(noise(len(part))) for part in np.array_split(np.empty(n), -(-n // 500))])
+        x_fake = np.concatenate(
+            [gan.fake(noise(len(part))) for part in np.array_split(np.empty(n), -(-n // FAKES_PER_CALL))]
+        )
         costs = pretrain(gan, unit(chosen, dtype), x_fake, batch_size=config.batch_size, rng=streams["pretraining"])
         ends = (
             {"first_d_loss": costs[0], "last_d_loss": costs[-1]} if costs else {}
@@ -164,7 +202,7 @@ def assemble(
         return unit(x, dtype)
 
     return Experiment(
-        recipe="mnist-softmax",
+        name="mnist-softmax",
         game=gan,
         play=iteration,
         iterations=config.iterations,

@@ -29,13 +29,13 @@ def _one_seed(seed: int, *, name: str, ops: str, options: Mapping[str, Any], **r
         )  # fmt: skip
 
 
-@renamed_arguments(settings="overrides")
+@renamed_arguments(settings="overrides", done="on_seed_end")
 def sweep(
     name: str,
     *,
     seeds: int,
     workers: int | None = None,
-    done: Callable[[dict[str, Any]], None] | None = None,
+    on_seed_end: Callable[[dict[str, Any]], None] | None = None,
     overrides: Mapping[str, Any] | None = None,
     dtype: str = "float32",
     ops: str = "cpu",
@@ -59,8 +59,8 @@ def sweep(
         The number of seeds, at least 1.
     workers : int, optional
         The number of parallel runs; by default one per core.  Each has one thread, unless `options` has "threads".
-    done : callable, optional
-        ``done(summary)`` is called whenever a run ends.
+    on_seed_end : callable, optional
+        ``on_seed_end(summary)`` is called whenever a run ends.
     overrides, dtype, ops, options, data_dir
         As for `train_recipe`.
     out : path, optional
@@ -100,16 +100,16 @@ def sweep(
     path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
     result = Sweep(name, [], seeds, config, path)
 
-    def finished(summary: dict[str, Any]) -> None:
+    def collect(summary: dict[str, Any]) -> None:
         result.summaries.append(summary)
         result.summaries.sort(key=itemgetter("seed"))
-        if done is not None:
-            done(summary)
+        if on_seed_end is not None:
+            on_seed_end(summary)
 
     with terminable(), suppress(KeyboardInterrupt), _written(result, creates_folder=creates_folder):
         if train_ensemble:
             device = cast(Any, built.game.ops).device
-            train_ensemble(chosen, seeds, device=device, dtype=dtype, finished=finished)
+            train_ensemble(chosen, seeds, device=device, dtype=dtype, on_seed_end=collect)
         else:
             one = partial(
                 _one_seed,
@@ -122,7 +122,7 @@ def sweep(
             )
             from minigan.ops.cpu.threads.pool import cores  # here, because the import loads the CPU backend
 
-            train_in_workers(one, seeds, workers=min(workers or cores(), seeds), finished=finished)
+            train_in_workers(one, seeds, workers=min(workers or cores(), seeds), on_seed_end=collect)
     return result
 
 
@@ -153,4 +153,4 @@ def _ensemble_trainer(recipe: Recipe, ops: str, config: Any, dtype: str) -> Call
     if ops not in recipe.ensembles:
         return None
     ensemble: Any = import_module(recipe.ensembles[ops])
-    return None if ensemble.batching_obstacle(config, dtype) else ensemble.train_ensemble
+    return None if ensemble.ensemble_obstacle(config, dtype) else ensemble.train_ensemble

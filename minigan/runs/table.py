@@ -26,7 +26,7 @@ class Sweep:
     seeds : int
         The number of requested seeds.
     config : dict
-        The dtype, the backend and every hyper-parameter, as JSON-able values.
+        The dtype, the backend and every hyper-parameter, as JSON-serializable values.
     path : Path, optional
         The file sweep.json, if there is a folder.
 
@@ -70,7 +70,7 @@ class Sweep:
         return result
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the sweep as JSON-able data."""
+        """Return the sweep as JSON-serializable data."""
         return {
             "recipe": self.recipe,
             **self.config,

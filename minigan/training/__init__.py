@@ -34,7 +34,7 @@ __all__ = [
 _RENAMED = {
     "claim": "create_run",
 }
-"""The new name of each old one, which works for one more release."""
+"""Old name -> new name.  The old names work for one more release."""
 
 if not TYPE_CHECKING:  # so that type checkers know every name
 

@@ -26,7 +26,7 @@ class Callback:
     """
 
     def state(self) -> dict[str, Any]:
-        """Return the state after an iteration, as arrays and JSON-able values; checkpoints contain it."""
+        """Return the state after an iteration, as arrays and JSON-serializable values; checkpoints contain it."""
         return {}
 
     def restore(self, run: Run, state: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ class Evaluate(Callback):
 
     def on_iteration(self, run: Run) -> None:
         """Measure, if this iteration is due."""
-        if run.iteration % self.every == 0 or run.is_last:
+        if run.iteration % self.every == 0 or run.is_last_iteration:
             run.metrics.update(self.measure())
 
 
@@ -103,9 +103,9 @@ class EarlyStop(Callback):
         if self.waited < self.patience:
             return
         if self.best == math.inf:
-            run.stop = f"{self.metric} was not a finite number in {self.patience} measurements, the last {value}"
+            run.stop_reason = f"{self.metric} was not a finite number in {self.patience} measurements, the last {value}"
         else:
-            run.stop = f"{self.metric} was not below {self.best:.6g} in {self.patience} measurements"
+            run.stop_reason = f"{self.metric} was not below {self.best:.6g} in {self.patience} measurements"
 
 
 class MetricsFile(Callback):
@@ -217,20 +217,20 @@ class ProgressBar(Callback):
                 initial=run.iteration,
                 file=stream,
                 dynamic_ncols=True,
-                desc=run.experiment.recipe,
+                desc=run.experiment.name,
             )
 
     def _resumable(self, run: Run, stream: TextIO) -> None:
-        if run.folder is not None and run.not_resumable:
-            print(self.terms(run.not_resumable), file=stream, flush=True)
+        if run.folder is not None and run.resume_advice:
+            print(self.terms(run.resume_advice), file=stream, flush=True)
 
     def _line(self, run: Run, stream: TextIO) -> None:
-        if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last:
+        if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last_iteration:
             print(log_line(run.iteration, run.metrics), file=stream, flush=True)
 
     def _advance(self, run: Run, _stream: TextIO) -> None:
         now = time.monotonic()
-        if now - self._drawn > 0.1 or run.is_last:
+        if now - self._drawn > 0.1 or run.is_last_iteration:
             draw(self._bar, run.iteration, postfixes(run.metrics))
             self._drawn = now
 

@@ -25,23 +25,24 @@ try:
 except ImportError:  # Windows, where two processes in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 1
+FORMAT_VERSION = 1
 MAX_CHECKPOINTS = 2
 SUFFIX = ".checkpoint"
-ARRAY = "__array__"
+ARRAY_KEY = "__array__"
+"""The key of a leaf of the JSON tree whose value is the number of an array in the archive."""
 
-Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-able values
+Tree = dict[str, Any]  # dicts and lists; the leaves are arrays and JSON-serializable values
 
 
 def write_checkpoint(path: PathLike, tree: Tree) -> Path:
-    """Write a tree of arrays and JSON-able values to a checkpoint file, atomically.
+    """Write a tree of arrays and JSON-serializable values to a checkpoint file, atomically.
 
     Parameters
     ----------
     path : path
         The file; an existing one is replaced.
     tree : dict
-        Dicts and lists, whose leaves are arrays and JSON-able values.
+        Dicts and lists, whose leaves are arrays and JSON-serializable values.
 
     Returns
     -------
@@ -60,14 +61,14 @@ def write_checkpoint(path: PathLike, tree: Tree) -> Path:
         if isinstance(value, np.generic):
             return value.item()
         arrays.append(np.asarray(to_host(value)))
-        return {ARRAY: len(arrays) - 1}
+        return {ARRAY_KEY: len(arrays) - 1}
 
     text = json.dumps(tree, default=leaf)
     body = io.BytesIO()
     np.savez(body, allow_pickle=False, tree=np.array(text), **{str(n): array for n, array in enumerate(arrays)})
 
     def write(stream: Any) -> None:
-        stream.write(_first_line(FORMAT, body.getbuffer()))
+        stream.write(_first_line(FORMAT_VERSION, body.getbuffer()))
         stream.write(body.getbuffer())
 
     return atomic_write(path, write)
@@ -84,7 +85,7 @@ def read_checkpoint(path: PathLike) -> Tree:
     Returns
     -------
     dict
-        The tree of arrays and JSON-able values.
+        The tree of arrays and JSON-serializable values.
 
     Raises
     ------
@@ -102,8 +103,10 @@ def read_checkpoint(path: PathLike) -> Tree:
     if found is None:
         raise RunError(f"{path}: not a checkpoint, or its first line was altered")
     version, size = int(found[1]), int(found[3])
-    if version != FORMAT:
-        raise RunError(f"{path}: a checkpoint of format {version}; this version of minigan reads format {FORMAT}")
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"{path}: a checkpoint of format {version}; this version of minigan reads format {FORMAT_VERSION}"
+        )
     if len(body) < size:
         raise RunError(f"{path}: truncated: got {len(body)} of {size} bytes")
     if line != _first_line(version, memoryview(body)):
@@ -118,7 +121,7 @@ def _tree(body: bytes) -> Tree:
     with np.load(io.BytesIO(body), allow_pickle=False) as stored:
 
         def branch(value: Tree) -> Any:
-            return stored[str(value[ARRAY])] if value.keys() == {ARRAY} else value
+            return stored[str(value[ARRAY_KEY])] if value.keys() == {ARRAY_KEY} else value
 
         tree: Tree = json.loads(str(stored["tree"]), object_hook=branch)
     if not isinstance(tree, dict):
@@ -166,14 +169,14 @@ class Checkpoints:
         """
         files = [self.path(number) for number in self.numbers()]
         if path is None and not files:
-            raise self._none()
+            raise self._no_checkpoints()
         chosen = files[0] if path is None else Path(path)
         try:
             return chosen, read_checkpoint(chosen)
         except RunError as error:
             raise RunError(f"{error}; {_advice([file for file in files if file != chosen])}") from None
 
-    def _none(self) -> RunError:
+    def _no_checkpoints(self) -> RunError:
         if self.folder.is_dir():
             return RunError(f"{self.run}: it has no checkpoints: it ended before the first one; start a new run")
         return RunError(
@@ -199,14 +202,14 @@ class Checkpoints:
 
         """
         if not self.folder.is_dir():
-            raise self._none()
+            raise self._no_checkpoints()
         if fcntl is not None:
             self._handle = os.open(self.folder, os.O_RDONLY)
         try:
             if self._handle is not None:
                 _lock(self._handle, self.run)
-            for begun in self.folder.glob(f".*{SUFFIX}.*"):
-                begun.unlink()
+            for temporary in self.folder.glob(f".*{SUFFIX}.*"):
+                temporary.unlink()
             yield
         finally:
             if self._handle is not None:

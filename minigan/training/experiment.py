@@ -1,4 +1,4 @@
-"""An experiment, which a recipe builds, and a run, the training of an experiment."""
+"""`Experiment`: what a recipe builds.  `Run`: the progress and the results of training one."""
 
 import time
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Divergence(ArithmeticError):
     def __init__(self, iteration: int, quantity: str, value: float) -> None:
         super().__init__(
             f"diverged: {quantity} is {value} at iteration {iteration}; "
-            f"the parameters of iteration {iteration - 1} are kept. "
+            "the networks have been reset to the parameters before this iteration. "
             "Try a smaller learning rate, or float64 if the values overflow"
         )
         self.iteration, self.quantity, self.value = iteration, quantity, value
@@ -80,50 +80,54 @@ def random_streams(seed: int, *more: str) -> dict[str, np.random.Generator]:
 
 
 class Source(Protocol):
-    """Data with a position, such as `minigan.data.EpochBatches`; checkpoints contain the result of `state`."""
+    """A data source that remembers where it is in the data, such as `minigan.data.EpochBatches`.
+
+    Checkpoints contain the result of `state`.
+    """
 
     def state(self) -> dict[str, Any]:
-        """Return the position as arrays and JSON-able values."""
+        """Return the position as arrays and JSON-serializable values."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore the position that `state` returned."""
 
 
-@renamed_fields(before="pretraining")
+@renamed_fields(recipe="name", before="pretraining")
 @dataclass
 class Experiment:
     """A game that is ready to be trained, with its data, random streams and callbacks.
 
     Parameters
     ----------
-    recipe : str
-        The name of the experiment in messages and in the run's files.
+    name : str
+        The name of the experiment in messages, and the value of "recipe" in config.json and summary.json.
     game : Game
         The players with their networks and optimizers.
     play : callable
-        ``play()`` runs one iteration and returns the argument of ``game.metrics``; often ``game.play``.
+        ``play()`` runs one iteration and returns the results that are passed to ``game.metrics``; often ``game.play``.
     iterations : int
         The default number of iterations.
     streams : dict of numpy.random.Generator
         All random streams that an iteration draws from, by name; checkpoints contain their states.
     config : dict, optional
-        JSON-able values that identify the experiment: seed, dtype, backend and every hyper-parameter.
+        JSON-serializable values that identify the experiment: seed, dtype, backend and every hyper-parameter.
     callbacks : list of Callback, optional
         The callbacks that are part of the training, such as evaluation and early stopping.
     figures : list of Callback, optional
         The callbacks that write figures into the run folder; not used without a folder.
     evaluate : callable, optional
-        ``evaluate()`` returns JSON-able results for the summary; called once, after the last iteration.
+        ``evaluate()`` returns JSON-serializable results for the summary; called once, after the last iteration.
     pretraining : callable, optional
-        ``pretraining()`` is called once before the first iteration and returns JSON-able results for the summary.
+        ``pretraining()`` is called once before the first iteration and returns JSON-serializable results for the
+        summary.
     sources : dict of Source, optional
-        The data that have a position, by name; checkpoints contain their states.
+        The data sources that remember where they are in the data, by name; checkpoints contain their states.
     note : str, optional
         A remark on the data, which is printed at the start of a run and written to config.json.
 
     """
 
-    recipe: str
+    name: str
     game: Game
     play: Callable[[], Any]
     iterations: int
@@ -141,7 +145,7 @@ class Experiment:
         """The game, if it is a `GAN`; raise AttributeError for any other game."""
         if not isinstance(self.game, GAN):
             kind = type(self.game).__name__
-            raise AttributeError(f"the game of {self.recipe!r} is a {kind}; expected a GAN (see experiment.game)")
+            raise AttributeError(f"the game of {self.name!r} is a {kind}; expected a GAN (see experiment.game)")
         return self.game
 
 
@@ -152,18 +156,26 @@ class Clock:
         self._start, self._start_cpu = time.perf_counter(), time.process_time()
 
     def add(self, earlier: dict[str, float]) -> None:
-        """Add the seconds of an earlier process of the same run, as `read` returned them."""
+        """Add the seconds of an earlier process of the same run.
+
+        Parameters
+        ----------
+        earlier : dict of float
+            What `read` returned at the end of that process: "seconds" and "cpu_seconds".
+
+        """
         self._start -= earlier["seconds"]
         self._start_cpu -= earlier["cpu_seconds"]
 
     def read(self) -> dict[str, float]:
-        """Return the seconds until now."""
+        """Return {"seconds": wall-clock, "cpu_seconds": processor time} since the start, rounded to 1 ms."""
         return {
             "seconds": round(time.perf_counter() - self._start, 3),
             "cpu_seconds": round(time.process_time() - self._start_cpu, 3),
         }
 
 
+@renamed_fields(hooks="callbacks", stop="stop_reason", is_last="is_last_iteration", not_resumable="resume_advice")
 @dataclass
 class Run:
     """An experiment in training: its progress and results, which callbacks read.
@@ -182,24 +194,25 @@ class Run:
         The metrics of that iteration.
     history : list of dict
         The metrics of iterations 1, 2, ...
-    hooks : list of Callback
+    callbacks : list of Callback
         The callbacks of the experiment, then those of the caller.
     pretraining : dict
         The results of the experiment's `pretraining`.
     resumed : list of dict
-        For each time that the run was resumed, the iteration and the name of the checkpoint.
+        An entry for each time that the run was resumed: "iteration", the last one before it; "checkpoint", the name of
+        the file; and "versions", those of minigan, NumPy and Python, if they differ from those in config.json.
     checkpoint_every : int, optional
         The number of iterations between two checkpoints; None without checkpoints.
     clock : Clock
         The time that the run has taken.
     status : str
         "running", and later "completed", "interrupted", "stopped early", "diverged" or "failed".
-    stop : str, optional
-        The reason to stop after this iteration; a callback may set it.
+    stop_reason : str, optional
+        Why the run stops after this iteration; None if it does not.  A callback sets it to stop the run.
     divergence : Divergence, optional
         The divergence that ended the run.
     error : BaseException, optional
-        The exception of a callback, of the evaluation or of the game that ended the run.
+        The exception that ended the run, raised by a callback, the evaluation or the game.
 
     """
 
@@ -209,25 +222,25 @@ class Run:
     iteration: int = 0
     metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
-    hooks: list["Callback"] = field(default_factory=list)
+    callbacks: list["Callback"] = field(default_factory=list)
     pretraining: dict[str, Any] = field(default_factory=dict)
     resumed: list[dict[str, Any]] = field(default_factory=list)
     checkpoint_every: int | None = None
     clock: Clock = field(default_factory=Clock)
     status: str = "running"
-    stop: str | None = None
+    stop_reason: str | None = None
     divergence: Divergence | None = None
     error: BaseException | None = None
 
     @property
-    def not_resumable(self) -> str | None:
-        """The message that this run cannot be resumed, with advice; None if it can be resumed."""
+    def resume_advice(self) -> str | None:
+        """Why this run cannot be resumed and how to change that; None if it can be resumed."""
         if self.checkpoint_every is not None:
             return None
         needs = "checkpoint_every=N" if self.folder is not None else "a folder and checkpoint_every=N"
         return f"without checkpoints this run cannot be resumed if it ends early; to save them, train with {needs}"
 
     @property
-    def is_last(self) -> bool:
+    def is_last_iteration(self) -> bool:
         """Whether this is the last iteration."""
         return self.iteration == self.iterations

@@ -57,7 +57,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         if new:
-            _put_new(temporary, path)
+            _rename_to_new(temporary, path)
         else:
             os.replace(temporary, path)
     except BaseException as error:
@@ -70,7 +70,7 @@ def atomic_write(path: PathLike, write: Callable[[BinaryIO], Any], *, new: bool 
     return path
 
 
-def _put_new(temporary: str, path: Path) -> None:
+def _rename_to_new(temporary: str, path: Path) -> None:
     try:
         os.link(temporary, path)  # fails if the name exists
     except FileExistsError as error:
@@ -104,7 +104,7 @@ def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
     ----------
     path : path
         The file.
-    data : JSON-able
+    data : JSON-serializable
         The content, which may have NumPy numbers and arrays.
     new : bool
         Whether to raise FileExistsError if the file exists; by default it is replaced.
@@ -125,7 +125,7 @@ def write_json(path: PathLike, data: Any, *, new: bool = False) -> Path:
 
 
 def jsonable(data: Any) -> Any:
-    """Convert `data` to JSON-able values: NumPy numbers to Python's, and numbers that are not finite to strings.
+    """Convert `data` to what JSON has: NumPy numbers to Python's, and numbers that are not finite to strings.
 
     >>> jsonable({"a": np.float32(0.5), "b": (np.arange(2), math.nan)})
     {'a': 0.5, 'b': [[0, 1], 'nan']}

@@ -70,7 +70,7 @@ def create_run(folder: PathLike, name: str, data: Any) -> Path:
         The folder; it is created if it does not exist.
     name : str
         The name of the first file.
-    data : JSON-able
+    data : JSON-serializable
         Its content.
 
     Returns

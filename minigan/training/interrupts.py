@@ -15,15 +15,16 @@ DEFAULTS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 
 
 class Interrupts:
-    """A context in which the first signal sets `run.stop`, so that the current iteration is completed.
+    """A context in which the first signal sets `run.stop_reason`, so that the current iteration is completed.
 
     Before iteration 1, inside `interruptible(at_once=True)`, the first signal raises KeyboardInterrupt immediately.
-    Every later signal sets `cut`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main thread receives
-    signals: in other threads the handlers are not changed, nor are handlers that the program has installed.
+    Every later signal sets `skip_optional`, and raises KeyboardInterrupt inside `interruptible()`.  Only the main
+    thread receives signals: in other threads the handlers are not changed, nor are handlers that the program has
+    installed.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run, self.cut = run, False
+        self.run, self.skip_optional = run, False
         self._raises = self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -43,12 +44,12 @@ class Interrupts:
 
     def _handle(self, _number: int, _frame: object) -> None:
         if self.run.status == "running":
-            self.run.status = self.run.stop = "interrupted"
+            self.run.status = self.run.stop_reason = "interrupted"
             if self._at_once:
                 self._at_once = False
                 raise KeyboardInterrupt
             return
-        self.cut = True
+        self.skip_optional = True
         if self._raises:
             self._raises = False
             raise KeyboardInterrupt

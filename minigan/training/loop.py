@@ -21,13 +21,13 @@ from minigan.training.state import Saver, describe, require_names
 from minigan.training.streams import require_named
 
 
-def vectors(game: Game) -> list[Array]:
+def trained_vectors(game: Game) -> list[Array]:
     """Return all vectors that training changes; they are few, so that checks need few launches and synchronisations."""
     networks = [player.network for player in game.players.values()]
     return [vector for net in networks for vector in (net.theta, net.state_vector) if vector.size]
 
 
-def named(game: Game) -> Iterator[tuple[str, Array]]:
+def named_arrays(game: Game) -> Iterator[tuple[str, Array]]:
     """Yield a description and the values of each array that training changes."""
     for name, player in game.players.items():
         yield f"a parameter of {name}", player.network.theta
@@ -39,7 +39,7 @@ class Rollback:
     """A copy of the parameters and running statistics of all players."""
 
     def __init__(self, game: Game) -> None:
-        self._vectors = vectors(game)
+        self._vectors = trained_vectors(game)
         self._copies = [vector.copy() for vector in self._vectors]
         self._nets = [player.network for player in game.players.values()]
         self._copy = game.ops.copy
@@ -89,10 +89,10 @@ def train(
     Returns
     -------
     dict
-        The summary: JSON-able results, such as "iterations", "losses", "metrics", "seconds" and "status".  The status
-        is "completed"; "stopped early" (by a callback, with the "reason"); "diverged" (the networks have the parameters
-        before that iteration, and "error" and "divergence" name the value that was not finite); or "interrupted" (by
-        Ctrl-C or SIGTERM; a second signal skips evaluation and figures).
+        The summary: JSON-serializable results, such as "iterations", "losses", "metrics", "seconds" and "status".  The
+        status is "completed"; "stopped early" (by a callback, with the "reason"); "diverged" (the networks have the
+        parameters before that iteration, and "error" and "divergence" name the value that was not finite); or
+        "interrupted" (by Ctrl-C or SIGTERM; a second signal skips evaluation and figures).
 
     Raises
     ------
@@ -115,10 +115,10 @@ def train(
             raise ValueError(f"checkpoint_every={checkpoint_every} needs a run folder, got folder=None")
         require_named(experiment)
     require_names(experiment.game)
-    run = Run(experiment, total, hooks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
+    run = Run(experiment, total, callbacks=[*experiment.callbacks, *callbacks], checkpoint_every=checkpoint_every)
     if folder is not None:
         run.folder = create_run(folder, "config.json", _config(run))
-        run.hooks = with_files(experiment, callbacks)
+        run.callbacks = with_files(experiment, callbacks)
     if folder is None or checkpoint_every is None:
         return run_to_end(run)
     checkpoints = Checkpoints(folder)
@@ -143,12 +143,12 @@ def run_to_end(run: Run, saver: Saver | None = None) -> dict[str, Any]:
             run.status = "stopped early"
         summary = _summary(run)
         _attempt(run, _write_weights, run)
-        if run.error is None and not interrupts.cut:
+        if run.error is None and not interrupts.skip_optional:
             _attempt(run, _evaluate, run, summary, interrupts)
         _attempt(run, _write_summary, run, summary)
-        for hook in reversed(started):
-            if not (interrupts.cut and hook in run.experiment.figures):
-                _attempt(run, _end, run, hook, interrupts)
+        for callback in reversed(started):
+            if not (interrupts.skip_optional and callback in run.experiment.figures):
+                _attempt(run, _end, run, callback, interrupts)
         if summary["status"] != run.status:  # a callback's `on_end` failed or was interrupted
             _attempt(run, _write_summary, run, summary)
     if run.error is not None:
@@ -164,37 +164,37 @@ def _attempt(run: Run, part: Callable[..., None], *args: Any) -> None:
         run.divergence, run.status = divergence, "diverged"
     except KeyboardInterrupt:
         if run.status not in ("diverged", "failed"):
-            run.status = run.stop = "interrupted"
+            run.status = run.stop_reason = "interrupted"
     except BaseException as error:
         run.error, run.status = run.error or error, "failed"
 
 
 def _play(run: Run, started: list[Callback], interrupts: Interrupts, saver: Saver | None) -> None:
-    for hook in run.hooks:
+    for callback in run.callbacks:
         with interrupts.interruptible():
-            hook.on_start(run)
-        started.append(hook)
+            callback.on_start(run)
+        started.append(callback)
     game = run.experiment.game
     if not run.resumed:
         with interrupts.interruptible(at_once=True), np.errstate(all="ignore"):
             run.pretraining = run.experiment.pretraining()
     _save(saver, interrupts)
-    good = Rollback(game)
-    while run.iteration < run.iterations and run.stop is None:
+    rollback = Rollback(game)
+    while run.iteration < run.iterations and run.stop_reason is None:
         try:
             # Overflow is detected below, once per iteration, in the metrics and in all arrays that training changes.
             with interrupts.interruptible(), np.errstate(all="ignore"), game.ops.session():
                 metrics = game.metrics(run.experiment.play())
             _require_finite(run, metrics)
         except BaseException:  # restore the values of all players before the iteration
-            good.restore()
+            rollback.restore()
             raise
-        good.keep()
+        rollback.keep()
         run.iteration += 1
         run.metrics = metrics
         with interrupts.interruptible():
-            for hook in run.hooks:
-                hook.on_iteration(run)
+            for callback in run.callbacks:
+                callback.on_iteration(run)
         run.history.append(run.metrics)
         if saver is not None and run.iteration % saver.every == 0:
             _save(saver, interrupts)
@@ -212,9 +212,9 @@ def _require_finite(run: Run, metrics: Metrics) -> None:
         if not math.isfinite(value):
             raise Divergence(run.iteration + 1, name, value)
     game = run.experiment.game
-    if all(map(game.ops.finite, vectors(game))):  # the losses were computed before the last update
+    if all(map(game.ops.finite, trained_vectors(game))):  # the losses were computed before the last update
         return
-    for name, vector in named(game):
+    for name, vector in named_arrays(game):
         numbers = to_host(vector)
         if not np.isfinite(numbers).all():
             raise Divergence(run.iteration + 1, name, float(numbers[~np.isfinite(numbers)][0]))
@@ -225,15 +225,15 @@ def _evaluate(run: Run, summary: dict[str, Any], interrupts: Interrupts) -> None
         summary.update(run.experiment.evaluate())
 
 
-def _end(run: Run, hook: Callback, interrupts: Interrupts) -> None:
+def _end(run: Run, callback: Callback, interrupts: Interrupts) -> None:
     with interrupts.interruptible():
-        hook.on_end(run)
+        callback.on_end(run)
 
 
 def _config(run: Run) -> dict[str, Any]:
     game = run.experiment.game
     return {
-        "recipe": run.experiment.recipe,
+        "recipe": run.experiment.name,
         **run.experiment.config,
         "iterations": run.iterations,
         **({"note": run.experiment.note} if run.experiment.note else {}),
@@ -255,10 +255,10 @@ def _write_weights(run: Run) -> None:
 def _write_summary(run: Run, summary: dict[str, Any]) -> None:
     """Complete the summary with the status and the errors of the run, and write it."""
     summary["status"] = run.status
-    if run.stop is not None and run.status != "completed":
-        summary["reason"] = run.stop
-    if run.status == "interrupted" and run.not_resumable:
-        summary["advice"] = run.not_resumable
+    if run.stop_reason is not None and run.status != "completed":
+        summary["reason"] = run.stop_reason
+    if run.status == "interrupted" and run.resume_advice:
+        summary["advice"] = run.resume_advice
     if run.divergence is not None:
         summary["error"] = str(run.divergence)
         summary["divergence"] = {name: vars(run.divergence)[name] for name in ("iteration", "quantity", "value")}
@@ -271,7 +271,7 @@ def _write_summary(run: Run, summary: dict[str, Any]) -> None:
 def _summary(run: Run) -> dict[str, Any]:
     experiment = run.experiment
     return {
-        "recipe": experiment.recipe,
+        "recipe": experiment.name,
         "seed": experiment.config.get("seed"),
         "status": run.status,
         "iterations": run.iteration,

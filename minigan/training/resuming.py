@@ -75,7 +75,7 @@ def resume(
         if total <= done:
             raise ConfigError(f"iterations must be > {done}, those of {path}, got {total}")
         every = tree["every"]
-        run = Run(experiment, total, folder=folder, hooks=with_files(experiment, callbacks), checkpoint_every=every)
+        run = Run(experiment, total, folder=folder, callbacks=with_files(experiment, callbacks), checkpoint_every=every)
         run.history, end = read_metrics(folder / "metrics.jsonl", done)
         run.metrics = run.history[-1] if run.history else {}
         restore(run, tree, path=path)
@@ -88,7 +88,7 @@ def resume(
         os.truncate(folder / "metrics.jsonl", end)  # one system call, which leaves the earlier lines unchanged
         saver = Saver(run, checkpoints, every=every)
         if path.resolve() == checkpoints.path(done).resolve():
-            saver.saved = done
+            saver.saved_iteration = done
         return run_to_end(run, saver)
 
 

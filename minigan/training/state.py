@@ -17,12 +17,12 @@ from minigan.training.files import RunError, jsonable, sync
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """Return recipe, seed, dtype, backend, hyper-parameters and layers, which identify an experiment (JSON-able)."""
-    return jsonable({"recipe": experiment.recipe, **experiment.config, "networks": describe(experiment.game)})
+    """Return what identifies an experiment: recipe, seed, dtype, backend, hyper-parameters and layers, for JSON."""
+    return jsonable({"recipe": experiment.name, **experiment.config, "networks": describe(experiment.game)})
 
 
 def describe(game: Game) -> dict[str, Any]:
-    """Return the layers of each player's network (JSON-able)."""
+    """Return the layers of each player's network (JSON-serializable)."""
     return {name: player.network.to_config() for name, player in game.players.items()}
 
 
@@ -60,7 +60,7 @@ def state_of(run: Run) -> Tree:
         **{name: {"t": optimizer.t, "state": optimizer.state} for name, optimizer in optimizers.items()},
         "streams": {name: rng.bit_generator.state for name, rng in experiment.streams.items()},
         "sources": {name: source.state() for name, source in experiment.sources.items()},
-        "callbacks": {name: state for name, hook in _named(run.hooks).items() if (state := hook.state())},
+        "callbacks": {name: state for name, callback in _named(run.callbacks).items() if (state := callback.state())},
         "before": jsonable(run.pretraining),
         "clock": run.clock.read(),
         "resumed": run.resumed,
@@ -74,7 +74,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     differ = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
     if differ:
         raise RunError(f"{path}: a checkpoint of another run: it differs in {', '.join(differ)}")
-    named = _named(run.hooks)
+    named = _named(run.callbacks)
     missing = [name for name in tree["callbacks"] if name not in named]
     if missing:
         raise RunError(f"{path}: the run was started with {', '.join(missing)}; expected the same callbacks again")
@@ -97,14 +97,14 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
         named[name].restore(run, state)
 
 
-def _named(hooks: Sequence[Callback]) -> dict[str, Callback]:
+def _named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
     """Return the callbacks by the names of their classes: EarlyStop, EarlyStop 2, ..."""
     seen: Counter[str] = Counter()
     named = {}
-    for hook in hooks:
-        kind = type(hook).__name__
+    for callback in callbacks:
+        kind = type(callback).__name__
         seen[kind] += 1
-        named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = hook
+        named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = callback
     return named
 
 
@@ -145,13 +145,13 @@ class Saver:
 
     def __init__(self, run: Run, checkpoints: Checkpoints, *, every: int) -> None:
         self.run, self.checkpoints, self.every = run, checkpoints, every
-        self.saved: int | None = None
+        self.saved_iteration: int | None = None
 
     def save(self) -> None:
         """Write a checkpoint, unless there is one of this iteration."""
         run = self.run
-        if run.iteration != self.saved:
+        if run.iteration != self.saved_iteration:
             # A checkpoint needs the lines of the metrics, so they must be on disk first.
             sync(self.checkpoints.run / "metrics.jsonl")
             self.checkpoints.write(run.iteration, {"every": self.every, **state_of(run)})
-            self.saved = run.iteration
+            self.saved_iteration = run.iteration

@@ -12,9 +12,25 @@ from minigan.network import Network
 from minigan.ops.protocol import Ops
 from minigan.training.experiment import Experiment, Run
 
-STREAMS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
-CLOSED = (Network, Layer, np.ndarray, np.generic, str, bytes, type, ModuleType, BuiltinFunctionType, Experiment, Run)
-MAX_DEPTH, MAX_ITEMS = 10, 1000  # limits of the search: nested objects, items of a container
+STREAM_TYPES = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+OPAQUE_TYPES = (
+    Network,
+    Layer,
+    np.ndarray,
+    np.generic,
+    str,
+    bytes,
+    type,
+    ModuleType,
+    BuiltinFunctionType,
+    Experiment,
+    Run,
+)
+"""The types of objects that are not searched, because they hold no random stream or are searched elsewhere."""
+MAX_DEPTH = 10
+"""The most levels of nested objects that are searched."""
+MAX_ITEMS = 1000
+"""The most items of a container that are searched."""
 
 Found = tuple[str, Any]  # an expression for messages, and the object
 
@@ -37,14 +53,14 @@ def require_named(experiment: Experiment) -> None:
         If there is such a stream; the message names each one that is not in ``experiment.streams``.
 
     """
-    named = {id(_bits(rng)) for rng in experiment.streams.values()}
+    named = {id(_bit_generator_of(rng)) for rng in experiment.streams.values()}
     trusted = {id(source) for source in experiment.sources.values() if not _is_ours(type(source).__module__)}
     seen: set[int] = set(trusted)
     found: dict[int, str] = {}
     for place, thing in [("game", experiment.game), ("play", experiment.play)]:
         for path, rng in _reachable(place, thing, seen, MAX_DEPTH):
-            if id(_bits(rng)) not in named:
-                found.setdefault(id(_bits(rng)), path)
+            if id(_bit_generator_of(rng)) not in named:
+                found.setdefault(id(_bit_generator_of(rng)), path)
     if found:
         raise ValueError(
             f"a random stream of the experiment has no name in its streams ({', '.join(found.values())}): checkpoints "
@@ -53,7 +69,7 @@ def require_named(experiment: Experiment) -> None:
         )
 
 
-def _bits(rng: Any) -> Any:
+def _bit_generator_of(rng: Any) -> Any:
     """Return the object with the state of a stream, which several generators may share."""
     if isinstance(rng, np.random.RandomState):
         return rng._bit_generator
@@ -65,9 +81,9 @@ def _reachable(path: str, thing: Any, seen: set[int], depth: int) -> Iterator[Fo
     if id(thing) in seen or depth == 0:
         return
     seen.add(id(thing))
-    if isinstance(thing, STREAMS):
+    if isinstance(thing, STREAM_TYPES):
         yield path, thing
-    elif not isinstance(thing, CLOSED) and not _is_backend(thing):
+    elif not isinstance(thing, OPAQUE_TYPES) and not _is_backend(thing):
         for name, part in _parts(path, thing):
             yield from _reachable(name, part, seen, depth - 1)
 
@@ -78,7 +94,7 @@ def _is_backend(thing: Any) -> bool:
 
 def _parts(path: str, thing: Any) -> Iterator[Found]:
     if isinstance(thing, FunctionType):
-        yield from _around(path, thing)
+        yield from _variables_of(path, thing)
     elif isinstance(thing, MethodType):
         yield from ((path, thing.__self__), (path, thing.__func__))
     elif isinstance(thing, partial):
@@ -95,7 +111,7 @@ def _parts(path: str, thing: Any) -> Iterator[Found]:
             yield from ((f"{path}.{function.__name__}", function) for function in functions)
 
 
-def _around(path: str, function: FunctionType) -> Iterator[Found]:
+def _variables_of(path: str, function: FunctionType) -> Iterator[Found]:
     """Yield the variables of a function's closure, its defaults, and the globals that it uses."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:

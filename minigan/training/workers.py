@@ -32,13 +32,13 @@ class StopOnEvent(Callback):
     def on_iteration(self, run: Run) -> None:
         """Stop the run if the event is set."""
         if _stop.is_set():
-            run.status = run.stop = "interrupted"
+            run.status = run.stop_reason = "interrupted"
 
 
 def train_in_workers(
-    one: Callable[[int], Summary], seeds: int, *, workers: int, finished: Callable[[Summary], None]
+    one: Callable[[int], Summary], seeds: int, *, workers: int, on_seed_end: Callable[[Summary], None]
 ) -> None:
-    """Call `one(seed)` for seeds 0 ... seeds-1 in worker processes, and `finished(summary)` for each result.
+    """Call `one(seed)` for seeds 0 ... seeds-1 in worker processes, and `on_seed_end(summary)` for each result.
 
     Ctrl-C and SIGTERM end it: seeds that have not started are cancelled, and those in training stop after their
     current iteration and have no result.
@@ -52,7 +52,7 @@ def train_in_workers(
         The number of seeds.
     workers : int
         The number of processes.
-    finished : callable
+    on_seed_end : callable
         Called in this process with each summary, in the order in which the seeds finish.
 
     Raises
@@ -77,7 +77,7 @@ def train_in_workers(
         except Exception as error:  # an exception of any kind is a failure of that run alone
             summary = _failed(seed, f"{type(error).__name__}: {error}")
         if summary["status"] != "interrupted":
-            finished(summary)
+            on_seed_end(summary)
 
     try:
         with terminable():
@@ -99,7 +99,7 @@ def train_in_workers(
     if len(lost) == seeds:
         raise RunError(ADVICE)
     for seed in lost:
-        finished(_failed(seed, DIED))
+        on_seed_end(_failed(seed, DIED))
 
 
 def _failed(seed: int, error: str) -> Summary:

@@ -84,7 +84,7 @@ def test_settings_that_the_kernel_lacks_are_separate_runs(monkeypatch):
     swept(overrides={**SMALL, "hidden": 11}, dtype="float64")
     assert calls == [3, 3, 3]
     assert (
-        ensembles.batching_obstacle(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"
+        ensembles.ensemble_obstacle(Config(hidden=32), "float32") == "hidden=32 in float32: the kernel takes at most 31"
     )
 
 
