@@ -178,6 +178,25 @@ class TestResume:
         ):
             resume(build(), "run")
 
+    def test_a_run_of_a_version_without_one_of_the_hyper_parameters(self, images, in_tmp):
+        """config.json and the checkpoints lack what was added since; `configure_stored` gives the run the value it had."""
+        whole = build("mnist-dcgan", fakes="inference")
+        train(whole, folder="whole")
+        broken("mnist-dcgan", at=3, folder="run", fakes="inference")
+        for path in Path("run/checkpoints").iterdir():
+            tree = read_checkpoint(path)
+            del tree["identity"]["settings"]["fakes"]
+            write_checkpoint(path, tree)
+        config = read_json("run/config.json")
+        del config["settings"]["fakes"]
+        Path("run/config.json").write_text(json.dumps(config))
+        resume_run("run")
+        resumed, uninterrupted = (np.load(f"{folder}/generator.npz") for folder in ("run", "whole"))
+        for name in uninterrupted.files:
+            np.testing.assert_array_equal(resumed[name], uninterrupted[name])
+        with pytest.raises(RunError, match="it differs in settings"):  # a value that is there counts
+            resume(build("mnist-dcgan", fakes="inference", lr=0.1), "run", iterations=4)
+
     def test_a_callback_that_stops_early_remembers(self, in_tmp):
         def patient():
             return EarlyStop("never smaller", patience=4)

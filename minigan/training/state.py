@@ -71,6 +71,10 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     """Restore the state in `tree`, read from `path`, in a new run; raise RunError if it belongs to another run."""
     experiment = run.experiment
     theirs, ours = tree["identity"], identity(experiment)
+    # A hyper-parameter that a later version added is not in the checkpoint: the recipe gave it the value that the run had.
+    added = {key: value for key, value in ours.get("settings", {}).items() if key not in theirs.get("settings", {})}
+    if "settings" in theirs:
+        theirs = {**theirs, "settings": {**theirs["settings"], **added}}
     differ = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
     if differ:
         raise RunError(f"{path}: a checkpoint of another run: it differs in {', '.join(differ)}")
