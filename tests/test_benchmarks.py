@@ -288,7 +288,7 @@ def test_pytorch_plays_the_same_game(case):
 @pytest.mark.parametrize("fakes", ["training", "inference"])
 def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
     ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
@@ -301,7 +301,7 @@ def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
 @pytest.mark.torch
 def test_another_game_is_seen(monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     checks.check.cache_clear()
     monkeypatch.setattr(Game, "eval_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G

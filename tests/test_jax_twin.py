@@ -8,8 +8,8 @@ from benchmarks.cases.games import CASES, build
 from benchmarks.core import checks, contestants, measure
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (the extra 'bench' has it)")
-from benchmarks.rivals.jax.games import Game  # noqa: E402
-from benchmarks.rivals.jax.twin import dropout_masks, function, tree  # noqa: E402
+from benchmarks.other_libraries.jax.games import Game  # noqa: E402
+from benchmarks.other_libraries.jax.twin import dropout_masks, function, tree  # noqa: E402
 
 LAYERS = {
     "conv, same": ([mg.Conv2D(3, 5, 3, stride=2, padding="same")], (8, 7, 3)),

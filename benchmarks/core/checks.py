@@ -65,7 +65,7 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
 
 def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
     """Return PyTorch's largest difference in each layout."""
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     found, game = {}, CASES[case]
     layouts = {"nchw": False, "channels_last": True} if game.convolutional else {"dense": False}
@@ -79,7 +79,7 @@ def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, flo
 
 def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
     """Return JAX's largest difference."""
-    from benchmarks.rivals.jax.games import Game
+    from benchmarks.other_libraries.jax.games import Game
 
     theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
     return {"jit": _compare(f"{case}: minigan and JAX", theirs, iterations, engines)}

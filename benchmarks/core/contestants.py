@@ -150,12 +150,12 @@ def make_step(
         return play
     if contestant.package == "jax":
         os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool; read at its first computation
-        from benchmarks.rivals.jax.games import Game as JaxGame
+        from benchmarks.other_libraries.jax.games import Game as JaxGame
 
         return JaxGame(CASES[case], small=small, settings=settings).play
     import torch
 
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     torch.set_num_threads(threads)
     return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED_ADAM, **contestant.options).play

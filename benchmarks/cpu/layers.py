@@ -357,7 +357,7 @@ def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
     """
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     torch.set_num_threads(threads)
     twin = modules(network(piece, "cpu"), piece.shape, channels_last=True)

@@ -145,7 +145,7 @@ def _image(name: str, size: int, threads: int) -> Callable[[], Any]:
         return play
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     torch.set_num_threads(threads)
     twin = modules(net, x.shape[1:], channels_last=True)
@@ -163,7 +163,7 @@ def _check_chain() -> float:
     """Return the relative difference of y, in float64, of minigan's and PyTorch's stack; SystemExit above 1e-12."""
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     net = _net("float64", 2)
     x = np.random.default_rng(1).standard_normal((2, 16, 16, 3))

@@ -98,7 +98,7 @@ def _torch_times(bench: Bench, piece: Piece, precision: str, repeats: int) -> di
     import torch
 
     from benchmarks.gpu.torch_side import clock
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     twin = modules(network(piece, "cpu"), piece.shape, channels_last=True).to(bench.torch_device)
     x, dy, _ = _arrays(piece)

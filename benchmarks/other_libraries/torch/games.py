@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.cases.games import Case, build, real_batches
-from benchmarks.rivals.torch.twin import Dropout, modules, state
+from benchmarks.other_libraries.torch.twin import Dropout, modules, state
 from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
 from minigan.recipes import Recipe
@@ -285,7 +285,7 @@ def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
     net
         The minigan network.
     twin
-        The modules that `benchmarks.rivals.torch.twin.modules` returned for it.
+        The modules that `benchmarks.other_libraries.torch.twin.modules` returned for it.
     rng
         The stream of minigan's dropout keys.
 
