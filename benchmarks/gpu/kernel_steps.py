@@ -7,7 +7,8 @@ from benchmarks.core.measure import installed
 from benchmarks.gpu.bench import Bench, why_skipped
 
 MODULE = "benchmarks.gpu.convolution_kernels"
-SECONDS_NEEDED = 10.0
+SECONDS_LEFT_TO_START = 10.0
+"""Seconds that must remain before the kernels are timed."""
 
 
 def publish(found: dict[str, Any]) -> None:
@@ -21,10 +22,10 @@ def publish(found: dict[str, Any]) -> None:
 def run(bench: Bench) -> dict[str, Any]:
     """Return what `benchmarks.gpu.convolution_kernels` measures: each version is checked, then timed."""
     if not installed(MODULE):
-        return {"absent": f"{MODULE} is not there"}
+        return {"absent": f"{MODULE} is not installed"}
     if bench.device != "gpu":
         return {"absent": "they are timed on a GPU alone"}
-    why = why_skipped(bench, "lessons", SECONDS_NEEDED)
+    why = why_skipped(bench, "lessons", SECONDS_LEFT_TO_START)
     if why:
         return {"absent": why}
     from minigan.ops.cuda.device.gpu import GPU
