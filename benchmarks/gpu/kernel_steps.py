@@ -15,7 +15,7 @@ def publish(found: dict[str, Any]) -> None:
     """Store the times and update docs/convolution-kernels.md."""
     if "ms" in found:
         module = importlib.import_module(MODULE)
-        module.keep(found)
+        module.write_results(found)
         module.main(["--page"])
 
 
@@ -35,5 +35,5 @@ def run(bench: Bench) -> dict[str, Any]:
     try:
         found: dict[str, Any] = module.measure(GPU(folders=(module.FOLDER,)))
     finally:
-        bench.ops().device.stream.use()  # making a device makes its stream the current one
+        bench.ops().device.stream.use()  # a new device makes its own stream the current one
     return found

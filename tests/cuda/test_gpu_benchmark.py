@@ -233,7 +233,10 @@ def test_processes_of_a_checker_end_with_it(tmp_path):
     sleeper = "import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', SLEEP])"
     code = sleeper.replace("SLEEP", repr("import time; time.sleep(60)"))
     start = time.perf_counter()
-    assert cuda_tests._status([sys.executable, "-c", code], dict(os.environ), 1.0) == ("not done after 1 s", "begun\n")
+    assert cuda_tests._run_command([sys.executable, "-c", code], dict(os.environ), 1.0) == (
+        "not done after 1 s",
+        "begun\n",
+    )
     assert time.perf_counter() - start < 20
 
 
@@ -244,7 +247,7 @@ def test_the_checkers_get_their_options(made, monkeypatch):
         cuda_tests, "run_files", lambda env, **how: calls.append(how) or {"passed": 1, "status": "passed"}
     )
     assert set(cuda_tests.checkers(made(quick=True, seconds=100))) == {"memcheck", "racecheck"}
-    assert calls[0]["before"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
+    assert calls[0]["launcher"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
     assert set(cuda_tests.checkers(made(quick=True, seconds=0))["racecheck"]) == {
         "passed",
         "skipped",

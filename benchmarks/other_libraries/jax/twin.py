@@ -226,13 +226,8 @@ def dropout_masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Gener
 class Adam:
     """Adam as a pure function: ``update(p, g, o, ()) -> p', o'`` with o = {t, m, v}; the constants are minigan's."""
 
-    def __init__(self, minigan_optimizer: Any) -> None:
-        self.lr, self.beta1, self.beta2, self.eps = (
-            minigan_optimizer.lr,
-            minigan_optimizer.beta1,
-            minigan_optimizer.beta2,
-            minigan_optimizer.eps,
-        )
+    def __init__(self, adam: Any) -> None:
+        self.lr, self.beta1, self.beta2, self.eps = adam.lr, adam.beta1, adam.beta2, adam.eps
 
     def init(self, p: Tree) -> Tree:
         """t = 0, m = v = 0."""
