@@ -23,7 +23,7 @@ ABOUT = {
     "layers": "each layer of the recipes: time, rate, share of the machine's limits",
     "scaling": "cost by batch size, width, image size and number of threads",
     "memory": "peak resident memory of each recipe",
-    "imports": "the time and memory of `import minigan`",
+    "imports": "the time of `import minigan` and the number of modules it loads",
     "gaussian": "the time of a complete gaussian run",
 }
 
