@@ -1,4 +1,4 @@
-"""Benchmarks: results are checked before they are timed; contestants run alternately, each in its own process.
+"""Benchmarks: results are checked before they are timed; implementations run alternately, each in its own process.
 
 python -m benchmarks all             run all; write results/*.json, docs/benchmarks.md and its plots
 python -m benchmarks steps           run one of: steps, layers, scaling, memory, imports, gaussian

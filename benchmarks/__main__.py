@@ -23,8 +23,8 @@ ABOUT = {
     "layers": "each layer of the recipes: time, rate, share of the machine's limits",
     "scaling": "cost by batch size, width, image size and number of threads",
     "memory": "peak resident memory of each recipe",
-    "imports": "import minigan",
-    "gaussian": "the whole gaussian run",
+    "imports": "the time of `import minigan` and the number of modules it loads",
+    "gaussian": "the time of a complete gaussian run",
 }
 
 
@@ -54,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         default=min(2, os.cpu_count() or 1),
         metavar="N",
-        help="threads of each contestant (default: 2 at most)",
+        help="threads of each library (default: 2, or 1 on a single-core machine)",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each contestant (default: 1 to 9)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each implementation (default: 1 to 9)")
     parser.add_argument(
         "--malloc", action="store_true",
-        help="equal malloc settings for all contestants (glibc's heap, never trimmed); writes NAME-malloc.json",
+        help="equal malloc settings for all implementations (glibc's heap, never trimmed); writes NAME-malloc.json",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             result = importlib.import_module(f"benchmarks.cpu.{name}").run(options)
         except measure.Unavailable as why:
-            measure.log(f"{name}: left out: {why}")
+            measure.log(f"{name}: skipped: {why}")
             continue
         file = f"{name}-malloc" if args.malloc else name
         print(measure.write(file, result, out), flush=True)

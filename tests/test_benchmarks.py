@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.cases.games import CASES, build
-from benchmarks.core import checks, contestants, measure
+from benchmarks.core import checks, implementations, measure
 from benchmarks.core.worker import Worker, round_robin
 from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
 from benchmarks.report import page, plots
@@ -23,7 +23,7 @@ def no_torch(monkeypatch):
     def without(package):
         return package not in ("torch", "jax") and installed(package)
 
-    for module in (measure, contestants, checks):
+    for module in (measure, implementations, checks):
         monkeypatch.setattr(module, "installed", without)
     checks.check.cache_clear()
 
@@ -79,7 +79,7 @@ def test_steps(monkeypatch, tmp_path):
     assert found["ratio"] == {}
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
-    assert max(result["check"]["gaussian"]["against_reference"].values()) <= contestants.ABSOLUTE_TOLERANCE
+    assert max(result["check"]["gaussian"]["against_reference"].values()) <= implementations.ABSOLUTE_TOLERANCE
     assert "| torch | absent: torch is not installed | | | |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
@@ -152,7 +152,7 @@ def test_numpy_ml_is_absent_with_the_reason(monkeypatch, tmp_path, code, why):
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    assert contestants.without_numpy_ml() == f"installed, but {why}"
+    assert implementations.without_numpy_ml() == f"installed, but {why}"
     for name in [name for name in sys.modules if name.partition(".")[0] == "numpy_ml"]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -167,10 +167,10 @@ def test_scaling(monkeypatch, tmp_path):
     assert "torch-channels-last: torch is not installed" in page
 
 
-def test_without_pytorch_the_comparison_of_whole_runs_is_left_out(monkeypatch, capsys):
+def test_without_pytorch_the_comparison_of_whole_runs_is_skipped(monkeypatch, capsys):
     no_torch(monkeypatch)
     assert command.main(["gaussian", "--quick"]) == 1
-    assert "gaussian: left out: PyTorch is not installed" in capsys.readouterr().err
+    assert "gaussian: skipped: PyTorch is not installed" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_refused(capsys):
@@ -181,8 +181,8 @@ def test_an_unknown_name_is_refused(capsys):
 
 def test_the_peak_is_the_process_s_own():
     big = np.ones(60_000_000)  # 458 MiB, resident in this process but not in the one that it starts
-    found = measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian", "--seconds", "0"])
-    assert found["peak_mib"] < 400 < contestants.peak_mib()
+    found = measure.run("benchmarks.core.implementations", "minigan", ["--case", "gaussian", "--seconds", "0"])
+    assert found["peak_mib"] < 400 < implementations.peak_mib()
     assert big[-1] == 1
 
 
@@ -201,32 +201,32 @@ def test_the_work_of_a_convolution_is_that_of_the_direct_sums():
 
 def test_a_wrong_engine_is_not_timed(monkeypatch):
     no_torch(monkeypatch)
-    monkeypatch.setattr(checks, "difference", lambda ours, theirs: 1e-8)
-    with pytest.raises(SystemExit, match="gaussian: numpy and reference differ by 1e-08, expected at most 1e-09"):
+    monkeypatch.setattr(checks, "difference", lambda minigan_run, other_run: 1e-8)
+    with pytest.raises(SystemExit, match="gaussian: numpy and reference differ by 1e-08; expected at most 1e-09"):
         checks.check("gaussian", 1)
 
 
-def test_a_contestant_that_takes_too_long_is_absent():
+def test_an_implementation_that_takes_too_long_is_absent():
     with pytest.raises(measure.Unavailable, match="not done after 0.05 s"):
-        measure.run("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], timeout=0.05)
+        measure.run("benchmarks.core.implementations", "minigan", ["--case", "gaussian"], timeout=0.05)
 
 
-def test_equal_malloc_settings_are_for_all_contestants():
+def test_equal_malloc_settings_are_for_all_implementations():
     assert measure.Options(malloc=True).environment().items() >= measure.MALLOC_ENVIRONMENT.items()
     assert not measure.MALLOC_ENVIRONMENT.keys() & measure.Options().environment().keys()
     assert measure.Options(threads=3).environment()["OPENBLAS_NUM_THREADS"] == "3"
 
 
-def test_a_contestant_that_fails_says_why():
+def test_an_implementation_that_fails_says_why():
     with pytest.raises(RuntimeError, match="invalid choice: 'nowhere'"):
-        Worker("benchmarks.core.contestants", "minigan", ["--case", "nowhere"], env={})
+        Worker("benchmarks.core.implementations", "minigan", ["--case", "nowhere"], env={})
 
 
-def test_contestants_take_turns():
+def test_implementations_take_turns():
     arguments = ["--case", "gaussian", "--small"]
     with (
-        Worker("benchmarks.core.contestants", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
-        Worker("benchmarks.core.contestants", "minigan-numpy", arguments, env={}) as other,
+        Worker("benchmarks.core.implementations", "minigan", arguments, env={"MINIGAN_THREADS": "1"}) as one,
+        Worker("benchmarks.core.implementations", "minigan-numpy", arguments, env={}) as other,
     ):
         assert one.ready["first"] > 0
         found = list(round_robin({"one": one, "other": other}, rounds=3, seconds=0.01))
@@ -238,7 +238,7 @@ def test_contestants_take_turns():
     assert other._process.returncode is not None
 
 
-def test_a_player_that_says_something_else(tmp_path, monkeypatch):
+def test_a_worker_that_says_something_else(tmp_path, monkeypatch):
     (tmp_path / "chatty.py").write_text("print('hello', flush=True)\nimport time\ntime.sleep(60)\n")
     (tmp_path / "half.py").write_text("print('{', end='', flush=True)\nimport time\ntime.sleep(60)\n")
     env = {"PYTHONPATH": str(tmp_path)}
@@ -248,9 +248,9 @@ def test_a_player_that_says_something_else(tmp_path, monkeypatch):
         Worker("half", "minigan", [], env=env, timeout=0.5)
 
 
-def test_a_player_that_is_not_ready_in_time_is_absent():
+def test_a_worker_that_is_not_ready_in_time_is_absent():
     with pytest.raises(measure.Unavailable, match="not done after 0.05 s"):
-        Worker("benchmarks.core.contestants", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
+        Worker("benchmarks.core.implementations", "minigan", ["--case", "gaussian"], env={}, timeout=0.05)
 
 
 def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
@@ -271,7 +271,7 @@ def test_the_check_passes_and_can_fail(monkeypatch):
     assert gaussian.check(3) <= 1e-12
     theta = gaussian.Torch.theta
     monkeypatch.setattr(gaussian.Torch, "theta", lambda self: theta(self) * (1 + np.float64(1e-6)))
-    with pytest.raises(SystemExit, match="nothing to time"):
+    with pytest.raises(SystemExit, match="Not timed: the implementations compute different results"):
         gaussian.check(3)
 
 
@@ -288,20 +288,20 @@ def test_pytorch_plays_the_same_game(case):
 @pytest.mark.parametrize("fakes", ["training", "inference"])
 def test_pytorch_makes_the_fakes_in_the_recipes_mode(fakes):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
-    ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
+    minigan_run, torch_run = build(case, **how)[2], Game(case, **how, checked=True)
     for _ in range(2):
-        ours.play()
-        theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
+        minigan_run.play()
+        torch_run.play()
+    assert torch_run.difference(minigan_run.gan) <= implementations.ABSOLUTE_TOLERANCE
 
 
 @pytest.mark.torch
 def test_another_game_is_seen(monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     checks.check.cache_clear()
     monkeypatch.setattr(Game, "eval_fakes", lambda self, z: self.G(z).detach())  # batch statistics in G
@@ -321,16 +321,16 @@ def test_steps_beside_pytorch(monkeypatch, tmp_path):
 
 
 def test_a_check_does_not_pass_over_nan():
-    """If a parameter of one side is NaN, the sides differ, and nothing is timed."""
-    from benchmarks.core.checks import _require, difference
+    """If a parameter of one run is NaN, the runs differ, and nothing is timed."""
+    from benchmarks.core.checks import difference, require_agreement
     from minigan.recipes import RunOptions, get_recipe
 
     recipe = get_recipe("gaussian")
-    ours, theirs = (recipe.build(recipe.configure({}), RunOptions()) for _ in range(2))
-    assert difference(ours, theirs) == 0
-    for gan in (ours.gan, theirs.gan):
+    minigan_run, other_run = (recipe.build(recipe.configure({}), RunOptions()) for _ in range(2))
+    assert difference(minigan_run, other_run) == 0
+    for gan in (minigan_run.gan, other_run.gan):
         kept = gan.G.theta.copy()
         gan.G.theta = kept * np.nan
-        with pytest.raises(SystemExit, match="gaussian differ by nan, expected at most 1e-09: nothing to time"):
-            _require("gaussian", difference(ours, theirs))
+        with pytest.raises(SystemExit, match="gaussian differ by nan; expected at most 1e-09\\. Not timed: the impl"):
+            require_agreement("gaussian", difference(minigan_run, other_run))
         gan.G.theta = kept

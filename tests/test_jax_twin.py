@@ -5,11 +5,11 @@ import pytest
 
 import minigan as mg
 from benchmarks.cases.games import CASES, build
-from benchmarks.core import checks, contestants, measure
+from benchmarks.core import checks, implementations, measure
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (the extra 'bench' has it)")
-from benchmarks.rivals.jax.games import Game  # noqa: E402
-from benchmarks.rivals.jax.twin import dropout_masks, function, tree  # noqa: E402
+from benchmarks.other_libraries.jax.games import Game  # noqa: E402
+from benchmarks.other_libraries.jax.twin import dropout_masks, function, tree  # noqa: E402
 
 LAYERS = {
     "conv, same": ([mg.Conv2D(3, 5, 3, stride=2, padding="same")], (8, 7, 3)),
@@ -34,12 +34,12 @@ def test_a_layer_is_the_same_function(name, train):
         apply, p, s = function(net), tree(net.parameters()), tree(net.state)
         masks = dropout_masks(net, shape, len(x), np.random.default_rng(2))
         y, pullback, state = jax.vjp(lambda p, x: apply(p, s, x, masks, train), p, x, has_aux=True)
-        ours, backward = net.forward(x, train=train, rng=np.random.default_rng(2))
-        dy = np.random.default_rng(3).standard_normal(ours.shape)
+        y_minigan, backward = net.forward(x, train=train, rng=np.random.default_rng(2))
+        dy = np.random.default_rng(3).standard_normal(y_minigan.shape)
         g, dx = pullback(jax.numpy.array(dy))
     grads = net.zeros_like_theta()
     our_dx = backward(dy, grads)
-    np.testing.assert_allclose(y, ours, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(y, y_minigan, rtol=0, atol=1e-12)
     np.testing.assert_allclose(dx, our_dx, rtol=0, atol=1e-12)
     for key, value in net.views(grads).items():
         np.testing.assert_allclose(g[key], value, rtol=0, atol=1e-11, err_msg=key)
@@ -49,24 +49,24 @@ def test_a_layer_is_the_same_function(name, train):
 
 @pytest.mark.parametrize("case", CASES)
 def test_jax_plays_the_same_game(case):
-    _, _, ours = build(CASES[case], small=True, dtype="float64")
-    theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
-    assert theirs.difference(ours.gan) == 0
-    for _ in range(checks.ITERATIONS):
-        ours.play()
-        theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
-    assert theirs.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have changed
+    _, _, minigan_run = build(CASES[case], small=True, dtype="float64")
+    jax_run = Game(CASES[case], small=True, dtype="float64", checked=True)
+    assert jax_run.difference(minigan_run.gan) == 0
+    for _ in range(checks.CHECKED_ITERATIONS):
+        minigan_run.play()
+        jax_run.play()
+    assert jax_run.difference(minigan_run.gan) <= implementations.ABSOLUTE_TOLERANCE
+    assert jax_run.difference(build(CASES[case], small=True, dtype="float64")[2].gan) > 1e-5  # all have changed
 
 
 @pytest.mark.parametrize("fakes", ["training", "inference"])
 def test_jax_makes_the_fakes_in_the_recipes_mode(fakes):
     case, how = CASES["mnist-dcgan"], {"small": True, "dtype": "float64", "settings": {"fakes": fakes}}
-    ours, theirs = build(case, **how)[2], Game(case, **how, checked=True)
-    for _ in range(checks.ITERATIONS):
-        ours.play()
-        theirs.play()
-    assert theirs.difference(ours.gan) <= contestants.ABSOLUTE_TOLERANCE
+    minigan_run, jax_run = build(case, **how)[2], Game(case, **how, checked=True)
+    for _ in range(checks.CHECKED_ITERATIONS):
+        minigan_run.play()
+        jax_run.play()
+    assert jax_run.difference(minigan_run.gan) <= implementations.ABSOLUTE_TOLERANCE
 
 
 def test_masks_of_its_own_in_float32():
@@ -88,18 +88,18 @@ def test_the_check_sees_another_game(monkeypatch):
     installed = measure.installed
     monkeypatch.setattr(checks, "installed", lambda package: package != "torch" and installed(package))
     checks.check.cache_clear()
-    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= contestants.ABSOLUTE_TOLERANCE
+    assert checks.check("gaussian", 1)["against_jax"]["jit"] <= implementations.ABSOLUTE_TOLERANCE
     checks.check.cache_clear()
-    theirs = Game.difference
-    monkeypatch.setattr(Game, "difference", lambda self, gan: theirs(self, gan) + 1e-8)
-    with pytest.raises(SystemExit, match="gaussian: minigan and JAX differ by 1e-08, expected at most 1e-09"):
+    difference = Game.difference
+    monkeypatch.setattr(Game, "difference", lambda self, gan: difference(self, gan) + 1e-8)
+    with pytest.raises(SystemExit, match="gaussian: minigan and JAX differ by 1e-08; expected at most 1e-09"):
         checks.check("gaussian", 1)
     checks.check.cache_clear()
 
 
-def test_jax_is_a_contestant_with_the_threads_it_is_told():
-    assert all("jax" in contestants.of(case) for case in CASES)
-    assert contestants.why_unavailable("jax") is None
-    found = measure.run("benchmarks.core.contestants", "jax", ["--case", "gaussian", "--small", "--seconds", "0"])
+def test_jax_is_an_implementation_with_the_threads_it_is_told():
+    assert all("jax" in implementations.for_case(case) for case in CASES)
+    assert implementations.why_unavailable("jax") is None
+    found = measure.run("benchmarks.core.implementations", "jax", ["--case", "gaussian", "--small", "--seconds", "0"])
     assert found["iterations"] == 3
     assert found["first"] > found["seconds"] > 0

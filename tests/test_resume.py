@@ -179,7 +179,7 @@ class TestResume:
             resume(build(), "run")
 
     def test_a_run_of_a_version_without_one_of_the_hyper_parameters(self, images, in_tmp):
-        """config.json and the checkpoints lack what was added since; `configure_stored` gives the run the value it had."""
+        """config.json and the checkpoints lack what was added since; `configure_stored` supplies the run's value."""
         whole = build("mnist-dcgan", fakes="inference")
         train(whole, folder="whole")
         broken("mnist-dcgan", at=3, folder="run", fakes="inference")

@@ -1,4 +1,7 @@
-"""Check that both sides compute the same before they are timed: whole iterations in float64 on small settings."""
+"""Before timing, check that all implementations produce the same parameters after whole iterations.
+
+The iterations are in float64 and with small settings.
+"""
 
 import functools
 from typing import Any
@@ -6,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core.contestants import ABSOLUTE_TOLERANCE
+from benchmarks.core.implementations import ABSOLUTE_TOLERANCE
 from benchmarks.core.measure import installed, log
+from minigan.ops import to_host
 
-ITERATIONS = 2
-"""Iterations of each side, so that the second starts from updated parameters and statistics."""
+CHECKED_ITERATIONS = 2
+"""Two, so that the second iteration starts from updated parameters and running statistics."""
 
 
 @functools.cache
-def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
+def check(case: str, iterations: int = CHECKED_ITERATIONS) -> dict[str, Any]:
     """Compare whole iterations of all implementations; the results are cached.
 
     minigan's CPU backend (compiled if numba is installed, and NumPy alone) is compared with the reference backend;
@@ -44,17 +48,20 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
     _, _, reference = build(game, small=True, dtype="float64", options=None, settings=None, ops="reference")
     for _ in range(iterations):
         reference.play()
-    engines: dict[str, Any] = {}
+    backends: dict[str, Any] = {}
     for name, compiled in (("numpy", False), ("compiled", True)):
         if not compiled or installed("numba"):
-            _, _, engines[name] = build(game, small=True, dtype="float64", options={"threads": 2, "compiled": compiled})
+            _, _, backends[name] = build(
+                game, small=True, dtype="float64", options={"threads": 2, "compiled": compiled}
+            )
     found["against_reference"] = {}
-    for name, ours in engines.items():
+    for name, minigan_run in backends.items():
         for _ in range(iterations):
-            ours.play()
-        found["against_reference"][name] = _require(f"{case}: {name} and reference", difference(ours, reference))
-    found["against_torch"] = _torch(case, iterations, engines) if installed("torch") else "PyTorch is not installed"
-    found["against_jax"] = _jax(case, iterations, engines) if installed("jax") else "JAX is not installed"
+            minigan_run.play()
+        worst = difference(minigan_run, reference)
+        found["against_reference"][name] = require_agreement(f"{case}: {name} and reference", worst)
+    found["against_torch"] = _torch(case, iterations, backends) if installed("torch") else "PyTorch is not installed"
+    found["against_jax"] = _jax(case, iterations, backends) if installed("jax") else "JAX is not installed"
     if installed("torch") or installed("jax"):
         found["covers"] = (
             "parameters and running statistics after the iterations, from the same weights, batches, noise and dropout "
@@ -63,42 +70,46 @@ def check(case: str, iterations: int = ITERATIONS) -> dict[str, Any]:
     return found
 
 
-def _torch(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+def _torch(case: str, iterations: int, backends: dict[str, Any]) -> dict[str, float]:
     """Return PyTorch's largest difference in each layout."""
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     found, game = {}, CASES[case]
     layouts = {"nchw": False, "channels_last": True} if game.convolutional else {"dense": False}
     for layout, channels_last in layouts.items():
-        theirs = Game(
+        torch_run = Game(
             game, small=True, dtype="float64", channels_last=channels_last, fused_adam=channels_last, checked=True
         )
-        found[layout] = _compare(f"{case}: minigan and PyTorch, {layout}", theirs, iterations, engines)
+        found[layout] = _compare(f"{case}: minigan and PyTorch, {layout}", torch_run, iterations, backends)
     return found
 
 
-def _jax(case: str, iterations: int, engines: dict[str, Any]) -> dict[str, float]:
+def _jax(case: str, iterations: int, backends: dict[str, Any]) -> dict[str, float]:
     """Return JAX's largest difference."""
-    from benchmarks.rivals.jax.games import Game
+    from benchmarks.other_libraries.jax.games import Game
 
-    theirs = Game(CASES[case], small=True, dtype="float64", checked=True)
-    return {"jit": _compare(f"{case}: minigan and JAX", theirs, iterations, engines)}
+    jax_run = Game(CASES[case], small=True, dtype="float64", checked=True)
+    return {"jit": _compare(f"{case}: minigan and JAX", jax_run, iterations, backends)}
 
 
-def _compare(what: str, theirs: Any, iterations: int, engines: dict[str, Any]) -> float:
-    """Run the iterations of `theirs`; return its largest difference from minigan's engines, which have run theirs."""
+def _compare(what: str, other_run: Any, iterations: int, backends: dict[str, Any]) -> float:
+    """Run `iterations` iterations of `other_run`; return its largest absolute difference from minigan's `backends`.
+
+    The backends have already run as many.
+    """
     for _ in range(iterations):
-        theirs.play()
-    return _require(what, float(np.max([theirs.difference(ours.gan) for ours in engines.values()])))
+        other_run.play()
+    differences = [other_run.difference(minigan_run.gan) for minigan_run in backends.values()]
+    return require_agreement(what, float(np.max(differences)))
 
 
-def difference(ours: Any, theirs: Any) -> float:
+def difference(minigan_run: Any, other_run: Any) -> float:
     """Return the largest absolute difference between two experiments' parameters and running statistics.
 
     Parameters
     ----------
-    ours, theirs
-        Experiments of the same recipe, on any backends of the CPU.
+    minigan_run, other_run
+        Experiments of the same recipe, on any backends.
 
     Returns
     -------
@@ -107,16 +118,39 @@ def difference(ours: Any, theirs: Any) -> float:
 
     """
     worst = 0.0
-    for a, b in ((ours.gan.G, theirs.gan.G), (ours.gan.D, theirs.gan.D)):
+    for a, b in ((minigan_run.gan.G, other_run.gan.G), (minigan_run.gan.D, other_run.gan.D)):
         expected = {**b.parameters(), **b.state}
         for key, value in {**a.parameters(), **a.state}.items():
-            worst = float(np.maximum(worst, np.abs(value - expected[key]).max()))  # unlike max(), it propagates NaN
+            error = np.abs(to_host(value) - to_host(expected[key])).max()
+            worst = float(np.maximum(worst, error))  # np.maximum propagates NaN
     return worst
 
 
-def _require(what: str, worst: float) -> float:
-    """Return the difference `worst` if it is within the tolerance; otherwise raise SystemExit."""
+def require_agreement(what: str, worst: float) -> float:
+    """Return a difference that is within the tolerance.
+
+    Parameters
+    ----------
+    what
+        What was compared, for messages: "minigan and PyTorch".
+    worst
+        The largest absolute difference in float64.
+
+    Returns
+    -------
+    float
+        `worst`.
+
+    Raises
+    ------
+    SystemExit
+        If it exceeds `ABSOLUTE_TOLERANCE` or is NaN.
+
+    """
     if not worst <= ABSOLUTE_TOLERANCE:
-        raise SystemExit(f"{what} differ by {worst:.3g}, expected at most {ABSOLUTE_TOLERANCE:g}: nothing to time")
+        raise SystemExit(
+            f"{what} differ by {worst:.3g}; expected at most {ABSOLUTE_TOLERANCE:g}. "
+            "Not timed: the implementations compute different results."
+        )
     log(f"check: {what} agree to {worst:.1e}")
     return worst

@@ -78,11 +78,11 @@ class Options:
     quick
         Whether this is a smoke run: small settings, one round.
     threads
-        The threads of each contestant.
+        The threads of each implementation.
     rounds
-        How often each contestant runs; None: the benchmark's default.
+        How often each implementation runs; None: the benchmark's default.
     malloc
-        Whether all contestants run with the settings MALLOC_ENVIRONMENT.
+        Whether all implementations run with the settings MALLOC_ENVIRONMENT.
     out
         The folder of the results.
 
@@ -99,7 +99,7 @@ class Options:
         return 1 if self.quick else self.rounds or default
 
     def environment(self, threads: int | None = None) -> dict[str, str]:
-        """Return the environment variables of a contestant's process; `threads` replaces the number of threads."""
+        """Return the environment variables of an implementation's process; `threads` replaces the number of threads."""
         n = str(threads or self.threads)
         found = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIGAN_THREADS"), n)
         return {**found, **(MALLOC_ENVIRONMENT if self.malloc else {})}
@@ -110,7 +110,7 @@ MALLOC_ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 <
 
 
 class Unavailable(RuntimeError):
-    """Raised if a contestant cannot run here; the message says why."""
+    """Raised if an implementation cannot run here; the message says why."""
 
 
 def installed(package: str) -> bool:
@@ -120,18 +120,18 @@ def installed(package: str) -> bool:
 
 def run(
     module: str,
-    contestant: str,
+    implementation: str,
     arguments: Sequence[str] = (),
     *,
     env: dict[str, str] | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Run ``python -m module --contestant NAME ...`` in a new process; return the last line of its output as JSON.
+    """Run ``python -m module --implementation NAME ...`` in a new process; return the last line of its output as JSON.
 
     Parameters
     ----------
-    module, contestant, arguments
-        The module, the name of the contestant and further arguments of the command.
+    module, implementation, arguments
+        The module, the name of the implementation and further arguments of the command.
     env
         Environment variables added to those of this process.
     timeout
@@ -150,7 +150,7 @@ def run(
         If it fails; the message has its errors.
 
     """
-    command = [sys.executable, "-m", module, "--contestant", contestant, *arguments]
+    command = [sys.executable, "-m", module, "--implementation", implementation, *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=timeout, env={**os.environ, **(env or {})}
@@ -164,43 +164,56 @@ def run(
 
 def alternate(
     module: str,
-    contestants: Sequence[str],
+    implementations: Sequence[str],
     *,
     rounds: int,
     arguments: Sequence[str],
     env: dict[str, str] | None = None,
 ) -> dict[str, list[Any]]:
-    """Run each contestant `rounds` times, alternately and in new processes.
+    """Run each implementation `rounds` times, alternately and in new processes.
 
     The order is reversed in every second round, so that a host that becomes slower favours none of them.
 
     Parameters
     ----------
-    module, contestants, arguments
-        A contestant is ``python -m module --contestant NAME ...``.
+    module, implementations, arguments
+        An implementation is ``python -m module --implementation NAME ...``.
     rounds
-        How often each contestant runs.
+        How often each implementation runs.
     env
         Environment variables added to those of this process.
 
     Returns
     -------
     dict
-        For each contestant, the JSON that each of its runs printed.
+        For each implementation, the JSON that each of its runs printed.
 
     """
-    results: dict[str, list[Any]] = {name: [] for name in contestants}
+    results: dict[str, list[Any]] = {name: [] for name in implementations}
     for k in range(rounds):
-        for name in contestants if k % 2 == 0 else reversed(contestants):
+        for name in implementations if k % 2 == 0 else reversed(implementations):
             results[name].append(run(module, name, arguments, env=env))
             seconds = results[name][-1].get("seconds")
             log(f"round {k + 1} of {rounds}: {name}" + ("" if seconds is None else f" {seconds:.4g} s"))
     return results
 
 
-def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """Return the median over rounds of theirs / ours, with three decimals; both have one number per round."""
-    return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
+def ratio(other_seconds: Sequence[float], minigan_seconds: Sequence[float]) -> float:
+    """Return the median over rounds of the other implementation's time divided by minigan's.
+
+    Parameters
+    ----------
+    other_seconds, minigan_seconds
+        The seconds of an iteration in each round.
+
+    Returns
+    -------
+    float
+        The median, with three decimals; above 1 if minigan is faster.
+
+    """
+    pairs = zip(other_seconds, minigan_seconds, strict=True)
+    return round(statistics.median(other / minigan for other, minigan in pairs), 3)
 
 
 def log(message: str) -> None:

@@ -26,14 +26,14 @@ PAUSE_SECONDS = 0.02
 
 
 class Worker:
-    """A process ``python -m module --contestant NAME ... --serve``, which runs iterations on request.
+    """A process ``python -m module --implementation NAME ... --serve``, which runs iterations on request.
 
     It is a context manager, which ends the process.
 
     Parameters
     ----------
-    module, contestant, arguments
-        The module, the name of the contestant and further arguments of the command.
+    module, implementation, arguments
+        The module, the name of the implementation and further arguments of the command.
     env
         Environment variables added to those of this process.
     timeout
@@ -56,13 +56,13 @@ class Worker:
     def __init__(
         self,
         module: str,
-        contestant: str,
+        implementation: str,
         arguments: Sequence[str],
         *,
         env: dict[str, str],
         timeout: float | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", module, "--contestant", contestant, *arguments, "--serve"]
+        self._command = [sys.executable, "-m", module, "--implementation", implementation, *arguments, "--serve"]
         self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (`__exit__` closes it)
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,

@@ -1,6 +1,6 @@
 """The time of an iteration by operation of the backend, compared with the machine's limits.
 
-    limit = max(operations / product ceiling, bytes / copy ceiling)
+    limit in seconds = max(operations / rate of a matrix product, bytes / rate of a copy)
 
 Operations are those of the algorithm that runs (Winograd's if the cost model chooses it).  Bytes count each array that
 an operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.cases.games import CASES
-from benchmarks.core import contestants, measure
+from benchmarks.core import implementations, measure
 from benchmarks.core.checks import check
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv.plan import choose, taps
@@ -46,12 +46,12 @@ def run(options: measure.Options) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If two sides do not compute the same.
+        If two implementations compute different results.
 
     """
     threads = ["--threads", str(options.threads)]
     quick = ["--quick"] if options.quick else []
-    ceilings = measure.run("benchmarks.cpu.layers", "ceilings", [*threads, *quick], env=options.environment())
+    limits = measure.run("benchmarks.cpu.layers", "limits", [*threads, *quick], env=options.environment())
     common = [*threads, *(["--small"] if options.quick else [])]
     checks, cases = {}, {}
     for name in CASES:
@@ -62,7 +62,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         ]
         cases[name] = middle = sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
         for group in middle["groups"].values():
-            group["limit"] = max(group["operations"] / ceilings["sgemm"], group["bytes"] / ceilings["copy"])
+            group["limit"] = max(group["operations"] / limits["sgemm"], group["bytes"] / limits["copy"])
         measure.log(f"{name}: {1e3 * middle['seconds']:.4g} ms")
     return {
         "benchmark": "breakdown",
@@ -71,7 +71,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "iterations": ITERATIONS,
         "settings": "small" if options.quick else "full",
         "check": checks,
-        "ceilings": ceilings,
+        "ceilings": limits,
         "cases": cases,
     }
 
@@ -164,12 +164,12 @@ def observe(found: dict[str, dict[str, float]]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the time and work of each group in an iteration."""
     parser = argparse.ArgumentParser(description="One process of the benchmark `breakdown`.")
-    parser.add_argument("--contestant", choices=["minigan"], required=True)
+    parser.add_argument("--implementation", choices=["minigan"], required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args(argv)
-    play = contestants.make_step(args.case, args.contestant, threads=args.threads, small=args.small)
+    play = implementations.make_step(args.case, args.implementation, threads=args.threads, small=args.small)
     for _ in range(3):
         play()
     groups: dict[str, dict[str, float]] = {g: {"seconds": 0.0, "operations": 0.0, "bytes": 0.0} for g in GROUPS}

@@ -1,10 +1,10 @@
-"""The whole `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) compared with eager PyTorch.
+"""A complete `gaussian` run (1000 iterations of 10 + 10 updates on 1000 + 1000 samples) compared with eager PyTorch.
 
     python -m benchmarks gaussian
 
-First a check: from the same weights and data, in float64, both sides compute the same parameters.  Then they are timed
-alternately, each in its own process.  PyTorch runs with its default number of threads and with one, and with
-its default and its fused Adam; a ratio is given for each.
+First a check: from the same weights and data, in float64, both libraries compute the same parameters.  Then they are
+timed alternately, each in its own process.  PyTorch runs with its default number of threads and with one, and with its
+default and its fused Adam; a ratio is given for each.
 """
 
 import argparse
@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.core import measure
-from benchmarks.core.contestants import ABSOLUTE_TOLERANCE
+from benchmarks.core.checks import require_agreement
 from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import Experiment
 
-CONTESTANTS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thread")
+IMPLEMENTATIONS = ("minigan", "torch-default", "torch-1-thread", "torch-fused-1-thread")
 
 
 def experiment(iterations: int, *, seed: int = 0, dtype: str = "float32") -> tuple[Recipe, Experiment]:
-    """Return the recipe "gaussian" and its experiment, from which PyTorch's side is copied."""
+    """Return the recipe "gaussian" and its experiment, whose weights PyTorch's game copies."""
     recipe = get_recipe("gaussian")
     return recipe, recipe.build(recipe.configure({"iterations": str(iterations)}), RunOptions(seed=seed, dtype=dtype))
 
@@ -101,7 +101,7 @@ def check(iterations: int = 20) -> float:
     Parameters
     ----------
     iterations
-        The number of iterations of each side.
+        The number of iterations of each library.
 
     Returns
     -------
@@ -111,43 +111,47 @@ def check(iterations: int = 20) -> float:
     Raises
     ------
     SystemExit
-        If it exceeds `ABSOLUTE_TOLERANCE`.
+        If it exceeds `benchmarks.core.implementations.ABSOLUTE_TOLERANCE`.
 
     """
-    _, ours = experiment(iterations, dtype="float64")
+    _, minigan_run = experiment(iterations, dtype="float64")
     recipe, twin = experiment(iterations, dtype="float64")
-    theirs = Torch(twin, recipe.configure({"iterations": str(iterations)}))
+    torch_run = Torch(twin, recipe.configure({"iterations": str(iterations)}))
     for _ in range(iterations):
-        ours.play()
-        theirs.play()
-    difference = float(np.abs(np.concatenate([ours.gan.G.theta, ours.gan.D.theta]) - theirs.theta()).max())
-    if not difference <= ABSOLUTE_TOLERANCE:
-        raise SystemExit(f"the two sides differ by {difference:.3g} after {iterations} iterations: nothing to time")
-    return difference
+        minigan_run.play()
+        torch_run.play()
+    theta = np.concatenate([minigan_run.gan.G.theta, minigan_run.gan.D.theta])
+    difference = float(np.abs(theta - torch_run.theta()).max())
+    return require_agreement(f"gaussian: minigan and PyTorch after {iterations} iterations", difference)
 
 
-def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
-    """Run one contestant; return the seconds of its iterations, without imports, and the mean and std of its generator.
+def time_implementation(name: str, iterations: int, seed: int) -> dict[str, Any]:
+    """Time one implementation's iterations, without imports.
 
     Parameters
     ----------
     name
-        One of `CONTESTANTS`.
+        One of `IMPLEMENTATIONS`.
     iterations
         The number of iterations that are timed, after three to warm up.
     seed
         The seed of the experiment.
 
+    Returns
+    -------
+    dict
+        "seconds", of all timed iterations together; "mean" and "std" of the generator's distribution after them.
+
     """
-    recipe, ours = experiment(iterations, seed=seed)
+    recipe, minigan_run = experiment(iterations, seed=seed)
     if name == "minigan":
-        play = ours.play
+        play = minigan_run.play
     else:
         import torch
 
         if "1-thread" in name:
             torch.set_num_threads(1)
-        game = Torch(ours, recipe.configure({"iterations": str(iterations)}), fused="fused" in name)
+        game = Torch(minigan_run, recipe.configure({"iterations": str(iterations)}), fused="fused" in name)
         play = game.play
     for _ in range(3):  # warm up
         play()
@@ -155,12 +159,12 @@ def contestant(name: str, iterations: int, seed: int) -> dict[str, Any]:
     for _ in range(iterations):
         play()
     seconds = time.perf_counter() - start
-    a, b = ours.gan.G.theta if name == "minigan" else game.theta()[:2]
+    a, b = minigan_run.gan.G.theta if name == "minigan" else game.theta()[:2]
     return {"seconds": seconds, "mean": float(b), "std": abs(float(a))}
 
 
 def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
-    """Check both sides, time them, and return the result.
+    """Check both libraries, time them, and return the result.
 
     Parameters
     ----------
@@ -177,7 +181,7 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If the two sides do not compute the same.
+        If the two libraries compute different results.
     Unavailable
         If PyTorch is not installed.
 
@@ -185,17 +189,17 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
     if not measure.installed("torch"):
         raise measure.Unavailable("PyTorch is not installed, and this benchmark is the comparison with it")
     iterations, rounds = 5 if options.quick else iterations, options.rounds_or(3)
-    difference = check(2 if options.quick else 20)
-    measure.log(f"check: parameters agree to {difference:.1e} in float64")
+    checked_iterations = 2 if options.quick else 20
+    difference = check(checked_iterations)
     runs = measure.alternate(
         "benchmarks.cpu.gaussian",
-        CONTESTANTS,
+        IMPLEMENTATIONS,
         rounds=rounds,
         arguments=["--iterations", str(iterations)],
         env=measure.MALLOC_ENVIRONMENT if options.malloc else None,
     )
     times = {name: measure.spread([run["seconds"] for run in results]) for name, results in runs.items()}
-    others = [name for name in CONTESTANTS if name != "minigan"]
+    others = [name for name in IMPLEMENTATIONS if name != "minigan"]
 
     def ratio(name: str) -> float:
         return measure.ratio([r["seconds"] for r in runs[name]], [r["seconds"] for r in runs["minigan"]])
@@ -205,7 +209,7 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
         "iterations": iterations,
         "updates_each": 10 * iterations,
         "rounds": rounds,
-        "check": {"iterations": 20, "dtype": "float64", "greatest_difference": difference},
+        "check": {"iterations": checked_iterations, "dtype": "float64", "greatest_difference": difference},
         "seconds": times,
         "generators": {name: {k: round(rs[0][k], 4) for k in ("mean", "std")} for name, rs in runs.items()},
         "ratio": {name: ratio(name) for name in others},
@@ -214,12 +218,12 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run one contestant and print its result as JSON."""
-    parser = argparse.ArgumentParser(description="One contestant of `python -m benchmarks gaussian`.")
+    """Run one implementation and print its result as JSON."""
+    parser = argparse.ArgumentParser(description="One implementation of `python -m benchmarks gaussian`.")
     parser.add_argument("--iterations", type=int, default=1000)
-    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
     args = parser.parse_args()
-    json.dump(contestant(args.contestant, args.iterations, 0), sys.stdout)
+    json.dump(time_implementation(args.implementation, args.iterations, 0), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,16 @@ import numpy as np
 import minigan as mg
 from benchmarks.cases.games import CASES
 from benchmarks.core import measure
-from benchmarks.core.contestants import without_numpy_ml
+from benchmarks.core.implementations import without_numpy_ml
 from minigan.ops import get_ops
 from minigan.recipes import get_recipe
 
-CONTESTANTS = ("minigan", "minigan-numpy", "torch")
+IMPLEMENTATIONS = ("minigan", "minigan-numpy", "torch")
 RELATIVE_TOLERANCE = 2e-5
-"""The largest error of float32 against float64, over the largest entry, at batch 2; for Winograd's F(2) it is 1e-6."""
+"""The largest allowed error of float32 against float64 at batch 2, relative to the largest entry.
+
+That of Winograd's F(2) is 1e-6.
+"""
 MATRIX_LAYERS = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
 LAYERS_BETWEEN = (mg.BatchNorm, mg.ReLU, mg.LeakyReLU, mg.Dropout, mg.Tanh, mg.Sigmoid)
 
@@ -68,8 +71,8 @@ def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | N
     quick
         Whether to use the small settings.
     settings
-        For each case, hyper-parameters that replace its own; other cases are left out.  None: all cases as they are
-        timed.
+        For each case, hyper-parameters that replace its own; other cases are skipped.  None: all cases, with
+        the settings that `benchmarks.cpu.steps` times.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def _piece(key: str, layers: tuple[Any, ...], shape: tuple[int, ...], batch: int
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check all pieces, measure the ceilings, time the pieces, and return the result.
+    """Check all pieces, measure the machine's limits, time the pieces, and return the result.
 
     Parameters
     ----------
@@ -139,17 +142,17 @@ def run(options: measure.Options) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If a piece does not compute the same as the reference.
+        If a piece differs from the reference by more than `RELATIVE_TOLERANCE`.
 
     """
     rounds, every_piece = options.rounds_or(3), pieces(quick=options.quick)
     worst = check(every_piece)
     measure.log(f"check: {len(every_piece)} pieces agree with float64 to {worst:.1e}")
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
-    limits = measure.run("benchmarks.cpu.layers", "ceilings", arguments, env=options.environment())
-    measure.log(f"ceilings: sgemm {limits['sgemm'] / 1e9:.1f} GFLOP/s, copy {limits['copy'] / 1e9:.1f} GB/s")
+    limits = measure.run("benchmarks.cpu.layers", "limits", arguments, env=options.environment())
+    measure.log(f"limits: sgemm {limits['sgemm'] / 1e9:.1f} GFLOP/s, copy {limits['copy'] / 1e9:.1f} GB/s")
     present, absent = [], {"numpy-ml": without_numpy_ml()}
-    for name in CONTESTANTS:
+    for name in IMPLEMENTATIONS:
         if name == "torch" and not measure.installed("torch"):
             absent[name] = "torch is not installed"
         elif name == "minigan-numpy" and not measure.installed("numba"):
@@ -198,7 +201,7 @@ def _row(piece: Piece, seconds: dict[str, Any], limits: dict[str, float]) -> dic
         "piece": piece.key,
         "layers": ", ".join(type(layer).__name__ for layer in piece.layers),
         "x": [piece.batch, *piece.shape],
-        "y": [piece.batch, *_output(piece)],
+        "y": [piece.batch, *output_shape(piece)],
         "unit": piece.unit,
         "work": piece.work,
         "seconds": seconds,
@@ -206,7 +209,7 @@ def _row(piece: Piece, seconds: dict[str, Any], limits: dict[str, float]) -> dic
     }
 
 
-def _output(piece: Piece) -> tuple[int, ...]:
+def output_shape(piece: Piece) -> tuple[int, ...]:
     """Return the shape of y without N."""
     shape = piece.shape
     for layer in piece.layers:
@@ -233,7 +236,7 @@ def check(every_piece: Sequence[Piece]) -> float:
     Returns
     -------
     float
-        The largest error over the largest entry.
+        The largest absolute error, divided by the largest absolute entry.
 
     Raises
     ------
@@ -245,26 +248,29 @@ def check(every_piece: Sequence[Piece]) -> float:
     for piece in every_piece:
         rng = np.random.default_rng(1)
         x = rng.standard_normal((2, *piece.shape)).astype("float32")
-        dy = rng.standard_normal((2, *_output(piece))).astype("float32")
-        want = _once(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
+        dy = rng.standard_normal((2, *output_shape(piece))).astype("float32")
+        expected = forward_backward(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
         for compiled in [False, True] if measure.installed("numba") else [False]:
-            got = _once(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
-            for name, a, b in zip(("y", "dx", "dtheta"), got, want, strict=True):
+            found = forward_backward(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
+            for name, a, b in zip(("y", "dx", "dtheta"), found, expected, strict=True):
                 error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
                 if not error <= RELATIVE_TOLERANCE:
-                    raise SystemExit(f"{piece.key}: {name} has a relative error of {error:.3g}: nothing to time")
+                    raise SystemExit(
+                        f"{piece.key}: {name} has a relative error of {error:.3g}; expected at most "
+                        f"{RELATIVE_TOLERANCE:g}. Not timed: the result is wrong."
+                    )
                 worst = float(np.maximum(worst, error))
     return worst
 
 
-def _once(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:
-    """Return y, dx and the parameter gradient."""
+def forward_backward(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:
+    """Return y, dL/dx and dL/dtheta for dL/dy = `dy`, with the dropout masks of a fixed seed."""
     y, backward = net.forward(x, train=True, rng=np.random.default_rng(2))
     g = net.zeros_like_theta()
     return y, backward(dy, g), g
 
 
-def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
+def machine_limits(threads: int, *, quick: bool) -> dict[str, float]:
     """Return the best rates of a product of square matrices (flop/s) and of a copy (bytes/s, read and written).
 
     Parameters
@@ -296,9 +302,10 @@ def ceilings(threads: int, *, quick: bool) -> dict[str, float]:
         }
 
 
-def _fastest(job: Callable[[], Any], times: int) -> float:
+def _fastest(job: Callable[[], Any], repeats: int) -> float:
+    """Return the seconds of the fastest of `repeats` runs, after one to warm up."""
     job()
-    return min(_time(job) for _ in range(times))
+    return min(_time(job) for _ in range(repeats))
 
 
 def _time(job: Callable[[], Any]) -> float:
@@ -308,6 +315,7 @@ def _time(job: Callable[[], Any]) -> float:
 
 
 def _median(job: Callable[[], Any], seconds: float) -> float:
+    """Return the median seconds of a run, from 3 to 200 runs within about `seconds` seconds."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or (time.perf_counter() < end and len(times) < 200):
@@ -331,7 +339,7 @@ def minigan_times(piece: Piece, compiled: bool | None, threads: int, seconds: fl
 
     """
     net = network(piece, get_ops("cpu", threads=threads, compiled=compiled))
-    x, dy, rng = _arrays(piece)
+    x, dy, rng = random_arrays(piece)
     g = net.zeros_like_theta()
     with net.ops.session():
         _, backward = net.forward(x, train=True, rng=rng)
@@ -357,7 +365,7 @@ def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
     """
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     torch.set_num_threads(threads)
     twin = modules(network(piece, "cpu"), piece.shape, channels_last=True)
@@ -365,7 +373,7 @@ def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
     def tensor(a: Any) -> Any:
         return torch.from_numpy(a).permute(0, 3, 1, 2) if a.ndim == 4 else torch.from_numpy(a)
 
-    x, dy, _ = _arrays(piece)
+    x, dy, _ = random_arrays(piece)
     t, dt = tensor(x).requires_grad_(True), tensor(dy)
     inputs = [t, *twin.parameters()]
     y = twin(t)
@@ -376,29 +384,29 @@ def torch_times(piece: Piece, threads: int, seconds: float) -> dict[str, float]:
     }
 
 
-def _arrays(piece: Piece) -> tuple[Any, Any, np.random.Generator]:
-    """Return x, dy and the stream of the dropout masks."""
+def random_arrays(piece: Piece) -> tuple[Any, Any, np.random.Generator]:
+    """Return random x and dy of the piece's shapes in float32, and the random stream of its dropout masks."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((piece.batch, *piece.shape), dtype="float32")
-    return x, rng.standard_normal((piece.batch, *_output(piece)), dtype="float32"), rng
+    return x, rng.standard_normal((piece.batch, *output_shape(piece)), dtype="float32"), rng
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Time all pieces for one contestant, or measure the ceilings; print JSON."""
-    parser = argparse.ArgumentParser(description="One contestant of the benchmark of layers.")
-    parser.add_argument("--contestant", choices=(*CONTESTANTS, "ceilings"), required=True)
+    """Time all pieces for one implementation, or measure the machine's limits; print JSON."""
+    parser = argparse.ArgumentParser(description="One implementation of the benchmark of layers.")
+    parser.add_argument("--implementation", choices=(*IMPLEMENTATIONS, "limits"), required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args(argv)
-    if args.contestant == "ceilings":
-        print(json.dumps(ceilings(args.threads, quick=args.quick)))
+    if args.implementation == "limits":
+        print(json.dumps(machine_limits(args.threads, quick=args.quick)))
         return
     seconds, found = 0.005 if args.quick else 0.1, {}
     for piece in pieces(quick=args.quick):
-        if args.contestant == "torch":
+        if args.implementation == "torch":
             found[piece.key] = torch_times(piece, args.threads, seconds)
         else:
-            compiled = False if args.contestant == "minigan-numpy" else None
+            compiled = False if args.implementation == "minigan-numpy" else None
             found[piece.key] = minigan_times(piece, compiled, args.threads, seconds)
     total = sum(sum(times.values()) for times in found.values())
     print(json.dumps({"seconds": total, "pieces": found}))

@@ -3,10 +3,10 @@
 from typing import Any
 
 from benchmarks.cases.games import CASES
-from benchmarks.core import contestants, measure
+from benchmarks.core import implementations, measure
 from benchmarks.core.checks import check
 
-CONTESTANTS = {
+IMPLEMENTATIONS = {
     True: ("minigan", "torch", "torch-channels-last"),
     False: ("minigan", "torch", "torch-fused"),
 }
@@ -29,7 +29,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If two sides do not compute the same.
+        If two implementations compute different results.
 
     """
     rounds, checks, cases = options.rounds_or(1), {}, {}
@@ -37,9 +37,9 @@ def run(options: measure.Options) -> dict[str, Any]:
         checks[case] = check(case, 1 if options.quick else 2)
         found: dict[str, list[float]] = {}
         absent = {}
-        for name in CONTESTANTS[game.convolutional]:
-            why = contestants.why_unavailable(name) or (
-                "left out of a quick run" if options.quick and name == "torch" else None
+        for name in IMPLEMENTATIONS[game.convolutional]:
+            why = implementations.why_unavailable(name) or (
+                "skipped in a quick run" if options.quick and name == "torch" else None
             )
             if why is not None:
                 absent[name] = why
@@ -48,7 +48,7 @@ def run(options: measure.Options) -> dict[str, Any]:
             arguments = ["--case", case, "--threads", str(options.threads), "--seconds", "0"]
             arguments += ["--small"] if options.quick else []
             runs = [
-                measure.run("benchmarks.core.contestants", name, arguments, env=options.environment())
+                measure.run("benchmarks.core.implementations", name, arguments, env=options.environment())
                 for _ in range(rounds)
             ]
             found[name] = [r["peak_mib"] for r in runs]

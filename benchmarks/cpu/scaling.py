@@ -2,7 +2,7 @@
 
     seconds = a size^exponent      fitted to the points by least squares of the logarithms
 
-One process per axis and contestant runs all points; `benchmarks.core.checks` compares the games first.
+One process per axis and implementation runs all points; `benchmarks.core.checks` compares the games first.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.core import contestants, measure
+from benchmarks.core import implementations, measure
 from benchmarks.core.checks import check
 
-CONTESTANTS = ("minigan", "torch-channels-last")
+IMPLEMENTATIONS = ("minigan", "torch-channels-last")
 AXES: dict[str, dict[str, Any]] = {
     "batch": {"case": "mnist-dcgan", "setting": "batch_size", "points": [8, 16, 32, 64], "what": "images per batch"},
     "width": {"case": "dcgan64", "setting": "width", "points": [8, 4, 2, 1], "what": "channels of the widest layer"},
@@ -24,6 +24,8 @@ AXES: dict[str, dict[str, Any]] = {
     "threads": {"case": "mnist-dcgan", "points": [1, 2], "what": "threads"},
 }
 CHECKED_CASES = ("mnist-dcgan", "dcgan64")
+CHAIN_TOLERANCE = 1e-12
+"""The largest relative difference in float64 at which the stacks of convolutions count as equal."""
 MAX_CHANNELS = 1024
 """Channels of the widest layer of dcgan64 at width 1; at width w there are w times fewer."""
 
@@ -44,13 +46,13 @@ def run(options: measure.Options) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If two sides do not compute the same.
+        If two implementations compute different results.
 
     """
     rounds = options.rounds_or(2)
     checks = {case: check(case, 1 if options.quick else 2) for case in CHECKED_CASES}
     checks["image"] = {"greatest_difference": _check_chain()} if measure.installed("torch") else {}
-    present = [name for name in CONTESTANTS if contestants.why_unavailable(name) is None]
+    present = [name for name in IMPLEMENTATIONS if implementations.why_unavailable(name) is None]
     axes: dict[str, Any] = {}
     for axis, about in AXES.items():
         points = about["points"][:2] if options.quick else about["points"]
@@ -81,7 +83,7 @@ def run(options: measure.Options) -> dict[str, Any]:
         "threads": options.threads,
         "rounds": rounds,
         "settings": "small" if options.quick else "full",
-        "absent": {name: contestants.why_unavailable(name) for name in CONTESTANTS if name not in present},
+        "absent": {name: implementations.why_unavailable(name) for name in IMPLEMENTATIONS if name not in present},
         "check": checks,
         "axes": axes,
     }
@@ -111,7 +113,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float | None:
     return round(float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]), 3)
 
 
-# --- one contestant -------------------------------------------------------------------------------
+# --- one implementation ---------------------------------------------------------------------------
 
 
 def _chain() -> Any:
@@ -145,41 +147,44 @@ def _image(name: str, size: int, threads: int) -> Callable[[], Any]:
         return play
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     torch.set_num_threads(threads)
     twin = modules(net, x.shape[1:], channels_last=True)
     t = torch.from_numpy(x).permute(0, 3, 1, 2)
 
-    def theirs() -> None:
+    def play_torch() -> None:
         twin.zero_grad()
         y = twin(t)
         y.backward(torch.ones_like(y))
 
-    return theirs
+    return play_torch
 
 
 def _check_chain() -> float:
-    """Return the relative difference of y, in float64, of minigan's and PyTorch's stack; SystemExit above 1e-12."""
+    """Return the relative difference of y of the two stacks in float64; raise SystemExit above `CHAIN_TOLERANCE`."""
     import torch
 
-    from benchmarks.rivals.torch.twin import modules
+    from benchmarks.other_libraries.torch.twin import modules
 
     net = _net("float64", 2)
     x = np.random.default_rng(1).standard_normal((2, 16, 16, 3))
     with torch.no_grad():
-        theirs = modules(net, x.shape[1:], channels_last=True)(torch.from_numpy(x).permute(0, 3, 1, 2))
-    ours = net(x)
-    worst = float(np.abs(ours - theirs.permute(0, 2, 3, 1).numpy()).max() / np.abs(ours).max())
-    if not worst <= 1e-12:
-        raise SystemExit(f"the stacks of convolutions differ by {worst:.3g}: nothing to time")
+        y_torch = modules(net, x.shape[1:], channels_last=True)(torch.from_numpy(x).permute(0, 3, 1, 2))
+    y = net(x)
+    worst = float(np.abs(y - y_torch.permute(0, 2, 3, 1).numpy()).max() / np.abs(y).max())
+    if not worst <= CHAIN_TOLERANCE:
+        raise SystemExit(
+            f"the stacks of convolutions differ by {worst:.3g}, relative to the largest output; expected at most "
+            f"{CHAIN_TOLERANCE:g}. Not timed: the implementations compute different results."
+        )
     return worst
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the seconds of an iteration at each point of an axis."""
-    parser = argparse.ArgumentParser(description="One contestant of the benchmark of scaling.")
-    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    parser = argparse.ArgumentParser(description="One implementation of the benchmark of scaling.")
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
     parser.add_argument("--axis", choices=AXES, required=True)
     parser.add_argument("--points", type=json.loads, required=True)
     parser.add_argument("--threads", type=int, default=2)
@@ -190,15 +195,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     for point in args.points:
         threads = point if args.axis == "threads" else args.threads
         if about["case"] is None:
-            play = _image(args.contestant, point, threads)
+            play = _image(args.implementation, point, threads)
         else:
             settings = {about["setting"]: point} if "setting" in about else {}
             if args.small:  # a smoke run: an eighth of the width
                 settings = {name: value * (8 if name == "width" else 1) for name, value in settings.items()}
-            play = contestants.make_step(
-                about["case"], args.contestant, threads=threads, small=args.small, settings=settings
+            play = implementations.make_step(
+                about["case"], args.implementation, threads=threads, small=args.small, settings=settings
             )
-        seconds.append(contestants.timed(play, seconds=args.seconds, warmup=1)["seconds"])
+        seconds.append(implementations.timed(play, seconds=args.seconds, warmup=1)["seconds"])
     assert all(map(math.isfinite, seconds))  # noqa: S101
     print(json.dumps(seconds))
 

@@ -1,25 +1,25 @@
 """A whole iteration of each recipe, compared with PyTorch (eager, channels_last, torch.compile) and JAX (jax.jit).
 
-`benchmarks.core.checks` compares the results first.  Then the contestants are timed in turns, each in its own process
-(`benchmarks.core.worker`).  All have the same number of threads; PyTorch also runs the dense games with one thread,
-which may be faster.
+`benchmarks.core.checks` compares the results first.  Then the implementations are timed in turns, each in its own
+process (`benchmarks.core.worker`).  All have the same number of threads; PyTorch also runs the dense games with one
+thread, which may be faster.
 """
 
 from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.cases.games import CASES
-from benchmarks.core import contestants, measure
+from benchmarks.core import implementations, measure
 from benchmarks.core.checks import check
 from benchmarks.core.worker import Worker, round_robin
 
 READY_LIMIT_SECONDS = 100
-"""The timeout until a contestant is ready, including torch.compile's compilation."""
+"""The timeout until an implementation is ready, including torch.compile's compilation."""
 
 TORCH_COMPILE_CASES = ("mnist-dcgan", "dcgan64", "mnist-softmax")
 """The cases that are timed with torch.compile, which takes a minute to compile each."""
 
-QUICK_CONTESTANTS = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
+QUICK_IMPLEMENTATIONS = ("minigan", "minigan-numpy", "torch-channels-last", "torch-fused")
 
 
 def run(options: measure.Options) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     Raises
     ------
     SystemExit
-        If two sides do not compute the same.
+        If two implementations compute different results.
 
     """
     rounds, seconds = options.rounds_or(5), 0.05 if options.quick else 0.7
@@ -54,15 +54,15 @@ def run(options: measure.Options) -> dict[str, Any]:
         "rounds": rounds,
         "seconds_each": seconds,
         "settings": "small" if options.quick else "full",
-        "contestants": {name: contestant.about for name, contestant in contestants.CONTESTANTS.items()},
-        "not_compared": {"numpy-ml": contestants.without_numpy_ml()},
+        "contestants": {name: one.about for name, one in implementations.IMPLEMENTATIONS.items()},
+        "not_compared": {"numpy-ml": implementations.without_numpy_ml()},
         "check": checks,
         "cases": cases,
     }
 
 
 def time_case(case: str, options: measure.Options, rounds: int, seconds: float) -> dict[str, Any]:
-    """Time all contestants of a case.
+    """Time all implementations of a case.
 
     Parameters
     ----------
@@ -71,25 +71,25 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
     options
         The options of the command line.
     rounds
-        The number of turns of each contestant.
+        The number of turns of each implementation.
     seconds
         The length of a turn.
 
     Returns
     -------
     dict
-        The times, first iterations, memory and ratios, and why a contestant is absent.
+        The times, first iterations, memory and ratios, and why an implementation is absent.
 
     """
     absent: dict[str, str] = {}
     workers: dict[str, Worker] = {}
     with ExitStack() as stack:
-        for name in contestants.of(case):
-            why = contestants.why_unavailable(name)
-            if why is None and options.quick and name not in QUICK_CONTESTANTS:
-                why = "left out of a quick run"
+        for name in implementations.for_case(case):
+            why = implementations.why_unavailable(name)
+            if why is None and options.quick and name not in QUICK_IMPLEMENTATIONS:
+                why = "skipped in a quick run"
             elif why is None and name == "torch-compile" and case not in TORCH_COMPILE_CASES:
-                why = "left out: a minute to compile"
+                why = "skipped: it takes a minute to compile"
             if why is None:
                 try:
                     workers[name] = stack.enter_context(_worker(case, name, options))
@@ -126,7 +126,7 @@ def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
     case
         A key of `CASES`.
     seconds
-        For each contestant, the seconds of an iteration in each round.
+        For each implementation, the seconds of an iteration in each round.
 
     Returns
     -------
@@ -136,18 +136,18 @@ def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
     """
     eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
     best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
-    usual = contestants.default_torch(case)
+    usual = implementations.default_torch(case)
     found: dict[str, Any] = {"best_torch": best, "ratio": {}, "usual_torch": usual, "ratio_to_usual": {}}
-    for ours in (n for n in seconds if n.startswith("minigan")):
+    for name in (n for n in seconds if n.startswith("minigan")):
         if best is not None:
-            found["ratio"][ours] = measure.ratio(seconds[best], seconds[ours])
+            found["ratio"][name] = measure.ratio(seconds[best], seconds[name])
         if usual in seconds:
-            found["ratio_to_usual"][ours] = measure.ratio(seconds[usual], seconds[ours])
+            found["ratio_to_usual"][name] = measure.ratio(seconds[usual], seconds[name])
     return found
 
 
 def _worker(case: str, name: str, options: measure.Options) -> Worker:
-    """Start a contestant."""
+    """Start an implementation."""
     arguments = ["--case", case, "--threads", str(options.threads), *(["--small"] if options.quick else [])]
-    env = options.environment(contestants.CONTESTANTS[name].threads)
-    return Worker("benchmarks.core.contestants", name, arguments, env=env, timeout=READY_LIMIT_SECONDS)
+    env = options.environment(implementations.IMPLEMENTATIONS[name].threads)
+    return Worker("benchmarks.core.implementations", name, arguments, env=env, timeout=READY_LIMIT_SECONDS)

@@ -18,39 +18,56 @@ from minigan.ops.cuda.conv.plan import Plan, choose, parts_of
 from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry
 
-KINDS = ("correlate", "adjoint", "weights")
+METHODS = {"correlate": "correlate", "adjoint": "correlate_adjoint", "weights": "correlate_weights"}
+"""The backend's method by kind, as kinds are called in the results."""
 TOLERANCES = {"fp32": 1e-5, "tf32": 4e-3, "bf16": 3e-2}
-"""Relative errors against float64: the operands have 24, 11 or 8 bits."""
-
-MIN_SECONDS_PER_ROW = 10.0
-"""Seconds needed for a row, most of them for the check."""
+"""The largest allowed relative errors against float64; operands have 24, 11 or 8 bits of precision."""
+SECONDS_LEFT_TO_START = 10.0
+"""Seconds that must remain before a layer is measured; most of them go to the check."""
 Layer = tuple[int, int, int, int]
 """N, H = W, C, O of a convolution with 4 x 4 taps and stride 2."""
 
 
 def layers(bench: tools.Bench) -> list[Layer]:
-    """Return the layers of the discriminator; the generator's are the same in reverse."""
+    """Return the convolutions of DCGAN-64's discriminator, or two small ones for a quick run.
+
+    The generator's are the same in reverse.
+    """
     N, width = bench.pick(128, 2), bench.pick(64, 4)
     return [(N, 64 >> i, 3 if i == 0 else width << (i - 1), width << i) for i in range(bench.pick(4, 2))]
 
 
 def geometry_of(size: int) -> Geometry:
-    """Return the geometry of 4 x 4 taps, stride 2, one zero on each side."""
+    """Return the geometry of 4 x 4 taps, stride 2 and padding 1 on images of size x size."""
     return Geometry((size, size), (size // 2, size // 2), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
 
 
 def run(bench: tools.Bench) -> list[dict[str, Any]]:
-    """Check each algorithm, then time it; return a row for each precision, layer and kind."""
+    """Check each algorithm, then time it.
+
+    Parameters
+    ----------
+    bench
+        The device, its clock and the options of the run.
+
+    Returns
+    -------
+    list of dict
+        For each precision, layer and kind: "times", the `spread` of the seconds by tile (0: patches); "plan", the tile
+        that the plan chooses; "best", the fastest tile; "slower", the plan's time over the fastest.  Rows for which no
+        time was left are missing; those whose check failed are in ``bench.failed``.
+
+    """
     rows = []
     for layer in layers(bench):
-        for kind in KINDS:
-            if not bench.quick and bench.seconds_left < MIN_SECONDS_PER_ROW:
+        for kind in METHODS:
+            if not bench.quick and bench.seconds_left < SECONDS_LEFT_TO_START:
                 return rows
-            host = _operands(layer, kind)
-            exact = _exact(layer, kind, host)
+            operands = _operands(layer, kind)
+            exact = _exact(layer, kind, operands)
             for precision in tools.PRECISIONS:
                 with bench.recording_failures(f"ways, {kind} of {layer} in {precision}"):
-                    rows.append(_row(bench, precision, layer, kind, host, exact))
+                    rows.append(_row(bench, precision, layer, kind, operands, exact))
     return sorted(rows, key=lambda row: tools.PRECISIONS.index(row["precision"]))
 
 
@@ -64,11 +81,11 @@ def _operands(layer: Layer, kind: str) -> list[Any]:
 
 
 def _row(
-    bench: tools.Bench, precision: str, layer: Layer, kind: str, host: list[Any], exact: tuple[Any, Any]
+    bench: tools.Bench, precision: str, layer: Layer, kind: str, operands: list[Any], exact: tuple[Any, Any]
 ) -> dict[str, Any]:
     N, size, C, O = layer
     device, geometry = bench.ops(precision).device, geometry_of(size)
-    arrays = [device.array(a) for a in host]
+    arrays = [device.array(a) for a in operands]
     options = {"precision": precision, "double": False, "processors": device.processors}
     plan = choose(kind, geometry, N, C, O, **options)
     times = {}
@@ -87,50 +104,54 @@ def _row(
 def _job(
     device: Any, precision: str, kind: str, geometry: Geometry, arrays: list[Any], plan: Plan
 ) -> Callable[[], Any]:
+    """Return a function that computes the correlation `kind` by patches, or by tiles if the plan has a tile."""
     bias = [None] if kind != "weights" else []
     if not plan.tile:
-        ways: Any = Patches(device, precision)
-        last: list[Any] = []
+        algorithm: Any = Patches(device, precision)
+        tiling: list[Any] = []
     else:
-        ways = Tiles(device, precision)
-        last = [plan.tile] if kind != "weights" else [plan.tile, plan.parts]
-    method = getattr(ways, {"adjoint": "correlate_adjoint", "weights": "correlate_weights"}.get(kind, kind))
-    return lambda: method(*arrays, geometry, *bias, *last)
+        algorithm = Tiles(device, precision)
+        tiling = [plan.tile] if kind != "weights" else [plan.tile, plan.parts]
+    method = getattr(algorithm, METHODS[kind])
+    return lambda: method(*arrays, geometry, *bias, *tiling)
 
 
-def _exact(layer: Layer, kind: str, host: list[Any]) -> tuple[Any, Any]:
+def _exact(layer: Layer, kind: str, operands: list[Any]) -> tuple[Any, Any]:
     """Return the float64 result, for two images or for some channels of the weight gradient, and its index."""
     N, size, C, O = layer
     geometry = geometry_of(size)
     if kind == "weights":
         some_C, some_O = (slice(None, None, max(1, n // 4)) for n in (C, O))
-        x, y = host[0][..., some_C].astype(np.float64), host[1][..., some_O].astype(np.float64)
+        x, y = operands[0][..., some_C].astype(np.float64), operands[1][..., some_O].astype(np.float64)
         return reference.correlate_weights(x, y, geometry), (slice(None), slice(None), some_C, some_O)
     ends = [0, N - 1]
     function = reference.correlate if kind == "correlate" else reference.correlate_adjoint
-    return function(host[0][ends].astype(np.float64), host[1].astype(np.float64), geometry), ends
+    return function(operands[0][ends].astype(np.float64), operands[1].astype(np.float64), geometry), ends
 
 
 def _check(device: Any, job: Callable[[], Any], kind: str, exact: tuple[Any, Any], precision: str) -> None:
-    """Compare the part of the result that `exact` has with float64."""
-    want, where = exact
-    got = device.host(job())[where]
-    error = float(np.abs(got - want).max() / np.abs(want).max())
+    """Compare the result with the entries in `exact`; raise ArithmeticError above the precision's tolerance."""
+    expected, index = exact
+    found = device.host(job())[index]
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not error < TOLERANCES[precision]:
-        raise ArithmeticError(f"{kind} in {precision} is wrong by {error:.2g}")
+        raise ArithmeticError(
+            f"{kind} in {precision} has a relative error of {error:.2g}; expected less than {TOLERANCES[precision]:g}. "
+            "Not timed: the result is wrong."
+        )
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return milliseconds by algorithm, the plan's choice, and its time over the best."""
+    """Return the rows of `run` as Markdown: milliseconds by algorithm, the plan's choice, its time over the best."""
     lines = [
         "| precision | N, H, C, O | | patches | tiles 64 | tiles 128 | plan | plan / best |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         times = " | ".join(f"{1e3 * row['times'][tile]['median']:.3g}" for tile in (0, 64, 128))
-        where = ", ".join(map(str, row["layer"]))
+        sizes = ", ".join(map(str, row["layer"]))
         plan = f"tiles {row['plan']}" if row["plan"] else "patches"
-        lines.append(f"| {row['precision']} | {where} | {row['kind']} | {times} | {plan} | {row['slower']} |")
+        lines.append(f"| {row['precision']} | {sizes} | {row['kind']} | {times} | {plan} | {row['slower']} |")
     return "\n".join(lines)
 
 

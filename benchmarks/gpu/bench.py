@@ -149,6 +149,6 @@ def why_skipped(bench: Bench, what: str, seconds: float) -> str | None:
     """Return why a part is skipped for lack of time, or None."""
     if bench.seconds_left >= seconds:
         return None
-    why = f"left out: {bench.seconds_left:.0f} s were left, {seconds:.0f} s are needed"
+    why = f"skipped: {bench.seconds_left:.0f} s were left, {seconds:.0f} s are needed"
     log(f"{what}: {why}")
     return why

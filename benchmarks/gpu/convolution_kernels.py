@@ -1,7 +1,7 @@
 """The five kernels of docs/kernels, from naive to fast: what bounds each, and its time on a GPU.
 
-``python -m benchmarks.gpu.convolution_kernels`` measures (on a GPU) and brings docs/convolution-kernels.md up to date;
-``--page`` does the page alone.
+``python -m benchmarks.gpu.convolution_kernels`` measures on a GPU and updates docs/convolution-kernels.md;
+``--page`` updates the page from the stored results.
 
 The layer is one of a DCGAN at batch 128: x (128, 32, 32, 128), 4 x 4 taps, stride 2, y (128, 16, 16, 256).
 """
@@ -29,7 +29,7 @@ FOLDER = ROOT / "docs" / "kernels"
 PAGE = ROOT / "docs" / "convolution-kernels.md"
 RESULTS = ROOT / "benchmarks" / "results" / "convolution_kernels.json"
 TOLERANCE = 1e-5
-"""The largest error of a kernel, relative to the largest output, with which it is timed."""
+"""A kernel is timed only if its largest error, relative to the largest output, is smaller."""
 
 # An H200, from its data sheet and the CUDA programming guide.
 PROCESSORS = 132
@@ -47,11 +47,26 @@ COPY_BYTES_PER_SECOND = 4.3e12
 
 @dataclass(frozen=True)
 class Version:
-    """A kernel, the outputs (rows x columns) and threads of a block, and what 32 multiply-adds of a warp cost.
+    """A kernel, and what bounds its time.
 
-    reads   cycles of the shared memory (or the first cache, which is the same memory: 32 words a cycle), of a warp,
-            for each 32 multiply-adds
-    tensor  on tensor cores
+    Attributes
+    ----------
+    file
+        The name of its file in docs/kernels, without the suffix.
+    title
+        Its name in the table.
+    rows, columns
+        The outputs of a block.
+    threads
+        The threads of a block.
+    read_cycles
+        Cycles in which shared memory (or the first-level cache, which is the same memory) serves a warp's reads for 32
+        multiply-adds; it delivers 32 words a cycle.
+    tensor
+        Whether it runs on tensor cores.
+    vectors
+        Whether it reads four numbers at a time, so that C and O must be multiples of 4.
+
     """
 
     file: str
@@ -59,24 +74,38 @@ class Version:
     rows: int
     columns: int
     threads: int
-    reads: float
+    read_cycles: float
     tensor: bool = False
-    packs: bool = False
-    """C and O are multiples of 4."""
+    vectors: bool = False
 
 
 VERSIONS = (
-    Version("conv1_naive", "a thread an output", 1, 256, 256, 2),
+    Version("conv1_naive", "one thread per output", 1, 256, 256, 2),
     Version("conv2_shared", "tiles in shared memory", 32, 32, 1024, 40 / 32),
     Version("conv3_registers", "8 x 8 outputs in registers", 128, 128, 256, 16 / 64),
-    Version("conv4_vectors", "16 bytes at a time, two buffers", 128, 128, 256, 6 / 64, packs=True),
-    Version("conv5_tensor", "tensor cores", 128, 128, 256, 24 / 512, tensor=True, packs=True),
+    Version("conv4_vectors", "16 bytes at a time, two buffers", 128, 128, 256, 6 / 64, vectors=True),
+    Version("conv5_tensor", "tensor cores", 128, 128, 256, 24 / 512, tensor=True, vectors=True),
 )
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A correlation with a square kernel, its stride and the zeros around the image."""
+    """A correlation with a square kernel.
+
+    Attributes
+    ----------
+    N, H, W, C
+        The shape of x.
+    O
+        The channels of y.
+    taps
+        The size of the kernel: taps x taps.
+    stride
+        The stride on both axes.
+    padding
+        The zeros on each side of the image.
+
+    """
 
     N: int
     H: int
@@ -89,7 +118,7 @@ class Layer:
 
     @property
     def geometry(self) -> Geometry:
-        """The pixels that meet."""
+        """The sizes of both images, the kernel, stride, dilation and padding."""
         small = [
             small_size(n, self.taps, stride=self.stride, dilation=1, padding=(self.padding,) * 2) for n in self.large
         ]
@@ -99,7 +128,7 @@ class Layer:
 
     @property
     def large(self) -> tuple[int, int]:
-        """The size of the images."""
+        """(H, W)."""
         return self.H, self.W
 
     @property
@@ -111,8 +140,8 @@ class Layer:
 LAYER = Layer(128, 32, 32, 128, 256, 4, 2, 1)
 
 
-def run(device: Device, version: Version, layer: Layer, x: Any, W: Any, y: Any) -> None:
-    """Launch a version on arrays of a device whose folders have `FOLDER`."""
+def launch(device: Device, version: Version, layer: Layer, x: Any, W: Any, y: Any) -> None:
+    """Launch a version on the arrays x, W and y of a device that finds kernels in `FOLDER`."""
     rows, columns, _ = layer.product
     if version.rows == 1:
         grid: tuple[int, ...] = (-(-rows * columns // version.threads),)
@@ -122,19 +151,19 @@ def run(device: Device, version: Version, layer: Layer, x: Any, W: Any, y: Any) 
     device.launch(version.file, "correlate", grid, version.threads, x, W, y, *sizes)
 
 
-def error(device: Device, version: Version, layer: Layer, seed: int = 0) -> float:
-    """Return the largest error against float64, relative to the largest output; tf32's operands are 11 bits long."""
+def relative_error(device: Device, version: Version, layer: Layer, seed: int = 0) -> float:
+    """Return the largest error against float64, relative to the largest output, on operands that are exact in tf32."""
     rng = np.random.default_rng(seed)
     bits = 1 << 7  # sums of up to 2^10 products have 24 bits: exact in float32 in any order, and in tf32 operands
     x = np.round(rng.uniform(-1, 1, (layer.N, *layer.large, layer.C)) * bits) / bits
     W = np.round(rng.uniform(-1, 1, (layer.taps, layer.taps, layer.C, layer.O)) * bits) / bits
-    want = reference.correlate(x, W, layer.geometry)
-    y = device.xp.full(want.shape, np.nan, dtype=np.float32)
-    run(device, version, layer, device.array(x.astype(np.float32)), device.array(W.astype(np.float32)), y)
-    return float(np.abs(device.host(y) - want).max() / (np.abs(want).max() or 1.0))
+    expected = reference.correlate(x, W, layer.geometry)
+    y = device.xp.full(expected.shape, np.nan, dtype=np.float32)
+    launch(device, version, layer, device.array(x.astype(np.float32)), device.array(W.astype(np.float32)), y)
+    return float(np.abs(device.host(y) - expected).max() / (np.abs(expected).max() or 1.0))
 
 
-# --- limits of the times------------------------------------------------------------------------------
+# --- lower bounds of the times --------------------------------------------------------------------
 
 
 def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
@@ -149,7 +178,7 @@ def multiply_add_seconds(version: Version, layer: Layer = LAYER) -> float:
 
 def read_seconds(version: Version, layer: Layer = LAYER) -> float:
     """Return the seconds of the reads of shared memory or of the first-level cache."""
-    return math.prod(layer.product) / 32 * version.reads / (PROCESSORS * CLOCK_HZ)
+    return math.prod(layer.product) / 32 * version.read_cycles / (PROCESSORS * CLOCK_HZ)
 
 
 def bytes_read(version: Version, layer: Layer = LAYER) -> float:
@@ -185,7 +214,7 @@ def table(measured: dict[str, Any] | None) -> str:
     return "\n".join(lines)
 
 
-# --- times ----------------------------------------------------------------------------------------------
+# --- times ----------------------------------------------------------------------------------------
 
 
 def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
@@ -195,25 +224,29 @@ def measure(device: Any, rounds: int = 20) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     x = device.array(rng.standard_normal((LAYER.N, *LAYER.large, LAYER.C), dtype=np.float32))
     W = device.array(rng.standard_normal((depth, columns), dtype=np.float32))
-    y, swept = cupy.empty((rows, columns), np.float32), cupy.empty(1 << 26, np.float32)
+    y, scrub = cupy.empty((rows, columns), np.float32), cupy.empty(1 << 26, np.float32)
     times = {}
     for version in VERSIONS:
-        wrong = error(device, version, Layer(3, 9, 11, 8, 36, 4, 2, 1))
-        if not wrong < TOLERANCE:
-            raise ArithmeticError(f"{version.file} is wrong by {wrong}")
+        error = relative_error(device, version, Layer(3, 9, 11, 8, 36, 4, 2, 1))
+        if not error < TOLERANCE:
+            raise ArithmeticError(
+                f"{version.file} has a relative error of {error:.3g}; expected less than {TOLERANCE:g}. "
+                "Not timed: the result is wrong."
+            )
 
         def call(version: Version = version) -> None:
-            run(device, version, LAYER, x, W, y)
+            launch(device, version, LAYER, x, W, y)
 
-        times[version.file] = _times(cupy, call, lambda: swept.fill(0), rounds)
+        times[version.file] = _times(cupy, call, lambda: scrub.fill(0), rounds)
     name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
     return {"device": name, "date": np.datetime64("today").item().isoformat(), "rounds": rounds, "ms": times}
 
 
-def _times(cupy: Any, call: Callable[[], None], sweep: Callable[[], Any], rounds: int) -> dict[str, float]:
+def _times(cupy: Any, call: Callable[[], None], flush: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Return the median, minimum and maximum of the milliseconds of a call, after three to warm up."""
     found = []
     for number in range(rounds + 3):
-        sweep()
+        flush()
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
         start.record()
         call()
@@ -224,11 +257,11 @@ def _times(cupy: Any, call: Callable[[], None], sweep: Callable[[], Any], rounds
     return {"median": statistics.median(found), "min": min(found), "max": max(found)}
 
 
-# --- the page -------------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 
-def page(text: str, measured: dict[str, Any] | None) -> str:
-    """Return the page with each ``<!-- file -->`` followed by that file and ``<!-- table -->`` by the table."""
+def updated_page(text: str, measured: dict[str, Any] | None) -> str:
+    """Return the text with the code after each ``<!-- file -->`` and the table after ``<!-- table -->`` replaced."""
 
     def code(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n```cuda\n{(FOLDER / match[1]).read_text(encoding='utf-8').rstrip()}\n```\n"
@@ -242,25 +275,25 @@ def page(text: str, measured: dict[str, Any] | None) -> str:
     )
 
 
-def results() -> dict[str, Any] | None:
+def stored_results() -> dict[str, Any] | None:
     """Return the stored measurement, or None."""
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else None
 
 
-def keep(measured: dict[str, Any]) -> Path:
-    """Write the results, with the machine."""
+def write_results(measured: dict[str, Any]) -> Path:
+    """Write a result of `measure`, with the machine, to `RESULTS`; return its path."""
     return write("convolution_kernels", {"check": {"gate": TOLERANCE}, **measured}, RESULTS.parent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, write the results and the page."""
+    """Measure, unless only the page is to be updated; write the results and the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.convolution_kernels", description=__doc__)
-    parser.add_argument("--page", action="store_true", help="the page alone, from what was measured before")
+    parser.add_argument("--page", action="store_true", help="only update the page, from the stored results")
     if not parser.parse_args(argv).page:
         from minigan.ops.cuda.device.gpu import GPU
 
-        keep(measure(GPU(folders=(FOLDER,))))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")
+        write_results(measure(GPU(folders=(FOLDER,))))
+    PAGE.write_text(updated_page(PAGE.read_text(encoding="utf-8"), stored_results()), encoding="utf-8")
     return 0
 
 

@@ -9,7 +9,7 @@ from benchmarks.cases.games import CASES, build
 from benchmarks.core.measure import digits, log
 from benchmarks.gpu.bench import Bench, spread, why_skipped
 from benchmarks.gpu.device_data import make_step
-from benchmarks.gpu.steps import _time
+from benchmarks.gpu.steps import time_iterations
 
 GAMES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "gaussian": ({}, (10, 100, 1000, 10_000, 100_000)),
@@ -36,14 +36,14 @@ def run(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def _row(bench: Bench, name: str, settings: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(bench: Bench, name: str, settings: dict[str, Any], earlier: list[dict[str, Any]]) -> dict[str, Any]:
     chosen = {**(CASES[name].small if bench.quick else CASES[name].settings), **settings}
     row: dict[str, Any] = {"batch": settings["batch_size"]}
     play = make_step(name, bench.options(), settings=chosen, small=False, resident=False)[1]
-    play()
-    play()
-    row["gpu"] = _time(bench, "minigan", play)
-    if not before or before[-1].get("cpu", {"median": MAX_CPU_SECONDS})["median"] < MAX_CPU_SECONDS:
+    play()  # the first iteration records the operations
+    play()  # the second captures the graph
+    row["gpu"] = time_iterations(bench, "minigan", play)
+    if not earlier or earlier[-1].get("cpu", {"median": MAX_CPU_SECONDS})["median"] < MAX_CPU_SECONDS:
         row["cpu"] = _on_cpu(name, chosen, quick=bench.quick)
     log(
         f"  {name} at {row['batch']}: "

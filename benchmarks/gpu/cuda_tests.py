@@ -13,13 +13,14 @@ from typing import Any
 from benchmarks.core.measure import installed, log
 from benchmarks.gpu.bench import Bench, why_skipped
 
-ROOT = Path(__file__).parent.parent.parent
-OF_THE_EMULATOR = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
+ROOT = Path(__file__).parents[2]
+EMULATOR_FILES = ("test_emulator.py", "test_mutants.py", "test_arrays.py", "test_gpu_missing.py", "test_resources.py")
 """Files that do not test the device; `make test` runs them everywhere."""
-CHECKED = ("test_cuda_flat.py", "test_cuda_norm_act.py", "test_gan1d.py", "test_convolution.py")
-"""Files that run under the checkers, which take many times as long."""
+CHECKED_FILES = ("test_cuda_flat.py", "test_cuda_norm_act.py", "test_gan1d.py", "test_convolution.py")
+"""Files that run under the checkers, where they take many times as long."""
 TOOLS = ("memcheck", "racecheck")
 MAX_SECONDS = {"tests": 150.0, "checker": 90.0}
+"""Seconds after which the tests, or those under one checker, are stopped."""
 MAX_WORKERS = 10
 """Test processes at a time, if pytest-xdist is installed; each has a context on the GPU."""
 MIN_CHECKER_SECONDS = 20.0
@@ -27,12 +28,12 @@ MIN_CHECKER_SECONDS = 20.0
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return the counts of the tests and the names of the failed ones."""
+    """Run all tests of the device; return what `run_files` does."""
     return run_files(_environment(bench), seconds=min(MAX_SECONDS["tests"], bench.seconds_left))
 
 
 def checkers(bench: Bench) -> dict[str, Any] | str:
-    """Return the same for some tests under each checker, or why there are none."""
+    """Run `CHECKED_FILES` under each of `TOOLS`; return what `run_files` does, by tool, or why no checker ran."""
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         return "compute-sanitizer was not found"
@@ -44,7 +45,7 @@ def checkers(bench: Bench) -> dict[str, Any] | str:
             continue
         command = [sanitizer, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all"]
         seconds = min(MAX_SECONDS["checker"], bench.seconds_left)
-        found[tool] = run_files(_environment(bench), files=CHECKED, before=command, seconds=seconds)
+        found[tool] = run_files(_environment(bench), files=CHECKED_FILES, launcher=command, seconds=seconds)
     return found
 
 
@@ -56,42 +57,63 @@ def run_files(
     env: dict[str, str],
     *,
     files: tuple[str, ...] = (),
-    before: list[str] | None = None,
+    launcher: list[str] | None = None,
     seconds: float,
     folder: Path = ROOT / "tests" / "cuda",
 ) -> dict[str, Any]:
-    """Run the files (all but the emulator's) in a new process, for at most `seconds` seconds."""
-    names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in OF_THE_EMULATOR))
-    with tempfile.TemporaryDirectory() as made:
-        report = Path(made) / "report.xml"
-        parallel = ["-n", str(min(MAX_WORKERS, os.cpu_count() or 1))] if before is None and installed("xdist") else []
+    """Run files of tests in a new process.
+
+    Parameters
+    ----------
+    env
+        All environment variables of the process.
+    files
+        The names of the files; (): all of the folder except `EMULATOR_FILES`.
+    launcher
+        A command in front of Python's, such as a checker and its options.
+    seconds
+        The time limit.
+    folder
+        The folder of the files.
+
+    Returns
+    -------
+    dict
+        "passed" and "skipped", the counts; "failed", the names; "status": "passed", the exit status or that the limit
+        was reached; unless it is "passed" also "tail", the last lines of the output.
+
+    """
+    names = files or tuple(sorted(p.name for p in folder.glob("test_*.py") if p.name not in EMULATOR_FILES))
+    with tempfile.TemporaryDirectory() as temporary:
+        report = Path(temporary) / "report.xml"
+        parallel = ["-n", str(min(MAX_WORKERS, os.cpu_count() or 1))] if launcher is None and installed("xdist") else []
         command = [
-            *(before or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+            *(launcher or []), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
             *parallel, *(str(folder / name) for name in names),
         ]  # fmt: skip
-        status, said = _status(command, env, seconds)
+        status, output = _run_command(command, env, seconds)
         found = read_report(report) if report.is_file() else {"passed": 0, "skipped": 0, "failed": []}
     found["status"] = status
     if status != "passed":
-        found["tail"] = said.strip().splitlines()[-12:]
-    log(f"tests{' under ' + ' '.join(before[:3]) if before else ''}: {found['passed']} passed, {found['status']}")
+        found["tail"] = output.strip().splitlines()[-12:]
+    log(f"tests{' under ' + ' '.join(launcher[:3]) if launcher else ''}: {found['passed']} passed, {found['status']}")
     return found
 
 
-def _status(command: list[str], env: dict[str, str], seconds: float) -> tuple[str, str]:
+def _run_command(command: list[str], env: dict[str, str], seconds: float) -> tuple[str, str]:
     """Run a command for at most `seconds` seconds; return how it ended and its output."""
-    done = subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
     )
     try:
-        said = done.communicate(timeout=seconds)[0]
+        output = process.communicate(timeout=seconds)[0]
     except BaseException as error:
-        os.killpg(done.pid, signal.SIGKILL)  # also ends the tests, which a checker runs in a child process
-        said = done.communicate()[0]
+        os.killpg(process.pid, signal.SIGKILL)  # also ends the tests, which a checker runs in a child process
+        output = process.communicate()[0]
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
-        return f"not done after {seconds:.0f} s", said
-    return ("passed" if done.returncode == 0 else f"exit status {done.returncode}"), said
+        return f"not done after {seconds:.0f} s", output
+    return ("passed" if process.returncode == 0 else f"exit status {process.returncode}"), output
 
 
 def read_report(path: Path) -> dict[str, Any]:

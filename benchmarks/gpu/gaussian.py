@@ -12,7 +12,7 @@ from benchmarks.cases.games import CASES
 from benchmarks.core.measure import digits, log
 from benchmarks.gpu.bench import Bench, spread, why_skipped
 from benchmarks.gpu.device_data import make_step
-from benchmarks.gpu.steps import _time, _torch
+from benchmarks.gpu.steps import time_iterations, torch_iteration
 from minigan.gan import same_batch
 from minigan.ops.cuda.gan1d import Ensemble
 from minigan.recipes import RunOptions, get_recipe
@@ -26,33 +26,34 @@ def run(bench: Bench) -> dict[str, Any]:
     worst = check(bench, 2 if bench.quick else 5)
     log(f"check: the one kernel and the library's steps agree to {worst:.1e} in float64")
     settings = CASES["gaussian"].small if bench.quick else {}
-    ways: dict[str, Any] = {}
+    seconds: dict[str, Any] = {}
     absent: dict[str, str] = {}
-    for who, graphs, resident in (
+    for name, graphs, resident in (
         ("minigan, graph", True, True),
         ("minigan, graph, host draws", True, False),
         ("minigan, step by step", False, True),
     ):
         play = make_step("gaussian", bench.options(graphs=graphs), settings=settings, small=False, resident=resident)[1]
-        play()
-        play()
-        ways[who] = _time(bench, who, play)
-    ways["minigan, one kernel"] = _one_kernel(bench, settings)
+        play()  # the first iteration records the operations
+        play()  # the second captures the graph, if graphs are used
+        seconds[name] = time_iterations(bench, name, play)
+    seconds["minigan, one kernel"] = _one_kernel(bench, settings)
     if bench.torch_device:
-        for who in ("torch", "torch-graph"):
+        for name in ("torch", "torch-graph"):
             try:
-                ways[who] = _time(bench, who, _torch(bench, "gaussian", None if bench.quick else settings, "fp32", who))
+                play = torch_iteration(bench, "gaussian", None if bench.quick else settings, "fp32", name)
+                seconds[name] = time_iterations(bench, name, play)
             except Exception as error:
-                absent[who] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
-    for who, row in ways.items():
-        log(f"  {who}: {1e6 * row['median']:.4g} us")
-    eager = ways.get("torch")
+                absent[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+    for name, row in seconds.items():
+        log(f"  {name}: {1e6 * row['median']:.4g} us")
+    eager = seconds.get("torch")
     return {
         "check": {"greatest_difference": worst, "gate": TOLERANCE, "dtype": "float64"},
-        "seconds": ways,
+        "seconds": seconds,
         "absent": absent,
         "ratio": {} if eager is None else {
-            who: digits(eager["median"] / row["median"]) for who, row in ways.items() if who != "torch"
+            name: digits(eager["median"] / row["median"]) for name, row in seconds.items() if name != "torch"
         },
         "ensembles": ensembles(bench, settings),
     }  # fmt: skip
@@ -76,9 +77,12 @@ def check(bench: Bench, iterations: int) -> float:
                 d_updates=config.d_updates, g_updates=config.g_updates,
             )  # fmt: skip
         difference = np.abs(np.concatenate([gan.D.theta, gan.G.theta]) - end).max()
-        worst = float(np.maximum(worst, difference))  # NaN stays
+        worst = float(np.maximum(worst, difference))  # np.maximum propagates NaN
     if not worst <= TOLERANCE:
-        raise SystemExit(f"the one kernel and the library's steps differ by {worst:.3g}: nothing to time")
+        raise SystemExit(
+            f"the one kernel and the library's steps differ by {worst:.3g}; expected at most {TOLERANCE:g}. "
+            "Not timed: they compute different results."
+        )
     return worst
 
 

@@ -9,10 +9,21 @@ from benchmarks.gpu.bench import PRECISIONS, Bench, spread
 
 
 def run(bench: Bench) -> dict[str, Any]:
-    """Return bytes per second (read and written) and operations per second, the best of the repeats.
+    """Measure a copy, and large matrix products in each precision.
 
-    The products in fp32, tf32 and bf16 are the backend's own calls of cuBLAS on float32 arrays; `gemm_bf16_arrays` is
-    PyTorch's on bf16 arrays, which read half the bytes and reach the higher rate.
+    Parameters
+    ----------
+    bench
+        The device, its clock and the options of the run.
+
+    Returns
+    -------
+    dict
+        "copy", and "gemm_fp32", "gemm_tf32" and "gemm_bf16": the backend's calls of cuBLAS on float32 arrays.  If
+        PyTorch sees the GPU, also "gemm_bf16_arrays": its product of bf16 arrays, which reads half the bytes and
+        reaches a higher rate.  Each is a dict of "work" (bytes read and written, or floating-point operations),
+        "seconds" (the `spread` of the repeats) and "per_second", the work divided by the shortest time.
+
     """
     repeats = bench.pick(20, 2)
     device = bench.ops("fp32").device
@@ -38,7 +49,8 @@ def run(bench: Bench) -> dict[str, Any]:
         x, y = (torch.randn(size, size, device=bench.torch_device, dtype=torch.bfloat16) for _ in range(2))
         found["gemm_bf16_arrays"] = _best(2.0 * size**3, _on_torch(bench, lambda: x @ y, repeats))
     for name, row in found.items():
-        log(f"ceiling {name}: {row['per_second'] / 1e12:.4g} T/s")
+        unit = "TB/s" if name == "copy" else "TFLOP/s"
+        log(f"limit {name}: {row['per_second'] / 1e12:.4g} {unit}")
     return found
 
 

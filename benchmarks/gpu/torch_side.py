@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.bench import SCRUB_BYTES, Bench, Job, torch_precision
-from benchmarks.rivals.torch.games import Game
+from benchmarks.other_libraries.torch.games import Game
 
 POOL_BATCHES = 4
 """Batches stored on the device; each iteration gathers one of them."""

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.gpu import algorithms
+from benchmarks.gpu.steps import FUSED_BF16_ITERATION_SECONDS
 from benchmarks.report.parts import plot_lines, provenance, span
 
 Result = dict[str, Any]
@@ -72,12 +73,12 @@ def _kernels(found: Result) -> list[str]:
     for row in found["pieces"]:
         for direction in ("forward", "backward"):
             x = "x".join(map(str, row["x"]))
-            cells = [_cell(row, f"{who} {direction}") for who in ("minigan", "torch")]
+            cells = [_cell(row, f"{name} {direction}") for name in ("minigan", "torch")]
             ratio = _ratio(row["seconds"].get(f"torch {direction}"), row["seconds"][f"minigan {direction}"])
             piece = f"{row['piece']} {row['layers']} {direction}"
             lines.append(f"| {piece} | {row['precision']} | {x} | {' | '.join(cells)} | {ratio} |")
     for row in found["single"]:
-        cells = [_cell(row, who) for who in ("minigan", "torch")]
+        cells = [_cell(row, name) for name in ("minigan", "torch")]
         ratio = _ratio(row["seconds"].get("torch"), row["seconds"]["minigan"])
         lines.append(f"| {row['kernel']} | fp32 | | {' | '.join(cells)} | {ratio} |")
     return [*lines, *([f"\nNot all were timed: {found['left_out']}."] if "left_out" in found else [])]
@@ -91,8 +92,8 @@ def _cell(row: Result, name: str) -> str:
     return f"{1e3 * time:.3g}, {rate['per_second'] / 1e9:.4g} {unit}, {100 * rate['share']:.0f} %"
 
 
-def _ratio(theirs: Result | None, ours: Result) -> str:
-    return "" if theirs is None else f"{theirs['median'] / ours['median']:.2f}"
+def _ratio(torch: Result | None, minigan: Result) -> str:
+    return "" if torch is None else f"{torch['median'] / minigan['median']:.2f}"
 
 
 def _steps(found: Result) -> list[str]:
@@ -105,20 +106,24 @@ def _steps(found: Result) -> list[str]:
         "PyTorch's Adam is the fused one.",
         "",
     ]
-    for name, case in found.items():
+    for recipe, case in found.items():
         settings = ", ".join(f"{key} = {value}" for key, value in case["settings"].items())
-        lines += [f"#### {name}{f' ({settings})' if settings else ''}", ""]
-        lines += ["| precision | who | ms | time / minigan's |", "|---|---|---|---|"]
+        lines += [f"#### {recipe}{f' ({settings})' if settings else ''}", ""]
+        lines += ["| precision | implementation | ms | time / minigan's |", "|---|---|---|---|"]
         for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
-            for who, row in one["seconds"].items():
-                lines.append(f"| {precision} | {who} | {span(row, 1e3)} | {one['ratio'].get(who, '')} |")
-            lines += [f"| {precision} | {who} | absent: {why} | |" for who, why in one["absent"].items()]
+            for name, row in one["seconds"].items():
+                lines.append(f"| {precision} | {name} | {span(row, 1e3)} | {one['ratio'].get(name, '')} |")
+            lines += [f"| {precision} | {name} | absent: {why} | |" for name, why in one["absent"].items()]
         lines.append("")
         for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
             if "flop_per_second" in one:
                 share = one.get("share_of_floor")
-                floor = "" if share is None else f", {100 * share:.0f} % of the floor of 2.1 ms"
-                lines.append(f"{precision}: {one['flop_per_second'] / 1e12:.0f} TFLOP/s of the direct sums{floor}.")
+                line = f"{precision}: {one['flop_per_second'] / 1e12:.0f} TFLOP/s of the direct sums."
+                if share is not None:
+                    milliseconds = 1e3 * FUSED_BF16_ITERATION_SECONDS
+                    line += f" A fully fused iteration would take an estimated {milliseconds:g} ms, {100 * share:.0f} %"
+                    line += " of minigan's time."
+                lines.append(line)
         lines.append("")
     return lines
 
@@ -127,13 +132,13 @@ def _gaussian(found: Result) -> list[str]:
     lines = [
         "### The Gaussian game",
         "",
-        f"Check: the one kernel and the library's own steps agree to {found['check']['greatest_difference']:.1e} in "
+        f"Check: the single kernel and the library's own steps agree to {found['check']['greatest_difference']:.1e} in "
         "float64, on the same draws. An iteration is 10 + 10 updates on 1000 + 1000 samples.",
         "",
-        "| who | us per iteration | eager PyTorch / this |",
+        "| implementation | us per iteration | eager PyTorch / this |",
         "|---|---|---|",
-        *(f"| {who} | {span(row, 1e6)} | {found['ratio'].get(who, '')} |" for who, row in found["seconds"].items()),
-        *(f"| {who} | absent: {why} | |" for who, why in found["absent"].items()),
+        *(f"| {name} | {span(row, 1e6)} | {found['ratio'].get(name, '')} |" for name, row in found["seconds"].items()),
+        *(f"| {name} | absent: {why} | |" for name, why in found["absent"].items()),
         "",
         "| GANs at once | GAN-iterations per second |",
         "|---|---|",
@@ -167,9 +172,9 @@ def _crossover(found: Result) -> list[str]:
             "| batch | " + " | ".join(str(row["batch"]) for row in rows) + " |",
             "|---|" + "---|" * len(rows),
         ]
-        for who in ("cpu", "gpu"):
-            cells = [f"{1e3 * row[who]['median']:.4g}" if who in row else "" for row in rows]
-            lines.append(f"| {who.upper()}, ms | " + " | ".join(cells) + " |")
+        for device in ("cpu", "gpu"):
+            cells = [f"{1e3 * row[device]['median']:.4g}" if device in row else "" for row in rows]
+            lines.append(f"| {device.upper()}, ms | " + " | ".join(cells) + " |")
         lines.append("")
     return lines
 
@@ -205,15 +210,15 @@ SECTIONS = {
 
 
 def plot(result: Result) -> Figure:
-    """Return iterations relative to ours on the left, CPU against GPU over the batch on the right."""
+    """Return the times of iterations on the left, and those of CPU and GPU by batch size on the right."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     ticks: list[str] = []
     colours: dict[str, str] = {}
     for name, case in result.get("steps", {}).items():
         for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
-            for i, (who, row) in enumerate(one["seconds"].items()):
-                colour = colours.setdefault(who, f"C{len(colours)}")
+            for i, (implementation, row) in enumerate(one["seconds"].items()):
+                colour = colours.setdefault(implementation, f"C{len(colours)}")
                 left.barh(len(ticks) + 0.1 * i, 1e3 * row["median"], height=0.09, color=colour)
             ticks.append(f"{name} {precision}")
     k = len(ticks)
@@ -223,15 +228,20 @@ def plot(result: Result) -> Figure:
     left.set_xlabel("ms per iteration")
     if colours:
         left.legend(
-            handles=[left.barh([0], [np.nan], color=colour, label=who) for who, colour in colours.items()],
+            handles=[left.barh([0], [np.nan], color=colour, label=label) for label, colour in colours.items()],
             frameon=False, fontsize=7,
         )  # fmt: skip
     for i, (name, game) in enumerate(result.get("crossing", {}).items()):
-        for who, style in (("cpu", "--"), ("gpu", "-")):
-            rows = [row for row in game["rows"] if who in row]
-            times = [1e3 * row[who]["median"] for row in rows]
+        for device, style in (("cpu", "--"), ("gpu", "-")):
+            rows = [row for row in game["rows"] if device in row]
+            times = [1e3 * row[device]["median"] for row in rows]
             right.loglog(
-                [row["batch"] for row in rows], times, style, marker="o", color=f"C{i}", label=f"{name} {who.upper()}"
+                [row["batch"] for row in rows],
+                times,
+                style,
+                marker="o",
+                color=f"C{i}",
+                label=f"{name} {device.upper()}",
             )
     right.set_xlabel("batch")
     right.set_ylabel("ms per iteration")

@@ -17,7 +17,7 @@ Result = dict[str, Any]
 
 DPI = 110
 COLOURS = {"minigan": "#0072b2", "torch": "#d55e00", "jax": "#009e73"}
-CEILING_COLOUR = "#666666"
+LIMIT_COLOUR = "#666666"
 MARKERS = {"forward": ("o", True), "backward": ("o", False)}
 """By direction: the marker, and whether it is filled."""
 
@@ -48,12 +48,12 @@ def _groups(figure: Figure, rows: dict[str, dict[str, float]], label: str) -> No
 
 
 def _colour(name: str) -> str:
-    """Return the colour of the library that a contestant belongs to."""
+    """Return the colour of the library that an implementation belongs to."""
     return COLOURS[next(library for library in COLOURS if name.startswith(library))]
 
 
 def steps(result: Result) -> Figure:
-    """Return a panel for each recipe: the median times of all contestants, fastest first, and their ranges.
+    """Return a panel for each recipe: the median times of all implementations, fastest first, and their ranges.
 
     Relative to the fastest eager PyTorch, on one axis for all panels.
     """
@@ -72,7 +72,7 @@ def steps(result: Result) -> Figure:
         axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_title(f"{case}   (1 = {best}, {1e3 * one:.3g} ms)", fontsize=9, loc="left", fontweight="bold")
-        axes.axvline(1, color=CEILING_COLOUR, linestyle=":", linewidth=1)
+        axes.axvline(1, color=LIMIT_COLOUR, linestyle=":", linewidth=1)
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
     panels[-1].set_xlim(left=0)
@@ -139,7 +139,7 @@ def scaling(result: Result) -> Figure:
 
 
 def layers(result: Result) -> Figure:
-    """Return a panel for each recipe: its pieces with matrices, a dot for each rate, and the ceiling.
+    """Return a panel for each recipe: its pieces with matrices, a dot for each rate, and the machine's limit.
 
     Logarithmic, so that a factor is the same length everywhere.
     """
@@ -168,9 +168,9 @@ def layers(result: Result) -> Figure:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xscale("log")
         axes.set_title(recipe, fontsize=9, loc="left", fontweight="bold")
-        ceiling = axes.axvline(result["ceilings"]["sgemm"] / 1e9, color=CEILING_COLOUR, linestyle=":", linewidth=1)
+        limit = axes.axvline(result["ceilings"]["sgemm"] / 1e9, color=LIMIT_COLOUR, linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
-    handles["this machine's matrix product"] = ceiling
+    handles["this machine's matrix product"] = limit
     panels[-1].set_xlabel("GFLOP/s of the direct sums")
     figure.legend(handles.values(), handles, frameon=False, fontsize=8, loc="outside lower center", ncols=len(handles))
     return figure

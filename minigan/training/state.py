@@ -71,7 +71,7 @@ def restore(run: Run, tree: Tree, *, path: Path) -> None:
     """Restore the state in `tree`, read from `path`, in a new run; raise RunError if it belongs to another run."""
     experiment = run.experiment
     theirs, ours = tree["identity"], identity(experiment)
-    # A hyper-parameter that a later version added is not in the checkpoint: the recipe gave it the value that the run had.
+    # A hyper-parameter that was added later is not in the checkpoint; the recipe has given it the run's value.
     added = {key: value for key, value in ours.get("settings", {}).items() if key not in theirs.get("settings", {})}
     if "settings" in theirs:
         theirs = {**theirs, "settings": {**theirs["settings"], **added}}

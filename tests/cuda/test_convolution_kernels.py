@@ -32,20 +32,20 @@ def device(schedule):
 @given(st.data())
 def test_each_version_agrees_with_the_definition(version, schedule, data):
     """Inputs have few bits, so that the sums are exact."""
-    channels = st.integers(1, 4).map(lambda n: 4 * n) if version.packs else st.integers(1, 9)
+    channels = st.integers(1, 4).map(lambda n: 4 * n) if version.vectors else st.integers(1, 9)
     taps, stride, padding = (
         data.draw(st.integers(low, 4), label=label) for low, label in ((1, "taps"), (1, "s"), (0, "b"))
     )
     size = st.integers(max(1, taps - 2 * padding), taps + 5)
     drawn = [data.draw(strategy) for strategy in (st.integers(1, 3), size, size, channels, channels)]
-    assert kernels.error(device(schedule), version, kernels.Layer(*drawn, taps, stride, padding)) < 1e-7
+    assert kernels.relative_error(device(schedule), version, kernels.Layer(*drawn, taps, stride, padding)) < 1e-7
 
 
 @NEEDS_HOST_COMPILER
 @ON_EACH_SCHEDULE
 @EACH_VERSION
 def test_more_than_a_tile(version, schedule):
-    assert kernels.error(device(schedule), version, kernels.Layer(3, 9, 19, 8, 132, 4, 2, 1)) < 1e-6
+    assert kernels.relative_error(device(schedule), version, kernels.Layer(3, 9, 19, 8, 132, 4, 2, 1)) < 1e-6
 
 
 @NEEDS_HOST_COMPILER
@@ -58,7 +58,9 @@ def test_a_missing_barrier_fails_in_one_schedule(missing, tmp_path):
     joined = ("", barrier) if missing == 0 else (barrier, "")
     (tmp_path / f"{version.file}.cu").write_text(parts[0] + joined[0] + parts[1] + joined[1] + parts[2])
     devices = [EmulatedDevice(schedule=schedule, folders=(tmp_path, kernels.FOLDER)) for schedule in SCHEDULES]
-    assert any(not kernels.error(device, version, kernels.Layer(2, 9, 9, 8, 8, 4, 2, 1)) < 1e-6 for device in devices)
+    assert any(
+        not kernels.relative_error(device, version, kernels.Layer(2, 9, 9, 8, 8, 4, 2, 1)) < 1e-6 for device in devices
+    )
 
 
 @NEEDS_NVRTC
@@ -73,10 +75,10 @@ def test_no_version_spills_registers(version):
 def test_the_page_is_up_to_date():
     """It shows the files' code, and the table has the computed and the measured numbers."""
     text = kernels.PAGE.read_text()
-    assert kernels.page(text, kernels.results()) == text
+    assert kernels.updated_page(text, kernels.stored_results()) == text
     for path in kernels.FOLDER.iterdir():
         assert path.read_text().rstrip() in text, path.name
-    assert kernels.table(kernels.results()) in text
+    assert kernels.table(kernels.stored_results()) in text
 
 
 def test_the_numbers_in_the_text_of_the_page():

@@ -55,7 +55,7 @@ def made(monkeypatch):
     def make(*, quick, seconds, torch=None):
         bench = tools.Bench("emulated", FakeClock(), quick, seconds, torch)
         if torch is None:
-            bench.absent["torch"] = "left out here"
+            bench.absent["torch"] = "skipped here"
         return bench
 
     return make
@@ -74,11 +74,11 @@ def test_all_stages_and_the_page(made, tmp_path, capsys):
     assert result["gaussian"]["check"]["greatest_difference"] < 1e-12
     assert [row["gans"] for row in result["gaussian"]["ensembles"]] == [1, 3]
     assert {row["precision"] for row in result["kernels"]["pieces"]} == {"fp32", "tf32", "bf16"}
-    assert [row["kernel"] for row in result["kernels"]["single"]] == list(kernels.SINGLE)
+    assert [row["kernel"] for row in result["kernels"]["single"]] == list(kernels.SINGLE_KERNELS)
     page = (tmp_path / "benchmarks.md").read_text()
     assert "## On a GPU" in page
     assert "the numbers mean nothing" in page
-    assert "Absent: torch: left out here." in page
+    assert "Absent: torch: skipped here." in page
     assert "| gaussian" not in page  # it has its own section
     assert "| precision | N, H, C, O | | patches" in page
     assert (tmp_path / "gpu.png").exists()
@@ -110,10 +110,10 @@ def test_wrong_results_are_not_timed(made, monkeypatch):
     bench = made(quick=True, seconds=100)
     assert steps.run(bench) == {}
     assert "mnist-dense: cuda and reference differ by " in bench.failed["steps, mnist-dense"]
-    with pytest.raises(SystemExit, match="Adam has a relative error of .*: nothing to time"):
+    with pytest.raises(SystemExit, match="Adam has a relative error of .*Not timed: the result is wrong"):
         kernels._single(bench, "Adam", kernels._adam, {"copy": {"per_second": 1.0}})
     monkeypatch.setattr(gaussian, "normals", lambda seed, t, kind, n: np.zeros(n))
-    with pytest.raises(SystemExit, match="the one kernel and the library's steps differ by .*: nothing to time"):
+    with pytest.raises(SystemExit, match="the one kernel and the library's steps differ by .*Not timed"):
         gaussian.check(bench, 1)
     assert bench.clock.jobs == 0
 
@@ -126,7 +126,7 @@ def test_a_wrong_kernel_is_named(made, monkeypatch):
     assert len(bench.failed) >= 2
     for what, why in bench.failed.items():
         assert what.startswith("kernels, ")
-        assert re.search(r"has a relative error of .*: nothing to time", why)
+        assert re.search(r"has a relative error of .*Not timed: the result is wrong", why)
 
 
 def test_a_failure_leaves_the_other_results(made, tmp_path, monkeypatch):
@@ -181,7 +181,7 @@ def test_stages_after_the_time_limit_are_skipped(made, monkeypatch):
 # --- computed numbers -----------------------------------------------------------------------------
 
 
-def test_ratios_and_the_floor():
+def test_ratios_and_the_time_of_a_fused_iteration():
     seconds = {"minigan": {"median": 4.2e-3}, "torch": {"median": 8.4e-3}, "minigan, host draws": {"median": 1.0}}
     found = steps.ratios("dcgan64", {"batch_size": 128}, "bf16", seconds)
     assert found["ratio"] == {"torch": 2.0}
@@ -233,7 +233,10 @@ def test_processes_of_a_checker_end_with_it(tmp_path):
     sleeper = "import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', SLEEP])"
     code = sleeper.replace("SLEEP", repr("import time; time.sleep(60)"))
     start = time.perf_counter()
-    assert cuda_tests._status([sys.executable, "-c", code], dict(os.environ), 1.0) == ("not done after 1 s", "begun\n")
+    assert cuda_tests._run_command([sys.executable, "-c", code], dict(os.environ), 1.0) == (
+        "not done after 1 s",
+        "begun\n",
+    )
     assert time.perf_counter() - start < 20
 
 
@@ -244,7 +247,7 @@ def test_the_checkers_get_their_options(made, monkeypatch):
         cuda_tests, "run_files", lambda env, **how: calls.append(how) or {"passed": 1, "status": "passed"}
     )
     assert set(cuda_tests.checkers(made(quick=True, seconds=100))) == {"memcheck", "racecheck"}
-    assert calls[0]["before"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
+    assert calls[0]["launcher"][:3] == ["/cuda/compute-sanitizer", "--tool", "memcheck"]
     assert set(cuda_tests.checkers(made(quick=True, seconds=0))["racecheck"]) == {
         "passed",
         "skipped",

@@ -224,10 +224,10 @@ def dropout_masks(net: Any, shape: tuple[int, ...], n: int, rng: np.random.Gener
 
 
 class Adam:
-    """Adam as a pure function: ``update(p, g, o, ()) -> p', o'`` with o = {t, m, v}; `theirs` is minigan's Adam."""
+    """Adam as a pure function: ``update(p, g, o, ()) -> p', o'`` with o = {t, m, v}; the constants are minigan's."""
 
-    def __init__(self, theirs: Any) -> None:
-        self.lr, self.beta1, self.beta2, self.eps = theirs.lr, theirs.beta1, theirs.beta2, theirs.eps
+    def __init__(self, adam: Any) -> None:
+        self.lr, self.beta1, self.beta2, self.eps = adam.lr, adam.beta1, adam.beta2, adam.eps
 
     def init(self, p: Tree) -> Tree:
         """t = 0, m = v = 0."""
@@ -250,11 +250,11 @@ class Adam:
 class SGD:
     """Momentum descent as a pure function: ``update(p, g, o, (lr, momentum)) -> p', o'`` with o = {u}.
 
-    `rates` evaluates the schedules of `theirs`, minigan's SGD, outside the compiled function.
+    `rates` evaluates the schedules of minigan's SGD outside the compiled function.
     """
 
-    def __init__(self, theirs: Any) -> None:
-        self.theirs = theirs
+    def __init__(self, minigan_optimizer: Any) -> None:
+        self.minigan_optimizer = minigan_optimizer
 
     def init(self, p: Tree) -> Tree:
         """u = 0."""
@@ -262,7 +262,7 @@ class SGD:
 
     def rates(self, t: int) -> tuple[float, ...]:
         """Return the rate and momentum of step t = 1, 2, ..."""
-        return self.theirs.lr(t), self.theirs.momentum(t)
+        return self.minigan_optimizer.lr(t), self.minigan_optimizer.momentum(t)
 
     def update(self, p: Tree, g: Tree, o: Tree, rates: Any) -> tuple[Tree, Tree]:
         """u <- momentum u - lr g, p <- p + u."""
@@ -271,6 +271,6 @@ class SGD:
         return jax.tree.map(jnp.add, p, u), {"u": u}
 
 
-def optimizer(theirs: Any) -> Adam | SGD:
+def optimizer(minigan_optimizer: Any) -> Adam | SGD:
     """Return the pure function that computes what minigan's optimizer does."""
-    return Adam(theirs) if type(theirs).__name__ == "Adam" else SGD(theirs)
+    return Adam(minigan_optimizer) if type(minigan_optimizer).__name__ == "Adam" else SGD(minigan_optimizer)

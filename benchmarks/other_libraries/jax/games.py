@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.cases.games import Case, build, real_batches
-from benchmarks.rivals.jax.twin import Tree, dropout_masks, function, optimizer, tree
+from benchmarks.other_libraries.jax.twin import Tree, dropout_masks, function, optimizer, tree
 from minigan.gan import eval_fakes, eval_mode, train_mode_tracking
 from minigan.recipes import Recipe
 from minigan.training import Experiment

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.cases.games import Case, build, real_batches
-from benchmarks.rivals.torch.twin import Dropout, modules, state
+from benchmarks.other_libraries.torch.twin import Dropout, modules, state
 from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
 from minigan.recipes import Recipe
@@ -83,8 +83,8 @@ class Game:
                 as_minigan(net, twin, self.streams["dropout"])
         self.G, self.D = (torch.compile(net) if compiled else net for net in self.networks)
         self.optimizer_G, self.optimizer_D = (
-            optimizer(net, theirs, fused=fused_adam, **(adam or {}))
-            for net, theirs in zip(self.networks, (gan.optimizer_G, gan.optimizer_D), strict=True)
+            optimizer(net, minigan_optimizer, fused=fused_adam, **(adam or {}))
+            for net, minigan_optimizer in zip(self.networks, (gan.optimizer_G, gan.optimizer_D), strict=True)
         )
         self.norms = [m for m in self.networks[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
@@ -226,23 +226,23 @@ class Game:
         """Return the largest absolute difference from minigan's parameters and running statistics, those of `gan`."""
         worst = 0.0
         for net, twin, shape in zip((gan.G, gan.D), self.networks, self.shapes, strict=True):
-            theirs = twin.state_dict()
+            torch_state = twin.state_dict()
             for key, value in state(net, shape, self.channels_last).items():
                 if not key.endswith("num_batches_tracked"):
                     worst = float(
-                        np.maximum(worst, np.abs(theirs[key].cpu().numpy() - value).max())
-                    )  # unlike max(), it propagates NaN
+                        np.maximum(worst, np.abs(torch_state[key].cpu().numpy() - value).max())
+                    )  # np.maximum propagates NaN
         return worst
 
 
-def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
+def optimizer(net: nn.Module, minigan_optimizer: Any, *, fused: bool, **more: Any) -> Any:
     """Return the PyTorch optimizer that corresponds to minigan's.
 
     Parameters
     ----------
     net
         The module whose parameters it updates.
-    theirs
+    minigan_optimizer
         minigan's optimizer.
     fused
         Whether to use PyTorch's fused implementation.
@@ -250,10 +250,14 @@ def optimizer(net: nn.Module, theirs: Any, *, fused: bool, **more: Any) -> Any:
         Further options of Adam.
 
     """
-    if type(theirs).__name__ == "Adam":
-        adam = {"lr": theirs.lr, "betas": (theirs.beta1, theirs.beta2), "eps": theirs.eps}
+    if type(minigan_optimizer).__name__ == "Adam":
+        adam = {
+            "lr": minigan_optimizer.lr,
+            "betas": (minigan_optimizer.beta1, minigan_optimizer.beta2),
+            "eps": minigan_optimizer.eps,
+        }
         return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
-    return _SGD(net, theirs, fused=fused)
+    return _SGD(net, minigan_optimizer, fused=fused)
 
 
 class _SGD:
@@ -263,16 +267,18 @@ class _SGD:
     step u = -lr_before v, where lr_before is the previous rate, so they agree for nu = momentum lr_before / lr.
     """
 
-    def __init__(self, net: nn.Module, theirs: Any, *, fused: bool) -> None:
-        self.theirs, self.t = theirs, 0
-        self.sgd = torch.optim.SGD(net.parameters(), lr=theirs.lr(1), momentum=theirs.momentum(1), fused=fused or None)
+    def __init__(self, net: nn.Module, minigan_optimizer: Any, *, fused: bool) -> None:
+        self.minigan_optimizer, self.t = minigan_optimizer, 0
+        self.sgd = torch.optim.SGD(
+            net.parameters(), lr=minigan_optimizer.lr(1), momentum=minigan_optimizer.momentum(1), fused=fused or None
+        )
 
     def step(self) -> None:
         """Take one step."""
         self.t += 1
         group = self.sgd.param_groups[0]
-        lr = self.theirs.lr(self.t)
-        group["momentum"] = self.theirs.momentum(self.t) * group["lr"] / lr
+        lr = self.minigan_optimizer.lr(self.t)
+        group["momentum"] = self.minigan_optimizer.momentum(self.t) * group["lr"] / lr
         group["lr"] = lr
         self.sgd.step()
 
@@ -285,7 +291,7 @@ def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
     net
         The minigan network.
     twin
-        The modules that `benchmarks.rivals.torch.twin.modules` returned for it.
+        The modules that `benchmarks.other_libraries.torch.twin.modules` returned for it.
     rng
         The stream of minigan's dropout keys.
 

@@ -208,10 +208,10 @@ def state(net: Any, shape: tuple[int, ...], channels_last: bool) -> dict[str, An
     found = {}
     for name, value in {**net.parameters(), **net.state}.items():
         i, _, what = name.partition(".")
-        theirs = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}.get(what, what)
+        torch_name = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}.get(what, what)
         if what == "W":
             value = value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
-        found[f"{i}.{theirs}"] = np.ascontiguousarray(value)
+        found[f"{i}.{torch_name}"] = np.ascontiguousarray(value)
         if what == "running_mean":
             found[f"{i}.num_batches_tracked"] = np.array(0)
     return found

@@ -1,6 +1,6 @@
-"""The contestants: minigan with several engine options, PyTorch in several configurations, and JAX, one per process.
+"""The timed implementations, one per process: minigan's backends, PyTorch in several configurations, and JAX.
 
-python -m benchmarks.core.contestants --contestant minigan --case mnist-dcgan
+python -m benchmarks.core.implementations --implementation minigan --case mnist-dcgan
 """
 
 import argparse
@@ -19,11 +19,11 @@ from benchmarks.cases.games import CASES, build
 from benchmarks.core.measure import installed
 
 ABSOLUTE_TOLERANCE = 1e-9
-"""The largest difference of a parameter or running statistic, in float64, at which two sides count as equal."""
+"""The largest float64 difference of a parameter or running statistic at which two implementations count as equal."""
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Implementation:
     """A package and the options it runs with.
 
     Attributes
@@ -48,56 +48,58 @@ class Contestant:
     threads: int | None = None
 
 
-CONTESTANTS = {
-    "minigan": Contestant("minigan", "as installed: compiled kernels if numba is installed"),
-    "minigan-numpy": Contestant("minigan", "NumPy alone", {"compiled": False}),
-    "minigan-exact": Contestant("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True),
-    "minigan-fast": Contestant("minigan", "F(4) as well", {"accuracy": "fast"}, convolutional=True),
-    "torch": Contestant("torch", "eager, NCHW, default Adam"),
-    "torch-fused": Contestant("torch", "eager, fused Adam"),
-    "torch-1-thread": Contestant("torch", "eager, fused Adam, one thread", threads=1),
-    "torch-channels-last-adam": Contestant(
+IMPLEMENTATIONS = {
+    "minigan": Implementation("minigan", "as installed: compiled kernels if numba is installed"),
+    "minigan-numpy": Implementation("minigan", "NumPy alone", {"compiled": False}),
+    "minigan-exact": Implementation("minigan", "direct sums only", {"accuracy": "exact"}, convolutional=True),
+    "minigan-fast": Implementation(
+        "minigan", "Winograd's F(4) as well as F(2)", {"accuracy": "fast"}, convolutional=True
+    ),
+    "torch": Implementation("torch", "eager, NCHW, default Adam"),
+    "torch-fused": Implementation("torch", "eager, fused Adam"),
+    "torch-1-thread": Implementation("torch", "eager, fused Adam, one thread", threads=1),
+    "torch-channels-last-adam": Implementation(
         "torch", "eager, channels_last, default Adam", {"channels_last": True}, convolutional=True
     ),
-    "torch-channels-last": Contestant(
+    "torch-channels-last": Implementation(
         "torch", "eager, channels_last, fused Adam", {"channels_last": True}, convolutional=True
     ),
-    "torch-compile": Contestant(
+    "torch-compile": Implementation(
         "torch", "torch.compile, channels_last, fused Adam", {"channels_last": True, "compiled": True}
     ),
-    "jax": Contestant("jax", "jax.jit of the whole iteration, NHWC"),
+    "jax": Implementation("jax", "jax.jit of the whole iteration, NHWC"),
 }
 DENSE_ONLY = ("torch-fused", "torch-1-thread")
 FUSED_ADAM = ("torch-fused", "torch-1-thread", "torch-channels-last", "torch-compile")
 
 
 def default_torch(case: str) -> str:
-    """Return the PyTorch contestant as most people write it: eager, default Adam, convolutions in channels_last."""
+    """Return the PyTorch implementation as most people write it: eager, default Adam, convolutions in channels_last."""
     return "torch-channels-last-adam" if CASES[case].convolutional else "torch"
 
 
-def of(case: str) -> list[str]:
-    """Return the contestants of a case, installed or not."""
+def for_case(case: str) -> list[str]:
+    """Return the implementations of a case, installed or not."""
     convolutional = CASES[case].convolutional
     return [
         name
-        for name, contestant in CONTESTANTS.items()
-        if (name not in DENSE_ONLY if convolutional else not contestant.convolutional)
+        for name, implementation in IMPLEMENTATIONS.items()
+        if (name not in DENSE_ONLY if convolutional else not implementation.convolutional)
     ]
 
 
 def why_unavailable(name: str) -> str | None:
-    """Return why a contestant cannot run here, or None."""
-    contestant = CONTESTANTS[name]
-    if not installed(contestant.package):
-        return f"{contestant.package} is not installed"
+    """Return why an implementation cannot run here, or None."""
+    implementation = IMPLEMENTATIONS[name]
+    if not installed(implementation.package):
+        return f"{implementation.package} is not installed"
     if name == "minigan-numpy" and not installed("numba"):
         return "the same as minigan: numba is not installed"
     return None
 
 
 def without_numpy_ml() -> str:
-    """Return why numpy-ml, which also has NumPy layers with explicit gradients, is not a contestant.
+    """Return why numpy-ml, which also has NumPy layers with explicit gradients, is not an implementation.
 
     Its last release, 0.1.2, imports names from `collections` that Python 3.10 removed.
     """
@@ -118,14 +120,14 @@ def make_step(
     small: bool = False,
     settings: dict[str, Any] | None = None,
 ) -> Callable[[], Any]:
-    """Build a case for a contestant; return a function that runs one iteration.
+    """Build a case for an implementation; return a function that runs one iteration.
 
     Parameters
     ----------
     case, name
-        Keys of `CASES` and of `CONTESTANTS`.
+        Keys of `CASES` and of `IMPLEMENTATIONS`.
     threads
-        The number of threads, unless the contestant fixes it.
+        The number of threads, unless the implementation fixes it.
     small
         Whether to use the case's small settings.
     settings
@@ -137,10 +139,10 @@ def make_step(
         A function without arguments.
 
     """
-    contestant = CONTESTANTS[name]
-    threads = contestant.threads or threads
-    if contestant.package == "minigan":
-        options = {"threads": threads, **contestant.options}
+    implementation = IMPLEMENTATIONS[name]
+    threads = implementation.threads or threads
+    if implementation.package == "minigan":
+        options = {"threads": threads, **implementation.options}
         _, _, experiment = build(CASES[case], small=small, options=options, settings=settings)
 
         def play() -> None:
@@ -148,17 +150,19 @@ def make_step(
                 experiment.play()
 
         return play
-    if contestant.package == "jax":
+    if implementation.package == "jax":
         os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool; read at its first computation
-        from benchmarks.rivals.jax.games import Game as JaxGame
+        from benchmarks.other_libraries.jax.games import Game as JaxGame
 
         return JaxGame(CASES[case], small=small, settings=settings).play
     import torch
 
-    from benchmarks.rivals.torch.games import Game
+    from benchmarks.other_libraries.torch.games import Game
 
     torch.set_num_threads(threads)
-    return Game(CASES[case], small=small, settings=settings, fused_adam=name in FUSED_ADAM, **contestant.options).play
+    return Game(
+        CASES[case], small=small, settings=settings, fused_adam=name in FUSED_ADAM, **implementation.options
+    ).play
 
 
 def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warmup: int = 2) -> dict[str, Any]:
@@ -239,8 +243,8 @@ def peak_mib() -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run iterations and print the times as JSON, one object per line."""
-    parser = argparse.ArgumentParser(description="One contestant of a benchmark of steps, memory or scaling.")
-    parser.add_argument("--contestant", choices=CONTESTANTS, required=True)
+    parser = argparse.ArgumentParser(description="One implementation of a benchmark of steps, memory or scaling.")
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -248,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--serve", action="store_true", help="run on request: one turn for each line of stdin")
     parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args(argv)
-    play = make_step(args.case, args.contestant, threads=args.threads, small=args.small, settings=args.settings)
+    play = make_step(args.case, args.implementation, threads=args.threads, small=args.small, settings=args.settings)
     if args.serve:
         serve(play)
     else:
