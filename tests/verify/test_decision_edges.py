@@ -133,7 +133,7 @@ def test_a_stored_check_is_decided_from_its_ball():
 @pytest.mark.parametrize(
     ("error", "verdict"), [(0.2499999, PROVED), (np.nextafter(0.25, 1), REFUTED), (math.nan, UNDECIDED)]
 )
-def test_a_measured_error_at_its_gate(error, verdict):
+def test_a_measured_error_at_its_tolerance(error, verdict):
     assert check_error(a_proof(), "error", error, "0.25") is verdict
 
 
@@ -280,7 +280,7 @@ def test_the_slope_of_a_dual_is_the_derivative(f, g):
     assert second.overlaps(g(Dual(x, arb(1))).slope)
 
 
-# Gradients against their gates.
+# Gradients against their tolerances.
 
 CUBE = Differentiable(
     np.array([0.5, 2.0, -1.5]), {"w": slice(0, 2), "b": slice(2, 3)}, lambda t: (t**3).sum(), lambda t: 3 * t**2
@@ -289,14 +289,14 @@ CUBE = Differentiable(
 
 @pytest.mark.parametrize("tensor", ["w", "b"])
 @pytest.mark.parametrize(("error", "verdict"), [(5e-14, PROVED), (3e-13, REFUTED), (1e-9, REFUTED)])
-def test_the_gate_of_a_tensor(tensor, error, verdict):
+def test_the_tolerance_of_a_tensor(tensor, error, verdict):
     proof = a_proof()
     check_tensors(proof, "cube", CUBE.with_fault(tensor, relative(1 + error)))
     assert proof.verdict is verdict
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0, PROVED), (4e-15, REFUTED), (1e-12, REFUTED)])
-def test_the_gate_of_a_direction(error, verdict):
+def test_the_tolerance_of_a_direction(error, verdict):
     proof = a_proof()
     f = CUBE.with_fault("w", relative(1 + error)).with_fault("b", relative(1 + error))
     check_direction(proof, "cube", f, CUBE.gradient(CUBE.point))
@@ -397,7 +397,7 @@ def test_the_jacobian_of_the_dirac_step_by_mpmath(gamma):
                 order = (1, 0) if j == 0 else (0, 1)
                 expected = mpmath.diff(lambda *z: step(*z)[i], tuple(point), order)  # noqa: B023
                 assert float(J[i][j]) == pytest.approx(float(expected), abs=1e-10)
-    assert float(dirac.radius_squared((arb(3), arb(-4)))) == 25
+    assert float(dirac.squared_distance((arb(3), arb(-4)))) == 25
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_relu_may_stand_before_any_layer_on_balls():
     f.point[8:14] = -abs(f.point[8:14])  # weights
     proof = Proof("Test.relu", PROFILES["quick"])
     with precision(45):
-        check_enclosed(proof, "relu", f, gate="1e-10")
+        check_enclosed(proof, "relu", f, tolerance="1e-10")
     assert proof.verdict is Verdict.PROVED
 
 
