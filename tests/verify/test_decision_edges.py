@@ -316,17 +316,17 @@ def test_the_worst_difference_decides():
 @pytest.mark.parametrize("width", [1, 3])
 def test_the_failure_probability_is_exactly_the_share(n, width):
     """2 exp(-2 n eps^2 / width^2), by mpmath."""
-    for alpha in (statistics.SHARE, 1e-3):
+    for alpha in (statistics.ALPHA_PER_ASSERTION, 1e-3):
         eps = mpmath.mpf(statistics.epsilon(n, width=width, alpha=alpha))
         assert float(2 * mpmath.exp(-2 * n * eps**2 / width**2)) == pytest.approx(alpha, rel=1e-10)
-    assert pytest.approx(statistics.ALPHA) == statistics.SHARE * statistics.BUDGET
+    assert pytest.approx(statistics.ALPHA) == statistics.ALPHA_PER_ASSERTION * statistics.MAX_ASSERTIONS
     assert statistics.ALPHA <= 1e-9
 
 
 @pytest.mark.parametrize(("shift", "verdict"), [(0.999, PROVED), (1.001, REFUTED), (-0.999, PROVED), (-1.001, REFUTED)])
 def test_a_mean_and_a_distribution_at_their_distance(shift, verdict):
     n = 1000
-    eps = math.sqrt(math.log(2 / statistics.SHARE) / (2 * n))
+    eps = math.sqrt(math.log(2 / statistics.ALPHA_PER_ASSERTION) / (2 * n))
     x = np.full(n, 0.5)
     assert statistics.check_mean(a_proof(), "x", x, 0.5 + shift * eps) is verdict
     # F = (k - 1/2) / n + c at the k-th value: the distance is |c| + 1 / (2 n)

@@ -13,7 +13,7 @@ from verify.claims.library_gradients import kebab
 from verify.engine.certify import certificate
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
-from verify.engine.statistics import BUDGET
+from verify.engine.statistics import MAX_ASSERTIONS
 from verify.library.differentiable import check_enclosed, worst_difference
 from verify.library.subjects import EQUATIONS, LAYERS, OBJECTIVES, of_layer
 
@@ -97,7 +97,7 @@ def test_statistical_assertions_stay_within_their_budget():
         for check in certificate(claim).checks
         if check.relation == "<= gate"
     ]
-    assert 30 < len(bounded) <= BUDGET
+    assert 30 < len(bounded) <= MAX_ASSERTIONS
 
 
 def test_certificates_are_the_same_every_time():
