@@ -133,7 +133,7 @@ def test_a_stored_check_is_decided_from_its_ball():
 @pytest.mark.parametrize(
     ("error", "verdict"), [(0.2499999, PROVED), (np.nextafter(0.25, 1), REFUTED), (math.nan, UNDECIDED)]
 )
-def test_a_measured_error_at_its_gate(error, verdict):
+def test_a_measured_error_at_its_tolerance(error, verdict):
     assert check_error(a_proof(), "error", error, "0.25") is verdict
 
 
@@ -280,7 +280,7 @@ def test_the_slope_of_a_dual_is_the_derivative(f, g):
     assert second.overlaps(g(Dual(x, arb(1))).slope)
 
 
-# Gradients against their gates.
+# Gradients against their tolerances.
 
 CUBE = Differentiable(
     np.array([0.5, 2.0, -1.5]), {"w": slice(0, 2), "b": slice(2, 3)}, lambda t: (t**3).sum(), lambda t: 3 * t**2
@@ -289,14 +289,14 @@ CUBE = Differentiable(
 
 @pytest.mark.parametrize("tensor", ["w", "b"])
 @pytest.mark.parametrize(("error", "verdict"), [(5e-14, PROVED), (3e-13, REFUTED), (1e-9, REFUTED)])
-def test_the_gate_of_a_tensor(tensor, error, verdict):
+def test_the_tolerance_of_a_tensor(tensor, error, verdict):
     proof = a_proof()
     check_tensors(proof, "cube", CUBE.with_fault(tensor, relative(1 + error)))
     assert proof.verdict is verdict
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0, PROVED), (4e-15, REFUTED), (1e-12, REFUTED)])
-def test_the_gate_of_a_direction(error, verdict):
+def test_the_tolerance_of_a_direction(error, verdict):
     proof = a_proof()
     f = CUBE.with_fault("w", relative(1 + error)).with_fault("b", relative(1 + error))
     check_direction(proof, "cube", f, CUBE.gradient(CUBE.point))
@@ -316,17 +316,17 @@ def test_the_worst_difference_decides():
 @pytest.mark.parametrize("width", [1, 3])
 def test_the_failure_probability_is_exactly_the_share(n, width):
     """2 exp(-2 n eps^2 / width^2), by mpmath."""
-    for alpha in (statistics.SHARE, 1e-3):
+    for alpha in (statistics.ALPHA_PER_ASSERTION, 1e-3):
         eps = mpmath.mpf(statistics.epsilon(n, width=width, alpha=alpha))
         assert float(2 * mpmath.exp(-2 * n * eps**2 / width**2)) == pytest.approx(alpha, rel=1e-10)
-    assert pytest.approx(statistics.ALPHA) == statistics.SHARE * statistics.BUDGET
+    assert pytest.approx(statistics.ALPHA) == statistics.ALPHA_PER_ASSERTION * statistics.MAX_ASSERTIONS
     assert statistics.ALPHA <= 1e-9
 
 
 @pytest.mark.parametrize(("shift", "verdict"), [(0.999, PROVED), (1.001, REFUTED), (-0.999, PROVED), (-1.001, REFUTED)])
 def test_a_mean_and_a_distribution_at_their_distance(shift, verdict):
     n = 1000
-    eps = math.sqrt(math.log(2 / statistics.SHARE) / (2 * n))
+    eps = math.sqrt(math.log(2 / statistics.ALPHA_PER_ASSERTION) / (2 * n))
     x = np.full(n, 0.5)
     assert statistics.check_mean(a_proof(), "x", x, 0.5 + shift * eps) is verdict
     # F = (k - 1/2) / n + c at the k-th value: the distance is |c| + 1 / (2 n)
@@ -397,7 +397,7 @@ def test_the_jacobian_of_the_dirac_step_by_mpmath(gamma):
                 order = (1, 0) if j == 0 else (0, 1)
                 expected = mpmath.diff(lambda *z: step(*z)[i], tuple(point), order)  # noqa: B023
                 assert float(J[i][j]) == pytest.approx(float(expected), abs=1e-10)
-    assert float(dirac.radius_squared((arb(3), arb(-4)))) == 25
+    assert float(dirac.squared_distance((arb(3), arb(-4)))) == 25
 
 
 @pytest.mark.parametrize(

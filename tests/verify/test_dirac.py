@@ -9,7 +9,7 @@ from flint import arb
 from verify.arithmetic.balls import ball, precision
 from verify.claims.dirac import H, decrease, lyapunov
 from verify.models import dirac
-from verify.models.dirac import jacobian, orbit, radius_squared
+from verify.models.dirac import jacobian, orbit, squared_distance
 
 
 def in_floats(n_steps, *, gamma, alternating):
@@ -36,7 +36,7 @@ def test_a_simultaneous_step_turns_outwards_by_the_stated_factor():
     with precision(50):
         before, after = orbit(1, h=H, start=(Fraction(-2), Fraction(3, 7)))
         s = dirac.sigmoid(before[0] * before[1])
-        assert (radius_squared(after) - (1 + ball(H) ** 2 * s**2) * radius_squared(before)).contains(0)
+        assert (squared_distance(after) - (1 + ball(H) ** 2 * s**2) * squared_distance(before)).contains(0)
 
 
 def test_the_jacobian_is_the_derivative_of_the_step():

@@ -13,7 +13,7 @@ from verify.claims.library_gradients import kebab
 from verify.engine.certify import certificate
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
-from verify.engine.statistics import BUDGET
+from verify.engine.statistics import MAX_ASSERTIONS
 from verify.library.differentiable import check_enclosed, worst_difference
 from verify.library.subjects import EQUATIONS, LAYERS, OBJECTIVES, of_layer
 
@@ -97,7 +97,7 @@ def test_statistical_assertions_stay_within_their_budget():
         for check in certificate(claim).checks
         if check.relation == "<= gate"
     ]
-    assert 30 < len(bounded) <= BUDGET
+    assert 30 < len(bounded) <= MAX_ASSERTIONS
 
 
 def test_certificates_are_the_same_every_time():
@@ -260,7 +260,7 @@ def test_relu_may_stand_before_any_layer_on_balls():
     f.point[8:14] = -abs(f.point[8:14])  # weights
     proof = Proof("Test.relu", PROFILES["quick"])
     with precision(45):
-        check_enclosed(proof, "relu", f, gate="1e-10")
+        check_enclosed(proof, "relu", f, tolerance="1e-10")
     assert proof.verdict is Verdict.PROVED
 
 

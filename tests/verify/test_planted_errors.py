@@ -105,7 +105,7 @@ PLANTED = [
     ("Gradient.cauchy", CAUCHYS, "kl_gradient", scaled(CAUCHYS.kl_gradient)),
     ("Gradient.saturation", generator_claims, "SIGMOID", generator_claims.SIGMOID**2),
     ("Lotus.square", statistician_claims, "chi_square", scaled(statistician_claims.chi_square)),
-    ("Lotus.relu", unconscious_statistician, "slope", scaled(unconscious_statistician.slope)),
+    ("Lotus.relu", unconscious_statistician, "log1m_D_slope", scaled(unconscious_statistician.log1m_D_slope)),
     ("Lotus.absolute", statistician_claims, "phi", scaled(statistician_claims.phi)),
     ("Lotus.piecewise", unconscious_statistician, "phi", scaled(unconscious_statistician.phi)),
     ("FGan.kl", fgan_claims, "bound", scaled(fgan_claims.bound)),

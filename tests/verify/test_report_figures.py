@@ -37,7 +37,7 @@ def axes(width, height, x, y, **margins):
 
 
 def test_densities():
-    pair, svg = curves.densities(), read(figures.optimal_discriminator()).one("svg", role="img")
+    pair, svg = curves.density_curves(), read(figures.optimal_discriminator()).one("svg", role="img")
     plot = axes(360, 270, (-5, 11), (0, 1))
     x = [float(at) for at in pair.x]
     assert (x[0], x[-1], len(x)) == (-5, 11, 161)
@@ -54,13 +54,13 @@ def test_densities():
 
 
 def test_the_caption_holds_the_enclosures():
-    pair, text = curves.densities(), read(figures.optimal_discriminator()).one("dl", class_="numbers").text
+    pair, text = curves.density_curves(), read(figures.optimal_discriminator()).one("dl", class_="numbers").text
     assert text.startswith("C-0.43767953866283307")
     assert "JSD" + decimal(Enclosure.of(pair.jsd), 20).partition(" ")[0] in text
 
 
 def test_proposition_2():
-    path, root = curves.halving(), read(figures.proposition_2())
+    path, root = curves.halving_path(), read(figures.proposition_2())
     plot = axes(360, 270, (0, 10), (1e-7, 1), log=True)
     svg = root.one("svg", role="img")
     check(svg, "TV", plot, list(enumerate(map(float, path.tv))))
@@ -76,7 +76,7 @@ def test_proposition_2():
 def test_halving_of_any_pair(weights, data):
     other = data.draw(st.lists(st.integers(1, 100), min_size=len(weights), max_size=len(weights)))
     p, q = ([Fraction(w, sum(ws)) for w in ws] for ws in (weights, other))
-    path = curves.halving(p, q, steps=4)
+    path = curves.halving_path(p, q, steps=4)
     assert path.tv == tuple(path.tv[0] / 2**k for k in range(5))
     for tv, jsd in zip(map(float, path.tv), path.jsd, strict=True):
         assert tv**2 / 2 - 1e-15 <= jsd <= tv * math.log(2) + 1e-15
@@ -85,15 +85,15 @@ def test_halving_of_any_pair(weights, data):
 def test_dirac_orbits():
     svg = read(figures.dirac_orbits()).one("svg", role="img")
     plot = axes(360, 360, (-2, 2), (-2, 2), top=26)
-    simultaneous = curves.dirac(alternating=False, steps=500)
-    alternating = curves.dirac(alternating=True, steps=500)
-    cured = curves.dirac(alternating=False, gamma=1, steps=200)
+    simultaneous = curves.dirac_orbit(alternating=False, steps=500)
+    alternating = curves.dirac_orbit(alternating=True, steps=500)
+    cured = curves.dirac_orbit(alternating=False, gamma=1, steps=200)
     for name, orbit in (("simultaneous", simultaneous), ("alternating", alternating), ("R1", cured)):
         assert orbit.points[0] == (1, 0)
         check(svg, name, plot, orbit.points)
-    assert all(b > a for a, b in zip(simultaneous.radii, simultaneous.radii[1:], strict=False))
-    assert 0.993 < min(alternating.radii) < max(alternating.radii) < 1.0193
-    assert cured.radii[-1] < 0.01
+    assert all(b > a for a, b in zip(simultaneous.distances, simultaneous.distances[1:], strict=False))
+    assert 0.993 < min(alternating.distances) < max(alternating.distances) < 1.0193
+    assert cured.distances[-1] < 0.01
     step = simultaneous.points[1]
     assert math.isclose(step[0], 1)
     assert math.isclose(step[1], -0.05)  # -h theta sigma(0) = -1/10 * 1 * 1/2
@@ -116,8 +116,8 @@ def test_bars_are_the_digits_of_the_radii():
     assert rects["A.exact"] == full
     digits = -math.log10(float(certificates[0].radius.arb()))
     assert abs(rects["A.proved"] - full * digits / 40) < HALF
-    gates = {float(line["x1"]) for line in svg.all("line", class_="gate")}
-    assert gates == {4 + full * 30 / 40}
+    tolerances = {float(line["x1"]) for line in svg.all("line", class_="tolerance")}
+    assert tolerances == {4 + full * 30 / 40}
     assert "A.proved: proved." in svg.one("desc").text
 
 

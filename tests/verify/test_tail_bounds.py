@@ -294,16 +294,16 @@ def test_both_gradients_of_the_generator_with_a_visible_tail(parameter, monkeypa
     assert total.rad() > 1e-10
 
 
-@pytest.mark.parametrize("game", [SQUARE, ABSOLUTE, SHIFTED, RELU], ids=lambda game: game.name)
+@pytest.mark.parametrize("game", [SQUARE, ABSOLUTE, SHIFTED, RELU], ids=lambda game: game.formula)
 def test_expectations_cut_in_the_mass(game, monkeypatch):
     """Cut at 3 in place of 8 or more."""
     function = {
-        SQUARE.name: lambda z: z * z, ABSOLUTE.name: abs, RELU.name: lambda z: max(z, 0),
-        SHIFTED.name: lambda z: z if z > 0 else z + 2,
-    }[game.name]  # fmt: skip
+        SQUARE.formula: lambda z: z * z, ABSOLUTE.formula: abs, RELU.formula: lambda z: max(z, 0),
+        SHIFTED.formula: lambda z: z if z > 0 else z + 2,
+    }[game.formula]  # fmt: skip
     f = lambda z: -np.logaddexp(0, 1 - function(z)) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = sum(quadrature.quad(f, *ends, epsabs=1e-13)[0] for ends in ((-30, 0), (0, 30)))
-    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "_cut", lambda cost, digits: arb(3))
     monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
     for way in (unconscious_statistician.by_noise, unconscious_statistician.by_law):
         x = way(game, INNER)
@@ -313,13 +313,13 @@ def test_expectations_cut_in_the_mass(game, monkeypatch):
 
 def test_the_left_tail_of_a_law_decides_against_a_closed_form(monkeypatch):
     """G(z) = -4 for z < -2, else 1: cut at 3, the atom at -4 lies in the left tail, and nothing in the right one."""
-    atom = unconscious_statistician.upper(arb(2))  # P(Z < -2)
+    atom = unconscious_statistician.normal_upper_tail(arb(2))  # P(Z < -2)
     step = Generator(
         "a step", "two atoms", [(None, -2, lambda z: 0 * z - 4), (-2, None, lambda z: 0 * z + 1)],
         above=lambda x, analytic, at: 0 * x + (1 - atom if at < 1 else 0),
         below=lambda x, analytic, at: 0 * x + atom, breaks=(1,),
     )  # fmt: skip
-    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(3))
+    monkeypatch.setattr(unconscious_statistician, "_cut", lambda cost, digits: arb(3))
     monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
     with precision(40):
         f = lambda x: -(1 + arb(1 - x).exp()).log()  # noqa: E731
@@ -338,7 +338,7 @@ def test_an_expectation_by_a_density_cut_in_the_mass(monkeypatch):
     """x = |z|: the density is 2 phi(x) on x > 0; the cut R^2 is 2."""
     f = lambda x: -2 * np.logaddexp(0, 1 - x) * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)  # noqa: E731
     expected = quadrature.quad(f, 0, 30, epsabs=1e-13)[0]
-    monkeypatch.setattr(unconscious_statistician, "_far", lambda cost, digits: arb(2).sqrt())
+    monkeypatch.setattr(unconscious_statistician, "_cut", lambda cost, digits: arb(2).sqrt())
     monkeypatch.setattr(unconscious_statistician, "enclose_to", once)
     x = unconscious_statistician.by_density(lambda x, analytic: 2 * unconscious_statistician.phi(x), arb(0), INNER)
     assert x.overlaps(arb(expected) + arb(0, 1e-10))

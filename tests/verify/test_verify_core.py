@@ -156,7 +156,7 @@ class TestDecisions:
         assert verify.prove_positive(x) is positive
         assert verify.prove_nonnegative(x) is nonnegative
 
-    def test_gates(self):
+    def test_at_most(self):
         proof = Proof("T1.test", QUICK)
         assert proof.at_most("a", 1e-16, "1e-15") is PROVED
         assert proof.at_most("b", 2e-15, "1e-15") is REFUTED

@@ -202,8 +202,10 @@ class TestIsotropic:
 class TestDiscrete:
     def test_masses(self):
         p = Discrete(["1/2", "1/3", "1/6"], [0, "1/2", 3])
-        assert p.at(Fraction(1, 2)) == Fraction(1, 3)
-        assert p.at(Fraction(9)) == 0
+        assert p.probability(Fraction(1, 2)) == Fraction(1, 3)
+        assert p.probability(Fraction(9)) == 0
+        with pytest.warns(DeprecationWarning, match=r"Discrete\.at is now called Discrete\.probability"):
+            assert p.at(Fraction(1, 2)) == Fraction(1, 3)
         assert p.pmf([0, 0.5, 1, 3]) == pytest.approx([1 / 2, 1 / 3, 0, 1 / 6])
         counts = np.unique(p.sample(60_000, np.random.default_rng(0)), return_counts=True)[1]
         assert counts / 60_000 == pytest.approx([1 / 2, 1 / 3, 1 / 6], abs=0.02)

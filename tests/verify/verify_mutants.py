@@ -28,6 +28,8 @@ functions, float_checks, proof, simplex, statistics = (
     planted(module, EDGES) for module in ("functions", "float_checks", "proof", "simplex", "statistics")
 )
 
+likelihood = planted("likelihood", "test_verify_claims.py")
+
 KL_TAIL = "between(-region.cost, region.cost)"
 MOMENTS_Y2 = "c**2 * mass + 2 * c * s * at_cut + s**2 * (t * at_cut + mass)"
 
@@ -72,7 +74,7 @@ MUTANTS = [
                              "test_the_left_tail_of_a_law_decides_against_a_closed_form"),
     unconscious_statistician("the tail by the density is dropped", "return total + between(-lost.upper(), lost.upper())", "return total",
           "test_an_expectation_by_a_density_cut_in_the_mass"),
-    fgan("the tail of f-GAN costs nothing", "EDGE = 8", "EDGE = 0", "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
+    fgan("the tail of f-GAN costs nothing", "MAX_INTEGRAND_NEAR_0 = 8", "MAX_INTEGRAND_NEAR_0 = 0", "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
     fgan("the tail of f-GAN is dropped", " + between(-lost.upper(), lost.upper())", "",
          "test_the_bound_of_an_f_divergence_cut_in_the_mass"),
     branch_bound("the tail of boxes is dropped", "return inner + between(-tail, tail)", "return inner",
@@ -148,7 +150,7 @@ MUTANTS = [
            "test_the_conjunction"),
     decide("undecided is a pass", "if Verdict.REFUTED in seen:\n        return Verdict.REFUTED\n    return Verdict.PROVED if seen == {Verdict.PROVED}",
            "if Verdict.REFUTED in seen:\n        return Verdict.REFUTED\n    return Verdict.PROVED if Verdict.PROVED in seen", "test_the_conjunction"),
-    proof("a gate from the other side", "prove_nonnegative(ball(exact(\"tolerance\", tolerance)) - x)",
+    proof("a tolerance from the other side", "prove_nonnegative(ball(exact(\"tolerance\", tolerance)) - x)",
           "prove_nonnegative(x - ball(exact(\"tolerance\", tolerance)))", "test_at_most"),
     proof("positive is nonnegative", "return prove_positive(x)\n", "return prove_nonnegative(x)\n", "test_signs"),
     proof("an undecided fact is proved", "Verdict.UNDECIDED if fact is None else", "Verdict.PROVED if fact is None else",
@@ -157,8 +159,8 @@ MUTANTS = [
           "test_what_a_proof_keeps"),
     proof("the narrowest radius is shown", "Enclosure.of(max(radii, key=float))", "Enclosure.of(min(radii, key=float))",
           "test_a_stored_check_is_decided_from_its_ball"),
-    float_checks("an error is kept as its gate", "between(0, error.upper()) if passes else error", "between(0, 0)",
-             "test_a_measured_error_at_its_gate"),
+    float_checks("an error is kept as its tolerance", "between(0, error.upper()) if passes else error", "between(0, 0)",
+             "test_a_measured_error_at_its_tolerance"),
     integrate("half the digits suffice", "x.rad() <= power_of_ten(-digits):", "x.rad() <= power_of_ten(-digits // 2):",
               "test_tight_wants_all_digits", EDGES),
     integrate("any width suffices", "if x.is_finite() and x.rad() <= power_of_ten(-digits):", "if x.is_finite():",
@@ -186,22 +188,24 @@ MUTANTS = [
          "test_the_slope_of_a_dual_is_the_derivative"),
     dual("a quotient without its second term", "(self.slope - other.slope * y) * (1 / other.value)", "self.slope * (1 / other.value)",
          "test_the_slope_of_a_dual_is_the_derivative"),
-    differentiable("the gate of a tensor is 1e-7", "TENSOR_GATE = \"1e-13\"", "TENSOR_GATE = \"1e-7\"", "test_the_gate_of_a_tensor"),
-    differentiable("the gate of a direction is 1e-9", "DIRECTION_GATE = \"2e-15\"", "DIRECTION_GATE = \"1e-9\"", "test_the_gate_of_a_direction"),
+    differentiable("the tolerance of a tensor is 1e-7", "MAX_TENSOR_ERROR = \"1e-13\"", "MAX_TENSOR_ERROR = \"1e-7\"", "test_the_tolerance_of_a_tensor"),
+    differentiable("the tolerance of a direction is 1e-9", "MAX_DIRECTION_ERROR = \"2e-15\"", "MAX_DIRECTION_ERROR = \"1e-9\"", "test_the_tolerance_of_a_direction"),
     differentiable("the nearest difference decides", "max(nonzero, key=lambda x: float(x.abs_lower()))", "min(nonzero, key=lambda x: float(x.abs_lower()))",
                    "test_the_worst_difference_decides"),
     differentiable("a difference that is not finite is passed over", "        if not x.is_finite():\n            return x\n    nonzero", "        pass\n    nonzero",
                    "test_the_worst_difference_decides"),
     statistics("a failure probability twice as large", "math.log(2 / alpha)", "math.log(1 / alpha)",
                "test_the_failure_probability_is_exactly_the_share"),
-    statistics("a share of a tenth of them", "SHARE = ALPHA / BUDGET", "SHARE = ALPHA / 10",
+    statistics("a tenth of ALPHA for each assertion", "ALPHA_PER_ASSERTION = ALPHA / MAX_ASSERTIONS", "ALPHA_PER_ASSERTION = ALPHA / 10",
                "test_the_failure_probability_is_exactly_the_share"),
     statistics("only the upper distance", "max((steps[1:] - F).max(), (F - steps[:-1]).max())", "(steps[1:] - F).max()",
                "test_a_mean_and_a_distribution_at_their_distance"),
     dirac("the Jacobian's sign", "return (1 + h * psi**2 * slope, cross), (-cross,", "return (1 + h * psi**2 * slope, cross), (cross,",
           "test_the_jacobian_of_the_dirac_step_by_mpmath"),
-    dirac("the Jacobian without its curvature", "cross = h * (s + psi * theta * slope)", "cross = h * s",
+    dirac("the Jacobian without its curvature", "cross = h * (sigma + psi * theta * slope)", "cross = h * sigma",
           "test_the_jacobian_of_the_dirac_step_by_mpmath"),
+    likelihood("the mean of S/N is (N - 2)/N sigma^2", "Fraction(n - 1, n) * variance", "Fraction(n - 2, n) * variance",
+               "test_quick[Mle.unbiased]"),
     branch_bound("a cover forgets half", "for half in _halves(here)]", "for half in _halves(here)[:1]]",
           "test_a_cover_is_refuted_by_one_box_and_undecided_at_its_limit", EDGES),
     branch_bound("a cover at its limit is proved", "return Cover(Verdict.UNDECIDED, leaves", "return Cover(Verdict.PROVED, leaves",

@@ -37,6 +37,7 @@ MODULES = {
     "functions": "verify.densities.functions",
     "generator": "verify.models.generator",
     "integrate": "verify.analysis.integrate",
+    "likelihood": "verify.claims.likelihood",
     "line": "verify.densities.line",
     "unconscious_statistician": "verify.models.unconscious_statistician",
     "float_checks": "verify.engine.float_checks",

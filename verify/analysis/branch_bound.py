@@ -37,7 +37,7 @@ class Cover:
     boxes
         The number of boxes that were proved.
     depth
-        How often the smallest of them was halved.
+        The number of halvings that led to the smallest of them, or to the box that was refuted.
     at
         The box that was refuted or not decided; None if all are proved.
 
@@ -90,6 +90,7 @@ def cover(box: Box, test: Test, *, limit: int) -> Cover:
 
 
 def _halves(box: Box) -> list[Box]:
+    """Return both halves of a box, cut across its longest side."""
     side = max(range(len(box)), key=lambda k: box[k][1] - box[k][0])
     low, high = box[side]
     middle = (low + high) / 2
@@ -97,7 +98,7 @@ def _halves(box: Box) -> list[Box]:
 
 
 def ball_of(interval: tuple[float, float]) -> arb:
-    """Return a ball that covers an interval."""
+    """Return a ball that contains an interval (low, high)."""
     return between(arb(interval[0]), arb(interval[1]))
 
 
@@ -126,7 +127,21 @@ def _logit(z: Any, mu: arb, sigma: arb, t: arb) -> Any:
 def gradient(mu: arb, t: arb, i: int) -> arb:
     """Enclose dC/dmu (i = 0) or dC/dt (i = 1):    E[-D* l'(x)] or E[-D* l'(x) sigma z],    l'(x) = z / sigma - x.
 
-    0 < D* < 1 and |l'| <= |mu| + (sigma + 1/sigma) |z|, times sigma |z| for i = 1; |z| <= z^2 beyond the cut.
+    The tail bound uses 0 < D* < 1 and |l'| <= |mu| + (sigma + 1/sigma) |z|, times sigma |z| for i = 1, and |z| <= z^2
+    beyond the cut.
+
+    Parameters
+    ----------
+    mu, t : arb
+        The parameters of q; the result holds for all values in these balls.
+    i : int
+        0 for the derivative with respect to mu, 1 for that with respect to t.
+
+    Returns
+    -------
+    arb
+        The derivative; not finite if the balls are too wide.
+
     """
     sigma = t.exp()
 
@@ -144,6 +159,19 @@ def hessian(mu: arb, t: arb, i: int, j: int) -> arb:
     log q = -(x - mu)^2 / (2 sigma^2) - t gives g = (z / sigma, z^2 - 1), h = (-1/sigma^2, -2 z / sigma, -2 z^2).
     Beyond the cut |h + g g|, |g g| <= 6 max(1, 1/sigma^2) z^4, and |log(1 - D*)| <= log 2 + |l| with
     |l| <= (1/2 + sigma^2) z^2 + mu^2 + |t|.
+
+    Parameters
+    ----------
+    mu, t : arb
+        The parameters of q; the result holds for all values in these balls.
+    i, j : int
+        The entry, each 0 for mu or 1 for t.
+
+    Returns
+    -------
+    arb
+        The second derivative; not finite if the balls are too wide.
+
     """
     sigma = t.exp()
     scale = (1 / sigma**2, 1 / sigma, arb(1))[i + j]

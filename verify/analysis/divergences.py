@@ -204,7 +204,7 @@ def _enclose(
 def _weights(p: Discrete, q: Discrete) -> tuple[atoms.Vector, atoms.Vector]:
     """Return the weights of p and q on the union of their atoms."""
     points = dict.fromkeys(p.atoms + q.atoms)
-    return tuple(map(p.at, points)), tuple(map(q.at, points))
+    return tuple(map(p.probability, points)), tuple(map(q.probability, points))
 
 
 def _criterion_atoms(p: Discrete, q: Discrete) -> arb:

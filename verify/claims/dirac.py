@@ -16,7 +16,7 @@ from verify.arithmetic.balls import ball, between, precision
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.engine.symbolic import identity
-from verify.models.dirac import State, jacobian, orbit, radius_squared
+from verify.models.dirac import State, jacobian, orbit, squared_distance
 from verify.models.simplex import minimum
 
 MESCHEDER = Source("Mescheder et al. 2018, Which training methods for GANs do actually converge?", "section 2")
@@ -54,10 +54,10 @@ def simultaneous_identity(proof: Proof) -> None:
 def _outwards(proof: Proof, gamma: Fraction) -> None:
     n_steps = proof.scale(quick=500, full=1000, deep=2000)
     with precision(proof.digits + n_steps // 10 + 20):
-        radii = [radius_squared(z) for z in orbit(n_steps, h=H, gamma=gamma)]
-        growth = [after - before for before, after in pairwise(radii)]
+        squares = [squared_distance(z) for z in orbit(n_steps, h=H, gamma=gamma)]
+        growth = [after - before for before, after in pairwise(squares)]
         proof.positive("|z_{k+1}|^2 - |z_k|^2, the smallest", minimum(growth) + 0)
-        last = radii[-1].sqrt()
+        last = squares[-1].sqrt()
     proof.at_most("width of the last radius", arb(0, last.rad()), f"1e-{proof.digits}")
     proof.positive("|z_n| - 7/4", proof.enclose(f"radius after {n_steps} steps", last + 0) - ball(Fraction(7, 4)))
 
@@ -107,7 +107,7 @@ def alternating_linear(proof: Proof) -> None:
 def _band(proof: Proof, low: Fraction, high: Fraction) -> None:
     n_steps = proof.scale(quick=5000, full=8000, deep=12000)
     with precision(proof.digits + n_steps // 12 + 30):
-        squares = [radius_squared(z) for z in orbit(n_steps, h=H, alternating=True)]
+        squares = [squared_distance(z) for z in orbit(n_steps, h=H, alternating=True)]
         smallest, largest = minimum(squares).sqrt(), (-minimum([-r for r in squares])).sqrt()
     proof.note("steps", n_steps)
     proof.at_most("width of the last radius squared", arb(0, squares[-1].rad()), f"1e-{proof.digits}")
@@ -238,9 +238,9 @@ def _converges(proof: Proof, gamma: Fraction) -> None:
     n_steps = 50 * proof.profile_digits + 100
     with precision(2 * proof.digits + n_steps // 20 + 40):
         *_, last = orbit(n_steps, h=H, gamma=gamma)
-        radius = radius_squared(last).sqrt()
+        distance = squared_distance(last).sqrt()
     proof.note("steps", n_steps)
-    proof.at_most("radius of the last state", proof.enclose("last radius", radius + 0), f"1e-{proof.profile_digits}")
+    proof.at_most("radius of the last state", proof.enclose("last radius", distance + 0), f"1e-{proof.profile_digits}")
 
 
 @claim(

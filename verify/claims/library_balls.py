@@ -34,7 +34,7 @@ FORWARD_MODE = "(a + b eps)(c + d eps) = ac + (ad + bc) eps: forward mode on dua
 TINY = 2.0**-40  # about 1e-12: an error that a float64 comparison with tolerance 1e-10 would miss
 
 LATEX = r"\bar\theta = J_\theta^{\mathsf T}\bar y \text{ (reverse)} = \text{(forward)}"
-STEP_GATE = "1e-12"  # of rounding through two networks: batch norm of a few examples divides by a small deviation
+MAX_STEP_ERROR = "1e-12"  # of rounding through two networks: batch norm of a few examples divides by a small deviation
 
 
 def check_layer(proof: Proof, kind: str, fault: Fault = unchanged) -> None:
@@ -64,7 +64,7 @@ def check_steps(proof: Proof, name: str, fault: Callable[[Layer], Layer] = lambd
     for k in range(proof.scale(quick=2, full=6, deep=20)):
         played = game(name, proof.rng, fault=fault)
         for player, f in (("discriminator", played.discriminator()), ("generator", played.generator())):
-            error = check_enclosed(proof, f"{k}, {player} step", f, gate=STEP_GATE)
+            error = check_enclosed(proof, f"{k}, {player} step", f, tolerance=MAX_STEP_ERROR)
             worst[player] = max(worst[player], error)
     for player, error in worst.items():
         proof.note(f"rounding of the float64 {player} gradient, in max |g|", f"{error:.2g}")

@@ -20,7 +20,7 @@ from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.library.differentiable import (
-    DIRECTION_GATE,
+    MAX_DIRECTION_ERROR,
     Differentiable,
     check_direction,
     check_tensors,
@@ -187,7 +187,7 @@ def networks(proof: Proof, fault: Callable[[Differentiable], Differentiable] = u
     """Check the largest error of many random networks along random directions.
 
     They have no batch norm, which behind a saturated unit divides by a deviation near 0, where float64 is less accurate
-    than the gate; `Lib.balls.random-networks` has it.
+    than the tolerance; `Lib.balls.random-networks` has it.
     """
     errors = []
     count = proof.scale(quick=100, full=300, deep=3000)
@@ -195,7 +195,7 @@ def networks(proof: Proof, fault: Callable[[Differentiable], Differentiable] = u
         chain, shape = random_chain(proof.rng, norm=False)
         f = fault(of_layer(chain, shape, proof.rng, train=k % 2 == 0, n=6, ops=BACKENDS[k % 4 // 2]))
         errors.append(direction_error(f, proof.rng.standard_normal(len(f.point))))
-    check_error(proof, "largest error", max(errors), DIRECTION_GATE)
+    check_error(proof, "largest error", max(errors), MAX_DIRECTION_ERROR)
     proof.note("networks", count)
     proof.note("largest error", f"{max(errors):.2g}")
     proof.note("median error", f"{np.median(errors):.2g}")

@@ -1,8 +1,8 @@
-r"""Claims: the density ratio from D, and the maximum-likelihood estimate of a Gaussian, as the documents use them.
+r"""Claims: the density ratio from D (document S5), and the maximum-likelihood estimate of a Gaussian (S1, Example 1).
 
-D* / (1 - D*) = p / p_g                                    the discriminator knows the ratio of the densities
+D* / (1 - D*) = p / p_g                                    the optimal discriminator gives the density ratio
 mu^ = mean x,  v^ = S / N,  S = sum (x - mean)^2           maximum likelihood: 1/N
-E[S / (N - 1)] = sigma^2                                   unbiased, which is another criterion: 1/(N - 1)
+E[S / (N - 1)] = sigma^2,  E[S / N] = (N - 1)/N sigma^2    S / (N - 1) is unbiased, which is another criterion
 """
 
 from fractions import Fraction
@@ -25,6 +25,7 @@ MLE = Source(document="S1", place="Example 1")
 
 
 def _ratio(proof: Proof, ratio: sp.Expr) -> None:
+    """Check that `ratio`, an expression in D, is p/q at D = D*, and that E_q[ratio h] = E_p[h]."""
     identity(proof, "ratio(D*) = p/q", ratio.subs(D, P / (P + Q)) - P / Q)
     exact, reweighed = True, True
     formula = sp.lambdify(D, ratio, modules=[])
@@ -41,7 +42,10 @@ def _ratio(proof: Proof, ratio: sp.Expr) -> None:
 
 @claim(
     "Ratio.discriminator",
-    "D*/(1 - D*) is the density ratio p_data/p_g, and weights samples of p_g into expectations under p_data",
+    "D*/(1 - D*) is the density ratio p_data/p_g; weighting samples of p_g by it gives expectations under p_data",
+    formerly=(
+        "D*/(1 - D*) is the density ratio p_data/p_g, and weights samples of p_g into expectations under p_data",
+    ),
     latex=r"\frac{D^*}{1 - D^*} = \frac{p}{p_g}, \; \mathbb E_{p_g}\left[\tfrac{D^*}{1 - D^*} h\right] = \mathbb E_p h",
     source=RATIO,
     rigor="exact-rational",
@@ -53,12 +57,12 @@ def _ratio(proof: Proof, ratio: sp.Expr) -> None:
     assumptions=("p_g > 0 where p_data > 0",),
 )
 def ratio(proof: Proof) -> None:
-    """Symbolically, and on hundreds of pairs."""
+    """Check the identity symbolically and on 200 to 800 random pairs."""
     _ratio(proof, D / (1 - D))
 
 
 def _mle(proof: Proof, divisor: sp.Expr) -> None:
-    """Check the maximum of the log-likelihood at the best mean, up to a constant -N/2 log v - S/(2v)."""
+    """Check that v = S/divisor maximizes the profile log-likelihood l(v) = -N/2 log v - S/(2 v) + const."""
     likelihood = -N / 2 * sp.log(V) - S / (2 * V)
     best = S / divisor
     identity(proof, "d/dv = 0 at v^", sp.diff(likelihood, V).subs(V, best), {"N": 10, "S": 3})
@@ -69,7 +73,7 @@ def _mle(proof: Proof, divisor: sp.Expr) -> None:
 
 
 def _better(proof: Proof) -> None:
-    """Check that the likelihood at S/N is above that at S/(N - 1), for exact random samples."""
+    """Check that the log-likelihood at S/N is above that at S/(N - 1), on random samples in rationals."""
     gains = []
     for n in (2, 3, 10, 100, 1000):
         x = [Fraction(int(k), 64) for k in proof.rng.integers(-300, 301, n)]
@@ -91,13 +95,16 @@ def _better(proof: Proof) -> None:
     assumptions=("S > 0: not all samples are equal",),
 )
 def gaussian(proof: Proof) -> None:
-    """Symbolically; then the gain over 1/(N - 1)."""
+    """Check the maximum symbolically, then the gain over S/(N - 1) on random samples."""
     _mle(proof, N)
     _better(proof)
 
 
-def _bias(proof: Proof, shift: int) -> None:
-    """Check E[S] over all N-tuples of a distribution on 3 points, by enumeration."""
+def _bias(proof: Proof, shift: int, label: str) -> None:
+    """Check E[S/(N - shift)] = sigma^2 and E[S/N] = (N - 1)/N sigma^2 on all N-tuples from a distribution on 3 points.
+
+    Both are one check, named by its first half: a replay compares the checks of older certificates by name.
+    """
     exact = True
     for n in (2, 3, 4, 5):
         weights, atoms = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)), (Fraction(-1), Fraction(2), Fraction(5))
@@ -112,14 +119,17 @@ def _bias(proof: Proof, shift: int) -> None:
                 weight *= weights[k]
             expected += weight * sum(((one - centre) ** 2 for one in x), Fraction(0))
         exact &= require_exact(expected / (n - shift)) == variance
-    proof.holds(f"E[S/(N - {shift})] = sigma^2 for N = 2 ... 5, exactly", exact)
+        exact &= require_exact(expected / n) == Fraction(n - 1, n) * variance
+    proof.holds(f"E[{label}] = sigma^2 for N = 2 ... 5, exactly", exact)
 
 
 @claim(
     "Mle.unbiased",
-    "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2 for a distribution on three points and N = 2 ... 5, while "
-    "the maximum-likelihood estimate is too small by 1/N",
+    "S/(N - 1) is unbiased: E[S/(N - 1)] = sigma^2 for a distribution on three points and N = 2 ... 5; hence "
+    "E[S/N] = (N - 1)/N sigma^2",
     formerly=(
+        "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2 for a distribution on three points and N = 2 ... 5, "
+        "while the maximum-likelihood estimate is too small by 1/N",
         "S/(N - 1) is what is unbiased: E[S/(N - 1)] = sigma^2, "
         "while the maximum-likelihood estimate is too small by 1/N",
     ),
@@ -127,8 +137,8 @@ def _bias(proof: Proof, shift: int) -> None:
     source=MLE,
     rigor="exact-rational",
     idea="All samples of size 2 to 5 from a distribution on three points, enumerated in rationals.",
-    controls={"S/N is unbiased": lambda proof: _bias(proof, 0)},
+    controls={"S/N is unbiased": lambda proof: _bias(proof, 0, "S/N")},
 )
 def unbiased(proof: Proof) -> None:
-    """By enumeration."""
-    _bias(proof, 1)
+    """Enumerate the samples."""
+    _bias(proof, 1, "S/(N - 1)")

@@ -17,7 +17,7 @@ from verify.analysis.divergences import criterion
 from verify.densities import Laplace
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
-from verify.engine.statistics import SHARE, Floats, check_distance, check_distribution, check_mean
+from verify.engine.statistics import ALPHA_PER_ASSERTION, Floats, check_distance, check_distribution, check_mean
 
 Cdf = Callable[[Floats], Any]
 SIZES = {"quick": 200_000, "full": 1_000_000, "deep": 4_000_000}
@@ -105,7 +105,7 @@ def batches(proof: Proof, *, forget: int = 0, share: float = 0.4) -> None:
     proof.holds("the examples of a batch are distinct", bool((np.diff(drawn, axis=1) > 0).all()))
     for j in range(N):
         seen = (drawn == j).any(axis=1).astype(float)
-        check_mean(proof, f"example {j} is in the batch", seen, share, alpha=SHARE / N)
+        check_mean(proof, f"example {j} is in the batch", seen, share, alpha=ALPHA_PER_ASSERTION / N)
 
 
 claim(

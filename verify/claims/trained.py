@@ -19,7 +19,7 @@ from verify.densities import Normal
 from verify.engine.proof import Proof
 from verify.engine.registry import GOODFELLOW, Source, claim
 from verify.library.subjects import network
-from verify.trained.logit import Piece, discriminator, split
+from verify.trained.logit import Piece, affine_pieces, discriminator
 from verify.trained.pair import claim_about
 
 PAIR = (Normal(4, 2), Normal(0, 1))
@@ -72,7 +72,7 @@ def exact_splits(proof: Proof, *, forget: int = 0) -> None:
     kinks = 0
     for k in range(proof.scale(quick=40, full=200, deep=1000)):
         net = random_network(proof.rng)
-        pieces, count = split(net)
+        pieces, count = affine_pieces(net)
         inner = Network(net.layers[:count], rng=np.random.default_rng(0), dtype=object, ops="reference")
         inner.theta = np.array([Fraction(v) for v in net.theta[: inner.theta.size].tolist()], dtype=object)
         pieces = _without_breakpoints(pieces, forget)

@@ -64,7 +64,7 @@ class Check:
     ball
         The ball that it was taken from; None for "holds", and for a ball that is not finite.
     tolerance
-        The largest radius for "= 0", or the gate, as a decimal text; else None.
+        The largest radius for "= 0", or the largest value for "<= gate", as a decimal text; else None.
 
     """
 
@@ -168,9 +168,9 @@ class Proof:
         """Check x >= 0."""
         return self._check(name, ">= 0", x)
 
-    def at_most(self, name: str, x: float | arb, gate: str) -> Verdict:
-        """Check x <= gate for a measured float or a ball; the gate is a decimal text."""
-        return self._check(name, "<= gate", arb(x), gate)
+    def at_most(self, name: str, x: float | arb, tolerance: str) -> Verdict:
+        """Check x <= tolerance, a decimal text, for a measured float or a ball."""
+        return self._check(name, "<= gate", arb(x), tolerance)
 
     def holds(self, name: str, fact: bool | None) -> Verdict:
         """Record a fact that was decided exactly: symbolically, in rationals, or case by case; None is undecided."""

@@ -30,7 +30,7 @@ RIGOR = {
     "symbolic": "an identity of expressions, simplified to zero",
     "exact-rational": "decided in rational numbers, without rounding",
     "ball": "every number enclosed in a proved ball",
-    "float": "float64 against a stated gate",
+    "float": "float64 within a stated tolerance",
     "statistical": "a sample against a stated failure probability",
 }
 

@@ -1,7 +1,7 @@
 """Checks of the gradient that the library's backward passes give for a real function of a vector.
 
     complex step         Im f(t + i h v) / h = <grad f, v> + O(h^2), without a subtraction: at h = 1e-30 exact to
-                         rounding.  Step and gates are those of CONTRIBUTING.md.
+                         rounding.  Step and tolerances are those of CONTRIBUTING.md.
     Hessian              Im grad f(t + i h v) / h = H v, a complex step through the backward pass; <u, H v> = <v, H u>
     balls                the backward pass on balls against dual numbers through the forward pass: two enclosures of
                          every entry, which must overlap; and the distance of the float64 backward pass from them
@@ -22,8 +22,8 @@ from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 
 H = 1e-30
-TENSOR_GATE = "1e-13"  # |d| / max |g| of each tensor
-DIRECTION_GATE = "2e-15"  # |d| / (||g|| ||v||)
+MAX_TENSOR_ERROR = "1e-13"  # |d| / max |g| of each tensor: relative to the largest entry of its gradient g
+MAX_DIRECTION_ERROR = "2e-15"  # |d| / (||g|| ||v||), along a direction v
 NEGLIGIBLE = 1e-9  # a tensor with a smaller share of max |g| (a structural zero) is compared on the scale of all
 
 
@@ -93,14 +93,14 @@ def check_tensors(proof: Proof, name: str, f: Differentiable) -> float:
     got, want, worst = f.gradient(f.point), gradient_by_complex_step(f), 0.0
     for tensor, part in f.tensors.items():
         error = np.abs(got[part] - want[part]).max() / _scale(want, part)
-        check_error(proof, f"{name}: d{tensor}", float(error), TENSOR_GATE)
+        check_error(proof, f"{name}: d{tensor}", float(error), MAX_TENSOR_ERROR)
         worst = max(worst, float(error))
     return worst
 
 
 def check_direction(proof: Proof, name: str, f: Differentiable, v: Array) -> None:
     """Check the derivative along v (P,): |<g, v> - f'(t; v)| / (||g|| ||v||) <= 2e-15."""
-    check_error(proof, f"{name}: along a direction", direction_error(f, v), DIRECTION_GATE)
+    check_error(proof, f"{name}: along a direction", direction_error(f, v), MAX_DIRECTION_ERROR)
 
 
 def direction_error(f: Differentiable, v: Array) -> float:
@@ -131,7 +131,7 @@ def enclosures(f: Differentiable) -> tuple[Array, list[arb]]:
     return balls_of(f.gradient(exact)), forward
 
 
-def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TENSOR_GATE) -> float:
+def check_enclosed(proof: Proof, name: str, f: Differentiable, *, tolerance: str = MAX_TENSOR_ERROR) -> float:
     """Check that both enclosures agree, and the rounding of the float64 backward pass; return its largest error.
 
     Errors are in units of max |g|.
@@ -146,7 +146,7 @@ def check_enclosed(proof: Proof, name: str, f: Differentiable, *, gate: str = TE
         scale = _ball_scale(backward, part)
         errors = [abs(arb(float(x)) - a) for x, a in zip(rounded[part], g, strict=True)]
         error = max((e.upper() for e in errors), key=float) / scale
-        check_error(proof, f"{name}: rounding of d{tensor} in float64", error, gate)
+        check_error(proof, f"{name}: rounding of d{tensor} in float64", error, tolerance)
         worst = max(worst, float(error.upper()))
     return worst
 

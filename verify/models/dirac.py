@@ -2,12 +2,13 @@
 
     V(theta, psi) = log sigma(0) + log(1 - sigma(psi theta)) = -log 2 - softplus(psi theta)
 
-The only equilibrium is (0, 0): p_g = p_data and D = 1/2.  With s = sigma(psi theta), step h and R1 penalty
-gamma/2 |dD/dx|^2 = gamma/2 psi^2, gradient descent-ascent is
+The only equilibrium is (0, 0): p_g = p_data and D = 1/2.  With sigma = sigma(psi theta), step size h and the R1 penalty
+gamma/2 (d logit/dx)^2 = gamma/2 psi^2 (on the logit, as in Mescheder et al.), a step of gradient descent-ascent is
 
-    theta+ = theta + h psi s        psi+ = psi - h theta s - h gamma psi
+    theta+ = theta + h psi sigma        psi+ = psi - h theta sigma - h gamma psi
 
-either both at once (simultaneous), or first psi, and then theta with the new psi (alternating, as in Algorithm 1).
+The two parameters are updated together (simultaneous), or psi first, and then theta with psi+ in place of psi
+(alternating, as in Algorithm 1).
 """
 
 from collections.abc import Iterator
@@ -36,14 +37,15 @@ def orbit(
     gamma : Fraction
         The factor of the R1 penalty; by default 0, no penalty.
     alternating : bool
-        Whether theta moves with the new psi; by default both move at once.
+        Whether theta is updated with the new psi; by default both are updated together.
     start : tuple of Fraction
         theta and psi at step 0; by default (1, 0), at distance 1 from the equilibrium.
 
     Yields
     ------
     tuple of arb
-        theta and psi.  The radius grows by a factor of about 1 + h a step, so the precision must be set for it.
+        theta and psi.  The radius of each ball (the error bound) grows by a factor of about 1 + h per step; choose the
+        precision accordingly.
 
     """
     theta, psi = ball(start[0]), ball(start[1])
@@ -51,23 +53,40 @@ def orbit(
     yield theta, psi
     for _ in range(n_steps):
         new_psi = psi - step * theta * sigmoid(psi * theta) - step * penalty * psi
-        used = new_psi if alternating else psi
-        theta, psi = theta + step * used * sigmoid(used * theta), new_psi
+        psi_of_theta = new_psi if alternating else psi
+        theta, psi = theta + step * psi_of_theta * sigmoid(psi_of_theta * theta), new_psi
         yield theta, psi
 
 
-def radius_squared(state: State) -> arb:
-    """Return theta^2 + psi^2."""
+def squared_distance(state: State) -> arb:
+    """Return theta^2 + psi^2, the squared distance of a state to the equilibrium."""
     return state[0] ** 2 + state[1] ** 2
 
 
 def jacobian(theta: arb, psi: arb, h: arb, gamma: arb) -> tuple[tuple[arb, arb], tuple[arb, arb]]:
-    """Return d(theta+, psi+) / d(theta, psi) of the simultaneous step as two rows, with s' = s (1 - s):
+    """Return d(theta+, psi+) / d(theta, psi) of the simultaneous step, with sigma' = sigma (1 - sigma).
 
-    [ 1 + h psi^2 s'             h (s + psi theta s')          ]
-    [ -h (s + psi theta s')      1 - h gamma - h theta^2 s'    ]
+        [ 1 + h psi^2 sigma'                  h (sigma + psi theta sigma')      ]
+        [ -h (sigma + psi theta sigma')       1 - h gamma - h theta^2 sigma'    ]
+
+    theta+, psi+ is the state after one step.
+
+    Parameters
+    ----------
+    theta, psi : arb
+        The state before the step; balls that enclose a box give the Jacobians at all its points.
+    h : arb
+        The step size.
+    gamma : arb
+        The factor of the R1 penalty; 0 means no penalty.
+
+    Returns
+    -------
+    tuple of tuple of arb
+        The two rows of the matrix: the derivatives of theta+, then those of psi+.
+
     """
-    s = sigmoid(psi * theta)
-    slope = s * (1 - s)
-    cross = h * (s + psi * theta * slope)
+    sigma = sigmoid(psi * theta)
+    slope = sigma * (1 - sigma)
+    cross = h * (sigma + psi * theta * slope)
     return (1 + h * psi**2 * slope, cross), (-cross, 1 - h * gamma - h * theta**2 * slope)

@@ -25,22 +25,41 @@ from verify.densities.functions import log
 
 U, DUAL = sp.Symbol("u", positive=True), sp.Symbol("t")
 P, Q = Exponential(3), Exponential(2)
-# In y = e^-x, where p dx = 3 y^2 dy and q dx = 2 y dy, |3 y^2 T - 2 y f*(T)| <= EDGE on (0, 1/2) for T = f'(u^c) with
-# 0.9 <= c <= 1, as y |log u| and y^2/u^2 are below 1/2: the tail x > X contributes at most EDGE e^-X.
-EDGE = 8
+# With y = e^-x, p dx = 3 y^2 dy and q dx = 2 y dy.  For T = f'(u^c), 0.9 <= c <= 1, this bounds |3 y^2 T - 2 y f*(T)|
+# on (0, 1/2), because y |log u| and y^2/u^2 are below 1/2: the tail x > X contributes at most this times e^-X.
+MAX_INTEGRAND_NEAR_0 = 8
 
 
 @dataclass(frozen=True)
 class FDivergence:
-    """An f-divergence: f and f* as expressions in u and t, f' and f* on numbers, D_f(Exp(3), Exp(2)) in closed form."""
+    """An f-divergence, as expressions and as functions of balls, with its closed form for p = Exp(3), q = Exp(2).
+
+    Attributes
+    ----------
+    name
+        The name of the divergence.
+    f
+        f(u) as an expression in U.
+    conjugate
+        f*(t) as an expression in DUAL.
+    tangent
+        ``tangent(u, log u, analytic)`` returns f'(u).
+    dual
+        ``dual(t, analytic)`` returns f*(t).
+    closed
+        ``closed(digits)`` encloses D_f(p, q).
+    swapped
+        ``swapped(digits)`` encloses D_f(q, p); None if D_f is symmetric.
+
+    """
 
     name: str
     f: sp.Expr
     conjugate: sp.Expr
-    tangent: Callable[[Any, Any, bool], Any]  # (u, log u, analytic) -> f'(u)
-    dual: Callable[[Any, bool], Any]  # (t, analytic) -> f*(t)
+    tangent: Callable[[Any, Any, bool], Any]
+    dual: Callable[[Any, bool], Any]
     closed: Callable[[int], arb]
-    swapped: Callable[[int], arb] | None = None  # D_f(q, p), where it differs
+    swapped: Callable[[int], arb] | None = None
 
 
 def _root(x: Any, analytic: bool) -> Any:
@@ -98,7 +117,23 @@ FAMILY = {
 
 @cache
 def bound(name: str, digits: int, power: Fraction = Fraction(1)) -> arb:
-    """Enclose E_p T - E_q f*(T) at T = f'((p/q)^power): the integral of 3 e^-3x T - 2 e^-2x f*(T) over x > 0."""
+    """Enclose E_p T - E_q f*(T) at T = f'((p/q)^power): the integral of 3 e^-3x T - 2 e^-2x f*(T) over x > 0.
+
+    Parameters
+    ----------
+    name : str
+        A key of FAMILY.
+    digits : int
+        The digits after the point; the radius is at most 10^-digits.
+    power : Fraction
+        From 9/10 to 1, for which the tail bound holds; by default 1, the optimal T.
+
+    Returns
+    -------
+    arb
+        The bound: D_f(p, q) at power 1, at most D_f(p, q) at others.
+
+    """
     divergence = FAMILY[name]
 
     def compute(d: int) -> arb:
@@ -111,7 +146,7 @@ def bound(name: str, digits: int, power: Fraction = Fraction(1)) -> arb:
             return 3 * y**3 * t - 2 * y**2 * divergence.dual(t, analytic)
 
         cut = ((d + 2) * arb(10).log()).ceil()
-        lost = EDGE * (-cut).exp()
+        lost = MAX_INTEGRAND_NEAR_0 * (-cut).exp()
         return integral(integrand, arb(0), cut, d) + between(-lost.upper(), lost.upper())
 
     return enclose_to(compute, digits, f"the bound of {name}")

@@ -22,7 +22,7 @@ from verify.analysis.integrate import Integrand, enclose_to, integral
 from verify.arithmetic.balls import between, power_of_ten
 from verify.densities.functions import phi, sigmoid, softplus
 
-Function = Callable[..., Any]
+Function = Callable[..., Any]  # of balls, complex balls or Taylor series
 
 
 def log1m_D(x: Any, analytic: bool) -> Any:
@@ -30,13 +30,13 @@ def log1m_D(x: Any, analytic: bool) -> Any:
     return -softplus(1 - x, analytic)
 
 
-def slope(x: Any) -> Any:
+def log1m_D_slope(x: Any) -> Any:
     """Return f'(x) = sigma(1 - x)."""
     return sigmoid(1 - x)
 
 
-def upper(z: Any) -> Any:
-    """Return P(Z > z) = erfc(z / sqrt 2) / 2."""
+def normal_upper_tail(z: Any) -> Any:
+    """Return P(Z > z) = erfc(z / sqrt 2) / 2 for Z ~ N(0, 1)."""
     return (z / arb(2).sqrt()).erfc() / 2
 
 
@@ -46,35 +46,35 @@ class Generator:
 
     Attributes
     ----------
-    name
-        The formula of G, for the names of checks.
     formula
-        The law of G(Z) in words.
+        The formula of G, which the names of checks show.
+    law
+        The law of X = G(Z) in words.
     branches
-        The pieces (low, high, G) on which G is analytic; None is infinite.
+        The intervals on which G is analytic, as (low, high, G); None is infinite.
     above
         ``above(x, analytic, at)`` is P(X > x) for x > 0, analytic between `breaks`; `at` selects the branch.
     below
-        The same for P(X < x), x < 0, analytic for all x < 0; None where the probability is 0.
+        The same for P(X < x), x < 0, analytic for all x < 0; it must be at most P(|Z| + 2 > |x|).  None if X >= 0.
     breaks
         The points where `above` is not analytic, in ascending order.
-    root
-        Whether `above` has a square root singularity at 0.
+    singular_at_0
+        Whether `above` is not analytic at 0, like a function of sqrt(x).
 
     """
 
-    name: str
     formula: str
+    law: str
     branches: Sequence[tuple[int | None, int | None, Function]]
     above: Function
     below: Function | None = None
     breaks: tuple[int, ...] = ()
-    root: bool = False
+    singular_at_0: bool = False
 
 
 def noise_tail(R: arb) -> arb:
     """Bound the integral of |f(G(z))| phi over |z| > R by that of (z^2 + 4) phi, since |f(x)| <= |x| + 2."""
-    return 2 * R * phi(R) + 10 * upper(R)
+    return 2 * R * phi(R) + 10 * normal_upper_tail(R)
 
 
 def law_tail(L: arb) -> arb:
@@ -91,10 +91,24 @@ def left_tail(L: arb) -> arb:
 
 
 def by_noise(g: Generator, digits: int) -> arb:
-    """Enclose integral f(G(z)) phi(z) dz."""
+    """Enclose integral f(G(z)) phi(z) dz.
+
+    Parameters
+    ----------
+    g : Generator
+        The map G.
+    digits : int
+        The digits after the point; the radius is at most 10^-digits.
+
+    Returns
+    -------
+    arb
+        The expectation over the noise.
+
+    """
 
     def compute(d: int) -> arb:
-        R = _far(noise_tail, d)
+        R = _cut(noise_tail, d)
         lost = noise_tail(R)
         total = between(-lost.upper(), lost.upper())
         for low, high, branch in g.branches:
@@ -110,18 +124,32 @@ def _noise_integrand(branch: Function) -> Integrand:
 
 
 def by_law(g: Generator, digits: int) -> arb:
-    """Enclose f(0) + integral f'(x) P(X > x) - integral f'(x) P(X < x)."""
+    """Enclose f(0) + integral over x > 0 of f'(x) P(X > x) - integral over x < 0 of f'(x) P(X < x).
+
+    Parameters
+    ----------
+    g : Generator
+        The map G with the law of X = G(Z).
+    digits : int
+        The digits after the point; the radius is at most 10^-digits.
+
+    Returns
+    -------
+    arb
+        The expectation by the law of X.
+
+    """
 
     def compute(d: int) -> arb:
-        L = _far(lambda L: law_tail(L) + left_tail(L), d)
-        near = power_of_ten(-d - 1) if g.root else arb(0)
+        L = _cut(lambda L: law_tail(L) + left_tail(L), d)
+        near = power_of_ten(-d - 1) if g.singular_at_0 else arb(0)
         total = log1m_D(arb(0), False) + between(0, (law_tail(L) + near).upper())
         edges = [near, *(arb(b) for b in g.breaks if b > 0), L]
         for low, high in pairwise(edges):
             total += integral(_tail_integrand(g, (low + high) / 2), low, high, d)
         if g.below is not None:
             below = g.below
-            total -= integral(lambda x, a: slope(x) * below(x, a, arb(-1)), -L, arb(0), d)
+            total -= integral(lambda x, a: log1m_D_slope(x) * below(x, a, arb(-1)), -L, arb(0), d)
             total -= between(0, left_tail(L).upper())
         return total
 
@@ -129,18 +157,33 @@ def by_law(g: Generator, digits: int) -> arb:
 
 
 def _tail_integrand(g: Generator, at: arb) -> Integrand:
-    return lambda x, analytic: slope(x) * g.above(x, analytic, at)
+    return lambda x, analytic: log1m_D_slope(x) * g.above(x, analytic, at)
 
 
 def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[arb], arb] | None = None) -> arb:
-    """Enclose integral f(x) p(x) dx over x > low, for a density whose tail is below that of z^2, z ~ N(0, 1).
+    """Enclose integral f(x) p(x) dx over x > low.
 
-    Where p is singular at 0, `mass_near`(e) bounds its mass between 0 and e.  |f| < 2 for x >= 0.
+    Parameters
+    ----------
+    density : callable
+        ``density(x, analytic)`` returns p(x), where P(X > x) <= P(Z^2 > x) for Z ~ N(0, 1) and x >= 1.
+    low : arb
+        The lower end, >= 0, so that |f| < 2.
+    digits : int
+        The digits after the point; the radius is at most 10^-digits.
+    mass_near : callable, optional
+        ``mass_near(e)`` bounds the mass of p between 0 and e; needed if p is singular at `low` = 0.
+
+    Returns
+    -------
+    arb
+        The expectation by the density.
+
     """
 
     def compute(d: int) -> arb:
-        R = _far(lambda R: 4 * upper(R), d)
-        start, lost = low, 4 * upper(R)
+        R = _cut(lambda R: 4 * normal_upper_tail(R), d)
+        start, lost = low, 4 * normal_upper_tail(R)
         if mass_near is not None:
             start = low + power_of_ten(-2 * d - 4)
             lost += 2 * mass_near(start)
@@ -150,8 +193,8 @@ def by_density(density: Function, low: arb, digits: int, mass_near: Callable[[ar
     return enclose_to(compute, digits, "the expectation by the density")
 
 
-def _far(cost: Callable[[arb], arb], digits: int) -> arb:
-    """Return a cut R at which the cost is at most 10^-(digits + 1)."""
+def _cut(cost: Callable[[arb], arb], digits: int) -> arb:
+    """Return a cut R >= 8 with cost(R) <= 10^-(digits + 1)."""
     R = arb(8)
     while not cost(R) <= power_of_ten(-digits - 1):
         R = (R * 5 / 4).ceil()

@@ -12,14 +12,14 @@ from verify.arithmetic.balls import ball, precision
 from verify.arithmetic.decide import Undecided
 from verify.densities import Discrete, Normal
 from verify.densities.functions import softplus
-from verify.models.dirac import orbit, radius_squared
+from verify.models.dirac import orbit, squared_distance
 from verify.report.plot import Point
 
-MAX_DRAWN_RADIUS = 1e-9  # of a ball that becomes a point of a figure
+MAX_DRAWN_RADIUS = 1e-9  # largest ball radius that may be drawn as a point, in data units
 
 
 def number(x: arb) -> float:
-    """Return the midpoint of a ball; Undecided if its radius exceeds MAX_DRAWN_RADIUS."""
+    """Return the midpoint of x; raise Undecided if x is not finite or its radius exceeds MAX_DRAWN_RADIUS."""
     if not (x.is_finite() and x.rad() <= MAX_DRAWN_RADIUS):
         raise Undecided(f"{x} is too wide to be drawn; expected a radius <= {MAX_DRAWN_RADIUS}")
     return float(x.mid())
@@ -27,7 +27,20 @@ def number(x: arb) -> float:
 
 @dataclass(frozen=True)
 class Densities:
-    """p, q and D* = p / (p + q) on a grid, with C and JSD."""
+    """p, q and D* = p / (p + q) on a grid, with C and JSD.
+
+    Attributes
+    ----------
+    p, q
+        The densities of the data and of the generator.
+    x
+        The grid.
+    p_values, q_values, d_star
+        p, q and D* at the points of the grid, as the float64 midpoints of balls.
+    c, jsd
+        Enclosures of C = 2 JSD(p, q) - log 4 and of JSD(p, q).
+
+    """
 
     p: Normal
     q: Normal
@@ -43,12 +56,30 @@ class Densities:
         return list(zip(map(float, self.x), values, strict=True))
 
 
-def densities(digits: int = 20) -> Densities:
+def density_curves(digits: int = 20) -> Densities:
     """Return p = N(4, 2^2), q = N(0, 1) and D* on [-5, 11], in steps of 1/10.
 
-    >>> pair = densities()
+    Parameters
+    ----------
+    digits : int
+        Working precision in decimal digits; by default 20, above the float64 that is drawn.
+
+    Returns
+    -------
+    Densities
+        The curves, and enclosures of C and JSD to `digits` digits.
+
+    Raises
+    ------
+    Undecided
+        If a ball is too wide to be drawn.
+
+    Examples
+    --------
+    >>> pair = density_curves()
     >>> round(pair.d_star[pair.x.index(0)], 6)
     0.063379
+
     """
     p, q = Normal(4, 2), Normal(0, 1)
     x = tuple(Fraction(k, 10) for k in range(-50, 111))
@@ -62,7 +93,18 @@ def densities(digits: int = 20) -> Densities:
 
 @dataclass(frozen=True)
 class Halving:
-    """TV(p, q_k), exactly, and JSD(p, q_k), in a ball, along q_(k+1) = (p + q_k) / 2."""
+    """TV(p, q_k), exactly, and the float64 midpoint of an enclosure of JSD(p, q_k), along q_(k+1) = (p + q_k) / 2.
+
+    Attributes
+    ----------
+    p
+        The limit, a distribution on n points.
+    start
+        q_0, a distribution on the same points.
+    tv, jsd
+        TV(p, q_k) and JSD(p, q_k) for k = 0, 1, ...
+
+    """
 
     p: tuple[Fraction, ...]
     start: tuple[Fraction, ...]
@@ -70,16 +112,43 @@ class Halving:
     jsd: tuple[float, ...]
 
 
-PAIR = (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5)), (Fraction(1, 20), Fraction(1, 5), Fraction(3, 4))
+DEFAULT_P = (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5))
+DEFAULT_START = (Fraction(1, 20), Fraction(1, 5), Fraction(3, 4))
 
 
-def halving(
-    p: Sequence[Fraction] = PAIR[0], start: Sequence[Fraction] = PAIR[1], *, steps: int = 10, digits: int = 30
+def halving_path(
+    p: Sequence[Fraction] = DEFAULT_P, start: Sequence[Fraction] = DEFAULT_START, *, steps: int = 10, digits: int = 30
 ) -> Halving:
-    """Iterate the step q+ = (p + q) / 2 of Proposition 2 from q_0 = `start`, and return TV and JSD at each step.
+    """Iterate q_(k+1) = (p + q_k) / 2, the step of Proposition 2, and return TV and JSD after each step.
 
-    >>> [str(tv) for tv in halving(steps=2).tv]
+    Parameters
+    ----------
+    p : sequence of Fraction
+        A distribution (n,), the limit; by default the one of the figure, on three points.
+    start : sequence of Fraction
+        q_0 (n,); by default the one of the figure.
+    steps : int
+        The number of steps; by default 10, which multiply TV by 1/1024.
+    digits : int
+        Working precision of JSD in decimal digits; by default 30, above the float64 that is drawn.
+
+    Returns
+    -------
+    Halving
+        TV(p, q_k) and JSD(p, q_k) for k = 0, ..., `steps`.
+
+    Raises
+    ------
+    ValueError
+        If p or start is not a distribution, or their lengths differ.
+    Undecided
+        If a ball is too wide to be drawn.
+
+    Examples
+    --------
+    >>> [str(tv) for tv in halving_path(steps=2).tv]
     ['11/20', '11/40', '11/80']
+
     """
     q, tv, divergence = list(start), [], []
     for _ in range(steps + 1):
@@ -91,29 +160,39 @@ def halving(
 
 @dataclass(frozen=True)
 class Orbit:
-    """The points z_k = (theta_k, psi_k) of the Dirac-GAN and their distances to the equilibrium 0."""
+    """The points z_k = (theta_k, psi_k) of the Dirac-GAN and their distances to the equilibrium (0, 0).
+
+    Attributes
+    ----------
+    points
+        z_0, z_1, ...
+    distances
+        |z_0|, |z_1|, ...
+
+    """
 
     points: tuple[Point, ...]
-    radii: tuple[float, ...]
+    distances: tuple[float, ...]
 
 
-def dirac(
+def dirac_orbit(
     *, alternating: bool, gamma: Fraction | int = 0, steps: int, rate: Fraction = Fraction(1, 10), digits: int = 300
 ) -> Orbit:
-    """Return the orbit of `verify.models.dirac` from (1, 0), the one that the claims are about.
+    """Return the orbit of `verify.models.dirac` from (1, 0), from which the orbits of the claims start too.
 
     Parameters
     ----------
     alternating : bool
-        Whether theta moves with the updated psi.
+        Whether theta is updated with the new psi; otherwise both are updated together.
     gamma : Fraction or int
-        The factor of the R1 penalty; 0 is without it.
+        The factor of the R1 penalty; by default 0, which means no penalty.
     steps : int
         The number of steps.
     rate : Fraction
         The step size h; by default 1/10.
     digits : int
-        The precision.  Balls grow along the orbit, so the default of 300 is far above what is drawn.
+        Working precision in decimal digits.  Ball radii grow at every step; 300 digits leave them below
+        MAX_DRAWN_RADIUS for the steps that are drawn.
 
     Returns
     -------
@@ -129,4 +208,4 @@ def dirac(
     with precision(digits):
         states = list(orbit(steps, h=rate, gamma=Fraction(gamma), alternating=alternating))
         points = tuple((number(theta), number(psi)) for theta, psi in states)
-        return Orbit(points, tuple(number(radius_squared(state).sqrt()) for state in states))
+        return Orbit(points, tuple(number(squared_distance(state).sqrt()) for state in states))

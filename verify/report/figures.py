@@ -35,7 +35,7 @@ def _swatch(style: str, mark: str = "") -> Markup:
 @cache
 def optimal_discriminator() -> Markup:
     """Draw p = N(4, 2^2), q = N(0, 1) and D*."""
-    pair = curves.densities()
+    pair = curves.density_curves()
     plot = Plot(WIDTH, HEIGHT, Axis(-5, 11, range(-4, 11, 2), "x"), Axis(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1], ""))
     for values, style, name in ((pair.p_values, "s1", "p"), (pair.q_values, "s2", "q"), (pair.d_star, "s3", "D*")):
         plot.line(pair.curve(values), style, name)
@@ -63,7 +63,7 @@ def _entry(name: str, x: arb) -> Markup:
 @cache
 def proposition_2() -> Markup:
     """Draw TV and JSD along q+ = (p + q) / 2."""
-    path = curves.halving()
+    path = curves.halving_path()
     last = len(path.tv) - 1
     decades = [10.0**k for k in range(-7, 1)]
     plot = Plot(WIDTH, HEIGHT, Axis(0, last, range(0, last + 1, 2), "step k"), Axis(1e-7, 1, decades, "", log=True))
@@ -102,9 +102,9 @@ def scrolled(table: Markup, name: str) -> Markup:
 def dirac_orbits() -> Markup:
     """Draw the orbits of the Dirac-GAN: simultaneous, alternating, and simultaneous with the R1 penalty."""
     runs = (
-        ("s1 dot", "simultaneous", "simultaneous steps", curves.dirac(alternating=False, steps=500)),
-        ("s2 square", "alternating", "alternating steps", curves.dirac(alternating=True, steps=500)),
-        ("s3", "R1", "simultaneous steps with R1, γ = 1", curves.dirac(alternating=False, gamma=1, steps=200)),
+        ("s1 dot", "simultaneous", "simultaneous steps", curves.dirac_orbit(alternating=False, steps=500)),
+        ("s2 square", "alternating", "alternating steps", curves.dirac_orbit(alternating=True, steps=500)),
+        ("s3", "R1", "simultaneous steps with R1, γ = 1", curves.dirac_orbit(alternating=False, gamma=1, steps=200)),
     )
     ticks = [-2, -1, 0, 1, 2]
     plot = Plot(WIDTH, WIDTH, Axis(-2, 2, ticks, "θ (generator)"), Axis(-2, 2, ticks, "ψ (discriminator)"), top=26)
@@ -115,9 +115,9 @@ def dirac_orbits() -> Markup:
     plot.note((0, 0), "equilibrium", "", dy=22, anchor="middle")
     simultaneous, alternating, cured = (orbit for *_, orbit in runs)
     outcome = (
-        f"From distance 1, 500 simultaneous steps end at distance {simultaneous.radii[-1]:.4f}; 500 alternating steps "
-        f"stay between {min(alternating.radii):.4f} and {max(alternating.radii):.4f}; with R1, 200 steps end at "
-        f"{cured.radii[-1]:.4f}."
+        f"From distance 1, 500 simultaneous steps end at distance {simultaneous.distances[-1]:.4f}; "
+        f"500 alternating steps stay between {min(alternating.distances):.4f} and {max(alternating.distances):.4f}; "
+        f"with R1, 200 steps end at {cured.distances[-1]:.4f}."
     )
     chart = plot.svg("figure-dirac", "Orbits of the Dirac-GAN around its equilibrium", outcome)
     return figure(
@@ -131,20 +131,20 @@ def digits_proved(certificates: Sequence[Certificate]) -> list[Markup]:
     """Return a chart of bars for each topic, with -log10 of the radius of every claim that has one."""
     with_radius = [one for one in certificates if one.radius is not None]
     finite = [d for d in map(proved_digits, with_radius) if d is not None and math.isfinite(d)]
-    gates = [gate for gate in map(gate_digits, with_radius) if gate is not None]
-    longest = 10 * math.ceil(max([*finite, *gates, 1]) / 10)
+    tolerances = [d for d in map(tolerance_digits, with_radius) if d is not None]
+    longest = 10 * math.ceil(max([*finite, *tolerances, 1]) / 10)
     return [
         tag("figure", _bars(topic, claims, longest), class_="bars") for topic, claims in topics(with_radius).items()
     ]  # fmt: skip
 
 
-def gate_digits(one: Certificate) -> float | None:
+def tolerance_digits(one: Certificate) -> float | None:
     """Return -log10 of the largest tolerance of the checks to 0; None without such a check."""
     zero = [check for check in one.checks if check.relation == "= 0" and check.tolerance]
-    return min(map(_gate, zero), default=None)
+    return min(map(_check_digits, zero), default=None)
 
 
-def _gate(check: Check) -> float:
+def _check_digits(check: Check) -> float:
     return exact_digits(check.tolerance or "1")
 
 
@@ -160,7 +160,7 @@ def _bars(topic: str, claims: Sequence[Certificate], longest: int) -> Markup:
         parts.append(tag("line", class_="grid", x1=f"{x(tick):.2f}", x2=f"{x(tick):.2f}", y1=TOP, y2=height - 18))
         parts.append(tag("text", tick, class_="tick", x=f"{x(tick):.2f}", y=height - 4, text_anchor="middle"))
     for row, one in enumerate(claims):
-        digits, gate, y = proved_digits(one) or 0.0, gate_digits(one), TOP + ROW * row
+        digits, tolerance, y = proved_digits(one) or 0.0, tolerance_digits(one), TOP + ROW * row
         value = "exact" if math.isinf(digits) else f"{max(digits, 0):.1f}"
         kind = f"bar {status_of(one)}"
         parts.append(tag("text", one.id, class_="name", x=left, y=y + 12))
@@ -168,8 +168,9 @@ def _bars(topic: str, claims: Sequence[Certificate], longest: int) -> Markup:
             tag("rect", x=left, y=y + 16, width=f"{x(digits) - left:.2f}", height=BAR, class_=kind, data_id=one.id)
         )
         parts.append(tag("text", value, class_="value", x=WIDTH - 2, y=y + 23, text_anchor="end"))
-        if gate is not None:
-            parts.append(tag("line", class_="gate", x1=f"{x(gate):.2f}", x2=f"{x(gate):.2f}", y1=y + 13, y2=y + 26))
+        if tolerance is not None:
+            at = f"{x(tolerance):.2f}"
+            parts.append(tag("line", class_="tolerance", x1=at, x2=at, y1=y + 13, y2=y + 26))
     names = join(f"{one.id}: {status_of(one)}. " for one in claims)
     title = f"Digits proved, topic {topic}"
     return drawing(f"figure-digits-{topic}", title, names, WIDTH, height, parts)

@@ -1,9 +1,10 @@
 """A network of one input as a `Discriminator`, with its logit split exactly where its slope jumps.
 
-The weights are floats, hence rational.  As long as the layers are piecewise affine (Dense, ReLU, LeakyReLU, Maxout),
-each unit is slope x + offset on a piece, with rational slope and offset, and a ReLU splits the piece at the root
--offset / slope, which is rational too.  So there are finitely many breakpoints, and they are exact.  The layers after
-that must be analytic (Dense, Tanh, Sigmoid, Softplus); they are evaluated on complex balls.
+The weights are floats, hence rational.  Up to and including the last layer with kinks (ReLU, LeakyReLU, Maxout), all
+layers must be piecewise affine: on each piece, every unit is slope x + offset.  All later layers must be analytic
+(Dense, Tanh, Sigmoid, Softplus); they are evaluated on complex balls.  Slopes and offsets are rational, and a ReLU
+splits a piece at the root -offset / slope, which is rational too.  So there are finitely many breakpoints, and they are
+exact.
 
     ReLU D with H hidden units:    s(x) = sum_h v_h max(w_h x + b_h, 0) + c,    at most H breakpoints -b_h / w_h
 
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb, fmpq
@@ -28,17 +29,31 @@ from verify.arithmetic.balls import ball
 from verify.densities.functions import softplus, tanh
 from verify.densities.tails import Growth, Tail
 
-Line = tuple[Fraction, Fraction]  # slope, offset
-Units = tuple[Line, ...]
-
-IDENTITY = (mg.Dropout, mg.Flatten)  # at inference, on x (N, F)
-KINKED = (mg.ReLU, mg.LeakyReLU, mg.Maxout)
-ANALYTIC = (mg.Dense, mg.Tanh, mg.Sigmoid, mg.Softplus)
-EXPECTED = "Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten and then Dense, Tanh, Sigmoid, Softplus"
+IDENTITY_LAYERS = (mg.Dropout, mg.Flatten)  # at inference, on x (N, F)
+LAYERS_WITH_KINKS = (mg.ReLU, mg.LeakyReLU, mg.Maxout)
+EXPECTED_LAYERS = (
+    "Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten, and after the last layer with kinks Dense, Tanh, Sigmoid, "
+    "Softplus, Dropout, Flatten"
+)
+LOG_2_UPPER_BOUND = Fraction(7, 10)  # log 2 = 0.693...
 
 
 class NotCertifiable(ValueError):
     """The logit of a network cannot be split exactly."""
+
+
+class Affine(NamedTuple):
+    """The function x -> slope x + offset with rational coefficients."""
+
+    slope: Fraction
+    offset: Fraction
+
+    def value(self, x: Fraction) -> Fraction:
+        """Return slope x + offset."""
+        return self.slope * x + self.offset
+
+
+Units = tuple[Affine, ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Piece:
     low, high
         The ends; None is infinite.
     units
-        Slope and offset of each unit.
+        Each unit as a function of x on the piece.
 
     """
 
@@ -83,7 +98,7 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
         A network of one input and one output: Dense, ReLU, LeakyReLU, Maxout, Dropout, Flatten, and after the last
         layer with kinks Dense, Tanh, Sigmoid, Softplus, Dropout, Flatten.
     name : str
-        How statements name it; by default "D".
+        The name of D in messages and statements; by default "D".
 
     Returns
     -------
@@ -107,15 +122,15 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
     """
     layers, weights = list(D.layers), _weights(D)
     _require_one_logit(D)
-    pieces, analytic_from = split(D)
-    tail = [_analytic(layers[i], weights[i], i) for i in range(analytic_from, len(layers))]
+    pieces, n_layers = affine_pieces(D)
+    analytic_layers = [_analytic(layers[i], weights[i], i) for i in range(n_layers, len(layers))]
     edges = tuple(piece.high for piece in pieces if piece.high is not None)
     lines = [[(_constant(slope), _constant(offset)) for slope, offset in piece.units] for piece in pieces]
 
     def logit(x: Any, at: Fraction, analytic: bool = False) -> Any:
         h = [slope * x + offset for slope, offset in lines[bisect_right(edges, at)]]
-        for step in tail:
-            h = step(h, analytic)
+        for layer in analytic_layers:
+            h = layer(h, analytic)
         return h[0]
 
     const, linear = _bound(layers, weights)
@@ -128,12 +143,32 @@ def discriminator(D: Network, name: str = "D") -> Discriminator:
     return Discriminator(name, logit, bound, edges)
 
 
-def split(D: Network) -> tuple[list[Piece], int]:
-    """Return the pieces on which the layers up to the last one with kinks are affine, and how many layers these are."""
+def affine_pieces(D: Network) -> tuple[list[Piece], int]:
+    """Return the pieces of the line on which the layers up to the last one with kinks are affine.
+
+    Parameters
+    ----------
+    D : Network
+        A network of one input whose layers up to the last one with kinks are Dense, ReLU, LeakyReLU, Maxout, Dropout,
+        Flatten, with parameters in float32 or float64.
+
+    Returns
+    -------
+    pieces : list of Piece
+        The pieces from left to right, with the units of the last of these layers.
+    n_layers : int
+        The number of leading layers that are affine on each piece; 0 if no layer has kinks.
+
+    Raises
+    ------
+    NotCertifiable
+        If one of these layers is of another class, or the parameters are not finite floats.
+
+    """
     weights = _weights(D)
-    kinks = [i for i, layer in enumerate(D.layers) if isinstance(layer, KINKED)]
+    kinks = [i for i, layer in enumerate(D.layers) if isinstance(layer, LAYERS_WITH_KINKS)]
     layers = D.layers[: kinks[-1] + 1 if kinks else 0]
-    pieces = [Piece(None, None, ((Fraction(1), Fraction(0)),))]
+    pieces = [Piece(None, None, (Affine(Fraction(1), Fraction(0)),))]
     for i, layer in enumerate(layers):
         pieces = [part for piece in pieces for part in _apply(layer, weights[i], piece, i)]
     return pieces, len(layers)
@@ -143,7 +178,7 @@ def _require_one_logit(D: Network) -> None:
     try:
         y = D(np.zeros((1, 1), dtype=D.dtype))
     except ValueError as error:
-        raise NotCertifiable(f"D does not read one number an example ({error}); expected x of shape (N, 1)") from None
+        raise NotCertifiable(f"D does not accept x of shape (N, 1): {error}") from None
     if y.shape != (1, 1):
         raise NotCertifiable(f"D returns {y.shape} for one example; expected one logit, (1, 1)")
 
@@ -166,62 +201,59 @@ def _weights(D: Network) -> list[Weights]:
 
 
 def _affine(weights: Weights, units: Units) -> Units:
-    """Return x W + b for units that are lines."""
+    """Return x W + b for units x that are affine."""
     W = weights["W"]
     b = weights.get("b", [Fraction(0)] * len(W[0]))
     return tuple(
-        (
-            sum((line[0] * row[o] for line, row in zip(units, W, strict=True)), Fraction(0)),
-            sum((line[1] * row[o] for line, row in zip(units, W, strict=True)), b[o]),
+        Affine(
+            sum((unit.slope * row[o] for unit, row in zip(units, W, strict=True)), Fraction(0)),
+            sum((unit.offset * row[o] for unit, row in zip(units, W, strict=True)), b[o]),
         )
         for o in range(len(b))
     )
 
 
-def _at(line: Line, x: Fraction) -> Fraction:
-    return line[0] * x + line[1]
+def _highest(units: Units, x: Fraction) -> Affine:
+    return max(units, key=lambda unit: unit.value(x))
 
 
-def _highest(lines: Units, x: Fraction) -> Line:
-    return max(lines, key=lambda line: _at(line, x))
-
-
-def _root(a: Line, b: Line) -> list[Fraction]:
+def _root(a: Affine, b: Affine) -> list[Fraction]:
     """Return where two lines cross; an empty list if they are parallel."""
-    return [(b[1] - a[1]) / (a[0] - b[0])] if a[0] != b[0] else []
+    return [(b.offset - a.offset) / (a.slope - b.slope)] if a.slope != b.slope else []
 
 
 def _apply(layer: Layer, weights: Weights, piece: Piece, i: int) -> list[Piece]:
     """Return the pieces on which a piecewise affine layer, applied to the units of a piece, is affine."""
     units = piece.units
-    if isinstance(layer, IDENTITY):
+    if isinstance(layer, IDENTITY_LAYERS):
         return [piece]
     if isinstance(layer, mg.Dense):
         return [Piece(piece.low, piece.high, _affine(weights, units))]
     if isinstance(layer, mg.Maxout):
-        lines = _affine(weights, units)
+        hidden = _affine(weights, units)
         P = layer.pieces
-        groups = [lines[k : k + P] for k in range(0, len(lines), P)]
+        groups = [hidden[k : k + P] for k in range(0, len(hidden), P)]
         parts = piece.split([r for group in groups for a, b in combinations(group, 2) for r in _root(a, b)])
         return [Piece(part.low, part.high, tuple(_highest(group, part.inside()) for group in groups)) for part in parts]
     if isinstance(layer, mg.ReLU | mg.LeakyReLU):
         slope = Fraction(layer.slope) if isinstance(layer, mg.LeakyReLU) else Fraction(0)
-        parts = piece.split([r for line in units for r in _root(line, (Fraction(0), Fraction(0)))])
+        parts = piece.split([r for unit in units for r in _root(unit, Affine(Fraction(0), Fraction(0)))])
         return [
             Piece(part.low, part.high, tuple(
-                line if _at(line, part.inside()) > 0 else (slope * line[0], slope * line[1]) for line in units
+                unit if unit.value(part.inside()) > 0 else Affine(slope * unit.slope, slope * unit.offset)
+                for unit in units
             ))
             for part in parts
         ]  # fmt: skip
-    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; expected {EXPECTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}, before a layer with kinks; expected {EXPECTED_LAYERS}")
 
 
-Step = Callable[[list[Any], bool], list[Any]]
+AnalyticLayer = Callable[[list[Any], bool], list[Any]]
 
 
-def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
+def _analytic(layer: Layer, weights: Weights, i: int) -> AnalyticLayer:
     """Return an analytic layer as a function of a list of balls, complex balls or Taylor series."""
-    if isinstance(layer, IDENTITY):
+    if isinstance(layer, IDENTITY_LAYERS):
         return lambda h, analytic: h
     if isinstance(layer, mg.Dense):
         W = [[_constant(w) for w in row] for row in weights["W"]]
@@ -233,7 +265,7 @@ def _analytic(layer: Layer, weights: Weights, i: int) -> Step:
         return lambda h, analytic: [(1 + tanh(x / 2)) / 2 for x in h]  # finite on wide balls too, as tanh is
     if isinstance(layer, mg.Softplus):
         return lambda h, analytic: [softplus(x, analytic) for x in h]
-    raise NotCertifiable(f"layer {i} of D is {layer}; expected {EXPECTED}")
+    raise NotCertifiable(f"layer {i} of D is {layer}; expected {EXPECTED_LAYERS}")
 
 
 def _constant(x: Fraction) -> arb | fmpq:
@@ -249,7 +281,6 @@ def _constant(x: Fraction) -> arb | fmpq:
 def _bound(layers: Sequence[Layer], weights: Sequence[Weights]) -> tuple[arb, arb]:
     """Return const and linear with |s(x)| <= const + linear |x| for all x."""
     h = [(Fraction(0), Fraction(1))]
-    log2_above = Fraction(7, 10)
     for layer, w in zip(layers, weights, strict=True):
         if isinstance(layer, mg.Dense | mg.Maxout):
             W = w["W"]
@@ -267,7 +298,7 @@ def _bound(layers: Sequence[Layer], weights: Sequence[Weights]) -> tuple[arb, ar
         elif isinstance(layer, mg.Tanh | mg.Sigmoid):
             h = [(Fraction(1), Fraction(0)) for _ in h]
         elif isinstance(layer, mg.Softplus):
-            h = [(x[0] + log2_above, x[1]) for x in h]  # log(1 + e^u) <= |u| + log 2
+            h = [(x[0] + LOG_2_UPPER_BOUND, x[1]) for x in h]  # log(1 + e^u) <= |u| + log 2
         elif isinstance(layer, mg.LeakyReLU):
             factor = max(Fraction(1), abs(Fraction(layer.slope)))
             h = [(factor * x[0], factor * x[1]) for x in h]
