@@ -14,7 +14,7 @@ from benchmarks.core import measure
 from benchmarks.gpu import bench as tools
 from minigan.ops import BackendUnavailable, reference
 from minigan.ops.cuda.conv.im2col import Patches
-from minigan.ops.cuda.conv.plan import Plan, choose, parts_of
+from minigan.ops.cuda.conv.plan import Plan, choose_plan, parts_of
 from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.geometry import Geometry
 
@@ -70,7 +70,7 @@ def _row(
     device, geometry = bench.ops(precision).device, geometry_of(size)
     arrays = [device.array(a) for a in host]
     options = {"precision": precision, "double": False, "processors": device.processors}
-    plan = choose(kind, geometry, N, C, O, **options)
+    plan = choose_plan(kind, geometry, N, C, O, **options)
     times = {}
     for tile in (0, 64, 128):
         pixels = N * geometry.small[0] * geometry.small[1]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.geometry import Geometry
+from minigan.ops.errors import require_equal_shapes
+from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.objects import zero_like
 from minigan.ops.protocol import Array, Rule
 from minigan.ops.registry import registered_kernel
@@ -99,6 +100,8 @@ def _padded(x: Array, geometry: Geometry) -> Array:
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
     """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.    x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)"""
+    C, _ = require_weights(W, geometry.kernel)
+    require_images("x", x, geometry.large, C)
     padded = _padded(x, geometry)
     y = sum(padded[:, rows, columns] @ W[i, j] for i, j, rows, columns in geometry.taps)
     return y if b is None else y + b
@@ -106,7 +109,9 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) ->
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
     """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco, cropped by the padding, + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
-    padded = zeros((len(y), *geometry.padded, W.shape[2]), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products
+    C, O = require_weights(W, geometry.kernel)
+    require_images("y", y, geometry.small, O)
+    padded = zeros((len(y), *geometry.padded, C), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products
     for i, j, rows, columns in geometry.taps:
         padded[:, rows, columns] += y @ W[i, j].T
     rows, columns = geometry.inside
@@ -116,6 +121,9 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry) -> Array:
     """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)"""
+    require_images("x", x, geometry.large, "C")
+    require_images("y", y, geometry.small, "O")
+    require_same_number(x, y)
     padded, C, O = _padded(x, geometry), x.shape[3], y.shape[3]
     dW = np.empty((*geometry.kernel, C, O), dtype=np.result_type(x, y))
     for i, j, rows, columns in geometry.taps:
@@ -243,6 +251,7 @@ def adam(
     m_hat = m / (1 - beta1^t)            v_hat = v / (1 - beta2^t)
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps)
     """
+    require_equal_shapes("adam", theta=theta, g=g, m=m, v=v)
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
@@ -254,6 +263,7 @@ def adam(
 
 def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
     """v <- rho v + (1 - rho) g^2,   theta <- theta - lr g / (sqrt(v) + eps)."""
+    require_equal_shapes("rmsprop", theta=theta, g=g, v=v)
     v *= rho
     v += (1 - rho) * (g * g)
     theta -= lr * g / (np.sqrt(v) + eps)
@@ -261,6 +271,7 @@ def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: flo
 
 def momentum(theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
     """u <- momentum u - lr g,   theta <- theta + u   (Nesterov: theta + momentum u - lr g)."""
+    require_equal_shapes("momentum", theta=theta, g=g, u=u)
     u *= momentum
     u -= lr * g
     theta += momentum * u - lr * g if nesterov else u

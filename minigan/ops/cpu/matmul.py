@@ -47,7 +47,8 @@ def affine(x: Array, W: Array, b: Array | None, executor: Executor) -> Array:
         y (N, O), a fresh array.
 
     """
-    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _is_large(executor, len(x), *W.shape):
+    bias_fits = b is None or (b.dtype == x.dtype and b.shape == W.shape[1:])
+    if not are_floats(x, W) or not bias_fits or not _is_large(executor, len(x), *W.shape):
         return elementwise.affine(x, W, b)
     y = arrays.empty((len(x), W.shape[1]), x.dtype)
     _multiply_into(x, W, y, executor, b)

@@ -6,11 +6,11 @@ import numpy as np
 
 from minigan._names import unknown
 from minigan.ops.cuda.conv.im2col import Patches
-from minigan.ops.cuda.conv.plan import Plan, choose
+from minigan.ops.cuda.conv.plan import Plan, choose_plan
 from minigan.ops.cuda.conv.tiles import Tiles
 from minigan.ops.cuda.device.base import PRECISIONS, Device
 from minigan.ops.cuda.vector import REALS
-from minigan.ops.geometry import Geometry
+from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.protocol import Array
 
 
@@ -68,10 +68,9 @@ class Convolution:
 
         """
         x, W, b = self._arrays(x, W, b)
-        C, O = W.shape[2:]
-        _require("x", x, (len(x), *geometry.large, C))
-        _require("W", W, (*geometry.kernel, C, O))
-        _require("b", b, (O,))
+        C, O = require_weights(W, geometry.kernel)
+        require_images("x", x, geometry.large, C)
+        _require_bias(b, O)
         plan = self._plan("correlate", x, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate(x, W, geometry, b)
@@ -105,10 +104,9 @@ class Convolution:
 
         """
         y, W, b = self._arrays(y, W, b)
-        C, O = W.shape[2:]
-        _require("y", y, (len(y), *geometry.small, O))
-        _require("W", W, (*geometry.kernel, C, O))
-        _require("b", b, (C,))
+        C, O = require_weights(W, geometry.kernel)
+        require_images("y", y, geometry.small, O)
+        _require_bias(b, C)
         plan = self._plan("adjoint", y, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate_adjoint(y, W, geometry, b)
@@ -140,9 +138,10 @@ class Convolution:
 
         """
         x, y, _ = self._arrays(x, y, None)
+        require_images("x", x, geometry.large, "C")
+        require_images("y", y, geometry.small, "O")
+        require_same_number(x, y)
         C, O = x.shape[3], y.shape[3]
-        _require("x", x, (len(x), *geometry.large, C))
-        _require("y", y, (len(x), *geometry.small, O))
         plan = self._plan("weights", x, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate_weights(x, y, geometry)
@@ -150,7 +149,9 @@ class Convolution:
 
     def _plan(self, kind: str, images: Array, geometry: Geometry, C: int, O: int) -> Plan:
         double, processors = bool(images.dtype == np.float64), self.device.processors
-        return choose(kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors)
+        return choose_plan(
+            kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors
+        )
 
     def _arrays(self, first: Array, second: Array, b: Array | None) -> tuple[Any, ...]:
         """Return the arrays in their common dtype, C-contiguous."""
@@ -161,6 +162,6 @@ class Convolution:
         return (*(None if a is None else contiguous(a.astype(dtype, copy=False)) for a in (first, second, b)),)
 
 
-def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
-    if array is not None and array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+def _require_bias(b: Array | None, channels: int) -> None:
+    if b is not None and b.shape != (channels,):
+        raise ValueError(f"b has shape {b.shape}; expected ({channels},)")

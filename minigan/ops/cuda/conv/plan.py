@@ -48,14 +48,14 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def choose(
+def choose_plan(
     kind: str, geometry: Geometry, images: int, C: int, O: int, *, precision: str, double: bool, processors: int
 ) -> Plan:
     """Return the plan for kind "correlate", "adjoint" or "weights".
 
     >>> g = Geometry((32, 32), (16, 16), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))
     >>> options = {"precision": "tf32", "double": False, "processors": 132}
-    >>> choose("correlate", g, 128, 64, 128, **options), choose("adjoint", g, 128, 3, 64, **options)
+    >>> choose_plan("correlate", g, 128, 64, 128, **options), choose_plan("adjoint", g, 128, 3, 64, **options)
     (Plan(tile=128, parts=1), Plan(tile=0, parts=1))
     """
     taps, small, large = (math.prod(pair) for pair in (geometry.kernel, geometry.small, geometry.large))
