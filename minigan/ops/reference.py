@@ -108,7 +108,10 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) ->
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-    """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco, cropped by the padding, + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
+    """x~_nuvc = sum of y_npqo W_ijco over all p, q, i, j, o with sp + di = u, sq + dj = v.
+
+    Returns x (N, H, W, C): x~ without the padding, plus b_c.    y (N, h, w, O)   W (kh, kw, C, O)
+    """
     C, O = require_weights(W, geometry.kernel)
     require_images("y", y, geometry.small, O)
     padded = zeros((len(y), *geometry.padded, C), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products

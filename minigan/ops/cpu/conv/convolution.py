@@ -1,6 +1,10 @@
-"""The three correlations of the CPU backend, by direct sums or Winograd's algorithms, as the cost model chooses.
+"""A convolution's output, input gradient and weight gradient, by direct sums or Winograd's algorithms.
 
-Other dtypes than float32 and float64 go to `minigan.ops.reference`.
+The cost model (`minigan.ops.cpu.conv.plan`) chooses.  Dtypes other than float32 and float64 go to
+`minigan.ops.reference`.
+
+In the formulas, (p, q) is an output pixel, (i, j) a tap of the kernel, c and o are channels of the large and of the
+small image, s is the stride and d the dilation (on each axis), and x~ is x with its padding of zeros.
 """
 
 import numpy as np
@@ -9,13 +13,13 @@ from minigan.ops import reference
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
 from minigan.ops.cpu.conv.plan import choose_plan
 from minigan.ops.cpu.executor import Executor, are_floats, contiguous
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.protocol import Array
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
-    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x with its padding of zeros.
+    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.
 
     Parameters
     ----------
@@ -47,17 +51,17 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor:
     require_images("x", x, geometry.large, C)
     x, W, b = contiguous(x), contiguous(W), _bias(b, O)
     plan = choose_plan(geometry, len(x), C, O, executor.accuracy, compiled=executor.compiled)
-    with one_thread:
+    with blas_on_one_thread:
         if plan is None:
             return direct.correlate(x, W, geometry, b, executor)
         return winograd.correlate(x, W, geometry, b, plan, executor)
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
-    """x~_n,(sp+di),(sq+dj),c = b_c + the sum of y_npqo W_ijco over p, q, i, j, o: the adjoint of `correlate`.
+    """x~_nuvc = sum of y_npqo W_ijco over all p, q, i, j, o with sp + di = u, sq + dj = v: the adjoint of `correlate`.
 
-    At stride 1 Winograd's algorithms compute it as a correlation with the flipped kernel, whose output tiles do not
-    overlap.
+    The result is x~ without the padding, plus b_c.  At stride 1 Winograd's algorithms compute it as a correlation with
+    the flipped kernel, whose output tiles do not overlap.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     Returns
     -------
     Array
-        x (N, H, W, C), a new array.
+        x (N, H, W, C), a new array: the padding is cropped.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     require_images("y", y, geometry.small, O)
     y, W, b = contiguous(y), contiguous(W), _bias(b, C)
     flipped = direct.flipped_geometry(geometry)
-    with one_thread:
+    with blas_on_one_thread:
         if flipped is not None:
             plan = choose_plan(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
             if plan is not None:
@@ -133,7 +137,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
     require_same_number(x, y)
     x, y = contiguous(x), contiguous(y)
     plan = choose_plan(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
-    with one_thread:
+    with blas_on_one_thread:
         if plan is None:
             return direct.correlate_weights(x, y, geometry, executor)
         return winograd_weights.correlate_weights(x, y, geometry, plan, executor)

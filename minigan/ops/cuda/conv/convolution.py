@@ -1,4 +1,8 @@
-"""The three correlations of the CUDA backend, in float32 or float64: over patches or by tiles, as planned."""
+"""A convolution's output, input gradient and weight gradient on a device, over patches or by tiles.
+
+The cost model (`minigan.ops.cuda.conv.plan`) chooses.  In the formulas, (p, q) is an output pixel, (i, j) a tap of the
+kernel, c and o are channels of the large and of the small image, s is the stride and d the dilation (on each axis).
+"""
 
 from typing import Any
 
@@ -77,7 +81,7 @@ class Convolution:
         return self._tiles.correlate(x, W, geometry, b, plan.tile)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """Apply the adjoint of `correlate` in x, and add b along the channels.
+        """Apply the adjoint of `correlate` in x, crop the padding, and add b along the channels.
 
         Parameters
         ----------
