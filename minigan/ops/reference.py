@@ -59,7 +59,7 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
 
 
 def add_product(x: Array, y: Array, out: Array) -> None:
-    """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
+    """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
     out += x.T @ y
 
 
@@ -84,7 +84,7 @@ def sum_rows(x: Array) -> Array:
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Return zeros like the numbers of `like`: balls or Fractions in object arrays, as an int has no exp."""
+    """Return zeros of the type of the numbers in `like`: in object arrays, balls or Fractions instead of ints."""
     y = np.zeros_like(like, order="C", shape=shape or 1).reshape(shape)  # on the device of `like`
     if like.dtype.kind == "O" and like.size:
         y[...] = zero_like(like.reshape(-1)[:1])
@@ -169,8 +169,8 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
     are 0.
     """
     n = len(s)
-    cost, slope = softplus_sigmoid(sign * s)
-    return weight * (cost.sum() / n), sign * weight * slope / n
+    cost, derivative = softplus_sigmoid(sign * s)
+    return weight * (cost.sum() / n), sign * weight * derivative / n
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -187,10 +187,10 @@ def moments(x: Array) -> tuple[Array, Array]:
     if x.dtype.kind == "O":
         return mu, sum_rows(centred * centred) / n
     for _ in range(4):  # correct the rounding error of the mean: |mu| may be much larger than sqrt(var)
-        rest = sum_rows(centred) / n
-        mu, centred = mu + rest, centred - rest
+        correction = sum_rows(centred) / n
+        mu, centred = mu + correction, centred - correction
         var = sum_rows(centred * centred) / n
-        if x.dtype.kind != "f" or not (rest * rest > MAX_CORRECTION2_PER_VARIANCE * var).any():
+        if x.dtype.kind != "f" or not (correction * correction > MAX_CORRECTION2_PER_VARIANCE * var).any():
             break
     if (
         x.dtype == np.float32 and (far := mu * mu > MAX_MEAN2_PER_VARIANCE * var).any()

@@ -44,9 +44,9 @@ class CPU:
         How many threads compute one array operation, >= 1; the result does not depend on it.  None, the default:
         MINIGAN_THREADS from the environment, otherwise the number of cores that this process may use.
     accuracy : str
-        Of float32 convolutions.  "exact": direct sums only.  "balanced", the default: also F(2) of Winograd's family,
-        which is faster, with errors a small factor above those of direct sums.  "fast": also F(4), about ten times
-        less accurate.
+        The accuracy of float32 convolutions.  "exact": direct sums only.  "balanced", the default: also F(2) of
+        Winograd's family, which is faster, with errors a small factor above those of direct sums.  "fast": also F(4),
+        about ten times less accurate.
     compiled : bool or None
         True: numba's kernels; False: NumPy's.  None, the default: numba's if it is installed.
 
@@ -154,7 +154,7 @@ class CPU:
         return bool(try_shared_matmul(mailbox, *product))
 
     def session(self) -> AbstractContextManager[None]:
-        """Return a context that limits BLAS to one thread, so that the operations within it need not do so each."""
+        """Return a context that limits BLAS to one thread, so that not every operation within it has to do so."""
         return blas_on_one_thread
 
     def release(self) -> None:
@@ -169,7 +169,7 @@ class CPU:
             return matmul.affine(x, W, b, self)
 
     def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
+        """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
         with blas_on_one_thread:
             matmul.add_product(x, y, out, self)
 
@@ -178,8 +178,8 @@ class CPU:
         if self.compiled and s.dtype in FLOATS:
             return mlp.mean_softplus(s, sign, weight)
         n = len(s)
-        cost, slope = self.softplus_sigmoid(sign * s)
-        return weight * (cost.sum() / n), sign * weight * slope / n
+        cost, derivative = self.softplus_sigmoid(sign * s)
+        return weight * (cost.sum() / n), sign * weight * derivative / n
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """Correlate the large images x with W and add b; return small images."""

@@ -112,8 +112,8 @@ class BiasActivation:
             return dx, self.device.xp.zeros(C, dtype=dy.dtype) if need_db else None
         tiles = tiles_of(dy.reshape(-1, C), y, dx)
         partial = self.norm_act.empty((tiles.parts, C), dy.dtype)
-        sizes = tiles.M, C, tiles.rows, tiles.log_lanes
-        grid = tiles.across, tiles.parts
+        sizes = tiles.M, C, tiles.rows_per_part, tiles.log_lanes
+        grid = tiles.blocks_across, tiles.parts
         self._launch("bias_activation_backward", grid, tiles, dy, y, dx, partial, *sizes, code, slope)
         return dx, self.norm_act.merged(partial) if need_db else None
 

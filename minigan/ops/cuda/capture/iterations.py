@@ -7,7 +7,7 @@ copied to the device before each replay:
                on the device is drawn within the graph.  A batch may be a tuple of arrays.
     dropout    The keys are drawn from the game's stream in the order of the layers and copied into an array; the
                kernels of the graph get the index of a key instead of the key.
-    updates    The optimizers compute the numbers that depend on t (Adam's corrections, scheduled rates), which are
+    updates    The optimizers compute the step-dependent scalars (Adam's bias corrections, scheduled rates), which are
                copied into an array too (`minigan.ops.cuda.capture.updates`).
 
 So a captured run makes the same draws in the same order as a run without graphs, and its checkpoints resume with or
