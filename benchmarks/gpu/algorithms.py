@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.core import measure
 from benchmarks.gpu import bench as tools
 from minigan.ops import BackendUnavailable, reference
-from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.im2col import PatchCorrelations
 from minigan.ops.cuda.conv.plan import Plan, choose_plan, parts_of
-from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.conv.tiles import TileCorrelations
 from minigan.ops.geometry import Geometry
 
 KINDS = ("correlate", "adjoint", "weights")
@@ -89,10 +89,10 @@ def _job(
 ) -> Callable[[], Any]:
     bias = [None] if kind != "weights" else []
     if not plan.tile:
-        ways: Any = Patches(device, precision)
+        ways: Any = PatchCorrelations(device, precision)
         last: list[Any] = []
     else:
-        ways = Tiles(device, precision)
+        ways = TileCorrelations(device, precision)
         last = [plan.tile] if kind != "weights" else [plan.tile, plan.parts]
     method = getattr(ways, {"adjoint": "correlate_adjoint", "weights": "correlate_weights"}.get(kind, kind))
     return lambda: method(*arrays, geometry, *bias, *last)

@@ -14,9 +14,9 @@ from scipy import signal
 
 from minigan.ops import reference
 from minigan.ops.cuda.conv.convolution import Convolution
-from minigan.ops.cuda.conv.im2col import Patches, are_images
+from minigan.ops.cuda.conv.im2col import PatchCorrelations, are_images
 from minigan.ops.cuda.conv.plan import MAX_PHASES, Plan, choose_plan
-from minigan.ops.cuda.conv.tiles import THREADS_BY_TILE, Tiles
+from minigan.ops.cuda.conv.tiles import THREADS_BY_TILE, TileCorrelations
 from minigan.ops.cuda.device import source
 from minigan.ops.cuda.device.compiler import compile_source
 
@@ -65,9 +65,9 @@ def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
     arrays = draws(np.random.default_rng(0), geometry, n, C, O)
     x, y, W, bc, bo = map(device(RANDOM).array, arrays)
     taken = math.prod(geometry.small) * math.prod(geometry.kernel) * C * 8
-    whole = Patches(device(RANDOM))
+    whole = PatchCorrelations(device(RANDOM))
     for images in (1, 2):
-        few = Patches(device(RANDOM), workspace=images * taken)
+        few = PatchCorrelations(device(RANDOM), workspace=images * taken)
         assert few._slices(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
         close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
         close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
@@ -138,7 +138,7 @@ def test_the_parts_of_the_weight_gradient_are_all_of_it(tile, precision, parts):
     arrays = draws(np.random.default_rng(3), geometry, n, C, O, dtype="float32")
     pixels = n * math.prod(geometry.small)
     want = reference.correlate_weights(*(rounded(a, precision) for a in arrays[:2]), geometry)
-    got = Tiles(device(RANDOM), precision).correlate_weights(
+    got = TileCorrelations(device(RANDOM), precision).correlate_weights(
         *map(device(RANDOM).array, arrays[:2]), geometry, tile, min(parts, pixels)
     )
     close(got, want, OF_TILES[precision])
@@ -155,7 +155,7 @@ def test_arrays_that_begin_anywhere(tile, precision, where):
     on_device = {name: device(RANDOM).array(a) for name, a in arrays.items()}
     flat = device(RANDOM).array(np.concatenate([np.zeros(1, "float32"), arrays[where].ravel()]))
     shifted = on_device | {where: flat[1:].reshape(arrays[where].shape)}
-    tiles = Tiles(device(RANDOM), precision)
+    tiles = TileCorrelations(device(RANDOM), precision)
     for given_ in (on_device, shifted):
         x, y, W = given_["x"], given_["y"], given_["W"]
         got = (
@@ -213,7 +213,7 @@ def test_against_scipy(precision):
     x, W = rng.standard_normal((13, 11)).astype("float32"), rng.standard_normal((4, 3)).astype("float32")
     geometry = geometry_of((13, 11), (4, 3))
     y = rng.standard_normal(geometry.small).astype("float32")
-    ops = Tiles(device(RANDOM), precision)
+    ops = TileCorrelations(device(RANDOM), precision)
     X, Y, V = (
         device(RANDOM).array(a.reshape(shape))
         for a, shape in ((x, (1, 13, 11, 1)), (y, (1, *y.shape, 1)), (W, (4, 3, 1, 1)))
@@ -238,7 +238,9 @@ def test_what_is_not_finite_shows_where_it_is_met(precision):
     with np.errstate(invalid="ignore"):
         want = reference.correlate(x.astype("float64"), arrays[2].astype("float64"), geometry)
     got = (
-        Tiles(device(RANDOM), precision).correlate(*map(device(RANDOM).array, (x, arrays[2])), geometry, None, 64).get()
+        TileCorrelations(device(RANDOM), precision)
+        .correlate(*map(device(RANDOM).array, (x, arrays[2])), geometry, None, 64)
+        .get()
     )
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
     np.testing.assert_array_equal(np.isinf(got), np.isinf(want))

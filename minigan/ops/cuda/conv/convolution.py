@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
-from minigan.ops.cuda.conv.im2col import Patches
+from minigan.ops.cuda.conv.im2col import PatchCorrelations
 from minigan.ops.cuda.conv.plan import Plan, choose_plan
-from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.conv.tiles import TileCorrelations
 from minigan.ops.cuda.device.base import PRECISIONS, Device
 from minigan.ops.cuda.vector import REALS
 from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
@@ -42,7 +42,7 @@ class Convolution:
         if precision not in PRECISIONS:
             raise ValueError(unknown("precision", precision, PRECISIONS))
         self.device, self.precision = device, precision
-        self._patches, self._tiles = Patches(device, precision), Tiles(device, precision)
+        self._patches, self._tiles = PatchCorrelations(device, precision), TileCorrelations(device, precision)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x padded with zeros.
