@@ -9,7 +9,7 @@ import time
 import pytest
 
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.cpu.threads.pool import pool
 
 ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
@@ -48,7 +48,7 @@ def test_after_an_interrupt_no_worker_writes_any_more(times):
         with pytest.raises(KeyboardInterrupt):
             pool.parallel_for(job, 2, 2)
         assert sorted(log) == [0, 1]
-        assert one_thread._limit.depth == 0
+        assert blas_on_one_thread._limit.depth == 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -103,14 +103,14 @@ def test_blas_is_given_back_after_an_interrupt_at_any_call_within(monkeypatch):
 
     for at in range(1, 4):
         library = Library()
-        monkeypatch.setattr(one_thread, "_libraries", [library])
+        monkeypatch.setattr(blas_on_one_thread, "_libraries", [library])
         library.at = at
-        with pytest.raises(KeyboardInterrupt), one_thread:
+        with pytest.raises(KeyboardInterrupt), blas_on_one_thread:
             pass
-        with one_thread:
+        with blas_on_one_thread:
             assert library.threads == 1
         assert library.threads == 8
-        assert one_thread._limit.depth == 0
+        assert blas_on_one_thread._limit.depth == 0
 
 
 COMPUTES = """
@@ -139,10 +139,10 @@ for _ in range(150):
     if ops.affine(x, W).tobytes() != want:
         wrong.append("main")
 signal.setitimer(signal.ITIMER_REAL, 0)
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 assert not wrong, wrong
 assert count[0] > 5, count
-assert one_thread._limit.depth == 0
+assert blas_on_one_thread._limit.depth == 0
 """
 
 
@@ -152,14 +152,14 @@ def test_a_signal_handler_may_compute_while_the_main_thread_computes():
 
 
 LOCKS = """
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.cpu.threads.pool import pool
 
 ran = []
-with one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
-    with one_thread:
+with blas_on_one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
+    with blas_on_one_thread:
         pass
-    pool.parallel_for(lambda i: (one_thread.__enter__(), ran.append(i), one_thread.__exit__()), 4, 2)
+    pool.parallel_for(lambda i: (blas_on_one_thread.__enter__(), ran.append(i), blas_on_one_thread.__exit__()), 4, 2)
 assert sorted(ran) == [0, 1, 2, 3]
 """
 

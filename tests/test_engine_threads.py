@@ -10,7 +10,7 @@ import minigan as mg
 from minigan.ops import BackendUnavailable, get_ops
 from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.cpu.threads import blas
-from minigan.ops.cpu.threads.blas import is_per_thread, one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread, is_per_thread
 from minigan.ops.cpu.threads.pool import SleepWait, pool
 
 
@@ -43,18 +43,18 @@ def test_the_bits_are_the_same_in_the_main_thread_and_in_others(compiled):
 
 def limits():
     """The numbers of threads of each real BLAS library inside the block and after it."""
-    libraries = one_thread._libraries
-    with one_thread:
+    libraries = blas_on_one_thread._libraries
+    with blas_on_one_thread:
         inside = [library.get_num_threads() for library in libraries]
     return inside, [library.get_num_threads() for library in libraries]
 
 
 def test_real_libraries_are_limited_from_every_thread_and_released_again():
-    with one_thread:
+    with blas_on_one_thread:
         pass
-    if not one_thread._libraries:
+    if not blas_on_one_thread._libraries:
         pytest.skip("no BLAS with one limit for the process")
-    for library in one_thread._libraries:
+    for library in blas_on_one_thread._libraries:
         blas.set_threads(library, 2)
     inside, after = limits()
     assert set(inside) == {1}
@@ -77,8 +77,8 @@ class OfEachThread(threading.local):
 def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(monkeypatch):
     library, seen, barrier = OfEachThread(), [], threading.Barrier(2, timeout=20)
     assert is_per_thread(library)
-    monkeypatch.setattr(one_thread, "_libraries", [])
-    monkeypatch.setattr(one_thread, "_per_thread_libraries", [library])
+    monkeypatch.setattr(blas_on_one_thread, "_libraries", [])
+    monkeypatch.setattr(blas_on_one_thread, "_per_thread_libraries", [library])
 
     def job(_):
         barrier.wait()
@@ -90,14 +90,14 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
     assert library.threads == 8
 
     def overlap():
-        with one_thread:
+        with blas_on_one_thread:
             entered.set()
             left.wait(20)
         return library.threads
 
     entered, left, after = threading.Event(), threading.Event(), []
     other = threading.Thread(target=lambda: after.append(overlap()))
-    with one_thread:
+    with blas_on_one_thread:
         other.start()
         entered.wait(20)
     assert library.threads == 8  # although the other thread is still inside

@@ -12,7 +12,7 @@ import pytest
 from minigan.ops.cpu.memory import scratch as scratch_module
 from minigan.ops.cpu.memory.scratch import MAX_KEPT_BYTES, scratch
 from minigan.ops.cpu.threads import blas
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, LOCAL_RANKS_VARIABLES, SUBMITTED_INDEX, default_threads, pool
 
 
@@ -32,9 +32,9 @@ class Library:
 
 @pytest.fixture
 def library(monkeypatch):
-    """`one_thread` with a fake library of 8 threads instead of the real ones."""
+    """`blas_on_one_thread` with a fake library of 8 threads instead of the real ones."""
     fake = Library(8)
-    monkeypatch.setattr(one_thread, "_libraries", [fake])
+    monkeypatch.setattr(blas_on_one_thread, "_libraries", [fake])
     return fake
 
 
@@ -165,7 +165,7 @@ def test_a_fork_inside_a_part_can_use_the_pool_and_blas_too(library):
         child = os.fork()
         if child == 0:
             signal.alarm(30)
-            with one_thread:
+            with blas_on_one_thread:
                 fine = library.threads == 1
             os._exit(7 if fine else 1)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -185,7 +185,7 @@ def test_a_child_forked_while_another_thread_is_inside_gets_its_blas_threads_bac
     inside, leave = threading.Event(), threading.Event()
 
     def stay():
-        with one_thread:
+        with blas_on_one_thread:
             inside.set()
             leave.wait(60)
 
@@ -195,7 +195,7 @@ def test_a_child_forked_while_another_thread_is_inside_gets_its_blas_threads_bac
     child = os.fork()
     if child == 0:
         signal.alarm(30)
-        with one_thread:
+        with blas_on_one_thread:
             during = library.threads
         os._exit(7 if (during, library.threads) == (1, 8) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -267,14 +267,14 @@ def test_where_the_system_does_not_say_which_cores(machine):
 
 
 def test_blas_has_one_thread_inside_and_as_many_as_before_after(library):
-    with one_thread:
+    with blas_on_one_thread:
         assert library.threads == 1
-        with one_thread:
+        with blas_on_one_thread:
             assert library.threads == 1
         assert library.threads == 1
     assert library.threads == 8
     assert library.log == [1, 8]  # the inner block asked for nothing
-    with pytest.raises(ValueError, match="inside"), one_thread:
+    with pytest.raises(ValueError, match="inside"), blas_on_one_thread:
         raise ValueError("inside")
     assert library.threads == 8
 
@@ -296,8 +296,8 @@ def test_blas_has_as_many_threads_as_before_after_a_job_and_a_failed_one(library
 
 def test_a_library_that_does_not_say_or_has_one_thread_is_left_alone(monkeypatch):
     silent, one = Library(None), Library(1)
-    monkeypatch.setattr(one_thread, "_libraries", [silent, one])
-    with one_thread:
+    monkeypatch.setattr(blas_on_one_thread, "_libraries", [silent, one])
+    with blas_on_one_thread:
         pass
     assert silent.log == one.log == []
 
@@ -307,18 +307,18 @@ def test_blas_that_cannot_be_set_leaves_nothing_entered(monkeypatch):
         def set_num_threads(self, n):
             raise OSError("no")
 
-    monkeypatch.setattr(one_thread, "_libraries", [Broken(8)])
-    with pytest.raises(OSError, match="no"), one_thread:
+    monkeypatch.setattr(blas_on_one_thread, "_libraries", [Broken(8)])
+    with pytest.raises(OSError, match="no"), blas_on_one_thread:
         pass
     fine = Library(8)
-    monkeypatch.setattr(one_thread, "_libraries", [fine])
-    with one_thread:
+    monkeypatch.setattr(blas_on_one_thread, "_libraries", [fine])
+    with blas_on_one_thread:
         assert fine.threads == 1
     assert fine.threads == 8
 
 
 def test_blas_libraries_are_found_when_first_needed():
-    fresh = blas._OneThread()
+    fresh = blas._BlasOnOneThread()
     with fresh:
         assert fresh._libraries is not None
         np.ones((3, 3)) @ np.ones((3, 3))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
 from minigan.ops.cpu.conv import plan as costs
-from minigan.ops.cpu.conv.plan import ORDERS_BY_ACCURACY, Plan, choose, taps
+from minigan.ops.cpu.conv.plan import ORDERS_BY_ACCURACY, Plan, choose_plan, taps
 from minigan.ops.geometry import Geometry, small_size
 
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
@@ -23,9 +23,9 @@ def transforms_cost_little(monkeypatch):
     """Lower the costs of transforms, so that the cost model chooses Winograd for small layers too."""
     for price in ("MACS_PER_TRANSFORM_ENTRY", "MACS_PER_NUMPY_TRANSFORM_ENTRY"):
         monkeypatch.setattr(costs, price, 12)
-    choose.cache_clear()
+    choose_plan.cache_clear()
     yield
-    choose.cache_clear()
+    choose_plan.cache_clear()
 
 
 # n = m + r - 1 -> the greatest error of float32, in eps times the number of terms times the greatest term
@@ -197,7 +197,7 @@ def test_the_same_bits_on_any_number_of_threads(name, compiled, accuracy, monkey
     monkeypatch.setattr(winograd, "MIN_TILES_PER_PART", 32)
     data = [a.astype("float32") for a in arrays((None, geometry, C, O, 21), 0, normal)]
     x, y, W, b, c = data
-    plan = choose(geometry, 21, C, O, accuracy, compiled=compiled)
+    plan = choose_plan(geometry, 21, C, O, accuracy, compiled=compiled)
     assert plan is None or plan in ORDERS_BY_ACCURACY[accuracy]
     if accuracy == "fast":
         assert plan is not None
@@ -242,12 +242,12 @@ def test_exact_is_direct(name, monkeypatch):
 
 def test_few_channels_dilation_and_no_images_are_direct():
     geometry, C, O = LAYERS["k3 s1"]
-    assert choose(geometry, 64, C, O, "fast", compiled=True)
-    assert choose(geometry, 64, 16, O, "fast", compiled=True) is None
-    assert choose(geometry, 64, C, 3, "fast", compiled=True) is None
-    assert choose(geometry, 0, C, O, "fast", compiled=True) is None
+    assert choose_plan(geometry, 64, C, O, "fast", compiled=True)
+    assert choose_plan(geometry, 64, 16, O, "fast", compiled=True) is None
+    assert choose_plan(geometry, 64, C, 3, "fast", compiled=True) is None
+    assert choose_plan(geometry, 0, C, O, "fast", compiled=True) is None
     dilated = Geometry((9, 8), (5, 4), (3, 3), (1, 1), (2, 2), ((0, 0), (0, 0)))
-    assert choose(dilated, 64, C, O, "fast", compiled=True) is None
+    assert choose_plan(dilated, 64, C, O, "fast", compiled=True) is None
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
@@ -290,5 +290,5 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     run(*(2 * a for a in data))
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert choose(geometry, 21, C, O, "balanced", compiled=True)
+    assert choose_plan(geometry, 21, C, O, "balanced", compiled=True)
     assert direct.flipped_geometry(geometry) is None  # the adjoint adds overlapping tiles

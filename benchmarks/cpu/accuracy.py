@@ -20,7 +20,7 @@ from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
-from minigan.ops.cpu.conv.plan import MAX_DIRECT_CHANNELS, ORDERS_BY_ACCURACY, Plan, choose, taps
+from minigan.ops.cpu.conv.plan import MAX_DIRECT_CHANNELS, ORDERS_BY_ACCURACY, Plan, choose_plan, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 from minigan.recipes import get_recipe
@@ -206,7 +206,7 @@ def main() -> None:
                     "kernel": f"{kh}x{kw} s{s}",
                     "r": taps(geometry),
                     **{
-                        accuracy: _algorithm(choose(geometry, 32, C, O, accuracy, compiled=True))
+                        accuracy: _algorithm(choose_plan(geometry, 32, C, O, accuracy, compiled=True))
                         for accuracy in ("balanced", "fast")
                     },
                     "errors": errors(geometry, C, O, args.images),

@@ -18,7 +18,7 @@ from benchmarks.cases.games import CASES
 from benchmarks.core import implementations, measure
 from benchmarks.core.checks import check
 from minigan.ops.cpu import CPU
-from minigan.ops.cpu.conv.plan import choose, taps
+from minigan.ops.cpu.conv.plan import choose_plan, taps
 from minigan.ops.cpu.norm_act import NormActivation
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
@@ -91,7 +91,7 @@ def weight_gradient(cpu: CPU, x: Any, y: Any, geometry: Geometry) -> Work:
 
 def _convolution(cpu: CPU, images: Any, geometry: Geometry, C: int, O: int) -> Work:
     n, (h, w) = len(images), geometry.small
-    plan = choose(geometry, n, C, O, cpu.accuracy, compiled=cpu.compiled)
+    plan = choose_plan(geometry, n, C, O, cpu.accuracy, compiled=cpu.compiled)
     if plan is None or taps(geometry) != plan.r:
         operations = 2.0 * n * h * w * math.prod(geometry.kernel) * C * O
     else:

@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.core import measure
 from benchmarks.gpu import bench as tools
 from minigan.ops import BackendUnavailable, reference
-from minigan.ops.cuda.conv.im2col import Patches
-from minigan.ops.cuda.conv.plan import Plan, choose, parts_of
-from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.conv.im2col import PatchCorrelations
+from minigan.ops.cuda.conv.plan import Plan, choose_plan, parts_of
+from minigan.ops.cuda.conv.tiles import TileCorrelations
 from minigan.ops.geometry import Geometry
 
 METHODS = {"correlate": "correlate", "adjoint": "correlate_adjoint", "weights": "correlate_weights"}
@@ -87,7 +87,7 @@ def _row(
     device, geometry = bench.ops(precision).device, geometry_of(size)
     arrays = [device.array(a) for a in operands]
     options = {"precision": precision, "double": False, "processors": device.processors}
-    plan = choose(kind, geometry, N, C, O, **options)
+    plan = choose_plan(kind, geometry, N, C, O, **options)
     times = {}
     for tile in (0, 64, 128):
         pixels = N * geometry.small[0] * geometry.small[1]
@@ -107,10 +107,10 @@ def _job(
     """Return a function that computes the correlation `kind` by patches, or by tiles if the plan has a tile."""
     bias = [None] if kind != "weights" else []
     if not plan.tile:
-        algorithm: Any = Patches(device, precision)
+        algorithm: Any = PatchCorrelations(device, precision)
         tiling: list[Any] = []
     else:
-        algorithm = Tiles(device, precision)
+        algorithm = TileCorrelations(device, precision)
         tiling = [plan.tile] if kind != "weights" else [plan.tile, plan.parts]
     method = getattr(algorithm, METHODS[kind])
     return lambda: method(*arrays, geometry, *bias, *tiling)

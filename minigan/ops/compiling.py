@@ -1,4 +1,4 @@
-"""Who is told that a kernel is being compiled: it takes seconds, once, and then the machine code is kept on disk."""
+"""Notify watchers when a kernel is compiled, which takes seconds; afterwards its machine code is stored on disk."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,19 @@ _watchers: list[Watcher] = []
 
 
 def watch(watcher: Watcher) -> Callable[[], None]:
-    """Call watcher(name) as each compilation begins, in the thread that waits for it; returns what ends that."""
+    """Call a function whenever a compilation begins.
+
+    Parameters
+    ----------
+    watcher
+        Called with the kernel's name, in the thread that waits for the compilation.
+
+    Returns
+    -------
+    callable
+        A function without arguments that ends the notifications.
+
+    """
     _watchers.append(watcher)
 
     def stop() -> None:
@@ -18,6 +30,6 @@ def watch(watcher: Watcher) -> Callable[[], None]:
 
 
 def announce(name: str) -> None:
-    """Tell all watchers."""
+    """Notify all watchers that the compilation of this kernel begins."""
     for watcher in tuple(_watchers):
         watcher(name)

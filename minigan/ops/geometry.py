@@ -1,6 +1,7 @@
 """The geometry of a convolution: which pixels of the large and the small image a tap of the kernel connects."""
 
 from dataclasses import dataclass
+from typing import Any
 
 Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -63,6 +64,66 @@ class Geometry:
     def _reach(self, axis: int, tap: int) -> slice:
         start, step = tap * self.dilation[axis], self.stride[axis]
         return slice(start, start + step * (self.small[axis] - 1) + 1, step)
+
+
+def require_images(name: str, images: Any, size: Pair, channels: int | str) -> None:
+    """Raise ValueError unless the array holds images of that size.
+
+    Kernels do not check their indices, and NumPy would repeat an axis of length 1.
+
+    Parameters
+    ----------
+    name
+        The argument's name, for the error.
+    images
+        An array of any shape.
+    size
+        The expected rows and columns, in pixels.
+    channels
+        The expected number of channels, or a letter for the error if every number is valid.
+
+    Raises
+    ------
+    ValueError
+        If the shape of `images` is not (N, rows, columns, channels).
+
+    """
+    shape = images.shape
+    if len(shape) != 4 or shape[1:3] != size or (isinstance(channels, int) and shape[3] != channels):
+        raise ValueError(f"{name} has shape {shape}; expected (N, {size[0]}, {size[1]}, {channels})")
+
+
+def require_same_number(x: Any, y: Any) -> None:
+    """Raise ValueError unless x and y have equally many images."""
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} images, y has {len(y)}; expected equal numbers")
+
+
+def require_weights(W: Any, kernel: Pair) -> tuple[int, int]:
+    """Return the channels of the large and of the small image of a correlation with weights W.
+
+    Parameters
+    ----------
+    W
+        An array of any shape.
+    kernel
+        The expected taps on each axis.
+
+    Returns
+    -------
+    C, O : int
+        The last two axes of W.
+
+    Raises
+    ------
+    ValueError
+        If the shape of W is not (kh, kw, C, O).
+
+    """
+    if W.ndim != 4 or W.shape[:2] != kernel:
+        raise ValueError(f"W has shape {W.shape}; expected ({kernel[0]}, {kernel[1]}, C, O)")
+    C, O = W.shape[2:]
+    return C, O
 
 
 def small_size(n: int, k: int, *, stride: int, dilation: int, padding: Pair) -> int:

@@ -32,13 +32,13 @@ class MaskArguments(NamedTuple):
     first: np.uint32
     """Index of the part's first element in the whole array, modulo 2^32."""
     threshold: np.uint32
-    """The least hash with which dropout keeps an element."""
+    """The least hash of an element that dropout keeps."""
     key_low: np.uint32
     """The lower 32 bits of dropout's key."""
     key_high: np.uint32
     """The upper 32 bits of dropout's key."""
     keep_scale: Any
-    """1 / (1 - rate), of the array's dtype: what dropout multiplies the elements with that it keeps."""
+    """1 / (1 - rate), of the array's dtype: the factor of the elements that dropout keeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Arrays of objects (fractions, balls): zeros of the kind that is there."""
+"""Zeros for arrays of objects (fractions, balls)."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from minigan.ops.protocol import Array
 
 
 def zero_like(x: Array) -> Array | int:
-    """Return 0; for objects, an array of zeros of each one's kind: an int among balls has no exp, no sqrt.
+    """Return 0; for an object array, an array of zeros, each of the type of the element of x.
+
+    An int 0 among balls would have no exp and no sqrt.
 
     >>> from fractions import Fraction
     >>> zero_like(np.array([Fraction(1, 3), 2.0], dtype=object))

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.geometry import Geometry
+from minigan.ops.errors import require_equal_shapes
+from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.objects import zero_like
 from minigan.ops.protocol import Array, Rule
 from minigan.ops.registry import registered_kernel
@@ -58,7 +59,7 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
 
 
 def add_product(x: Array, y: Array, out: Array) -> None:
-    """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
+    """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
     out += x.T @ y
 
 
@@ -83,7 +84,7 @@ def sum_rows(x: Array) -> Array:
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Return zeros like the numbers of `like`: balls or Fractions in object arrays, as an int has no exp."""
+    """Return zeros of the type of the numbers in `like`: in object arrays, balls or Fractions instead of ints."""
     y = np.zeros_like(like, order="C", shape=shape or 1).reshape(shape)  # on the device of `like`
     if like.dtype.kind == "O" and like.size:
         y[...] = zero_like(like.reshape(-1)[:1])
@@ -99,14 +100,21 @@ def _padded(x: Array, geometry: Geometry) -> Array:
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
     """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.    x (N, H, W, C)   W (kh, kw, C, O)   y (N, h, w, O)"""
+    C, _ = require_weights(W, geometry.kernel)
+    require_images("x", x, geometry.large, C)
     padded = _padded(x, geometry)
     y = sum(padded[:, rows, columns] @ W[i, j] for i, j, rows, columns in geometry.taps)
     return y if b is None else y + b
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-    """x~_n,(sp+di),(sq+dj),c = sum y_npqo W_ijco, cropped by the padding, + b_c.    y (N, h, w, O)   x (N, H, W, C)"""
-    padded = zeros((len(y), *geometry.padded, W.shape[2]), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products
+    """x~_nuvc = sum of y_npqo W_ijco over all p, q, i, j, o with sp + di = u, sq + dj = v.
+
+    Returns x (N, H, W, C): x~ without the padding, plus b_c.    y (N, h, w, O)   W (kh, kw, C, O)
+    """
+    C, O = require_weights(W, geometry.kernel)
+    require_images("y", y, geometry.small, O)
+    padded = zeros((len(y), *geometry.padded, C), y[:1, 0, 0] @ W[0, 0].T)  # with the type of the products
     for i, j, rows, columns in geometry.taps:
         padded[:, rows, columns] += y @ W[i, j].T
     rows, columns = geometry.inside
@@ -116,6 +124,9 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None = 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry) -> Array:
     """dW_ijco = sum_npq x~_n,(sp+di),(sq+dj),c y_npqo.    x (N, H, W, C)   y (N, h, w, O)   dW (kh, kw, C, O)"""
+    require_images("x", x, geometry.large, "C")
+    require_images("y", y, geometry.small, "O")
+    require_same_number(x, y)
     padded, C, O = _padded(x, geometry), x.shape[3], y.shape[3]
     dW = np.empty((*geometry.kernel, C, O), dtype=np.result_type(x, y))
     for i, j, rows, columns in geometry.taps:
@@ -158,8 +169,8 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
     are 0.
     """
     n = len(s)
-    cost, slope = softplus_sigmoid(sign * s)
-    return weight * (cost.sum() / n), sign * weight * slope / n
+    cost, derivative = softplus_sigmoid(sign * s)
+    return weight * (cost.sum() / n), sign * weight * derivative / n
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -176,10 +187,10 @@ def moments(x: Array) -> tuple[Array, Array]:
     if x.dtype.kind == "O":
         return mu, sum_rows(centred * centred) / n
     for _ in range(4):  # correct the rounding error of the mean: |mu| may be much larger than sqrt(var)
-        rest = sum_rows(centred) / n
-        mu, centred = mu + rest, centred - rest
+        correction = sum_rows(centred) / n
+        mu, centred = mu + correction, centred - correction
         var = sum_rows(centred * centred) / n
-        if x.dtype.kind != "f" or not (rest * rest > MAX_CORRECTION2_PER_VARIANCE * var).any():
+        if x.dtype.kind != "f" or not (correction * correction > MAX_CORRECTION2_PER_VARIANCE * var).any():
             break
     if (
         x.dtype == np.float32 and (far := mu * mu > MAX_MEAN2_PER_VARIANCE * var).any()
@@ -243,6 +254,7 @@ def adam(
     m_hat = m / (1 - beta1^t)            v_hat = v / (1 - beta2^t)
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps)
     """
+    require_equal_shapes("adam", theta=theta, g=g, m=m, v=v)
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
@@ -254,6 +266,7 @@ def adam(
 
 def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
     """v <- rho v + (1 - rho) g^2,   theta <- theta - lr g / (sqrt(v) + eps)."""
+    require_equal_shapes("rmsprop", theta=theta, g=g, v=v)
     v *= rho
     v += (1 - rho) * (g * g)
     theta -= lr * g / (np.sqrt(v) + eps)
@@ -261,6 +274,7 @@ def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: flo
 
 def momentum(theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
     """u <- momentum u - lr g,   theta <- theta + u   (Nesterov: theta + momentum u - lr g)."""
+    require_equal_shapes("momentum", theta=theta, g=g, u=u)
     u *= momentum
     u -= lr * g
     theta += momentum * u - lr * g if nesterov else u

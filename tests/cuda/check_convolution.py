@@ -4,8 +4,8 @@ import numpy as np
 from emulated import ON_GPU, error_of
 
 from minigan.ops import reference
-from minigan.ops.cuda.conv.im2col import Patches
-from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.conv.im2col import PatchCorrelations
+from minigan.ops.cuda.conv.tiles import TileCorrelations
 from minigan.ops.geometry import Geometry, small_size
 
 RTOL = 1e-13
@@ -54,7 +54,7 @@ def close(got, want, gate):
 
 def of_tiles(device, tile, precision, geometry, arrays, *, parts=1):
     """Return y, x and dW by tiles."""
-    tiles = Tiles(device, precision)
+    tiles = TileCorrelations(device, precision)
     x, y, W, bc, bo = map(device.array, arrays)
     return (
         tiles.correlate(x, W, geometry, bo, tile),
@@ -82,7 +82,7 @@ def patches(device):
             geometry, n, C, O = SIZES[name]
             arrays = draws(np.random.default_rng(0), geometry, n, C, O, dtype=dtype)
             x, y, W, bc, bo = map(device.array, arrays)
-            ways = Patches(device)
+            ways = PatchCorrelations(device)
             got = (
                 ways.correlate(x, W, geometry, bo),
                 ways.correlate_adjoint(y, W, geometry, bc),

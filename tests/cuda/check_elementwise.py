@@ -4,7 +4,7 @@ import numpy as np
 from emulated import error_of
 
 from minigan.ops import reference
-from minigan.ops.cuda.bias_act import Bias
+from minigan.ops.cuda.bias_act import BiasActivation
 from minigan.ops.cuda.elementwise import Elementwise
 from minigan.ops.cuda.norm_act import NormActivation
 
@@ -88,7 +88,7 @@ FUNCTIONS = {
 
 def bias(device, dtype="float64", shapes=((7, 3), (3, 300, 3), (300, 4))):
     """With and without a bias, for rows that can and cannot be loaded in packs."""
-    layer = Bias(device, NormActivation(device))
+    layer = BiasActivation(device, NormActivation(device))
     for shape in shapes:
         rng = np.random.default_rng(len(shape))
         x, dy = rng.standard_normal((2, *shape)).astype(dtype)

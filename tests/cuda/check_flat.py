@@ -63,20 +63,20 @@ def momentum(device):
 
 
 class Row:
-    """Give each update a row of numbers on the device, other ones than those that it is launched with."""
+    """Give each update a row of scalars on the device, other ones than those that it is launched with."""
 
-    def __init__(self, device, numbers):
-        self._row = device.array(np.array(numbers, float))
+    def __init__(self, device, scalars):
+        self._row = device.array(np.array(scalars, float))
 
-    def row(self, theta, numbers):
-        assert len(numbers) <= len(self._row)
+    def next_row(self, theta, scalars):
+        assert len(scalars) <= len(self._row)
         return self._row
 
 
-def numbers_on_device(device):
-    """Numbers on the device are used instead of those of the launch."""
+def scalars_on_device(device):
+    """Scalars on the device are used instead of those of the launch."""
     for dtype, gate in GATES.items():
-        for name, numbers in (
+        for name, scalars in (
             ("adam", (STEP["adam"]["lr"] / (1 - 0.5**7), 1 / np.sqrt(1 - 0.99**7))),
             ("rmsprop", (STEP["rmsprop"]["lr"], 0)),
             ("momentum", (STEP["momentum"]["lr"], STEP["momentum"]["momentum"])),
@@ -85,7 +85,7 @@ def numbers_on_device(device):
             exact, found = [v.astype(float) for v in host], on_device(device, host, 0)
             flat, counter = Flat(device), (7,) if name == "adam" else ()
             getattr(reference, name)(*exact, *counter, **STEP[name])
-            flat.updates = Row(device, numbers)
+            flat.update_scalars = Row(device, scalars)
             stale = {"momentum": 0.1} if name == "momentum" else {}
             getattr(flat, name)(*found, *(3,)[: len(counter)], **{**STEP[name], "lr": 0.5, **stale})
             for a, b in zip(found, exact, strict=True):

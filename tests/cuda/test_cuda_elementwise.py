@@ -1,5 +1,7 @@
 """Elementwise functions, the mean of softplus, and bias with activation on the device."""
 
+import re
+
 import check_elementwise
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from minigan.ops import reference
-from minigan.ops.cuda.bias_act import Bias
+from minigan.ops.cuda.bias_act import BiasActivation
 from minigan.ops.cuda.elementwise import MAX_ONE_BLOCK_LOGITS, Elementwise
 from minigan.ops.cuda.norm_act import NormActivation
 
@@ -80,7 +82,7 @@ def test_arguments_that_do_not_fit_are_refused():
         e.sigmoid(xp.zeros(2, dtype="int64"))
     with pytest.raises(ValueError, match=r"mean_softplus: s has shape \(0, 1\); expected at least one logit"):
         e.mean_softplus(xp.zeros((0, 1)), 1, 1.0)
-    bias = Bias(device(), NormActivation(device()))
+    bias = BiasActivation(device(), NormActivation(device()))
     with pytest.raises(ValueError, match="unknown activation 'rulu'.*did you mean 'relu'"):
         bias.forward(xp.zeros((2, 3)), None, "rulu")
     with pytest.raises(ValueError, match="slope must be >= 0"):
@@ -94,6 +96,25 @@ def test_bias_of_any_shape(M, C, dtype):
 
 
 def test_bias_of_no_rows():
-    dx, db = Bias(device(), NormActivation(device())).backward(*device().xp.zeros((2, 0, 3)))
+    dx, db = BiasActivation(device(), NormActivation(device())).backward(*device().xp.zeros((2, 0, 3)))
     assert dx.shape == (0, 3)
     assert db.tolist() == [0, 0, 0]
+
+
+def test_bias_and_activation_refuse_arrays_that_do_not_fit():
+    """The kernels read b[c] for each channel c, and read y in dy's dtype."""
+    xp, bias = device().xp, BiasActivation(device(), NormActivation(device()))
+    x, wide = xp.zeros((2, 3), dtype="float32"), xp.zeros((2, 3))
+    for shape in ((2,), (4,), (1, 3), ()):
+        with pytest.raises(ValueError, match=rf"^b has shape {re.escape(str(shape))}; expected \(3,\)$"):
+            bias.forward(x, xp.zeros(shape, dtype="float32"))
+        with pytest.raises(ValueError, match=r"^b has shape"):
+            bias.forward(xp.zeros((0, 3)), xp.zeros(shape))
+    with pytest.raises(TypeError, match="^b is float64 and x float32; expected equal dtypes$"):
+        bias.forward(x, xp.zeros(3))
+    with pytest.raises(TypeError, match="^y is float64 and dy float32; expected equal dtypes$"):
+        bias.backward(x, wide)
+    with pytest.raises(TypeError, match="^y is float32 and dy float64; expected equal dtypes$"):
+        bias.backward(wide[:0], x[:0])
+    with pytest.raises(TypeError, match="bias_activation: dtype int64 given; expected float32 or float64"):
+        bias.forward(x.astype("int64"), None)

@@ -14,7 +14,7 @@ pytestmark = NEEDS_HOST_COMPILER
 
 
 @ON_EACH_SCHEDULE
-@pytest.mark.parametrize("name", ["adam", "numbers_on_device", "rmsprop", "momentum", "finite", "copy"])
+@pytest.mark.parametrize("name", ["adam", "scalars_on_device", "rmsprop", "momentum", "finite", "copy"])
 def test_the_kernels(name, schedule):
     getattr(check_flat, name)(device(schedule))
 

@@ -119,11 +119,11 @@ def test_other_dtypes_are_refused():
 def test_tiles_cover_the_matrix_and_fit_a_grid(M, C, width):
     C *= width
     tiles = Tiles(M, C, width)
-    assert (tiles.parts - 1) * tiles.rows < M <= tiles.parts * tiles.rows
-    assert (tiles.across - 1) << tiles.log_lanes < C // width <= tiles.across << tiles.log_lanes
+    assert (tiles.parts - 1) * tiles.rows_per_part < M <= tiles.parts * tiles.rows_per_part
+    assert (tiles.blocks_across - 1) << tiles.log_lanes < C // width <= tiles.blocks_across << tiles.log_lanes
     assert 1 <= tiles.parts <= max(MAX_SUM_BLOCKS, 1) <= 65535
     assert 1 <= tiles.grid[1] <= 65535
-    assert tiles.height << tiles.log_lanes == 256
+    assert tiles.threads_per_column << tiles.log_lanes == 256
 
 
 def test_wide_loads_where_every_row_begins_at_16_bytes():

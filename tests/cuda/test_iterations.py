@@ -12,7 +12,7 @@ from minigan.gan import separate
 from minigan.ops import get_ops
 from minigan.ops.cuda.capture import iterations
 from minigan.ops.cuda.capture.iterations import CaptureWarning
-from minigan.ops.cuda.capture.updates import Updates
+from minigan.ops.cuda.capture.updates import UpdateScalars
 from minigan.ops.cuda.device.emulator import EmulatedDevice, arrays
 from minigan.ops.cuda.vector import Flat
 
@@ -61,30 +61,30 @@ def t_is_passed_by_value(monkeypatch):
     update = Flat._update
 
     def by_value(self, *args):
-        collecting = self.updates is not None and self.updates._collected is not None
-        updates, self.updates = self.updates, self.updates if collecting else None
+        collecting = self.update_scalars is not None and self.update_scalars._collected is not None
+        scalars, self.update_scalars = self.update_scalars, self.update_scalars if collecting else None
         update(self, *args)
-        self.updates = updates
+        self.update_scalars = scalars
 
     monkeypatch.setattr(Flat, "_update", by_value)
 
 
-def numbers_are_uploaded_once(monkeypatch):
-    upload = Updates.upload
+def scalars_are_uploaded_once(monkeypatch):
+    upload = UpdateScalars.upload
     given = set()
     monkeypatch.setattr(
-        Updates, "upload", lambda self: None if id(self) in given else (given.add(id(self)), upload(self))
+        UpdateScalars, "upload", lambda self: None if id(self) in given else (given.add(id(self)), upload(self))
     )
 
 
 def all_updates_read_one_row(monkeypatch):
-    row_of = Updates.row
+    row_of = UpdateScalars.next_row
 
-    def first(self, theta, numbers):
-        row = row_of(self, theta, numbers)
-        return None if row is None else self._rows[0]
+    def first(self, theta, scalars):
+        row = row_of(self, theta, scalars)
+        return None if row is None else self._table[0]
 
-    monkeypatch.setattr(Updates, "row", first)
+    monkeypatch.setattr(UpdateScalars, "next_row", first)
 
 
 def keys_are_passed_by_value(monkeypatch):
@@ -112,7 +112,7 @@ def the_gradient_is_not_cleared(monkeypatch):
 
 
 BUGS = [
-    t_is_passed_by_value, numbers_are_uploaded_once, all_updates_read_one_row, keys_are_passed_by_value,
+    t_is_passed_by_value, scalars_are_uploaded_once, all_updates_read_one_row, keys_are_passed_by_value,
     batches_are_not_copied, the_gradient_is_not_cleared,
 ]  # fmt: skip
 

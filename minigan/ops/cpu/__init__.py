@@ -1,4 +1,4 @@
-"""The CPU backend: the reference's results, faster (`minigan.ops.cpu.backend`)."""
+"""The CPU backend (`minigan.ops.cpu.backend`): the operations of the reference, faster, up to rounding."""
 
 from minigan.ops.cpu.backend import ACCURACIES, CPU
 

@@ -1,4 +1,4 @@
-"""The CPU backend: the reference's results, faster.
+"""The CPU backend: the operations of the reference, faster, up to rounding.
 
 Each function replaces one of ``minigan.ops.reference`` for float32 and float64 arrays, and calls it for every other
 dtype.  Operations are cut into parts that a pool of threads runs (`minigan.ops.cpu.threads.pool`).  If numba is
@@ -23,7 +23,7 @@ from minigan.ops.cpu.conv import convolution
 from minigan.ops.cpu.executor import FLOATS
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.norm_act import NormActivation
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.cpu.threads.pool import Job, SleepWait, cores, default_threads, pool
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
@@ -44,9 +44,9 @@ class CPU:
         How many threads compute one array operation, >= 1; the result does not depend on it.  None, the default:
         MINIGAN_THREADS from the environment, otherwise the number of cores that this process may use.
     accuracy : str
-        Of float32 convolutions.  "exact": direct sums only.  "balanced", the default: also F(2) of Winograd's family,
-        which is faster, with errors a small factor above those of direct sums.  "fast": also F(4), about ten times
-        less accurate.
+        The accuracy of float32 convolutions.  "exact": direct sums only.  "balanced", the default: also F(2) of
+        Winograd's family, which is faster, with errors a small factor above those of direct sums.  "fast": also F(4),
+        about ten times less accurate.
     compiled : bool or None
         True: numba's kernels; False: NumPy's.  None, the default: numba's if it is installed.
 
@@ -154,8 +154,8 @@ class CPU:
         return bool(try_shared_matmul(mailbox, *product))
 
     def session(self) -> AbstractContextManager[None]:
-        """Return a context that limits BLAS to one thread, so that the operations within it need not do so each."""
-        return one_thread
+        """Return a context that limits BLAS to one thread, so that not every operation within it has to do so."""
+        return blas_on_one_thread
 
     def release(self) -> None:
         """Free the memory of large arrays that is kept for reuse (512 MiB at most)."""
@@ -165,12 +165,12 @@ class CPU:
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
-        with one_thread:
+        with blas_on_one_thread:
             return matmul.affine(x, W, b, self)
 
     def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Out <- out + x^T y.    x (N, I)   y (N, O)   out (I, O)"""
-        with one_thread:
+        """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
+        with blas_on_one_thread:
             matmul.add_product(x, y, out, self)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
@@ -178,8 +178,8 @@ class CPU:
         if self.compiled and s.dtype in FLOATS:
             return mlp.mean_softplus(s, sign, weight)
         n = len(s)
-        cost, slope = self.softplus_sigmoid(sign * s)
-        return weight * (cost.sum() / n), sign * weight * slope / n
+        cost, derivative = self.softplus_sigmoid(sign * s)
+        return weight * (cost.sum() / n), sign * weight * derivative / n
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """Correlate the large images x with W and add b; return small images."""

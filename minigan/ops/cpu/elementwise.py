@@ -12,7 +12,8 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
     With one input feature (I = 1) this is an outer product, which BLAS and NumPy compute at a fifth of their usual
     speed; it is computed as [x 1] [W; b] instead, a product with two terms.
     """
-    if W.shape[0] == 1 and W.shape[1] > 1 and x.dtype.kind == "f" and x.dtype == W.dtype:
+    outer_product = W.shape[0] == 1 and W.shape[1] > 1 and x.shape[1:] == (1,)
+    if outer_product and x.dtype.kind == "f" and x.dtype == W.dtype:
         xs = np.ones((x.shape[0], 2), dtype=x.dtype)
         xs[:, 0] = x[:, 0]
         Ws = np.zeros((2, W.shape[1]), dtype=W.dtype)

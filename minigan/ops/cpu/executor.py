@@ -22,7 +22,7 @@ class KernelSet:
     Parameters
     ----------
     executor
-        Runs the parts, and says which of the two modules is used.
+        Runs the parts; its attribute `compiled` decides which of the two modules is used.
 
     """
 
@@ -38,12 +38,12 @@ class KernelSet:
 
 
 class Executor(Protocol):
-    """What runs parts of an operation on threads, with numba's kernels or NumPy's.
+    """Run the parts of an operation on threads, with numba's kernels or NumPy's.
 
     Attributes
     ----------
     accuracy : str
-        Of float32 convolutions: "exact", "balanced" or "fast", see `minigan.ops.cpu.CPU`.
+        The accuracy of float32 convolutions: "exact", "balanced" or "fast", see `minigan.ops.cpu.CPU`.
     compiled : bool
         Whether numba's kernels are used, otherwise NumPy's.
 

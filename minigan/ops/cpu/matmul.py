@@ -44,10 +44,11 @@ def affine(x: Array, W: Array, b: Array | None, executor: Executor) -> Array:
     Returns
     -------
     Array
-        y (N, O), a fresh array.
+        y (N, O), a new array.
 
     """
-    if not are_floats(x, W) or (b is not None and b.dtype != x.dtype) or not _is_large(executor, len(x), *W.shape):
+    bias_fits = b is None or (b.dtype == x.dtype and b.shape == W.shape[1:])
+    if not are_floats(x, W) or not bias_fits or not _is_large(executor, len(x), *W.shape):
         return elementwise.affine(x, W, b)
     y = arrays.empty((len(x), W.shape[1]), x.dtype)
     _multiply_into(x, W, y, executor, b)
@@ -55,7 +56,7 @@ def affine(x: Array, W: Array, b: Array | None, executor: Executor) -> Array:
 
 
 def add_product(x: Array, y: Array, out: Array, executor: Executor) -> None:
-    """Out <- out + x^T y.
+    """Add x^T y to `out` in place.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def add_product(x: Array, y: Array, out: Array, executor: Executor) -> None:
 def _multiply_into(
     a: Array, b: Array, out: Array, executor: Executor, bias: Array | None = None, *, add: bool = False
 ) -> None:
-    """Out = a b + bias, or with `add` out + a b; the longer side of `out` is cut into blocks."""
+    """Write a b + bias to `out`, or with `add` add a b to it; the longer side of `out` is cut into blocks."""
     rows, columns = out.shape
     if a.shape != (rows, b.shape[0]) or b.shape[1] != columns:
         raise ValueError(f"cannot multiply {a.shape} by {b.shape}; expected factors of a product of shape {out.shape}")
@@ -168,7 +169,7 @@ def _memory(x: Array) -> tuple[Array | None, tuple[int, int]]:
 
 
 def batched(a: Array, b: Array, out: Array, executor: Executor, *, add: bool = False) -> None:
-    """Out_f = a_f b_f for each f, or with `add` out_f + a_f b_f.
+    """Write a_f b_f to out_f for each f, or with `add` add it to out_f.
 
     Few or large products are cut by rows, or by columns if they have few rows, so that all threads finish at about the
     same time.  Many small products are grouped into parts.

@@ -16,10 +16,10 @@ from minigan.ops.protocol import Array
 MAX_FEATURES = 32
 """The widest layer for which these kernels are used; BLAS computes wider ones faster."""
 MAX_BLOCK_NUMBERS = 6144
-"""About how many numbers a block of samples has in all layers.  The backward pass keeps two such blocks, activations
-and gradients, in the first-level cache."""
+"""How many numbers a block of samples may have in all layers, unless MIN_BLOCK_SAMPLES requires more.  Two such blocks
+in float32, the activations and gradients of the backward pass, take 48 KiB, the size of many L1 caches."""
 MIN_BLOCK_SAMPLES, MAX_BLOCK_SAMPLES = 256, 1024
-"""How many samples a block has at least, so that the loops over samples are long, and at most."""
+"""The fewest samples of a block, so that the loops over samples are long, and the most."""
 
 
 @functools.cache
@@ -42,12 +42,12 @@ class MLP:
     """
 
     def __init__(self, layers: Sequence[tuple[int, int, bool, str, float]]) -> None:
-        kinds = {"": 0, "ReLU": 1, "LeakyReLU": 2, "Tanh": 3, "Sigmoid": 4}
-        plan = np.array([(n_in, n_out, bias, kinds[name]) for n_in, n_out, bias, name, _ in layers])
+        codes = _kernels().ACTIVATION_CODES
+        plan = np.array([(n_in, n_out, bias, codes[name]) for n_in, n_out, bias, name, _ in layers])
         slopes = np.array([float(slope) for *_, slope in layers])
-        features = int(plan[0, 0] + plan[:, 1].sum())
-        samples = min(MAX_BLOCK_SAMPLES, max(MIN_BLOCK_SAMPLES, MAX_BLOCK_NUMBERS // features // 64 * 64))
-        self._plan = plan, slopes, features, samples
+        block_rows = int(plan[0, 0] + plan[:, 1].sum())
+        rounded = MAX_BLOCK_NUMBERS // block_rows // 64 * 64
+        self._plan = plan, slopes, block_rows, min(MAX_BLOCK_SAMPLES, max(MIN_BLOCK_SAMPLES, rounded))
         self._n_out = int(plan[-1, 1])
 
     def forward(self, theta: Array, x: Array) -> Array:
@@ -92,5 +92,5 @@ def mean_softplus(s: Array, sign: int, weight: float) -> tuple[Any, Array]:
 
 
 def _vector(x: Array) -> Array:
-    """Return x as a vector in C order, aligned and writable, as the kernels are compiled for."""
+    """Return x as a vector in the memory layout for which the kernels are compiled: C order, aligned, writable."""
     return contiguous(x).reshape(-1)

@@ -16,7 +16,7 @@ from minigan.ops import reference
 from minigan.ops.cpu.executor import FLOATS, KernelSet, contiguous, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask, MaskArguments, NormCoefficients
 from minigan.ops.protocol import Array
 
@@ -229,7 +229,7 @@ class NormActivation(KernelSet):
         rows = x.reshape(-1, x.shape[-1])
         parts = self._parts(len(rows), x.shape[-1], x.itemsize)
         if len(parts) == 1:
-            with one_thread:
+            with blas_on_one_thread:
                 return np.ones(len(rows), dtype=x.dtype) @ rows
         sums = np.empty((len(parts), x.shape[-1]))
 
@@ -273,7 +273,7 @@ class NormActivation(KernelSet):
         if n >= MIN_PARALLEL_PARTS:
             self._executor.parallel_for(job, n)
             return
-        with one_thread:
+        with blas_on_one_thread:
             for i in range(n):
                 job(i)
 

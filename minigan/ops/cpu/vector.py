@@ -107,11 +107,12 @@ class Flat(KernelSet):
 
 
 def _fit_kernels(*vectors: Array) -> bool:
-    """Return whether the kernels take these: contiguous vectors, all float32 or all float64."""
+    """Return whether the kernels take these: contiguous vectors of equal length, all float32 or all float64."""
     if not are_floats(*vectors):
         return False
+    shape = vectors[0].shape
     for v in vectors:
         flags = v.flags
-        if v.ndim != 1 or not flags.c_contiguous or not flags.aligned:
+        if v.ndim != 1 or v.shape != shape or not flags.c_contiguous or not flags.aligned:
             return False
     return True

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
-from minigan.ops.cuda.bias_act import Bias
+from minigan.ops.cuda.bias_act import BiasActivation
 from minigan.ops.cuda.capture.iterations import Iterations
 from minigan.ops.cuda.conv.convolution import Convolution
 from minigan.ops.cuda.device.base import PRECISIONS, Device
@@ -109,7 +109,7 @@ class CUDA:
         self.device = device_named(device) if isinstance(device, str) else device
         self.precision, self.graphs = precision, graphs
         self.norm_act, self.flat = NormActivation(self.device), Flat(self.device)
-        self.elementwise, self.bias = Elementwise(self.device), Bias(self.device, self.norm_act)
+        self.elementwise, self.bias_act = Elementwise(self.device), BiasActivation(self.device, self.norm_act)
         self.convolution = Convolution(self.device, precision)
         self.iterations = Iterations(self, enabled=graphs)
 

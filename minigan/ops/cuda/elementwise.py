@@ -49,9 +49,9 @@ class Elementwise:
     def softplus_sigmoid(self, x: Array) -> tuple[Array, Array]:
         """`reference.softplus_sigmoid`, both results from one exponential."""
         x = self._contiguous(x)
-        cost, slope = (self.device.xp.empty(x.shape, dtype=x.dtype) for _ in range(2))
-        self._launch("softplus_sigmoid", x.size, x, cost, slope, x.size)
-        return cost, slope
+        cost, derivative = (self.device.xp.empty(x.shape, dtype=x.dtype) for _ in range(2))
+        self._launch("softplus_sigmoid", x.size, x, cost, derivative, x.size)
+        return cost, derivative
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """`reference.mean_softplus`; the value is a 0-d array, and the host does not wait for it."""

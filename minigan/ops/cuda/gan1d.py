@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan.ops.cuda.device.base import Device
+from minigan.ops.cuda.vector import REALS
 from minigan.ops.protocol import Array
 
-REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 MAX_HIDDEN = {np.dtype(np.float32): 31, np.dtype(np.float64): 10}
-"""Most hidden units, by dtype: a thread keeps the gradient of all of them in registers."""
+"""Most hidden units, by dtype: a thread keeps the gradients of all their parameters in registers."""
 THREADS = 256
 """Most threads per block; small batches take fewer, at least a warp."""
 MAX_SHARED_BYTES = 227 * 1024

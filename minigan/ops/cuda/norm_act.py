@@ -133,9 +133,9 @@ class NormActivation:
         tiles = tiles_of(x)
         mean, m2 = self.empty((2, tiles.parts, C), x.dtype)
         mask = (*_arguments(pre, x), self.keys)
-        grid = tiles.across, tiles.parts
-        self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows, tiles.log_lanes, *mask)
-        sizes = M, C, tiles.rows, tiles.parts
+        grid = tiles.blocks_across, tiles.parts
+        self._launch("statistics", grid, tiles.width, x, mean, m2, M, C, tiles.rows_per_part, tiles.log_lanes, *mask)
+        sizes = M, C, tiles.rows_per_part, tiles.parts
         self._launch("merge_statistics", -(-C // 8), 1, x, mean, m2, mu, var, *sizes, *mask, *rest)
 
     def apply(
@@ -167,8 +167,8 @@ class NormActivation:
         tiles = tiles_of(x, dy, *_present(vectors))
         partial = self.empty((tiles.parts, 2 * C), x.dtype)
         masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
-        sizes = M, C, tiles.rows, tiles.log_lanes
-        self._launch("sums", (tiles.across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *masks)
+        sizes = M, C, tiles.rows_per_part, tiles.log_lanes
+        self._launch("sums", (tiles.blocks_across, tiles.parts), tiles.width, x, dy, partial, *vectors, *sizes, *masks)
         both = self.merged(partial)
         return both[:C], both[C:]
 
@@ -222,8 +222,8 @@ class NormActivation:
             return self._full(C, x, 0)
         tiles = tiles_of(rows)
         partial = self.empty((tiles.parts, C), x.dtype)
-        sizes = M, C, tiles.rows, tiles.log_lanes
-        self._launch("sum_columns", (tiles.across, tiles.parts), tiles.width, rows, partial, *sizes)
+        sizes = M, C, tiles.rows_per_part, tiles.log_lanes
+        self._launch("sum_columns", (tiles.blocks_across, tiles.parts), tiles.width, rows, partial, *sizes)
         return self.merged(partial)
 
     def dropout(self, x: Array, rate: float, key: int) -> Array:

@@ -25,7 +25,7 @@ LINEAR = (Dense, Conv2D, ConvTranspose2D)
 ACTIVATIONS: dict[type[Layer], str] = {
     ReLU: "relu", LeakyReLU: "leaky_relu", Tanh: "tanh", Sigmoid: "sigmoid"
 }  # fmt: skip
-"""Activations that can be fused, and their names in `bias_act.KINDS`."""
+"""Activations that can be fused, and their names in `bias_act.ACTIVATIONS`."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Biased(Fused):
         ops: Any = ctx.ops
         activation = ACTIVATIONS[type(self.activation)], float(getattr(self.activation, "slope", 0.0))
         product, linear_backward = self.linear.forward({"W": p["W"]}, x, ctx)
-        y = ops.bias.forward(product, p["b"], *activation)
+        y = ops.bias_act.forward(product, p["b"], *activation)
         del product
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is None and not need_dx:
                 return None
-            dv, db = ops.bias.backward(dy, y, *activation, need_db=g is not None)
+            dv, db = ops.bias_act.backward(dy, y, *activation, need_db=g is not None)
             if g is None:
                 return linear_backward(dv)
             g_b = g["b"]

@@ -11,7 +11,7 @@ from minigan.ops.protocol import Array
 
 THREADS = 256
 MAX_SUM_BLOCKS = 528
-"""Most blocks of a pass with sums: four per multiprocessor of an H200 (132).  Twice as many without sums."""
+"""Most blocks of a pass with sums: four per multiprocessor of an H200 (132).  A pass without sums has twice as many."""
 MIN_ROWS_PER_THREAD = 16
 """Fewest rows that a thread adds up in the first pass, unless the matrix has fewer."""
 
@@ -39,31 +39,31 @@ class Tiles:
         return min(5, (self.C // self.width - 1).bit_length())
 
     @property
-    def height(self) -> int:
-        """Threads per column."""
+    def threads_per_column(self) -> int:
+        """Threads of a block that share a column, each for other rows."""
         return THREADS >> self.log_lanes
 
     @property
-    def across(self) -> int:
-        """Blocks side by side."""
+    def blocks_across(self) -> int:
+        """Blocks side by side, enough for all columns."""
         return -(-self.C // (self.width << self.log_lanes))
 
     @property
-    def rows(self) -> int:
+    def rows_per_part(self) -> int:
         """Rows per part of a sum: at least MIN_ROWS_PER_THREAD per thread, and at most MAX_SUM_BLOCKS blocks in all."""
-        most = max(1, MAX_SUM_BLOCKS // self.across)
-        return max(MIN_ROWS_PER_THREAD * self.height, -(-self.M // most))
+        max_parts = max(1, MAX_SUM_BLOCKS // self.blocks_across)
+        return max(MIN_ROWS_PER_THREAD * self.threads_per_column, -(-self.M // max_parts))
 
     @property
     def parts(self) -> int:
-        """Number of parts, each of `rows` rows except the last."""
-        return -(-self.M // self.rows)
+        """Number of parts, each of `rows_per_part` rows except the last."""
+        return -(-self.M // self.rows_per_part)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Grid of a pass without sums; its threads loop over the rows."""
-        return self.across, max(
-            1, min(-(-self.M // (2 * self.height)), max(1, 2 * MAX_SUM_BLOCKS // self.across), 65535)
+        return self.blocks_across, max(
+            1, min(-(-self.M // (2 * self.threads_per_column)), max(1, 2 * MAX_SUM_BLOCKS // self.blocks_across), 65535)
         )
 
 

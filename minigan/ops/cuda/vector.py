@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minigan.ops.cuda.device.base import Device, blocks_for
+from minigan.ops.errors import require_equal_shapes
 from minigan.ops.protocol import Array
 
 THREADS = 256
@@ -26,40 +27,41 @@ class Flat:
 
     Attributes
     ----------
-    updates : minigan.ops.cuda.capture.updates.Updates or None
-        While a graph is captured, this holds the device rows of the numbers that differ between replays.
+    update_scalars : minigan.ops.cuda.capture.updates.UpdateScalars or None
+        While a graph is captured, the table on the device with the scalars that differ between replays.
 
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.updates: Any = None
+        self.update_scalars: Any = None
 
     def adam(
         self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
     ) -> None:
         """`reference.adam`."""
-        numbers = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
-        self._update("adam", theta, g, (m, v), numbers, beta1, 1 - beta1, beta2, 1 - beta2, eps)
+        scalars = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+        self._update("adam", theta, g, {"m": m, "v": v}, scalars, beta1, 1 - beta1, beta2, 1 - beta2, eps)
 
     def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
         """`reference.rmsprop`."""
-        self._update("rmsprop", theta, g, (v,), (lr,), rho, 1 - rho, eps)
+        self._update("rmsprop", theta, g, {"v": v}, (lr,), rho, 1 - rho, eps)
 
     def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
         """`reference.momentum`."""
-        self._update("momentum", theta, g, (u,), (lr, momentum), bool(nesterov))
+        self._update("momentum", theta, g, {"u": u}, (lr, momentum), bool(nesterov))
 
     def _update(
-        self, kernel: str, theta: Array, g: Array, state: tuple[Array, ...], numbers: tuple[float, ...], *rest: Any
+        self, kernel: str, theta: Array, g: Array, state: dict[str, Array], scalars: tuple[float, ...], *rest: Any
     ) -> None:
-        """Launch an update with `numbers`, or within a graph with the row on the device that holds them."""
+        """Launch an update with the step-dependent scalars, or within a graph with the table row that holds them."""
         row = None
-        if self.updates is not None:
-            row = self.updates.row(theta, numbers)
+        if self.update_scalars is not None:
+            row = self.update_scalars.next_row(theta, scalars)
             if row is None:
                 return
-        self._launch(kernel, theta, (theta, self._gradient(theta, g), *state), *numbers, row, *rest)
+        require_equal_shapes(kernel, theta=theta, g=g, **state)
+        self._launch(kernel, theta, (theta, self._gradient(theta, g), *state.values()), *scalars, row, *rest)
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; the host waits for the answer."""
@@ -84,8 +86,8 @@ class Flat:
         """Return the gradient in theta's dtype, contiguous."""
         return self.device.xp.ascontiguousarray(g.astype(theta.dtype, copy=False))
 
-    def _launch(self, kernel: str, x: Array, vectors: tuple[Array, ...], *numbers: Any) -> None:
+    def _launch(self, kernel: str, x: Array, vectors: tuple[Array, ...], *scalars: Any) -> None:
         if x.dtype not in REALS:
             raise TypeError(f"{kernel}: dtype {x.dtype} given; expected float32 or float64")
         grid = blocks_for(x.size, THREADS, BLOCKS_PER_PROCESSOR * self.device.processors)
-        self.device.launch("flat", kernel, grid, THREADS, *vectors, x.size, *numbers, REAL=REALS[x.dtype])
+        self.device.launch("flat", kernel, grid, THREADS, *vectors, x.size, *scalars, REAL=REALS[x.dtype])

@@ -1,21 +1,25 @@
-"""The three correlations of the CPU backend, by direct sums or Winograd's algorithms, as the cost model chooses.
+"""A convolution's output, input gradient and weight gradient, by direct sums or Winograd's algorithms.
 
-Other dtypes than float32 and float64 go to `minigan.ops.reference`.
+The cost model (`minigan.ops.cpu.conv.plan`) chooses.  Dtypes other than float32 and float64 go to
+`minigan.ops.reference`.
+
+In the formulas, (p, q) is an output pixel, (i, j) a tap of the kernel, c and o are channels of the large and of the
+small image, s is the stride and d the dilation (on each axis), and x~ is x with its padding of zeros.
 """
 
 import numpy as np
 
 from minigan.ops import reference
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
-from minigan.ops.cpu.conv.plan import choose
+from minigan.ops.cpu.conv.plan import choose_plan
 from minigan.ops.cpu.executor import Executor, are_floats, contiguous
-from minigan.ops.cpu.threads.blas import one_thread
-from minigan.ops.geometry import Geometry, Pair
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
+from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.protocol import Array
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
-    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x with its padding of zeros.
+    """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o.
 
     Parameters
     ----------
@@ -43,20 +47,21 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor:
     """
     if not are_floats(x, W, *([] if b is None else [b])):
         return reference.correlate(x, W, geometry, b)
-    x, W, b = _checked(x, geometry.large, W.shape[2], "x"), contiguous(W), _bias(b, W.shape[3])
-    _require_kernel(W, geometry)
-    plan = choose(geometry, len(x), *W.shape[2:], executor.accuracy, compiled=executor.compiled)
-    with one_thread:
+    C, O = require_weights(W, geometry.kernel)
+    require_images("x", x, geometry.large, C)
+    x, W, b = contiguous(x), contiguous(W), _bias(b, O)
+    plan = choose_plan(geometry, len(x), C, O, executor.accuracy, compiled=executor.compiled)
+    with blas_on_one_thread:
         if plan is None:
             return direct.correlate(x, W, geometry, b, executor)
         return winograd.correlate(x, W, geometry, b, plan, executor)
 
 
 def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
-    """x~_n,(sp+di),(sq+dj),c = b_c + the sum of y_npqo W_ijco over p, q, i, j, o: the adjoint of `correlate`.
+    """x~_nuvc = sum of y_npqo W_ijco over all p, q, i, j, o with sp + di = u, sq + dj = v: the adjoint of `correlate`.
 
-    At stride 1 Winograd's algorithms compute it as a correlation with the flipped kernel, whose output tiles do not
-    overlap.
+    The result is x~ without the padding, plus b_c.  At stride 1 Winograd's algorithms compute it as a correlation with
+    the flipped kernel, whose output tiles do not overlap.
 
     Parameters
     ----------
@@ -74,7 +79,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     Returns
     -------
     Array
-        x (N, H, W, C), a new array.
+        x (N, H, W, C), a new array: the padding is cropped.
 
     Raises
     ------
@@ -84,17 +89,17 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     """
     if not are_floats(y, W, *([] if b is None else [b])):
         return reference.correlate_adjoint(y, W, geometry, b)
-    C, O = W.shape[2:]
-    y, W, b = _checked(y, geometry.small, O, "y"), contiguous(W), _bias(b, C)
-    _require_kernel(W, geometry)
+    C, O = require_weights(W, geometry.kernel)
+    require_images("y", y, geometry.small, O)
+    y, W, b = contiguous(y), contiguous(W), _bias(b, C)
     flipped = direct.flipped_geometry(geometry)
-    with one_thread:
+    with blas_on_one_thread:
         if flipped is not None:
-            plan = choose(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
+            plan = choose_plan(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
             if plan is not None:
                 return winograd.correlate(y, direct.flipped_weights(W), flipped, b, plan, executor)
             return direct.correlate_adjoint(y, W, geometry, b, executor)
-        plan = choose(geometry, len(y), C, O, executor.accuracy, compiled=executor.compiled)
+        plan = choose_plan(geometry, len(y), C, O, executor.accuracy, compiled=executor.compiled)
         if plan is not None:
             return winograd.correlate_adjoint(y, W, geometry, b, plan, executor)
         return direct.correlate_adjoint(y, W, geometry, b, executor)
@@ -127,26 +132,15 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
     """
     if not are_floats(x, y):
         return reference.correlate_weights(x, y, geometry)
-    x, y = _checked(x, geometry.large, x.shape[3], "x"), _checked(y, geometry.small, y.shape[3], "y")
-    if len(x) != len(y):
-        raise ValueError(f"x has {len(x)} images, y has {len(y)}; expected equal numbers")
-    plan = choose(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
-    with one_thread:
+    require_images("x", x, geometry.large, "C")
+    require_images("y", y, geometry.small, "O")
+    require_same_number(x, y)
+    x, y = contiguous(x), contiguous(y)
+    plan = choose_plan(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
+    with blas_on_one_thread:
         if plan is None:
             return direct.correlate_weights(x, y, geometry, executor)
         return winograd_weights.correlate_weights(x, y, geometry, plan, executor)
-
-
-def _checked(x: Array, size: Pair, channels: int, name: str) -> Array:
-    """Return the images as a contiguous array of the given size; the kernels check no index themselves."""
-    if x.ndim != 4 or x.shape[1:] != (*size, channels):
-        raise ValueError(f"{name} has shape {x.shape}; expected (N, {size[0]}, {size[1]}, {channels})")
-    return contiguous(x)
-
-
-def _require_kernel(W: Array, geometry: Geometry) -> None:
-    if W.shape[:2] != geometry.kernel:
-        raise ValueError(f"W has shape {W.shape}; expected ({geometry.kernel[0]}, {geometry.kernel[1]}, C, O)")
 
 
 def _bias(b: Array | None, channels: int) -> Array | None:

@@ -152,16 +152,16 @@ def _parts(images: int, geometry: Geometry, C: int, O: int, itemsize: int) -> li
     min_images = -(-MIN_PATCH_ROWS_PER_PART // rows)
     if C * math.prod(geometry.kernel) * O >= MIN_WEIGHTS_FOR_LARGER_PARTS:
         min_images = max(min_images, min(2 * min_images, images // 2))  # but still two parts
-    most = min(MAX_PATCH_BYTES_PER_PART // (entries * itemsize), MAX_MACS_PER_PART // (entries * (O + 16)))
-    step = max(1, most, min_images)
+    max_images = min(MAX_PATCH_BYTES_PER_PART // (entries * itemsize), MAX_MACS_PER_PART // (entries * (O + 16)))
+    step = max(1, max_images, min_images)
     return slices(images, -(-images // -(-images // step)) if images else 1)
 
 
 def flipped_geometry(geometry: Geometry) -> Geometry | None:
-    """Return the geometry of the adjoint as a correlation with the flipped kernel, or None if there is none.
+    """Return the geometry of the adjoint as a correlation with the flipped kernel, or None if it is not one.
 
-    There is none for a stride above 1, or for more padding than the kernel reaches.  The padding after y is what the
-    windows of all large pixels need; with output padding it exceeds the padding before y.
+    It is not one if the stride exceeds 1 or the padding exceeds what the kernel reaches.  The padding after y is what
+    the windows of all large pixels need; with output padding it exceeds the padding before y.
 
     Parameters
     ----------

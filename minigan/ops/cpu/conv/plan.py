@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str, *, compiled: bool) -> Plan | None:
+def choose_plan(geometry: Geometry, images: int, C: int, O: int, accuracy: str, *, compiled: bool) -> Plan | None:
     """Return the cheapest plan that `accuracy` allows, or None for direct sums.
 
     Parameters
@@ -78,7 +78,7 @@ def choose(geometry: Geometry, images: int, C: int, O: int, accuracy: str, *, co
     Examples
     --------
     >>> g = Geometry((28, 28), (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
-    >>> [choose(g, 32, 128, 128, accuracy, compiled=True) for accuracy in ("exact", "balanced", "fast")]
+    >>> [choose_plan(g, 32, 128, 128, accuracy, compiled=True) for accuracy in ("exact", "balanced", "fast")]
     [None, Plan(m=2, r=3), Plan(m=4, r=3)]
 
     """

@@ -66,7 +66,7 @@ class Tiles:
 
 
 def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images: slice, *, compiled: bool) -> None:
-    """Points = M tile M^t, with M = B^t, A or G of F(m, r).
+    """Compute points = M tile M^t, with M = B^t, A or G of F(m, r).
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images
 def scatter(
     name: str, order: Pair, points: Array, x: Array, bias: Array, tiles: Tiles, images: slice, *, compiled: bool
 ) -> None:
-    """Tile = M points M^t + bias, with M = A^t or G^t; with M = B tiles overlap and are added.
+    """Compute tile = M points M^t + bias, with M = A^t or G^t; with M = B tiles overlap and are added.
 
     Parameters
     ----------

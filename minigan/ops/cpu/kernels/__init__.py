@@ -1,1 +1,4 @@
-"""The inner loops of the CPU backend, in NumPy and compiled by numba: the same functions in both."""
+"""The inner loops of the CPU backend.
+
+`numba/` holds all of them, compiled; `numpy/` holds those of `norm_act` and `vector`, for machines without numba.
+"""

@@ -51,16 +51,18 @@ class _ThreadState(threading.local):
     """The calling thread's state.
 
     `limit` belongs to the libraries with a limit for each thread; `is_worker` says whether the thread called
-    `_OneThread.mark_as_worker`; `open_blocks` counts the thread's nested blocks, of which only the outermost takes the
-    lock.
+    `_BlasOnOneThread.mark_as_worker`; `open_blocks` counts the thread's nested blocks, of which only the outermost
+    takes the lock.
     """
 
     def __init__(self) -> None:
         self.limit, self.is_worker, self.open_blocks = _Limit(), False, 0
 
 
-class _OneThread:
-    """``with one_thread:`` limits BLAS to one thread until the outermost block ends, then restores the previous number.
+class _BlasOnOneThread:
+    """``with blas_on_one_thread:`` limits BLAS to one thread until the outermost block ends.
+
+    Then BLAS has as many threads as before.
 
     Blocks can be nested at no cost, and a signal handler or a finalizer may enter one wherever it interrupts.
 
@@ -178,9 +180,9 @@ def set_threads(library: Any, number: int) -> None:
     """Set the number of threads of a BLAS library, whichever thread calls this.
 
     Since version 3.8, threadpoolctl silently ignores requests to OpenBLAS from every thread but the first that made
-    one, so a training run in another thread would have BLAS on all cores, and other roundings.  `_OneThread` already
-    orders the requests of different threads, so the library's own function is called here.  Nor does that take a lock
-    for which a signal handler that computes could wait for ever.
+    one, so a training run in another thread would have BLAS on all cores, and other roundings.  `_BlasOnOneThread`
+    already orders the requests of different threads, so the library's own function is called here.  That function takes
+    no lock, so a signal handler that computes cannot wait for one for ever.
 
     Parameters
     ----------
@@ -197,4 +199,4 @@ def set_threads(library: Any, number: int) -> None:
         library.set_num_threads(number)
 
 
-one_thread = _OneThread()
+blas_on_one_thread = _BlasOnOneThread()

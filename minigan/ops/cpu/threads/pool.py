@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigan._names import ConfigError
-from minigan.ops.cpu.threads.blas import one_thread
+from minigan.ops.cpu.threads.blas import blas_on_one_thread
 
 Job = Callable[[int], object]
 """A function of the number of a part."""
@@ -121,7 +121,7 @@ class _Worker:
     def loop(self) -> None:
         """Run tasks for ever."""
         completed, wait_policy = 0, SleepWait()
-        one_thread.mark_as_worker()
+        blas_on_one_thread.mark_as_worker()
         while True:
             wait_policy.wait_in_worker(self.counts, completed, self.mailbox)
             task = self.tasks.get()
@@ -188,14 +188,14 @@ class _Pool:
         """
         helpers = min(threads, n) - 1
         if helpers < 1 or getattr(self._local, "busy", False):  # within a part of a job: all workers may be busy
-            with one_thread:
+            with blas_on_one_thread:
                 for i in range(n):
                     job(i)
             return
         parts, policy = deque(range(n)), wait_policy or SleepWait()
         submitted: list[tuple[_Worker, _Task]] = []
         error: BaseException | None = None
-        with one_thread:
+        with blas_on_one_thread:
             try:
                 for worker in self._start_workers(helpers):
                     submitted.append((worker, _Task(job, parts, policy)))  # before `submit`, so that `_stop` knows it
@@ -244,7 +244,7 @@ class _Pool:
         """Run parts until none is left; return the exception that stopped it, or None."""
         self._local.busy = True
         try:
-            with one_thread:  # for libraries with a limit for each thread
+            with blas_on_one_thread:  # for libraries with a limit for each thread
                 while True:
                     # A deque hands each number to one thread only.  An iterator would guarantee that only under the
                     # interpreter's lock.

@@ -7,7 +7,7 @@ copied to the device before each replay:
                on the device is drawn within the graph.  A batch may be a tuple of arrays.
     dropout    The keys are drawn from the game's stream in the order of the layers and copied into an array; the
                kernels of the graph get the index of a key instead of the key.
-    updates    The optimizers compute the numbers that depend on t (Adam's corrections, scheduled rates), which are
+    updates    The optimizers compute the step-dependent scalars (Adam's bias corrections, scheduled rates), which are
                copied into an array too (`minigan.ops.cuda.capture.updates`).
 
 So a captured run makes the same draws in the same order as a run without graphs, and its checkpoints resume with or
@@ -38,7 +38,7 @@ from minigan.ops.cuda.capture.draws import (
     record_keys,
 )
 from minigan.ops.cuda.capture.keys import Keys, draw_keys
-from minigan.ops.cuda.capture.updates import Updates
+from minigan.ops.cuda.capture.updates import UpdateScalars
 from minigan.ops.cuda.device.graph import Captured, CaptureError, capture
 from minigan.ops.protocol import Array
 
@@ -199,7 +199,8 @@ class _Iteration:
         if obstacles:
             self._refuse(obstacles[0], stacklevel=7)
         self.events = events
-        self._steps = [optimizer.t - t for optimizer, t in zip(_optimizers(game), steps_before, strict=True)]
+        made = zip(_optimizers(game), steps_before, strict=True)
+        self._updates_per_iteration = [optimizer.t - t for optimizer, t in made]
         return results
 
     def _replay_draws(
@@ -247,7 +248,8 @@ class _Iteration:
         ]
         n_keys = sum(int(np.prod(event.shapes[0])) for event in self.events if event.source == KEYS)
         self._key_array = xp.zeros(max(1, n_keys), dtype=np.uint64)
-        self._updates = Updates(self.device, self.ops.flat, _optimizers(game), self._steps)
+        scalars = UpdateScalars(self.device, self.ops.flat, _optimizers(game), self._updates_per_iteration)
+        self._update_scalars = scalars
         batches = list(zip(self._host_events(), self._batches, strict=True))
         inputs = {name: iter([x[0] if e.single else x for e, x in batches if e.source == name]) for name in draws}
         key_indices = iter(range(self._key_array.size))
@@ -264,7 +266,7 @@ class _Iteration:
             return np.array([next(key_indices) for _ in range(count)], np.uint64).reshape(shape)
 
         steps_before, attributes = [optimizer.t for optimizer in _optimizers(game)], dict(vars(game))
-        self.ops.norm_act.keys, self.ops.flat.updates = self._key_array, self._updates
+        self.ops.norm_act.keys, self.ops.flat.update_scalars = self._key_array, self._update_scalars
         try:
             with _with_keys(game, Keys(keys)):
                 captured = capture(
@@ -274,7 +276,7 @@ class _Iteration:
             vars(game).update(attributes)  # the iteration has not run yet
             raise
         finally:
-            self.ops.norm_act.keys = self.ops.flat.updates = None
+            self.ops.norm_act.keys = self.ops.flat.update_scalars = None
             for optimizer, t in zip(_optimizers(game), steps_before, strict=True):
                 optimizer.t = t
         self.captured = captured
@@ -284,7 +286,7 @@ class _Iteration:
         return [event for event in self.events if event.on_host]
 
     def _replay(self, game: Any, drawn: list[tuple[Event, Any]]) -> Any:
-        """Copy the batches, keys and update numbers to the device and launch the graph."""
+        """Copy the batches, keys and update scalars to the device and launch the graph."""
         assert self.captured is not None  # noqa: S101
         batches = [batch for event, batch in drawn if event.on_host]
         for targets, batch in zip(self._batches, batches, strict=True):
@@ -293,10 +295,10 @@ class _Iteration:
         keys = [x.reshape(-1) for event, x in drawn if event.source == KEYS and x.size]
         if keys:
             self._key_array.set(np.concatenate(keys))
-        self._updates.upload()
+        self._update_scalars.upload()
         results = self.captured.replay()
-        for optimizer, steps in zip(_optimizers(game), self._steps, strict=True):
-            optimizer.t += steps
+        for optimizer, n in zip(_optimizers(game), self._updates_per_iteration, strict=True):
+            optimizer.t += n
         for player in game.players.values():
             player.network.mark_modified()
         return results

@@ -1,16 +1,20 @@
-"""The three correlations of the CUDA backend, in float32 or float64: over patches or by tiles, as planned."""
+"""A convolution's output, input gradient and weight gradient on a device, over patches or by tiles.
+
+The cost model (`minigan.ops.cuda.conv.plan`) chooses.  In the formulas, (p, q) is an output pixel, (i, j) a tap of the
+kernel, c and o are channels of the large and of the small image, s is the stride and d the dilation (on each axis).
+"""
 
 from typing import Any
 
 import numpy as np
 
 from minigan._names import unknown
-from minigan.ops.cuda.conv.im2col import Patches
-from minigan.ops.cuda.conv.plan import Plan, choose
-from minigan.ops.cuda.conv.tiles import Tiles
+from minigan.ops.cuda.conv.im2col import PatchCorrelations
+from minigan.ops.cuda.conv.plan import Plan, choose_plan
+from minigan.ops.cuda.conv.tiles import TileCorrelations
 from minigan.ops.cuda.device.base import PRECISIONS, Device
 from minigan.ops.cuda.vector import REALS
-from minigan.ops.geometry import Geometry
+from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.protocol import Array
 
 
@@ -38,7 +42,7 @@ class Convolution:
         if precision not in PRECISIONS:
             raise ValueError(unknown("precision", precision, PRECISIONS))
         self.device, self.precision = device, precision
-        self._patches, self._tiles = Patches(device, precision), Tiles(device, precision)
+        self._patches, self._tiles = PatchCorrelations(device, precision), TileCorrelations(device, precision)
 
     def correlate(self, x: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
         """y_npqo = sum_ijc x~_n,(sp+di),(sq+dj),c W_ijco + b_o, where x~ is x padded with zeros.
@@ -68,17 +72,16 @@ class Convolution:
 
         """
         x, W, b = self._arrays(x, W, b)
-        C, O = W.shape[2:]
-        _require("x", x, (len(x), *geometry.large, C))
-        _require("W", W, (*geometry.kernel, C, O))
-        _require("b", b, (O,))
+        C, O = require_weights(W, geometry.kernel)
+        require_images("x", x, geometry.large, C)
+        _require_bias(b, O)
         plan = self._plan("correlate", x, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate(x, W, geometry, b)
         return self._tiles.correlate(x, W, geometry, b, plan.tile)
 
     def correlate_adjoint(self, y: Array, W: Array, geometry: Geometry, b: Array | None = None) -> Array:
-        """Apply the adjoint of `correlate` in x, and add b along the channels.
+        """Apply the adjoint of `correlate` in x, crop the padding, and add b along the channels.
 
         Parameters
         ----------
@@ -105,10 +108,9 @@ class Convolution:
 
         """
         y, W, b = self._arrays(y, W, b)
-        C, O = W.shape[2:]
-        _require("y", y, (len(y), *geometry.small, O))
-        _require("W", W, (*geometry.kernel, C, O))
-        _require("b", b, (C,))
+        C, O = require_weights(W, geometry.kernel)
+        require_images("y", y, geometry.small, O)
+        _require_bias(b, C)
         plan = self._plan("adjoint", y, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate_adjoint(y, W, geometry, b)
@@ -140,9 +142,10 @@ class Convolution:
 
         """
         x, y, _ = self._arrays(x, y, None)
+        require_images("x", x, geometry.large, "C")
+        require_images("y", y, geometry.small, "O")
+        require_same_number(x, y)
         C, O = x.shape[3], y.shape[3]
-        _require("x", x, (len(x), *geometry.large, C))
-        _require("y", y, (len(x), *geometry.small, O))
         plan = self._plan("weights", x, geometry, C, O)
         if not plan.tile:
             return self._patches.correlate_weights(x, y, geometry)
@@ -150,7 +153,9 @@ class Convolution:
 
     def _plan(self, kind: str, images: Array, geometry: Geometry, C: int, O: int) -> Plan:
         double, processors = bool(images.dtype == np.float64), self.device.processors
-        return choose(kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors)
+        return choose_plan(
+            kind, geometry, len(images), C, O, precision=self.precision, double=double, processors=processors
+        )
 
     def _arrays(self, first: Array, second: Array, b: Array | None) -> tuple[Any, ...]:
         """Return the arrays in their common dtype, C-contiguous."""
@@ -161,6 +166,6 @@ class Convolution:
         return (*(None if a is None else contiguous(a.astype(dtype, copy=False)) for a in (first, second, b)),)
 
 
-def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
-    if array is not None and array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+def _require_bias(b: Array | None, channels: int) -> None:
+    if b is not None and b.shape != (channels,):
+        raise ValueError(f"b has shape {b.shape}; expected ({channels},)")

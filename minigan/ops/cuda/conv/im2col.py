@@ -24,7 +24,7 @@ MAX_FILL_NUMBERS = 1 << 30
 """Most numbers that one launch of `fill_rows` writes: the kernel counts in 32 bits."""
 
 
-class Patches:
+class PatchCorrelations:
     """The three correlations on a device, as products over patches.
 
     Shapes are those of `minigan.ops.cuda.conv.convolution.Convolution`; arrays are C-contiguous and of one dtype.
@@ -36,7 +36,7 @@ class Patches:
     precision : str
         The precision of float32 products: "fp32", "tf32" or "bf16".
     workspace : int
-        Most bytes of patches at a time.
+        The most bytes of patches that are in memory at a time; a single image may need more.
 
     """
 

@@ -23,7 +23,7 @@ SUM_BLOCKS_PER_PROCESSOR = 16
 """Blocks of SUM_THREADS threads per multiprocessor."""
 
 
-class Tiles:
+class TileCorrelations:
     """The three correlations on a device, with tiles of 128 x 128 or 64 x 64.
 
     Arrays that cannot be read 16 bytes at a time always use tiles of 64.  Shapes are those of

@@ -18,10 +18,10 @@ from minigan.ops.errors import BackendUnavailable
 WORKSPACE_BYTES = 32 << 20
 """Bytes of the workspace: what NVIDIA recommends for Hopper.  It is fixed, so that captures allocate nothing."""
 
-N, T = 0, 1  # CUBLAS_OP_N, CUBLAS_OP_T
-REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # CUDA_R_32F, CUDA_R_64F
-DOUBLE = 70  # CUBLAS_COMPUTE_64F
-COMPUTE = {"fp32": 68, "tf32": 77, "bf16": 75}  # CUBLAS_COMPUTE_32F, _32F_FAST_TF32, _32F_FAST_16BF
+NOT_TRANSPOSED, TRANSPOSED = 0, 1  # CUBLAS_OP_N, CUBLAS_OP_T
+CUDA_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # CUDA_R_32F, CUDA_R_64F
+COMPUTE_FLOAT64 = 70  # CUBLAS_COMPUTE_64F
+COMPUTE_FLOAT32 = {"fp32": 68, "tf32": 77, "bf16": 75}  # CUBLAS_COMPUTE_32F, _32F_FAST_TF32, _32F_FAST_16BF
 ALGORITHM = -1  # CUBLAS_GEMM_DEFAULT
 STATUS_NAMES = {
     1: "NOT_INITIALIZED", 3: "ALLOC_FAILED", 7: "INVALID_VALUE", 8: "ARCH_MISMATCH", 11: "MAPPING_ERROR",
@@ -109,8 +109,8 @@ class Cublas:
             If a size is too large or cuBLAS fails.
 
         """
-        M, N_, K = sizes
-        if not (M and N_):
+        M, N, K = sizes
+        if not (M and N):
             return
         if max(sizes) >= 2**31:
             raise KernelError(f"gemm of sizes {sizes}; expected less than 2^31 each")
@@ -118,16 +118,17 @@ class Cublas:
             self._call("cublasSetStream_v2", self._handle, stream)
             self._call("cublasSetWorkspace_v2", self._handle, self._workspace, WORKSPACE_BYTES)
             self._stream = stream
-        real = REALS[dtype]
-        scalar = ctypes.c_double if real else ctypes.c_float
+        type_code = CUDA_TYPES[dtype]
+        scalar = ctypes.c_double if type_code else ctypes.c_float
         self._call(
-            "cublasGemmEx", self._handle, T if transpose_b else N, T if transpose_a else N, N_, M, K,
+            "cublasGemmEx", self._handle, TRANSPOSED if transpose_b else NOT_TRANSPOSED,
+            TRANSPOSED if transpose_a else NOT_TRANSPOSED, N, M, K,
             ctypes.addressof(first := scalar(alpha)),
-            b, real, max(1, K if transpose_b else N_),
-            a, real, max(1, M if transpose_a else K),
+            b, type_code, max(1, K if transpose_b else N),
+            a, type_code, max(1, M if transpose_a else K),
             ctypes.addressof(second := scalar(beta)),
-            out, real, N_,
-            DOUBLE if real else COMPUTE[precision], ALGORITHM,
+            out, type_code, N,
+            COMPUTE_FLOAT64 if type_code else COMPUTE_FLOAT32[precision], ALGORITHM,
         )  # fmt: skip
         del first, second  # the addresses had to be valid until here
 

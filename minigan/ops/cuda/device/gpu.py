@@ -1,8 +1,8 @@
-"""The real device: CuPy's arrays and streams, our cubins.
+"""A GPU as a device: CuPy's arrays and streams, and this library's compiled kernels.
 
-All work of the backend goes to one stream of its own, which does not wait for the default stream, so that a graph can
-be captured from it; making the device makes it CuPy's current stream in this thread.  Other threads work within
-``with device.session():``.
+All work of the backend is submitted to one stream, which does not wait for the default stream, so that a graph can be
+captured from it.  Creating the device makes that stream CuPy's current one in this thread; other threads must work
+within ``with device.session():``.
 """
 
 import functools
@@ -20,14 +20,20 @@ from minigan.ops.cuda.device.source import Kernel, KernelError, Source
 from minigan.ops.errors import BackendUnavailable
 
 STATIC_SHARED_BYTES = 48 * 1024
-"""Bytes of shared memory that a kernel may have without asking for more."""
+"""The most bytes of shared memory that a kernel may use without an opt-in."""
 CPU_INSTEAD = "expected here: ops='cpu' (fast) or ops='reference' (every dtype)"
 
 
 def why_not() -> str:
-    """Why there is no GPU to compute on: what was found and what to do; "" where there is one.
+    """Return why no GPU can be used.
 
-    CuPy says it without an exception, so nothing else that fails is mistaken for it.
+    CuPy reports this without raising an exception, so no other failure can be mistaken for a missing GPU.
+
+    Returns
+    -------
+    str
+        What was found and what to do about it; "" if a GPU can be used.
+
     """
     if importlib.util.find_spec("cupy") is None:
         return f"CuPy is not installed; to install what is needed: pip install 'minigan[gpu]'; {CPU_INSTEAD}"
@@ -65,7 +71,7 @@ def _count(cupy: Any) -> int:
 
 @functools.cache
 def _stream(number: int) -> Any:
-    """The stream of a GPU: one for all its devices, so that their work keeps its order."""
+    """Return the stream of a GPU: the same one for all `GPU` objects, so that their work keeps its order."""
     import cupy
 
     with cupy.cuda.Device(number):
@@ -74,13 +80,13 @@ def _stream(number: int) -> Any:
 
 @contextmanager
 def current(stream: Any) -> Iterator[Any]:
-    """Make a stream CuPy's current one for a block, and then the one before it again.
+    """Return a context in which a stream is CuPy's current one; afterwards the previous stream is current again.
 
-    The block waits for the work already submitted to the stream before it, and that stream then waits for the block's:
-    so arrays may be used inside and outside the block, in any thread.
+    The block waits for all work that was submitted to the previous stream, and the previous stream then waits for the
+    work of the block.  So arrays may be used inside and outside the block, in any thread.
 
-    CuPy's own ``with stream`` goes back to the ``with`` around it, and past what `use` has chosen: to the default
-    stream, which would not wait for this one.
+    CuPy's own ``with stream`` restores the stream of the enclosing ``with`` and ignores what `use` has chosen: it would
+    restore the default stream, which does not wait for this one.
     """
     import cupy
 
@@ -98,9 +104,18 @@ def current(stream: Any) -> Iterator[Any]:
 
 
 class GPU(Device):
-    """``get_ops("cuda")``: CuPy's current device.  BackendUnavailable where there is none.
+    """CuPy's current GPU, the device of ``get_ops("cuda")``.
 
-    folders  searched for kernel files before the library's own
+    Parameters
+    ----------
+    folders : sequence of path
+        Folders that are searched for kernel files before the library's, in order; by default none.
+
+    Raises
+    ------
+    BackendUnavailable
+        If no GPU can be used, or its compute capability is less than 8.0.
+
     """
 
     name = "CUDA"
@@ -120,7 +135,7 @@ class GPU(Device):
                 f"ops='cuda' needs compute capability 8.0, this GPU has {self.arch}; {CPU_INSTEAD}"
             )
         self.processors = int(self._device.attributes["MultiProcessorCount"])
-        self.most_shared = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
+        self.max_shared_bytes = int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
         self.stream = _stream(self._device.id)
         self.stream.use()
         self._kernels: dict[tuple[int, str], Any] = {}
@@ -131,17 +146,17 @@ class GPU(Device):
         return f"GPU({name}, {self.arch})"
 
     def recording(self) -> Any:
-        """Return what records a graph."""
+        """Return a context that records a graph from the device's stream."""
         from minigan.ops.cuda.device.stream_recording import StreamRecording
 
         return StreamRecording(self.stream, self.session())
 
     def session(self) -> AbstractContextManager[Any]:
-        """Make the device's stream the current one, in whichever thread this is."""
+        """Return a context in which the device's stream is the current one of the calling thread."""
         return current(self.stream)
 
     def synchronize(self) -> None:
-        """Wait until all that was launched has ended."""
+        """Wait until all launched work has ended."""
         self.xp.cuda.get_current_stream().synchronize()
 
     def _build(self, found: Source, defines: Mapping[str, Any]) -> Any:
@@ -161,8 +176,8 @@ class GPU(Device):
         if kernel is None:
             kernel = self._kernels[id(program), entry.name] = program.get_function(entry.name)
         if shared > STATIC_SHARED_BYTES and shared > kernel.max_dynamic_shared_size_bytes:
-            if shared > self.most_shared:
-                raise KernelError(f"{where}: {shared} bytes of shared memory; expected at most {self.most_shared}")
+            if shared > self.max_shared_bytes:
+                raise KernelError(f"{where}: {shared} bytes of shared memory; expected at most {self.max_shared_bytes}")
             kernel.max_dynamic_shared_size_bytes = shared
         kernel(grid, block, tuple(np.uintp(0) if value is None else value for value in values), shared_mem=shared)
 
@@ -170,7 +185,9 @@ class GPU(Device):
         self, a: Any, b: Any, out: Any, transpose_a: bool, transpose_b: bool, alpha: float, beta: float, precision: str
     ) -> None:
         if self._blas is None:
-            self._workspace = self.xp.cuda.Memory(cublas.WORKSPACE_BYTES)  # not of the pool: it stays where it is
+            self._workspace = self.xp.cuda.Memory(
+                cublas.WORKSPACE_BYTES
+            )  # not from CuPy's pool: its address must not change
             self._blas = cublas.Cublas(cublas.find_library(), self._workspace.ptr)
         M, N = out.shape
         self._blas.gemm(

@@ -29,7 +29,7 @@ TILE_ROWS, MEDIUM_TILE_ROWS, SMALL_TILE_ROWS, TILE_VECTORS = (12, 8, 4, 2) if _h
 The rows that are left over are computed in smaller tiles."""
 MAX_TERMS_PER_PASS = 256
 """Terms of the sums that are added before the next rows: so many columns of TILE_ROWS rows of `a`, and so many rows of
-one tile's columns of `b`, stay in the first-level cache."""
+one tile's columns of `b`, stay in the L1 cache."""
 
 
 @kernel

@@ -2,7 +2,7 @@
 """The kernels of `minigan.ops.cpu.kernels.numpy.norm_act`, compiled: each element of a part is read and written once.
 
 The loops over channels are short and have one or two results each, so that the compiler vectorises them.  Dropout's
-factors are computed for one row at a time, which stays in the first-level cache.  `norm` is None or (mu, scale, beta),
+factors are computed for one row at a time, which stays in the L1 cache.  `norm` is None or (mu, scale, beta),
 each (C,); `mask` is a `minigan.ops.norm_act.MaskArguments`.
 """
 

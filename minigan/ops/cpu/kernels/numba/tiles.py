@@ -89,7 +89,7 @@ unbox(_TransformType)(lambda ty, value, c: NativeValue(c.context.get_dummy_value
 
 @kernel
 def gather(M, x, image, points, layout, tiles, first, last):
-    """Points = M tile M^t for the tiles first ... last - 1; pixels outside the image are zero.
+    """Compute points = M tile M^t for the tiles first ... last - 1; pixels outside the image are zero.
 
     image: ImageLayout of x    layout: PointLayout of points    tiles: TileLayout of the tiles in x
     """
@@ -107,7 +107,7 @@ def gather(M, x, image, points, layout, tiles, first, last):
 
 @kernel
 def scatter(M, points, layout, x, image, bias, tiles, first, last):
-    """Tile = M points M^t for the tiles first ... last - 1; x = tile + bias, or, if tiles overlap, x = x + tile.
+    """Compute tile = M points M^t for tiles first ... last - 1; x = tile + bias, or, if tiles overlap, x = x + tile.
 
     layout: PointLayout of points    image: ImageLayout of x    tiles: TileLayout of the tiles in x
     """
@@ -166,7 +166,7 @@ def _to_points(typingctx, M, x, origin, rows, columns, points, start, stride, ch
 
 @intrinsic
 def _from_points(typingctx, M, points, start, stride, x, origin, rows, columns, bias, c, channels):
-    """Tile = M points M^t + bias[c ...], or, if tiles overlap, plus the pixels' values in x.
+    """Compute tile = M points M^t + bias[c ...]; if tiles overlap, add the pixels of x instead of the bias.
 
     The other arguments are those of `_to_points`.
     """
