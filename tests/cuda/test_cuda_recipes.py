@@ -150,8 +150,8 @@ def test_a_loop_in_a_users_script():
 
 
 def test_batches_are_prepared_on_the_device():
-    """The drawn batch is copied to the device, for mnist-dcgan bytes."""
-    game = on_device("mnist-dcgan", dtype="float32")
+    """The drawn batch is copied to the device as bytes, as a recipe for images does it."""
+    game = on_device("mnist-softmax", dtype="float32")
     device = game.gan.D.ops.device
     seen = []
     draw = Transformed(

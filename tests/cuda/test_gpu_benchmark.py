@@ -131,11 +131,11 @@ def test_a_wrong_kernel_is_named(made, monkeypatch):
 
 def test_a_failure_leaves_the_other_results(made, tmp_path, monkeypatch):
     """The results of other stages and games exist, and are written to disk when each has ended."""
-    monkeypatch.setattr(steps, "GAMES", {"gaussian": {}, "mnist-dense": {"batch_size": 128}})
+    monkeypatch.setattr(steps, "GAMES", {"mnist-dense": {}, "gaussian": {}})
     check, seen = steps.check, []
 
     def failing(bench, name):
-        if name == "gaussian":
+        if name == "mnist-dense":
             raise RuntimeError("an illegal memory access\nand more")
         return check(bench, name)
 
@@ -147,8 +147,8 @@ def test_a_failure_leaves_the_other_results(made, tmp_path, monkeypatch):
     monkeypatch.setattr(crossover, "run", last)
     assert command.main(["steps", "crossing", "ceilings", "--quick", "--out", str(tmp_path)], made) == 1
     result = json.loads((tmp_path / "gpu.json").read_text())
-    assert result["failed"] == {"steps, gaussian": "RuntimeError: an illegal memory access", "crossing": "crossed"}
-    assert set(result["steps"]) == set(seen[0]["steps"]) == {"mnist-dense"}
+    assert result["failed"] == {"steps, mnist-dense": "RuntimeError: an illegal memory access", "crossing": "crossed"}
+    assert set(result["steps"]) == set(seen[0]["steps"]) == {"gaussian"}
     assert "ceilings" in result
     assert "Failed: crossing: crossed." in (tmp_path / "benchmarks.md").read_text()
 

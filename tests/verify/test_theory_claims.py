@@ -2,13 +2,7 @@
 
 import importlib
 
-import pytest
-
-from verify.arithmetic.decide import Verdict
-from verify.engine.certificate import Certificate
-from verify.engine.certify import certificate
-from verify.engine.proof import PROFILES
-from verify.engine.registry import REGISTRY, RIGOR
+from verify.engine.registry import REGISTRY
 
 MODULES = (
     "prop2", "prop2_literal", "dirac", "generator", "unconscious_statistician", "fgan", "metric", "likelihood",
@@ -19,18 +13,6 @@ TOPICS = {"P2", "Dirac", "Gradient", "Lotus", "FGan", "Metric", "Ratio", "Mle", 
 for name in MODULES:
     importlib.import_module(f"verify.claims.{name}")
 CLAIMS = [claim for claim in REGISTRY if claim.id.split(".")[0] in TOPICS]
-
-
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_proved_with_every_control_refuted(claim):
-    found = certificate(claim, PROFILES["quick"])
-    assert found.verdict is Verdict.PROVED, [c for c in found.checks if c.verdict is not Verdict.PROVED]
-    assert found.negative_controls
-    assert all(c.verdict is Verdict.REFUTED for c in found.negative_controls), found.negative_controls
-    assert found.rigor in RIGOR
-    assert Certificate.from_json(found.as_json()) == found
-    if found.radius is not None:
-        assert float(found.radius.arb()) <= 1e-30
 
 
 def test_the_list_is_whole():

@@ -205,7 +205,7 @@ MUTANTS = [
     dirac("the Jacobian without its curvature", "cross = h * (sigma + psi * theta * slope)", "cross = h * sigma",
           "test_the_jacobian_of_the_dirac_step_by_mpmath"),
     likelihood("the mean of S/N is (N - 2)/N sigma^2", "Fraction(n - 1, n) * variance", "Fraction(n - 2, n) * variance",
-               "test_quick[Mle.unbiased]"),
+               "test_proved_with_every_control_refuted[Mle.unbiased]"),
     branch_bound("a cover forgets half", "for half in _halves(here)]", "for half in _halves(here)[:1]]",
           "test_a_cover_is_refuted_by_one_box_and_undecided_at_its_limit", EDGES),
     branch_bound("a cover at its limit is proved", "return Cover(Verdict.UNDECIDED, leaves", "return Cover(Verdict.PROVED, leaves",
