@@ -84,9 +84,17 @@ class ActivationMask:
             The mask's numbers, in the kernels' types.
 
         """
+        if not self.rate:  # no kernel looks at `first` then
+            return _arguments_without_dropout(self, dtype)
         slope, threshold, low, high, keep_scale = mask_constants(self, dtype)
         begin = np.uint32(first & 0xFFFFFFFF)
-        return MaskArguments(self.relu, slope, self.rate > 0, begin, threshold, low, high, keep_scale)
+        return MaskArguments(self.relu, slope, True, begin, threshold, low, high, keep_scale)
+
+
+@functools.lru_cache(maxsize=256)
+def _arguments_without_dropout(mask: ActivationMask, dtype: np.dtype[Any]) -> MaskArguments:
+    slope, threshold, low, high, keep_scale = mask_constants(mask, dtype)
+    return MaskArguments(mask.relu, slope, False, np.uint32(0), threshold, low, high, keep_scale)
 
 
 @functools.lru_cache(maxsize=256)
