@@ -74,8 +74,7 @@ class NormActivation(KernelSet):
 
         def job(i: int) -> None:
             u = self._u(x, parts[i], 0, pre)
-            self._kernels.statistics(u, pivot[i], remainder[i], m2[i])
-            if (len(u) * remainder[i] ** 2 > m2[i]).any():  # the pivot is so far from the mean that m2 has lost digits
+            if self._kernels.statistics(u, pivot[i], remainder[i], m2[i]):  # once more, with a pivot nearer to the mean
                 near = (pivot[i] + remainder[i]).astype(x.dtype)
                 self._kernels.statistics(u - near, pivot[i], remainder[i], m2[i])
                 pivot[i] += near

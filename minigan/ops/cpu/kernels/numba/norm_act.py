@@ -85,7 +85,10 @@ def pre_backward(x, dx, mask):
 
 @kernel
 def statistics(u, pivot, remainder, m2):
-    """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64."""
+    """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64.
+
+    Return whether the pivot is so far from the mean in a channel that m2 has lost digits.
+    """
     R, C = u.shape
     zero = u.dtype.type(0)
     rough, s, q = np.zeros(C, u.dtype), np.zeros(C, u.dtype), np.zeros(C, u.dtype)
@@ -108,9 +111,13 @@ def statistics(u, pivot, remainder, m2):
         for c in range(C):
             remainder[c] += s[c]
             m2[c] += q[c]
+    far = False
     for c in range(C):
         remainder[c] /= R
-        m2[c] -= R * (remainder[c] * remainder[c])
+        excess = R * (remainder[c] * remainder[c])
+        m2[c] -= excess
+        far |= excess > m2[c]
+    return far
 
 
 @kernel

@@ -35,8 +35,11 @@ def pre_backward(x: Array, dx: Array, mask: MaskArguments) -> None:
     _drop(dx, mask)
 
 
-def statistics(u: Array, pivot: Array, remainder: Array, m2: Array) -> None:
-    """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64."""
+def statistics(u: Array, pivot: Array, remainder: Array, m2: Array) -> bool:
+    """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64.
+
+    Return whether the pivot is so far from the mean in a channel that m2 has lost digits.
+    """
     n = len(u)
     ones = np.ones(n, dtype=u.dtype)
     rough = ones @ u
@@ -47,7 +50,9 @@ def statistics(u: Array, pivot: Array, remainder: Array, m2: Array) -> None:
     np.divide(ones @ d, n, out=remainder)
     np.multiply(d, d, out=d)
     m2[...] = ones @ d
-    m2 -= n * (remainder * remainder)
+    excess = n * (remainder * remainder)
+    m2 -= excess
+    return bool((excess > m2).any())
 
 
 def apply(u: Array, y: Array, norm: Any, mask: MaskArguments) -> None:
