@@ -75,6 +75,18 @@ def test_an_earlier_wording_is_accepted_and_no_other(name):
         assert replay(record, claims).accepted is accepted
 
 
+def test_checks_named_by_old_arguments_are_accepted_and_by_other_ones_not():
+    """A check is named by the objective, whose arguments were renamed since."""
+    claims = load_claims()
+    text = json.dumps(certificate(claims["Lib.gradient.objective-minimax"], QUICK).as_json())
+    old = text.replace("d_scale=", "factor=").replace("g_scale=", "factor_G=").replace("mean_over_all=", "pooled=")
+    assert old != text
+    for written, accepted in ((old, True), (old.replace("pooled=False", "pooled=True"), False)):
+        record = json.loads(written)
+        record["digest"] = digest({key: item for key, item in record.items() if key != "digest"})
+        assert replay(record, claims).accepted is accepted
+
+
 @pytest.mark.parametrize(
     ("name", "rule"), [("gaussian", "adam"), ("tanh", "momentum"), ("batch-norm", "momentum")]
 )  # fmt: skip

@@ -127,6 +127,17 @@ def _check(one: Certificate, claim: Claim) -> Replayed:
     return Replayed(one.id, tuple(faults), len(named), balls - len(named))
 
 
+RENAMED_IN_CHECKS = (("factor_G=", "g_scale="), ("factor=", "d_scale="), ("pooled=", "mean_over_all="))
+"""Arguments of the library that were renamed, in the order in which they are replaced in the names of old checks."""
+
+
+def _in_present_words(name: str) -> str:
+    """Return the name of a check of an earlier version as the present version writes it."""
+    for old, new in RENAMED_IN_CHECKS:
+        name = name.replace(old, new)
+    return name
+
+
 def _checks(one: Certificate, recomputed: Certificate) -> list[str]:
     """Compare the name, relation, tolerance and ball of each check with those of the claim."""
     if len(one.checks) != len(recomputed.checks):
@@ -135,7 +146,7 @@ def _checks(one: Certificate, recomputed: Certificate) -> list[str]:
     for old, new in zip(one.checks, recomputed.checks, strict=True):
         # a tolerance of 10^-digits depends on the digits, of which the second computation has more
         tolerance = f"1e-{one.digits}" if new.tolerance == f"1e-{recomputed.digits}" else new.tolerance
-        if old.name != new.name or (old.ball is None) != (new.ball is None):
+        if new.name not in (old.name, _in_present_words(old.name)) or (old.ball is None) != (new.ball is None):
             faults.append(f"its check '{old.name}' is not one of the claim")
         elif old.relation != new.relation:
             faults.append(f"its check '{old.name}' has the relation '{old.relation}'; expected '{new.relation}'")
