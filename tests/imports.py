@@ -16,20 +16,16 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def graph(*roots: Path) -> dict[str, set[str]]:
-    """Return the modules of these packages that each of them imports, including lazy imports and `import_module`."""
+    """Return the modules of these packages that each of them imports.
+
+    Included are imports within functions, by `import_module` with a name that is written there, and for type checkers.
+    """
     known = {name: path for root in roots for name, path in modules(root).items()}
     return {name: {found for found in _named(path, known) if found != name} for name, path in known.items()}
 
 
 def _named(path: Path, known: dict[str, Path]) -> Iterator[str]:
-    checked_only = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            checked_only |= {id(inner) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if id(node) in checked_only:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"

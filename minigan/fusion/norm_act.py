@@ -9,7 +9,7 @@ layer keeps as its x anyway.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minigan._arguments import scalar
 from minigan.layers.activation import LeakyReLU, ReLU
@@ -17,11 +17,8 @@ from minigan.layers.base import Context, Layer, Pullback, Views
 from minigan.layers.chain import Fused
 from minigan.layers.dropout import Dropout
 from minigan.layers.norm import BatchNorm
-from minigan.ops.norm_act import ActivationMask, NormCoefficients
+from minigan.ops.norm_act import ActivationMask, NormActivationPasses, NormCoefficients
 from minigan.ops.protocol import Array, Ops
-
-if TYPE_CHECKING:  # a backend imports this module, and is itself imported only when a network needs it
-    from minigan.ops.cpu.norm_act import NormActivation
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class FusedNormActivation(Fused):
         if self.norm is not None:
             self.norm.require_channels(x)
         ops: Any = ctx.ops
-        norm_act: NormActivation = ops.norm_act
+        norm_act: NormActivationPasses = ops.norm_act
         pre_masks, post_masks = _masks(self.drop0, self.f0, ctx), _masks(self.drop1, self.f1, ctx)
         if self.norm is None and all(mask.is_identity for mask in (*pre_masks, *post_masks)):
             return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
@@ -111,7 +108,7 @@ class FusedNormActivation(Fused):
         return [matrix] if sub_batches == 1 else ops.xp.split(matrix, sub_batches)
 
     def _normalise(
-        self, norm_act: "NormActivation", p: Views, x: Array, pre: ActivationMask, ctx: Context
+        self, norm_act: NormActivationPasses, p: Views, x: Array, pre: ActivationMask, ctx: Context
     ) -> NormCoefficients | None:
         """Normalise with the batch, which updates the running statistics (train), or with the running statistics."""
         if self.norm is None:
@@ -129,7 +126,7 @@ class FusedNormActivation(Fused):
 class _SubBatchPass:
     """The forward pass of one sub-batch: all that its pullback needs, except for x."""
 
-    norm_act: "NormActivation"
+    norm_act: NormActivationPasses
     pre: ActivationMask
     norm: NormCoefficients | None
     post: ActivationMask

@@ -7,8 +7,9 @@ these classes.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -139,3 +140,83 @@ class NormCoefficients:
     def vectors(self) -> tuple[Array, Array, Array]:
         """Return mu, scale and beta."""
         return self.mu, self.scale, self.beta
+
+
+class NormActivationPasses(Protocol):
+    """The passes over memory of which `minigan.fusion.norm_act` consists; each backend has them as ``ops.norm_act``.
+
+    u = f0(mask0 x)        v = (u - mu) inverse_std gamma + beta        y = mask1 f1(v)
+
+    Matrices are (M, C); without batch norm (`norm` is None) they are flat vectors (n,).  All arrays are C-contiguous,
+    float32 or float64.  `pre` has f0 and mask0, `post` has f1 and mask1.
+    """
+
+    def contiguous(self, x: Array) -> Array:
+        """Return x, or a copy of it, in C order."""
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an uninitialised array."""
+
+    def normalise(
+        self, x: Array, pre: ActivationMask, layer: Any, p: Mapping[str, Array], running: Mapping[str, Array] | None
+    ) -> NormCoefficients:
+        """Return the coefficients of batch norm with the batch's statistics, and update the running statistics.
+
+        Parameters
+        ----------
+        x : (M, C) array
+            The input; at least one row.
+        pre : ActivationMask
+            The mask that gives u.
+        layer : minigan.layers.norm.BatchNorm
+            Gives eps and the step of the running statistics.
+        p : mapping of str to (C,) array
+            The parameters "gamma" and "beta".
+        running : mapping of str to (C,) array, or None
+            "running_mean" and "running_var", updated in place; None updates nothing.
+
+        Returns
+        -------
+        NormCoefficients
+            What `apply`, `sums` and `backward` take as `norm`.
+
+        """
+
+    def apply(
+        self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
+    ) -> None:
+        """Write y = mask1 f1(v), or mask1 f1(u) without batch norm, into y."""
+
+    def sums(
+        self, x: Array, dy: Array, pre: ActivationMask, norm: NormCoefficients, post: ActivationMask
+    ) -> tuple[Array, Array]:
+        """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,); dv = f1'(v) mask1 dy, x_hat = (u - mu) inverse_std."""
+
+    def backward(
+        self,
+        x: Array,
+        dy: Array,
+        dx: Array,
+        pre: ActivationMask,
+        norm: NormCoefficients | None,
+        post: ActivationMask,
+        sums: tuple[Array, Array] | None = None,
+    ) -> None:
+        """Write dL/dx into dx.
+
+        dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)), or without `sums` ... scale dv
+
+        Parameters
+        ----------
+        x, dy : (M, C) or (n,) arrays
+            The input of `apply` and the gradient of its output.
+        dx : array
+            Where the gradient of x is written.
+        pre, post : ActivationMask
+            The masks of `apply`.
+        norm : NormCoefficients or None
+            Its coefficients.
+        sums : pair of (C,) arrays, optional
+            What `sums` returned, if the statistics depend on x; None, the default, treats them as constants.
+
+        """

@@ -10,8 +10,7 @@ from minigan.gan import GAN
 from minigan.metrics import nearest
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.training.callbacks import Callback
-from minigan.training.experiment import Run
+from minigan.training.experiment import Callback, Run
 from minigan.training.files import RunError
 
 Prepare = Callable[[Array], Array]

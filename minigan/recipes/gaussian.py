@@ -24,8 +24,8 @@ from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
-from minigan.training.callbacks import Callback, EarlyStop, Evaluate
-from minigan.training.experiment import Experiment, Run
+from minigan.training.callbacks import EarlyStop, Evaluate
+from minigan.training.experiment import Callback, Experiment, Run
 
 
 @dataclass(frozen=True)

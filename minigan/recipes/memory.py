@@ -2,10 +2,11 @@
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,8 +14,22 @@ from minigan._names import ConfigError
 from minigan.layers.base import Shape
 from minigan.layers.chain import Chain
 
-if TYPE_CHECKING:
-    from minigan.recipes.base import Recipe
+
+class Model(Protocol):
+    """What of a recipe decides how much memory it needs: `minigan.recipes.base.Recipe` has it."""
+
+    @property
+    def Config(self) -> Any:
+        """The class of its hyper-parameters."""
+
+    @property
+    def architecture(self) -> Callable[[Any], Any]:
+        """The function that returns the layers of both networks and their shapes for a configuration."""
+
+    @property
+    def optimizer_vectors(self) -> int:
+        """The vectors of theta's size that its optimizer keeps."""
+
 
 LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """The files with a container's limit on Linux, in versions 2 and 1 of control groups."""
@@ -33,13 +48,13 @@ def machine_bytes() -> int | None:
     return min((size for size in known if size > 0), default=None)
 
 
-def parameter_count(recipe: "Recipe", config: Any) -> int:
+def parameter_count(recipe: Model, config: Any) -> int:
     """Return the number of parameters of G and D together."""
     architecture = recipe.architecture(config)
     return sum(Chain(tuple(layers)).n_parameters for layers in (architecture.G, architecture.D))
 
 
-def initial_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
+def initial_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     """Return the bytes that initialisation needs: all parameters, and the largest one twice, in float64 and cast."""
     architecture = recipe.architecture(config)
     shapes = [
@@ -48,7 +63,7 @@ def initial_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
     return parameter_count(recipe, config) * dtype.itemsize + max(map(math.prod, shapes)) * (8 + dtype.itemsize)
 
 
-def training_bytes(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> int:
+def training_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     """Return a lower bound of the bytes that training needs.
 
     Parameters
@@ -96,17 +111,17 @@ def require(what: str, needs: int) -> None:
         )
 
 
-def require_networks(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
+def require_networks(recipe: Model, config: Any, dtype: np.dtype[Any]) -> None:
     """Raise ConfigError, which names a hyper-parameter, if the initial parameters do not fit into memory."""
     require(_largest(recipe, config, lambda c: initial_bytes(recipe, c, dtype)), initial_bytes(recipe, config, dtype))
 
 
-def require_training(recipe: "Recipe", config: Any, dtype: np.dtype[Any]) -> None:
+def require_training(recipe: Model, config: Any, dtype: np.dtype[Any]) -> None:
     """Raise ConfigError, which names a hyper-parameter, if training does not fit into memory."""
     require(_largest(recipe, config, lambda c: training_bytes(recipe, c, dtype)), training_bytes(recipe, config, dtype))
 
 
-def require_samples(recipe: "Recipe", config: Any, n: int, dtype: np.dtype[Any]) -> None:
+def require_samples(recipe: Model, config: Any, n: int, dtype: np.dtype[Any]) -> None:
     """Raise ConfigError if n samples do not fit into memory: the noise, G's output in blocks, and its concatenation."""
     architecture = recipe.architecture(config)
     require(
@@ -114,7 +129,7 @@ def require_samples(recipe: "Recipe", config: Any, n: int, dtype: np.dtype[Any])
     )
 
 
-def _largest(recipe: "Recipe", config: Any, needs: Any) -> str:
+def _largest(recipe: Model, config: Any, needs: Any) -> str:
     """Return the integer hyper-parameter whose default value would save the most memory, such as "hidden=1000"."""
     default = vars(recipe.Config())
     sizes = [key for key, value in default.items() if type(value) is int and vars(config)[key] != value]

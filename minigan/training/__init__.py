@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
-from minigan.training.callbacks import Callback, EarlyStop, Evaluate, MetricsFile, ProgressBar
-from minigan.training.experiment import Divergence, Experiment, Run, random_streams
+from minigan.training.callbacks import EarlyStop, Evaluate, MetricsFile, ProgressBar
+from minigan.training.experiment import Callback, Divergence, Experiment, Run, random_streams
 from minigan.training.files import RunError, read_arrays, read_json, write_arrays, write_json
 from minigan.training.folders import create_run, new_folder
 from minigan.training.loop import train

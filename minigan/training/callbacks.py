@@ -14,32 +14,8 @@ from typing import Any, TextIO
 
 from minigan.ops.compiling import watch
 from minigan.training.bar import GAN_METRICS, draw, postfixes
-from minigan.training.experiment import Metrics, Run
+from minigan.training.experiment import Callback, Metrics, Run
 from minigan.training.files import jsonable
-
-
-class Callback:
-    """The base class of callbacks, whose methods do nothing.
-
-    `on_end` is called however the training ends, if `on_start` has returned.  A callback with state returns it in
-    `state`, for checkpoints, and restores it in `restore`.
-    """
-
-    def state(self) -> dict[str, Any]:
-        """Return the state after an iteration, as arrays and JSON-serializable values; checkpoints contain it."""
-        return {}
-
-    def restore(self, run: Run, state: dict[str, Any]) -> None:
-        """Restore the state that `state` returned; called in a resumed run, before `on_start`."""
-
-    def on_start(self, run: Run) -> None:
-        """Start; called before the first iteration of a new run, or the next one of a resumed run (`run.resumed`)."""
-
-    def on_iteration(self, run: Run) -> None:
-        """Called after an iteration, with its number in `run.iteration` and its metrics in `run.metrics`."""
-
-    def on_end(self, run: Run) -> None:
-        """Finish; called after the last iteration, when `run.status`, `run.divergence` and `run.error` are set."""
 
 
 class Evaluate(Callback):

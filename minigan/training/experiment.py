@@ -1,10 +1,10 @@
-"""`Experiment`: what a recipe builds.  `Run`: the progress and the results of training one."""
+"""`Experiment`: what a recipe builds.  `Run`: the progress and results of training it.  `Callback`: sees runs."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from minigan._deprecated import renamed_fields
 from minigan._names import ConfigError
 from minigan.game import Game
 from minigan.gan import GAN
-
-if TYPE_CHECKING:
-    from minigan.training.callbacks import Callback
 
 Metrics = dict[str, float]
 
@@ -92,6 +89,30 @@ class Source(Protocol):
         """Restore the position that `state` returned."""
 
 
+class Callback:
+    """The base class of callbacks, whose methods do nothing.
+
+    `on_end` is called however the training ends, if `on_start` has returned.  A callback with state returns it in
+    `state`, for checkpoints, and restores it in `restore`.
+    """
+
+    def state(self) -> dict[str, Any]:
+        """Return the state after an iteration, as arrays and JSON-serializable values; checkpoints contain it."""
+        return {}
+
+    def restore(self, run: "Run", state: dict[str, Any]) -> None:
+        """Restore the state that `state` returned; called in a resumed run, before `on_start`."""
+
+    def on_start(self, run: "Run") -> None:
+        """Start; called before the first iteration of a new run, or the next one of a resumed run (`run.resumed`)."""
+
+    def on_iteration(self, run: "Run") -> None:
+        """Called after an iteration, with its number in `run.iteration` and its metrics in `run.metrics`."""
+
+    def on_end(self, run: "Run") -> None:
+        """Finish; called after the last iteration, when `run.status`, `run.divergence` and `run.error` are set."""
+
+
 @renamed_fields(recipe="name", before="pretraining")
 @dataclass
 class Experiment:
@@ -133,8 +154,8 @@ class Experiment:
     iterations: int
     streams: dict[str, np.random.Generator]
     config: dict[str, Any] = field(default_factory=dict)
-    callbacks: list["Callback"] = field(default_factory=list)
-    figures: list["Callback"] = field(default_factory=list)
+    callbacks: list[Callback] = field(default_factory=list)
+    figures: list[Callback] = field(default_factory=list)
     evaluate: Callable[[], dict[str, Any]] = dict
     pretraining: Callable[[], dict[str, Any]] = dict
     sources: dict[str, Source] = field(default_factory=dict)
@@ -222,7 +243,7 @@ class Run:
     iteration: int = 0
     metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
-    callbacks: list["Callback"] = field(default_factory=list)
+    callbacks: list[Callback] = field(default_factory=list)
     pretraining: dict[str, Any] = field(default_factory=dict)
     resumed: list[dict[str, Any]] = field(default_factory=list)
     checkpoint_every: int | None = None

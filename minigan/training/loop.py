@@ -10,10 +10,10 @@ from minigan._arguments import size
 from minigan.game import Game
 from minigan.ops import to_host
 from minigan.ops.protocol import Array
-from minigan.training.callbacks import Callback, MetricsFile
+from minigan.training.callbacks import MetricsFile
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import blas, versions
-from minigan.training.experiment import Divergence, Experiment, Metrics, Run
+from minigan.training.experiment import Callback, Divergence, Experiment, Metrics, Run
 from minigan.training.files import PathLike, write_arrays, write_json
 from minigan.training.folders import create_run
 from minigan.training.interrupts import Interrupts

@@ -7,10 +7,9 @@ from typing import Any
 
 from minigan._arguments import size
 from minigan._names import ConfigError
-from minigan.training.callbacks import Callback
 from minigan.training.checkpoint import Checkpoints
 from minigan.training.environment import versions
-from minigan.training.experiment import Experiment, Run
+from minigan.training.experiment import Callback, Experiment, Run
 from minigan.training.files import PathLike, RunError, read_json, write_json
 from minigan.training.loop import run_to_end, with_files
 from minigan.training.state import Saver, read_metrics, restore

@@ -10,9 +10,8 @@ from minigan._views import copy_named
 from minigan.game import Game
 from minigan.network import Network
 from minigan.optimizers import Optimizer
-from minigan.training.callbacks import Callback
 from minigan.training.checkpoint import Checkpoints, Tree
-from minigan.training.experiment import Experiment, Metrics, Run
+from minigan.training.experiment import Callback, Experiment, Metrics, Run
 from minigan.training.files import RunError, jsonable, sync
 
 

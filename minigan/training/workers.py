@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
-from minigan.training.callbacks import Callback
-from minigan.training.experiment import Run
+from minigan.training.experiment import Callback, Run
 from minigan.training.files import RunError
 from minigan.training.interrupts import HANGUP, SIGNALS
 

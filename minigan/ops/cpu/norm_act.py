@@ -99,27 +99,7 @@ class NormActivation(KernelSet):
         p: Mapping[str, Array],
         running: Mapping[str, Array] | None,
     ) -> NormCoefficients:
-        """Return the coefficients of batch norm with the batch's statistics, and update the running statistics.
-
-        Parameters
-        ----------
-        x : (M, C) array
-            The input.
-        pre : ActivationMask
-            The mask that gives u.
-        layer : BatchNorm
-            Gives eps and the step of the running statistics.
-        p : mapping of str to (C,) array
-            The parameters "gamma" and "beta".
-        running : mapping of str to (C,) array, or None
-            "running_mean" and "running_var", updated in place; None updates nothing.
-
-        Returns
-        -------
-        NormCoefficients
-            What `apply`, `sums` and `backward` take as `norm`.
-
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.normalise`."""
         mu, var, remainder = self.statistics_and_remainder(x, pre)
         if running is not None:
             layer.update(running, mu, var, len(x))
@@ -135,7 +115,7 @@ class NormActivation(KernelSet):
     def apply(
         self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
     ) -> None:
-        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) if `norm` is None, into y."""
+        """`minigan.ops.norm_act.NormActivationPasses.apply`."""
         vectors = None if norm is None else norm.vectors
         for rows, (into,), first in _matrices(norm, x, y):
 
@@ -148,10 +128,7 @@ class NormActivation(KernelSet):
     def sums(
         self, x: Array, dy: Array, pre: ActivationMask, norm: NormCoefficients, post: ActivationMask
     ) -> tuple[Array, Array]:
-        """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,), float64.
-
-        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std        x, dy (M, C)
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.sums`."""
         M, C = x.shape
         parts = self._parts(M, C, x.itemsize)
         sum_d, sum_dx = np.empty((2, len(parts), C))
@@ -177,23 +154,7 @@ class NormActivation(KernelSet):
         post: ActivationMask,
         sums: tuple[Array, Array] | None = None,
     ) -> None:
-        """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)).
-
-        Parameters
-        ----------
-        x : (M, C) or (n,) array
-            The input of the forward pass.
-        dy, dx : arrays of the shape of x
-            The gradient of y, and the array that the gradient of x is written to.
-        pre, post : ActivationMask
-            The masks of the forward pass.
-        norm : NormCoefficients or None
-            The coefficients of the forward pass; None without batch norm, dx = then dx = mask0 f0'(mask0 x) dv.
-        sums : pair of (C,) arrays or None
-            What `sums` returned.  None, the default, omits the two means, as with running statistics, which do not
-            depend on x.
-
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.backward`."""
         mean_terms = None
         if norm is not None and sums is not None:  # the terms of the two means are linear in u - mu
             linear, constant = (

@@ -88,34 +88,7 @@ class NormActivation:
         p: Mapping[str, Array],
         running: Mapping[str, Array] | None,
     ) -> NormCoefficients:
-        """Return the coefficients of batch norm with the batch's statistics, and update the running statistics.
-
-        It launches the kernels of `statistics` and no others.
-
-        Parameters
-        ----------
-        x : (M, C) array
-            The input.
-        pre : ActivationMask
-            The mask that gives u.
-        layer : BatchNorm
-            Gives eps and the step of the running statistics.
-        p : mapping of str to (C,) array
-            The parameters "gamma" and "beta".
-        running : mapping of str to (C,) array, or None
-            "running_mean" and "running_var", updated in place; None updates nothing.
-
-        Returns
-        -------
-        NormCoefficients
-            What `apply`, `sums` and `backward` take as `norm`.
-
-        Raises
-        ------
-        ValueError
-            If x has no rows.
-
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.normalise`, in the launches of `statistics`; M >= 1."""
         M, C = x.shape
         step, factor = layer.steps(M) if running is not None else (0.0, 1.0)
         if not x.size:
@@ -141,7 +114,7 @@ class NormActivation:
     def apply(
         self, x: Array, y: Array, pre: ActivationMask, norm: NormCoefficients | None, post: ActivationMask
     ) -> None:
-        """Write y = mask1 f1((u - mu) scale + beta), or mask1 f1(u) if `norm` is None, into y."""
+        """`minigan.ops.norm_act.NormActivationPasses.apply`."""
         if not x.size:
             return
         masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)
@@ -156,10 +129,7 @@ class NormActivation:
     def sums(
         self, x: Array, dy: Array, pre: ActivationMask, norm: NormCoefficients, post: ActivationMask
     ) -> tuple[Array, Array]:
-        """Return sum_m dv_m and sum_m dv_m x_hat_m, each (C,), of x's dtype.
-
-        dv = f1'(v) mask1 dy        x_hat = (u - mu) inverse_std        x, dy (M, C)
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.sums`."""
         M, C = x.shape
         if not x.size:
             return self._full(C, x, 0), self._full(C, x, 0)
@@ -182,23 +152,7 @@ class NormActivation:
         post: ActivationMask,
         sums: tuple[Array, Array] | None = None,
     ) -> None:
-        """Write dx = mask0 f0'(mask0 x) scale (dv - mean(dv) - x_hat mean(dv x_hat)).
-
-        Parameters
-        ----------
-        x : (M, C) or (n,) array
-            The input of the forward pass.
-        dy, dx : arrays of the shape of x
-            The gradient of y, and the array that the gradient of x is written to.
-        pre, post : ActivationMask
-            The masks of the forward pass.
-        norm : NormCoefficients or None
-            The coefficients of the forward pass; None without batch norm, dx = then dx = mask0 f0'(mask0 x) dv.
-        sums : pair of (C,) arrays or None
-            What `sums` returned.  None, the default, omits the two means, as with running statistics, which do not
-            depend on x.
-
-        """
+        """`minigan.ops.norm_act.NormActivationPasses.backward`."""
         if not x.size:
             return
         masks = (*_arguments(pre, x), *_arguments(post, x), self.keys)

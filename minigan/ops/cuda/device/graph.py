@@ -11,12 +11,16 @@ outside or a batch from the host would keep its value from the capture.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from minigan.ops.cuda.device.source import KernelError
 
-if TYPE_CHECKING:
-    from minigan.ops.cuda.device.base import Device
+
+class Recorder(Protocol):
+    """What can be recorded: a device, `minigan.ops.cuda.device.base.Device`."""
+
+    def recording(self) -> Any:
+        """Return a context manager that records, and then has `launch`."""
 
 
 class CaptureError(KernelError):
@@ -45,7 +49,7 @@ class Captured:
         return self.outputs
 
 
-def capture(device: "Device", step: Callable[[], Any]) -> Captured:
+def capture(device: Recorder, step: Callable[[], Any]) -> Captured:
     """Record what `step` launches on the device.
 
     Parameters
