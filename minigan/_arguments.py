@@ -6,7 +6,7 @@ The checked numbers are returned as Python's: a NumPy float64 scalar would conve
 import math
 import operator
 from numbers import Integral, Rational, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def size(name: str, value: object, *, low: int = 1) -> int:
     ValueError: n_out must be an int >= 1, got 0
     """
     try:
-        n = low - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+        n = low - 1 if isinstance(value, bool) else operator.index(cast(Any, value))
     except TypeError:
         n = low - 1
     if n < low:
@@ -58,7 +58,7 @@ def shape(name: str, value: object) -> tuple[int, ...]:
     ((3,), (28, 28, 1))
     """
     try:
-        sizes: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
+        sizes: tuple[object, ...] = tuple(cast(Any, value))
     except TypeError:
         return (size(name, value),)
     return tuple(size(f"{name}[{i}]", n) for i, n in enumerate(sizes))

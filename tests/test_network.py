@@ -310,6 +310,14 @@ def test_some_layers_give_x_itself_or_a_view(layer):
             r"^layers? 0.* \(Dense.*x has shape \(5, 4\)",
         ),
         (lambda: make()(np.ones((0, 3))), mg.ShapeError, r"x has shape \(0, 3\); expected \(N, ...\) with N >= 1"),
+        *(
+            (
+                lambda x=x: make(dtype="float64").forward(x, train=False),
+                mg.ShapeError,
+                rf"x has shape {shape}; expected \(N",
+            )
+            for x, shape in ((np.ones((0, 3)), r"\(0, 3\)"), (np.ones(3), r"\(3,\)"), (np.ones(3, int), r"\(3,\)"))
+        ),
         (lambda: make()(np.ones(3)), mg.ShapeError, r"x has shape \(3,\)"),
         (lambda: make()([[1, 2, 3]]), TypeError, "x must be a numpy array, got list"),
         (
