@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.cases.games import CASES, build
+from benchmarks.cases.pieces import pieces
 from benchmarks.core import checks, implementations, measure
 from benchmarks.core.worker import Worker, round_robin
 from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
@@ -190,7 +191,7 @@ def test_the_peak_is_the_process_s_own():
 
 
 def test_the_work_of_a_convolution_is_that_of_the_direct_sums():
-    by_key = {piece.key: piece for piece in layers.pieces()}
+    by_key = {piece.key: piece for piece in pieces()}
     conv = by_key["mnist-dcgan G 3"]  # 28x28, 3x3, 128 to 128 channels, batch 32
     assert (conv.work, conv.unit) == (2 * 32 * 28 * 28 * 9 * 128 * 128, "flop")
     dense = by_key["mnist-dcgan G 0"]

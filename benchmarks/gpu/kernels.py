@@ -1,6 +1,6 @@
 """Each layer of the recipes on its shapes, forward and backward, in each precision; then single kernels.
 
-Rates and pieces are those of `benchmarks.cpu.layers`: operations of the direct sums, or bytes as if x were read and y
+Rates and pieces are those of `benchmarks.cases.pieces`: operations of the direct sums, or bytes as if x were read and y
 written once; twice as many backward.  They are compared with PyTorch's modules in channels_last (cuDNN, cuBLAS) and its
 fused operations, in the same precision.  Both times are the device's: minigan's is a captured graph, and
 PyTorch's launches are hidden by flushing the caches.
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import minigan as mg
+from benchmarks.cases.pieces import Piece, forward_backward, network, output_shape, pieces, random_arrays
 from benchmarks.core.measure import digits, log
-from benchmarks.cpu.layers import Piece, forward_backward, network, output_shape, pieces, random_arrays
 from benchmarks.gpu.bench import PRECISIONS, Bench, spread, torch_precision, why_skipped
 from minigan.ops.cuda.data import Images
 from minigan.ops.cuda.random import Stream

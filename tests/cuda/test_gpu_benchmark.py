@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from emulated import EMULATOR_ONLY, NEEDS_HOST_COMPILER
 
+from benchmarks.cases.pieces import pieces
 from benchmarks.core import measure
-from benchmarks.cpu.layers import pieces
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import bench as tools
 from benchmarks.gpu import crossover, cuda_tests, gaussian, kernel_steps, kernels, steps
