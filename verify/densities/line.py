@@ -65,7 +65,6 @@ class Normal(Symmetric):
     sigma : int, Fraction or str
         The standard deviation > 0; by default 1.
 
-
     Raises
     ------
     ValueError
@@ -152,7 +151,6 @@ class Laplace(_ExponentialTails):
     b : int, Fraction or str
         The scale > 0; by default 1.
 
-
     Raises
     ------
     ValueError
@@ -210,7 +208,6 @@ class Logistic(_ExponentialTails):
         The mean; by default 0.
     b : int, Fraction or str
         The scale > 0; by default 1.
-
 
     Raises
     ------

@@ -77,7 +77,6 @@ class Cauchy(_PowerTails):
     gamma : int, Fraction or str
         The scale > 0; by default 1.
 
-
     Raises
     ------
     ValueError
@@ -118,7 +117,6 @@ class StudentT(_PowerTails):
         The centre; by default 0.
     scale : int, Fraction or str
         The scale > 0; by default 1.
-
 
     Raises
     ------
