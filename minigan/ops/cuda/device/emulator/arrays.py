@@ -268,11 +268,6 @@ def empty_like(like: ndarray, dtype: Any = None) -> ndarray:
     return empty(like.shape, like.dtype if dtype is None else dtype)
 
 
-def asnumpy(value: Any) -> np.ndarray:
-    """Return a copy on the host."""
-    return value.get() if isinstance(value, ndarray) else np.asarray(value)
-
-
 def __getattr__(name: str) -> Any:
     """Return NumPy's function of that name for device arrays, or NumPy's type or constant itself."""
     if name.startswith("_"):
