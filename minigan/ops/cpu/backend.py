@@ -9,7 +9,7 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from minigan._names import unknown
 from minigan.ops import reference
+from minigan.ops.base import BackendBase
 from minigan.ops.cpu import elementwise, matmul, mlp
 from minigan.ops.cpu.conv import convolution
 from minigan.ops.cpu.executor import FLOATS
@@ -28,14 +29,14 @@ from minigan.ops.cpu.threads.pool import Job, SleepWait, cores, default_threads,
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array, Rule
-from minigan.ops.registry import registered_kernel, registered_rules
+from minigan.ops.registry import registered_rules
 
 __all__ = ["ACCURACIES", "CPU"]
 
 ACCURACIES = ("exact", "balanced", "fast")
 
 
-class CPU:
+class CPU(BackendBase):
     """The backend of ``get_ops("cpu", threads=..., accuracy=..., compiled=...)``.
 
     Parameters
@@ -96,10 +97,6 @@ class CPU:
     def rules(self) -> Sequence[Rule]:
         """The rules for fusing neighbouring layers: the registered ones, then those of `minigan.ops.cpu.rules`."""
         return (*registered_rules(self.name), *self._rules)
-
-    def kernel(self, name: str) -> Callable[..., Any]:
-        """Return the registered kernel of that name for this backend."""
-        return registered_kernel(name, self)
 
     def engine(self) -> dict[str, Any]:
         """Return threads, accuracy, whether kernels are compiled, and numba's version."""
@@ -192,44 +189,6 @@ class CPU:
     def correlate_weights(self, x: Array, y: Array, geometry: Geometry) -> Array:
         """Return the gradient of <y, correlate(x, W)> in W."""
         return convolution.correlate_weights(x, y, geometry, self)
-
-    def sum_rows(self, x: Array) -> Array:
-        """Sum over all axes but the last."""
-        return self.norm_act.sum_rows(x)
-
-    def moments(self, x: Array) -> tuple[Array, Array]:
-        """Mean and biased variance over all axes but the last."""
-        return self.norm_act.moments(x)
-
-    def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """Multiply x by the dropout mask determined by `key`."""
-        return self.norm_act.dropout(x, rate, key)
-
-    def zero_vector(self, size: int, dtype: Any) -> Array:
-        """A vector of zeros."""
-        return self.flat.zero_vector(size, np.dtype(dtype))
-
-    def finite(self, x: Array) -> bool:
-        """Return whether all numbers of x are finite."""
-        return self.flat.finite(x)
-
-    def copy(self, target: Array, source: Array) -> None:
-        """Copy `source` into `target`."""
-        self.flat.copy(target, source)
-
-    def adam(
-        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-    ) -> None:
-        """One update of Adam, in place."""
-        self.flat.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
-
-    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
-        """One update of RMSProp, in place."""
-        self.flat.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
-
-    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
-        """One update of gradient descent with momentum, in place."""
-        self.flat.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
 
     relu = staticmethod(elementwise.relu)
     relu_backward = staticmethod(elementwise.relu_backward)

@@ -66,8 +66,9 @@ class Flat(KernelSet):
         self._for_each_block(job, x.size)
         return not not_finite
 
-    def zero_vector(self, size: int, dtype: np.dtype[Any]) -> Array:
+    def zero_vector(self, size: int, dtype: Any) -> Array:
         """`reference.zero_vector`."""
+        dtype = np.dtype(dtype)
         if dtype not in FLOATS:
             return reference.zero_vector(size, dtype)
         zeros = arrays.empty((size,), dtype)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan._names import unknown
+from minigan.ops.base import BackendBase
 from minigan.ops.cuda.bias_act import BiasActivation
 from minigan.ops.cuda.capture.iterations import Iterations
 from minigan.ops.cuda.conv.convolution import Convolution
@@ -25,7 +26,7 @@ from minigan.ops.cuda.vector import REALS, Flat
 from minigan.ops.errors import BackendUnavailable
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array, Rule
-from minigan.ops.registry import registered_kernel, registered_rules
+from minigan.ops.registry import registered_rules
 
 __all__ = ["CUDA", "DEVICES", "PRECISIONS"]
 
@@ -67,7 +68,7 @@ def device_named(name: str) -> Device:
     return GPU()
 
 
-class CUDA:
+class CUDA(BackendBase):
     """The backend of ``get_ops("cuda", device=..., precision=..., graphs=...)``.
 
     Parameters
@@ -120,22 +121,6 @@ class CUDA:
     def rules(self) -> Sequence[Rule]:
         """The rules for fusing neighbouring layers: the registered ones, then those of `minigan.ops.cuda.rules`."""
         return (*registered_rules(self.name), *importlib.import_module("minigan.ops.cuda.rules").RULES)
-
-    def kernel(self, name: str) -> Callable[..., Any]:
-        """Return this backend's implementation of a registered kernel.
-
-        Parameters
-        ----------
-        name : str
-            The name given to `minigan.ops.register_kernel`.
-
-        Returns
-        -------
-        callable
-            The function, called without the backend as its first argument.
-
-        """
-        return registered_kernel(name, self)
 
     def engine(self) -> dict[str, Any]:
         """Return the settings that results and speed depend on.
@@ -231,18 +216,6 @@ class CUDA:
         """Return the gradient of <y, correlate(x, W)> in W."""
         return self.convolution.correlate_weights(x, y, geometry)
 
-    def sum_rows(self, x: Array) -> Array:
-        """Sum over all axes but the last."""
-        return self.norm_act.sum_rows(x)
-
-    def moments(self, x: Array) -> tuple[Array, Array]:
-        """Mean and biased variance over all axes but the last."""
-        return self.norm_act.moments(x)
-
-    def dropout(self, x: Array, rate: float, key: int) -> Array:
-        """Multiply x by the dropout mask determined by `key`."""
-        return self.norm_act.dropout(x, rate, key)
-
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""
         return self.elementwise.relu(x)
@@ -266,29 +239,3 @@ class CUDA:
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """weight mean softplus(sign s) and its gradient in s; the host does not wait for the value."""
         return self.elementwise.mean_softplus(s, sign, weight)
-
-    def zero_vector(self, size: int, dtype: Any) -> Array:
-        """A vector of zeros."""
-        return self.flat.zero_vector(size, dtype)
-
-    def finite(self, x: Array) -> bool:
-        """Return whether all numbers of x are finite; the host waits for the answer."""
-        return self.flat.finite(x)
-
-    def copy(self, target: Array, source: Array) -> None:
-        """Copy `source` into `target`."""
-        self.flat.copy(target, source)
-
-    def adam(
-        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-    ) -> None:
-        """One update of Adam, in place."""
-        self.flat.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
-
-    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
-        """One update of RMSProp, in place."""
-        self.flat.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
-
-    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
-        """One update of gradient descent with momentum, in place."""
-        self.flat.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
