@@ -92,18 +92,46 @@ def test_figures_and_evaluation_do_not_change_the_training(in_tmp):
     assert with_files.gan.G.theta.tobytes() == without.gan.G.theta.tobytes()
 
 
+def stopped_by(number, folder, *, ignored=False):
+    """Train, send a signal after some iterations, and SIGTERM if it is `ignored`; return exit status and output."""
+    command = [sys.executable, "-m", "minigan", "train", "gaussian", "--iterations", "1000000", "--out", "run"]
+    handler = signal.SIG_IGN if ignored else signal.SIG_DFL  # else the child inherits what `nohup make test` ignores
+    metrics = folder / "run/metrics.jsonl"
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, handler),
+    ) as process:  # fmt: skip
+        try:
+            reach(process, metrics, 2000)
+            os.kill(process.pid, number)
+            if ignored:
+                reach(process, metrics, metrics.stat().st_size + 2000)
+                assert process.poll() is None  # it goes on
+                process.terminate()
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, out
+
+
+def reach(process, path, size):
+    """Wait until a file has more than `size` bytes."""
+    for _ in range(600):
+        if process.poll() is not None or (path.exists() and path.stat().st_size > size):
+            return
+        time.sleep(0.1)
+
+
+def test_under_nohup_a_closed_terminal_does_not_end_a_run(in_tmp):
+    code, out = stopped_by(signal.SIGHUP, in_tmp, ignored=True)
+    assert code == 130
+    assert "interrupted after" in out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_a_complete_run_folder(in_tmp, number):
-    command = [sys.executable, "-m", "minigan", "train", "gaussian", "--iterations", "1000000", "--out", "run"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    metrics = in_tmp / "run/metrics.jsonl"
-    for _ in range(600):
-        if metrics.exists() and metrics.stat().st_size > 2000:
-            break
-        time.sleep(0.1)
-    os.kill(process.pid, number)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    code, out = stopped_by(number, in_tmp)
+    assert code == 130
     assert "interrupted after" in out
     assert {p.name for p in (in_tmp / "run").iterdir()} == FILES
     summary = read_json(in_tmp / "run/summary.json")
