@@ -14,6 +14,7 @@ import numpy as np
 
 from minigan.ops.cpu.executor import contiguous
 from minigan.ops.cpu.memory import arrays
+from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.norm_act import ActivationMask, mask_constants
 from minigan.ops.protocol import Array
 
@@ -222,7 +223,7 @@ class DenseNetwork:
         """
         k, N, dtype = _kernels(), len(dy), dy.dtype
         dx = arrays.empty((N * self.n_in if need_dx else 0,), dtype)
-        gradients = arrays.empty((2 * N * self._columns,), dtype)
+        gradients = scratch.array("dense.gradients", (2 * -(-N // 16) * 16 * self._columns,), dtype)
         gradient = k.FROZEN if g is None else k.WRITE if overwrite else k.ADD
         program = self._program(done, N, update=False, gradient=gradient)
         nothing = _nothing(dtype)
@@ -240,22 +241,20 @@ class DenseNetwork:
 
     def _program(self, done: _Pass, N: int, *, update: bool, gradient: int) -> Array:
         k = _kernels()
-        program = np.zeros(k.PROGRAM_SIZE, np.int64)
+        program = np.empty(k.PROGRAM_SIZE, np.int64)
         input_mask = 0 if done.train and self._input_rate else -1
-        program[k.N_LAYERS :] = (
-            *(len(self._specs), N, done.sub_batches, done.train, update, gradient, input_mask),
-            *(0,) * (k.PROGRAM_SIZE - k.INPUT_MASK - 1),
-        )
+        program[k.N_LAYERS :] = len(self._specs), N, done.sub_batches, done.train, update, gradient, input_mask, k.product_address(done.x.dtype)
         return program
 
     def _run(
         self, name: str, program: Array, done: _Pass, theta: Array, state: Array, y: Array, g: Array, dx: Array,
         gradients: Array, executor: Any,
     ) -> None:  # fmt: skip
+        team = executor.team()
+        counters = np.zeros(_kernels().counters_size(len(self._specs) + 1, len(team) + 1), np.int64)
         _kernels().start(
-            executor.team(), _function(name), program, done.layers, done.numbers, done.masks,
-            self._keep_scales[theta.dtype], theta, state, done.x, done.saved, done.winners, done.coefficients, y, g, dx,
-            gradients,
+            team, _function(name), program, done.layers, done.numbers, done.masks, self._keep_scales[theta.dtype],
+            theta, state, done.x, done.saved, done.winners, done.coefficients, y, g, dx, counters, gradients,
         )  # fmt: skip
 
 

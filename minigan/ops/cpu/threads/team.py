@@ -4,14 +4,19 @@ A thread that sleeps takes 0.05 ms to wake, and as long again to get the interpr
 small network's forward pass.  So an idle worker polls its mailbox for a while, and calls the function that is posted
 there in compiled code alone.  A function is called as function(program, rank, size) by each thread of the team:
 `program` is the address of a vector of int64 that holds its arguments, and rank, in 0 ... size - 1, is the thread's
-number.  `wait_for_all` lets the threads of a team wait for each other.
+number.
+
+The system may take a worker's core away at any time.  So a function must do all its work in parts that the threads take
+one by one (`next_part`), whichever of them are running, and wait only for parts that somebody has taken (`wait_for`):
+then a worker without a core holds nobody up unless it has taken a part.
 
 A mailbox is a vector of int64: the state, then the function's address, program, rank and size.
 
     IDLE       the worker does not poll
     LISTENING  the worker polls the mailbox
     CLAIMED    a caller is writing the arguments
-    POSTED     there is a function to call, and the worker will not stop polling before it has returned
+    POSTED     there is a function to call; the caller takes it back (LISTENING) if the work is done before it is called
+    RUNNING    the worker has called the function
     DONE       the function has returned; the caller, which waits for this, sets LISTENING again
 """
 
@@ -25,9 +30,11 @@ from numba.core import types
 from numba.core.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from minigan.ops.cpu.kernels.numba.jit import kernel
+from minigan.ops.cpu.kernels.numba.jit import inner, kernel
 
-IDLE, LISTENING, CLAIMED, POSTED, DONE = range(5)
+IDLE, LISTENING, CLAIMED, POSTED, RUNNING, DONE = range(6)
+LINE = 8
+"""How many int64 a cache line holds; counters that different threads write are in different lines."""
 MAILBOX_SIZE = 24
 """How many numbers a mailbox has: its state and arguments, and as many more that no other thread's memory is in the
 same cache line."""
@@ -83,7 +90,7 @@ def listening(mailboxes):
 
 @kernel
 def run_together(mailboxes, function, program):
-    """Call a function on this thread and on every worker that listens; return when all calls have returned.
+    """Call a function on this thread and on every worker that listens; return when no call is running any more.
 
     mailboxes: the addresses of the workers' mailboxes    function: an address    program: a vector of int64
     """
@@ -98,9 +105,11 @@ def run_together(mailboxes, function, program):
         mailbox = vector_at(claimed[i], np.int64(0))
         mailbox[1], mailbox[2], mailbox[3], mailbox[4] = function, address, i + 1, n + 1
         _store(mailbox, 0, POSTED)
-    _call(function, address, np.int64(0), n + 1)
+    call(function, (address, 0, n + 1))
     for i in range(n):
         mailbox = vector_at(claimed[i], np.int64(0))
+        if _compare_and_swap(mailbox, 0, POSTED, LISTENING):  # the worker has not got to it
+            continue
         looked = 0
         while _load(mailbox, 0) != DONE:
             looked += 1
@@ -109,36 +118,68 @@ def run_together(mailboxes, function, program):
         _store(mailbox, 0, LISTENING)
 
 
-@kernel
-def wait_for_all(counter, size, times):
-    """Wait until every thread of the team has called this `times` times.    counter (1,): zero at first"""
-    _add(counter, 0, 1)
+@inner
+def next_part(counters, phase, n, rank, size):
+    """Return a part of a phase that no thread has taken, or -1.    counters: zeros, `counters_size` of them
+
+    A thread first takes the parts of its own share of 0 ... n - 1, the same in each pass, whose memory may still be in
+    its core's cache, and then those of the others.
+    """
+    start = phase * (size + 1) * LINE
+    for v in range(size):
+        owner = (rank + v) % size
+        first, end = n * owner // size, n * (owner + 1) // size
+        part = first + fetch_add(counters, start + (owner + 1) * LINE, 1)
+        if part < end:
+            return part
+    return -1
+
+
+@inner
+def finish_part(counters, phase, size):
+    """Declare that a part is done."""
+    fetch_add(counters, phase * (size + 1) * LINE, 1)
+
+
+@inner
+def wait_for(counters, phase, n, size):
+    """Wait until all n parts of a phase are done; the calling thread has found none to take."""
     looked = 0
-    while _load(counter, 0) < size * times:
+    while _load(counters, phase * (size + 1) * LINE) < n:
         looked += 1
         if looked > SPINS_BEFORE_YIELD:  # a thread may be waiting for a core
             yield_core()
 
 
-@kernel
+def counters_size(phases, threads):
+    """Return how many counters `next_part` needs for so many phases and at most so many threads."""
+    return phases * (threads + 1) * LINE
+
+
+@inner
 def _run_posted(mailbox):
-    _call(mailbox[1], mailbox[2], mailbox[3], mailbox[4])
-    _store(mailbox, 0, DONE)
+    if _compare_and_swap(mailbox, 0, POSTED, RUNNING):  # otherwise the caller has taken it back
+        call(mailbox[1], (mailbox[2], mailbox[3], mailbox[4]))
+        _store(mailbox, 0, DONE)
 
 
-@kernel
+@inner
 def vector_at(address, zero, length=1):
     """Return the memory at an address as a vector of zero's dtype; only slices look at its length."""
     return carray(_pointer(address, zero), (length,))
 
 
-def address_of(function):
-    """Return the address at which compiled code calls a kernel of (program, rank, size), three int64.
+def address_of(function, n=3):
+    """Return the address at which compiled code calls a kernel of n arguments, all int64.
+
+    numba compiles the code of a function again in every function that calls it, but not if it is called by address.
 
     Parameters
     ----------
     function
         A kernel that returns an int64.
+    n
+        How many arguments it has; 3, the default, for (program, rank, size).
 
     Returns
     -------
@@ -146,22 +187,22 @@ def address_of(function):
         The address; it stays valid as long as the process runs.
 
     """
-    arguments = (types.int64,) * 3
+    arguments = (types.int64,) * n
     function.compile(arguments)
     compiled = function.overloads[arguments]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
 
 
 @intrinsic
-def _call(typingctx, function, program, rank, size):
-    """Call the function at an address with three int64."""
+def call(typingctx, function, arguments):
+    """Call the function at an address with a tuple of int64."""
 
-    def build(context, builder, signature, arguments):
-        i64 = ir.IntType(64)
-        pointer = builder.inttoptr(arguments[0], ir.FunctionType(i64, [i64] * 3).as_pointer())
-        return builder.call(pointer, arguments[1:])
+    def build(context, builder, signature, given):
+        i64, n = ir.IntType(64), len(arguments)
+        pointer = builder.inttoptr(given[0], ir.FunctionType(i64, [i64] * n).as_pointer())
+        return builder.call(pointer, [builder.extract_value(given[1], i) for i in range(n)])
 
-    return types.int64(types.int64, types.int64, types.int64, types.int64), build
+    return types.int64(types.int64, arguments), build
 
 
 @intrinsic
@@ -198,15 +239,14 @@ def _store(typingctx, numbers, i, value):
 
 
 @intrinsic
-def _add(typingctx, numbers, i, value):
-    """Add `value` to numbers[i] atomically, with acquire and release ordering."""
+def fetch_add(typingctx, numbers, i, value):
+    """Add `value` to numbers[i] atomically, with acquire and release ordering; return the number before."""
 
     def build(context, builder, signature, arguments):
         number = context.cast(builder, arguments[2], value, types.int64)
-        builder.atomic_rmw("add", _element_pointer(context, builder, numbers, arguments), number, "acq_rel")
-        return context.get_dummy_value()
+        return builder.atomic_rmw("add", _element_pointer(context, builder, numbers, arguments), number, "acq_rel")
 
-    return types.void(numbers, i, value), build
+    return types.int64(numbers, i, value), build
 
 
 @intrinsic

@@ -7,7 +7,7 @@ their number alone, and a thread computes every step of a part while its numbers
     forward    the product x W of the part's columns; bias, activation, batch norm and dropout of its rows
     backward   the product of dL/dy with the weights above; dropout, batch norm and activation backwards; dL/dW, dL/db
 
-Between two layers the threads wait for each other once.  The gradient of a layer's products is kept transposed,
+The parts of a layer are a phase: the next begins when all of them are done.  The gradient of a layer's products is kept transposed,
 (columns, samples), because then W is read in the order in which it lies in memory.
 """
 
@@ -17,10 +17,12 @@ import numpy as np
 
 from minigan.ops.cpu.kernels.numba import dense_units as units
 from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
-from minigan.ops.cpu.kernels.numba.matmul import multiply
+from minigan.ops.cpu.kernels.numba.matmul import multiply_at
+from minigan.ops.cpu.kernels.numba.matmul import product_address as product_address
 from minigan.ops.cpu.kernels.numba.mlp import ACTIVATION_CODES as ACTIVATION_CODES
 from minigan.ops.cpu.kernels.numba.mlp import _activate, _activate_backward
-from minigan.ops.cpu.threads.team import run_together, vector_at, wait_for_all
+from minigan.ops.cpu.threads.team import counters_size as counters_size
+from minigan.ops.cpu.threads.team import finish_part, next_part, run_together, vector_at, wait_for
 
 N_FIELDS = 15
 N_IN, UNITS, PIECES, W, BIAS, CODE, GAMMA, BETA, MEAN, VAR, RELU, MASK, U, Y, COEFFICIENTS = range(N_FIELDS)
@@ -36,11 +38,10 @@ MU, SCALE, SHIFT, INVERSE_STD, REMAINDER = range(N_COEFFICIENTS)
 """The rows of batch norm's coefficients (N_COEFFICIENTS, units): the mean, rounded to the dtype of x; gamma / std; beta,
 with what rounding the mean has lost; 1 / std; the mean minus mu."""
 
-N_VECTORS = 14
-COUNTER, ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK = 0, 8, 22, 23, 24, 25, 26, 27, 28
-"""Where the program, a vector of int64, has the counter of `wait_for_all`, alone in its cache line; the addresses of the
-`Vectors`; and the arguments that are numbers."""
-PROGRAM_SIZE = 32
+ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK, PRODUCT = 0, 15, 16, 17, 18, 19, 20, 21, 22
+"""Where the program, a vector of int64, has the addresses of the `Vectors`, and the arguments that are numbers; the last is the address
+of a product, see `multiply_at`."""
+PROGRAM_SIZE = 23
 FROZEN, ADD, WRITE = range(3)
 """What GRADIENT says: dL/dtheta is not computed, is added to g, or is written to g."""
 
@@ -73,22 +74,25 @@ class Vectors(NamedTuple):
     """dL/dtheta."""
     dx: Any
     """dL/dx (N I,); empty if it is not needed."""
+    counters: Any
+    """Those of `next_part`, for a phase for each layer and one more, int64."""
     gradients: Any
-    """Two matrices (columns, samples) of the widest layer's size."""
+    """Two matrices (columns, padded(samples)) of the widest layer's size, which begin a cache line."""
 
 
 @kernel
 def start(
     mailboxes, function, program, layers, numbers, masks, keep_scales, theta, state, x, saved, winners, coefficients,
-    y, g, dx, gradients,
+    y, g, dx, counters, gradients,
 ):  # fmt: skip
     """Run a pass, `function`, on a team; the vectors after `program` are the `Vectors`."""
-    program[COUNTER], at = 0, ADDRESSES
+    at = ADDRESSES
     program[at], program[at + 1], program[at + 2] = layers.ctypes.data, numbers.ctypes.data, masks.ctypes.data
     program[at + 3], program[at + 4], program[at + 5] = keep_scales.ctypes.data, theta.ctypes.data, state.ctypes.data
     program[at + 6], program[at + 7], program[at + 8] = x.ctypes.data, saved.ctypes.data, winners.ctypes.data
     program[at + 9], program[at + 10], program[at + 11] = coefficients.ctypes.data, y.ctypes.data, g.ctypes.data
-    program[at + 12], program[at + 13] = dx.ctypes.data if dx.size else 0, gradients.ctypes.data
+    program[at + 12], program[at + 13] = dx.ctypes.data if dx.size else 0, counters.ctypes.data
+    program[at + 14] = gradients.ctypes.data
     run_together(mailboxes, function, program)
 
 
@@ -101,7 +105,7 @@ def _vectors(program, zero):
         vector_at(program[at + 3], number), vector_at(program[at + 4], zero), vector_at(program[at + 5], zero),
         vector_at(program[at + 6], zero), vector_at(program[at + 7], zero), vector_at(program[at + 8], np.uint8(0)),
         vector_at(program[at + 9], number), vector_at(program[at + 10], zero), vector_at(program[at + 11], zero),
-        vector_at(program[at + 12], zero), vector_at(program[at + 13], zero),
+        vector_at(program[at + 12], zero), vector_at(program[at + 13], integer), vector_at(program[at + 14], zero),
     )  # fmt: skip
 
 
@@ -130,12 +134,12 @@ def backward_float64(program, rank, size):
 
 
 @inlined
-def _share(n, rank, size):
-    """Return the first part, and the one after the last, of a thread's share of n parts."""
-    return n * rank // size, n * (rank + 1) // size
+def padded(N):
+    """Return how many numbers a row of N samples takes in memory, so that each begins a cache line."""
+    return -(-N // 16) * 16
 
 
-@kernel
+@inlined
 def _drop(program, v, part, mask, unit, stride):
     """Multiply the part by its mask, each sub-batch by its own."""
     S, M = program[SUB_BATCHES], program[SAMPLES] // program[SUB_BATCHES]
@@ -146,46 +150,47 @@ def _drop(program, v, part, mask, unit, stride):
         units.drop(part, s * M, (s + 1) * M, unit, stride, words, keep_scale)
 
 
-@kernel
+@inlined
 def _drop_input(program, v, rank, size):
     """Write mask x to the beginning of `saved`."""
     N, I, width = program[SAMPLES], v.layers[N_IN], units.width_of(v.x)
-    part = np.empty((N, width), v.x.dtype)
-    first, last = _share(-(-I // width), rank, size)
-    for j in range(first, last):
+    part, parts, phase = np.empty((N, width), v.x.dtype), -(-I // width), program[N_LAYERS]
+    j = next_part(v.counters, phase, parts, rank, size)
+    while j >= 0:
         c, w = j * width, min(width, I - j * width)
         units.load(v.x, c, I, part, w)
         _drop(program, v, part, program[INPUT_MASK], c, I)
         units.store(part, w, v.saved, c, I)
+        finish_part(v.counters, phase, size)
+        j = next_part(v.counters, phase, parts, rank, size)
+    wait_for(v.counters, phase, parts, size)
 
 
 # --- forward --------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def _forward(program, rank, size, zero):
     """Compute y, and save what `_backward` needs."""
     v, N, L = _vectors(program, zero), program[SAMPLES], program[N_LAYERS]
-    width, waits, x, x_start = units.width_of(v.x), 0, v.x, 0
+    width, x, x_start, function = units.width_of(v.x), v.x, 0, program[PRODUCT]
     part = np.empty((N, width), v.x.dtype)
     if program[INPUT_MASK] >= 0:
         _drop_input(program, v, rank, size)
-        waits += 1
-        wait_for_all(program, size, waits)
         x = v.saved
     for k in range(L):
         layer = v.layers[k * N_FIELDS : (k + 1) * N_FIELDS]
         n_in, O, pieces = layer[N_IN], layer[UNITS], layer[PIECES]
         products = part if pieces == 1 else np.empty((N, width * pieces), v.x.dtype)
-        into = (0, products.shape[1])
-        first, last = _share(-(-O // width), rank, size)
-        for j in range(first, last):
+        into, parts = (0, products.shape[1]), -(-O // width)
+        j = next_part(v.counters, k, parts, rank, size)
+        while j >= 0:
             unit, w = j * width, min(width, O - j * width)
             column, n = unit * pieces, w * pieces
             if w < width:
                 part[:] = zero
             b_layout = (layer[W] + column, O * pieces)
-            multiply(x, (x_start, n_in, 1), v.theta, b_layout, products.reshape(-1), into, (N, n, n_in), False)
+            multiply_at(function, x, (x_start, n_in, 1), v.theta, b_layout, products.reshape(-1), into, (N, n, n_in), False)
             if layer[BIAS] >= 0:
                 units.add_bias(products, v.theta, layer[BIAS] + column, n)
             if pieces > 1:
@@ -195,14 +200,14 @@ def _forward(program, rank, size, zero):
                 units.store(part, w, v.y, unit, O)
             else:
                 units.store(part, w, v.saved, layer[Y] + unit, O)
-        if k < L - 1:
-            waits += 1
-            wait_for_all(program, size, waits)
-            x, x_start = v.saved, layer[Y]
+            finish_part(v.counters, k, size)
+            j = next_part(v.counters, k, parts, rank, size)
+        wait_for(v.counters, k, parts, size)
+        x, x_start = v.saved, layer[Y]
     return np.int64(0)
 
 
-@kernel
+@inlined
 def _finish(program, v, layer, k, part, unit, w):
     """Compute the part of y from that of x W + b or, with several pieces, from its maximum, in place."""
     slope = part.dtype.type(v.numbers[k * N_NUMBERS + SLOPE])
@@ -215,7 +220,7 @@ def _finish(program, v, layer, k, part, unit, w):
         _drop(program, v, part, layer[MASK], unit, layer[UNITS])
 
 
-@kernel
+@inlined
 def _normalise(program, v, layer, k, u, unit, w):
     """Apply batch norm and the activation after it, and save the coefficients; training updates the statistics."""
     real, M, O = u.dtype.type, program[SAMPLES] // program[SUB_BATCHES], layer[UNITS]
@@ -258,52 +263,57 @@ def _move(state, i, batch, step):
 # --- backward -------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def _backward(program, rank, size, zero):
     """Compute dL/dtheta, unless it is frozen, and dL/dx, if it is needed."""
     v, N, L = _vectors(program, zero), program[SAMPLES], program[N_LAYERS]
-    width, waits, half = units.width_of(v.x), 0, 0
+    width, half, row, function = units.width_of(v.x), 0, padded(N), program[PRODUCT]
     need_dx = program[ADDRESSES + 12] != 0
     for k in range(L):
-        half = max(half, N * v.layers[k * N_FIELDS + UNITS] * v.layers[k * N_FIELDS + PIECES])
+        half = max(half, row * v.layers[k * N_FIELDS + UNITS] * v.layers[k * N_FIELDS + PIECES])
     part, u = np.empty((N, width), v.x.dtype), np.empty((N, width), v.x.dtype)
-    transposed = np.empty((width, N), v.x.dtype)
+    transposed = np.empty((width, row), v.x.dtype)
     for k in range(L - 1, -1, -1):
         layer = v.layers[k * N_FIELDS : (k + 1) * N_FIELDS]
         n_in, O, pieces = layer[N_IN], layer[UNITS], layer[PIECES]
         products = part if pieces == 1 else np.empty((N, width * pieces), v.x.dtype)
         x, x_start = _input_of(program, v, k)
-        first, last = _share(-(-O // width), rank, size)
-        for j in range(first, last):
+        parts = -(-O // width)
+        j = next_part(v.counters, k, parts, rank, size)
+        while j >= 0:
             unit, w = j * width, min(width, O - j * width)
             column, n = unit * pieces, w * pieces
             if k == L - 1:
                 units.load(v.y, unit, O, part, w)
             else:
-                _load_gradient(v, k + 1, unit, w, N, (k + 1) % 2 * half, transposed, part)
+                _load_gradient(function, v, k + 1, unit, w, N, (k + 1) % 2 * half, transposed, part)
             _finish_backward(program, v, layer, k, part, u, unit, w)
             if pieces > 1:
                 units.maximum_backward(part, pieces, w, v.winners, layer[U] + unit, O, products)
             if program[GRADIENT] != FROZEN:
                 add, shape = program[GRADIENT] == ADD, (n_in, n, N)
                 b_layout, c_layout = (0, products.shape[1]), (layer[W] + column, O * pieces)
-                multiply(x, (x_start, 1, n_in), products.reshape(-1), b_layout, v.g, c_layout, shape, add)
+                multiply_at(function, x, (x_start, 1, n_in), products.reshape(-1), b_layout, v.g, c_layout, shape, add)
                 if layer[BIAS] >= 0:
                     units.sum_of_rows(products, n, v.g, layer[BIAS] + column, add)
             if k > 0 or need_dx:
-                units.store_transposed(products, n, v.gradients, k % 2 * half + column * N)
-        if k > 0 or need_dx:
-            waits += 1
-            wait_for_all(program, size, waits)
+                units.store_transposed(products, n, v.gradients, k % 2 * half + column * row, row)
+            finish_part(v.counters, k, size)
+            j = next_part(v.counters, k, parts, rank, size)
+        wait_for(v.counters, k, parts, size)
     if need_dx:
-        I = v.layers[N_IN]
-        first, last = _share(-(-I // width), rank, size)
-        for j in range(first, last):
+        I, phase = v.layers[N_IN], L
+        parts = -(-I // width)
+        j = next_part(v.counters, phase, parts, rank, size)
+        while j >= 0:
             unit, w = j * width, min(width, I - j * width)
-            _load_gradient(v, 0, unit, w, N, 0, transposed, part)
+            _load_gradient(function, v, 0, unit, w, N, 0, transposed, part)
             if program[INPUT_MASK] >= 0:
                 _drop(program, v, part, program[INPUT_MASK], unit, I)
             units.store(part, w, v.dx, unit, I)
+            finish_part(v.counters, phase, size)
+            j = next_part(v.counters, phase, parts, rank, size)
+        wait_for(v.counters, phase, parts, size)
     return np.int64(0)
 
 
@@ -315,17 +325,17 @@ def _input_of(program, v, k):
     return (v.saved, 0) if program[INPUT_MASK] >= 0 else (v.x, 0)
 
 
-@kernel
-def _load_gradient(v, k, unit, w, N, start, transposed, part):
+@inlined
+def _load_gradient(function, v, k, unit, w, N, start, transposed, part):
     """Load dL/dx of layer k for the features unit ... unit + w - 1: (W da^T)^T, with da^T (columns, N) at `start`."""
     layer = v.layers[k * N_FIELDS : (k + 1) * N_FIELDS]
     columns = layer[UNITS] * layer[PIECES]
-    a_layout, sizes = (layer[W] + unit * columns, columns, 1), (w, N, columns)
-    multiply(v.theta, a_layout, v.gradients, (start, N), transposed.reshape(-1), (0, N), sizes, False)
+    a_layout, sizes, row = (layer[W] + unit * columns, columns, 1), (w, N, columns), transposed.shape[1]
+    multiply_at(function, v.theta, a_layout, v.gradients, (start, row), transposed.reshape(-1), (0, row), sizes, False)
     units.load_transposed(transposed, part, w)
 
 
-@kernel
+@inlined
 def _finish_backward(program, v, layer, k, part, u, unit, w):
     """Replace the part of dL/dy by that of dL/da, a = x W + b or, with several pieces, its maximum."""
     numbers = v.numbers[k * N_NUMBERS : (k + 1) * N_NUMBERS]
@@ -342,7 +352,7 @@ def _finish_backward(program, v, layer, k, part, u, unit, w):
     _activate_backward(part.reshape(1, -1), u.reshape(1, -1), 0, layer[CODE], slope, part.size)
 
 
-@kernel
+@inlined
 def _normalise_backward(program, v, layer, numbers, d, u, unit, w):
     """Apply the pullback of batch norm and of the activation after it, and compute dL/dgamma and dL/dbeta."""
     real, M, O, width = u.dtype.type, program[SAMPLES] // program[SUB_BATCHES], layer[UNITS], u.shape[1]

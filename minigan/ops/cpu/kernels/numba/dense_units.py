@@ -8,7 +8,7 @@ samples, and then in float64, as in `minigan.ops.cpu.kernels.numba.norm_act`.
 
 import numpy as np
 
-from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
+from minigan.ops.cpu.kernels.numba.jit import inlined, inner
 from minigan.ops.cpu.kernels.numba.matmul import TILE_VECTORS
 from minigan.ops.cpu.kernels.numba.norm_act import ROWS_PER_SUM, dropout_hash
 from minigan.ops.cpu.kernels.numba.simd import lanes
@@ -23,7 +23,7 @@ def width_of(x):
     return TILE_VECTORS * lanes(x)
 
 
-@kernel
+@inner
 def load(x, start, stride, part, w):
     """part_nc = x[start + n stride + c] for c < w, else 0."""
     width, zero = width_of(part), part.dtype.type(0)
@@ -39,7 +39,7 @@ def load(x, start, stride, part, w):
                 part[n, c] = x[at + np.uintp(c)]
 
 
-@kernel
+@inner
 def store(part, w, x, start, stride):
     """x[start + n stride + c] = part_nc for c < w."""
     width = width_of(part)
@@ -53,7 +53,7 @@ def store(part, w, x, start, stride):
                 x[at + np.uintp(c)] = part[n, c]
 
 
-@kernel
+@inner
 def load_transposed(x, part, w):
     """part_nc = x_cn for c < w, else 0."""
     zero = part.dtype.type(0)
@@ -64,17 +64,16 @@ def load_transposed(x, part, w):
             part[n, c] = zero
 
 
-@kernel
-def store_transposed(part, w, x, start):
-    """x[start + c N + n] = part_nc for c < w and the N samples n."""
-    N = part.shape[0]
+@inner
+def store_transposed(part, w, x, start, stride):
+    """x[start + c stride + n] = part_nc for c < w."""
     for c in range(w):
-        at = np.uintp(start + c * N)
-        for n in range(N):
+        at = np.uintp(start + c * stride)
+        for n in range(part.shape[0]):
             x[at + np.uintp(n)] = part[n, c]
 
 
-@kernel
+@inner
 def add_bias(part, theta, start, w):
     """part_nc += theta[start + c] for c < w."""
     for n in range(part.shape[0]):
@@ -82,7 +81,7 @@ def add_bias(part, theta, start, w):
             part[n, c] += theta[np.uintp(start) + np.uintp(c)]
 
 
-@kernel
+@inner
 def sum_of_rows(part, w, g, start, add):
     """g[start + c] = sum_n part_nc, or with `add` that much more, for c < w."""
     sums, total = np.empty(w, part.dtype), np.zeros(w)
@@ -97,7 +96,7 @@ def sum_of_rows(part, w, g, start, add):
         g[start + c] = g[start + c] + total[c] if add else total[c]
 
 
-@kernel
+@inner
 def maximum(a, pieces, w, u, winners, start, stride):
     """u_nc = max_p a_n,(c pieces + p); winners[start + n stride + c] is the first p that has the maximum, or is NaN."""
     for n in range(u.shape[0]):
@@ -111,7 +110,7 @@ def maximum(a, pieces, w, u, winners, start, stride):
             winners[start + n * stride + c] = winner
 
 
-@kernel
+@inner
 def maximum_backward(du, pieces, w, winners, start, stride, da):
     """da_n,(c pieces + p) = du_nc for the winning piece p, else 0."""
     zero = da.dtype.type(0)
@@ -122,7 +121,7 @@ def maximum_backward(du, pieces, w, winners, start, stride, da):
                 da[n, c * pieces + p] = du[n, c] if p == winner else zero
 
 
-@kernel
+@inner
 def drop(part, first, last, start, stride, mask, keep_scale):
     """part_nc <- factor part_nc for the samples first ... last - 1.    mask: threshold, key_low and key_high, as uint32
 
@@ -137,7 +136,7 @@ def drop(part, first, last, start, stride, mask, keep_scale):
             part[n, c] *= keep_scale if kept else zero
 
 
-@kernel
+@inner
 def moments(u, first, last, mean, var):
     """Compute the mean and the biased variance of the samples first ... last - 1.    mean, var (width,), float64"""
     width, R = width_of(u), last - first
@@ -190,7 +189,7 @@ def _activate_backward(v, d, relu, slope, zero):
     return zero if relu and v <= zero else t
 
 
-@kernel
+@inner
 def normalise(u, first, last, mu, scale, shift, relu, slope):
     """u <- f((u - mu) scale + shift), for the samples first ... last - 1.    mu, scale, shift (width,)"""
     width, zero = width_of(u), u.dtype.type(0)
@@ -199,7 +198,7 @@ def normalise(u, first, last, mu, scale, shift, relu, slope):
             u[n, c] = _activate((u[n, c] - mu[c]) * scale[c] + shift[c], relu, slope, zero)
 
 
-@kernel
+@inner
 def normalise_backward(d, u, first, last, mu, scale, shift, relu, slope, sum_d, sum_dx):
     """d <- f'(v) d; sum_d = sum of d, sum_dx = sum of d (u - mu), over the samples first ... last - 1."""
     width, zero = width_of(u), u.dtype.type(0)
@@ -221,7 +220,7 @@ def normalise_backward(d, u, first, last, mu, scale, shift, relu, slope, sum_d, 
             sum_dx[c] += q[c]
 
 
-@kernel
+@inner
 def combine(d, u, first, last, mu, scale, linear, constant):
     """d <- d scale + (u - mu) linear + constant, for the samples first ... last - 1.    all else (width,)"""
     width = width_of(u)

@@ -91,6 +91,12 @@ inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath=
 """The decorator of functions that are inlined into the kernels that call them."""
 
 
+inner = numba.njit(
+    nogil=True, error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+"""The decorator of functions that only kernels call: they compile faster, and are stored on disk within the kernels."""
+
+
 class _CompilationListener(event.Listener):  # type: ignore[misc, unused-ignore]
     """Reports to `minigan.ops.compiling` when one of minigan's kernels is compiled, not when it is read from disk."""
 

@@ -7,13 +7,17 @@ by TILE_VECTORS vectors of columns, stays in registers during the sum, and each 
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
 
+import functools
+
+import numpy as np
 from llvmlite import binding
 from numba.core import cgutils, types
 from numba.core import config as numba_config
 from numba.core.extending import intrinsic
 
-from minigan.ops.cpu.kernels.numba.jit import kernel
+from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
 from minigan.ops.cpu.kernels.numba.simd import Vectors, lanes
+from minigan.ops.cpu.threads.team import address_of, call, vector_at
 
 
 def _has_avx512() -> bool:
@@ -26,55 +30,115 @@ def _has_avx512() -> bool:
 
 TILE_ROWS, MEDIUM_TILE_ROWS, SMALL_TILE_ROWS, TILE_VECTORS = (12, 8, 4, 2) if _has_avx512() else (6, 4, 2, 1)
 """A full tile's sums take 24 of the 32 registers of 64 bytes, or 12 of the 16 of 32 bytes; the operands get the others.
-The rows that are left over are computed in smaller tiles."""
+TILE_VECTORS counts vectors of 64 bytes.  The rows that are left over are computed in smaller tiles, and so are the
+columns, if they fit into one register."""
+REGISTER_BYTES = 64 if _has_avx512() else 32
+"""The size of a vector register; a tile has two of them side by side."""
 MAX_TERMS_PER_PASS = 256
 """Terms of the sums that are added before the next rows: so many columns of TILE_ROWS rows of `a`, and so many rows of
 one tile's columns of `b`, stay in the L1 cache."""
+PAGE_BYTES = 0 if _has_avx512() else 4096
+"""If the rows of `b` are a multiple of this apart, all of them compete for the same few places in the L1 cache, and each
+tile's columns are copied first; with registers of 64 bytes this does not pay."""
 
 
-@kernel
 def multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
     """c_tn = sum_k a_tk b_kn, or with `add` c_tn + sum_k a_tk b_kn.    sizes = (T, N, K)
 
     a, b and c are vectors of memory.  a_layout is (offset of the first number, row stride, column stride), b_layout and
     c_layout are (offset, row stride), all in numbers; the column stride of b and c is 1.
     """
+    _multiply_vectors(product_address(a.dtype), a, a_layout, b, b_layout, c, c_layout, sizes, add)
+
+
+@functools.cache
+def product_address(dtype):
+    """Return the address that `multiply_at` calls for arrays of this dtype, float32 or float64."""
+    return address_of(_multiply_float32 if dtype == np.float32 else _multiply_float64, 14)
+
+
+@inlined
+def multiply_at(function, a, a_layout, b, b_layout, c, c_layout, sizes, add):
+    """`multiply` in compiled code; `function` is a `product_address`."""
+    (a_start, a_row, a_column), (b_start, b_row), (c_start, c_row), (T, N, K) = a_layout, b_layout, c_layout, sizes
+    memory = a.ctypes.data, a_start, a_row, a_column, b.ctypes.data, b_start, b_row, c.ctypes.data, c_start, c_row
+    call(function, (*memory, T, N, K, np.int64(add)))
+
+
+@kernel
+def _multiply_vectors(function, a, a_layout, b, b_layout, c, c_layout, sizes, add):
+    multiply_at(function, a, a_layout, b, b_layout, c, c_layout, sizes, add)
+
+
+@kernel
+def _multiply_float32(a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row, T, N, K, add):
+    zero = np.float32(0)
+    a, b, c = vector_at(a, zero), vector_at(b, zero), vector_at(c, zero)
+    return _multiply(a, (a_start, a_row, a_column), b, (b_start, b_row), c, (c_start, c_row), (T, N, K), add != 0)
+
+
+@kernel
+def _multiply_float64(a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row, T, N, K, add):
+    zero = np.float64(0)
+    a, b, c = vector_at(a, zero), vector_at(b, zero), vector_at(c, zero)
+    return _multiply(a, (a_start, a_row, a_column), b, (b_start, b_row), c, (c_start, c_row), (T, N, K), add != 0)
+
+
+@inlined
+def _multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
     T, N, K = sizes
     a_start, a_row, a_column = a_layout
     (b_start, b_row), (c_start, c_row) = b_layout, c_layout
     width = TILE_VECTORS * lanes(c)
+    copies = PAGE_BYTES > 0 and b_row * b.itemsize % max(PAGE_BYTES, 1) == 0 and T >= 2 * TILE_ROWS
+    copy = np.empty(min(K, MAX_TERMS_PER_PASS) * width if copies else 0, b.dtype)
     for n in range(0, N, width):
+        left = N - n
         for k in range(0, K, MAX_TERMS_PER_PASS):
-            a_pass, b_pass = a_start + k * a_column, (b_start + k * b_row + n, b_row)
-            depth, left, more = min(MAX_TERMS_PER_PASS, K - k), N - n, add or k > 0
-            t = 0
+            depth, more = min(MAX_TERMS_PER_PASS, K - k), add or k > 0
+            b_pass, b_memory = (b_start + k * b_row + n, b_row), b
+            if copies and left >= width:
+                _copy_columns(b, b_pass[0], b_row, copy, depth)
+                b_pass, b_memory = (0, width), copy
+            a_pass, t = a_start + k * a_column, 0
             while t + TILE_ROWS <= T:
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
-                _multiply_tile(TILE_ROWS, a, a_tile, b, b_pass, c, c_tile, depth, left, more)
+                _multiply_tile(TILE_ROWS, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += TILE_ROWS
             while t + MEDIUM_TILE_ROWS <= T:
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
-                _multiply_tile(MEDIUM_TILE_ROWS, a, a_tile, b, b_pass, c, c_tile, depth, left, more)
+                _multiply_tile(MEDIUM_TILE_ROWS, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += MEDIUM_TILE_ROWS
             while t + SMALL_TILE_ROWS <= T:
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
-                _multiply_tile(SMALL_TILE_ROWS, a, a_tile, b, b_pass, c, c_tile, depth, left, more)
+                _multiply_tile(SMALL_TILE_ROWS, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += SMALL_TILE_ROWS
             while t < T:
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
-                _multiply_tile(1, a, a_tile, b, b_pass, c, c_tile, depth, left, more)
+                _multiply_tile(1, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += 1
+    return np.int64(0)
+
+
+@inlined
+def _copy_columns(b, start, row, copy, depth):
+    """Copy `depth` rows of a tile's columns."""
+    width = TILE_VECTORS * lanes(b)
+    for k in range(depth):
+        at, to = np.uintp(start + k * row), np.uintp(k * width)
+        for n in range(width):
+            copy[to + np.uintp(n)] = b[at + np.uintp(n)]
 
 
 @intrinsic(prefer_literal=True)
 def _multiply_tile(typingctx, rows, a, a_layout, b, b_layout, c, c_layout, depth, left, add):
-    """`multiply` for one tile: `rows` rows, min(left, TILE_VECTORS vectors) columns and `depth` terms."""
+    """`multiply` for one tile: `rows` rows, min(left, 2 registers) columns and `depth` terms."""
     if not isinstance(rows, types.IntegerLiteral):
         return None
 
     def build(context, builder, signature, arguments):
         _, a_, a_layout_, b_, b_layout_, c_, c_layout_, depth_, left_, add_ = arguments
-        on = Vectors(context, builder, c.dtype)
+        on = Vectors(context, builder, c.dtype, REGISTER_BYTES)
         a_start, a_row, a_column = (builder.extract_value(a_layout_, i) for i in range(3))
         b_start, b_row = (builder.extract_value(b_layout_, i) for i in range(2))
         c_start, c_row = (builder.extract_value(c_layout_, i) for i in range(2))
@@ -92,8 +156,8 @@ def _multiply_tile(typingctx, rows, a, a_layout, b, b_layout, c, c_layout, depth
             with cgutils.for_range(builder, depth_) as loop:
                 b_at = builder.add(b_start, builder.mul(b_row, loop.index))
                 factors = [on.load(b_, b, on.advance(b_at, v), mask) for v, mask in enumerate(masks)]
-                for v in range(TILE_VECTORS):  # the next tile's columns: rows of a wide b lie in different pages
-                    on.prefetch(b_, b, on.advance(b_at, TILE_VECTORS + v))
+                for v in range(len(masks)):  # the next tile's columns: rows of a wide b lie in different pages
+                    on.prefetch(b_, b, on.advance(b_at, 2 + v))
                 a_at = builder.add(a_start, builder.mul(a_column, loop.index))
                 for r in tile_rows:
                     number = on.broadcast(a_, a, nth(a_at, r, a_row))
@@ -103,11 +167,14 @@ def _multiply_tile(typingctx, rows, a, a_layout, b, b_layout, c, c_layout, depth
                 for v, mask in enumerate(masks):
                     on.store(c_, c, on.advance(nth(c_start, r, c_row), v), builder.load(sums[r][v]), mask)
 
-        with builder.if_else(on.full(left_, TILE_VECTORS), likely=True) as (then, otherwise):
+        with builder.if_else(on.full(left_, 2), likely=True) as (then, otherwise):
             with then:
-                write([None] * TILE_VECTORS)
-            with otherwise:
-                write([on.first(on.advance(left_, -v)) for v in range(TILE_VECTORS)])
+                write([None, None])
+            with otherwise, builder.if_else(on.full(left_)) as (both, one):
+                with both:
+                    write([None, on.first(on.advance(left_, -1))])
+                with one:
+                    write([on.first(left_)])
         return context.get_dummy_value()
 
     return types.void(rows, a, a_layout, b, b_layout, c, c_layout, depth, left, add), build
