@@ -27,9 +27,9 @@ event.register("numba:compile", Count())
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from minigan.ops.cpu.kernels.numba import vector
-    from minigan.ops.cpu.threads import mailbox
+    from minigan.ops.cpu.threads import team
     counts = np.zeros(16, np.int64)
-    assert not mailbox.poll(counts, 0, 0, 1)
+    assert not team.poll(counts, 0, 0, 1)
 print(sorted(set(compiled)), [str(w.message) for w in caught if w.category is RuntimeWarning])
 """
 

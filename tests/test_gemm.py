@@ -144,7 +144,9 @@ def test_products_from_registers(dtype, T, N, K, gaps, turned, add, seed):
 def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
     """The bits equal those of one thread, also with concurrent callers, and some products are shared."""
     from minigan.ops.cpu.kernels.numba.matmul import multiply
+    from minigan.ops.cpu.kernels.numba.shared_matmul import multiply_together
     from minigan.ops.cpu.threads import spin_wait
+    from minigan.ops.cpu.threads.team import listening
 
     monkeypatch.setattr(spin_wait, "MAX_SPINS", 30_000_000)  # long enough on a busy machine
 
@@ -161,19 +163,19 @@ def test_products_are_shared_with_a_thread_that_listens(callers, monkeypatch):
             want = c.copy()
             product = (a, (0, K, 1), b, (0, N)), ((0, N), (T, N, K), add)
             multiply(*product[0], want, *product[1])
-            cpu.parallel_for(lambda i: None, 2)  # so that the worker listens,
+            team = cpu.team()  # wakes the worker, which listens
             time.sleep(1e-4)  # if it gets the interpreter's lock
-            if cpu.try_shared_matmul(*product[0], c, *product[1]):
-                shared.append(seed)
-                if c.tobytes() != want.tobytes():
-                    wrong.append((T, N, K, dtype, add))
+            shared.append(listening(team))
+            multiply_together(team, *product[0], c, *product[1])
+            if c.tobytes() != want.tobytes():
+                wrong.append((T, N, K, dtype, add))
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(shared) > 10
+    assert sum(shared) > 10
     assert not wrong
 
 
@@ -209,9 +211,8 @@ def test_factors_that_do_not_fit_are_refused(compiled):
 
 
 def test_nothing_is_shared_within_a_part_or_by_one_thread():
-    product = [np.ones(64 * 64, "float32"), (0, 64, 1)] * 2
     found = []
     two, one = get_ops("cpu", threads=2), get_ops("cpu", threads=1)
-    two.parallel_for(lambda i: found.append(two.try_shared_matmul(*product)), 2)
-    assert found == [False, False]
-    assert not one.try_shared_matmul(*product)
+    two.parallel_for(lambda i: found.append(len(two.team())), 2)
+    assert found == [0, 0]
+    assert len(one.team()) == 0

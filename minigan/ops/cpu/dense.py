@@ -243,7 +243,16 @@ class DenseNetwork:
         k = _kernels()
         program = np.empty(k.PROGRAM_SIZE, np.int64)
         input_mask = 0 if done.train and self._input_rate else -1
-        program[k.N_LAYERS :] = len(self._specs), N, done.sub_batches, done.train, update, gradient, input_mask, k.product_address(done.x.dtype)
+        program[k.N_LAYERS :] = (
+            len(self._specs),
+            N,
+            done.sub_batches,
+            done.train,
+            update,
+            gradient,
+            input_mask,
+            k.product_address(done.x.dtype),
+        )
         return program
 
     def _run(

@@ -1,6 +1,6 @@
 """The rule that fuses dense layers, with what follows each of them, into one stage (`minigan.ops.cpu.dense`).
 
-    [Dropout] then, as often as possible, (Dense or Maxout) [activation] [BatchNorm] [ReLU or LeakyReLU] [Dropout]
+[Dropout] then, as often as possible, (Dense or Maxout) [activation] [BatchNorm] [ReLU or LeakyReLU] [Dropout]
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ from minigan.ops.protocol import Array, Ops
 
 MAX_WEIGHTS = 1 << 22
 """The most weights of a layer that is fused: larger matrices do not fit into a processor's cache with their gradients."""
+MAX_PIECES = 127
+"""The most pieces of a Maxout layer that is fused: the number of the winner is stored in a byte."""
 MIN_COLUMNS = 64
 """How many columns one of the products must have, so that several threads can share it."""
 
@@ -97,8 +99,9 @@ def _blocks(layers: Sequence[Layer]) -> list[Block]:
     width = None
     while rest and type(rest[0]) in (Dense, Maxout):
         linear: Any = rest[0]
-        columns = linear.n_out * getattr(linear, "pieces", 1)
-        if width not in (None, linear.n_in) or linear.n_in * columns > MAX_WEIGHTS:
+        pieces = getattr(linear, "pieces", 1)
+        fits = linear.n_in * linear.n_out * pieces <= MAX_WEIGHTS and pieces <= MAX_PIECES
+        if not fits or width not in (None, linear.n_in):
             break
         rest.pop(0)
         width, f, norm, h = linear.n_out, None, None, None

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minigan.ops.cpu.threads.team import MAILBOX_SIZE, listen, listening, poll
 from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, SUBMITTED_INDEX, Counts, SleepWait, pool
+from minigan.ops.cpu.threads.team import MAILBOX_SIZE, listen, listening, poll
 
 MAX_SPINS = 300_000
 """How many times a thread reads the counter before it sleeps: about 0.2 ms."""

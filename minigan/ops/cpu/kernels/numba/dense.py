@@ -38,7 +38,17 @@ MU, SCALE, SHIFT, INVERSE_STD, REMAINDER = range(N_COEFFICIENTS)
 """The rows of batch norm's coefficients (N_COEFFICIENTS, units): the mean, rounded to the dtype of x; gamma / std; beta,
 with what rounding the mean has lost; 1 / std; the mean minus mu."""
 
-ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK, PRODUCT = 0, 15, 16, 17, 18, 19, 20, 21, 22
+ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK, PRODUCT = (
+    0,
+    15,
+    16,
+    17,
+    18,
+    19,
+    20,
+    21,
+    22,
+)
 """Where the program, a vector of int64, has the addresses of the `Vectors`, and the arguments that are numbers; the last is the address
 of a product, see `multiply_at`."""
 PROGRAM_SIZE = 23
@@ -190,7 +200,9 @@ def _forward(program, rank, size, zero):
             if w < width:
                 part[:] = zero
             b_layout = (layer[W] + column, O * pieces)
-            multiply_at(function, x, (x_start, n_in, 1), v.theta, b_layout, products.reshape(-1), into, (N, n, n_in), False)
+            multiply_at(
+                function, x, (x_start, n_in, 1), v.theta, b_layout, products.reshape(-1), into, (N, n, n_in), False
+            )
             if layer[BIAS] >= 0:
                 units.add_bias(products, v.theta, layer[BIAS] + column, n)
             if pieces > 1:
@@ -226,22 +238,22 @@ def _normalise(program, v, layer, k, u, unit, w):
     real, M, O = u.dtype.type, program[SAMPLES] // program[SUB_BATCHES], layer[UNITS]
     numbers = v.numbers[k * N_NUMBERS : (k + 1) * N_NUMBERS]
     width = u.shape[1]
-    mean, var = np.zeros(width), np.zeros(width)
+    pivot, distance, var = np.zeros(width, u.dtype), np.zeros(width), np.zeros(width)
     mu, scale, shift = np.zeros(width, u.dtype), np.zeros(width, u.dtype), np.zeros(width, u.dtype)
     for s in range(program[SUB_BATCHES]):
         if program[TRAIN]:
-            units.moments(u, s * M, (s + 1) * M, mean, var)
+            units.moments(u, s * M, (s + 1) * M, pivot, distance, var)
         for c in range(w):
             if not program[TRAIN]:
-                mean[c], var[c] = v.state[layer[MEAN] + unit + c], v.state[layer[VAR] + unit + c]
-            elif program[UPDATE]:
-                _move(v.state, layer[MEAN] + unit + c, real(mean[c]), real(numbers[STEP]))
+                pivot[c], var[c] = v.state[layer[MEAN] + unit + c], v.state[layer[VAR] + unit + c]
+            mu[c] = pivot[c] + distance[c]
+            if program[TRAIN] and program[UPDATE]:
+                _move(v.state, layer[MEAN] + unit + c, mu[c], real(numbers[STEP]))
                 batch_var = real(real(var[c]) * numbers[VARIANCE_SCALE])
                 _move(v.state, layer[VAR] + unit + c, batch_var, real(numbers[STEP]))
             inverse_std = real(1) / np.sqrt(real(var[c]) + real(numbers[EPS]))
-            mu[c] = mean[c]
             scale[c] = v.theta[layer[GAMMA] + unit + c] * inverse_std
-            remainder = mean[c] - mu[c]
+            remainder = (np.float64(pivot[c]) - mu[c]) + distance[c]
             shift[c] = v.theta[layer[BETA] + unit + c] - remainder * scale[c]
             at = layer[COEFFICIENTS] + s * N_COEFFICIENTS * O + unit + c
             v.coefficients[at + MU * O], v.coefficients[at + SCALE * O] = mu[c], scale[c]

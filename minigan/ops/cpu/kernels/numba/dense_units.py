@@ -1,7 +1,7 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 """What a dense network computes between two products, for one part of a layer's units.
 
-A part is a matrix (samples, width) of as many units as fill TILE_VECTORS vector registers, so that the loops over units
+A part is a matrix (samples, width) of as many units as fill PART_VECTORS vectors, so that the loops over units
 have a length that the compiler knows.  Sums over samples are added up in the array's own precision for ROWS_PER_SUM
 samples, and then in float64, as in `minigan.ops.cpu.kernels.numba.norm_act`.
 """
@@ -9,10 +9,12 @@ samples, and then in float64, as in `minigan.ops.cpu.kernels.numba.norm_act`.
 import numpy as np
 
 from minigan.ops.cpu.kernels.numba.jit import inlined, inner
-from minigan.ops.cpu.kernels.numba.matmul import TILE_VECTORS
 from minigan.ops.cpu.kernels.numba.norm_act import ROWS_PER_SUM, dropout_hash
 from minigan.ops.cpu.kernels.numba.simd import lanes
 
+PART_VECTORS = 2
+"""How many vectors of 64 bytes a part's units fill: the columns of one or two tiles of a product.  Rows of the transposed
+products, of which a part has as many, read the gradients above from the L2 cache."""
 MAX_PIVOTS = 3
 """How often the variance is computed, each time with a pivot nearer to the mean, until it has lost no digits."""
 
@@ -20,7 +22,7 @@ MAX_PIVOTS = 3
 @inlined
 def width_of(x):
     """Return how many units a part has."""
-    return TILE_VECTORS * lanes(x)
+    return PART_VECTORS * lanes(x)
 
 
 @inner
@@ -100,25 +102,25 @@ def sum_of_rows(part, w, g, start, add):
 def maximum(a, pieces, w, u, winners, start, stride):
     """u_nc = max_p a_n,(c pieces + p); winners[start + n stride + c] is the first p that has the maximum, or is NaN."""
     for n in range(u.shape[0]):
+        at = np.uintp(start + n * stride)
         for c in range(w):
-            best, winner = a[n, c * pieces], 0
+            best, winner, first = a[n, c * pieces], np.uint8(0), c * pieces
             for p in range(1, pieces):
-                number = a[n, c * pieces + p]
-                if number > best or (number != number and best == best):
-                    best, winner = number, p
+                number = a[n, first + p]
+                better = (number > best) | ((number != number) & (best == best))
+                best, winner = number if better else best, np.uint8(p) if better else winner
             u[n, c] = best
-            winners[start + n * stride + c] = winner
+            winners[at + np.uintp(c)] = winner
 
 
 @inner
 def maximum_backward(du, pieces, w, winners, start, stride, da):
     """da_n,(c pieces + p) = du_nc for the winning piece p, else 0."""
-    zero = da.dtype.type(0)
+    da[:] = da.dtype.type(0)
     for n in range(du.shape[0]):
+        at = np.uintp(start + n * stride)
         for c in range(w):
-            winner = winners[start + n * stride + c]
-            for p in range(pieces):
-                da[n, c * pieces + p] = du[n, c] if p == winner else zero
+            da[n, np.uintp(c * pieces) + np.uintp(winners[at + np.uintp(c)])] = du[n, c]
 
 
 @inner
@@ -137,17 +139,21 @@ def drop(part, first, last, start, stride, mask, keep_scale):
 
 
 @inner
-def moments(u, first, last, mean, var):
-    """Compute the mean and the biased variance of the samples first ... last - 1.    mean, var (width,), float64"""
+def moments(u, first, last, pivot, distance, var):
+    """Compute the mean, as pivot + distance, and the biased variance of the samples first ... last - 1.
+
+    The pivot has u's dtype; distance and var are float64; all are (width,).
+    """
     width, R = width_of(u), last - first
-    pivot, s, q = np.zeros(width, u.dtype), np.empty(width, u.dtype), np.empty(width, u.dtype)
+    s, q = np.empty(width, u.dtype), np.empty(width, u.dtype)
+    pivot[:] = 0
     total, squares = np.empty(width), np.empty(width)
     for n in range(first, last):
         for c in range(width):
             pivot[c] += u[n, c]
     for c in range(width):
         pivot[c] /= u.dtype.type(R)
-    for _ in range(MAX_PIVOTS):
+    for attempt in range(MAX_PIVOTS):
         total[:] = 0
         squares[:] = 0
         for start in range(first, last, ROWS_PER_SUM):
@@ -163,16 +169,15 @@ def moments(u, first, last, mean, var):
                 squares[c] += q[c]
         far = False
         for c in range(width):
-            distance = total[c] / R
-            excess = R * (distance * distance)
+            distance[c] = total[c] / R
+            excess = R * (distance[c] * distance[c])
             m2 = squares[c] - excess
             far |= excess > m2
-            mean[c] = pivot[c] + distance
             var[c] = 0.0 if m2 < 0 else m2 / R
-        if not far:
+        if not far or attempt == MAX_PIVOTS - 1:
             return
         for c in range(width):
-            pivot[c] = mean[c]
+            pivot[c] += distance[c]
 
 
 @inlined

@@ -30,7 +30,8 @@ def _has_avx512() -> bool:
 
 TILE_ROWS, MEDIUM_TILE_ROWS, SMALL_TILE_ROWS, TILE_VECTORS = (12, 8, 4, 2) if _has_avx512() else (6, 4, 2, 1)
 """A full tile's sums take 24 of the 32 registers of 64 bytes, or 12 of the 16 of 32 bytes; the operands get the others.
-TILE_VECTORS counts vectors of 64 bytes.  The rows that are left over are computed in smaller tiles, and so are the
+TILE_VECTORS counts vectors of 64 bytes.  The rows that are left over are computed in smaller tiles (two medium ones
+rather than a full and a small one), and so are the
 columns, if they fit into one register."""
 REGISTER_BYTES = 64 if _has_avx512() else 32
 """The size of a vector register; a tile has two of them side by side."""
@@ -101,7 +102,7 @@ def _multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
                 _copy_columns(b, b_pass[0], b_row, copy, depth)
                 b_pass, b_memory = (0, width), copy
             a_pass, t = a_start + k * a_column, 0
-            while t + TILE_ROWS <= T:
+            while t + TILE_ROWS <= T and T - t != 2 * MEDIUM_TILE_ROWS:
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
                 _multiply_tile(TILE_ROWS, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += TILE_ROWS

@@ -56,7 +56,12 @@ def _share_float64(program, rank, size):
 def _multiply_parts(program, rank, size, zero):
     """Compute parts of the columns of c if they are many, otherwise of its rows, as long as there are any."""
     a, b, c = vector_at(program[A], zero), vector_at(program[B], zero), vector_at(program[C], zero)
-    a_row, a_column, b_row, c_row = program[A_LAYOUT + 1], program[A_LAYOUT + 2], program[B_LAYOUT + 1], program[C_LAYOUT + 1]
+    a_row, a_column, b_row, c_row = (
+        program[A_LAYOUT + 1],
+        program[A_LAYOUT + 2],
+        program[B_LAYOUT + 1],
+        program[C_LAYOUT + 1],
+    )
     T, N, K = program[SIZES], program[SIZES + 1], program[SIZES + 2]
     width = TILE_VECTORS * lanes(c)
     by_columns = 2 * width <= N
