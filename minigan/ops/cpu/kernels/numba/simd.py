@@ -46,14 +46,14 @@ class Vectors:
         The LLVM builder of the function.
     dtype
         numba's type of the numbers, float32 or float64.
-    bytes
+    n_bytes
         The size of a vector; VECTOR_BYTES by default.
 
     """
 
-    def __init__(self, context, builder, dtype, bytes=VECTOR_BYTES):
+    def __init__(self, context, builder, dtype, n_bytes=VECTOR_BYTES):
         self.context, self.builder = context, builder
-        self._number, self._count = context.get_value_type(dtype), 8 * bytes // dtype.bitwidth
+        self._number, self._count = context.get_value_type(dtype), 8 * n_bytes // dtype.bitwidth
         self._vector = ir.VectorType(self._number, self._count)
         self._bytes = ir.Constant(_I32, dtype.bitwidth // 8)
         self._kind = f"v{self._count}f{dtype.bitwidth}.p0"
