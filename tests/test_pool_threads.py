@@ -358,7 +358,7 @@ def test_workspaces_are_bounded(workspace, monkeypatch):
     monkeypatch.setattr(scratch_module, "MAX_KEPT_BYTES", 1000)
     for k in range(20):
         workspace.array(f"name {k}", (100,), "uint8")
-    assert sum(block.size for block in workspace._kept.values()) <= 1000
+    assert sum(block.nbytes for block in workspace._kept.values()) <= 1000
     huge = workspace.array("huge", (2000,), "uint8")
     assert huge.size == 2000
     assert "huge" not in workspace._kept

@@ -12,6 +12,7 @@ import itertools
 import math
 import mmap
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,32 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     size = math.prod(shape) * dtype.itemsize
     if size < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
-    block = blocks.take(size)
-    owner = PooledArray((size,), np.uint8, block)
-    owner.block = block
-    # The base of the result, and of every view of it, is `owner`, which they keep alive: NumPy replaces a base by that
-    # base's own base only if the latter has the type of the view, and the base of `owner` is a memoryview.
-    return owner.view(np.ndarray).view(dtype).reshape(shape)
+    return on_loan(blocks.take(size), size, blocks.give_back).view(dtype).reshape(shape)
+
+
+def on_loan(block: memoryview, size: int, give_back: Callable[[memoryview], None]) -> Array:
+    """Return the first bytes of a block as an array, and give the block back when no view of it is left.
+
+    Parameters
+    ----------
+    block
+        Memory, as `aligned` returns it.
+    size
+        How many bytes, at most `block.nbytes`.
+    give_back
+        Called with the block when neither the array nor a view of it is referenced any more, in any thread.
+
+    Returns
+    -------
+    Array
+        A vector of bytes (size,).
+
+    """
+    owner = _Owner((size,), np.uint8, block)
+    owner.block, owner.give_back = block, give_back
+    # The base of the result is `owner`, and all views keep it alive: NumPy replaces a base by that base's own base only
+    # if the latter has the type of the view, and `owner` has not.
+    return owner.view(np.ndarray)
 
 
 def aligned(size: int) -> memoryview:
@@ -90,22 +111,23 @@ def aligned(size: int) -> memoryview:
     return memoryview(pages)[start : start + size]
 
 
-class PooledArray(np.ndarray):
-    """The owner of an array's memory: gives it back for reuse when the last view of it is deleted."""
+class _Owner(np.ndarray):
+    """The owner of an array's memory: gives it back when the last view of it is deleted."""
 
     block: memoryview | None = None  # None for views of an owner, which have its class too but do not own the memory
+    give_back: Callable[[memoryview], None]
 
     def __del__(self) -> None:
         if self.block is not None:
-            blocks.give_back(self.block)
+            self.give_back(self.block)
 
 
 class _KeptBlocks:
     """The memory that is kept for reuse, the oldest first.
 
     There is no lock: a finalizer or a signal handler may interrupt any method, and would wait for ever for a lock that
-    the interrupted thread holds.  Appending to a list and popping from it are atomic under the interpreter's lock, and
-    `take` checks the size of a block again after it has popped it.
+    the interrupted thread holds.  Under the interpreter's lock each operation on the dictionary is atomic, and a block
+    belongs to whoever has popped it.  Its key is its id, which is unique while anything refers to the block.
     """
 
     def __init__(self) -> None:
@@ -118,29 +140,26 @@ class _KeptBlocks:
         self._kept.clear()
 
     def reset(self) -> None:
-        """Start with an empty list."""
-        self._kept: list[memoryview] = []
+        """Start with an empty dictionary."""
+        self._kept: dict[int, memoryview] = {}
 
     def take(self, size: int) -> memoryview:
         """Return memory of `size` bytes: what was given back last, otherwise new memory."""
-        for i in range(len(self._kept) - 1, -1, -1):
-            try:
-                if self._kept[i].nbytes != size:
-                    continue
-                found = self._kept.pop(i)
-            except IndexError:  # others have taken some in the meantime
-                continue
-            if found.nbytes == size:
-                return found
-            self._kept.append(found)
+        for key, block in reversed(self._kept.copy().items()):
+            if block.nbytes == size and self._kept.pop(key, None) is not None:  # otherwise another thread has taken it
+                return block
         return aligned(size)
 
     def give_back(self, block: memoryview) -> None:
         """Keep the memory for reuse, and free the oldest while more than MAX_KEPT_BYTES is kept."""
-        self._kept.append(block)
-        while sum(kept.nbytes for kept in tuple(self._kept)) > MAX_KEPT_BYTES:
-            with contextlib.suppress(IndexError):
-                self._kept.pop(0)
+        self._kept[id(block)] = block
+        kept = self._kept.copy()
+        size = sum(block.nbytes for block in kept.values())
+        for key, oldest in kept.items():
+            if size <= MAX_KEPT_BYTES:
+                break
+            if self._kept.pop(key, None) is not None:
+                size -= oldest.nbytes
 
 
 blocks = _KeptBlocks()

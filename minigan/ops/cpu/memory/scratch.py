@@ -1,32 +1,30 @@
 """Workspaces: memory that a kernel needs only until it returns, kept for the next kernel of the same thread.
 
-Allocating a large array costs more than filling it, because the system hands out its pages one by one.
+A thread that gets the memory it had before finds it in its core's cache.
 """
 
 import math
-import sys
 import threading
 from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.memory.arrays import aligned
+from minigan.ops.cpu.memory.arrays import blocks, on_loan
 from minigan.ops.protocol import Array
 
 MAX_KEPT_BYTES = 1 << 26
-"""The most memory that each thread keeps; a workspace that does not fit is freed when its kernel drops it."""
+"""The most memory that each thread keeps for itself; `minigan.ops.cpu.memory.arrays.blocks` keeps what is beyond."""
 
 
 class _Scratch(threading.local):
     """The calling thread's workspaces, by name: ``scratch.array(name, shape, dtype)``.
 
-    A workspace is valid until the same thread asks for the same name again, so no array that outlives the kernel (a
-    result, or an array that a pullback keeps) may be one.  A signal handler or a finalizer may interrupt a kernel,
-    compute, and ask for the same names: while a view of a workspace is referenced, its name gets other memory.
+    The memory is kept under its name when no view of it is referenced any more.  Until then another request for the
+    same name, by a signal handler or a finalizer that interrupts the kernel and computes, gets other memory.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Array] = {}
+        self._kept: dict[str, memoryview] = {}  # the one that was used last is the last
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an uninitialised workspace.
@@ -34,9 +32,9 @@ class _Scratch(threading.local):
         Parameters
         ----------
         name
-            The workspace's name.  Workspaces with different names never overlap.
+            The workspace's name.  The same thread will get the same memory for the same name.
         shape
-            The array's shape; a larger one than before allocates new memory.
+            The array's shape; one that needs more memory than the name has gets other memory.
         dtype
             Its dtype, or what `numpy.dtype` converts to one.
 
@@ -48,28 +46,32 @@ class _Scratch(threading.local):
         """
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
-        if name in self._kept and _references(self._kept, name) > _UNUSED_REFERENCES:
-            del self._kept[name]  # a view is referenced: the kernel that uses it has been interrupted
-        kept = self._kept.get(name)
-        if kept is None or kept.size < size:
-            kept = np.frombuffer(aligned(size), np.uint8)
-            others = sum(block.size for key, block in self._kept.items() if key != name)
-            self._kept.pop(name, None)
-            if others + size <= MAX_KEPT_BYTES:
-                self._kept[name] = kept
-        return kept[:size].view(dtype).reshape(shape)
+        block = self._kept.pop(name, None)
+        if block is None or block.nbytes < size:
+            if block is not None:
+                blocks.give_back(block)
+            block = blocks.take(size)
+        return on_loan(block, size, lambda block: self._keep(name, block)).view(dtype).reshape(shape)
+
+    def _keep(self, name: str, block: memoryview) -> None:
+        """Keep a block for the calling thread; what does not fit is passed on, first what was used longest ago."""
+        if block.nbytes > MAX_KEPT_BYTES or name in self._kept:  # a request has interrupted this one
+            blocks.give_back(block)
+            return
+        self._kept[name] = block
+        kept = self._kept.copy()
+        size = sum(block.nbytes for block in kept.values())
+        for key in kept:
+            if size <= MAX_KEPT_BYTES:
+                break
+            oldest = self._kept.pop(key, None)
+            if oldest is not None:
+                size -= oldest.nbytes
+                blocks.give_back(oldest)
 
     def clear(self) -> None:
         """Free the calling thread's workspaces."""
         self._kept.clear()
 
-
-def _references(kept: dict[str, Array], name: str) -> int:
-    """Return how many references a workspace has, those of its views included."""
-    return sys.getrefcount(kept[name])
-
-
-_UNUSED_REFERENCES = _references({"": np.empty(0)}, "")
-"""How many references a workspace has that only its dictionary refers to."""
 
 scratch = _Scratch()
