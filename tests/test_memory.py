@@ -11,7 +11,6 @@ import pytest
 from minigan.ops import get_ops
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.arrays import MIN_POOLED_BYTES, empty
-from minigan.ops.cpu.memory.scratch import scratch
 
 SHAPE = (4, MIN_POOLED_BYTES // 16)
 
@@ -126,7 +125,6 @@ def test_a_forked_child_begins_anew():
     queue = context.SimpleQueue()
     ours = [
         empty(SHAPE, "float32"),
-        scratch.array("test", (5,), "float32"),
         get_ops("cpu").zero_vector(MIN_POOLED_BYTES, "float64"),
     ]
     for x in ours:

@@ -1,8 +1,9 @@
 """Reuse of the memory of large arrays.
 
-A training step allocates the same large arrays each time.  If they are freed, the system takes their memory back, and
-hands it out again page by page, each page filled with zeros: for an array that is written once, this doubles the work.
-So the memory of a freed array is kept for the next array of the same size, up to MAX_KEPT_BYTES in all.
+A training step allocates the same large arrays each time: results, and workspaces that a kernel needs only until it
+returns.  If they are freed, the system takes their memory back, and hands it out again page by page, each page filled
+with zeros: for an array that is written once, this doubles the work.  So the memory of a freed array is kept for the
+next array of the same size, up to MAX_KEPT_BYTES in all.
 
 Arrays start at a multiple of 64 bytes, so that no vector register is loaded from two cache lines.
 """
@@ -12,7 +13,6 @@ import itertools
 import math
 import mmap
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,32 +57,12 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     size = math.prod(shape) * dtype.itemsize
     if size < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
-    return on_loan(blocks.take(size), size, blocks.give_back).view(dtype).reshape(shape)
-
-
-def on_loan(block: memoryview, size: int, give_back: Callable[[memoryview], None]) -> Array:
-    """Return the first bytes of a block as an array, and give the block back when no view of it is left.
-
-    Parameters
-    ----------
-    block
-        Memory, as `aligned` returns it.
-    size
-        How many bytes, at most `block.nbytes`.
-    give_back
-        Called with the block when neither the array nor a view of it is referenced any more, in any thread.
-
-    Returns
-    -------
-    Array
-        A vector of bytes (size,).
-
-    """
+    block = blocks.take(size)
     owner = _Owner((size,), np.uint8, block)
-    owner.block, owner.give_back = block, give_back
-    # The base of the result is `owner`, and all views keep it alive: NumPy replaces a base by that base's own base only
-    # if the latter has the type of the view, and `owner` has not.
-    return owner.view(np.ndarray)
+    owner.block = block
+    # The base of the result, and of every view of it, is `owner`, which they keep alive: NumPy replaces a base by that
+    # base's own base only if the latter has the type of the view, and the base of `owner` is a memoryview.
+    return owner.view(np.ndarray).view(dtype).reshape(shape)
 
 
 def aligned(size: int) -> memoryview:
@@ -112,14 +92,13 @@ def aligned(size: int) -> memoryview:
 
 
 class _Owner(np.ndarray):
-    """The owner of an array's memory: gives it back when the last view of it is deleted."""
+    """The owner of an array's memory: gives it back for reuse when the last view of it is deleted."""
 
     block: memoryview | None = None  # None for views of an owner, which have its class too but do not own the memory
-    give_back: Callable[[memoryview], None]
 
     def __del__(self) -> None:
         if self.block is not None:
-            self.give_back(self.block)
+            blocks.give_back(self.block)
 
 
 class _KeptBlocks:
