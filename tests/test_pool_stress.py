@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
+from minigan._cached import cached_property
 from minigan.ops import get_ops
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.cpu.threads.pool import SleepWait, pool
@@ -146,6 +147,7 @@ def test_after_interrupts_at_random_moments_a_run_computes_the_same(compiled):
 DAEMON = """
 import threading
 import numpy as np
+from minigan._cached import cached_property
 from minigan.ops import get_ops
 ops, started = get_ops("cpu", threads=2), threading.Event()
 x = np.ones((600, 600), dtype="float32")
@@ -162,3 +164,28 @@ def test_the_interpreter_ends_while_a_daemon_computes():
     for _ in range(2 * TIMES):
         done = subprocess.run([sys.executable, "-c", DAEMON], capture_output=True, text=True, timeout=100, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_computes_a_cached_attribute_computes_it_too():
+    class Slow:
+        @cached_property
+        def value(self):
+            inside.set()
+            leave.wait(60)
+            return 7
+
+    inside, leave = threading.Event(), threading.Event()
+    other = threading.Thread(target=lambda: Slow().value, daemon=True)
+    other.start()
+    assert inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # a deadlock ends the child
+        leave = threading.Event()
+        leave.set()
+        os._exit(Slow().value)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    leave.set()
+    other.join()

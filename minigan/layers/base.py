@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from minigan._cached import cached_property
 from minigan._views import named_views
 from minigan.initializers import Initializer
 from minigan.initializers import Shape as Shape
