@@ -11,7 +11,6 @@ import pytest
 from minigan.ops import get_ops
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.arrays import MIN_POOLED_BYTES, empty
-from minigan.ops.cpu.memory.scratch import scratch
 
 SHAPE = (4, MIN_POOLED_BYTES // 16)
 
@@ -85,12 +84,12 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
     places = [place(x) for x in filled]
     while filled:
         del filled[0]
-    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * MIN_POOLED_BYTES
+    assert sum(block.nbytes for block in arrays.blocks._kept.values()) <= 3 * MIN_POOLED_BYTES
     assert place(empty((MIN_POOLED_BYTES + 64 * 4,), "uint8")) == places[4]
-    assert all(block.nbytes > MIN_POOLED_BYTES + 64 for block in arrays.blocks._kept)
+    assert all(block.nbytes > MIN_POOLED_BYTES + 64 for block in arrays.blocks._kept.values())
     del filled, places
     empty((4 * MIN_POOLED_BYTES,), "uint8")
-    assert sum(block.nbytes for block in arrays.blocks._kept) <= 3 * MIN_POOLED_BYTES
+    assert sum(block.nbytes for block in arrays.blocks._kept.values()) <= 3 * MIN_POOLED_BYTES
 
 
 def test_from_many_threads_at_once():
@@ -126,7 +125,6 @@ def test_a_forked_child_begins_anew():
     queue = context.SimpleQueue()
     ours = [
         empty(SHAPE, "float32"),
-        scratch.array("test", (5,), "float32"),
         get_ops("cpu").zero_vector(MIN_POOLED_BYTES, "float64"),
     ]
     for x in ours:
@@ -164,4 +162,4 @@ def test_a_larger_block_is_left_for_its_own_size():
     del large
     small = empty((MIN_POOLED_BYTES,), "uint8")
     assert place(small) != at
-    assert sum(block.nbytes for block in arrays.blocks._kept) == 2 * MIN_POOLED_BYTES
+    assert sum(block.nbytes for block in arrays.blocks._kept.values()) == 2 * MIN_POOLED_BYTES

@@ -69,7 +69,7 @@ PROJECT = ROOT.parent
 # layers know backends only through `ops.protocol`.
 ORDER = {
     "minigan": [
-        "_version", "_deprecated", "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers",
+        "_version", "_cached", "_deprecated", "_arguments", "_batch", "_names", "_terms", "_matplotlib", "initializers",
         "ops.errors", "ops.geometry", "ops.protocol", "ops.registry", "ops.base", "ops.objects", "ops.reference",
         "ops.compiling", "ops.norm_act", "_views", "_checks", "layers", "fusion", "summary", "ops.cpu", "ops.cuda",
         "ops", "network", "cross_entropy", "losses", "optimizers", "game", "gan", "data", "metrics", "training",

@@ -1,4 +1,4 @@
-"""Workspaces are reused: a second pass allocates none."""
+"""Memory is reused: a second pass allocates none, whatever ran before it in the process."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,17 @@ from test_thread_bits import CASES
 
 import minigan as mg
 from minigan.ops import get_ops
-from minigan.ops.cpu.memory import scratch
+from minigan.ops.cpu.memory import arrays
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "numpy"])
 @pytest.mark.parametrize("name", [*CASES, "wide conv"])
-def test_the_second_pass_allocates_no_workspace(name, compiled, monkeypatch):
+def test_the_second_pass_allocates_no_memory(name, compiled, monkeypatch):
     if compiled:
         pytest.importorskip("numba")
     layers, shape = {**CASES, "wide conv": ([mg.Conv2D(128, 128, 3, padding="same")], (32, 28, 28, 128))}[name]
-    scratch.scratch.clear()  # a thread keeps a limited number of bytes, which earlier tests may have filled
-    made, aligned = [], scratch.aligned
-    monkeypatch.setattr(scratch, "aligned", lambda size: made.append(size) or aligned(size))
+    made, aligned = [], arrays.aligned
+    monkeypatch.setattr(arrays, "aligned", lambda size: made.append(size) or aligned(size))
     net = mg.Network(layers, rng=np.random.default_rng(0), ops=get_ops("cpu", threads=1, compiled=compiled))
     x = np.random.default_rng(1).standard_normal(shape, dtype="float32")
     for passes in range(3):

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from minigan._cached import cached_property
 from minigan._views import named_views
 from minigan.initializers import Initializer
 from minigan.initializers import Shape as Shape
@@ -127,8 +127,8 @@ class Layer:
     """
 
     writes_gradient: ClassVar[bool] = False
-    """Whether the pullback has the argument ``overwrite=False``: if True, the parameter gradients replace what `g` holds,
-    rather than being added."""
+    """Whether the pullback has the argument ``overwrite=False``: if True, the parameter gradients replace what `g`
+    holds, rather than being added."""
     config_keys: ClassVar[Mapping[str, str]] = {}
     """The key of a field in `to_config`, where it differs from the field's name: files keep a field's first name."""
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
+from minigan._cached import cached_property
 from minigan._checks import layer_gradient, layer_output
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, TooManyKeysError
 from minigan.ops.protocol import Array, Ops

@@ -5,7 +5,6 @@ dtype.  Operations are cut into parts that a pool of threads runs (`minigan.ops.
 installed (the extra ``fast``), compiled kernels replace those in NumPy.
 """
 
-import functools
 import importlib
 import importlib.util
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan._cached import cached_property
 from minigan._names import unknown
 from minigan.ops import reference
 from minigan.ops.base import BackendBase
@@ -89,7 +89,7 @@ class CPU(BackendBase):
     def __repr__(self) -> str:
         return f"CPU(threads={self.threads}, accuracy={self.accuracy!r}, compiled={self.compiled})"
 
-    @functools.cached_property
+    @cached_property
     def _rules(self) -> Sequence[Rule]:
         rules = importlib.import_module("minigan.ops.cpu.rules")
         return rules.COMPILED_RULES if self.compiled else rules.NUMPY_RULES
@@ -123,7 +123,7 @@ class CPU(BackendBase):
         """
         pool.parallel_for(job, n, self.threads, self._wait_policy if self.threads > 1 else None)
 
-    @functools.cached_property
+    @cached_property
     def _wait_policy(self) -> SleepWait:
         """With numba, and if each thread has its own core, threads poll for work before they sleep."""
         if not self.compiled or self.threads > cores():

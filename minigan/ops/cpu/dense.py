@@ -14,9 +14,11 @@ import numpy as np
 
 from minigan.ops.cpu.executor import contiguous
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.norm_act import ActivationMask, mask_constants
 from minigan.ops.protocol import Array
+
+
+CACHE_LINE_BYTES = 64
 
 
 @functools.cache
@@ -223,7 +225,7 @@ class DenseNetwork:
         """
         k, N, dtype = _kernels(), len(dy), dy.dtype
         dx = arrays.empty((N * self.n_in if need_dx else 0,), dtype)
-        gradients = scratch.array("dense.gradients", (2 * -(-N // 16) * 16 * self._columns,), dtype)
+        gradients = _aligned(2 * k.padded_length(N) * self._columns, dtype)
         gradient = k.FROZEN if g is None else k.WRITE if overwrite else k.ADD
         program = self._program(done, N, update=False, gradient=gradient)
         nothing = _nothing(dtype)
@@ -265,6 +267,13 @@ class DenseNetwork:
             team, _function(name), program, done.layers, done.numbers, done.masks, self._keep_scales[theta.dtype],
             theta, state, done.x, done.saved, done.winners, done.coefficients, y, g, dx, counters, gradients,
         )  # fmt: skip
+
+
+def _aligned(n: int, dtype: np.dtype[Any]) -> Array:
+    """Return an uninitialised vector (n,) that begins a cache line."""
+    memory = arrays.empty((n + CACHE_LINE_BYTES // dtype.itemsize,), dtype)
+    first = -memory.__array_interface__["data"][0] % CACHE_LINE_BYTES // dtype.itemsize
+    return memory[first : first + n]
 
 
 @functools.cache

@@ -19,7 +19,8 @@ from minigan.ops.cpu.dense import DenseLayer, DenseNetwork
 from minigan.ops.protocol import Array, Ops
 
 MAX_WEIGHTS = 1 << 22
-"""The most weights of a layer that is fused: larger matrices do not fit into a processor's cache with their gradients."""
+"""The most weights of a layer that is fused: larger matrices do not fit into a processor's cache with their
+gradients."""
 MAX_PIECES = 127
 """The most pieces of a Maxout layer that is fused: the number of the winner is stored in a byte."""
 MIN_COLUMNS = 64

@@ -1,12 +1,12 @@
 """The interface through which the CPU backend's modules run their parts: a narrow view of `minigan.ops.cpu.CPU`."""
 
-import functools
 import importlib
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minigan._cached import cached_property
 from minigan.ops.cpu.threads.pool import Job
 from minigan.ops.protocol import Array
 
@@ -32,7 +32,7 @@ class KernelSet:
     def __init__(self, executor: "Executor") -> None:
         self._executor = executor
 
-    @functools.cached_property
+    @cached_property
     def _kernels(self) -> Any:
         kind = "numba" if self._executor.compiled else "numpy"
         return importlib.import_module(f"minigan.ops.cpu.kernels.{kind}.{self.name}")

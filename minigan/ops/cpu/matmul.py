@@ -12,7 +12,6 @@ import numpy as np
 from minigan.ops.cpu import elementwise
 from minigan.ops.cpu.executor import Executor, are_floats, slices
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.cpu.threads.pool import NO_MAILBOXES
 from minigan.ops.protocol import Array
 
@@ -112,7 +111,7 @@ def _blas_product(a: Array, b: Array, out: Array, *, add: bool) -> Product:
     def product(rows: slice, columns: slice) -> None:
         part = out[rows, columns]
         if add:
-            part += np.matmul(a[rows], b[:, columns], out=scratch.array("product", part.shape, part.dtype))
+            part += np.matmul(a[rows], b[:, columns], out=arrays.empty(part.shape, part.dtype))
         else:
             np.matmul(a[rows], b[:, columns], out=part)
 
@@ -147,9 +146,9 @@ def _compiled_product(a: Array, b: Array, out: Array, executor: Executor | None,
 
     def transposed(rows: slice, columns: slice) -> None:
         T, N = rows.stop - rows.start, columns.stop - columns.start
-        a_transposed = scratch.array("product.a", (K, T), a.dtype)
+        a_transposed = arrays.empty((K, T), a.dtype)
         np.copyto(a_transposed, a[rows].T)
-        out_transposed = scratch.array("product", (N, T), a.dtype)
+        out_transposed = arrays.empty((N, T), a.dtype)
         b_layout = columns.start * b_strides[1], b_strides[1], b_strides[0]
         result = a_transposed.reshape(-1), (0, T), out_transposed.reshape(-1), (0, T), (N, T, K), False
         run(b_memory, b_layout, *result)
@@ -203,7 +202,7 @@ def batched(a: Array, b: Array, out: Array, executor: Executor, *, add: bool = F
         for f, part in products[i * per_part : (i + 1) * per_part]:
             left, right, into = (a[f, part], b[f], out[f, part]) if by_rows else (a[f], b[f][:, part], out[f][:, part])
             if add:
-                into += np.matmul(left, right, out=scratch.array("product", into.shape, into.dtype))
+                into += np.matmul(left, right, out=arrays.empty(into.shape, into.dtype))
             else:
                 np.matmul(left, right, out=into)
 

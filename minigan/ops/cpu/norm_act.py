@@ -15,7 +15,6 @@ from minigan._arguments import scalar
 from minigan.ops import reference
 from minigan.ops.cpu.executor import FLOATS, KernelSet, contiguous, slices
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask, MaskArguments, NormCoefficients
 from minigan.ops.protocol import Array
@@ -209,10 +208,10 @@ class NormActivation(KernelSet):
         return y
 
     def _u(self, x: Array, part: slice, first: int, pre: ActivationMask) -> Array:
-        """Return u of a part: x itself if `pre` changes nothing, else an array in the thread's workspace."""
+        """Return u of a part: x itself if `pre` changes nothing, else a new array."""
         if pre.is_identity:
             return x[part]
-        u = scratch.array("norm_act.u", x[part].shape, x.dtype)
+        u = arrays.empty(x[part].shape, x.dtype)
         self._kernels.pre(x[part], u, self._arguments(pre, x, part, first))
         return u
 

@@ -7,8 +7,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from minigan._cached import cached_property
 from minigan.fusion.norm_act import fuse_norm_act
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features

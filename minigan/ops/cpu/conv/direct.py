@@ -12,7 +12,6 @@ from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.im2col import col2im, im2col
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -66,7 +65,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
 
     def job(i: int) -> None:
         cotangent = y[parts[i]].reshape(-1, O)
-        patches = scratch.array("patches", (len(cotangent), kh * kw * C), y.dtype)
+        patches = arrays.empty((len(cotangent), kh * kw * C), y.dtype)
         np.matmul(cotangent, matrix, out=patches)
         col2im(patches, x[parts[i]], geometry, bias, compiled=executor.compiled)
 
@@ -86,7 +85,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
         return dW
     parts = _parts(len(x), geometry, C, O, x.itemsize)
     sums = max(1, min(len(parts), MAX_PARTIAL_SUMS, 4 * MAX_PARTIAL_SUM_ENTRIES // max(1, dW.size)))
-    partial = scratch.array("partial", (sums, kh * kw * C, O), x.dtype)
+    partial = arrays.empty((sums, kh * kw * C, O), x.dtype)
 
     def job(s: int) -> None:
         total = partial[s]
@@ -136,11 +135,11 @@ def _large_weights(x: Array, y: Array, geometry: Geometry, dW: Array, executor: 
 
 
 def _patches(x: Array, geometry: Geometry, executor: Executor) -> Array:
-    """Return im2col(x) (N h w, kh kw C) in scratch memory; for a 1 x 1 kernel, stride 1 and no padding, a view of x."""
+    """Return im2col(x) (N h w, kh kw C); for a 1 x 1 kernel, stride 1 and no padding, a view of x."""
     C = x.shape[3]
     if geometry.kernel == geometry.stride == (1, 1) and geometry.padded == geometry.large == geometry.small:
         return x.reshape(-1, C)
-    patches = scratch.array("patches", (len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
+    patches = arrays.empty((len(x) * math.prod(geometry.small), math.prod(geometry.kernel) * C), x.dtype)
     im2col(x, patches, geometry, compiled=executor.compiled)
     return patches
 

@@ -7,7 +7,7 @@ one row of the kernel are adjacent in memory, so im2col copies runs.
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.memory import arrays
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -35,7 +35,7 @@ def im2col(x: Array, patches: Array, geometry: Geometry, *, compiled: bool) -> N
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
     (h, w), (n, C) = geometry.small, (len(x), x.shape[3])
     rows, columns = geometry.inside
-    padded = scratch.array("padded", (n, *geometry.padded, C), x.dtype)
+    padded = arrays.empty((n, *geometry.padded, C), x.dtype)
     padded[...] = 0
     padded[:, rows, columns] = x
     image, row, column, item = padded.strides
@@ -71,7 +71,7 @@ def col2im(patches: Array, x: Array, geometry: Geometry, bias: Array, *, compile
         numba_im2col.col2im(patches.reshape(-1), x.reshape(-1), _sizes(x, geometry), bias)
         return
     n, C = len(x), x.shape[3]
-    padded = scratch.array("padded", (n, *geometry.padded, C), x.dtype)
+    padded = arrays.empty((n, *geometry.padded, C), x.dtype)
     padded[...] = 0
     taps = patches.reshape(n, *geometry.small, *geometry.kernel, C)
     for i, j, rows, columns in geometry.taps:

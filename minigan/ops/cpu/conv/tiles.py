@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.ops.cpu.conv.cook_toom import Matrix, cook_toom
-from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.memory import arrays
 from minigan.ops.geometry import Pair
 from minigan.ops.protocol import Array
 
@@ -90,8 +90,8 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images
         from minigan.ops.cpu.kernels.numba import tiles as numba_tiles
 
         own = tiles.of(images)
-        arrays = *image_arguments(x), *_point_arguments(points, own.start), tiles.layout
-        numba_tiles.gather(transform(name, order), *arrays, own.start, own.stop)
+        operands = *image_arguments(x), *_point_arguments(points, own.start), tiles.layout
+        numba_tiles.gather(transform(name, order), *operands, own.start, own.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
     matrix = _matrix(name, order)
@@ -100,7 +100,7 @@ def gather(name: str, order: Pair, x: Array, points: Array, tiles: Tiles, images
     padded[...] = 0
     inside, covered = _covered(x, padded, tiles)
     padded[:, *inside] = x[:, *covered]
-    pixels = scratch.array("tiles", (q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
+    pixels = arrays.empty((q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
     np.copyto(pixels, _windows(padded, tiles, q))
     _transform_both_axes(matrix, pixels.reshape(q * q, -1), points)
 
@@ -136,13 +136,13 @@ def scatter(
         M, own = transform(f"{name}^t", order), tiles.of(images)
         if M.overlap:
             numba_tiles.fill(*image_arguments(x), bias, images.start, images.stop)
-        arrays = *_point_arguments(points, own.start), *image_arguments(x), bias, tiles.layout
-        numba_tiles.scatter(M, *arrays, own.start, own.stop)
+        operands = *_point_arguments(points, own.start), *image_arguments(x), bias, tiles.layout
+        numba_tiles.scatter(M, *operands, own.start, own.stop)
         return
     x, points = x[images], points[:, tiles.of(images)]
     matrix = _matrix(f"{name}^t", order)
     q, n = matrix.shape
-    pixels = scratch.array("tiles", (q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
+    pixels = arrays.empty((q, q, len(x), *tiles.counts, *tiles.stride, x.shape[3]), x.dtype)
     _transform_both_axes(matrix, points.reshape(n * n, -1), pixels.reshape(q * q, *points.shape[1:]))
     padded = _padded(x, tiles, q)
     if name == "B":
@@ -195,10 +195,10 @@ def _transform_both_axes(matrix: Array, tiles: Array, out: Array) -> None:
 
 
 def _padded(x: Array, tiles: Tiles, q: int) -> Array:
-    """Return scratch memory, undefined, for the part of the padded images that the tiles cover."""
+    """Return memory, undefined, for the part of the padded images that the tiles cover."""
     (TH, TW), (sh, sw) = tiles.counts, tiles.stride
     shape = (len(x), sh * ((TH - 1) * tiles.step + q), sw * ((TW - 1) * tiles.step + q), x.shape[3])
-    return scratch.array("padded", shape, x.dtype)
+    return arrays.empty(shape, x.dtype)
 
 
 def _covered(x: Array, padded: Array, tiles: Tiles) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

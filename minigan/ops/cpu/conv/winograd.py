@@ -24,7 +24,6 @@ from minigan.ops.cpu.conv.plan import Plan
 from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, transform
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -77,8 +76,8 @@ def _by_pass(
     """y = scatter(gather(x)_f U_f) + bias, pass by pass, each shared by all threads.    U (n n, K, N)"""
     points, K, N = U.shape
     count = x_tiles.of(slice(0, len(x))).stop
-    V = scratch.array("V", (points, count, x_tiles.phases, K // x_tiles.phases), x.dtype)
-    M = scratch.array("M", (points, count, y_tiles.phases, N // y_tiles.phases), x.dtype)
+    V = arrays.empty((points, count, x_tiles.phases, K // x_tiles.phases), x.dtype)
+    M = arrays.empty((points, count, y_tiles.phases, N // y_tiles.phases), x.dtype)
     for_each_part(
         lambda part: gather(matrix_x, plan, x, V, x_tiles, part, compiled=executor.compiled), len(x), executor
     )
@@ -100,7 +99,7 @@ def _per_thread(
         from minigan.ops.cpu.kernels.numba import tiles as numba_tiles
         from minigan.ops.cpu.kernels.numba.winograd import filter_tiles, workspace_entries
 
-        V, M = (scratch.array(name, (workspace_entries(points, n),), x.dtype) for name, n in (("V", K), ("M", N)))
+        V, M = (arrays.empty((workspace_entries(points, n),), x.dtype) for n in (K, N))
         From, tiles = transform(f"{matrix_y}^t", plan), x_tiles.of(parts[i])
         if From.overlap:
             numba_tiles.fill(*image_arguments(y), bias, parts[i].start, parts[i].stop)

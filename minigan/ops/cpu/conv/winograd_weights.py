@@ -13,7 +13,6 @@ from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, 
 from minigan.ops.cpu.conv.winograd import N_PARTS, for_each_part, image_parts, tiles_of, tiles_of_kernel
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
-from minigan.ops.cpu.memory.scratch import scratch
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -53,8 +52,8 @@ def _by_pass(
         """Add the images' term to dU.  The workspaces are released by the return, so that the next call reuses them."""
         count = images.stop - images.start
         rows = x_tiles.of(slice(0, count)).stop
-        V = scratch.array("V", (points, rows, x_tiles.phases, C), x.dtype)
-        M = scratch.array("M", (points, rows, 1, O), x.dtype)
+        V = arrays.empty((points, rows, x_tiles.phases, C), x.dtype)
+        M = arrays.empty((points, rows, 1, O), x.dtype)
 
         def transform_part(part: slice) -> None:
             gather("B", plan, x[images], V, x_tiles, part, compiled=executor.compiled)
@@ -92,7 +91,7 @@ def _per_thread(
         block, part = channels[i // len(images)], images[i % len(images)]
         dU, tiles = block_of(sums[i % len(images)], block), x_tiles.of(part)
         K = dU.shape[1]
-        V, M = (scratch.array(name, (workspace_entries(points, n),), x.dtype) for name, n in (("V", K), ("M", O)))
+        V, M = (arrays.empty((workspace_entries(points, n),), x.dtype) for n in (K, O))
         reads = (*image_arguments(x[..., block]), x_tiles.layout, *image_arguments(y), y_tiles.layout)
         rest = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
         correlate_tiles(transform("B", plan), transform("A", plan), *reads, *rest)

@@ -1,1 +1,1 @@
-"""Reuse of the memory of large arrays, and each thread's workspaces."""
+"""Reuse of the memory of large arrays."""

@@ -1,8 +1,9 @@
 """Reuse of the memory of large arrays.
 
-A training step allocates the same large arrays each time.  If they are freed, the system takes their memory back, and
-hands it out again page by page, each page filled with zeros: for an array that is written once, this doubles the work.
-So the memory of a freed array is kept for the next array of the same size, up to MAX_KEPT_BYTES in all.
+A training step allocates the same large arrays each time: results, and workspaces that a kernel needs only until it
+returns.  If they are freed, the system takes their memory back, and hands it out again page by page, each page filled
+with zeros: for an array that is written once, this doubles the work.  So the memory of a freed array is kept for the
+next array of the same size, up to MAX_KEPT_BYTES in all.
 
 Arrays start at a multiple of 64 bytes, so that no vector register is loaded from two cache lines.
 """
@@ -57,7 +58,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     if size < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
     block = blocks.take(size)
-    owner = PooledArray((size,), np.uint8, block)
+    owner = _Owner((size,), np.uint8, block)
     owner.block = block
     # The base of the result, and of every view of it, is `owner`, which they keep alive: NumPy replaces a base by that
     # base's own base only if the latter has the type of the view, and the base of `owner` is a memoryview.
@@ -90,7 +91,7 @@ def aligned(size: int) -> memoryview:
     return memoryview(pages)[start : start + size]
 
 
-class PooledArray(np.ndarray):
+class _Owner(np.ndarray):
     """The owner of an array's memory: gives it back for reuse when the last view of it is deleted."""
 
     block: memoryview | None = None  # None for views of an owner, which have its class too but do not own the memory
@@ -104,8 +105,8 @@ class _KeptBlocks:
     """The memory that is kept for reuse, the oldest first.
 
     There is no lock: a finalizer or a signal handler may interrupt any method, and would wait for ever for a lock that
-    the interrupted thread holds.  Appending to a list and popping from it are atomic under the interpreter's lock, and
-    `take` checks the size of a block again after it has popped it.
+    the interrupted thread holds.  Under the interpreter's lock each operation on the dictionary is atomic, and a block
+    belongs to whoever has popped it.  Its key is its id, which is unique while anything refers to the block.
     """
 
     def __init__(self) -> None:
@@ -118,29 +119,26 @@ class _KeptBlocks:
         self._kept.clear()
 
     def reset(self) -> None:
-        """Start with an empty list."""
-        self._kept: list[memoryview] = []
+        """Start with an empty dictionary."""
+        self._kept: dict[int, memoryview] = {}
 
     def take(self, size: int) -> memoryview:
         """Return memory of `size` bytes: what was given back last, otherwise new memory."""
-        for i in range(len(self._kept) - 1, -1, -1):
-            try:
-                if self._kept[i].nbytes != size:
-                    continue
-                found = self._kept.pop(i)
-            except IndexError:  # others have taken some in the meantime
-                continue
-            if found.nbytes == size:
-                return found
-            self._kept.append(found)
+        for key, block in reversed(self._kept.copy().items()):
+            if block.nbytes == size and self._kept.pop(key, None) is not None:  # otherwise another thread has taken it
+                return block
         return aligned(size)
 
     def give_back(self, block: memoryview) -> None:
         """Keep the memory for reuse, and free the oldest while more than MAX_KEPT_BYTES is kept."""
-        self._kept.append(block)
-        while sum(kept.nbytes for kept in tuple(self._kept)) > MAX_KEPT_BYTES:
-            with contextlib.suppress(IndexError):
-                self._kept.pop(0)
+        self._kept[id(block)] = block
+        kept = self._kept.copy()
+        size = sum(block.nbytes for block in kept.values())
+        for key, oldest in kept.items():
+            if size <= MAX_KEPT_BYTES:
+                break
+            if self._kept.pop(key, None) is not None:
+                size -= oldest.nbytes
 
 
 blocks = _KeptBlocks()

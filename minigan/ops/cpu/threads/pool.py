@@ -81,22 +81,22 @@ class SleepWait:
     return early, or do nothing.
     """
 
-    def wait_in_worker(self, counts: Counts, completed: int, mailbox: Counts) -> None:
-        """Wait in a worker until more than `completed` tasks have been submitted to it.
+    def wait_in_worker(self, counts: Counts, seen: int, mailbox: Counts) -> None:
+        """Wait in a worker until the count of tasks submitted to it is not `seen` any more.
 
         Parameters
         ----------
         counts
             The worker's counts (16,), see SUBMITTED_INDEX.
-        completed
-            How many tasks the worker has completed.
+        seen
+            The count before the worker found its queue empty.
         mailbox
             The worker's mailbox (24,), see `minigan.ops.cpu.threads.team`.
 
         """
 
-    def wait_in_caller(self, counts: Counts, completed: int) -> None:
-        """Wait in a caller until the worker with these counts has completed more than `completed` tasks."""
+    def wait_in_caller(self, counts: Counts, seen: int) -> None:
+        """Wait in a caller until the worker's count of completed tasks is not `seen` any more."""
 
     def team(self, threads: int) -> Counts:
         """Return the mailboxes of workers that poll: none."""
@@ -116,7 +116,11 @@ class _Task:
 
 
 class _Worker:
-    """A thread and its queue of tasks; how many were submitted and completed can be read without a lock."""
+    """A thread and its queue of tasks.
+
+    The counts of submitted and of completed tasks tell a thread that polls when to look: what it then does depends on
+    the queue, or on the task's outcome, alone.
+    """
 
     def __init__(self, pool: "_Pool") -> None:
         self.tasks: SimpleQueue[_Task] = SimpleQueue()
@@ -125,32 +129,36 @@ class _Worker:
 
     def loop(self) -> None:
         """Run tasks for ever."""
-        completed, wait_policy = 0, SleepWait()
+        wait_policy = SleepWait()
         blas_on_one_thread.mark_as_worker()
         while True:
-            wait_policy.wait_in_worker(self.counts, completed, self.mailbox)
+            seen = int(self.counts[SUBMITTED_INDEX])
+            if self.tasks.empty():  # what is submitted from now on changes the count
+                wait_policy.wait_in_worker(self.counts, seen, self.mailbox)
             task = self.tasks.get()
             wait_policy = task.wait_policy  # the next task probably comes from the same backend
-            # Callers count without a lock, and racing ones may lose a count: resynchronise when the queue is empty.
-            completed = int(self.counts[SUBMITTED_INDEX]) if self.tasks.empty() else completed + 1
             outcome, done = task.outcome, task.done
             # In the task's context, the caller's np.errstate applies here too.
             error = task.context.run(self._pool.run_parts, task.job, task.parts)
             del task  # so that the arrays it refers to are not kept until the next task
             outcome.append(error)
             done.put(None)
-            self.counts[COMPLETED_INDEX] = completed
+            self.counts[COMPLETED_INDEX] += 1
             del error, outcome, done
 
     def submit(self, task: _Task) -> None:
-        """Queue a task.  It is counted first, so that it is counted already when the worker gets it."""
-        self.counts[SUBMITTED_INDEX] += 1
+        """Queue a task, then count it: the worker stops polling when the count changes, and looks into the queue.
+
+        Callers in several threads may lose a count.  Then the worker goes to sleep in the queue, which wakes it.
+        """
         self.tasks.put(task)
+        self.counts[SUBMITTED_INDEX] += 1
 
     def wait(self, task: _Task) -> None:
         """Wait until the task has its outcome; after an interruption this may be called again."""
-        if not task.outcome:
-            task.wait_policy.wait_in_caller(self.counts, int(self.counts[SUBMITTED_INDEX]) - 1)
+        seen = int(self.counts[COMPLETED_INDEX])
+        if not task.outcome:  # the worker will change the count after it has appended the outcome
+            task.wait_policy.wait_in_caller(self.counts, seen)
         while not task.outcome:
             task.done.get()
 

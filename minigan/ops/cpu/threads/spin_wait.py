@@ -18,13 +18,13 @@ class SpinWait(SleepWait):
         poll(counts, 0, 0, 1)
         listen(counts, 0, 0, 1, mailbox)
 
-    def wait_in_worker(self, counts: Counts, completed: int, mailbox: Counts) -> None:
+    def wait_in_worker(self, counts: Counts, seen: int, mailbox: Counts) -> None:
         """Poll for a task, and call what is posted in the mailbox meanwhile."""
-        listen(counts, SUBMITTED_INDEX, completed, MAX_SPINS, mailbox)
+        listen(counts, SUBMITTED_INDEX, seen, MAX_SPINS, mailbox)
 
-    def wait_in_caller(self, counts: Counts, completed: int) -> None:
+    def wait_in_caller(self, counts: Counts, seen: int) -> None:
         """Poll for the end of a task."""
-        poll(counts, COMPLETED_INDEX, completed, MAX_SPINS)
+        poll(counts, COMPLETED_INDEX, seen, MAX_SPINS)
 
     def team(self, threads: int) -> Counts:
         """Return the mailboxes of a team of so many threads, the caller included; wake those that sleep.

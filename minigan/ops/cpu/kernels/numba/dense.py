@@ -7,8 +7,8 @@ their number alone, and a thread computes every step of a part while its numbers
     forward    the product x W of the part's columns; bias, activation, batch norm and dropout of its rows
     backward   the product of dL/dy with the weights above; dropout, batch norm and activation backwards; dL/dW, dL/db
 
-The parts of a layer are a phase: the next begins when all of them are done.  The gradient of a layer's products is kept transposed,
-(columns, samples), because then W is read in the order in which it lies in memory.
+The parts of a layer are a phase: the next begins when all of them are done.  The gradient of a layer's products is kept
+transposed, (columns, samples), because then W is read in the order in which it lies in memory.
 """
 
 from typing import Any, NamedTuple
@@ -26,17 +26,17 @@ from minigan.ops.cpu.threads.team import finish_part, next_part, run_together, v
 
 N_FIELDS = 15
 N_IN, UNITS, PIECES, W, BIAS, CODE, GAMMA, BETA, MEAN, VAR, RELU, MASK, U, Y, COEFFICIENTS = range(N_FIELDS)
-"""The fields of a layer in `Vectors.layers`: its sizes; where its parameters begin in theta, -1 for none; the code of its
-activation; where its running statistics begin; whether the activation after batch norm is a ReLU; the index of its mask
-of dropout, or -1; where its u (or, with several pieces, its winners), its y and its coefficients begin."""
+"""The fields of a layer in `Vectors.layers`: its sizes; where its parameters begin in theta, -1 for none; its
+activation's code; where its running statistics begin; whether the activation after batch norm is a ReLU; the index of
+its mask of dropout, or -1; where its u (or, with several pieces, its winners), its y and its coefficients begin."""
 N_NUMBERS = 5
 SLOPE, EPS, STEP, VARIANCE_SCALE, NORM_SLOPE = range(N_NUMBERS)
 """The fields of a layer in `Vectors.numbers`: the slope of its activation; batch norm's eps, its step of the running
 statistics and the scale of the biased variance; the slope of the activation after batch norm."""
 N_COEFFICIENTS = 5
 MU, SCALE, SHIFT, INVERSE_STD, REMAINDER = range(N_COEFFICIENTS)
-"""The rows of batch norm's coefficients (N_COEFFICIENTS, units): the mean, rounded to the dtype of x; gamma / std; beta,
-with what rounding the mean has lost; 1 / std; the mean minus mu."""
+"""The rows of batch norm's coefficients (N_COEFFICIENTS, units): the mean, in the dtype of x; gamma / std; beta, with
+what rounding the mean has lost; 1 / std; the mean minus mu."""
 
 ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK, PRODUCT = (
     0,
@@ -49,8 +49,8 @@ ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK, 
     21,
     22,
 )
-"""Where the program, a vector of int64, has the addresses of the `Vectors`, and the arguments that are numbers; the last is the address
-of a product, see `multiply_at`."""
+"""Where the program, a vector of int64, has the addresses of the `Vectors`, and the arguments that are numbers; the
+last is the address of a product, see `multiply_at`."""
 PROGRAM_SIZE = 23
 FROZEN, ADD, WRITE = range(3)
 """What GRADIENT says: dL/dtheta is not computed, is added to g, or is written to g."""
@@ -87,7 +87,7 @@ class Vectors(NamedTuple):
     counters: Any
     """Those of `next_part`, for a phase for each layer and one more, int64."""
     gradients: Any
-    """Two matrices (columns, padded(samples)) of the widest layer's size, which begin a cache line."""
+    """Two matrices (columns, padded_length(samples)) of the widest layer's size, which begin a cache line."""
 
 
 @kernel
@@ -143,10 +143,12 @@ def backward_float64(program, rank, size):
     return _backward(vector_at(program, np.int64(0)), rank, size, np.float64(0))
 
 
-@inlined
-def padded(N):
-    """Return how many numbers a row of N samples takes in memory, so that each begins a cache line."""
+def padded_length(N):
+    """Return how many numbers a row of N samples takes in memory, so that each row begins a cache line."""
     return -(-N // 16) * 16
+
+
+_padded_length = inlined(padded_length)
 
 
 @inlined
@@ -279,7 +281,7 @@ def _move(state, i, batch, step):
 def _backward(program, rank, size, zero):
     """Compute dL/dtheta, unless it is frozen, and dL/dx, if it is needed."""
     v, N, L = _vectors(program, zero), program[SAMPLES], program[N_LAYERS]
-    width, half, row, function = units.width_of(v.x), 0, padded(N), program[PRODUCT]
+    width, half, row, function = units.width_of(v.x), 0, _padded_length(N), program[PRODUCT]
     need_dx = program[ADDRESSES + 12] != 0
     for k in range(L):
         half = max(half, row * v.layers[k * N_FIELDS + UNITS] * v.layers[k * N_FIELDS + PIECES])

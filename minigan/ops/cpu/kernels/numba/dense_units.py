@@ -13,8 +13,8 @@ from minigan.ops.cpu.kernels.numba.norm_act import ROWS_PER_SUM, dropout_hash
 from minigan.ops.cpu.kernels.numba.simd import lanes
 
 PART_VECTORS = 2
-"""How many vectors of 64 bytes a part's units fill: the columns of one or two tiles of a product.  A part has as many rows
-of a transposed product, and together they read the gradients above from the L2 cache."""
+"""How many vectors of 64 bytes a part's units fill: the columns of one or two tiles of a product.  A part has as many
+rows of a transposed product, and together they read the gradients above from the L2 cache."""
 MAX_PIVOTS = 3
 """How often the variance is computed, each time with a pivot nearer to the mean, until it has lost no digits."""
 

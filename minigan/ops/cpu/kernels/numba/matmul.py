@@ -39,8 +39,8 @@ MAX_TERMS_PER_PASS = 256
 """Terms of the sums that are added before the next rows: so many columns of TILE_ROWS rows of `a`, and so many rows of
 one tile's columns of `b`, stay in the L1 cache."""
 PAGE_BYTES = 0 if _has_avx512() else 4096
-"""If the rows of `b` are a multiple of this apart, they compete for the same few places in the L1 cache, and each tile's
-columns are copied first; with registers of 64 bytes this does not pay."""
+"""If the rows of `b` are a multiple of this apart, they compete for the same few places in the L1 cache, and each
+tile's columns are copied first; with registers of 64 bytes this does not pay."""
 
 
 def multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):

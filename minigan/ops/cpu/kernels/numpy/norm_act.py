@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.memory import arrays
 from minigan.ops.norm_act import MaskArguments
 from minigan.ops.protocol import Array
 
@@ -28,7 +28,7 @@ def pre_backward(x: Array, dx: Array, mask: MaskArguments) -> None:
     """dx <- mask f'(mask x) dx, in place."""
     v = x
     if mask.drops and _has_activation(mask):
-        v = _like("norm_act.v", x)
+        v = _like(x)
         np.copyto(v, x)
         _drop(v, mask)
     _activate_backward(v, dx, mask)
@@ -44,7 +44,7 @@ def statistics(u: Array, pivot: Array, remainder: Array, m2: Array) -> bool:
     ones = np.ones(n, dtype=u.dtype)
     rough = ones @ u
     rough /= n
-    d = _like("norm_act.d", u)
+    d = _like(u)
     np.subtract(u, rough, out=d)
     pivot[...] = rough
     np.divide(ones @ d, n, out=remainder)
@@ -64,11 +64,11 @@ def apply(u: Array, y: Array, norm: Any, mask: MaskArguments) -> None:
 
 def sums(u: Array, dy: Array, norm: Any, mask: MaskArguments, sum_d: Array, sum_dx: Array) -> None:
     """sum_d = sum of d, sum_dx = sum of d (u - mu), with d = f'(v) mask dy.    (C,), float64."""
-    d = _like("norm_act.d", u)
+    d = _like(u)
     _cotangent(u, dy, d, norm, mask)
     ones = np.ones(len(u), dtype=u.dtype)
     sum_d[...] = ones @ d
-    t = _like("norm_act.v", u)
+    t = _like(u)
     np.subtract(u, norm[0], out=t)
     np.multiply(t, d, out=t)
     sum_dx[...] = ones @ t
@@ -81,15 +81,15 @@ def backward(u: Array, dy: Array, dx: Array, norm: Any, mask: MaskArguments, mea
         np.multiply(dx, norm[1], out=dx)
     if mean_terms is not None:
         linear, constant = mean_terms
-        t = _like("norm_act.v", u)
+        t = _like(u)
         np.subtract(u, norm[0], out=t)
         np.multiply(t, linear, out=t)
         np.add(dx, t, out=dx)
         np.add(dx, constant, out=dx)
 
 
-def _like(name: str, x: Array) -> Array:
-    return scratch.array(name, x.shape, x.dtype)
+def _like(x: Array) -> Array:
+    return arrays.empty(x.shape, x.dtype)
 
 
 def _value(u: Array, v: Array, norm: Any) -> None:
@@ -110,7 +110,7 @@ def _cotangent(u: Array, dy: Array, d: Array, norm: Any, mask: MaskArguments) ->
     if _has_activation(mask):
         v = u
         if norm is not None:
-            v = _like("norm_act.v", u)
+            v = _like(u)
             _value(u, v, norm)
         _activate_backward(v, d, mask)
 
@@ -122,7 +122,7 @@ def _has_activation(mask: MaskArguments) -> bool:
 def _activate(v: Array, mask: MaskArguments) -> None:
     """v <- f(v), in place."""
     if mask.relu:
-        zero = _like("norm_act.f", v)
+        zero = _like(v)
         zero.fill(0)
         np.maximum(v, zero, out=v)  # with the scalar 0 it takes four times as long
     elif mask.slope != 1:
@@ -135,7 +135,7 @@ def _derivative(v: Array, slope: Any) -> Array:
     It adds two products, because np.where takes ten times as long.
     """
     positive = v > 0
-    f, rest = _like("norm_act.f", v), _like("norm_act.rest", v)
+    f, rest = _like(v), _like(v)
     np.multiply(positive, v.dtype.type(1), out=f)
     np.multiply(np.logical_not(positive, out=positive), slope, out=rest)
     return np.add(f, rest, out=f)
@@ -156,8 +156,8 @@ def _drop(v: Array, mask: MaskArguments) -> None:
     if not mask.drops:
         return
     flat = v.reshape(-1)
-    h, t = (scratch.array(name, (HASH_BLOCK_SIZE,), np.uint32) for name in ("norm_act.hash", "norm_act.shifted"))
-    factors = scratch.array("norm_act.mask", (HASH_BLOCK_SIZE,), v.dtype)
+    h, t = (arrays.empty((HASH_BLOCK_SIZE,), np.uint32) for _ in range(2))
+    factors = arrays.empty((HASH_BLOCK_SIZE,), v.dtype)
     for start in range(0, flat.size, HASH_BLOCK_SIZE):
         part = flat[start : start + HASH_BLOCK_SIZE]
         n = part.size

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.memory import arrays
 from minigan.ops.protocol import Array
 
 
@@ -17,7 +17,7 @@ def adam(
     eps: Any,
 ) -> None:  # fmt: skip
     """One update in place.    rate = lr / (1 - beta1^t)   root = 1 / sqrt(1 - beta2^t)   rest = 1 - beta"""
-    t = scratch.array("flat", g.shape, g.dtype)
+    t = arrays.empty(g.shape, g.dtype)
     np.multiply(m, beta1, out=m)
     np.add(m, np.multiply(g, rest1, out=t), out=m)
     np.multiply(v, beta2, out=v)
@@ -31,7 +31,7 @@ def adam(
 
 def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps: Any) -> None:
     """One update in place.    rest = 1 - rho"""
-    t = scratch.array("flat", g.shape, g.dtype)
+    t = arrays.empty(g.shape, g.dtype)
     np.multiply(v, rho, out=v)
     np.multiply(g, g, out=t)
     np.add(v, np.multiply(t, rest, out=t), out=v)
@@ -43,7 +43,7 @@ def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps:
 
 def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov: bool) -> None:
     """One update in place: theta moves by momentum u - lr g (Nesterov), or by u."""
-    t = scratch.array("flat", g.shape, g.dtype)
+    t = arrays.empty(g.shape, g.dtype)
     np.multiply(u, momentum, out=u)
     np.subtract(u, np.multiply(g, lr, out=t), out=u)
     if nesterov:
@@ -55,4 +55,4 @@ def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov:
 
 def finite(x: Array) -> bool:
     """Return whether all numbers are finite."""
-    return bool(np.isfinite(x, out=scratch.array("finite", x.shape, bool)).all())
+    return bool(np.isfinite(x, out=arrays.empty(x.shape, bool)).all())
