@@ -80,7 +80,7 @@ ORDER = {
         "engine.runner", "engine.replay", "cli", "__main__", "",
     ],
     "benchmarks": [
-        "core.measure", "core.worker", "cases", "other_libraries", "core", "cpu", "gpu", "report", "gpu.__main__",
+        "core.instructions", "core.measure", "core.worker", "cases", "other_libraries", "core", "cpu", "gpu", "report", "gpu.__main__",
         "__main__", "",
     ],
 }  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
+from benchmarks.core import instructions
 from benchmarks.core.measure import installed
 
 ABSOLUTE_TOLERANCE = 1e-9
@@ -183,7 +184,8 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
     -------
     dict
         "seconds", the median of an iteration; "first", the seconds of the first one, in which numba, torch.compile and
-        JAX compile; "iterations", how many were timed; "peak_mib", the peak memory after the warm-up.
+        JAX compile; "iterations", how many were timed; "peak_mib", the peak memory after the warm-up; "instructions",
+        the report of `instructions.observed`.
 
     """
     times = [_time(play) for _ in range(1 + warmup)]
@@ -193,7 +195,10 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
     while len(times) < min_repeats or time.perf_counter() < end:
         times.append(_time(play))
     times.sort()
-    return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
+    return {
+        "seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak,
+        "instructions": instructions.observed(),
+    }  # fmt: skip
 
 
 def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> None:
@@ -213,7 +218,8 @@ def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> 
 
     """
     times = [_time(play) for _ in range(1 + warmup)]
-    print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
+    peak = peak_mib()
+    print(json.dumps({"first": times[0], "peak_mib": peak, "instructions": instructions.observed()}), flush=True)
     for line in sys.stdin:
         play()
         times, end = [], time.perf_counter() + float(line)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core.measure import RESULTS, installed
-from benchmarks.report.parts import Result, plot_lines, provenance, span
+from benchmarks.report import breakdown, sets
+from benchmarks.report.parts import Result, plot_lines, product_rate, provenance, span
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "benchmarks.md"
@@ -98,30 +99,6 @@ def steps(result: Result) -> str:
     return "\n".join([*lines, provenance(result)])
 
 
-def breakdown(result: Result) -> str:
-    """Return the section on the time by operation."""
-    top = result["ceilings"]
-    lines = [
-        "## Where the time goes",
-        "",
-        f"`python -m benchmarks breakdown`: {result['threads']} threads, the middle one of {result['rounds']} runs of "
-        f"{result['iterations']} iterations. The limit is the time of the operations that run (Winograd's if the "
-        f"cost model chooses them) at {top['sgemm'] / 1e9:.0f} GFLOP/s, or of reading and writing the arrays at "
-        f"{top['copy'] / 1e9:.0f} GB/s, whichever is longer; both rates were measured in the same run. The rest is "
-        "Python, losses, batches, and layers that no counted operation covers (in `gaussian` all of them).",
-        "",
-    ]
-    groups = list(next(iter(result["cases"].values()))["groups"])
-    lines += ["| ms (limit) | " + " | ".join(groups) + " | all |", "|---|" + "---|" * (len(groups) + 1)]
-    for case, found in result["cases"].items():
-        rows = found["groups"].values()
-        cells = [f"{1e3 * r['seconds']:.3g} ({1e3 * r['limit']:.3g})" if r["seconds"] > 0 else "" for r in rows]
-        limit = sum(r["limit"] for r in rows)
-        lines.append(f"| {case} | " + " | ".join(cells) + f" | {1e3 * found['seconds']:.4g} ({1e3 * limit:.3g}) |")
-    lines += ["", *plot_lines(result, "breakdown", "Parts of an iteration, and their limits")]
-    return "\n".join([*lines, provenance(result)])
-
-
 def layers(result: Result) -> str:
     """Return the section on single layers."""
     top, names = result["ceilings"], [n for n in ("minigan", "minigan-numpy", "torch") if n not in result["absent"]]
@@ -129,8 +106,8 @@ def layers(result: Result) -> str:
         "## Layer by layer",
         "",
         f"`python -m benchmarks layers`: {result['threads']} threads, {result['rounds']} rounds. This machine's "
-        f"limits: float32 matrix product {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s. Rates "
-        "count the direct sums' operations (an algorithm that needs fewer may exceed the limit) or, for layers "
+        f"limits: float32 matrix product {product_rate(result) / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s. "
+        "Rates count the direct sums' operations (an algorithm that needs fewer may exceed the limit) or, for layers "
         "between two layers with matrices, x read and y written once; twice as much backward. PyTorch runs in "
         "channels_last.",
         f"Check: {result['check']['pieces']} pieces, y, dx and parameter gradients in float32 against the reference in "
@@ -213,12 +190,13 @@ def imports(result: Result) -> str:
     return "\n".join([*lines, "", provenance(result)])
 
 
+PAIRS: dict[str, Callable[[sets.Sets], str]] = {"breakdown": breakdown.section}
+"""The sections that show two instruction sets, NAME.json and NAME-avx2.json."""
 SECTIONS: dict[str, Callable[[Result], str]] = {
     "steps": steps,
     "steps-malloc": steps,
     "gaussian": gaussian,
     "memory": memory,
-    "breakdown": breakdown,
     "imports": imports,
     "scaling": scaling,
     "layers": layers,
@@ -233,15 +211,39 @@ if installed("benchmarks.cpu.accuracy"):
     SECTIONS["accuracy"] = importlib.import_module("benchmarks.cpu.accuracy").section
 
 
+ORDER = ("steps", "steps-malloc", "gaussian", "memory", "breakdown", "imports", "scaling", "layers", "gpu", "accuracy")
+"""The sections in the order of the page."""
+
+
 def read(folder: Path = RESULTS) -> dict[str, Result]:
     """Return the results stored in a folder, by name, in the order of the page."""
-    paths = {name: folder / f"{name}.json" for name in SECTIONS}
+    paths = {file: folder / f"{file}.json" for name in ORDER for file in (name, f"{name}-avx2")}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def section(name: str, results: dict[str, Result]) -> str | None:
+    """Return the section on a benchmark, or None if there are no results of it.
+
+    Parameters
+    ----------
+    name
+        The name of the benchmark, one of `ORDER`.
+    results
+        The results by the names of their files.
+
+    """
+    if name in PAIRS:
+        files = {"native": name, "avx2": f"{name}-avx2"}
+        found = {isa: results[file] for isa, file in files.items() if file in results}
+        return PAIRS[name](found) if found else None
+    return SECTIONS[name](results[name]) if name in results and name in SECTIONS else None
 
 
 def page(folder: Path = RESULTS) -> str:
     """Return the page as Markdown, from the results in a folder."""
-    return "\n".join([PREAMBLE, *(SECTIONS[name](result) + "\n" for name, result in read(folder).items())])
+    results = read(folder)
+    found = [section(name, results) for name in ORDER]
+    return "\n".join([PREAMBLE, *(text + "\n" for text in found if text is not None)])
 
 
 def write(folder: Path = RESULTS, target: Path = PAGE, plot_folder: Path = PLOT_FOLDER) -> Path:
