@@ -17,9 +17,10 @@ from benchmarks.cases.games import CASES
 from benchmarks.core import instructions, measure
 from benchmarks.report import page
 
-NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "steps")
+NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "first", "steps")
 ABOUT = {
     "steps": "a whole iteration of each recipe, compared with PyTorch and JAX",
+    "first": "the first iteration of each recipe on a machine that never compiled",
     "breakdown": "the time of an iteration by operation, and the machine's limits",
     "layers": "each layer of the recipes: time, rate, share of the machine's limits",
     "scaling": "cost by batch size, width, image size and number of threads",
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start, done = time.perf_counter(), 0
     for name in names:
         measure.log(f"--- {name}: {ABOUT[name]} ({time.perf_counter() - start:.0f} s since the start)")
+        instructions.reports()  # forget those of a benchmark that was not completed
         try:
             result = importlib.import_module(f"benchmarks.cpu.{name}").run(options)
         except measure.Unavailable as why:

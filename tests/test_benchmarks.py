@@ -14,6 +14,7 @@ from benchmarks.core import checks, implementations, instructions, measure
 from benchmarks.core.worker import Worker, round_robin
 from benchmarks.cpu import gaussian, layers, scaling, steps
 from benchmarks.report import page, plots
+from benchmarks.report import steps as steps_section
 
 
 @pytest.fixture(autouse=True)
@@ -87,9 +88,25 @@ def test_steps(monkeypatch, tmp_path):
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
     assert max(result["check"]["gaussian"]["against_reference"].values()) <= implementations.ABSOLUTE_TOLERANCE
-    assert "| torch | absent: torch is not installed | | | |" in page
+    assert "| torch | absent: torch is not installed | | | | |" in page
+    assert "| gaussian | AVX2 | not measured |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
+
+
+def test_first(monkeypatch, tmp_path):
+    pytest.importorskip("numba")
+    status, result, page = quick(monkeypatch, tmp_path, "first")
+    found = result["cases"]["gaussian"]
+    seconds = {name: row["median"] for name, row in found["seconds"].items()}
+    assert status == 0
+    assert seconds["never compiled"] > seconds["stored kernels"] > 0
+    assert seconds["never compiled"] >= found["first_iteration"]["never compiled"]["median"] > 0
+    assert found["kernels"] > 3
+    assert found["kernels_compiled_again"] == 0
+    assert found["beyond_numpy"] == pytest.approx(seconds["never compiled"] - seconds["NumPy alone"], rel=1e-3)
+    assert "## The first iteration" in page
+    assert "| gaussian | AVX" in page
 
 
 def test_memory(monkeypatch, tmp_path):
@@ -242,6 +259,41 @@ def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
     assert (found["best_torch"], found["ratio"]) == ("torch-channels-last", {"minigan": 2.0})
     assert (found["usual_torch"], found["ratio_to_usual"]) == ("torch-channels-last-adam", {"minigan": 4.0})
     assert steps.ratios("gaussian", {"minigan": [1.0]})["ratio"] == {}
+
+
+def test_ratios_to_jax_are_within_a_round():
+    seconds = {"minigan": [1.0, 2.0, 1.0], "minigan-numpy": [2.0, 2.0, 2.0], "jax": [3.0, 8.0, 5.0]}
+    found = steps.ratios("gaussian", seconds)
+    assert found["ratio_to_jax"] == {"minigan": 4.0, "minigan-numpy": 2.5}
+    assert steps.ratios("gaussian", {"minigan": [1.0]})["ratio_to_jax"] == {}
+
+
+def one_set(numba, milliseconds):
+    """A result of `steps` on one case, as far as its table needs it."""
+    seconds = {"minigan": 1, "minigan-numpy": 2, "torch": 3, "torch-fused": 2.5, "jax": 4}
+    times = {name: [factor * milliseconds / 1e3] * 3 for name, factor in seconds.items()}
+    case = {"seconds": {name: measure.spread(values) for name, values in times.items()}}
+    case.update(steps.ratios("gaussian", times))
+    return {"cases": {"gaussian": case}, "instruction_set": {"observed": {"numba": numba}}}
+
+
+def test_the_table_of_steps_has_both_instruction_sets():
+    native, avx2 = one_set("AVX-512 (znver5)", 1.0), one_set("AVX2 (znver3)", 2.0)
+    assert steps_section.table({"native": native, "avx2": avx2})[2:] == [
+        "| gaussian | AVX-512 | 1 | 2 | 2.5 | 3 | 4 | 2.50 | 4.00 | 1.50 |",
+        "| gaussian | AVX2 | 2 | 4 | 5 | 6 | 8 | 2.50 | 4.00 | 1.50 |",
+    ]
+    missing = steps_section.table({"avx2": avx2})
+    assert missing[2].startswith("| gaussian | native | not measured |")
+    assert [line.count("|") for line in missing] == [11] * 4
+
+
+def test_the_checks_cover_the_narrow_networks_at_their_own_width():
+    for width in (8, 4):
+        case = CASES[f"dcgan64-width-{width}"]
+        assert case.settings == {"batch_size": 16, "width": width}
+        assert case.small["width"] == width
+        assert not any("width" in piece.key for piece in pieces())
 
 
 # --- with PyTorch ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
-from benchmarks.core import instructions
+from benchmarks.core import instructions, ynnpack
 from benchmarks.core.measure import installed
 
 ABSOLUTE_TOLERANCE = 1e-9
@@ -155,6 +155,8 @@ def make_step(
         os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool; read at its first computation
         from benchmarks.other_libraries.jax.games import Game as JaxGame
 
+        if instructions.limited(os.environ.get("XLA_FLAGS", "")):
+            ynnpack.limit_to_avx2()
         return JaxGame(CASES[case], small=small, settings=settings).play
     import torch
 

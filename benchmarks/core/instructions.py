@@ -59,6 +59,15 @@ def environment(isa: str, inherited: Mapping[str, str]) -> dict[str, str]:
     return {**found, **limits, **({"XLA_FLAGS": " ".join(flags)} if flags else {})}
 
 
+def limited(flags: str) -> bool:
+    """Return whether XLA's flags limit it to AVX2.
+
+    >>> limited("--xla_cpu_max_isa=AVX2 --xla_dump_to=folder"), limited("")
+    (True, False)
+    """
+    return LIMITS["avx2"]["XLA_FLAGS"] in flags.split()
+
+
 def observed() -> dict[str, str]:
     """Return what the libraries that this process has imported say about their instructions, by library.
 
@@ -67,7 +76,7 @@ def observed() -> dict[str, str]:
     dict
         For NumPy, the groups of instructions that it enabled; for OpenBLAS, the architecture of its kernels; for numba,
         the registers in the code that it emits, and the processor; for PyTorch, ATen's capability and the kernel of a
-        convolution in oneDNN; for XLA, its flag.
+        convolution in oneDNN; for JAX, XLA's flags and the instructions of YNNPACK, which computes its products.
 
     """
     found = {}
@@ -79,7 +88,9 @@ def observed() -> dict[str, str]:
     if "torch" in sys.modules:
         found.update(_torch(sys.modules["torch"]))
     if "jax" in sys.modules:
-        found["XLA"] = os.environ.get("XLA_FLAGS", "no limit")
+        from benchmarks.core import ynnpack
+
+        found.update({"XLA": os.environ.get("XLA_FLAGS", "no limit"), "YNNPACK (JAX)": ynnpack.report()})
     return found
 
 

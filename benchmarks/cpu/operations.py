@@ -181,7 +181,8 @@ def layer_work(layer: Layer, x: Any, y: Any) -> tuple[Work, Callable[..., Work]]
     first = len(x) * next((2.0 * math.prod(shape) for shape in parameters if len(shape) == 2), 0.0)
 
     def backward(_dy: Any, g: Any = None, *, need_dx: bool = True) -> Work:
-        gradients = "dx and dW" if need_dx and g is not None else "dx" if need_dx else "dW"
+        trained = g is not None and vector > 0
+        gradients = "dx and dW" if need_dx and trained else "dx" if need_dx else "dW"
         operations = product * (1 + (g is not None)) - (0.0 if need_dx else first)
         arrays = n_x * (1 + need_dx) + n_y + vector * (1 if g is None else 3)
         return Work(group, f"{name} backward, {gradients}", operations, float(itemsize * arrays))

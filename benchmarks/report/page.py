@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core.measure import RESULTS, installed
-from benchmarks.report import breakdown, sets
+from benchmarks.report import breakdown, first, sets, steps
 from benchmarks.report.parts import Result, plot_lines, product_rate, provenance, span
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,59 +44,6 @@ def gaussian(result: Result) -> str:
         ratio = result["ratio"].get(name)
         lines.append(f"| {name} | {row['median']:.3f} ({row['min']:.3f} ... {row['max']:.3f}) | {ratio or ''} |")
     return "\n".join([*lines, "", provenance(result)])
-
-
-def check_sentence(checks: Result) -> str:
-    """Return a sentence on the results of the games' checks."""
-    reference = max(max(c["against_reference"].values()) for c in checks.values() if "against_reference" in c)
-    text = (
-        "Check: whole iterations in float64 on small settings, from the same weights, batches, noise and dropout "
-        f"masks; parameters and running statistics agree with minigan's reference backend to {reference:.1e}"
-    )
-    for name, key in (("PyTorch", "against_torch"), ("JAX", "against_jax")):
-        differences = [max(c[key].values()) for c in checks.values() if isinstance(c.get(key), dict)]
-        if differences:
-            text += f", with {name} to {max(differences):.1e}"
-    return text + "."
-
-
-def steps(result: Result) -> str:
-    """Return the section on whole iterations."""
-    equal = result["malloc"] != "default"
-    jax = any("jax" in found["seconds"] for found in result["cases"].values())
-    lines = [
-        "## A whole iteration of each recipe" + (", equal malloc settings" if equal else ""),
-        "",
-        f"`python -m benchmarks steps{' --malloc' if equal else ''}`: {result['threads']} threads for each library, "
-        f"{result['rounds']} rounds in turns of {result['seconds_each']:g} s, after three warm-up "
-        'iterations (compilation: the column "first"). All libraries draw the same batches with NumPy.',
-        "The ratios compare with the fastest eager PyTorch of the recipe, and with PyTorch as most people write it: "
-        "eager, `torch.optim.Adam` without options, convolutions in channels_last.",
-        "Real and fake examples pass through D separately in `mnist-dcgan` (two updates) and `mnist-maxout`, "
-        "and as one batch in the recipes `mnist-softmax`, `mnist-dense` and `gaussian`. In `dcgan64` they pass "
-        "separately in PyTorch, and as one batch with statistics of each half in minigan, which is equivalent.",
-        check_sentence(result["check"]),
-        "While timed, PyTorch draws its own dropout masks and uses its unbiased running variance."
-        + (" JAX also draws its own masks; one compiled function holds all updates of an iteration." if jax else ""),
-        "Not compared: " + ", ".join(f"{name} ({why})" for name, why in result["not_compared"].items()) + ".",
-        "",
-        "| implementation | description |",
-        "|---|---|",
-        *(f"| {name} | {about} |" for name, about in result["contestants"].items()),
-    ]
-    if equal:
-        lines += ["", "Settings: " + ", ".join(f"`{k}={v}`" for k, v in result["malloc"].items()) + "."]
-    lines += ["", *([] if equal else plot_lines(result, "steps", "Times of an iteration, compared with PyTorch's"))]
-    for case, found in result["cases"].items():
-        lines += [f"### {case}: {found['about']}", ""]
-        lines += ["| implementation | ms | first, s | fastest PyTorch / minigan | usual PyTorch / minigan |"]
-        lines += ["|---|---|---|---|---|"]
-        for name, row in found["seconds"].items():
-            ratio = found["ratio"].get(name, "the fastest" if name == found["best_torch"] else "")
-            usual = found["ratio_to_usual"].get(name, "the usual" if name == found["usual_torch"] else "")
-            lines.append(f"| {name} | {span(row, 1e3)} | {found['first'][name]:.3g} | {ratio} | {usual} |")
-        lines += [f"| {name} | absent: {why} | | | |" for name, why in found["absent"].items()] + [""]
-    return "\n".join([*lines, provenance(result)])
 
 
 def layers(result: Result) -> str:
@@ -190,11 +137,14 @@ def imports(result: Result) -> str:
     return "\n".join([*lines, "", provenance(result)])
 
 
-PAIRS: dict[str, Callable[[sets.Sets], str]] = {"breakdown": breakdown.section}
+PAIRS: dict[str, Callable[[sets.Sets], str]] = {
+    "steps": steps.section,
+    "first": first.section,
+    "breakdown": breakdown.section,
+}
 """The sections that show two instruction sets, NAME.json and NAME-avx2.json."""
 SECTIONS: dict[str, Callable[[Result], str]] = {
-    "steps": steps,
-    "steps-malloc": steps,
+    "steps-malloc": steps.malloc_section,
     "gaussian": gaussian,
     "memory": memory,
     "imports": imports,
@@ -211,7 +161,19 @@ if installed("benchmarks.cpu.accuracy"):
     SECTIONS["accuracy"] = importlib.import_module("benchmarks.cpu.accuracy").section
 
 
-ORDER = ("steps", "steps-malloc", "gaussian", "memory", "breakdown", "imports", "scaling", "layers", "gpu", "accuracy")
+ORDER = (
+    "steps",
+    "steps-malloc",
+    "first",
+    "gaussian",
+    "memory",
+    "breakdown",
+    "imports",
+    "scaling",
+    "layers",
+    "gpu",
+    "accuracy",
+)
 """The sections in the order of the page."""
 
 
