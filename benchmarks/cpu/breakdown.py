@@ -5,13 +5,18 @@
 `benchmarks.cpu.operations` says which functions are observed and what their work is, `benchmarks.cpu.ceilings` how the
 rates are measured.  Each operation is a row by its shapes; the rows add up to groups.  "layers in Python" is the time
 of layers besides their operations, with NumPy's functions that the layers call themselves; what no row covers is
-"Python and the rest".
+"Python and the rest": the time of an iteration that is not observed, less that of all rows (none if they take longer:
+the observation comes between operations, so threads that wait for the next one may fall asleep).
 
     python -m benchmarks.cpu.breakdown --implementation minigan --case mnist-dense --table    # one case, as text
+    python -m benchmarks.cpu.breakdown --implementation minigan --case mnist-dense --profile    # Python's functions
 """
 
 import argparse
+import cProfile
+import io
 import json
+import pstats
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,10 +27,13 @@ from benchmarks.core.checks import check
 from benchmarks.cpu.ceilings import limit_seconds, machine_limits
 from benchmarks.cpu.observe import LAYERS
 from benchmarks.cpu.operations import BATCHES, CONVOLUTIONS, LOSSES, NETWORKS, PASSES, PRODUCTS, VECTORS, observe
+from minigan.training import Experiment
 
 IMPLEMENTATIONS = ("minigan", "minigan-numpy")
 MIN_ITERATIONS = 5
 """The fewest iterations over which times and work are averaged."""
+PROFILED_FUNCTIONS = 40
+"""The functions that a profile shows."""
 REST = "Python and the rest"
 GROUPS = (CONVOLUTIONS, PRODUCTS, NETWORKS, PASSES, LOSSES, VECTORS, BATCHES, LAYERS, REST)
 
@@ -104,7 +112,7 @@ def add_limits(found: dict[str, Any], limits: dict[str, Any]) -> None:
             group[key] += row[key]
         for key in ("operations", "bytes"):
             group[key] += row["calls"] * row[key]
-    groups[REST]["seconds"] = found["seconds"] - sum(group["seconds"] for group in groups.values())
+    groups[REST]["seconds"] = max(0.0, found["seconds"] - sum(group["seconds"] for group in groups.values()))
     found["groups"] = groups
 
 
@@ -130,24 +138,25 @@ def measured(case: str, *, compiled: bool | None, threads: int, small: bool, sec
     Returns
     -------
     dict
-        "seconds" of an observed iteration without the observation itself; "unobserved", the median of iterations before
-        it; "iterations", how many were observed; "rows": group, name, calls and seconds an iteration, operations and
-        bytes a call.
+        "seconds" of an iteration that is not observed; "iterations", how many of each kind ran, in turns; "rows" of the
+        observed ones: group, name, calls and seconds an iteration, operations and bytes a call.
 
     """
-    options = {"threads": threads, "compiled": compiled}
-    _, _, experiment = build(CASES[case], small=small, options=options)
-
-    def play() -> None:
-        with experiment.game.D.ops.session():  # as in the training loop
-            experiment.play()
-
-    unobserved = implementations.timed(play, seconds=seconds)["seconds"]
-    observer = observe(experiment)
-    for _ in range(2):
+    experiment, play = _game(case, compiled=compiled, threads=threads, small=small)
+    for _ in range(3):
         play()
+    observer = observe(experiment)
+    play()
     observer.clear()
-    n, elapsed = _repeat(play, seconds)
+    n, elapsed, end = 0, 0.0, time.perf_counter() + seconds
+    while n < MIN_ITERATIONS or time.perf_counter() < end:  # in turns, because the speed of a host changes
+        observer.on = False
+        start = time.perf_counter()
+        play()
+        elapsed += time.perf_counter() - start
+        observer.on = True
+        play()
+        n += 1
     rows = [
         {
             "group": row.group, "name": row.name, "calls": row.calls / n, "seconds": row.seconds / n,
@@ -155,17 +164,40 @@ def measured(case: str, *, compiled: bool | None, threads: int, small: bool, sec
         }
         for row in sorted(observer.rows.values(), key=lambda row: -row.seconds)
     ]  # fmt: skip
-    observation = observer.overhead + observer.calls * observer.unseen
-    return {"seconds": (elapsed - observation) / n, "unobserved": unobserved, "iterations": n, "rows": rows}
+    return {"seconds": elapsed / n, "iterations": n, "rows": rows}
 
 
-def _repeat(play: Callable[[], None], seconds: float) -> tuple[int, float]:
-    """Run iterations for about `seconds` seconds; return how many, and the seconds of all."""
-    n, start = 0, time.perf_counter()
-    while n < MIN_ITERATIONS or time.perf_counter() - start < seconds:
+def _game(case: str, *, compiled: bool | None, threads: int, small: bool) -> tuple[Experiment, Callable[[], None]]:
+    """Return a case's experiment and a function that runs an iteration, as the training loop does."""
+    _, _, experiment = build(CASES[case], small=small, options={"threads": threads, "compiled": compiled})
+
+    def play() -> None:
+        with experiment.game.D.ops.session():
+            experiment.play()
+
+    return experiment, play
+
+
+def profile(case: str, *, compiled: bool | None, threads: int, small: bool, seconds: float) -> str:
+    """Return the functions of an iteration with their calls and their own seconds, by Python's profiler.
+
+    The profiler slows Python down, not the kernels: read the order of Python's functions, not their times.
+
+    Parameters
+    ----------
+    case, compiled, threads, small, seconds
+        As for `measured`.
+
+    """
+    _, play = _game(case, compiled=compiled, threads=threads, small=small)
+    for _ in range(3):
         play()
-        n += 1
-    return n, time.perf_counter() - start
+    profiler, end = cProfile.Profile(), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        profiler.runcall(play)
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(PROFILED_FUNCTIONS)
+    return text.getvalue()
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -188,16 +220,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=0.7)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--table", action="store_true", help="measure the limits too, and print a table")
+    parser.add_argument("--profile", action="store_true", help="print where Python's time goes, by Python's profiler")
     args = parser.parse_args(argv)
     compiled = implementations.IMPLEMENTATIONS[args.implementation].options.get("compiled")
-    found = measured(args.case, compiled=compiled, threads=args.threads, small=args.small, seconds=args.seconds)
+    how = {"compiled": compiled, "threads": args.threads, "small": args.small, "seconds": args.seconds}
+    if args.profile:
+        print(profile(args.case, **how))
+        return
+    found = measured(args.case, **how)
     found["instructions"] = instructions.observed()
     if not args.table:
         print(json.dumps(found))
         return
     add_limits(found, machine_limits(args.threads))
     print(found["instructions"])
-    print(f"{args.case}: {1e3 * found['seconds']:.4g} ms, unobserved {1e3 * found['unobserved']:.4g} ms")
+    print(f"{args.case}: {1e3 * found['seconds']:.4g} ms")
     for name, group in found["groups"].items():
         print(f"{name}: {1e3 * group['seconds']:.3g} ms, limit {1e3 * group['limit']:.3g} ms")
     print("\n".join(table(found)))

@@ -2,7 +2,7 @@
 
 An observed function is called as before.  Its calls are rows by name and shapes, with their seconds, floating-point
 operations and bytes.  An operation within an operation belongs to the outer one.  A layer is a frame around operations:
-its row has the seconds in which none of them ran.  The observation's own time is counted too, and taken out.
+its row has the seconds in which none of them ran, without those of the observation itself.
 """
 
 import functools
@@ -73,29 +73,16 @@ class Observer:
     ----------
     rows
         By group and name.
-    overhead
-        The seconds that the observation itself took, as far as it can see them.
-    unseen
-        The seconds of an observed call that are neither in its row nor in `overhead`: the call of the wrapper.
+    on
+        Whether calls are observed; otherwise they are passed on.
 
     """
 
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
-    overhead: float = 0.0
-    unseen: float = 0.0
+    on: bool = True
     _inside: bool = False
     _frames: "list[_Within]" = field(default_factory=list)
     """For each layer that is running, what was observed within it."""
-
-    def __post_init__(self) -> None:
-        work = Work("", "", 0.0, 0.0)
-        nothing, times = self.operation(lambda: None, lambda: work), range(2000)
-        start = clock()
-        for _ in times:
-            nothing()
-        elapsed = clock() - start
-        self.unseen = max(0.0, elapsed - self.overhead - self.rows["", ""].seconds) / len(times)
-        self.clear()
 
     @property
     def calls(self) -> int:
@@ -105,14 +92,13 @@ class Observer:
     def clear(self) -> None:
         """Forget all calls."""
         self.rows.clear()
-        self.overhead = 0.0
 
     def operation(self, function: Callable[..., Any], count: Count) -> Callable[..., Any]:
         """Return the function as an observed operation."""
 
         @functools.wraps(function)
         def observed(*arguments: Any, **named: Any) -> Any:
-            if self._inside:
+            if self._inside or not self.on:
                 return function(*arguments, **named)
             begin = clock()
             work = count(*arguments, **named)
@@ -142,7 +128,7 @@ class Observer:
 
         @functools.wraps(forward)
         def observed(layer: Any, p: Any, x: Any, ctx: Any) -> Any:
-            if self._inside:
+            if self._inside or not self.on:
                 return forward(layer, p, x, ctx)
             (y, pullback), seconds, within = self._run(forward, layer, p, x, ctx)
             stop = clock()
@@ -175,16 +161,12 @@ class Observer:
             work = Work(LAYERS, work.name, 0.0, 0.0)
         seconds -= within.overhead
         self._add_call(work, seconds - within.seconds)
-        overhead = clock() - stop
-        self.overhead += overhead
-        self._add_within(seconds, overhead + within.overhead)
+        self._add_within(seconds, clock() - stop + within.overhead)
 
     def _add_operation(self, work: Work, seconds: float, begin: float) -> None:
-        """Count an operation; the rest of the time since `begin` is overhead."""
+        """Count an operation; the rest of the time since `begin` is the observation's own."""
         self._add_call(work, seconds)
-        overhead = clock() - begin - seconds
-        self.overhead += overhead
-        self._add_within(seconds, overhead)
+        self._add_within(seconds, clock() - begin - seconds)
 
     def _add_call(self, work: Work, seconds: float) -> None:
         row = self.rows.get((work.group, work.name))
@@ -215,10 +197,16 @@ LAYERS = "layers in Python"
 """The group of the seconds of layers in which none of their operations runs."""
 
 
+_observed: set[Any] = set()
+
+
 def patch(owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace a function of a class or module, or a static method, by ``wrap(function)``."""
+    """Replace a function of a class, or a static method, by ``wrap(function)``, unless it is inherited and replaced."""
     found = inspect.getattr_static(owner, name)
+    if found in _observed:
+        return
     if isinstance(found, staticmethod):
         setattr(owner, name, staticmethod(wrap(found.__func__)))
     else:
         setattr(owner, name, wrap(found))
+    _observed.add(inspect.getattr_static(owner, name))
