@@ -100,6 +100,19 @@ def test_avx2_limits_jax():
     assert avx2["XLA"] == "--xla_cpu_max_isa=AVX2"
 
 
+@linux
+def test_without_its_symbols_jax_is_reported_as_not_limited():
+    pytest.importorskip("jax", reason="JAX is not installed")
+    code = (
+        "import json, jax\n"
+        "from benchmarks.core import instructions, ynnpack\n"
+        "ynnpack.VARIABLE = b'no_such_symbol'\n"
+        "ynnpack.limit_to_avx2()\n"
+        "print(json.dumps(instructions.observed()))\n"
+    )
+    assert run(code, "avx2")["YNNPACK (JAX)"] == "chosen by the processor (jaxlib has no symbols)"
+
+
 KERNEL = """
 import json
 import numpy as np
@@ -168,7 +181,7 @@ def test_results_of_a_limited_run_have_their_own_file_and_section(tmp_path):
     assert "- AVX2 (`python -m benchmarks breakdown --isa avx2`): NumPy: X86_V2" in text
 
 
-def test_an_unknown_case_is_refused(capsys, monkeypatch):
+def test_an_unknown_case_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["breakdown", "--cases", "gaussian,nowhere"])
     assert "no case 'nowhere'; expected some of mnist-dcgan," in capsys.readouterr().err
