@@ -1,6 +1,7 @@
 """Benchmarks check before they time, and their table is the one in the docs."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -9,12 +10,18 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks.cases.games import CASES, build
 from benchmarks.cases.pieces import pieces
-from benchmarks.core import checks, implementations, measure
+from benchmarks.core import checks, implementations, instructions, measure
 from benchmarks.core.worker import Worker, round_robin
-from benchmarks.cpu import breakdown, gaussian, layers, scaling, steps
+from benchmarks.cpu import gaussian, layers, scaling, steps
 from benchmarks.report import page, plots
-from minigan.ops import get_ops
-from minigan.ops.geometry import Geometry
+from benchmarks.report import steps as steps_section
+
+
+@pytest.fixture(autouse=True)
+def native(monkeypatch):
+    """Remove variables that limit instructions: with them, the command would start a process without them."""
+    for name in set(os.environ) - set(instructions.environment("native", os.environ)):
+        monkeypatch.delenv(name)
 
 
 def no_torch(monkeypatch):
@@ -81,9 +88,25 @@ def test_steps(monkeypatch, tmp_path):
     assert result["check"]["gaussian"]["against_torch"] == "PyTorch is not installed"
     assert result["check"]["gaussian"]["against_jax"] == "JAX is not installed"
     assert max(result["check"]["gaussian"]["against_reference"].values()) <= implementations.ABSOLUTE_TOLERANCE
-    assert "| torch | absent: torch is not installed | | | |" in page
+    assert "| torch | absent: torch is not installed | | | | |" in page
+    assert "| gaussian | AVX2 | not measured |" in page
     assert "the numbers mean nothing" in page
     assert (tmp_path / "steps.png").exists()
+
+
+def test_first(monkeypatch, tmp_path):
+    pytest.importorskip("numba")
+    status, result, page = quick(monkeypatch, tmp_path, "first")
+    found = result["cases"]["gaussian"]
+    seconds = {name: row["median"] for name, row in found["seconds"].items()}
+    assert status == 0
+    assert seconds["never compiled"] > seconds["stored kernels"] > 0
+    assert seconds["never compiled"] >= found["first_iteration"]["never compiled"]["median"] > 0
+    assert found["kernels"] > 3
+    assert found["kernels_compiled_again"] == 0
+    assert found["beyond_numpy"] == pytest.approx(seconds["never compiled"] - seconds["NumPy alone"], rel=1e-3)
+    assert "## The first iteration" in page
+    assert "| gaussian | AVX" in page
 
 
 def test_memory(monkeypatch, tmp_path):
@@ -91,31 +114,6 @@ def test_memory(monkeypatch, tmp_path):
     assert status == 0
     assert 10 < result["cases"]["gaussian"]["mib"]["minigan"]["median"] < 4000
     assert "torch is not installed" in page
-
-
-def test_breakdown(monkeypatch, tmp_path):
-    status, result, page = quick(monkeypatch, tmp_path, "breakdown", cases=("mnist-dcgan", "gaussian"))
-    assert status == 0
-    found = result["cases"]["mnist-dcgan"]
-    assert abs(sum(row["seconds"] for row in found["groups"].values()) - found["seconds"]) < 1e-9
-    assert all(
-        row["seconds"] > 0 and (row["limit"] > 0) == (name != "the rest") for name, row in found["groups"].items()
-    )
-    assert "## Where the time goes" in page
-    assert (tmp_path / "breakdown.png").exists()
-
-
-def test_the_breakdown_counts_what_is_made():
-    cpu, geometry = get_ops("cpu"), Geometry((28, 28), (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
-    x, W, y = (np.empty(shape, "float32") for shape in ((32, 28, 28, 128), (3, 3, 128, 64), (32, 28, 28, 64)))
-    direct, winograd = 2.0 * 32 * 28 * 28 * 9 * 128 * 64, 2.0 * 16 * 32 * 14 * 14 * 128 * 64  # F(2, 3)
-    assert breakdown.convolution(cpu, x, W, geometry)[1] == winograd
-    assert breakdown.weight_gradient(cpu, x, y, geometry)[1] == winograd
-    exact = get_ops("cpu", accuracy="exact")
-    assert breakdown.convolution(exact, x, W, geometry)[1:] == (direct, 4.0 * (x.size + W.size + y.size))
-    a, b = np.empty((32, 100), "float32"), np.empty((32, 7), "float32")
-    assert breakdown.product(cpu, a, np.empty((100, 7)))[1:] == (2.0 * 32 * 100 * 7, 4.0 * (3200 + 700 + 224))
-    assert breakdown.product(cpu, a, b, np.empty((100, 7)))[1:] == (2.0 * 32 * 100 * 7, 4.0 * (3200 + 224 + 1400))
 
 
 def test_imports(monkeypatch, tmp_path):
@@ -261,6 +259,41 @@ def test_ratios_to_the_fastest_and_to_the_usual_pytorch():
     assert (found["best_torch"], found["ratio"]) == ("torch-channels-last", {"minigan": 2.0})
     assert (found["usual_torch"], found["ratio_to_usual"]) == ("torch-channels-last-adam", {"minigan": 4.0})
     assert steps.ratios("gaussian", {"minigan": [1.0]})["ratio"] == {}
+
+
+def test_ratios_to_jax_are_within_a_round():
+    seconds = {"minigan": [1.0, 2.0, 1.0], "minigan-numpy": [2.0, 2.0, 2.0], "jax": [3.0, 8.0, 5.0]}
+    found = steps.ratios("gaussian", seconds)
+    assert found["ratio_to_jax"] == {"minigan": 4.0, "minigan-numpy": 2.5}
+    assert steps.ratios("gaussian", {"minigan": [1.0]})["ratio_to_jax"] == {}
+
+
+def one_set(numba, milliseconds):
+    """A result of `steps` on one case, as far as its table needs it."""
+    seconds = {"minigan": 1, "minigan-numpy": 2, "torch": 3, "torch-fused": 2.5, "jax": 4}
+    times = {name: [factor * milliseconds / 1e3] * 3 for name, factor in seconds.items()}
+    case = {"seconds": {name: measure.spread(values) for name, values in times.items()}}
+    case.update(steps.ratios("gaussian", times))
+    return {"cases": {"gaussian": case}, "instruction_set": {"observed": {"numba": numba}}}
+
+
+def test_the_table_of_steps_has_both_instruction_sets():
+    native, avx2 = one_set("AVX-512 (znver5)", 1.0), one_set("AVX2 (znver3)", 2.0)
+    assert steps_section.table({"native": native, "avx2": avx2})[2:] == [
+        "| gaussian | AVX-512 | 1 | 2 | 2.5 | 3 | 4 | 2.50 | 4.00 | 1.50 |",
+        "| gaussian | AVX2 | 2 | 4 | 5 | 6 | 8 | 2.50 | 4.00 | 1.50 |",
+    ]
+    missing = steps_section.table({"avx2": avx2})
+    assert missing[2].startswith("| gaussian | native | not measured |")
+    assert [line.count("|") for line in missing] == [11] * 4
+
+
+def test_the_checks_cover_the_narrow_networks_at_their_own_width():
+    for width in (8, 4):
+        case = CASES[f"dcgan64-width-{width}"]
+        assert case.settings == {"batch_size": 16, "width": width}
+        assert case.small["width"] == width
+        assert not any("width" in piece.key for piece in pieces())
 
 
 # --- with PyTorch ---------------------------------------------------------------------------------

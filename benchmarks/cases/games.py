@@ -69,6 +69,16 @@ CASES = {
         {"batch_size": 2, "width": 16, "latent": 4},
         shape=(32, 32, 3),
     ),
+    **{
+        f"dcgan64-width-{width}": Case(
+            "dcgan64",
+            f"batch 16, channels divided by {width}",
+            {"batch_size": 16, "width": width},
+            {"batch_size": 2, "width": width, "latent": 4},
+            shape=(32, 32, 3),
+        )
+        for width in (8, 4)
+    },
     "mnist-softmax": Case(
         "mnist-softmax",
         "batch 32: D on 16 + 16, without pretraining",

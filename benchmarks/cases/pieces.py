@@ -68,7 +68,7 @@ def pieces(*, quick: bool = False, settings: Mapping[str, Mapping[str, Any]] | N
     """
     found: dict[Any, Piece] = {}
     for name, case in CASES.items():
-        if name.endswith("without-dropout") or (settings is not None and name not in settings):
+        if name != case.recipe or (settings is not None and name not in settings):  # not the variants of a recipe
             continue
         recipe = get_recipe(case.recipe)
         config = recipe.configure({**(case.small if quick else case.settings), **(settings or {}).get(name, {})})

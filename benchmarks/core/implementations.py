@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
+from benchmarks.core import instructions, ynnpack
 from benchmarks.core.measure import installed
 
 ABSOLUTE_TOLERANCE = 1e-9
@@ -154,6 +155,8 @@ def make_step(
         os.environ["NPROC"] = str(threads)  # the size of XLA's thread pool; read at its first computation
         from benchmarks.other_libraries.jax.games import Game as JaxGame
 
+        if instructions.limited(os.environ.get("XLA_FLAGS", "")):
+            ynnpack.limit_to_avx2()
         return JaxGame(CASES[case], small=small, settings=settings).play
     import torch
 
@@ -183,7 +186,8 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
     -------
     dict
         "seconds", the median of an iteration; "first", the seconds of the first one, in which numba, torch.compile and
-        JAX compile; "iterations", how many were timed; "peak_mib", the peak memory after the warm-up.
+        JAX compile; "iterations", how many were timed; "peak_mib", the peak memory after the warm-up; "instructions",
+        the report of `instructions.observed`.
 
     """
     times = [_time(play) for _ in range(1 + warmup)]
@@ -193,7 +197,10 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
     while len(times) < min_repeats or time.perf_counter() < end:
         times.append(_time(play))
     times.sort()
-    return {"seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak}
+    return {
+        "seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak,
+        "instructions": instructions.observed(),
+    }  # fmt: skip
 
 
 def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> None:
@@ -213,7 +220,8 @@ def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> 
 
     """
     times = [_time(play) for _ in range(1 + warmup)]
-    print(json.dumps({"first": times[0], "peak_mib": peak_mib()}), flush=True)
+    peak = peak_mib()
+    print(json.dumps({"first": times[0], "peak_mib": peak, "instructions": instructions.observed()}), flush=True)
     for line in sys.stdin:
         play()
         times, end = [], time.perf_counter() + float(line)

@@ -16,6 +16,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
+from benchmarks.core import instructions
+
 RESULTS = Path(__file__).parents[1] / "results"
 
 
@@ -83,6 +85,8 @@ class Options:
         How often each implementation runs; None: the benchmark's default.
     malloc
         Whether all implementations run with the settings MALLOC_ENVIRONMENT.
+    isa
+        The instruction set of this process and of those that it starts: a key of `instructions.LIMITS`.
     out
         The folder of the results.
 
@@ -92,7 +96,12 @@ class Options:
     threads: int = 2
     rounds: int | None = None
     malloc: bool = False
+    isa: str = "native"
     out: Path = RESULTS
+
+    def file(self, name: str) -> str:
+        """Return the name of a benchmark's results, without the suffix: "steps", "steps-avx2", "steps-malloc"."""
+        return "-".join([name, *([] if self.isa == "native" else [self.isa]), *(["malloc"] if self.malloc else [])])
 
     def rounds_or(self, default: int) -> int:
         """Return the number of rounds: 1 in a quick run, else the given number or `default`."""
@@ -128,6 +137,8 @@ def run(
 ) -> Any:
     """Run ``python -m module --implementation NAME ...`` in a new process; return the last line of its output as JSON.
 
+    Its report on instructions goes to `instructions.collect`.
+
     Parameters
     ----------
     module, implementation, arguments
@@ -159,7 +170,7 @@ def run(
         raise Unavailable(f"not done after {timeout:g} s") from None
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return instructions.collect(json.loads(done.stdout.splitlines()[-1]))
 
 
 def alternate(

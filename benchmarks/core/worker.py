@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.core import instructions
 from benchmarks.core.measure import Unavailable
 
 TURN_LIMIT_SECONDS = 120.0
@@ -100,6 +101,7 @@ class Worker:
             self._errors.seek(0)
             said = f" said {line!r}" if line else ""
             raise RuntimeError(f"{' '.join(self._command)} failed:{said}\n{self._errors.read()}") from None
+        instructions.collect(found)
         return found
 
     def _read(self) -> None:

@@ -1,33 +1,41 @@
-"""The time of an iteration by operation of the backend, compared with the machine's limits.
+"""The time of an iteration by operation, compared with the machine's limits.
 
     limit in seconds = max(operations / rate of a matrix product, bytes / rate of a copy)
 
-Operations are those of the algorithm that runs (Winograd's if the cost model chooses it).  Bytes count each array that
-an operation must read or write once.  The rest is Python, losses, batches, and layers that no counted operation covers
-(in `gaussian` all of them, because chains of small layers are one compiled call).
+`benchmarks.cpu.operations` says which functions are observed and what their work is, `benchmarks.cpu.ceilings` how the
+rates are measured.  Each operation is a row by its shapes; the rows add up to groups.  "layers in Python" is the time
+of layers besides their operations, with NumPy's functions that the layers call themselves; what no row covers is
+"Python and the rest": the time of an iteration that is not observed, less that of all rows (none if they take longer:
+the observation comes between operations, so threads that wait for the next one may fall asleep).
+
+    python -m benchmarks.cpu.breakdown --implementation minigan --case mnist-dense --table    # one case, as text
+    python -m benchmarks.cpu.breakdown --implementation minigan --case mnist-dense --profile    # Python's functions
 """
 
 import argparse
+import cProfile
+import io
 import json
-import math
+import pstats
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.cases.games import CASES
-from benchmarks.core import implementations, measure
+from benchmarks.cases.games import CASES, build
+from benchmarks.core import implementations, instructions, measure
 from benchmarks.core.checks import check
-from minigan.ops.cpu import CPU
-from minigan.ops.cpu.conv.plan import choose_plan, taps
-from minigan.ops.cpu.norm_act import NormActivation
-from minigan.ops.cpu.vector import Flat
-from minigan.ops.geometry import Geometry
+from benchmarks.cpu.ceilings import limit_seconds, machine_limits
+from benchmarks.cpu.observe import LAYERS
+from benchmarks.cpu.operations import BATCHES, CONVOLUTIONS, LOSSES, NETWORKS, PASSES, PRODUCTS, VECTORS, observe
+from minigan.training import Experiment
 
-ITERATIONS = 5
-"""Iterations over which times and work are averaged."""
-GROUPS = ("convolutions", "dense products", "batch norm, activations, dropout", "parameter vector", "the rest")
-Work = tuple[str, float, float]
-"""Group, operations, bytes."""
+IMPLEMENTATIONS = ("minigan", "minigan-numpy")
+MIN_ITERATIONS = 5
+"""The fewest iterations over which times and work are averaged."""
+PROFILED_FUNCTIONS = 40
+"""The functions that a profile shows."""
+REST = "Python and the rest"
+GROUPS = (CONVOLUTIONS, PRODUCTS, NETWORKS, PASSES, LOSSES, VECTORS, BATCHES, LAYERS, REST)
 
 
 def run(options: measure.Options) -> dict[str, Any]:
@@ -52,134 +60,184 @@ def run(options: measure.Options) -> dict[str, Any]:
     threads = ["--threads", str(options.threads)]
     quick = ["--quick"] if options.quick else []
     limits = measure.run("benchmarks.cpu.layers", "limits", [*threads, *quick], env=options.environment())
-    common = [*threads, *(["--small"] if options.quick else [])]
-    checks, cases = {}, {}
-    for name in CASES:
-        checks[name] = check(name, 1 if options.quick else 2)
-        runs = [
-            measure.run("benchmarks.cpu.breakdown", "minigan", ["--case", name, *common], env=options.environment())
-            for _ in range(options.rounds_or(3))
-        ]
-        cases[name] = middle = sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
-        for group in middle["groups"].values():
-            group["limit"] = max(group["operations"] / limits["sgemm"], group["bytes"] / limits["copy"])
-        measure.log(f"{name}: {1e3 * middle['seconds']:.4g} ms")
+    seconds = "0.02" if options.quick else "0.7"
+    common = [*threads, "--seconds", seconds, *(["--small"] if options.quick else [])]
+    checks: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in IMPLEMENTATIONS}
+    for case in CASES:
+        checks[case] = check(case, 1 if options.quick else 2)
+        for name in IMPLEMENTATIONS:
+            if implementations.why_unavailable(name) is None:
+                found[name][case] = middle = _middle(name, ["--case", case, *common], options)
+                add_limits(middle, limits)
+                measure.log(f"{case}: {name} {1e3 * middle['seconds']:.4g} ms")
     return {
         "benchmark": "breakdown",
         "threads": options.threads,
         "rounds": options.rounds_or(3),
-        "iterations": ITERATIONS,
+        "seconds_each": float(seconds),
         "settings": "small" if options.quick else "full",
         "check": checks,
         "ceilings": limits,
-        "cases": cases,
+        "cases": found["minigan"],
+        "numpy_cases": found["minigan-numpy"],
     }
+
+
+def _middle(name: str, arguments: Sequence[str], options: measure.Options) -> dict[str, Any]:
+    """Return the run with the median time."""
+    runs = [
+        measure.run("benchmarks.cpu.breakdown", name, arguments, env=options.environment())
+        for _ in range(options.rounds_or(3))
+    ]
+    return sorted(runs, key=lambda found: float(found["seconds"]))[len(runs) // 2]
+
+
+def add_limits(found: dict[str, Any], limits: dict[str, Any]) -> None:
+    """Set the limit of each row of a case, and the sums of each group, in seconds, operations and bytes an iteration.
+
+    Parameters
+    ----------
+    found
+        The result of a process: "seconds" and "rows".
+    limits
+        The result of `machine_limits`.
+
+    """
+    groups = {group: {"seconds": 0.0, "limit": 0.0, "operations": 0.0, "bytes": 0.0} for group in GROUPS}
+    for row in found["rows"]:
+        row["limit"] = row["calls"] * limit_seconds(limits, row["operations"], row["bytes"])
+        group = groups[row["group"]]
+        for key in ("seconds", "limit"):
+            group[key] += row[key]
+        for key in ("operations", "bytes"):
+            group[key] += row["calls"] * row[key]
+    groups[REST]["seconds"] = max(0.0, found["seconds"] - sum(group["seconds"] for group in groups.values()))
+    found["groups"] = groups
 
 
 # --- one process ----------------------------------------------------------------------------------
 
 
-def convolution(cpu: CPU, x: Any, W: Any, geometry: Geometry, b: Any = None) -> Work:
-    """Return the work of a correlation or its adjoint, whose arguments these are."""
-    return _convolution(cpu, x, geometry, *W.shape[2:])
-
-
-def weight_gradient(cpu: CPU, x: Any, y: Any, geometry: Geometry) -> Work:
-    """Return the work of a weight gradient, whose arguments these are."""
-    return _convolution(cpu, x, geometry, x.shape[3], y.shape[3])
-
-
-def _convolution(cpu: CPU, images: Any, geometry: Geometry, C: int, O: int) -> Work:
-    n, (h, w) = len(images), geometry.small
-    plan = choose_plan(geometry, n, C, O, cpu.accuracy, compiled=cpu.compiled)
-    if plan is None or taps(geometry) != plan.r:
-        operations = 2.0 * n * h * w * math.prod(geometry.kernel) * C * O
-    else:
-        tiles = n * math.prod(-(-size // plan.m) for size in geometry.small)
-        operations = 2.0 * plan.n**2 * tiles * C * math.prod(geometry.stride) * O
-    arrays = n * (math.prod(geometry.large) * C + h * w * O) + math.prod(geometry.kernel) * C * O
-    return GROUPS[0], operations, float(images.itemsize * arrays)
-
-
-def product(_: CPU, x: Any, W: Any, out: Any = None) -> Work:
-    """Return the work of x W + b, or of out + x^T y, where y is called W."""
-    adds = out is not None and out.ndim == 2
-    operations = 2.0 * x.shape[0] * x.shape[1] * W.shape[1]
-    result = 2 * out.size if adds else x.shape[0] * W.shape[1]
-    return GROUPS[1], operations, float(x.itemsize * (x.size + W.size + result))
-
-
-def passes(group: str, times: int) -> Callable[..., Work]:
-    """Return a function for the work of an operation on `times` arrays of its first argument's size."""
-
-    def count(_: Any, x: Any, *__: Any, **___: Any) -> Work:
-        return group, 0.0, float(times * x.nbytes)
-
-    return count
-
-
-COUNTED: tuple[tuple[type, str, Callable[..., Work]], ...] = (
-    *((CPU, name, convolution) for name in ("correlate", "correlate_adjoint")),
-    (CPU, "correlate_weights", weight_gradient),
-    *((CPU, name, product) for name in ("affine", "add_product")),
-    *((NormActivation, name, passes(GROUPS[2], n)) for name, n in
-      (("statistics", 1), ("apply", 2), ("sums", 2), ("backward", 3), ("sum_rows", 1), ("dropout", 2))),
-    *((Flat, name, passes(GROUPS[3], n)) for name, n in
-      (("adam", 7), ("rmsprop", 5), ("momentum", 5), ("copy", 2), ("finite", 1))),
-)  # fmt: skip
-
-
-def observe(found: dict[str, dict[str, float]]) -> None:
-    """Patch every counted operation to add its time and work to its group.
+def measured(case: str, *, compiled: bool | None, threads: int, small: bool, seconds: float) -> dict[str, Any]:
+    """Return the time of an iteration, and a row for each operation and its shapes.
 
     Parameters
     ----------
-    found
-        For each of `GROUPS`, "seconds", "operations" and "bytes" per iteration; updated by every operation.
+    case
+        A key of `CASES`.
+    compiled
+        Whether to run numba's kernels; None: if numba is installed.
+    threads
+        The threads of the backend.
+    small
+        Whether to use the case's small settings.
+    seconds
+        How long to observe.
+
+    Returns
+    -------
+    dict
+        "seconds" of an iteration that is not observed; "iterations", how many of each kind ran, in turns; "rows" of the
+        observed ones: group, name, calls and seconds an iteration, operations and bytes a call.
 
     """
-    inside = [False]
+    experiment, play = _game(case, compiled=compiled, threads=threads, small=small)
+    for _ in range(3):
+        play()
+    observer = observe(experiment)
+    play()
+    observer.clear()
+    n, elapsed, end = 0, 0.0, time.perf_counter() + seconds
+    while n < MIN_ITERATIONS or time.perf_counter() < end:  # in turns, because the speed of a host changes
+        observer.on = False
+        start = time.perf_counter()
+        play()
+        elapsed += time.perf_counter() - start
+        observer.on = True
+        play()
+        n += 1
+    rows = [
+        {
+            "group": row.group, "name": row.name, "calls": row.calls / n, "seconds": row.seconds / n,
+            "operations": row.operations, "bytes": row.size,
+        }
+        for row in sorted(observer.rows.values(), key=lambda row: -row.seconds)
+    ]  # fmt: skip
+    return {"seconds": elapsed / n, "iterations": n, "rows": rows}
 
-    def counting(operation: Callable[..., Any], count: Callable[..., Work]) -> Callable[..., Any]:
-        def observed(self: Any, *arguments: Any, **named: Any) -> Any:
-            if inside[0]:  # called by another operation, which is counted
-                return operation(self, *arguments, **named)
-            group, operations, size = count(self, *arguments, **named)
-            inside[0], start = True, time.perf_counter()
-            try:
-                return operation(self, *arguments, **named)
-            finally:
-                inside[0] = False
-                row = found[group]
-                row["seconds"] += (time.perf_counter() - start) / ITERATIONS
-                row["operations"] += operations / ITERATIONS
-                row["bytes"] += size / ITERATIONS
 
-        return observed
+def _game(case: str, *, compiled: bool | None, threads: int, small: bool) -> tuple[Experiment, Callable[[], None]]:
+    """Return a case's experiment and a function that runs an iteration, as the training loop does."""
+    _, _, experiment = build(CASES[case], small=small, options={"threads": threads, "compiled": compiled})
 
-    for kind, name, count in COUNTED:
-        setattr(kind, name, counting(getattr(kind, name), count))
+    def play() -> None:
+        with experiment.game.D.ops.session():
+            experiment.play()
+
+    return experiment, play
+
+
+def profile(case: str, *, compiled: bool | None, threads: int, small: bool, seconds: float) -> str:
+    """Return the functions of an iteration with their calls and their own seconds, by Python's profiler.
+
+    The profiler slows Python down, not the kernels: read the order of Python's functions, not their times.
+
+    Parameters
+    ----------
+    case, compiled, threads, small, seconds
+        As for `measured`.
+
+    """
+    _, play = _game(case, compiled=compiled, threads=threads, small=small)
+    for _ in range(3):
+        play()
+    profiler, end = cProfile.Profile(), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        profiler.runcall(play)
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(PROFILED_FUNCTIONS)
+    return text.getvalue()
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Return the rows of a case as a table in Markdown, longest first, and the time that none covers."""
+    lines = ["| operation | calls | ms | limit, ms | limit / time |", "|---|---|---|---|---|"]
+    for row in [*found["rows"], {"name": REST, "calls": "", "limit": 0.0, **found["groups"][REST]}]:
+        share = f"{100 * row['limit'] / row['seconds']:.0f} %" if row["limit"] and row["seconds"] else ""
+        limit = f"{1e3 * row['limit']:.3g}" if row["limit"] else ""
+        calls = f"{row['calls']:g}" if row["calls"] else ""
+        lines.append(f"| {row['name']} | {calls} | {1e3 * row['seconds']:.3g} | {limit} | {share} |")
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the time and work of each group in an iteration."""
+    """Print the time and work of each operation of an iteration, as JSON or as a table with limits."""
     parser = argparse.ArgumentParser(description="One process of the benchmark `breakdown`.")
-    parser.add_argument("--implementation", choices=["minigan"], required=True)
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0.7)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--table", action="store_true", help="measure the limits too, and print a table")
+    parser.add_argument("--profile", action="store_true", help="print where Python's time goes, by Python's profiler")
     args = parser.parse_args(argv)
-    play = implementations.make_step(args.case, args.implementation, threads=args.threads, small=args.small)
-    for _ in range(3):
-        play()
-    groups: dict[str, dict[str, float]] = {g: {"seconds": 0.0, "operations": 0.0, "bytes": 0.0} for g in GROUPS}
-    observe(groups)
-    start = time.perf_counter()
-    for _ in range(ITERATIONS):
-        play()
-    seconds = (time.perf_counter() - start) / ITERATIONS
-    groups[GROUPS[-1]]["seconds"] = seconds - sum(row["seconds"] for row in groups.values())
-    print(json.dumps({"seconds": seconds, "groups": groups}))
+    compiled = implementations.IMPLEMENTATIONS[args.implementation].options.get("compiled")
+    how = {"compiled": compiled, "threads": args.threads, "small": args.small, "seconds": args.seconds}
+    if args.profile:
+        print(profile(args.case, **how))
+        return
+    found = measured(args.case, **how)
+    found["instructions"] = instructions.observed()
+    if not args.table:
+        print(json.dumps(found))
+        return
+    add_limits(found, machine_limits(args.threads))
+    print(found["instructions"])
+    print(f"{args.case}: {1e3 * found['seconds']:.4g} ms")
+    for name, group in found["groups"].items():
+        print(f"{name}: {1e3 * group['seconds']:.3g} ms, limit {1e3 * group['limit']:.3g} ms")
+    print("\n".join(table(found)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.core import measure
+from benchmarks.core import instructions, measure
 from benchmarks.core.checks import require_agreement
 from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.training import Experiment
@@ -160,7 +160,7 @@ def time_implementation(name: str, iterations: int, seed: int) -> dict[str, Any]
         play()
     seconds = time.perf_counter() - start
     a, b = minigan_run.gan.G.theta if name == "minigan" else game.theta()[:2]
-    return {"seconds": seconds, "mean": float(b), "std": abs(float(a))}
+    return {"seconds": seconds, "mean": float(b), "std": abs(float(a)), "instructions": instructions.observed()}
 
 
 def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:

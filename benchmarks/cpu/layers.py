@@ -1,21 +1,21 @@
 """Each layer of the recipes on its shapes, forward and backward, compared with PyTorch and the machine's limits.
 
-`benchmarks.cases.pieces` says which layers, and what their work is.  The limits are measured: the product of large
-square float32 matrices, and a copy of a large array, on all threads.
+`benchmarks.cases.pieces` says which layers, and what their work is, and `benchmarks.cpu.ceilings` how the limits are
+measured: a product of float32 matrices, and a copy of a large array, on all threads.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cases.pieces import Piece, forward_backward, network, output_shape, pieces, random_arrays
-from benchmarks.core import measure
+from benchmarks.core import instructions, measure
 from benchmarks.core.implementations import without_numpy_ml
+from benchmarks.cpu.ceilings import machine_limits
 from minigan.ops import get_ops
 
 IMPLEMENTATIONS = ("minigan", "minigan-numpy", "torch")
@@ -50,7 +50,7 @@ def run(options: measure.Options) -> dict[str, Any]:
     measure.log(f"check: {len(every_piece)} pieces agree with float64 to {worst:.1e}")
     arguments = ["--threads", str(options.threads), *(["--quick"] if options.quick else [])]
     limits = measure.run("benchmarks.cpu.layers", "limits", arguments, env=options.environment())
-    measure.log(f"limits: sgemm {limits['sgemm'] / 1e9:.1f} GFLOP/s, copy {limits['copy'] / 1e9:.1f} GB/s")
+    measure.log(f"limits: product {limits['product'] / 1e9:.1f} GFLOP/s, copy {limits['copy'] / 1e9:.1f} GB/s")
     present, absent = [], {"numpy-ml": without_numpy_ml()}
     for name in IMPLEMENTATIONS:
         if name == "torch" and not measure.installed("torch"):
@@ -81,7 +81,7 @@ def run(options: measure.Options) -> dict[str, Any]:
             "relative": worst,
             "gate": RELATIVE_TOLERANCE,
         },
-        "ceilings": {name: measure.digits(value) for name, value in limits.items()},
+        "ceilings": {name: measure.digits(limits[name]) for name in ("product", "copy")},
         "absent": absent,
         "pieces": rows,
     }
@@ -89,7 +89,7 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 def _row(piece: Piece, seconds: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
     """Return the piece's part of the result: its times, rates and shares of the limit."""
-    limit = limits["sgemm"] if piece.unit == "flop" else limits["copy"]
+    limit = limits["product"] if piece.unit == "flop" else limits["copy"]
     rate = {}
     for name, times in seconds.items():
         work = piece.work * (2 if name.endswith("backward") else 1)
@@ -148,44 +148,6 @@ def check(every_piece: Sequence[Piece]) -> float:
                     )
                 worst = float(np.maximum(worst, error))
     return worst
-
-
-def machine_limits(threads: int, *, quick: bool) -> dict[str, float]:
-    """Return the best rates of a product of square matrices (flop/s) and of a copy (bytes/s, read and written).
-
-    Parameters
-    ----------
-    threads
-        The threads of the copy; those of the product are set by the environment.
-    quick
-        Whether to use small arrays.
-
-    Returns
-    -------
-    dict
-        "sgemm" and "copy".
-
-    """
-    n = 512 if quick else 3072
-    a, b = (np.random.default_rng(k).standard_normal((n, n)).astype("float32") for k in (0, 1))
-    size = 1 << (20 if quick else 26)
-    source, target = np.ones(size, "float32"), np.zeros(size, "float32")
-    parts = [slice(k * size // threads, (k + 1) * size // threads) for k in range(threads)]
-    with ThreadPoolExecutor(threads) as pool:
-
-        def copy() -> None:
-            list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
-
-        return {
-            "sgemm": 2 * n**3 / _fastest(lambda: a @ b, 5),
-            "copy": 2 * source.nbytes / _fastest(copy, 5),
-        }
-
-
-def _fastest(job: Callable[[], Any], repeats: int) -> float:
-    """Return the seconds of the fastest of `repeats` runs, after one to warm up."""
-    job()
-    return min(_time(job) for _ in range(repeats))
 
 
 def _time(job: Callable[[], Any]) -> float:
@@ -272,7 +234,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args(argv)
     if args.implementation == "limits":
-        print(json.dumps(machine_limits(args.threads, quick=args.quick)))
+        limits = machine_limits(args.threads, quick=args.quick)
+        print(json.dumps({**limits, "instructions": instructions.observed()}))
         return
     seconds, found = 0.005 if args.quick else 0.1, {}
     for piece in pieces(quick=args.quick):
@@ -282,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             compiled = False if args.implementation == "minigan-numpy" else None
             found[piece.key] = minigan_times(piece, compiled, args.threads, seconds)
     total = sum(sum(times.values()) for times in found.values())
-    print(json.dumps({"seconds": total, "pieces": found}))
+    print(json.dumps({"seconds": total, "pieces": found, "instructions": instructions.observed()}))
 
 
 if __name__ == "__main__":

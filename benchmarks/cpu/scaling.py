@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.core import implementations, measure
+from benchmarks.core import implementations, instructions, measure
 from benchmarks.core.checks import check
 
 IMPLEMENTATIONS = ("minigan", "torch-channels-last")
@@ -63,7 +63,8 @@ def run(options: measure.Options) -> dict[str, Any]:
             for name in present if k % 2 == 0 else reversed(present):
                 arguments = ["--axis", axis, "--points", json.dumps(points), "--threads", str(options.threads)]
                 arguments += ["--seconds", "0.05" if options.quick else "0.6", *(["--small"] if options.quick else [])]
-                found[name].append(measure.run("benchmarks.cpu.scaling", name, arguments, env=options.environment()))
+                answer = measure.run("benchmarks.cpu.scaling", name, arguments, env=options.environment())
+                found[name].append(answer["seconds_at"])
                 measure.log(f"{axis} {points}: {name} " + ", ".join(f"{1e3 * s:.4g}" for s in found[name][-1]) + " ms")
         sizes = [MAX_CHANNELS // p for p in points] if axis == "width" else points
         axes[axis] = {
@@ -205,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         seconds.append(implementations.timed(play, seconds=args.seconds, warmup=1)["seconds"])
     assert all(map(math.isfinite, seconds))  # noqa: S101
-    print(json.dumps(seconds))
+    print(json.dumps({"seconds_at": seconds, "instructions": instructions.observed()}))
 
 
 if __name__ == "__main__":

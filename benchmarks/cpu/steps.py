@@ -119,7 +119,7 @@ def time_case(case: str, options: measure.Options, rounds: int, seconds: float) 
 
 
 def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the ratios of PyTorch's times to minigan's.
+    """Return the ratios of PyTorch's and JAX's times to minigan's.
 
     Parameters
     ----------
@@ -131,18 +131,22 @@ def ratios(case: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The fastest eager PyTorch and the default one ("usual"), and the ratios of their times to each of minigan's.
+        The fastest eager PyTorch and the default one ("usual"), and the ratios of their times and of JAX's to each of
+        minigan's.
 
     """
     eager = [n for n in seconds if n.startswith("torch") and n != "torch-compile"]
     best = min(eager, key=lambda n: measure.spread(seconds[n])["median"], default=None)
     usual = implementations.default_torch(case)
     found: dict[str, Any] = {"best_torch": best, "ratio": {}, "usual_torch": usual, "ratio_to_usual": {}}
+    found["ratio_to_jax"] = {}
     for name in (n for n in seconds if n.startswith("minigan")):
         if best is not None:
             found["ratio"][name] = measure.ratio(seconds[best], seconds[name])
         if usual in seconds:
             found["ratio_to_usual"][name] = measure.ratio(seconds[usual], seconds[name])
+        if "jax" in seconds:
+            found["ratio_to_jax"][name] = measure.ratio(seconds["jax"], seconds[name])
     return found
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core.measure import RESULTS, installed
-from benchmarks.report.parts import Result, plot_lines, provenance, span
+from benchmarks.report import breakdown, first, sets, steps
+from benchmarks.report.parts import Result, plot_lines, product_rate, provenance, span
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "benchmarks.md"
@@ -45,83 +46,6 @@ def gaussian(result: Result) -> str:
     return "\n".join([*lines, "", provenance(result)])
 
 
-def check_sentence(checks: Result) -> str:
-    """Return a sentence on the results of the games' checks."""
-    reference = max(max(c["against_reference"].values()) for c in checks.values() if "against_reference" in c)
-    text = (
-        "Check: whole iterations in float64 on small settings, from the same weights, batches, noise and dropout "
-        f"masks; parameters and running statistics agree with minigan's reference backend to {reference:.1e}"
-    )
-    for name, key in (("PyTorch", "against_torch"), ("JAX", "against_jax")):
-        differences = [max(c[key].values()) for c in checks.values() if isinstance(c.get(key), dict)]
-        if differences:
-            text += f", with {name} to {max(differences):.1e}"
-    return text + "."
-
-
-def steps(result: Result) -> str:
-    """Return the section on whole iterations."""
-    equal = result["malloc"] != "default"
-    jax = any("jax" in found["seconds"] for found in result["cases"].values())
-    lines = [
-        "## A whole iteration of each recipe" + (", equal malloc settings" if equal else ""),
-        "",
-        f"`python -m benchmarks steps{' --malloc' if equal else ''}`: {result['threads']} threads for each library, "
-        f"{result['rounds']} rounds in turns of {result['seconds_each']:g} s, after three warm-up "
-        'iterations (compilation: the column "first"). All libraries draw the same batches with NumPy.',
-        "The ratios compare with the fastest eager PyTorch of the recipe, and with PyTorch as most people write it: "
-        "eager, `torch.optim.Adam` without options, convolutions in channels_last.",
-        "Real and fake examples pass through D separately in `mnist-dcgan` (two updates) and `mnist-maxout`, "
-        "and as one batch in the recipes `mnist-softmax`, `mnist-dense` and `gaussian`. In `dcgan64` they pass "
-        "separately in PyTorch, and as one batch with statistics of each half in minigan, which is equivalent.",
-        check_sentence(result["check"]),
-        "While timed, PyTorch draws its own dropout masks and uses its unbiased running variance."
-        + (" JAX also draws its own masks; one compiled function holds all updates of an iteration." if jax else ""),
-        "Not compared: " + ", ".join(f"{name} ({why})" for name, why in result["not_compared"].items()) + ".",
-        "",
-        "| implementation | description |",
-        "|---|---|",
-        *(f"| {name} | {about} |" for name, about in result["contestants"].items()),
-    ]
-    if equal:
-        lines += ["", "Settings: " + ", ".join(f"`{k}={v}`" for k, v in result["malloc"].items()) + "."]
-    lines += ["", *([] if equal else plot_lines(result, "steps", "Times of an iteration, compared with PyTorch's"))]
-    for case, found in result["cases"].items():
-        lines += [f"### {case}: {found['about']}", ""]
-        lines += ["| implementation | ms | first, s | fastest PyTorch / minigan | usual PyTorch / minigan |"]
-        lines += ["|---|---|---|---|---|"]
-        for name, row in found["seconds"].items():
-            ratio = found["ratio"].get(name, "the fastest" if name == found["best_torch"] else "")
-            usual = found["ratio_to_usual"].get(name, "the usual" if name == found["usual_torch"] else "")
-            lines.append(f"| {name} | {span(row, 1e3)} | {found['first'][name]:.3g} | {ratio} | {usual} |")
-        lines += [f"| {name} | absent: {why} | | | |" for name, why in found["absent"].items()] + [""]
-    return "\n".join([*lines, provenance(result)])
-
-
-def breakdown(result: Result) -> str:
-    """Return the section on the time by operation."""
-    top = result["ceilings"]
-    lines = [
-        "## Where the time goes",
-        "",
-        f"`python -m benchmarks breakdown`: {result['threads']} threads, the middle one of {result['rounds']} runs of "
-        f"{result['iterations']} iterations. The limit is the time of the operations that run (Winograd's if the "
-        f"cost model chooses them) at {top['sgemm'] / 1e9:.0f} GFLOP/s, or of reading and writing the arrays at "
-        f"{top['copy'] / 1e9:.0f} GB/s, whichever is longer; both rates were measured in the same run. The rest is "
-        "Python, losses, batches, and layers that no counted operation covers (in `gaussian` all of them).",
-        "",
-    ]
-    groups = list(next(iter(result["cases"].values()))["groups"])
-    lines += ["| ms (limit) | " + " | ".join(groups) + " | all |", "|---|" + "---|" * (len(groups) + 1)]
-    for case, found in result["cases"].items():
-        rows = found["groups"].values()
-        cells = [f"{1e3 * r['seconds']:.3g} ({1e3 * r['limit']:.3g})" if r["seconds"] > 0 else "" for r in rows]
-        limit = sum(r["limit"] for r in rows)
-        lines.append(f"| {case} | " + " | ".join(cells) + f" | {1e3 * found['seconds']:.4g} ({1e3 * limit:.3g}) |")
-    lines += ["", *plot_lines(result, "breakdown", "Parts of an iteration, and their limits")]
-    return "\n".join([*lines, provenance(result)])
-
-
 def layers(result: Result) -> str:
     """Return the section on single layers."""
     top, names = result["ceilings"], [n for n in ("minigan", "minigan-numpy", "torch") if n not in result["absent"]]
@@ -129,8 +53,8 @@ def layers(result: Result) -> str:
         "## Layer by layer",
         "",
         f"`python -m benchmarks layers`: {result['threads']} threads, {result['rounds']} rounds. This machine's "
-        f"limits: float32 matrix product {top['sgemm'] / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s. Rates "
-        "count the direct sums' operations (an algorithm that needs fewer may exceed the limit) or, for layers "
+        f"limits: float32 matrix product {product_rate(result) / 1e9:.1f} GFLOP/s, copy {top['copy'] / 1e9:.1f} GB/s. "
+        "Rates count the direct sums' operations (an algorithm that needs fewer may exceed the limit) or, for layers "
         "between two layers with matrices, x read and y written once; twice as much backward. PyTorch runs in "
         "channels_last.",
         f"Check: {result['check']['pieces']} pieces, y, dx and parameter gradients in float32 against the reference in "
@@ -213,12 +137,16 @@ def imports(result: Result) -> str:
     return "\n".join([*lines, "", provenance(result)])
 
 
+PAIRS: dict[str, Callable[[sets.Sets], str]] = {
+    "steps": steps.section,
+    "first": first.section,
+    "breakdown": breakdown.section,
+}
+"""The sections that show two instruction sets, NAME.json and NAME-avx2.json."""
 SECTIONS: dict[str, Callable[[Result], str]] = {
-    "steps": steps,
-    "steps-malloc": steps,
+    "steps-malloc": steps.malloc_section,
     "gaussian": gaussian,
     "memory": memory,
-    "breakdown": breakdown,
     "imports": imports,
     "scaling": scaling,
     "layers": layers,
@@ -233,15 +161,51 @@ if installed("benchmarks.cpu.accuracy"):
     SECTIONS["accuracy"] = importlib.import_module("benchmarks.cpu.accuracy").section
 
 
+ORDER = (
+    "steps",
+    "steps-malloc",
+    "first",
+    "gaussian",
+    "memory",
+    "breakdown",
+    "imports",
+    "scaling",
+    "layers",
+    "gpu",
+    "accuracy",
+)
+"""The sections in the order of the page."""
+
+
 def read(folder: Path = RESULTS) -> dict[str, Result]:
     """Return the results stored in a folder, by name, in the order of the page."""
-    paths = {name: folder / f"{name}.json" for name in SECTIONS}
+    paths = {file: folder / f"{file}.json" for name in ORDER for file in (name, f"{name}-avx2")}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def section(name: str, results: dict[str, Result]) -> str | None:
+    """Return the section on a benchmark, or None if there are no results of it.
+
+    Parameters
+    ----------
+    name
+        The name of the benchmark, one of `ORDER`.
+    results
+        The results by the names of their files.
+
+    """
+    if name in PAIRS:
+        files = {"native": name, "avx2": f"{name}-avx2"}
+        found = {isa: results[file] for isa, file in files.items() if file in results}
+        return PAIRS[name](found) if found else None
+    return SECTIONS[name](results[name]) if name in results and name in SECTIONS else None
 
 
 def page(folder: Path = RESULTS) -> str:
     """Return the page as Markdown, from the results in a folder."""
-    return "\n".join([PREAMBLE, *(SECTIONS[name](result) + "\n" for name, result in read(folder).items())])
+    results = read(folder)
+    found = [section(name, results) for name in ORDER]
+    return "\n".join([PREAMBLE, *(text + "\n" for text in found if text is not None)])
 
 
 def write(folder: Path = RESULTS, target: Path = PAGE, plot_folder: Path = PLOT_FOLDER) -> Path:

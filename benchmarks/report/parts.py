@@ -22,6 +22,12 @@ def is_quick(result: Result) -> bool:
     return result.get("settings") == "small"
 
 
+def product_rate(result: Result) -> float:
+    """Return the machine's rate of a matrix product in flop/s; older results have BLAS's rate only."""
+    top = result["ceilings"]
+    return float(top["product"] if "product" in top else top["sgemm"])
+
+
 def span(row: Result, scale: float = 1.0, digits: int = 4) -> str:
     """Return the text "median (minimum ... maximum)".
 

@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from benchmarks.report.parts import product_rate
+
 Result = dict[str, Any]
 
 DPI = 110
@@ -168,7 +170,7 @@ def layers(result: Result) -> Figure:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xscale("log")
         axes.set_title(recipe, fontsize=9, loc="left", fontweight="bold")
-        limit = axes.axvline(result["ceilings"]["sgemm"] / 1e9, color=LIMIT_COLOUR, linestyle=":", linewidth=1)
+        limit = axes.axvline(product_rate(result) / 1e9, color=LIMIT_COLOUR, linestyle=":", linewidth=1)
         axes.grid(alpha=0.3)
     handles["this machine's matrix product"] = limit
     panels[-1].set_xlabel("GFLOP/s of the direct sums")
