@@ -42,7 +42,7 @@ def test_some_recipes_in_float64(warmed):
     [
         (["gausian"], "unknown recipe 'gausian' (did you mean 'gaussian'?)"),
         (["gaussian", "--dtype", "float16"], "unknown dtype 'float16'"),
-        (["--dtpe", "float32"], "unknown argument '--dtpe' (did you mean '--dtype'?)"),
+        (["--dtpe=float32"], "unknown argument '--dtpe' (did you mean '--dtype'?)"),
     ],
 )
 def test_typos(warmed, capsys, arguments, message):
