@@ -285,6 +285,14 @@ class TestHelpers:
                 os.kill(pid, 0)
 
 
+def test_a_program_that_contains_python_starts_no_helpers(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/blender")
+    assert compiling.python("print(1)") == []
+    compiling.assist([], 3)
+    compiling.announce("a_kernel")
+    assert compiling._pending == []
+
+
 def test_only_the_newest_watcher_is_called():
     first, second = [], []
     stop_first = compiling.watch(first.append)

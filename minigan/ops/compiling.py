@@ -68,10 +68,10 @@ def python(program: str, *arguments: str) -> list[str]:
     Returns
     -------
     list of str
-        The command line; empty if this process does not know its interpreter.
+        The command line; empty if the interpreter is unknown, because another program contains it.
 
     """
-    if not sys.executable:
+    if not os.path.basename(sys.executable or "").lower().startswith(("python", "pypy")):
         return []
     paths = json.dumps([os.path.abspath(path) for path in sys.path])
     return [sys.executable, "-c", f"import sys; sys.path[:] = {paths}; {program}", *arguments]
