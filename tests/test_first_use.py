@@ -153,11 +153,16 @@ def test_recorded_kernels_compute_nothing_and_compile_afterwards(environment):
     import numpy as np, some_kernels as k
     x = np.zeros(1)
     assert k.compiled_slowly(x) is False and k.compiled_slowly(x) is False and k.calls_with_constants(5) is False
+    from numba import int64
+    k.add.compile((int64,) * 3)  # as callers do that need its address
+    code = k.add.overloads[(int64,) * 3]
+    assert code.library.get_pointer_to_function(code.fndesc.llvm_cfunc_wrapper_name) == 0
     print([d.py_func.__name__ for d, _ in calls])
+    del calls[k.add.dispatcher, (int64,) * 3]
     for dispatcher, types in calls:
         dispatcher.compile(types)
     """
-    assert python(program, environment / "cache") == "['compiled_slowly', 'calls_with_constants']\n"
+    assert python(program, environment / "cache") == "['compiled_slowly', 'calls_with_constants', 'add']\n"
 
 
 RUN = """
