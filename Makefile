@@ -52,8 +52,8 @@ format: $(BIN)/.installed  ## mend formatting and what lint can mend
 	$(BIN)/ruff check --fix .
 
 clean-kernels:  ## delete numba's compiled kernels, after a change in a file that kernels import from
-	find minigan verify -name '*.nb[ic]' -delete
+	find minigan verify -name '*.nb[ic]' -delete -o -name '*.nbi.*lock' -delete
 
 clean:
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find minigan -name '*.nb[ic]' -delete
+	find minigan -name '*.nb[ic]' -delete -o -name '*.nbi.*lock' -delete

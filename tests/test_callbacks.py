@@ -153,7 +153,7 @@ class TestCallbacks:
         for stream in (bar, log):
             train(small(), callbacks=[ProgressBar(stream), Compiles()])
         before = bar.getvalue()
-        assert "compiling apply (once; kept on disk)" in before
+        assert "compiling apply (once; `minigan warmup` compiles all)" in before
         assert "theirs" not in before
         assert "compiling" not in log.getvalue()
         Compiles().on_iteration(None)  # training has ended

@@ -1,4 +1,4 @@
-"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | verify``.
+"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | warmup | verify``.
 
 Each command calls a function of the library, which a notebook can also call.
 """

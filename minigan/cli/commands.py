@@ -1,12 +1,16 @@
 """The commands: each calls a function of the library and prints its result."""
 
 import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from minigan import runs
 from minigan._terms import as_options
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_overrides, say
+from minigan.ops.compiling import watch
 from minigan.recipes import RECIPES, get_recipe
 from minigan.training import ProgressBar, RunError
 
@@ -46,21 +50,40 @@ def summary(args: Any) -> int:
 
 def train(args: Any) -> int:
     """Train a recipe and print the summary."""
-    result = runs.train_recipe(
-        args.recipe, seed=args.seed, overrides=parse_overrides(args), dtype=args.dtype, ops=args.ops,
-        options=parse_options(args), data_dir=args.data_dir, out=args.out, callbacks=[ProgressBar(terms=as_options)],
-        checkpoint_every=args.checkpoint_every,
-    )  # fmt: skip
+    with _compilation_announced("train"):
+        result = runs.train_recipe(
+            args.recipe, seed=args.seed, overrides=parse_overrides(args), dtype=args.dtype, ops=args.ops,
+            options=parse_options(args), data_dir=args.data_dir, out=args.out,
+            callbacks=[ProgressBar(terms=as_options)], checkpoint_every=args.checkpoint_every,
+        )  # fmt: skip
     return _ended("train", result)
 
 
 def resume(args: Any) -> int:
     """Continue a run and print the summary."""
-    result = runs.resume_run(
-        args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
-        callbacks=[ProgressBar(terms=as_options)],
-    )  # fmt: skip
+    with _compilation_announced("resume"):
+        result = runs.resume_run(
+            args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
+            callbacks=[ProgressBar(terms=as_options)],
+        )  # fmt: skip
     return _ended("resume", result)
+
+
+@contextmanager
+def _compilation_announced(command: str) -> Iterator[None]:
+    """Print a line when the first kernel is compiled, unless a progress bar shows it."""
+    once: list[str] = []
+
+    def announce(name: str) -> None:
+        if not once:
+            once.append(name)
+            say(f"minigan {command}: compiling kernels, once for this machine (`minigan warmup` compiles all of them)")
+
+    stop = watch(announce)
+    try:
+        yield
+    finally:
+        stop()
 
 
 def _ended(command: str, result: dict[str, Any]) -> int:
@@ -140,6 +163,27 @@ def evaluate(args: Any) -> int:
     return EXIT_OK
 
 
+def warmup(args: Any) -> int:
+    """Compile the kernels of recipes and print where they are stored."""
+    from tqdm import tqdm
+
+    start = time.monotonic()
+    with tqdm(desc="finding the kernels", unit="kernel", disable=None, leave=False) as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_description_str(f"compiled {name}", refresh=False)
+            bar.update(done - bar.n)
+
+        found = runs.warm_up(args.recipes, dtype=args.dtype, on_kernel=show)
+    for name, reason in found.skipped.items():
+        say(f"minigan warmup: {name} is left out: {reason}")
+    print(f"{found.kernels} kernels, {found.compiled} of them compiled now; {time.monotonic() - start:.1f} s")
+    for folder in found.folders:
+        print(folder)
+    return EXIT_OK
+
+
 def _free_path(folder: Path, suffix: str) -> Path:
     number = 1
     while (path := folder / f"samples-{number:03d}{suffix}").exists():
@@ -155,4 +199,5 @@ COMMANDS = {
     "sweep": sweep,
     "sample": sample,
     "evaluate": evaluate,
+    "warmup": warmup,
 }

@@ -16,6 +16,7 @@ SUMMARIES = {
     "sweep": "train a recipe with many seeds and tabulate the results",
     "sample": "draw samples from a trained generator",
     "evaluate": "compare a run's samples with real test images (classifier, features, nearest neighbours)",
+    "warmup": "compile the CPU kernels of recipes once, so that no run has to",
     "verify": "verify the theory, the gradients and a run's distance from the optimum (minigan verify --help)",
 }
 
@@ -24,6 +25,9 @@ DETAILS = {
     "layers. It is trained once (some minutes) with Adam on the training images of the run's data set and written to "
     "DATA.npz in $XDG_CACHE_HOME/minigan/classifiers (by default ~/.cache/minigan/classifiers) or in --classifier. "
     "Its test accuracy is printed above the table; `minigan recipes` lists its hyper-parameters.",
+    "warmup": "Without it, the first run on a machine compiles them, which takes seconds. The compiled kernels are "
+    "kept in the folders that are printed at the end, or in $NUMBA_CACHE_DIR. They are compiled again after an update "
+    "of minigan or numba and on another processor; for other types of numbers, see --dtype.",
 }
 
 
@@ -173,5 +177,12 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the data files")
+    warmup = subparsers["warmup"]
+    warmup.add_argument(
+        "recipes", nargs="*", type=recipe_name, metavar="RECIPE", help="names of recipes (default: all of them)"
+    )
+    warmup.add_argument(
+        "--dtype", type=dtype_name, default="float32", metavar="NAME", help="float32 (default) or float64"
+    )
     evaluate.add_argument("--classifier", metavar="DIR", help="folder with the classifier (default: in the cache)")
     return parser

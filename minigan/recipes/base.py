@@ -13,6 +13,7 @@ from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes import memory
+from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
 from minigan.training.experiment import Experiment, random_streams
@@ -176,6 +177,7 @@ class Recipe:
             )
         if run_options.backend().xp is np:  # otherwise the device's memory counts, not the machine's
             memory.require_training(self, config, np.dtype(run_options.dtype))
+        share_compilation(self.name, asdict(config), run_options)
         streams = random_streams(run_options.seed)
         G, D = self.networks(config, run_options, streams)
         experiment = self.assemble(config, run_options, G, D, streams)

@@ -211,7 +211,8 @@ class ProgressBar(Callback):
             self._drawn = now
 
     def _compiling(self, name: str) -> None:
-        draw(self._bar, self._bar.n, [f"compiling {name} (once; kept on disk)", f"compiling {name}", "compiling"])
+        texts = f"compiling {name} (once; `minigan warmup` compiles all)", f"compiling {name} (once)", "compiling"
+        draw(self._bar, self._bar.n, texts)
 
     def _close(self, run: Run, _stream: TextIO) -> None:
         self._bar.n = run.iteration  # the last drawn iteration may be an earlier one

@@ -1,8 +1,8 @@
 """The CPU backend: the operations of the reference, faster, up to rounding.
 
 Each function replaces one of ``minigan.ops.reference`` for float32 and float64 arrays, and calls it for every other
-dtype.  Operations are cut into parts that a pool of threads runs (`minigan.ops.cpu.threads.pool`).  If numba is
-installed (the extra ``fast``), compiled kernels replace those in NumPy.
+dtype.  Operations are cut into parts that a pool of threads runs (`minigan.ops.cpu.threads.pool`).  The kernels are
+compiled by numba, or computed by NumPy on a machine for which there is no numba.
 """
 
 import importlib
@@ -80,7 +80,7 @@ class CPU(BackendBase):
             )
         numba = importlib.util.find_spec("numba") is not None
         if compiled and not numba:
-            raise ValueError("compiled=True needs numba, which is not installed: pip install 'minigan[fast]'")
+            raise ValueError("compiled=True needs numba, which is not installed: pip install numba")
         self.threads = default_threads() if threads is None else threads
         self.accuracy = accuracy
         self.compiled = numba if compiled is None else compiled

@@ -6,37 +6,15 @@ multiplication and an addition may be rounded once): infinities and NaN are trea
 their order.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core import event, types
 
 from minigan.ops.compiling import announce
-
-
-class _Cache(FunctionCache):  # type: ignore[misc, unused-ignore]
-    """numba's cache of one function, in which a damaged file does not end the run: it is compiled and written again."""
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the stored machine code, or None, which makes numba compile."""
-        try:
-            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call, unused-ignore]
-        except Exception:  # for a truncated file the unpickler may raise almost anything
-            try:
-                self.flush()  # type: ignore[no-untyped-call, unused-ignore]
-            except OSError as error:
-                _warn(f"the stored files can be neither read nor replaced ({error})")
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Store the machine code, if possible."""
-        try:
-            super().save_overload(sig, data)  # type: ignore[no-untyped-call, unused-ignore]
-        except OSError as error:  # no space or no permission
-            _warn(str(error))
+from minigan.ops.cpu.kernels.numba.cache import Cache, warn
+from minigan.ops.cpu.kernels.numba.recording import recorded
 
 
 def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
@@ -59,30 +37,38 @@ def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        dispatcher.get_call_template = _without_literals(dispatcher.get_call_template)
         try:
-            dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call, unused-ignore]
+            dispatcher._cache = Cache(function)  # type: ignore[no-untyped-call, unused-ignore]
         except (
             RuntimeError,
             OSError,
         ) as error:  # "no locator available": neither the package's folder nor the home can be written
-            _warn(str(error))
-        return dispatcher
+            warn(str(error))
+        return recorded(dispatcher)
 
     return decorate
 
 
-_warned: list[str] = []
+def _without_literals(get_call_template: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a kernel that calls another one with a constant use the code for any number of that type.
+
+    numba's types of constants differ from value to value, so that it would compile the called kernel for each of them.
+    """
+
+    def replacement(args: Any, kws: Any) -> Any:
+        return get_call_template([_plain(ty) for ty in args], {name: _plain(ty) for name, ty in kws.items()})
+
+    return replacement
 
 
-def _warn(reason: str) -> None:
-    if not _warned:
-        _warned.append(reason)
-        warnings.warn(
-            f"compiled kernels cannot be stored on disk, so every process compiles them again, for seconds: {reason}; "
-            "expected NUMBA_CACHE_DIR to name a folder that can be written, or get_ops('cpu', compiled=False)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+def _plain(ty: Any) -> Any:
+    """Return the type of a number, or of a tuple of numbers, without their values."""
+    if isinstance(ty, types.IntegerLiteral | types.BooleanLiteral):
+        return types.unliteral(ty)  # type: ignore[no-untyped-call, unused-ignore]
+    if type(ty) is types.Tuple:
+        return types.Tuple(tuple(map(_plain, ty)))  # type: ignore[no-untyped-call, unused-ignore]
+    return ty
 
 
 kernel = jit({"contract"})

@@ -18,7 +18,7 @@ for the same few sets of the cache."""
 
 def workspace_entries(points: int, entries: int) -> int:
     """Return the size of V or M in entries, for a number of points and of `entries` per tile and point."""
-    return points * _point_stride(entries)
+    return points * int(_point_stride.py_func(entries))  # Python's function: one that is inlined is not kept on disk
 
 
 @inlined
