@@ -17,7 +17,6 @@ from minigan.ops.cpu.memory import arrays
 from minigan.ops.norm_act import ActivationMask, mask_constants
 from minigan.ops.protocol import Array
 
-
 CACHE_LINE_BYTES = 64
 
 
