@@ -19,6 +19,8 @@ BLOCK_NUMBERS, NUMPY_BLOCK_NUMBERS = 1 << 16, 1 << 17
 takes the interpreter's lock."""
 MIN_PARALLEL_NUMBERS = 1 << 17
 """Shorter vectors are computed by the calling thread alone."""
+NUMPY_MIN_PARALLEL_FILL_NUMBERS = 1 << 21
+"""The same without numba for vectors that are filled with zeros, which takes less time than waking a thread."""
 
 
 class Flat(KernelSet):
@@ -72,7 +74,7 @@ class Flat(KernelSet):
         if dtype not in FLOATS:
             return reference.zero_vector(size, dtype)
         zeros = arrays.empty((size,), dtype)
-        if size < MIN_PARALLEL_NUMBERS:
+        if size < (MIN_PARALLEL_NUMBERS if self._executor.compiled else NUMPY_MIN_PARALLEL_FILL_NUMBERS):
             zeros.fill(0)
             return zeros
         self._for_each_block(lambda block: zeros[block].fill(0), size)

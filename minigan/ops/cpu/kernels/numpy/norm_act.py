@@ -20,6 +20,8 @@ MASK_BLOCK_SIZE = 1 << 16
 """Elements whose masks are unpacked at a time."""
 MAX_KEPT_MASKS, MAX_KEPT_MASK_SIZE = 1024, 1 << 18
 """How many masks of parts are kept for reuse, of at most so many elements: 32 KiB each, together 32 MiB."""
+MAX_ALLOCATED_BYTES = 1 << 16
+"""Intermediate arrays up to this size are allocated by NumPy."""
 _STEPS = np.arange(HASH_BLOCK_SIZE, dtype=np.uint32) * np.uint32(0x9E3779B1)
 
 
@@ -88,6 +90,9 @@ def backward(u: Array, dy: Array, dx: Array, norm: Any, mask: MaskArguments, mea
 
 
 def _like(name: str, x: Array) -> Array:
+    """Return a workspace for an array like x; a small one is allocated in less time than a workspace is found."""
+    if x.nbytes <= MAX_ALLOCATED_BYTES:
+        return np.empty(x.shape, x.dtype)
     return scratch.array(name, x.shape, x.dtype)
 
 
