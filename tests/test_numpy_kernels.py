@@ -1,5 +1,6 @@
 """NumPy's kernels of the CPU backend, where they differ from the reference: masks, slopes, pieces."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import minigan as mg
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu import matmul
+from minigan.ops.cpu import matmul, vector
 from minigan.ops.cpu.kernels.numpy import norm_act as kernels
 from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask
 
@@ -180,3 +181,16 @@ def test_saturated_sigmoid(cpu):
         got = cpu.sigmoid(x)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, rtol=3e-7, atol=1e-44)
+
+
+@pytest.mark.parametrize("size", [1 << 17, (1 << 18) + 1, 535_041, (1 << 20) + 7])
+def test_blocks_of_a_vector(cpu, size):
+    """Two threads have equal shares: an even number of blocks of nearly equal length, which cover the vector."""
+    blocks = cpu.flat._blocks(size)
+    assert len(blocks) % 2 == 0
+    assert blocks[0].start == 0
+    assert blocks[-1].stop == size
+    assert all(a.stop == b.start for a, b in itertools.pairwise(blocks))
+    lengths = [block.stop - block.start for block in blocks]
+    assert max(lengths) <= vector.NUMPY_BLOCK_NUMBERS
+    assert max(lengths) - min(lengths) < len(blocks)
