@@ -84,7 +84,12 @@ class Tanh(Layer):
         y = ctx.ops.xp.tanh(x)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            return dy * (1 - y * y) if need_dx else None
+            if not need_dx:
+                return None
+            dx = y * y
+            dx = ctx.ops.xp.subtract(1, dx, out=dx)
+            dx *= dy
+            return dx
 
         return y, backward
 
@@ -104,7 +109,12 @@ class Sigmoid(Layer):
         y = ctx.ops.sigmoid(x)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            return dy * (y * (1 - y)) if need_dx else None
+            if not need_dx:
+                return None
+            dx = 1 - y
+            dx *= y
+            dx *= dy
+            return dx
 
         return y, backward
 

@@ -2,6 +2,8 @@
 
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
+
 from minigan._arguments import set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
@@ -14,8 +16,11 @@ from minigan.layers.base import (
     Views,
     require_features,
 )
-from minigan.ops.protocol import Array
+from minigan.ops.protocol import Array, Ops
 from minigan.ops.reference import real
+
+MAX_SMALL_PIECES = 64
+"""Up to so many pieces are compared one after another on the CPU; more pieces are left to argmax."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +84,42 @@ class Maxout(Layer):
         """Return max_p (x W + b)_nop and its pullback."""
         require_features(self, x, self.n_in)
         ops, W = ctx.ops, p["W"]
-        xp = ops.xp
         a = ops.affine(x, W, p["b"]).reshape(-1, self.n_out, self.pieces)
-        winner = real(a).argmax(axis=2)[:, :, None]  # (N, O, 1)
+        y, winner = _maximum(a, ops)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            one_hot = winner == xp.arange(self.pieces)  # (N, O, P): da_nop = dy_no for the winning piece, else 0
-            da = xp.where(one_hot, dy[:, :, None], 0).reshape(len(x), -1)
+            da = _to_winner(dy, winner, self.pieces, ops).reshape(len(x), -1)
             if g is not None:
                 dW, db = g["W"], g["b"]
                 ops.add_product(x, da, dW)
                 db += ops.sum_rows(da)
             return ops.affine(da, W.T) if need_dx else None
 
-        return xp.take_along_axis(a, winner, axis=2)[:, :, 0], backward
+        return y, backward
+
+
+def _maximum(a: Array, ops: Ops) -> tuple[Array, Array]:
+    """Return y_no = max_p a_nop, and the first p with a_nop = y_no.    a (N, O, P)   y, p (N, O)"""
+    xp, P = ops.xp, a.shape[2]
+    if xp is np and a.dtype.kind == "f" and P <= MAX_SMALL_PIECES:
+        pieces = np.ascontiguousarray(a.reshape(-1, P).T)  # (P, N O): NumPy's argmax over a short axis is slow
+        y, winner = pieces[0].copy(), np.zeros(pieces.shape[1], np.uint8)
+        for p in range(1, P):
+            greater = (pieces[p] > y).view(np.uint8)
+            np.maximum(winner, np.multiply(greater, np.uint8(p), out=greater), out=winner)
+            np.maximum(y, pieces[p], out=y)
+        if not np.isnan(y).any():  # argmax takes the first NaN, which is not greater
+            return y.reshape(a.shape[:2]), winner.reshape(a.shape[:2])
+    winner = real(a).argmax(axis=2)
+    return xp.take_along_axis(a, winner[:, :, None], axis=2)[:, :, 0], winner
+
+
+def _to_winner(dy: Array, winner: Array, pieces: int, ops: Ops) -> Array:
+    """da_nop = dy_no for the winning piece, else 0.    dy, winner (N, O)   da (N, O, P)"""
+    xp = ops.xp
+    if xp is np and dy.dtype.kind == "f":
+        da = np.zeros((dy.size, pieces), dy.dtype)
+        da.reshape(-1)[np.arange(0, da.size, pieces) + winner.reshape(-1)] = dy.reshape(-1)
+        return da
+    one_hot = winner[:, :, None] == xp.arange(pieces)
+    return xp.where(one_hot, dy[:, :, None], 0)

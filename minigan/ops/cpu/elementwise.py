@@ -78,7 +78,8 @@ def _softplus(x: Array, e: Array) -> Array:
 
 def _sigmoid(x: Array, e: Array) -> Array:
     """(1 if x > 0 else e) / (1 + e); overwrites e."""
-    y = np.where(x > 0, 1, e)
+    y = (x > 0).astype(e.dtype)
+    np.maximum(y, e, out=y)  # e is at most 1, and NaN where x is
     e += 1
     y /= e
     return y

@@ -18,6 +18,13 @@ from minigan.ops.protocol import Array
 MIN_PARALLEL_FLOP = 2.4e7
 """Floating-point operations from which a product is given to several threads: about what one thread does in the 0.1 ms
 that waking another takes."""
+NUMPY_MIN_PARALLEL_FLOP = 1.2e7
+"""The same without numba, whose pieces are unequal."""
+NUMPY_MAX_UNEQUAL_FLOP = 6e7
+"""Floating-point operations up to which NumPy's products are cut into two unequal pieces."""
+NUMPY_LEAD_FLOP = 2.5e6
+"""Floating-point operations that the first of two unequal pieces has more than the second: the calling thread takes
+the first one at once, and a worker the second one about 20 us later."""
 MIN_COMPILED_FLOP = 2e5
 """Floating-point operations from which a compiled call is faster than NumPy's `@`."""
 MAX_SHARED_FLOP = 2e8
@@ -84,7 +91,11 @@ def _multiply_into(
     if a.shape != (rows, b.shape[0]) or b.shape[1] != columns:
         raise ValueError(f"cannot multiply {a.shape} by {b.shape}; expected factors of a product of shape {out.shape}")
     by_rows, flop = rows >= columns, 2 * rows * columns * a.shape[1]
-    blocks = slices(max(rows, columns), block(max(rows, columns), flop))
+    length = max(rows, columns)
+    if executor.compiled or flop > NUMPY_MAX_UNEQUAL_FLOP:
+        blocks = slices(length, block(length, flop))
+    else:
+        blocks = slices(length, min(length, _round_up_to_16(math.ceil(length * (0.5 + NUMPY_LEAD_FLOP / 2 / flop)))))
     small = flop < MAX_SHARED_FLOP
     compiled = _compiled_product(a, b, out, executor if small else None, add=add) if executor.compiled else None
     if small and compiled is not None:
@@ -237,4 +248,4 @@ def _round_up_to_16(n: int) -> int:
 def _is_large(executor: Executor, *sizes: int) -> bool:
     """Return whether a product of these three sizes takes long enough for this module's fast paths."""
     flop = 2.0 * math.prod(sizes)
-    return flop >= (MIN_COMPILED_FLOP if executor.compiled else MIN_PARALLEL_FLOP) and min(sizes) > 1
+    return flop >= (MIN_COMPILED_FLOP if executor.compiled else NUMPY_MIN_PARALLEL_FLOP) and min(sizes) > 1

@@ -14,11 +14,13 @@ from minigan.ops.cpu.executor import FLOATS, KernelSet, are_floats, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.protocol import Array
 
-BLOCK_NUMBERS, NUMPY_BLOCK_NUMBERS = 1 << 16, 1 << 17
-"""How many numbers of each vector a block has.  NumPy's blocks are larger, because each of its functions releases and
-takes the interpreter's lock."""
+BLOCK_NUMBERS, NUMPY_BLOCK_NUMBERS = 1 << 16, 1 << 18
+"""How many numbers of each vector a block has; without numba, at most.  NumPy's blocks are larger, because each of its
+functions releases and takes the interpreter's lock, and their number is even, so that two threads have equal shares."""
 MIN_PARALLEL_NUMBERS = 1 << 17
 """Shorter vectors are computed by the calling thread alone."""
+NUMPY_MIN_PARALLEL_FILL_NUMBERS = 1 << 21
+"""The same without numba for vectors that are filled with zeros, which takes less time than waking a thread."""
 
 
 class Flat(KernelSet):
@@ -72,7 +74,7 @@ class Flat(KernelSet):
         if dtype not in FLOATS:
             return reference.zero_vector(size, dtype)
         zeros = arrays.empty((size,), dtype)
-        if size < MIN_PARALLEL_NUMBERS:
+        if size < (MIN_PARALLEL_NUMBERS if self._executor.compiled else NUMPY_MIN_PARALLEL_FILL_NUMBERS):
             zeros.fill(0)
             return zeros
         self._for_each_block(lambda block: zeros[block].fill(0), size)
@@ -85,21 +87,25 @@ class Flat(KernelSet):
             return
         self._for_each_block(lambda block: np.copyto(target[block], source[block]), source.size)
 
-    @property
-    def _block_size(self) -> int:
-        return BLOCK_NUMBERS if self._executor.compiled else NUMPY_BLOCK_NUMBERS
+    def _blocks(self, size: int) -> list[slice]:
+        """Cut a vector; the blocks depend on its size and on the kernels alone."""
+        if self._executor.compiled:
+            return slices(size, BLOCK_NUMBERS)
+        if size < MIN_PARALLEL_NUMBERS:
+            return slices(size, size or 1)
+        return slices(size, -(-size // (2 * -(-size // (2 * NUMPY_BLOCK_NUMBERS)))))
 
     def _update(self, kernel: Any, vectors: tuple[Array, ...], scalars: tuple[float, ...], *flags: bool) -> None:
         """Run the kernel on each block, with the scalars rounded to the vectors' dtype."""
         rounded = [vectors[0].dtype.type(scalar) for scalar in scalars]
-        if vectors[0].size <= self._block_size:
+        size = vectors[0].size
+        if size <= BLOCK_NUMBERS:
             kernel(*vectors, *rounded, *flags)
             return
-        size = vectors[0].size
         self._for_each_block(lambda block: kernel(*(vector[block] for vector in vectors), *rounded, *flags), size)
 
     def _for_each_block(self, job: Any, size: int) -> None:
-        blocks = slices(size, self._block_size)
+        blocks = self._blocks(size)
         if size < MIN_PARALLEL_NUMBERS:
             for block in blocks:
                 job(block)

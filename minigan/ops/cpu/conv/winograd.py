@@ -33,6 +33,9 @@ MIN_TILES_PER_PART = 96
 """If N_PARTS parts would have fewer tiles, the threads share each pass."""
 TARGET_TILES_PER_PART = 200
 """A part has as many images as are needed for so many tiles."""
+NUMPY_TARGET_TILES_PER_PART = 128
+"""The same for NumPy's kernels, which write all points of a part before they multiply them: smaller parts stay in the
+cache."""
 PADDING_ENTRIES = 16
 """Entries between the rows of U.  Without them rows could be a multiple of 4 KiB apart, and would compete for the same
 few sets of the cache."""
@@ -44,7 +47,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, plan: Pla
     large, small = tiles_of(geometry, plan)
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
     bias = np.zeros(O, x.dtype) if b is None else b
-    parts = image_parts(len(x), large)
+    parts = image_parts(len(x), large, compiled=executor.compiled)
     U = _weights(W, geometry, plan, executor)
     if parts is None:
         _by_pass("B", x, large, U[..., :O], "A", y, small, bias, plan, executor)
@@ -59,7 +62,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, p
     large, small = tiles_of(geometry, plan)
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
     bias = np.zeros(C, y.dtype) if b is None else b
-    parts = image_parts(len(y), small)
+    parts = image_parts(len(y), small, compiled=executor.compiled)
     if parts is None:
         U = _weights(W, geometry, plan, executor)
         _by_pass("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, executor)
@@ -155,10 +158,14 @@ def tiles_of_kernel(geometry: Geometry) -> Tiles:
     return Tiles(1, (1, 1), geometry.stride)
 
 
-def image_parts(images: int, tiles: Tiles) -> list[slice] | None:
-    """Cut the images into equal parts, each for one thread, or return None if the parts would be too small."""
+def image_parts(images: int, tiles: Tiles, *, compiled: bool = True) -> list[slice] | None:
+    """Cut the images into equal parts, each for one thread, or return None if the parts would be too small.
+
+    The parts depend on the kernels, numba's or NumPy's, as their costs do.
+    """
     per_image = math.prod(tiles.counts)
-    step = min(-(-TARGET_TILES_PER_PART // per_image), images // N_PARTS)
+    target = TARGET_TILES_PER_PART if compiled else NUMPY_TARGET_TILES_PER_PART
+    step = min(-(-target // per_image), images // N_PARTS)
     if step * per_image < MIN_TILES_PER_PART:
         return None
     return slices(images, -(-images // -(-images // step)))

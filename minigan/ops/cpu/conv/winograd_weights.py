@@ -10,7 +10,14 @@ import numpy as np
 from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
 from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, transform
-from minigan.ops.cpu.conv.winograd import N_PARTS, for_each_part, image_parts, tiles_of, tiles_of_kernel
+from minigan.ops.cpu.conv.winograd import (
+    N_PARTS,
+    TARGET_TILES_PER_PART,
+    for_each_part,
+    image_parts,
+    tiles_of,
+    tiles_of_kernel,
+)
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.geometry import Geometry
@@ -29,7 +36,10 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, plan: Plan, execut
     no_bias, tiles = np.zeros(O, x.dtype), tiles_of_kernel(geometry)
     dW = arrays.empty((*geometry.kernel, x.shape[3], O), x.dtype)
     few_tiles = image_parts(len(x), large) is None
-    blocks = _by_pass if few_tiles or not executor.compiled else _per_thread
+    if few_tiles or (not executor.compiled and len(_partial_sums(x, y, large, plan)) == 1):
+        blocks = _by_pass
+    else:
+        blocks = _per_thread if executor.compiled else _by_numpy
     for channels, dU in blocks(x, large, y, small, plan, executor):
         by_channel = dU.reshape(plan.n**2, large.phases, -1, O).swapaxes(1, 2)
         kernels = dW.transpose(2, 0, 1, 3)[channels]
@@ -66,6 +76,45 @@ def _by_pass(
     for images in image_parts(len(x), x_tiles) or [slice(0, len(x))]:
         add(images)
     yield slice(0, C), dU
+
+
+def _partial_sums(x: Array, y: Array, x_tiles: Tiles, plan: Plan) -> list[slice]:
+    """Cut the images into groups, each with a partial sum: as many as MAX_PARTIAL_SUM_ENTRIES allows, a power of 2."""
+    entries = plan.n**2 * x_tiles.phases * x.shape[3] * y.shape[3]
+    allowed = max(1, min(N_PARTS, len(x), MAX_PARTIAL_SUM_ENTRIES // entries))
+    return slices(len(x), -(-len(x) // (1 << (allowed.bit_length() - 1))))
+
+
+def _by_numpy(
+    x: Array, x_tiles: Tiles, y: Array, y_tiles: Tiles, plan: Plan, executor: Executor
+) -> Iterator[ChannelBlock]:
+    """Yield all channels and their dU, each group of images by one thread, which takes a few of them at a time."""
+    points, C, O = plan.n**2, x.shape[3], y.shape[3]
+    groups = _partial_sums(x, y, x_tiles, plan)
+    sums = arrays.empty((len(groups), points, x_tiles.phases * C, O), x.dtype)
+    step = -(-TARGET_TILES_PER_PART // x_tiles.of(slice(0, 1)).stop)
+
+    def add(images: slice, total: Array, *, first: bool) -> None:
+        """Add the images' term.  The workspaces are released by the return, so that the next call reuses them."""
+        these = slice(0, images.stop - images.start)
+        tiles = x_tiles.of(these).stop
+        V = arrays.empty((points, tiles, x_tiles.phases, C), x.dtype)
+        M = arrays.empty((points, tiles, 1, O), x.dtype)
+        gather("B", plan, x[images], V, x_tiles, these, compiled=False)
+        gather("A", plan, y[images], M, y_tiles, these, compiled=False)
+        left, right = V.reshape(points, tiles, -1).swapaxes(1, 2), M.reshape(points, tiles, O)
+        if first:
+            np.matmul(left, right, out=total)
+        else:
+            total += np.matmul(left, right, out=arrays.empty(total.shape, x.dtype))
+
+    def job(i: int) -> None:
+        start, stop = groups[i].start, groups[i].stop
+        for begin in range(start, stop, step):
+            add(slice(begin, min(begin + step, stop)), sums[i], first=begin == start)
+
+    executor.parallel_for(job, len(groups))
+    yield slice(0, C), sums[0] if len(groups) == 1 else sums.sum(axis=0)
 
 
 def _per_thread(

@@ -5,11 +5,13 @@ same kernel waits for the other one and reads what it has stored.  The system re
 Where the system has no such locks, both processes compile the kernel, and the results are the same.
 """
 
+import functools
 import hashlib
 import os
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -69,6 +71,10 @@ class Cache(FunctionCache):  # type: ignore[misc, unused-ignore]
         _release(claim)
         return False
 
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        """Return numba's key and the digest of all sources: numba looks only at the file that defines the kernel."""
+        return (*super()._index_key(sig, codegen), _sources())  # type: ignore[no-untyped-call, unused-ignore]
+
     def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call, unused-ignore]
@@ -84,6 +90,17 @@ class Cache(FunctionCache):  # type: ignore[misc, unused-ignore]
         index_key = self._index_key(sig, codegen)  # type: ignore[no-untyped-call, unused-ignore]
         key = hashlib.sha256(repr(index_key).encode()).hexdigest()[:16]
         return f"{self._cache_file._index_path}.{key}.lock"
+
+
+@functools.cache
+def _sources() -> str:
+    """Return a digest of the files that kernels consist of and import from."""
+    package = Path(__file__).parents[4]
+    files = [*Path(__file__).parent.glob("*.py"), package / "ops/norm_act.py", package / "ops/cpu/threads/team.py"]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 _held: dict[str, int] = {}

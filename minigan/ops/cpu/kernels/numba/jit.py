@@ -77,10 +77,12 @@ inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath=
 """The decorator of functions that are inlined into the kernels that call them."""
 
 
-inner = numba.njit(
-    nogil=True, error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
-"""The decorator of functions that only kernels call: they compile faster, and are stored on disk within the kernels."""
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call: it compiles faster, and is stored on disk within those kernels."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    dispatcher: Any = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    dispatcher.get_call_template = _without_literals(dispatcher.get_call_template)
+    return dispatcher
 
 
 class _CompilationListener(event.Listener):  # type: ignore[misc, unused-ignore]

@@ -23,10 +23,9 @@ def adam(
     np.multiply(v, beta2, out=v)
     np.multiply(g, g, out=t)
     np.add(v, np.multiply(t, rest2, out=t), out=v)
-    np.multiply(np.sqrt(v, out=t), root, out=t)
-    np.add(t, eps, out=t)
+    np.add(np.sqrt(v, out=t), eps / root, out=t)  # sqrt(v) root + eps, divided by root: one pass less
     np.divide(m, t, out=t)
-    np.subtract(theta, np.multiply(t, rate, out=t), out=theta)
+    np.subtract(theta, np.multiply(t, rate / root, out=t), out=theta)
 
 
 def rmsprop(theta: Array, g: Array, v: Array, lr: Any, rho: Any, rest: Any, eps: Any) -> None:
