@@ -7,6 +7,7 @@ machine: a measurement at run time would change the roundings of a run from one 
 """
 
 import functools
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,18 @@ OPENBLAS_WITH_AVX512 = frozenset({"skylakex", "cooperlake", "sapphirerapids"})
 
 
 @functools.cache
+def compiles_for_avx512() -> bool:
+    """Return whether numba is installed and compiles for vector registers of 64 bytes."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    from minigan.ops.cpu.kernels.numba.matmul import TILE_VECTORS
+
+    return TILE_VECTORS > 1
+
+
+@functools.cache
 def compiled_products_are_faster() -> bool:
     """Return whether numba compiles for AVX-512 while NumPy's BLAS library has shorter vectors.
-
-    It must be called only if numba is installed.
 
     Returns
     -------
@@ -29,9 +38,7 @@ def compiled_products_are_faster() -> bool:
         False also if the library is none whose kernels are known.
 
     """
-    from minigan.ops.cpu.kernels.numba.matmul import TILE_VECTORS
-
-    return TILE_VECTORS > 1 and blas_lacks_avx512(_blas_libraries())
+    return compiles_for_avx512() and blas_lacks_avx512(_blas_libraries())
 
 
 def blas_lacks_avx512(libraries: Sequence[Any]) -> bool:
