@@ -4,7 +4,7 @@ All arrays are passed as vectors of their memory.  The C numbers of a pixel are 
 the pixels of one row of the kernel: they are copied as one run.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
 from typing import NamedTuple
 
