@@ -102,6 +102,7 @@ class Network:
         # A chain of one stage is replaced by that stage: a small network's iteration takes only microseconds.
         alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
         self._only: Layer = self._run.layers[0] if alone else self._run
+        self._writes_gradient, self._added_cuts = self._run.gradient_writers()
         self._p = self._only.parameter_views(self._theta)
         self._s = self._only.state_views(self._state)
 
@@ -121,7 +122,7 @@ class Network:
         update_state: bool = True,
         sub_batches: int = 1,
     ) -> tuple[Array, Pullback]:
-        """Return y and its pullback, ``backward(dy, grads=None, *, need_dx=True) -> dx``.
+        """Return y and its pullback, ``backward(dy, grads=None, *, need_dx=True, overwrite=False) -> dx``.
 
         The pullback keeps x, y and the arrays between them without copying: do not change any of them in place before
         it has run.  y may be x itself or a view of it (Flatten, Reshape, Dropout at inference), and dx likewise of dy.
@@ -145,10 +146,10 @@ class Network:
         y : array (N, ...)
             The output, in the network's dtype.
         backward : callable
-            The pullback.  It returns dx = dL/dx for dy = dL/dy, of y's shape, and adds dL/dtheta to `grads` (P,);
-            without `grads` the parameters are frozen, and with ``need_dx=False`` it returns None.  It raises
-            StaleBackwardError if theta has changed, and TypeError, ValueError or ShapeError if dy or `grads` does not
-            fit.
+            The pullback.  It returns dx = dL/dx for dy = dL/dy, of y's shape, and adds dL/dtheta to `grads` (P,), or,
+            with ``overwrite=True``, writes it there, whatever `grads` holds; without `grads` the parameters are frozen,
+            and with ``need_dx=False`` it returns None.  It raises StaleBackwardError if theta has changed, and
+            TypeError, ValueError or ShapeError if dy or `grads` does not fit.
 
         Raises
         ------
@@ -178,7 +179,9 @@ class Network:
         shape, version, theta, kind, dtype = y.shape, self.version, self._theta, self._kind, self.dtype
         del x
 
-        def backward(dy: Array, grads: Array | None = None, *, need_dx: bool = True) -> Array | None:
+        def backward(
+            dy: Array, grads: Array | None = None, *, need_dx: bool = True, overwrite: bool = False
+        ) -> Array | None:
             if version != self.version:
                 raise StaleBackwardError(
                     f"theta changed after this forward pass (version {version}, now {self.version}): "
@@ -195,6 +198,11 @@ class Network:
                 if not _checks.is_valid_gradient_vector(grads, theta) or not getattr(grads.flags, "writeable", True):
                     _checks.require_grads(self.check_vector("grads", grads), theta)
                 g = self._only.parameter_views(grads)
+                if overwrite:
+                    for cut in self._added_cuts:
+                        grads[cut] = 0
+                    if self._writes_gradient:
+                        return pullback(dy, g, need_dx=need_dx, overwrite=True)
             return pullback(dy, g, need_dx=need_dx)
 
         return y, backward
@@ -302,6 +310,21 @@ class Network:
     def zeros_like_theta(self) -> Array:
         """Return zeros (P,): the gradient vector that backward adds to."""
         return self.ops.zero_vector(self._theta.size, self.dtype)
+
+    def new_gradient(self) -> tuple[Array, bool]:
+        """Return a vector (P,) for a gradient, and the argument `overwrite` of the first pullback that gets it.
+
+        Returns
+        -------
+        g : array (P,)
+            Zeros, or an array of any numbers if pullbacks of this network save time when they need not add to it.
+        overwrite : bool
+            Whether g holds any numbers.
+
+        """
+        if self._writes_gradient:
+            return self.ops.empty_vector(self._theta.size, self.dtype), True
+        return self.zeros_like_theta(), False
 
     def views(self, vector: Array) -> Named:
         """Return named views of a vector: "0.W", "0.b", "2.gamma", ...

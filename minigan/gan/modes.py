@@ -21,7 +21,8 @@ from minigan.network import Network
 from minigan.ops.protocol import Array
 
 Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]
-"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g."""
+"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g; if it has the attribute
+``overwrites = True``, it also takes ``overwrite=True`` and then writes dJ/dtheta_D to g."""
 DBatching = Callable[..., Passes]
 FakeMode = Callable[..., Batch]
 DMode = Callable[..., tuple[Array, Pullback]]
@@ -58,10 +59,11 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     s_real, back_real = D.forward(x_real, train=True, rng=rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
 
-    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
-        back_real(ds_real, g, need_dx=False)
+    def backward(ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
+        back_real(ds_real, g, need_dx=False, overwrite=overwrite)
         back_fake(ds_fake, g, need_dx=False)
 
+    backward.overwrites = True  # type: ignore[attr-defined]
     return s_real, s_fake, backward
 
 
@@ -94,9 +96,10 @@ def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_ba
         xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, sub_batches=sub_batches
     )
 
-    def backward(ds_real: Array, ds_fake: Array, g: Array) -> None:
-        back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False)
+    def backward(ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
+        back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False, overwrite=overwrite)
 
+    backward.overwrites = True  # type: ignore[attr-defined]
     return s[:n], s[n:], backward
 
 

@@ -156,8 +156,8 @@ class GAN(Game):
         """
         s, backward = self.D.forward(network_input(self.D, x), train=True, rng=self.rng)
         value, ds = self.objective.one_side(s, real=real, ops=self.D.ops)
-        g = self.D.zeros_like_theta()
-        backward(logit_gradient("ds", ds, s, self.objective), g, need_dx=False)
+        g, overwrite = self.D.new_gradient()
+        backward(logit_gradient("ds", ds, s, self.objective), g, need_dx=False, overwrite=overwrite)
         self.optimizer_D.step(g)
         return value, s
 

@@ -94,8 +94,12 @@ def discriminator_gradient(
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
-    g = D.zeros_like_theta()
-    backward(ds_real, ds_fake, g)
+    if getattr(backward, "overwrites", False):
+        g, overwrite = D.new_gradient()
+        backward(ds_real, ds_fake, g, overwrite=overwrite)
+    else:
+        g = D.zeros_like_theta()
+        backward(ds_real, ds_fake, g)
     return g, StepResult(value, s_real, s_fake)
 
 
@@ -141,10 +145,10 @@ def generator_gradient(
     d_input = with_labels(x_fake, z)
     s_fake, back_D = frozen_d_mode(D, d_input, rng=rng)
     value, ds_fake = objective.generator(s_fake, ops=D.ops)
-    g = G.zeros_like_theta()
+    g, overwrite = G.new_gradient()
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     dx = example_gradient(D, back_D(ds_fake), d_input)  # no g for D: it is frozen
-    back_G(dx, g, need_dx=False)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
+    back_G(dx, g, need_dx=False, overwrite=overwrite)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
     return g, StepResult(value, None, s_fake)
 
 

@@ -126,6 +126,9 @@ class Layer:
     `per_example` and `n_keys` where the defaults below do not fit.
     """
 
+    writes_gradient: ClassVar[bool] = False
+    """Whether the pullback has the argument ``overwrite=False``: if True, the parameter gradients replace what `g` holds,
+    rather than being added."""
     config_keys: ClassVar[Mapping[str, str]] = {}
     """The key of a field in `to_config`, where it differs from the field's name: files keep a field's first name."""
 

@@ -104,6 +104,21 @@ class Chain(Layer):
     def _keys(self) -> list[int]:
         return [layer.n_keys for layer in self.layers]
 
+    def gradient_writers(self) -> tuple[bool, list[slice]]:
+        """Return whether a layer's pullback can write its gradient, and the slices of theta of the layers that cannot.
+
+        Returns
+        -------
+        writes : bool
+            Whether the pullback takes ``overwrite=True`` for any layer.
+        added : list of slice
+            The slices of theta to whose gradient the pullback adds nevertheless.
+
+        """
+        layers = list(zip(self.layers, self._cuts, strict=True))
+        added = [cut for layer, (cut, _) in layers if not layer.writes_gradient and layer.n_parameters]
+        return any(layer.writes_gradient for layer in self.layers), added
+
     def parameter_views(self, vector: Array) -> list[Any]:
         """Return the parameter views of each layer."""
         return [layer.parameter_views(vector[cut]) for layer, (cut, _) in zip(self.layers, self._cuts, strict=True)]
@@ -136,13 +151,18 @@ class Chain(Layer):
                 x, pullback = layer_output(self.place, i, result, n, kind, dtype)
             pullbacks.append(pullback)
 
-        def backward(dy: Array, g: Sequence[Any] | None = None, *, need_dx: bool = True) -> Array | None:
+        def backward(
+            dy: Array, g: Sequence[Any] | None = None, *, need_dx: bool = True, overwrite: bool = False
+        ) -> Array | None:
             if g is None and not need_dx:
                 return None
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 needed = need_dx or i > last
-                dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed)
+                if overwrite and self.layers[i].writes_gradient:
+                    dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed, overwrite=True)
+                else:
+                    dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed)
                 if needed and (type(dy) is not kind or dy.dtype != dtype or dy.shape != shapes[i]):
                     dy = layer_gradient(self.place, i, dy, shapes[i], kind, dtype)
             return dy if need_dx else None

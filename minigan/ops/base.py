@@ -57,6 +57,10 @@ class BackendBase:
         """Multiply x by the dropout mask determined by `key`."""
         return self.norm_act.dropout(x, rate, key)
 
+    def empty_vector(self, size: int, dtype: Any) -> Array:
+        """Return an uninitialised vector (size,)."""
+        return self.norm_act.empty((size,), dtype)
+
     def zero_vector(self, size: int, dtype: Any) -> Array:
         """A vector of zeros."""
         return self.flat.zero_vector(size, dtype)

@@ -95,6 +95,9 @@ class Ops(Protocol):
     def dropout(self, x: Array, rate: float, key: int) -> Array:
         """Return x times a mask that the key determines: 0 with probability rate, else 1 / (1 - rate)."""
 
+    def empty_vector(self, size: int, dtype: Any) -> Array:
+        """Return an uninitialised vector (size,)."""
+
     def zero_vector(self, size: int, dtype: Any) -> Array:
         """Return a vector of zeros (size,)."""
 

@@ -230,6 +230,11 @@ def dropout_hash(i: Array, key: int) -> Array:
     return h ^ h >> np.uint32(13)
 
 
+def empty_vector(size: int, dtype: Any) -> Array:
+    """Return an uninitialised vector (size,)."""
+    return np.empty(size, dtype)
+
+
 def zero_vector(size: int, dtype: Any) -> Array:
     """Return a vector of zeros (size,)."""
     return np.zeros(size, dtype)

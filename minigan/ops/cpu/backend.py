@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigan._names import unknown
 from minigan.ops import reference
@@ -25,7 +26,7 @@ from minigan.ops.cpu.executor import FLOATS
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.norm_act import NormActivation
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
-from minigan.ops.cpu.threads.pool import Job, SleepWait, cores, default_threads, pool
+from minigan.ops.cpu.threads.pool import NO_MAILBOXES, Job, SleepWait, cores, default_threads, pool
 from minigan.ops.cpu.vector import Flat
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array, Rule
@@ -129,26 +130,16 @@ class CPU(BackendBase):
             return SleepWait()
         return importlib.import_module("minigan.ops.cpu.threads.spin_wait").SpinWait()
 
-    def try_shared_matmul(self, *product: Any) -> bool:
-        """Compute a product together with another thread if one listens; otherwise do nothing and return False.
-
-        Parameters
-        ----------
-        *product
-            The arguments of `minigan.ops.cpu.kernels.numba.matmul.multiply`.
+    def team(self) -> NDArray[np.int64]:
+        """Return the mailboxes of the threads that run a compiled function together with the calling one.
 
         Returns
         -------
-        bool
-            Whether the product has been computed.
+        (n,) array
+            The argument of `minigan.ops.cpu.threads.team.run_together`; empty if the calling thread is alone.
 
         """
-        mailbox = pool.mailbox() if self.threads > 1 else None
-        if mailbox is None:
-            return False
-        from minigan.ops.cpu.threads.mailbox import try_shared_matmul
-
-        return bool(try_shared_matmul(mailbox, *product))
+        return NO_MAILBOXES if self.threads == 1 else self._wait_policy.team(self.threads)
 
     def session(self) -> AbstractContextManager[None]:
         """Return a context that limits BLAS to one thread, so that not every operation within it has to do so."""

@@ -5,6 +5,7 @@ import importlib
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigan.ops.cpu.threads.pool import Job
 from minigan.ops.protocol import Array
@@ -55,8 +56,8 @@ class Executor(Protocol):
     def parallel_for(self, job: Job, n: int) -> None:
         """Run job(0) ... job(n - 1)."""
 
-    def try_shared_matmul(self, *product: Any) -> bool:
-        """Compute a product together with another thread if one listens; otherwise do nothing and return False."""
+    def team(self) -> NDArray[np.int64]:
+        """Return the mailboxes of the threads that run a compiled function together with the calling one."""
 
 
 def are_floats(*arrays: Array) -> bool:

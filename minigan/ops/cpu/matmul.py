@@ -15,6 +15,7 @@ from minigan.ops.cpu.executor import Executor, are_floats, slices
 from minigan.ops.cpu.instruction_set import compiled_products_are_faster
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.threads.pool import NO_MAILBOXES
 from minigan.ops.protocol import Array
 
 MIN_PARALLEL_FLOP = 2.4e7
@@ -23,8 +24,8 @@ that waking another takes."""
 MIN_COMPILED_FLOP = 2e5
 """Floating-point operations from which a compiled call is faster than NumPy's `@`."""
 MAX_SHARED_FLOP = 2e8
-"""Floating-point operations up to which a compiled product is halved with a thread that polls its mailbox; larger ones
-are cut into blocks for all threads."""
+"""Floating-point operations up to which a compiled product is computed by a team of threads that poll; larger ones are
+cut into blocks for the pool."""
 MAX_ROWS_PER_COMPILED_PRODUCT = 384
 """With so many rows, 256 numbers of each (the terms that `multiply` adds in a pass) fit in the second-level cache."""
 MAX_BLOCK_LENGTH = 4096
@@ -126,13 +127,14 @@ def _compiled_product(a: Array, b: Array, out: Array, executor: Executor | None,
     """Return the product by numba's `multiply`, or None if an array is neither contiguous nor a transpose of one.
 
     The rows of `b` have to be contiguous for `multiply`.  If its columns are, out^T = b^T a^T is computed instead, into
-    a workspace.  With an executor, a thread that listens computes half of the product.
+    a workspace.  With an executor, its team computes the product.
     """
-    from minigan.ops.cpu.kernels.numba.matmul import multiply
+    from minigan.ops.cpu.kernels.numba.shared_matmul import multiply_together
+
+    team = NO_MAILBOXES if executor is None else executor.team()
 
     def run(*product: Any) -> None:
-        if executor is None or not executor.try_shared_matmul(*product):
-            multiply(*product)
+        multiply_together(team, *product)
 
     if not out.flags.carray:
         return None

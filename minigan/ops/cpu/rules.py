@@ -1,6 +1,7 @@
 """The CPU backend's rules for fusing neighbouring layers.
 
-`SmallChain` computes small dense layers and their activations in one compiled call forward and one backward.
+`SmallChain` computes small dense layers and their activations in one compiled call forward and one backward, and
+`minigan.ops.cpu.dense_stage.DenseStage` larger ones, with batch norm and dropout, on several threads.
 `minigan.fusion.norm_act` fuses dropout, activations and batch norm.
 """
 
@@ -13,6 +14,7 @@ from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
 from minigan.layers.dense import Dense
+from minigan.ops.cpu.dense_stage import dense_stage
 from minigan.ops.cpu.mlp import MAX_FEATURES, MLP
 from minigan.ops.protocol import Array, Ops, Rule
 
@@ -87,6 +89,6 @@ def _monotonic(layer: Layer) -> bool:
     return not isinstance(layer, LeakyReLU) or layer.slope >= 0
 
 
-COMPILED_RULES: tuple[Rule, ...] = (small_chain, fuse_norm_act)
+COMPILED_RULES: tuple[Rule, ...] = (small_chain, dense_stage, fuse_norm_act)
 NUMPY_RULES: tuple[Rule, ...] = (fuse_norm_act,)
 """The rules in the order in which they are tried, with numba's kernels and with NumPy's."""

@@ -28,6 +28,7 @@ Job = Callable[[int], object]
 Counts = NDArray[np.int64]
 SUBMITTED_INDEX, COMPLETED_INDEX = 0, 8
 """Where a worker's counts are in its array: in two cache lines, because different threads write them."""
+NO_MAILBOXES: Counts = np.empty(0, np.int64)
 LOCAL_RANKS_VARIABLES = (
     "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE",
 )  # fmt: skip
@@ -90,12 +91,16 @@ class SleepWait:
         completed
             How many tasks the worker has completed.
         mailbox
-            The worker's mailbox (24,), see `minigan.ops.cpu.threads.mailbox`.
+            The worker's mailbox (24,), see `minigan.ops.cpu.threads.team`.
 
         """
 
     def wait_in_caller(self, counts: Counts, completed: int) -> None:
         """Wait in a caller until the worker with these counts has completed more than `completed` tasks."""
+
+    def team(self, threads: int) -> Counts:
+        """Return the mailboxes of workers that poll: none."""
+        return NO_MAILBOXES
 
 
 class _Task:
@@ -163,6 +168,7 @@ class _Pool:
         # Reentrant, because a signal handler that computes may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
         self._workers: list[_Worker] = []
+        self._mailboxes = NO_MAILBOXES
 
     def parallel_for(self, job: Job, n: int, threads: int, wait_policy: SleepWait | None = None) -> None:
         """Run job(0) ... job(n - 1); raise the first exception of a part after all threads have stopped.
@@ -222,9 +228,26 @@ class _Pool:
         except BaseException:  # Ctrl-C again
             self._stop(submitted, parts)
 
-    def mailbox(self) -> Counts | None:
-        """Return the mailbox of a worker that may be listening, or None within a part or if there is no worker."""
-        return None if not self._workers or getattr(self._local, "busy", False) else self._workers[0].mailbox
+    def mailboxes(self, n: int) -> Counts:
+        """Return the addresses of the mailboxes of n workers, or of none within a part of a job.
+
+        Parameters
+        ----------
+        n
+            How many workers; they are started if necessary, and fewer are returned if the system refuses to.
+
+        Returns
+        -------
+        array
+            The addresses, int64.  A worker and its mailbox live as long as the process.
+
+        """
+        if n < 1 or getattr(self._local, "busy", False):
+            return NO_MAILBOXES
+        workers = self._start_workers(n)
+        if len(self._mailboxes) != len(workers):
+            self._mailboxes = np.array([worker.mailbox.ctypes.data for worker in workers], np.int64)
+        return self._mailboxes
 
     def _start_workers(self, n: int) -> list[_Worker]:
         """Return n workers, or fewer if the system refuses to start more threads."""

@@ -2,26 +2,49 @@
 
 import numpy as np
 
-from minigan.ops.cpu.threads.mailbox import listen, poll
-from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, SUBMITTED_INDEX, Counts, SleepWait
+from minigan.ops.cpu.threads.team import MAILBOX_SIZE, listen, listening, poll
+from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, SUBMITTED_INDEX, Counts, SleepWait, pool
 
 MAX_SPINS = 300_000
 """How many times a thread reads the counter before it sleeps: about 0.2 ms."""
 
 
 class SpinWait(SleepWait):
-    """Poll the worker's counts without the interpreter's lock; a worker also serves its mailbox meanwhile."""
+    """Poll the worker's counts without the interpreter's lock; a worker also joins teams meanwhile."""
 
     def __init__(self) -> None:
         # Compile the kernels here, in the thread that creates the backend, not in a worker that waits.
-        counts, mailbox = np.zeros(16, np.int64), np.zeros(24, np.int64)
+        counts, mailbox = np.zeros(16, np.int64), np.zeros(MAILBOX_SIZE, np.int64)
         poll(counts, 0, 0, 1)
         listen(counts, 0, 0, 1, mailbox)
 
     def wait_in_worker(self, counts: Counts, completed: int, mailbox: Counts) -> None:
-        """Poll for a task, and multiply what is posted in the mailbox meanwhile."""
+        """Poll for a task, and call what is posted in the mailbox meanwhile."""
         listen(counts, SUBMITTED_INDEX, completed, MAX_SPINS, mailbox)
 
     def wait_in_caller(self, counts: Counts, completed: int) -> None:
         """Poll for the end of a task."""
         poll(counts, COMPLETED_INDEX, completed, MAX_SPINS)
+
+    def team(self, threads: int) -> Counts:
+        """Return the mailboxes of a team of so many threads, the caller included; wake those that sleep.
+
+        Parameters
+        ----------
+        threads
+            The most threads of the team.
+
+        Returns
+        -------
+        array
+            The addresses of the mailboxes; empty within a part of a job.
+
+        """
+        mailboxes = pool.mailboxes(threads - 1)
+        if len(mailboxes) and listening(mailboxes) < len(mailboxes):
+            pool.parallel_for(_do_nothing, threads, threads, self)
+        return mailboxes
+
+
+def _do_nothing(_: int) -> None:
+    """Do nothing: a worker polls after a task, whatever the task was."""

@@ -15,7 +15,7 @@ ROWS_PER_SUM = 64
 
 
 @inlined
-def _hash(i, low, high):
+def dropout_hash(i, low, high):
     """`reference.dropout_hash`."""
     h = np.uint32(np.uint32(i * np.uint32(0x9E3779B1)) ^ low)
     h = np.uint32(np.uint32(np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)) ^ high)
@@ -30,7 +30,7 @@ def _dropout_row(factors, r, mask, zero):
     if mask.drops:
         begin = np.uint32(mask.first + np.uint32(r * factors.size))
         for c in range(factors.size):
-            h = _hash(np.uint32(begin + np.uint32(c)), mask.key_low, mask.key_high)
+            h = dropout_hash(np.uint32(begin + np.uint32(c)), mask.key_low, mask.key_high)
             factors[c] = mask.keep_scale if h >= mask.threshold else zero
 
 

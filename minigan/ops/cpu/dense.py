@@ -1,0 +1,264 @@
+"""Dense networks in one compiled call forward and one backward (`minigan.ops.cpu.kernels.numba.dense`).
+
+    a = x W + b    u = f(max_p a_p)    v = (u - mu) / std gamma + beta    y = mask h(v)
+
+for each layer in turn; all but a = x W + b may be absent.  The layers of `minigan.layers` define the result.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.ops.cpu.executor import contiguous
+from minigan.ops.cpu.memory import arrays
+from minigan.ops.norm_act import ActivationMask, mask_constants
+from minigan.ops.protocol import Array
+
+
+@functools.cache
+def _kernels() -> Any:
+    """Import numba when it is first needed."""
+    from minigan.ops.cpu.kernels.numba import dense as numba_dense
+
+    return numba_dense
+
+
+@functools.cache
+def _function(name: str) -> int:
+    """Return the address of a compiled pass."""
+    from minigan.ops.cpu.threads.team import address_of
+
+    return int(address_of(getattr(_kernels(), name)))
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A layer of `DenseNetwork`.
+
+    Parameters
+    ----------
+    n_in, n_out, pieces : int
+        The features of x, the units, and how many affine maps each unit is the maximum of; 1 without a maximum.
+    bias : bool
+        Whether there is b.
+    activation, slope : str, float
+        The name of f's layer class, "" for none, and its slope.
+    norm : minigan.layers.BatchNorm or None
+        Batch norm.
+    relu, norm_slope : bool, float
+        The activation h after batch norm: whether it is a ReLU, or the slope of a leaky one; slope 1 for none.
+    rate : float
+        The rate of dropout; 0 for none.
+
+    """
+
+    n_in: int
+    n_out: int
+    pieces: int = 1
+    bias: bool = True
+    activation: str = ""
+    slope: float = 0.0
+    norm: Any = None
+    relu: bool = False
+    norm_slope: float = 1.0
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What a forward pass leaves to the pullback."""
+
+    x: Array
+    layers: Array
+    numbers: Array
+    masks: Array
+    saved: Array
+    winners: Array
+    coefficients: Array
+    sub_batches: int
+    train: bool
+
+
+class DenseNetwork:
+    """y = f_L(... f_1(x) ...), each f_l a `DenseLayer`.    x (N, I)   y (N, O)
+
+    Parameters
+    ----------
+    layers : sequence of DenseLayer
+        The layers.
+    input_rate : float
+        The rate of dropout of x; 0 for none.
+
+    """
+
+    def __init__(self, layers: Sequence[DenseLayer], input_rate: float = 0.0) -> None:
+        k = _kernels()
+        codes = k.ACTIVATION_CODES
+        self._specs, self._input_rate = tuple(layers), input_rate
+        table = np.full((len(layers), k.N_FIELDS), -1, np.int64)
+        numbers = np.zeros((len(layers), k.N_NUMBERS))
+        theta = state = 0
+        rates = [input_rate] if input_rate else []
+        for row, real, layer in zip(table, numbers, layers, strict=True):
+            columns = layer.n_out * layer.pieces
+            row[[k.N_IN, k.UNITS, k.PIECES, k.W]] = layer.n_in, layer.n_out, layer.pieces, theta
+            row[k.CODE], row[k.RELU] = codes[layer.activation], layer.relu
+            theta += layer.n_in * columns
+            if layer.bias:
+                row[k.BIAS] = theta
+                theta += columns
+            if layer.norm is not None:
+                row[[k.GAMMA, k.BETA, k.MEAN, k.VAR]] = theta, theta + layer.n_out, state, state + layer.n_out
+                theta, state = theta + 2 * layer.n_out, state + 2 * layer.n_out
+                real[k.EPS] = layer.norm.eps
+            if layer.rate:
+                row[k.MASK] = len(rates)
+                rates.append(layer.rate)
+            real[k.SLOPE], real[k.NORM_SLOPE] = layer.slope, layer.norm_slope
+        self._table, self._numbers, self._rates = table, numbers, tuple(rates)
+        self._keep_scales = {
+            dtype: np.array([1 / dtype.type(1 - rate) for rate in rates], float)
+            for dtype in map(np.dtype, ("float32", "float64"))
+        }
+        self.n_in, self.n_out = layers[0].n_in, layers[-1].n_out
+        self._columns = max(layer.n_out * layer.pieces for layer in layers)
+        self._plan = functools.lru_cache(maxsize=8)(self._make_plan)
+
+    def _make_plan(self, N: int, sub_batches: int, train: bool) -> tuple[Array, Array, int, int, int]:
+        """Return the layers and numbers of a pass over N samples, and how much it saves."""
+        k, table, numbers = _kernels(), self._table.copy(), self._numbers.copy()
+        if not train:
+            table[:, k.MASK] = -1
+        saved = N * self.n_in if train and self._input_rate else 0
+        winners = coefficients = 0
+        for i, layer in enumerate(self._specs):
+            size, is_last = N * layer.n_out, i == len(self._specs) - 1
+            row = table[i]
+            if layer.pieces > 1:
+                row[k.U], winners = winners, winners + size
+            elif layer.norm is not None or (layer.activation and (is_last or row[k.MASK] >= 0)):
+                row[k.U], saved = saved, saved + size
+            if not is_last:
+                row[k.Y], saved = saved, saved + size
+            if layer.norm is not None:
+                row[k.COEFFICIENTS] = coefficients
+                coefficients += sub_batches * k.N_COEFFICIENTS * layer.n_out
+                if train:
+                    numbers[i, [k.STEP, k.VARIANCE_SCALE]] = layer.norm.steps(N // sub_batches)
+        return table.reshape(-1), numbers.reshape(-1), saved, winners, coefficients
+
+    def forward(
+        self,
+        theta: Array,
+        state: Array,
+        x: Array,
+        executor: Any,
+        *,
+        train: bool,
+        update_state: bool,
+        sub_batches: int,
+        keys: Sequence[Sequence[int]],
+    ) -> tuple[Array, _Pass]:
+        """Return y (N, O) and what `backward` needs.
+
+        Parameters
+        ----------
+        theta : (P,) array
+            The parameters of each layer in turn: W, b, gamma, beta, each in C order.
+        state : (Q,) array
+            Each batch norm's running mean and variance, updated if `train` and `update_state`.
+        x : (N, I) array
+            The batch, float32 or float64.
+        executor : minigan.ops.cpu.CPU
+            Gives the team of threads.
+        train : bool
+            Whether batch norm uses the statistics of the batch.
+        update_state : bool
+            Whether training updates the running statistics.
+        sub_batches : int
+            The number of batches that x consists of.
+        keys : sequence of sequence of int
+            For each mask of dropout (that of x first) the key of each sub-batch; ignored unless `train`.
+
+        """
+        k, N, dtype = _kernels(), len(x), x.dtype
+        layers, numbers, saved, winners, coefficients = self._plan(N, sub_batches, train)
+        x = contiguous(x).reshape(-1)
+        done = _Pass(
+            x, layers, numbers, self._masks(keys, dtype), arrays.empty((saved,), dtype), np.empty(winners, np.uint8),
+            np.empty(coefficients), sub_batches, train,
+        )  # fmt: skip
+        y = arrays.empty((N * self.n_out,), dtype)
+        program = self._program(done, N, update=update_state, gradient=k.FROZEN)
+        nothing = _nothing(dtype)
+        self._run(f"forward_{dtype}", program, done, theta, state, y, nothing, nothing, nothing, executor)
+        return y.reshape(N, self.n_out), done
+
+    def backward(
+        self, theta: Array, done: _Pass, dy: Array, g: Array | None, executor: Any, *, need_dx: bool, overwrite: bool
+    ) -> Array | None:
+        """Add dL/dtheta to g (P,), or write it there, and return dL/dx (N, I), or None if it is not needed.
+
+        Parameters
+        ----------
+        theta : (P,) array
+            The parameters.
+        done : _Pass
+            What `forward` returned.
+        dy : (N, O) array
+            dL/dy.
+        g : (P,) array or None
+            Where dL/dtheta goes; None: it is not computed.
+        executor : minigan.ops.cpu.CPU
+            Gives the team of threads.
+        need_dx : bool
+            Whether dL/dx is returned.
+        overwrite : bool
+            Whether dL/dtheta replaces what g holds, rather than being added.
+
+        """
+        k, N, dtype = _kernels(), len(dy), dy.dtype
+        dx = arrays.empty((N * self.n_in if need_dx else 0,), dtype)
+        gradients = arrays.empty((2 * N * self._columns,), dtype)
+        gradient = k.FROZEN if g is None else k.WRITE if overwrite else k.ADD
+        program = self._program(done, N, update=False, gradient=gradient)
+        nothing = _nothing(dtype)
+        target = nothing if g is None else g
+        dy = contiguous(dy).reshape(-1)
+        self._run(f"backward_{dtype}", program, done, theta, nothing, dy, target, dx, gradients, executor)
+        return dx.reshape(N, self.n_in) if need_dx else None
+
+    def _masks(self, keys: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Array:
+        words = []
+        for rate, of_batches in zip(self._rates, keys, strict=False):
+            for key in of_batches:
+                words.extend(mask_constants(ActivationMask(rate=rate, key=key), dtype)[1:4])
+        return np.array(words, np.uint32)
+
+    def _program(self, done: _Pass, N: int, *, update: bool, gradient: int) -> Array:
+        k = _kernels()
+        program = np.zeros(k.PROGRAM_SIZE, np.int64)
+        input_mask = 0 if done.train and self._input_rate else -1
+        program[k.N_LAYERS :] = (
+            *(len(self._specs), N, done.sub_batches, done.train, update, gradient, input_mask),
+            *(0,) * (k.PROGRAM_SIZE - k.INPUT_MASK - 1),
+        )
+        return program
+
+    def _run(
+        self, name: str, program: Array, done: _Pass, theta: Array, state: Array, y: Array, g: Array, dx: Array,
+        gradients: Array, executor: Any,
+    ) -> None:  # fmt: skip
+        _kernels().start(
+            executor.team(), _function(name), program, done.layers, done.numbers, done.masks,
+            self._keep_scales[theta.dtype], theta, state, done.x, done.saved, done.winners, done.coefficients, y, g, dx,
+            gradients,
+        )  # fmt: skip
+
+
+@functools.cache
+def _nothing(dtype: np.dtype[Any]) -> Array:
+    return np.empty(0, dtype)
