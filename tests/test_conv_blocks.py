@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from minigan.ops import get_ops, reference
 from minigan.ops.cpu.conv import blocks, convolution
 from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.threads.pool import cores
 from minigan.ops.geometry import Geometry, small_size
 
 pytest.importorskip("numba")
 from minigan.ops.cpu.kernels.numba import jit, runs
+from minigan.ops.cpu.kernels.numba.transpose import transpose
 
 SEEDS = st.integers(0, 2**32 - 1)
 CHANNELS = st.one_of(st.integers(1, 5), st.sampled_from([8, 15, 16, 17, 31, 32, 33, 40]))
@@ -162,3 +164,24 @@ def test_runs_touch_their_memory_only(count, dtype):
         want[11 : 11 + count] = new
         _run(kind, x, 7, got, 11, count)
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (16, 16), (48, 32), (50, 33), (7, 64), (64, 7)])
+def test_the_transpose_of_a_matrix(rows, columns, dtype):
+    a, b = np.arange(rows * columns, dtype=dtype), np.full((columns, rows + 3), -1, dtype)
+    transpose(a, b.reshape(-1), rows, columns, rows + 3)
+    np.testing.assert_array_equal(b[:, :rows], a.reshape(rows, columns).T)
+    np.testing.assert_array_equal(b[:, rows:], -1)
+
+
+def test_threads_that_do_not_poll_share_the_parts(monkeypatch):
+    """With more threads than cores there is no team, and each thread of the pool has its own workspace."""
+    monkeypatch.setattr(blocks, "MIN_MACS_PER_PART", 1 << 8)
+    many = get_ops("cpu", threads=max(cores(), 2) + 1, compiled=True)
+    assert not len(many.team())
+    rng = np.random.default_rng(0)
+    x, W = rng.standard_normal((9, 16, 16, 3)), rng.standard_normal((4, 4, 3, 16))
+    np.testing.assert_array_equal(
+        blocks.correlate(x, W, DCGAN, None, many), blocks.correlate(x, W, DCGAN, None, CPUS[0])
+    )

@@ -1,6 +1,6 @@
 """The rule that fuses dense layers, with what follows each of them, into one stage (`minigan.ops.cpu.dense`).
 
-    [Dropout] then, as often as possible, (Dense or Maxout) [activation] [BatchNorm] [ReLU or LeakyReLU] [Dropout]
+[Dropout] then, as often as possible, (Dense or Maxout) [activation] [BatchNorm] [ReLU or LeakyReLU] [Dropout]
 """
 
 from collections.abc import Sequence

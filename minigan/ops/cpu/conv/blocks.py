@@ -6,7 +6,9 @@ channels on one side the work differs by a factor of up to 16, the numbers of a 
 ceil(O / 16) vectors.
 """
 
+import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from minigan.ops.cpu.conv.flipped import flipped_geometry, flipped_weights
 from minigan.ops.cpu.executor import Executor, slices
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.memory.scratch import scratch
+from minigan.ops.cpu.threads.pool import NO_MAILBOXES
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
 
@@ -50,17 +53,12 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     flipped = flipped_geometry(geometry)
     if flipped is not None and _gathered(O, C, geometry, W.itemsize) < _scattered(O, C, geometry, W.itemsize):
         return _gather(y, flipped_weights(W), flipped, b, executor)
-    from minigan.ops.cpu.kernels.numba import patches as kernels
+    from minigan.ops.cpu.kernels.numba.transpose import transpose
 
     K = W.size // O
     stride = K + PADDING_ENTRIES
     V = scratch.array("weights", (O * stride,), W.dtype)
-    columns = slices(O, -(-O // _count(W.size * MACS_PER_MOVED_ENTRY)))
-
-    def job(i: int) -> None:
-        kernels.transpose(W.reshape(-1), V, K, O, stride, columns[i].start, columns[i].stop)
-
-    executor.parallel_for(job, len(columns))
+    transpose(W.reshape(-1), V, K, O, stride)
     return _scatter(y, V, stride, C, geometry, b, executor)
 
 
@@ -74,21 +72,11 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
 
 
 def _gather(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
-    from minigan.ops.cpu.kernels.numba import patches as kernels
-
     O, K = W.shape[3], W.size // W.shape[3]
     y = arrays.empty((len(x), *geometry.small, O), x.dtype)
-    sizes, bias = im2col.sizes(x, geometry, O), _bias(b, x)
     pixels = len(x) * math.prod(geometry.small)
     parts = slices(pixels, -(-pixels // _count(pixels * W.size)))
-    block, stride = _block(K, x.itemsize, parts), K + PADDING_ENTRIES
-    arguments = x.reshape(-1), sizes, W.reshape(-1), y.reshape(-1), bias
-
-    def job(i: int) -> None:
-        workspace = scratch.array("patches", (block * stride,), x.dtype)
-        kernels.correlate(*arguments, workspace, stride, block, parts[i].start, parts[i].stop)
-
-    executor.parallel_for(job, len(parts))
+    _run("correlate", x, y, W, geometry, executor, parts=parts, b=b, K=K, block=_block(K, x.itemsize, parts[0].stop))
     return y
 
 
@@ -96,59 +84,83 @@ def _scatter(
     y: Array, V: Array, V_stride: int, C: int, geometry: Geometry, b: Array | None, executor: Executor
 ) -> Array:
     """x = col2im(y V) + b.    V (O, kh kw C), with rows V_stride numbers apart"""
-    from minigan.ops.cpu.kernels.numba import patches as kernels
-
     O, K = y.shape[3], math.prod(geometry.kernel) * C
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
-    sizes, bias = im2col.sizes(x, geometry, O), _bias(b, x)
     pixels = math.prod(geometry.small)
     parts = slices(len(y), -(-len(y) // _count(len(y) * pixels * K * O)))
-    block, stride = _block(K, x.itemsize, slices(len(y) * pixels, parts[0].stop * pixels)), K + PADDING_ENTRIES
-    arguments = y.reshape(-1), sizes, V, V_stride, x.reshape(-1), bias
-
-    def job(i: int) -> None:
-        workspace = scratch.array("patches", (block * stride,), x.dtype)
-        kernels.correlate_adjoint(*arguments, workspace, stride, block, parts[i].start, parts[i].stop)
-
-    executor.parallel_for(job, len(parts))
+    block = _block(K, x.itemsize, parts[0].stop * pixels)
+    _run("correlate_adjoint", x, y, V, geometry, executor, parts=parts, b=b, K=K, block=block, stride=V_stride)
     return x
 
 
 def _weights(x: Array, y: Array, geometry: Geometry, executor: Executor) -> Array:
     """`correlate_weights`, with the patches of x.  A part computes the sum of some images, or the sums of some taps."""
-    from minigan.ops.cpu.kernels.numba import patches as kernels
-
     C, O, taps = x.shape[3], y.shape[3], math.prod(geometry.kernel)
-    sizes = im2col.sizes(x, geometry, O)
     dW = arrays.empty((*geometry.kernel, C, O), x.dtype)
-    pixels, count = len(x) * math.prod(geometry.small), _count(len(x) * math.prod(geometry.small) * dW.size)
+    pixels = len(x) * math.prod(geometry.small)
+    count = _count(pixels * dW.size)
     by_images = pixels >= MIN_SUMMED_PIXELS and count * dW.size <= MAX_PARTIAL_SUM_ENTRIES
     parts = slices(pixels, -(-pixels // (count if by_images else 1)))
     groups = slices(taps, taps if by_images else -(-taps // (2 * count)))
     sums = dW.reshape(1, -1) if len(parts) == 1 else scratch.array("partial", (len(parts), dW.size), x.dtype)
     K = groups[0].stop * C
-    block, stride = _block(K, x.itemsize, parts), K + PADDING_ENTRIES
-
-    def job(i: int) -> None:
-        group, part, out = groups[i // len(parts)], parts[i % len(parts)], sums[i % len(parts)]
-        workspace = scratch.array("patches", (block * stride,), x.dtype)
-        arguments = x.reshape(-1), sizes, y.reshape(-1), out, group.start * C * O, workspace, stride, block
-        kernels.correlate_weights(*arguments, part.start, part.stop, group.start, group.stop)
-
-    executor.parallel_for(job, len(parts) * len(groups))
+    block = _block(K, x.itemsize, parts[0].stop)
+    _run("correlate_weights", x, y, sums[0], geometry, executor, parts=parts, groups=groups, K=K, block=block)
     if len(parts) > 1:
         sums.sum(axis=0, out=dW.reshape(-1))
     return dW
 
 
-def _bias(b: Array | None, x: Array) -> Array:
-    return np.empty(0, x.dtype) if b is None else b
+def _run(
+    name: str, x: Array, y: Array, weights: Array, geometry: Geometry, executor: Executor, *, parts: list[slice],
+    K: int, block: int, b: Array | None = None, groups: Sequence[slice] = (slice(0, 1),), stride: int = 0,
+) -> None:  # fmt: skip
+    """Run a function of `kernels.numba.patches` for all parts; its threads have a workspace of `block` patches each."""
+    from minigan.ops.cpu.kernels.numba.patches import Program
+    from minigan.ops.cpu.threads.team import run_together
+
+    team, runs = executor.team(), len(parts) * len(groups)
+    threads = len(team) + 1 if len(team) else min(MAX_PARTS, runs)
+    workspace = scratch.array("patches", (threads, block, K + PADDING_ENTRIES), x.dtype)
+    counter = np.zeros(1, np.int64)
+    arguments = Program(
+        counter=_address(counter), parts=len(parts), part_size=parts[0].stop, total=parts[-1].stop, groups=len(groups),
+        group_size=groups[0].stop, large=_address(x), small=_address(y), weights=_address(weights),
+        weights_size=weights.size, weights_stride=stride, bias=0 if b is None else _address(b),
+        bias_size=0 if b is None else b.size, workspace=_address(workspace), stride=workspace.shape[2], block=block,
+    )  # fmt: skip
+    program = np.array((*arguments, *im2col.sizes(x, geometry, y.shape[3])), np.int64)
+    function = _function(f"{name}_{x.dtype}")
+    if len(team) or runs == 1:
+        run_together(team if runs > 1 else NO_MAILBOXES, function, program)
+    else:  # threads that do not poll: there are more of them than cores, or this is a part of a job
+        index = Program._fields.index("workspace")
+
+        def job(i: int) -> None:
+            own = program.copy()
+            own[index] = _address(workspace[i])
+            run_together(NO_MAILBOXES, function, own)
+
+        executor.parallel_for(job, threads)
 
 
-def _block(K: int, itemsize: int, parts: list[slice]) -> int:
-    """Return how many pixels a block has, for patches of K entries: a part has equal blocks."""
+def _address(x: Array) -> int:
+    return int(x.ctypes.data)
+
+
+@functools.cache
+def _function(name: str) -> int:
+    """Return the address of a compiled function of `kernels.numba.patches`."""
+    from minigan.ops.cpu.kernels.numba import patches
+    from minigan.ops.cpu.threads.team import address_of
+
+    address: int = address_of(getattr(patches, name))  # type: ignore[no-untyped-call, unused-ignore]
+    return address
+
+
+def _block(K: int, itemsize: int, pixels: int) -> int:
+    """Return how many pixels a block has, for patches of K entries: a part of so many pixels has equal blocks."""
     most = max(MIN_BLOCK_PIXELS, min(MAX_BLOCK_PIXELS, MAX_BLOCK_BYTES // (K * itemsize)))
-    pixels = parts[0].stop
     return _round_up(-(-pixels // -(-pixels // most)), 4)
 
 

@@ -146,12 +146,12 @@ def _transposed(W: Array, executor: Executor) -> Array:
     """Return W (kh, kw, C, O) as an array (kh, kw, O, C) in C order."""
     if not executor.compiled:
         return np.ascontiguousarray(W.swapaxes(2, 3))
-    from minigan.ops.cpu.kernels.numba.patches import transpose
+    from minigan.ops.cpu.kernels.numba.transpose import transpose
 
     kh, kw, C, O = W.shape
     V = arrays.empty((kh, kw, O, C), W.dtype)
     source, target = W.reshape(kh * kw, -1), V.reshape(kh * kw, -1)
-    executor.parallel_for(lambda tap: transpose(source[tap], target[tap], C, O, C, 0, O), kh * kw)
+    executor.parallel_for(lambda tap: transpose(source[tap], target[tap], C, O, C), kh * kw)
     return V
 
 

@@ -37,7 +37,17 @@ MU, SCALE, SHIFT, INVERSE_STD, REMAINDER = range(N_COEFFICIENTS)
 with what rounding the mean has lost; 1 / std; the mean minus mu."""
 
 N_VECTORS = 14
-COUNTER, ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK = 0, 8, 22, 23, 24, 25, 26, 27, 28
+COUNTER, ADDRESSES, N_LAYERS, SAMPLES, SUB_BATCHES, TRAIN, UPDATE, GRADIENT, INPUT_MASK = (
+    0,
+    8,
+    22,
+    23,
+    24,
+    25,
+    26,
+    27,
+    28,
+)
 """Where the program, a vector of int64, has the counter of `wait_for_all`, alone in its cache line; the addresses of the
 `Vectors`; and the arguments that are numbers."""
 PROGRAM_SIZE = 32

@@ -4,13 +4,156 @@ The patches of a block are gathered and multiplied by `matmul.multiply`, or, for
 the pixels that they belong to.  All arrays are vectors of their memory in C order; `sizes` is an `im2col.Im2colSizes`;
 pixels are those of the small images, numbered image by image, row by row; rows of `patches` start `stride` numbers
 apart.
+
+A team of threads (`minigan.ops.cpu.threads.team`) shares the parts of a call: each thread takes the next part that is
+left.  The program's numbers are those of `Program`, then those of `Im2colSizes`.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
-from minigan.ops.cpu.kernels.numba.im2col import gather_patches, scatter_patches
+from typing import NamedTuple
+
+import numpy as np
+from numba.core import types
+from numba.core.extending import intrinsic
+
+from minigan.ops.cpu.kernels.numba.im2col import Im2colSizes, gather_patches, scatter_patches
 from minigan.ops.cpu.kernels.numba.jit import kernel
 from minigan.ops.cpu.kernels.numba.matmul import multiply
+from minigan.ops.cpu.threads.team import vector_at
+
+
+class Program(NamedTuple):
+    """What the threads of a team read; images, weights and so on are addresses."""
+
+    counter: int  # the address of the number of the first part that no thread has taken
+    parts: int  # how many there are
+    part_size: int  # pixels of a part, images (adjoint)
+    total: int  # pixels or images of all parts
+    groups: int  # parts of the taps (weight gradient), each of which has all parts of the pixels
+    group_size: int  # taps of a group
+    large: int  # large images
+    small: int  # small images
+    weights: int  # W, V or the partial sums of dW
+    weights_size: int  # of one of these, in numbers
+    weights_stride: int  # of the rows of V
+    bias: int
+    bias_size: int  # 0 for none
+    workspace: int  # the patches of thread 0; those of the others follow
+    stride: int  # of the rows of patches
+    block: int  # how many rows of patches a thread has
+
+
+@intrinsic
+def _take(typingctx, numbers):
+    """Add 1 to numbers[0] atomically; return the number before."""
+
+    def build(context, builder, signature, arguments):
+        data = context.make_array(numbers)(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, context.get_constant(types.int64, 1), "acq_rel")
+
+    return types.int64(numbers), build
+
+
+@kernel
+def _read(program):
+    """Return the counter, the `Program` and the `Im2colSizes` at an address."""
+    v = vector_at(program, np.int64(0))
+    found = Program(
+        v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]
+    )
+    sizes = Im2colSizes(
+        v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30]
+    )
+    return vector_at(found.counter, np.int64(0)), found, sizes
+
+
+@kernel
+def _images(p, sizes, rank, zero):
+    """Return the large and the small images, the bias and the workspace as vectors."""
+    x = vector_at(p.large, zero, sizes.N * sizes.H * sizes.W * sizes.C)
+    y = vector_at(p.small, zero, sizes.N * sizes.h * sizes.w * sizes.O)
+    room = p.block * p.stride
+    patches = vector_at(p.workspace + rank * room * x.itemsize, zero, room)
+    return x, y, vector_at(p.bias, zero, p.bias_size), patches
+
+
+@kernel
+def _correlate_parts(program, rank, zero):
+    counter, p, sizes = _read(program)
+    x, y, bias, patches = _images(p, sizes, rank, zero)
+    W = vector_at(p.weights, zero, p.weights_size)
+    i = _take(counter)
+    while i < p.parts:
+        first, last = i * p.part_size, min((i + 1) * p.part_size, p.total)
+        correlate(x, sizes, W, y, bias, patches, p.stride, p.block, first, last)
+        i = _take(counter)
+    return np.int64(0)
+
+
+@kernel
+def _adjoint_parts(program, rank, zero):
+    counter, p, sizes = _read(program)
+    x, y, bias, patches = _images(p, sizes, rank, zero)
+    V = vector_at(p.weights, zero, p.weights_size)
+    i = _take(counter)
+    while i < p.parts:
+        first, last = i * p.part_size, min((i + 1) * p.part_size, p.total)
+        correlate_adjoint(y, sizes, V, p.weights_stride, x, bias, patches, p.stride, p.block, first, last)
+        i = _take(counter)
+    return np.int64(0)
+
+
+@kernel
+def _weights_parts(program, rank, zero):
+    counter, p, sizes = _read(program)
+    x, y, _, patches = _images(p, sizes, rank, zero)
+    i = _take(counter)
+    while i < p.parts * p.groups:
+        part, group = i % p.parts, i // p.parts
+        dW = vector_at(p.weights + part * p.weights_size * x.itemsize, zero, p.weights_size)
+        first, last = part * p.part_size, min((part + 1) * p.part_size, p.total)
+        tap, end = group * p.group_size, min((group + 1) * p.group_size, sizes.kh * sizes.kw)
+        start = tap * sizes.C * sizes.O
+        correlate_weights(x, sizes, y, dW, start, patches, p.stride, p.block, first, last, tap, end)
+        i = _take(counter)
+    return np.int64(0)
+
+
+@kernel
+def correlate_float32(program, rank, size):
+    """`correlate` of the parts that this thread takes."""
+    return _correlate_parts(program, rank, np.float32(0))
+
+
+@kernel
+def correlate_float64(program, rank, size):
+    """`correlate` of the parts that this thread takes."""
+    return _correlate_parts(program, rank, np.float64(0))
+
+
+@kernel
+def correlate_adjoint_float32(program, rank, size):
+    """`correlate_adjoint` of the parts that this thread takes."""
+    return _adjoint_parts(program, rank, np.float32(0))
+
+
+@kernel
+def correlate_adjoint_float64(program, rank, size):
+    """`correlate_adjoint` of the parts that this thread takes."""
+    return _adjoint_parts(program, rank, np.float64(0))
+
+
+@kernel
+def correlate_weights_float32(program, rank, size):
+    """`correlate_weights` of the parts that this thread takes."""
+    return _weights_parts(program, rank, np.float32(0))
+
+
+@kernel
+def correlate_weights_float64(program, rank, size):
+    """`correlate_weights` of the parts that this thread takes."""
+    return _weights_parts(program, rank, np.float64(0))
 
 
 @kernel
@@ -62,12 +205,3 @@ def correlate_weights(x, sizes, y, dW, start, patches, stride, block, first, las
         gather_patches(x, patches, stride, sizes, begin, end, first_tap, last_tap)
         sizes_of_product = (rows, O, end - begin)
         multiply(patches, (0, 1, stride), y, (begin * O, O), dW, (start, O), sizes_of_product, begin > first)
-
-
-@kernel
-def transpose(a, b, rows, columns, stride, first, last):
-    """b_ji = a_ij for the columns j = first ... last - 1 of a.    a (rows, columns); rows of b start `stride` apart"""
-    for begin in range(0, rows, 256):  # so that the lines of `a` stay in the first-level cache for 16 columns
-        for j in range(first, last):
-            for i in range(begin, min(begin + 256, rows)):
-                b[j * stride + i] = a[i * columns + j]

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from minigan.ops.cpu.kernels.numba.simd import lanes_of
+from minigan.ops.cpu.kernels.numba.simd import VECTOR_BYTES
 
 
 @intrinsic
@@ -37,7 +37,7 @@ def copy_vectors(typingctx, x, source, y, target, count):
 
     def build(context, builder, signature, arguments):
         x_, source_, y_, target_, count_ = arguments
-        width = lanes_of(x.dtype)
+        width = _lanes(x.dtype)
         rounded = builder.add(count_, count_.type(width - 1))
         with cgutils.for_range(builder, builder.lshr(rounded, count_.type(width.bit_length() - 1))) as loop:
             done = builder.mul(loop.index, count_.type(width))
@@ -85,7 +85,7 @@ def zero_run(typingctx, y, target, count):
 
 def _each_vector(builder, ty, count, operate):
     """Call operate(offset, width) for all whole vectors of a run, and for the parts of the rest."""
-    width = lanes_of(ty.dtype)
+    width = _lanes(ty.dtype)
     whole = builder.lshr(count, count.type(width.bit_length() - 1))
     with cgutils.for_range(builder, whole) as loop:
         operate(builder.mul(loop.index, count.type(width)), width)
@@ -103,6 +103,10 @@ def _pointer(context, builder, array, ty, start, offset, width):
     data = context.make_array(ty)(context, builder, array).data
     vector = ir.VectorType(context.get_value_type(ty.dtype), width)
     return builder.bitcast(builder.gep(data, [builder.add(start, offset)]), vector.as_pointer())
+
+
+def _lanes(dtype):
+    return 8 * VECTOR_BYTES // dtype.bitwidth
 
 
 def _bytes(ty):

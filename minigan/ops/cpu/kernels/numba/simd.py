@@ -18,8 +18,7 @@ VECTOR_BYTES = 64
 _I32 = ir.IntType(32)
 
 
-def lanes_of(dtype):
-    """Return how many numbers of a numba dtype a vector holds."""
+def _lanes(dtype):
     return 8 * VECTOR_BYTES // dtype.bitwidth
 
 
@@ -28,7 +27,7 @@ def lanes(typingctx, x):
     """Return how many numbers of x's dtype a vector holds."""
 
     def build(context, builder, signature, arguments):
-        return context.get_constant(types.intp, lanes_of(x.dtype))
+        return context.get_constant(types.intp, _lanes(x.dtype))
 
     return types.intp(x), build
 
@@ -52,7 +51,7 @@ class Vectors:
 
     def __init__(self, context, builder, dtype):
         self.context, self.builder = context, builder
-        self._number, self._count = context.get_value_type(dtype), lanes_of(dtype)
+        self._number, self._count = context.get_value_type(dtype), _lanes(dtype)
         self._vector = ir.VectorType(self._number, self._count)
         self._bytes = ir.Constant(_I32, dtype.bitwidth // 8)
         self._kind = f"v{self._count}f{dtype.bitwidth}.p0"
