@@ -1,6 +1,6 @@
 """The transpose of a matrix, compiled: squares of one vector by one vector are transposed in registers."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
 from llvmlite import ir
 from numba.core import types
