@@ -11,13 +11,21 @@ from images import convolutions, pools, resizings, transposes
 
 import minigan as mg
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu.conv import direct
+from minigan.ops.cpu.conv import convolution, direct
+from minigan.ops.cpu.conv.flipped import flipped_geometry
 from minigan.ops.geometry import Geometry
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 COMPILED = (False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("numba"), reason="numba is not there")))
+
+
+@pytest.fixture
+def blas(monkeypatch):
+    """With BLAS for direct sums, on every machine."""
+    monkeypatch.setattr(convolution, "MIN_BLAS_WEIGHTS", 0)
+    monkeypatch.setattr(convolution, "compiled_products_are_faster", lambda: False)
 
 
 def assert_agrees(layer, shape, n, seed, *, compiled=None, **options):
@@ -56,6 +64,7 @@ def test_no_images(compiled):
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("images", [1, 2, 3])
+@pytest.mark.usefixtures("blas")
 def test_parts_of_images(name, images, compiled, monkeypatch):
     """7 images in parts of 1, 2 or 3, so that the last part can be smaller; dW has several partial sums."""
     (layer, shape), seen = IMAGES[name], []
@@ -84,6 +93,7 @@ def test_parts_cover_all_images_once_and_are_large_enough(n, h, w, C, O):
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("group", [1, 1 << 11, 1 << 20])
 @pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.usefixtures("blas")
 def test_large_weight_gradients_by_rows(name, group, compiled, monkeypatch):
     """One image, a few, or all of their patches at a time."""
     (layer, shape) = IMAGES[name]
@@ -96,6 +106,7 @@ def refuse(*args, **kwargs):
     raise AssertionError("not the body for this")
 
 
+@pytest.mark.usefixtures("blas")
 def test_one_by_one_convolutions_gather_no_patches(monkeypatch):
     monkeypatch.setattr(direct, "im2col", refuse)
     assert_agrees(mg.Conv2D(3, 4, 1), (4, 5, 3), 3, 0)
@@ -123,7 +134,7 @@ def test_one_by_one_with_output_padding_is_no_shortcut():
 )
 def test_at_stride_one_the_adjoint_is_a_correlation_with_the_flipped_kernel(flips, layer):
     assert_agrees(layer, (6, 5, 2), 2, 0)
-    assert (direct.flipped_geometry(layer.geometry((6, 5))) is not None) == flips
+    assert (flipped_geometry(layer.geometry((6, 5))) is not None) == flips
 
 
 @given(st.one_of(convolutions(), transposes()))
@@ -132,7 +143,7 @@ def test_no_window_reaches_outside_the_padded_image(layer_and_shape):
     """Patches are strided views without bounds checks; test the layer's geometry and the flipped one."""
     layer, shape = layer_and_shape
     geometry = layer.geometry(shape[:2])
-    flipped = direct.flipped_geometry(geometry)
+    flipped = flipped_geometry(geometry)
     for g in (geometry, flipped) if flipped else (geometry,):
         assert g.small[0] >= 1 <= g.small[1]
         for _, _, rows, columns in g.taps:

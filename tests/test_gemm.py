@@ -95,12 +95,13 @@ def test_batches_of_products(shape, worth, monkeypatch):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((F, T, K)), rng.standard_normal((F, K, O))
     for left in (a, np.ascontiguousarray(a.swapaxes(1, 2)).swapaxes(1, 2)):
-        runs = [np.full((F, T, O), np.nan) for _ in CPUS]
-        for cpu, run in zip(CPUS, runs, strict=True):
-            matmul.batched(left, b, run, cpu)
-            matmul.batched(left, b, run, cpu, add=True)
-            np.testing.assert_array_equal(run, runs[0])
-        np.testing.assert_allclose(runs[0], 2 * (a @ b), rtol=0, atol=1e-12 * K)
+        for cpus in BODIES.values():
+            runs = [np.full((F, T, O), np.nan) for _ in cpus]
+            for cpu, run in zip(cpus, runs, strict=True):
+                matmul.batched(left, b, run, cpu)
+                matmul.batched(left, b, run, cpu, add=True)
+                np.testing.assert_array_equal(run, runs[0])
+            np.testing.assert_allclose(runs[0], 2 * (a @ b), rtol=0, atol=1e-12 * K)
 
 
 def test_complex_and_mixed_types_as_the_reference():

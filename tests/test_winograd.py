@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.ops import get_ops, reference
-from minigan.ops.cpu.conv import direct, winograd, winograd_weights
 from minigan.ops.cpu.conv import plan as costs
+from minigan.ops.cpu.conv import winograd, winograd_weights
+from minigan.ops.cpu.conv.flipped import flipped_geometry
 from minigan.ops.cpu.conv.plan import ORDERS_BY_ACCURACY, Plan, choose_plan, taps
 from minigan.ops.geometry import Geometry, small_size
 
@@ -21,8 +22,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 @pytest.fixture(autouse=True)
 def transforms_cost_little(monkeypatch):
     """Lower the costs of transforms, so that the cost model chooses Winograd for small layers too."""
-    for price in ("MACS_PER_TRANSFORM_ENTRY", "MACS_PER_NUMPY_TRANSFORM_ENTRY"):
-        monkeypatch.setattr(costs, price, 12)
+    cheap = costs.Costs(transform_entry=12, transformed_weight=96, batched_mac=1.1, call=0)
+    monkeypatch.setattr(costs, "COSTS", dict.fromkeys(costs.COSTS, cheap))
     choose_plan.cache_clear()
     yield
     choose_plan.cache_clear()
@@ -291,4 +292,4 @@ def test_results_are_fresh_and_inputs_stay(compiled):
     for a, b in zip([*data, *first], [*copies, *kept], strict=True):
         np.testing.assert_array_equal(a, b)
     assert choose_plan(geometry, 21, C, O, "balanced", compiled=True)
-    assert direct.flipped_geometry(geometry) is None  # the adjoint adds overlapping tiles
+    assert flipped_geometry(geometry) is None  # the adjoint adds overlapping tiles

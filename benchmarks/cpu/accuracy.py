@@ -20,6 +20,7 @@ from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.ops import reference
 from minigan.ops.cpu import CPU
 from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv.flipped import flipped_geometry, flipped_weights
 from minigan.ops.cpu.conv.plan import MAX_DIRECT_CHANNELS, ORDERS_BY_ACCURACY, Plan, choose_plan, taps
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
@@ -73,11 +74,11 @@ def all_passes(data: Sequence[Array], geometry: Geometry, plan: Plan | None) -> 
             direct.correlate_adjoint(y, W, geometry, None, cpu),
             direct.correlate_weights(x, y, geometry, cpu),
         )
-    flipped = direct.flipped_geometry(geometry)
+    flipped = flipped_geometry(geometry)
     back = (
         winograd.correlate_adjoint(y, W, geometry, None, plan, cpu)
         if flipped is None
-        else winograd.correlate(y, direct.flipped_weights(W), flipped, None, plan, cpu)
+        else winograd.correlate(y, flipped_weights(W), flipped, None, plan, cpu)
     )
     return (
         winograd.correlate(x, W, geometry, None, plan, cpu),

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minigan.ops.cpu import elementwise
 from minigan.ops.cpu.executor import Executor, are_floats, slices
+from minigan.ops.cpu.instruction_set import compiled_products_are_faster
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.threads.pool import NO_MAILBOXES
 from minigan.ops.protocol import Array
@@ -30,6 +32,8 @@ MIN_COMPILED_FLOP = 2e5
 MAX_SHARED_FLOP = 2e8
 """Floating-point operations up to which a compiled product is computed by a team of threads that poll; larger ones are
 cut into blocks for the pool."""
+MAX_ROWS_PER_COMPILED_PRODUCT = 384
+"""With so many rows, 256 numbers of each (the terms that `multiply` adds in a pass) fit in the second-level cache."""
 MAX_BLOCK_LENGTH = 4096
 """The most rows or columns of a block, so that the block is still in the cache when the bias is added."""
 
@@ -208,16 +212,58 @@ def batched(a: Array, b: Array, out: Array, executor: Executor, *, add: bool = F
     blocks = slices(T if by_rows else O, size)
     products = [(f, part) for f in range(F) for part in blocks]
     per_part = max(1, int(MIN_PARALLEL_FLOP / 2 * len(blocks) / max(1, flop)))
+    by_numba = _compiled_batch(a, b, out, add=add) if executor.compiled else None
+
+    def by_blas(f: int, rows: slice, columns: slice) -> None:
+        left, right, into = a[f, rows], b[f][:, columns], out[f, rows, columns]
+        if add:
+            into += np.matmul(left, right, out=arrays.empty(into.shape, into.dtype))
+        else:
+            np.matmul(left, right, out=into)
+
+    product = by_numba or by_blas
 
     def job(i: int) -> None:
         for f, part in products[i * per_part : (i + 1) * per_part]:
-            left, right, into = (a[f, part], b[f], out[f, part]) if by_rows else (a[f], b[f][:, part], out[f][:, part])
-            if add:
-                into += np.matmul(left, right, out=arrays.empty(into.shape, into.dtype))
-            else:
-                np.matmul(left, right, out=into)
+            product(f, *((part, slice(0, O)) if by_rows else (slice(0, T), part)))
 
     executor.parallel_for(job, -(-len(products) // per_part))
+
+
+def _compiled_batch(a: Array, b: Array, out: Array, *, add: bool) -> Callable[[int, slice, slice], None] | None:
+    """Return the product of some rows and columns of a_f b_f by `multiply`; None if BLAS is faster or has to be used.
+
+    `multiply` reads rows of `b` and of `out` as vectors, so their numbers have to be adjacent.
+    """
+    if (
+        not (a.size and b.size)
+        or b.strides[2] != b.itemsize
+        or out.strides[2] != out.itemsize
+        or not compiled_products_are_faster()
+    ):
+        return None
+    from minigan.ops.cpu.kernels.numba.matmul import multiply
+
+    (a_memory, a_strides), (b_memory, b_strides), (c_memory, c_strides) = (_strided_memory(x) for x in (a, b, out))
+    K = a.shape[2]
+
+    def product(f: int, rows: slice, columns: slice) -> None:
+        for begin in range(rows.start, rows.stop, MAX_ROWS_PER_COMPILED_PRODUCT):
+            T = min(rows.stop - begin, MAX_ROWS_PER_COMPILED_PRODUCT)
+            a_layout = f * a_strides[0] + begin * a_strides[1], a_strides[1], a_strides[2]
+            b_layout = f * b_strides[0] + columns.start, b_strides[1]
+            c_layout = f * c_strides[0] + begin * c_strides[1] + columns.start, c_strides[1]
+            sizes = T, columns.stop - columns.start, K
+            multiply(a_memory, a_layout, b_memory, b_layout, c_memory, c_layout, sizes, add)
+
+    return product
+
+
+def _strided_memory(x: Array) -> tuple[Array, list[int]]:
+    """Return the memory of an array, from its first entry to its last, as a vector, and its strides in entries."""
+    strides = [stride // x.itemsize for stride in x.strides]
+    length = 1 + sum((size - 1) * stride for size, stride in zip(x.shape, strides, strict=True))
+    return as_strided(x, (length,), (x.itemsize,)), strides
 
 
 def block(length: int, flop: float) -> int:

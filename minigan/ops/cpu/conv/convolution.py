@@ -7,15 +7,23 @@ In the formulas, (p, q) is an output pixel, (i, j) a tap of the kernel, c and o 
 small image, s is the stride and d the dilation (on each axis), and x~ is x with its padding of zeros.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 
 from minigan.ops import reference
-from minigan.ops.cpu.conv import direct, winograd, winograd_weights
+from minigan.ops.cpu.conv import blocks, direct, winograd, winograd_weights
+from minigan.ops.cpu.conv.flipped import flipped_geometry, flipped_weights
 from minigan.ops.cpu.conv.plan import choose_plan
 from minigan.ops.cpu.executor import Executor, are_floats, contiguous
+from minigan.ops.cpu.instruction_set import compiled_products_are_faster
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
 from minigan.ops.geometry import Geometry, require_images, require_same_number, require_weights
 from minigan.ops.protocol import Array
+
+MIN_BLAS_WEIGHTS = 1 << 20
+"""Entries of W from which BLAS computes direct sums, if its vectors are as long as numba's."""
 
 
 def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor: Executor) -> Array:
@@ -53,7 +61,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor:
     plan = choose_plan(geometry, len(x), C, O, executor.accuracy, compiled=executor.compiled)
     with blas_on_one_thread:
         if plan is None:
-            return direct.correlate(x, W, geometry, b, executor)
+            return _direct(executor, x, W.shape, geometry).correlate(x, W, geometry, b, executor)
         return winograd.correlate(x, W, geometry, b, plan, executor)
 
 
@@ -92,17 +100,17 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     C, O = require_weights(W, geometry.kernel)
     require_images("y", y, geometry.small, O)
     y, W, b = contiguous(y), contiguous(W), _bias(b, C)
-    flipped = direct.flipped_geometry(geometry)
+    flipped = flipped_geometry(geometry)
     with blas_on_one_thread:
         if flipped is not None:
             plan = choose_plan(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
             if plan is not None:
-                return winograd.correlate(y, direct.flipped_weights(W), flipped, b, plan, executor)
-            return direct.correlate_adjoint(y, W, geometry, b, executor)
+                return winograd.correlate(y, flipped_weights(W), flipped, b, plan, executor)
+            return _direct(executor, y, W.shape, geometry).correlate_adjoint(y, W, geometry, b, executor)
         plan = choose_plan(geometry, len(y), C, O, executor.accuracy, compiled=executor.compiled)
         if plan is not None:
             return winograd.correlate_adjoint(y, W, geometry, b, plan, executor)
-        return direct.correlate_adjoint(y, W, geometry, b, executor)
+        return _direct(executor, y, W.shape, geometry).correlate_adjoint(y, W, geometry, b, executor)
 
 
 def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor) -> Array:
@@ -139,8 +147,20 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
     plan = choose_plan(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
     with blas_on_one_thread:
         if plan is None:
-            return direct.correlate_weights(x, y, geometry, executor)
+            return _direct(executor, x, (*geometry.kernel, x.shape[3], y.shape[3]), geometry).correlate_weights(
+                x, y, geometry, executor
+            )
         return winograd_weights.correlate_weights(x, y, geometry, plan, executor)
+
+
+def _direct(executor: Executor, images: Array, W: tuple[int, ...], geometry: Geometry) -> Any:
+    """Return the module that computes direct sums: by BLAS, or in compiled code.    W: the shape (kh, kw, C, O)
+
+    BLAS, which copies its factors, is faster for a large W, unless its vectors are shorter.
+    """
+    if not executor.compiled or not len(images) or geometry.kernel == (1, 1):
+        return direct
+    return blocks if math.prod(W) < MIN_BLAS_WEIGHTS or compiled_products_are_faster() else direct
 
 
 def _bias(b: Array | None, channels: int) -> Array | None:

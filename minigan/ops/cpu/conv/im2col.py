@@ -30,7 +30,7 @@ def im2col(x: Array, patches: Array, geometry: Geometry, *, compiled: bool) -> N
     if compiled:
         from minigan.ops.cpu.kernels.numba import im2col as numba_im2col
 
-        numba_im2col.im2col(x.reshape(-1), patches.reshape(-1), _sizes(x, geometry))
+        numba_im2col.im2col(x.reshape(-1), patches.reshape(-1), sizes(x, geometry))
         return
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
     (h, w), (n, C) = geometry.small, (len(x), x.shape[3])
@@ -68,7 +68,7 @@ def col2im(patches: Array, x: Array, geometry: Geometry, bias: Array, *, compile
     if compiled:
         from minigan.ops.cpu.kernels.numba import im2col as numba_im2col
 
-        numba_im2col.col2im(patches.reshape(-1), x.reshape(-1), _sizes(x, geometry), bias)
+        numba_im2col.col2im(patches.reshape(-1), x.reshape(-1), sizes(x, geometry), bias)
         return
     n, C = len(x), x.shape[3]
     padded = arrays.empty((n, *geometry.padded, C), x.dtype)
@@ -79,13 +79,29 @@ def col2im(patches: Array, x: Array, geometry: Geometry, bias: Array, *, compile
     np.add(padded[:, *geometry.inside], bias, out=x)
 
 
-def _sizes(x: Array, geometry: Geometry) -> tuple[int, ...]:
-    """Return the sizes as the compiled kernels read them."""
+def sizes(x: Array, geometry: Geometry, O: int = 0) -> tuple[int, ...]:
+    """Return the sizes as the compiled kernels read them.
+
+    Parameters
+    ----------
+    x
+        The large images (N, H, W, C).
+    geometry
+        The geometry of the correlation.
+    O
+        The channels of the small images; im2col and col2im do not read them.
+
+    Returns
+    -------
+    Im2colSizes
+        A named tuple.
+
+    """
     from minigan.ops.cpu.kernels.numba.im2col import Im2colSizes
 
     (N, H, W, C), (h, w) = x.shape, geometry.small
     (kh, kw), (sh, sw), (dh, dw) = geometry.kernel, geometry.stride, geometry.dilation
     (top, _), (left, _) = geometry.padding
     return Im2colSizes(
-        N=N, H=H, W=W, C=C, kh=kh, kw=kw, sh=sh, sw=sw, dh=dh, dw=dw, top=top, left=left, h=h, w=w
+        N=N, H=H, W=W, C=C, kh=kh, kw=kw, sh=sh, sw=sw, dh=dh, dw=dw, top=top, left=left, h=h, w=w, O=O
     )  # fmt: skip

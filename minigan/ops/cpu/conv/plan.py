@@ -10,6 +10,7 @@ import functools
 import math
 from typing import NamedTuple
 
+from minigan.ops.cpu.instruction_set import compiles_for_avx512
 from minigan.ops.geometry import Geometry
 
 ORDERS_BY_ACCURACY = {
@@ -21,15 +22,40 @@ ORDERS_BY_ACCURACY = {
 MAX_DIRECT_CHANNELS = 16
 """With at most so many input or output channels the products are too small to pay for the transforms."""
 
-# The unit of cost is one multiply-add (MAC) of a large product.  The constants were fitted to the times of the recipes'
-# layers on a processor with 512-bit vectors (docs/decisions/winograd.md); on a processor with slower products,
-# transforms are cheaper in this unit.
+
+class Costs(NamedTuple):
+    """The costs of Winograd's algorithms; the unit is one multiply-add (MAC) of a large product by the same kernels.
+
+    Where products are faster, everything else costs more in this unit.
+
+    Attributes
+    ----------
+    transform_entry
+        To transform an entry to the points, or back.
+    transformed_weight
+        To transform a weight, write it, and read it for the product.
+    batched_mac
+        A multiply-add of the n^2 smaller products.
+    call
+        The passes over weights, images and points that direct sums do not have: calls from Python, waking threads.
+
+    """
+
+    transform_entry: float
+    transformed_weight: float
+    batched_mac: float
+    call: float
+
+
+COSTS = {
+    "numpy": Costs(transform_entry=60, transformed_weight=96, batched_mac=1.1, call=0),
+    "avx2": Costs(transform_entry=10, transformed_weight=40, batched_mac=1.1, call=6e7),
+    "avx512": Costs(transform_entry=14, transformed_weight=60, batched_mac=1.0, call=6e7),
+}
+"""NumPy's kernels, and numba's with vector registers of 32 and of 64 bytes: fitted to times of the recipes' layers on
+each of these instruction sets (docs/decisions/narrow-convolutions.md)."""
 MACS_PER_PATCH_ENTRY = 8  # to copy an entry into a patch and read it again
-MACS_PER_TRANSFORM_ENTRY = 24  # to transform an entry to the points, or back
-MACS_PER_NUMPY_TRANSFORM_ENTRY = 60  # the same with NumPy's kernels
 MACS_PER_WEIGHT = 32  # to read a weight for the product
-MACS_PER_TRANSFORMED_WEIGHT = 96  # to transform a weight, write it, and read it for the product
-MACS_PER_BATCHED_MAC = 1.1  # for a multiply-add of the n^2 smaller products
 
 
 class Plan(NamedTuple):
@@ -106,8 +132,8 @@ def direct_cost(geometry: Geometry, images: int, C: int, O: int) -> float:
 
 def winograd_cost(plan: Plan, geometry: Geometry, images: int, C: int, O: int, *, compiled: bool) -> float:
     """Return the cost, in multiply-adds, of transforming x, y and the weights, and of the n^2 products."""
+    costs = COSTS["numpy" if not compiled else "avx512" if compiles_for_avx512() else "avx2"]
     channels, points = C * math.prod(geometry.stride), plan.n**2
     tiles = images * math.prod(-(-size // plan.m) for size in geometry.small)
-    products = points * channels * O * (MACS_PER_BATCHED_MAC * tiles + MACS_PER_TRANSFORMED_WEIGHT)
-    per_entry = MACS_PER_TRANSFORM_ENTRY if compiled else MACS_PER_NUMPY_TRANSFORM_ENTRY
-    return points * tiles * (channels + O) * per_entry + products
+    products = points * channels * O * (costs.batched_mac * tiles + costs.transformed_weight)
+    return points * tiles * (channels + O) * costs.transform_entry + products + costs.call

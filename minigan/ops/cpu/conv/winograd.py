@@ -23,6 +23,7 @@ from minigan.ops.cpu import matmul
 from minigan.ops.cpu.conv.plan import Plan
 from minigan.ops.cpu.conv.tiles import Tiles, gather, image_arguments, scatter, transform
 from minigan.ops.cpu.executor import Executor, slices
+from minigan.ops.cpu.instruction_set import compiled_products_are_faster
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.geometry import Geometry
 from minigan.ops.protocol import Array
@@ -63,11 +64,14 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, p
     x = arrays.empty((len(y), *geometry.large, C), y.dtype)
     bias = np.zeros(C, y.dtype) if b is None else b
     parts = image_parts(len(y), small, compiled=executor.compiled)
-    if parts is None:
+    if parts is None and not (executor.compiled and compiled_products_are_faster()):
         U = _weights(W, geometry, plan, executor)
         _by_pass("A", y, small, U[..., :O].swapaxes(1, 2), "B", x, large, bias, plan, executor)
+        return x
+    U = _weights(W, geometry, plan, executor, adjoint=True)
+    if parts is None:
+        _by_pass("A", y, small, U[..., : large.phases * C], "B", x, large, bias, plan, executor)
     else:
-        U = _weights(W, geometry, plan, executor, adjoint=True)
         _per_thread("A", y, small, U, "B", x, large, bias, plan, executor, parts)
     return x
 
@@ -100,6 +104,7 @@ def _per_thread(
 
     def by_numba(i: int) -> None:
         from minigan.ops.cpu.kernels.numba import tiles as numba_tiles
+        from minigan.ops.cpu.kernels.numba.matmul import product_address
         from minigan.ops.cpu.kernels.numba.winograd import filter_tiles, workspace_entries
 
         V, M = (arrays.empty((workspace_entries(points, n),), x.dtype) for n in (K, N))
@@ -107,7 +112,7 @@ def _per_thread(
         if From.overlap:
             numba_tiles.fill(*image_arguments(y), bias, parts[i].start, parts[i].stop)
         reads, writes = (*image_arguments(x), x_tiles.layout), (*image_arguments(y), y_tiles.layout)
-        rest = (bias, V, M, (points, K, N), tiles.start, tiles.stop)
+        rest = (bias, V, M, (points, K, N), product_address(x.dtype), tiles.start, tiles.stop)
         filter_tiles(transform(matrix_x, plan), From, *reads, U.reshape(-1), U_strides, *writes, *rest)
 
     def by_numpy(i: int) -> None:
@@ -127,7 +132,7 @@ def _weights(W: Array, geometry: Geometry, plan: Plan, executor: Executor, *, ad
     C, O = W.shape[2:]
     tiles, points = tiles_of_kernel(geometry), plan.n**2
     if adjoint:
-        W = np.ascontiguousarray(W.swapaxes(2, 3))
+        W = _transposed(W, executor)
         U = arrays.empty((points, O, tiles.phases * C + PADDING_ENTRIES), W.dtype)
         target = U[..., : tiles.phases * C].reshape(points, O, tiles.phases, C)
     else:
@@ -138,6 +143,19 @@ def _weights(W: Array, geometry: Geometry, plan: Plan, executor: Executor, *, ad
         lambda part: gather("G", plan, kernels, target, tiles, part, compiled=executor.compiled), len(kernels), executor
     )
     return U
+
+
+def _transposed(W: Array, executor: Executor) -> Array:
+    """Return W (kh, kw, C, O) as an array (kh, kw, O, C) in C order."""
+    if not executor.compiled:
+        return np.ascontiguousarray(W.swapaxes(2, 3))
+    from minigan.ops.cpu.kernels.numba.transpose import transpose
+
+    kh, kw, C, O = W.shape
+    V = arrays.empty((kh, kw, O, C), W.dtype)
+    source, target = W.reshape(kh * kw, -1), V.reshape(kh * kw, -1)
+    executor.parallel_for(lambda tap: transpose(source[tap], target[tap], C, O, C), kh * kw)
+    return V
 
 
 def for_each_part(job: Callable[[slice], None], images: int, executor: Executor) -> None:

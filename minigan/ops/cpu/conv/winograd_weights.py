@@ -125,6 +125,7 @@ def _per_thread(
     The work is cut by images, as far as MAX_PARTIAL_SUM_ENTRIES allows, and then by channels.  The partial sums are
     added in a fixed order.
     """
+    from minigan.ops.cpu.kernels.numba.matmul import product_address
     from minigan.ops.cpu.kernels.numba.winograd import correlate_tiles, workspace_entries
 
     C, O = x.shape[3], y.shape[3]
@@ -142,7 +143,7 @@ def _per_thread(
         K = dU.shape[1]
         V, M = (arrays.empty((workspace_entries(points, n),), x.dtype) for n in (K, O))
         reads = (*image_arguments(x[..., block]), x_tiles.layout, *image_arguments(y), y_tiles.layout)
-        rest = (dU.reshape(-1), V, M, dU.shape, tiles.start, tiles.stop)
+        rest = (dU.reshape(-1), V, M, dU.shape, product_address(x.dtype), tiles.start, tiles.stop)
         correlate_tiles(transform("B", plan), transform("A", plan), *reads, *rest)
 
     executor.parallel_for(job, len(channels) * len(images))

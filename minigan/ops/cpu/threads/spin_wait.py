@@ -3,10 +3,14 @@
 import numpy as np
 
 from minigan.ops.cpu.threads.pool import COMPLETED_INDEX, SUBMITTED_INDEX, Counts, SleepWait, pool
-from minigan.ops.cpu.threads.team import MAILBOX_SIZE, listen, listening, poll
+from minigan.ops.cpu.threads.team import MAILBOX_SIZE, listen, poll, wait_until_listening
 
-MAX_SPINS = 300_000
-"""How many times a thread reads the counter before it sleeps: about 0.2 ms."""
+MAX_SPINS = 1_500_000
+"""How many times a thread reads the counter before it sleeps: about 1 ms, because between two convolutions there are
+up to 0.5 ms of work for one thread."""
+SPINS_AFTER_A_TASK = 3_000
+"""How many times a caller looks whether the workers poll, before it wakes them: about the time that they take from the
+end of a task until they poll again."""
 
 
 class SpinWait(SleepWait):
@@ -41,8 +45,9 @@ class SpinWait(SleepWait):
 
         """
         mailboxes = pool.mailboxes(threads - 1)
-        if len(mailboxes) and listening(mailboxes) < len(mailboxes):
+        if len(mailboxes) and not wait_until_listening(mailboxes, SPINS_AFTER_A_TASK):
             pool.parallel_for(_do_nothing, threads, threads, self)
+            wait_until_listening(mailboxes, MAX_SPINS)  # without the interpreter's lock, which the workers need now
         return mailboxes
 
 

@@ -89,6 +89,15 @@ def listening(mailboxes):
 
 
 @kernel
+def wait_until_listening(mailboxes, spins):
+    """Look at the mailboxes until all are polled, `spins` times at most; return whether they are."""
+    for _ in range(spins):  # noqa: SIM110  (numba has no any)
+        if listening(mailboxes) == len(mailboxes):
+            return True
+    return False
+
+
+@kernel
 def run_together(mailboxes, function, program):
     """Call a function on this thread and on every worker that listens; return when no call is running any more.
 
