@@ -1,7 +1,7 @@
 """Direct sums of convolutions, compiled: a block of pixels at a time, whose patches stay in the cache of a core.
 
-The patches of a block are gathered and multiplied by `matmul.multiply_at`, or, for the adjoint, products are scattered to
-the pixels that they belong to.  All arrays are vectors of their memory in C order; `sizes` is an `im2col.Im2colSizes`;
+The patches of a block are gathered and multiplied by `matmul.multiply_at`, or, for the adjoint, products are scattered
+to the pixels that they belong to.  All arrays are vectors of their memory in C order; `sizes` is an `im2col.Im2colSizes`;
 pixels are those of the small images, numbered image by image, row by row; rows of `patches` start `stride` numbers
 apart.
 
