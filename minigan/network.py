@@ -103,6 +103,8 @@ class Network:
         alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
         self._only: Layer = self._run.layers[0] if alone else self._run
         self._writes_gradient, self._added_cuts = self._run.gradient_writers()
+        if xp is not np:  # on a GPU, filling the whole vector with zeros costs less than a call for each slice
+            self._writes_gradient, self._added_cuts = False, [slice(None)]
         self._p = self._only.parameter_views(self._theta)
         self._s = self._only.state_views(self._state)
 

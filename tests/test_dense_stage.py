@@ -214,3 +214,20 @@ def test_a_worker_that_gets_no_core_holds_nobody_up():
     np.testing.assert_array_equal(dx, net.forward(x, train=False)[1](np.ones_like(y), want, overwrite=True))
     np.testing.assert_array_equal(g, want)
     assert deaf.mailbox[0] == LISTENING
+
+
+class Doubled(Dense):
+    """A subclass with another pullback, which cannot write."""
+
+    def forward(self, p, x, ctx):
+        y, backward = super().forward(p, x, ctx)
+        return 2 * y, lambda dy, g=None, *, need_dx=True: backward(2 * dy, g, need_dx=need_dx)
+
+
+def test_a_subclass_does_not_inherit_that_its_pullback_can_write():
+    net = mg.Network([Doubled(3, 4), Dense(4, 2)], rng=np.random.default_rng(0), dtype="float64")
+    y, backward = net.forward(np.ones((2, 3)), train=True)
+    added, written = net.zeros_like_theta(), np.full_like(net.theta, np.nan)
+    backward(np.ones_like(y), added)
+    backward(np.ones_like(y), written, overwrite=True)
+    np.testing.assert_array_equal(added, written)

@@ -20,7 +20,7 @@ from minigan.layers.base import Pullback
 from minigan.network import Network
 from minigan.ops.protocol import Array
 
-Passes = tuple[Array, Array, Callable[[Array, Array, Array], None]]
+Passes = tuple[Array, Array, Callable[..., None]]
 """s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g; if it has the attribute
 ``overwrites = True``, it also takes ``overwrite=True`` and then writes dJ/dtheta_D to g."""
 DBatching = Callable[..., Passes]

@@ -128,7 +128,7 @@ class Layer:
 
     writes_gradient: ClassVar[bool] = False
     """Whether the pullback has the argument ``overwrite=False``: if True, the parameter gradients replace what `g`
-    holds, rather than being added."""
+    holds, rather than being added.  A subclass, whose pullback may be another one, declares it again."""
     config_keys: ClassVar[Mapping[str, str]] = {}
     """The key of a field in `to_config`, where it differs from the field's name: files keep a field's first name."""
 
@@ -228,6 +228,14 @@ def _describe(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_describe, value))
     return value
+
+
+def add_or_write(target: Array, gradient: Array, *, overwrite: bool) -> None:
+    """Add a parameter's gradient to `target`, or with `overwrite` write it there."""
+    if overwrite:
+        target[...] = gradient
+    else:
+        target += gradient
 
 
 def require_features(layer: Layer, x: Array, n: int) -> None:

@@ -115,9 +115,14 @@ class Chain(Layer):
             The slices of theta to whose gradient the pullback adds nevertheless.
 
         """
-        layers = list(zip(self.layers, self._cuts, strict=True))
-        added = [cut for layer, (cut, _) in layers if not layer.writes_gradient and layer.n_parameters]
-        return any(layer.writes_gradient for layer in self.layers), added
+        layers = zip(self.layers, self._cuts, self._writers, strict=True)
+        added = [cut for layer, (cut, _), writes in layers if not writes and layer.n_parameters]
+        return any(self._writers), added
+
+    @cached_property
+    def _writers(self) -> list[bool]:
+        """Whether each layer's pullback has the argument `overwrite`."""
+        return [bool(vars(type(layer)).get("writes_gradient", False)) for layer in self.layers]
 
     def parameter_views(self, vector: Array) -> list[Any]:
         """Return the parameter views of each layer."""
@@ -159,7 +164,7 @@ class Chain(Layer):
             last = 0 if need_dx else self._first
             for i in range(len(pullbacks) - 1, last - 1, -1):
                 needed = need_dx or i > last
-                if overwrite and self.layers[i].writes_gradient:
+                if overwrite and self._writers[i]:
                     dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed, overwrite=True)
                 else:
                     dy = pullbacks[i](dy, None if g is None else g[i], need_dx=needed)

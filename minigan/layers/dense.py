@@ -12,6 +12,7 @@ from minigan.layers.base import (
     Shape,
     ShapeError,
     Views,
+    add_or_write,
     require_features,
 )
 from minigan.ops.protocol import Array
@@ -47,6 +48,7 @@ class Dense(Layer):
     """
 
     per_example = True
+    writes_gradient = True
 
     n_in: int
     n_out: int
@@ -76,12 +78,14 @@ class Dense(Layer):
         require_features(self, x, self.n_in)
         ops, W, b = ctx.ops, p["W"], p.get("b")
 
-        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+        def backward(
+            dy: Array, g: Views | None = None, *, need_dx: bool = True, overwrite: bool = False
+        ) -> Array | None:
             if g is not None:  # None: frozen
                 dW, db = g["W"], g.get("b")
-                ops.add_product(x, dy, dW)  # dL/dW = x^T dy
+                ops.add_product(x, dy, dW, overwrite=overwrite)  # dL/dW = x^T dy
                 if db is not None:
-                    db += ops.sum_rows(dy)  # dL/db = sum_n dy_n
+                    add_or_write(db, ops.sum_rows(dy), overwrite=overwrite)  # dL/db = sum_n dy_n
             return ops.affine(dy, W.T) if need_dx else None  # dL/dx = dy W^T
 
         return ops.affine(x, W, b), backward

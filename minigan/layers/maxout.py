@@ -14,6 +14,7 @@ from minigan.layers.base import (
     Shape,
     ShapeError,
     Views,
+    add_or_write,
     require_features,
 )
 from minigan.ops.protocol import Array, Ops
@@ -55,6 +56,7 @@ class Maxout(Layer):
     """
 
     per_example = True
+    writes_gradient = True
 
     n_in: int
     n_out: int
@@ -87,12 +89,13 @@ class Maxout(Layer):
         a = ops.affine(x, W, p["b"]).reshape(-1, self.n_out, self.pieces)
         y, winner = _maximum(a, ops)
 
-        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+        def backward(
+            dy: Array, g: Views | None = None, *, need_dx: bool = True, overwrite: bool = False
+        ) -> Array | None:
             da = _to_winner(dy, winner, self.pieces, ops).reshape(len(x), -1)
             if g is not None:
-                dW, db = g["W"], g["b"]
-                ops.add_product(x, da, dW)
-                db += ops.sum_rows(da)
+                ops.add_product(x, da, g["W"], overwrite=overwrite)
+                add_or_write(g["b"], ops.sum_rows(da), overwrite=overwrite)
             return ops.affine(da, W.T) if need_dx else None
 
         return y, backward

@@ -56,8 +56,11 @@ class Ops(Protocol):
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """Return x W + b.    x (N, I)   W (I, O)   b (O,)"""
 
-    def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Add x^T y, the weight gradient of an affine map, to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
+    def add_product(self, x: Array, y: Array, out: Array, *, overwrite: bool = False) -> None:
+        """Add x^T y, the weight gradient of an affine map, to `out` in place, or with `overwrite` write it there.
+
+        x (N, I)   y (N, O)   out (I, O)
+        """
 
     def sum_rows(self, x: Array) -> Array:
         """Return the sum over all axes but the last.    x (..., C) -> (C,)"""

@@ -58,8 +58,10 @@ def affine(x: Array, W: Array, b: Array | None = None) -> Array:
     return y if b is None else y + b
 
 
-def add_product(x: Array, y: Array, out: Array) -> None:
-    """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
+def add_product(x: Array, y: Array, out: Array, *, overwrite: bool = False) -> None:
+    """Add x^T y to `out` in place, or with `overwrite` write it there.    x (N, I)   y (N, O)   out (I, O)"""
+    if overwrite:
+        out[...] = 0
     out += x.T @ y
 
 

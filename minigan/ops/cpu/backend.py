@@ -156,10 +156,10 @@ class CPU(BackendBase):
         with blas_on_one_thread:
             return matmul.affine(x, W, b, self)
 
-    def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Add x^T y to `out` in place.    x (N, I)   y (N, O)   out (I, O)"""
+    def add_product(self, x: Array, y: Array, out: Array, *, overwrite: bool = False) -> None:
+        """Add x^T y to `out` in place, or with `overwrite` write it there.    x (N, I)   y (N, O)   out (I, O)"""
         with blas_on_one_thread:
-            matmul.add_product(x, y, out, self)
+            matmul.add_product(x, y, out, self, overwrite=overwrite)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:
         """weight mean softplus(sign s) and its gradient in s.    s (N,) or (N, 1)"""

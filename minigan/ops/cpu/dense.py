@@ -33,7 +33,7 @@ def _function(name: str) -> int:
     """Return the address of a compiled pass."""
     from minigan.ops.cpu.threads.team import address_of
 
-    return int(address_of(getattr(_kernels(), name)))
+    return int(address_of(getattr(_kernels(), name)))  # type: ignore[no-untyped-call, unused-ignore]
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class DenseNetwork:
         return dx.reshape(N, self.n_in) if need_dx else None
 
     def _masks(self, keys: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Array:
-        words = []
+        words: list[Any] = []
         for rate, of_batches in zip(self._rates, keys, strict=False):
             for key in of_batches:
                 words.extend(mask_constants(ActivationMask(rate=rate, key=key), dtype)[1:4])

@@ -70,7 +70,7 @@ class DenseStage(Fused):
         linear = next(layer for layer in self.members if isinstance(layer, (Dense, Maxout)))
         require_features(linear, x, linear.n_in)
         drops, network = self._plan
-        keys = [drop.draw_keys(ctx) for drop in drops] if ctx.train else []
+        keys = [drop.draw_keys(ctx) or [] for drop in drops] if ctx.train else []
         y, done = network.forward(
             p, ctx.state, x, ops, train=ctx.train, update_state=ctx.update_state, sub_batches=ctx.sub_batches, keys=keys
         )

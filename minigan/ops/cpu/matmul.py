@@ -66,8 +66,8 @@ def affine(x: Array, W: Array, b: Array | None, executor: Executor) -> Array:
     return y
 
 
-def add_product(x: Array, y: Array, out: Array, executor: Executor) -> None:
-    """Add x^T y to `out` in place.
+def add_product(x: Array, y: Array, out: Array, executor: Executor, *, overwrite: bool = False) -> None:
+    """Add x^T y to `out` in place, or with `overwrite` write it there.
 
     Parameters
     ----------
@@ -79,10 +79,14 @@ def add_product(x: Array, y: Array, out: Array, executor: Executor) -> None:
         The matrix (I, O) to which the product is added in place.
     executor
         Runs the blocks.
+    overwrite
+        Whether the product replaces what `out` holds.
 
     """
     if are_floats(x, y) and out.dtype == x.dtype and _is_large(executor, len(x), x.shape[1], y.shape[1]):
-        _multiply_into(x.T, y, out, executor, add=True)
+        _multiply_into(x.T, y, out, executor, add=not overwrite)
+    elif overwrite:
+        np.matmul(x.T, y, out=out)
     else:
         out += x.T @ y
 
@@ -144,7 +148,7 @@ def _compiled_product(a: Array, b: Array, out: Array, executor: Executor | None,
     team = NO_MAILBOXES if executor is None else executor.team()
 
     def run(*product: Any) -> None:
-        multiply_together(team, *product)
+        multiply_together(team, *product)  # type: ignore[no-untyped-call, unused-ignore]
 
     if not out.flags.carray:
         return None
@@ -254,7 +258,7 @@ def _compiled_batch(a: Array, b: Array, out: Array, *, add: bool) -> Callable[[i
             b_layout = f * b_strides[0] + columns.start, b_strides[1]
             c_layout = f * c_strides[0] + begin * c_strides[1] + columns.start, c_strides[1]
             sizes = T, columns.stop - columns.start, K
-            multiply(a_memory, a_layout, b_memory, b_layout, c_memory, c_layout, sizes, add)
+            multiply(a_memory, a_layout, b_memory, b_layout, c_memory, c_layout, sizes, add)  # type: ignore[no-untyped-call, unused-ignore]
 
     return product
 

@@ -178,14 +178,16 @@ class CUDA(BackendBase):
         self._product(x, W, y, 0.0 if b is None else 1.0)
         return y
 
-    def add_product(self, x: Array, y: Array, out: Array) -> None:
-        """Add x^T y to out.    x (N, I)   y (N, O)   out (I, O)"""
+    def add_product(self, x: Array, y: Array, out: Array, *, overwrite: bool = False) -> None:
+        """Add x^T y to out, or with `overwrite` write it there.    x (N, I)   y (N, O)   out (I, O)"""
         x, y = self._same_dtype(x, y)
         if out.dtype == x.dtype and out.flags.c_contiguous:
-            self._product(x.T, y, out, 1.0)
+            self._product(x.T, y, out, 0.0 if overwrite else 1.0)
         else:
             product = self.xp.empty(out.shape, dtype=x.dtype)
             self._product(x.T, y, product, 0.0)
+            if overwrite:
+                out[...] = 0
             out += product.astype(out.dtype)
 
     def _product(self, a: Array, b: Array, out: Array, beta: float) -> None:

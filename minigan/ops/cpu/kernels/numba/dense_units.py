@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
 """What a dense network computes between two products, for one part of a layer's units.
 
 A part is a matrix (samples, width) of as many units as fill PART_VECTORS vectors, so that the loops over units

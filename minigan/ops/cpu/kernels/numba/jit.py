@@ -79,8 +79,10 @@ inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath=
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call: it compiles faster, and is stored on disk within those kernels."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    dispatcher: Any = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    njit: Any = numba.njit
+    dispatcher = njit(
+        nogil=True, error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )(function)
     dispatcher.get_call_template = _without_literals(dispatcher.get_call_template)
     return dispatcher
 

@@ -1,9 +1,9 @@
 """Direct sums of convolutions, compiled: a block of pixels at a time, whose patches stay in the cache of a core.
 
-The patches of a block are gathered and multiplied by `matmul.multiply_at`, or, for the adjoint, products are scattered
-to the pixels that they belong to.  All arrays are vectors of their memory in C order; `sizes` is an `im2col.Im2colSizes`;
-pixels are those of the small images, numbered image by image, row by row; rows of `patches` start `stride` numbers
-apart.
+The patches of a block are gathered and multiplied by `matmul.multiply_at`, or, for the adjoint, products are
+scattered to the pixels that they belong to.  All arrays are vectors of their memory in C order; `sizes` is an
+`im2col.Im2colSizes`; pixels are those of the small images, numbered image by image, row by row; rows of `patches`
+start `stride` numbers apart.
 
 A team of threads (`minigan.ops.cpu.threads.team`) shares the parts of a call: each thread takes the next part that is
 left.  The program's numbers are those of `Program`, then those of `Im2colSizes`.
