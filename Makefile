@@ -11,7 +11,7 @@ export MINIGAN_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: demo test test-torch lint format clean clean-kernels
+.PHONY: demo test test-torch lint format clean
 
 # What each command installs: the demo no test tools.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
@@ -50,9 +50,6 @@ lint: $(BIN)/.installed  ## formatting, lint, types
 format: $(BIN)/.installed  ## mend formatting and what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-clean-kernels:  ## delete numba's compiled kernels, after a change in a file that kernels import from
-	find minigan verify -name '*.nb[ic]' -delete -o -name '*.nbi.*lock' -delete
 
 clean:
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache

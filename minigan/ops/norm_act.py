@@ -20,8 +20,7 @@ from minigan.ops.protocol import Array
 class MaskArguments(NamedTuple):
     """An `ActivationMask` in the number types of the CPU's kernels.
 
-    numba compiles its kernels for these fields in this order, and its cache on disk does not notice if they change:
-    run `make clean` after a change.
+    numba compiles its kernels for these fields in this order.
     """
 
     relu: bool

@@ -26,6 +26,8 @@ else:
     HAS_LOCKS = True
 """Whether processes can share the work of compiling."""
 
+OTHER_SOURCES = ("ops/norm_act.py", "ops/cpu/threads/team.py", "ops/cpu/conv/cook_toom.py")
+"""Files outside of this folder, relative to the package, that kernels import from."""
 MAX_WAIT_SECONDS = 60.0
 """How long to wait for a process that compiles a kernel, before this one compiles it too: the other may be stopped."""
 POLL_SECONDS = 0.005
@@ -96,7 +98,7 @@ class Cache(FunctionCache):  # type: ignore[misc, unused-ignore]
 def _sources() -> str:
     """Return a digest of the files that kernels consist of and import from."""
     package = Path(__file__).parents[4]
-    files = [*Path(__file__).parent.glob("*.py"), package / "ops/norm_act.py", package / "ops/cpu/threads/team.py"]
+    files = [*Path(__file__).parent.glob("*.py"), *(package / name for name in OTHER_SOURCES)]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.read_bytes())
