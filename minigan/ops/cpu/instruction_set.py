@@ -1,9 +1,10 @@
 """Whether numba's kernels have longer vectors than the kernels of NumPy's BLAS library.
 
-OpenBLAS runs its AVX2 kernels on processors of AMD even if they have AVX-512; numba compiles for the registers of 64
-bytes there, and then a compiled product is twice as fast as BLAS's.  On equal terms BLAS is as fast or faster, because
-it copies large factors into its own order.  So the instruction sets decide, which are the same in every process on a
-machine: a measurement at run time would change the roundings of a run from one start to the next.
+OpenBLAS runs its AVX2 kernels on a processor with AVX-512 if it does not know the processor, or if OPENBLAS_CORETYPE
+says so; numba compiles for the registers of 64 bytes there, and then a compiled product is twice as fast as BLAS's.  On
+equal terms BLAS is as fast or faster, because it copies large factors into its own order.  So the instruction sets
+decide, which are the same in every process on a machine: a measurement at run time would change the roundings of a run
+from one start to the next.
 """
 
 import functools
