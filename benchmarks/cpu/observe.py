@@ -135,10 +135,10 @@ class Observer:
             ahead, behind = count(layer, x, y)
             self._add_frame(ahead, seconds, within, stop)
 
-            def backward(dy: Any, g: Any = None, *, need_dx: bool = True) -> Any:
-                dx, seconds, within = self._run(pullback, dy, g, need_dx=need_dx)
+            def backward(dy: Any, g: Any = None, **named: bool) -> Any:
+                dx, seconds, within = self._run(pullback, dy, g, **named)
                 stop = clock()
-                self._add_frame(behind(dy, g, need_dx=need_dx), seconds, within, stop)
+                self._add_frame(behind(dy, g, **named), seconds, within, stop)
                 return dx
 
             return y, backward

@@ -84,10 +84,11 @@ def affine(_: CPU, x: Any, W: Any, b: Any = None) -> Work:
     return Work(PRODUCTS, text, 2.0 * x.size * W.shape[1], float(x.itemsize * (x.size + W.size + y)))
 
 
-def add_product(_: CPU, x: Any, y: Any, out: Any) -> Work:
-    """Return the work of out + x^T y."""
-    text = f"dW + x^T dy: {shape_text(x.shape)} and {shape_text(y.shape)}"
-    return Work(PRODUCTS, text, 2.0 * x.size * y.shape[1], float(x.itemsize * (x.size + y.size + 2 * out.size)))
+def add_product(_: CPU, x: Any, y: Any, out: Any, *, overwrite: bool = False) -> Work:
+    """Return the work of out + x^T y, or with `overwrite` of x^T y."""
+    text = f"{'' if overwrite else 'dW + '}x^T dy: {shape_text(x.shape)} and {shape_text(y.shape)}"
+    arrays = x.size + y.size + (1 if overwrite else 2) * out.size
+    return Work(PRODUCTS, text, 2.0 * x.size * y.shape[1], float(x.itemsize * arrays))
 
 
 def passes(group: str, name: str, arrays: int) -> Count:
@@ -180,11 +181,11 @@ def layer_work(layer: Layer, x: Any, y: Any) -> tuple[Work, Callable[..., Work]]
     n_x, n_y, itemsize = x.size, y.size, x.itemsize
     first = len(x) * next((2.0 * math.prod(shape) for shape in parameters if len(shape) == 2), 0.0)
 
-    def backward(_dy: Any, g: Any = None, *, need_dx: bool = True) -> Work:
+    def backward(_dy: Any, g: Any = None, *, need_dx: bool = True, overwrite: bool = False) -> Work:
         trained = g is not None and vector > 0
         gradients = "dx and dW" if need_dx and trained else "dx" if need_dx else "dW"
         operations = product * (1 + (g is not None)) - (0.0 if need_dx else first)
-        arrays = n_x * (1 + need_dx) + n_y + vector * (1 if g is None else 3)
+        arrays = n_x * (1 + need_dx) + n_y + vector * (1 if g is None else 2 if overwrite else 3)
         return Work(group, f"{name} backward, {gradients}", operations, float(itemsize * arrays))
 
     return Work(group, f"{name} forward", product, float(itemsize * (n_x + n_y + vector))), backward

@@ -105,7 +105,7 @@ def _maximum(a: Array, ops: Ops) -> tuple[Array, Array]:
     """Return y_no = max_p a_nop, and the first p with a_nop = y_no.    a (N, O, P)   y, p (N, O)"""
     xp, P = ops.xp, a.shape[2]
     if xp is np and a.dtype.kind == "f" and P <= MAX_SMALL_PIECES:
-        pieces = np.ascontiguousarray(a.reshape(-1, P).T)  # (P, N O): NumPy's argmax over a short axis is slow
+        pieces = a.reshape(-1, P).T.copy()  # (P, N O): NumPy's argmax over a short axis is slow
         y, winner = pieces[0].copy(), np.zeros(pieces.shape[1], np.uint8)
         for p in range(1, P):
             greater = (pieces[p] > y).view(np.uint8)
@@ -121,7 +121,7 @@ def _to_winner(dy: Array, winner: Array, pieces: int, ops: Ops) -> Array:
     """da_nop = dy_no for the winning piece, else 0.    dy, winner (N, O)   da (N, O, P)"""
     xp = ops.xp
     if xp is np and dy.dtype.kind == "f":
-        da = np.zeros((dy.size, pieces), dy.dtype)
+        da = np.zeros_like(dy, shape=(dy.size, pieces))
         da.reshape(-1)[np.arange(0, da.size, pieces) + winner.reshape(-1)] = dy.reshape(-1)
         return da
     one_hot = winner[:, :, None] == xp.arange(pieces)
