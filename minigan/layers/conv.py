@@ -19,6 +19,9 @@ from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image,
 from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
 from minigan.ops.protocol import Array
 
+MAX_KNOWN_SIZES = 64
+"""How many sizes of images a layer remembers the geometry of."""
+
 
 @dataclass(frozen=True)
 class _Convolution(Layer):
@@ -53,6 +56,20 @@ class _Convolution(Layer):
         fans = kh * kw * self.c_in, kh * kw * self.c_out
         W = Parameter((kh, kw, *ends), self.weight_init, *fans)
         return {"W": W, "b": Parameter((self.c_out,), self.bias_init, *fans)} if self.bias else {"W": W}
+
+    def geometry(self, size: Pair) -> Geometry:
+        """Return the geometry of the convolution for images x of `size`."""
+        raise NotImplementedError
+
+    def _known_geometry(self, size: Pair) -> Geometry:
+        """Return ``self.geometry(size)``, which a training step asks for again and again."""
+        known: dict[Pair, Geometry] = vars(self).setdefault("_geometries", {})
+        found = known.get(size)
+        if found is None:
+            if len(known) >= MAX_KNOWN_SIZES:
+                known.clear()
+            found = known[size] = self.geometry(size)
+        return found
 
     def _geometry(self, large: Pair, small: Pair, padding: Sides) -> Geometry:
         k, s, d = (pair(name, getattr(self, name)) for name in ("kernel_size", "stride", "dilation"))
@@ -122,7 +139,7 @@ class Conv2D(_Convolution):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return W * x + b and its pullback."""
-        geometry = self.geometry(require_image(self, x.shape[1:], self.c_in))
+        geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
         ops, W, b = ctx.ops, p["W"], p.get("b")
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
@@ -224,7 +241,7 @@ class ConvTranspose2D(_Convolution):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return W^T * x + b and its pullback."""
-        geometry = self.geometry(require_image(self, x.shape[1:], self.c_in))
+        geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
         ops, W, b = ctx.ops, p["W"], p.get("b")
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:

@@ -50,7 +50,7 @@ class Costs(NamedTuple):
 COSTS = {
     "numpy": Costs(transform_entry=60, transformed_weight=96, batched_mac=1.1, call=0),
     "avx2": Costs(transform_entry=10, transformed_weight=40, batched_mac=1.1, call=6e7),
-    "avx512": Costs(transform_entry=14, transformed_weight=60, batched_mac=1.0, call=6e7),
+    "avx512": Costs(transform_entry=14, transformed_weight=60, batched_mac=1.0, call=1.6e8),
 }
 """NumPy's kernels, and numba's with vector registers of 32 and of 64 bytes: fitted to times of the recipes' layers on
 each of these instruction sets (docs/decisions/narrow-convolutions.md)."""
