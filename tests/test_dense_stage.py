@@ -216,6 +216,25 @@ def test_a_worker_that_gets_no_core_holds_nobody_up():
     assert deaf.mailbox[0] == LISTENING
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_gradient_vector_may_lie_anywhere_in_memory(overwrite):
+    """Every second number of a longer vector, a reversed one, and one at an odd address."""
+    net = mg.Network(DENSE, rng=np.random.default_rng(0))
+    P = net.theta.size
+    x = np.random.default_rng(1).standard_normal((40, 20)).astype("float32")
+    y, backward = net.forward(x, train=False)
+    want = np.ones(P, "float32")
+    backward(np.ones_like(y), want, overwrite=overwrite)
+    odd = np.frombuffer(bytearray(4 * P + 1), np.uint8)[1:].view("float32")
+    for whole, g in ((np.ones(2 * P, "float32"),) * 2, (np.ones(P, "float32"),) * 2, (odd, odd)):
+        view = {2 * P: g[::2], P: g if g is odd else g[::-1]}[len(g)]
+        view[...] = 1
+        backward(np.ones_like(y), view, overwrite=overwrite)
+        np.testing.assert_array_equal(view, want)
+        if len(whole) == 2 * P:
+            assert (whole[1::2] == 1).all()
+
+
 class Doubled(Dense):
     """A subclass with another pullback, which cannot write."""
 

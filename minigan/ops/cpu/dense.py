@@ -222,6 +222,11 @@ class DenseNetwork:
             Whether dL/dtheta replaces what g holds, rather than being added.
 
         """
+        if g is not None and not g.flags.carray:  # the kernels take a vector to be contiguous
+            written = np.empty(g.shape, g.dtype)
+            dx = self.backward(theta, done, dy, written, executor, need_dx=need_dx, overwrite=True)
+            g[...] = written if overwrite else g + written
+            return dx
         k, N, dtype = _kernels(), len(dy), dy.dtype
         dx = arrays.empty((N * self.n_in if need_dx else 0,), dtype)
         gradients = _aligned(2 * k.padded_length(N) * self._columns, dtype)

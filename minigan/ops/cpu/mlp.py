@@ -56,13 +56,25 @@ class MLP:
         _kernels().mlp_forward(theta, _vector(x), *self._plan, y)
         return y.reshape(len(x), self._n_out)
 
-    def backward(self, theta: Array, x: Array, dy: Array, g: Array | None, *, need_dx: bool) -> Array | None:
-        """Add dL/dtheta to g (P,), unless g is None (frozen), and return dL/dx (N, I), or None if it is not needed."""
-        dtheta = np.zeros(0 if g is None else len(theta), x.dtype)
+    def backward(
+        self, theta: Array, x: Array, dy: Array, g: Array | None, *, need_dx: bool, overwrite: bool = False
+    ) -> Array | None:
+        """Add dL/dtheta to g (P,), or with `overwrite` write it there, unless g is None (frozen).
+
+        Return dL/dx (N, I), or None if it is not needed.
+        """
+        if overwrite and g is not None and g.flags.carray:
+            dtheta = g
+            g.fill(0)
+        else:
+            dtheta = np.zeros(0 if g is None else len(theta), x.dtype)
         dx = np.empty(x.size if need_dx else 0, x.dtype)
         _kernels().mlp_backward(theta, _vector(x), _vector(dy), *self._plan, dtheta, dx)
-        if g is not None:
-            g += dtheta
+        if g is not None and g is not dtheta:
+            if overwrite:
+                g[...] = dtheta
+            else:
+                g += dtheta
         return dx.reshape(x.shape) if need_dx else None
 
 

@@ -26,6 +26,8 @@ class SmallChain(Fused):
     The parameters p and their gradient g are vectors (P,): the members' part of theta and of its gradient.
     """
 
+    writes_gradient = True
+
     def parameter_views(self, vector: Array) -> Array:
         """Return the vector itself, because the kernels index it directly."""
         return vector
@@ -46,8 +48,12 @@ class SmallChain(Fused):
         require_features(first, x, first.n_in)
         mlp = self._mlp
 
-        def backward(dy: Array, g: Array | None = None, *, need_dx: bool = True) -> Array | None:
-            return mlp.backward(p, x, dy, g, need_dx=need_dx) if need_dx or g is not None else None
+        def backward(
+            dy: Array, g: Array | None = None, *, need_dx: bool = True, overwrite: bool = False
+        ) -> Array | None:
+            if g is None and not need_dx:
+                return None
+            return mlp.backward(p, x, dy, g, need_dx=need_dx, overwrite=overwrite)
 
         return mlp.forward(p, x), backward
 
