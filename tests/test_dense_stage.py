@@ -230,7 +230,8 @@ def test_a_gradient_vector_may_lie_anywhere_in_memory(overwrite):
         view = {2 * P: g[::2], P: g if g is odd else g[::-1]}[len(g)]
         view[...] = 1
         backward(np.ones_like(y), view, overwrite=overwrite)
-        np.testing.assert_array_equal(view, want)
+        rounding = 0 if overwrite else 4e-6  # adding afterwards rounds in another order
+        np.testing.assert_allclose(view, want, rtol=rounding, atol=rounding)
         if len(whole) == 2 * P:
             assert (whole[1::2] == 1).all()
 
