@@ -171,8 +171,8 @@ class Network:
             sub_batches = _arguments.size("sub_batches", sub_batches)
         if type(x) is not self._kind or x.dtype != self.dtype or x.ndim < 2 or x.shape[0] == 0:
             x = self._input(x)
-        draws = train and (rng is not None or sub_batches != 1)
-        predrawn_keys = self._draw(len(x), sub_batches, rng) if draws else None
+        draws = (train and rng is not None) or sub_batches != 1
+        predrawn_keys = self._draw(len(x), sub_batches, rng if train else None) if draws else None
         context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
         try:
             y, pullback = self._only.forward(self._p, x, context)

@@ -139,7 +139,13 @@ def test_an_operation_that_fails_is_counted_and_the_next_one_too():
     assert observer.rows["a", "failing"].calls == 2
 
 
-def test_a_layer_has_the_time_besides_its_operations():
+def test_a_layer_has_the_time_besides_its_operations(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("benchmarks.cpu.observe.clock", lambda: now[0])
+
+    def busy(seconds):
+        now[0] += seconds
+
     observer = Observer()
     product = observer.operation(lambda: busy(8e-3), lambda: Work("products", "product", 1.0, 1.0))
 
@@ -157,13 +163,13 @@ def test_a_layer_has_the_time_besides_its_operations():
     y, _ = outer(None, None, 3, None)
     rows = observer.rows
     assert y == 3
-    assert rows["products", "product"].seconds >= 8e-3
-    assert 1e-3 <= rows[LAYERS, "layer"].seconds < 5e-3
-    assert 1e-3 <= rows[LAYERS, "outer"].seconds < 5e-3
+    assert rows["products", "product"].seconds == pytest.approx(8e-3)
+    assert rows[LAYERS, "layer"].seconds == pytest.approx(1e-3)
+    assert rows[LAYERS, "outer"].seconds == pytest.approx(1e-3)
     assert rows[LAYERS, "layer"].operations == 0
     alone(None, None, 3, None)[1](1, None, need_dx=True)
     assert rows["one call", "layer back"].operations == 7
-    assert 3e-3 <= rows["one call", "layer back"].seconds < 8e-3
+    assert rows["one call", "layer back"].seconds == pytest.approx(3e-3)
 
 
 def test_the_observation_changes_no_result():

@@ -1,5 +1,6 @@
 """Dense networks in one compiled call each way (`minigan.ops.cpu.dense`), compared with the layers of the reference."""
 
+import functools
 import threading
 from importlib.util import find_spec
 
@@ -234,6 +235,52 @@ def test_a_gradient_vector_may_lie_anywhere_in_memory(overwrite):
         np.testing.assert_allclose(view, want, rtol=rounding, atol=rounding)
         if len(whole) == 2 * P:
             assert (whole[1::2] == 1).all()
+
+
+def test_one_example_needs_no_unbiased_variance_unless_the_statistics_are_updated():
+    """As a frozen D in training mode with a batch of one."""
+    reference, net = pair([Dense(20, 64), BatchNorm(64)], "float64")
+    x = np.random.default_rng(0).standard_normal((1, 20))
+    want, got = (n.forward(x, train=True, update_state=False)[0] for n in (reference, net))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-9)
+    with pytest.raises(mg.layers.ShapeError, match="unbiased"):
+        net.forward(x, train=True)
+
+
+@pytest.mark.parametrize("ops", ["reference", "cpu"])
+def test_sub_batches_divide_the_batch_at_inference_too(ops):
+    net = pair(DENSE, "float64", ops)[1]
+    with pytest.raises(ValueError, match="sub_batches=3 with 10 examples"):
+        net.forward(np.ones((10, 20)), train=False, sub_batches=3)
+
+
+def test_an_infinite_input_at_inference_leaves_the_gradient_finite():
+    reference, net = pair([Dense(20, 64), BatchNorm(64)], "float64")
+    x = np.ones((3, 20))
+    x[1] = np.inf
+    with np.errstate(invalid="ignore"):
+        dx = [n.forward(x, train=False)[1](np.ones((3, 64))) for n in (reference, net)]
+    assert np.isfinite(dx[0]).all()
+    np.testing.assert_allclose(dx[1], dx[0], rtol=0, atol=1e-12)
+
+
+def test_a_wrapped_pullback_of_a_batching_function_need_not_overwrite():
+    def d_batching(D, x_real, x_fake, *, rng=None):
+        s_real, s_fake, back = mg.combined(D, x_real, x_fake, rng=rng)
+
+        @functools.wraps(back)
+        def backward(ds_real, ds_fake, g):
+            back(ds_real, ds_fake, g)
+
+        return s_real, s_fake, backward
+
+    D = mg.Network([*DENSE, Dense(33, 1)], rng=np.random.default_rng(0), dtype="float64")
+    x = np.random.default_rng(1).standard_normal((2, 6, 20))
+    found = []
+    for batching in (d_batching, mg.combined):
+        rng = np.random.default_rng(2)
+        found.append(mg.gan.discriminator_gradient(D, mg.NonSaturating(), *x, rng=rng, d_batching=batching)[0])
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-12)
 
 
 class Doubled(Dense):

@@ -45,13 +45,15 @@ def plant(monkeypatch, layer, target, factor):
         if self is not layer:
             return y, backward
 
-        def wrong(dy, g=None, *, need_dx=True):
+        def wrong(dy, g=None, *, need_dx=True, **overwrite):
             if g is None or target == "dx":
-                dx = backward(dy, g, need_dx=need_dx)
+                dx = backward(dy, g, need_dx=need_dx, **overwrite)
                 return dx * factor if need_dx and target == "dx" else dx
             fresh = {name: np.zeros_like(view) for name, view in g.items()}
             dx = backward(dy, fresh, need_dx=need_dx)
             for name, view in g.items():
+                if overwrite:
+                    view[...] = 0
                 view += fresh[name] * factor if name == target else fresh[name]
             return dx
 

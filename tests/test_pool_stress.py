@@ -134,6 +134,7 @@ def test_a_child_forked_while_other_threads_train_trains_too():
     assert train(0, 3) == want
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # an interrupt within a finalizer
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 @pytest.mark.parametrize("compiled", [None, False], ids=["default", "numpy"])
 def test_after_interrupts_at_random_moments_a_run_computes_the_same(compiled):

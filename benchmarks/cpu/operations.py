@@ -120,12 +120,12 @@ def mlp_forward(mlp: MLP, theta: Any, x: Any) -> Work:
     return Work(NETWORKS, f"{len(x)}x{shapes} forward", 2.0 * len(x) * weights, float(x.itemsize * arrays))
 
 
-def mlp_backward(mlp: MLP, theta: Any, x: Any, dy: Any, g: Any, *, need_dx: bool) -> Work:
+def mlp_backward(mlp: MLP, theta: Any, x: Any, dy: Any, g: Any, *, need_dx: bool, overwrite: bool = False) -> Work:
     """Return the work of a small dense network backward: its activations once more, dW if there is a g, and dx."""
     shapes, weights, _ = _mlp(mlp)
     gradients = "dx and dW" if need_dx and g is not None else "dx" if need_dx else "dW"
     products = 2 + (g is not None)  # dx of all layers but perhaps the first
-    arrays = x.size * (1 + need_dx) + dy.size + theta.size * (1 if g is None else 3)
+    arrays = x.size * (1 + need_dx) + dy.size + theta.size * (1 if g is None else 2 if overwrite else 3)
     return Work(
         NETWORKS, f"{len(x)}x{shapes} backward, {gradients}", 2.0 * products * len(x) * weights,
         float(x.itemsize * arrays),

@@ -21,8 +21,8 @@ from minigan.network import Network
 from minigan.ops.protocol import Array
 
 Passes = tuple[Array, Array, Callable[..., None]]
-"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g; if it has the attribute
-``overwrites = True``, it also takes ``overwrite=True`` and then writes dJ/dtheta_D to g."""
+"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g; if its attribute
+`overwrites` is its own ``__code__``, it also takes ``overwrite=True`` and then writes dJ/dtheta_D to g."""
 DBatching = Callable[..., Passes]
 FakeMode = Callable[..., Batch]
 DMode = Callable[..., tuple[Array, Pullback]]
@@ -63,7 +63,7 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
         back_real(ds_real, g, need_dx=False, overwrite=overwrite)
         back_fake(ds_fake, g, need_dx=False)
 
-    backward.overwrites = True  # type: ignore[attr-defined]
+    backward.overwrites = backward.__code__  # type: ignore[attr-defined]  # functools.wraps may copy it
     return s_real, s_fake, backward
 
 
@@ -99,7 +99,7 @@ def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_ba
     def backward(ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
         back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False, overwrite=overwrite)
 
-    backward.overwrites = True  # type: ignore[attr-defined]
+    backward.overwrites = backward.__code__  # type: ignore[attr-defined]  # functools.wraps may copy it
     return s[:n], s[n:], backward
 
 

@@ -94,7 +94,7 @@ def discriminator_gradient(
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
-    if getattr(backward, "overwrites", False):
+    if getattr(backward, "overwrites", None) is getattr(backward, "__code__", backward):
         g, overwrite = D.new_gradient()
         backward(ds_real, ds_fake, g, overwrite=overwrite)
     else:

@@ -121,7 +121,7 @@ def _to_winner(dy: Array, winner: Array, pieces: int, ops: Ops) -> Array:
     """da_nop = dy_no for the winning piece, else 0.    dy, winner (N, O)   da (N, O, P)"""
     xp = ops.xp
     if xp is np and dy.dtype.kind == "f":
-        da = np.zeros_like(dy, shape=(dy.size, pieces))
+        da = np.zeros_like(dy, shape=(dy.size, pieces), order="C")
         da.reshape(-1)[np.arange(0, da.size, pieces) + winner.reshape(-1)] = dy.reshape(-1)
         return da
     one_hot = winner[:, :, None] == xp.arange(pieces)

@@ -34,8 +34,8 @@ class Rounding:
     def affine(self, x, W, b=None):
         return reference.affine(self.round(x), self.round(W), b)
 
-    def add_product(self, x, y, out):
-        reference.add_product(self.round(x), self.round(y), out)
+    def add_product(self, x, y, out, *, overwrite=False):
+        reference.add_product(self.round(x), self.round(y), out, overwrite=overwrite)
 
     def correlate(self, x, W, geometry, b=None):
         return reference.correlate(self.round(x), self.round(W), geometry, b)

@@ -110,8 +110,8 @@ def scaled_pullback(cls, factor):
     def forward(self, p, x, ctx):
         y, backward = right(self, p, x, ctx)
 
-        def wrong(dy, g=None, *, need_dx=True):
-            dx = backward(dy, g, need_dx=need_dx)
+        def wrong(dy, g=None, *, need_dx=True, **overwrite):
+            dx = backward(dy, g, need_dx=need_dx, **overwrite)
             return dx * factor if need_dx else None
 
         return y, wrong

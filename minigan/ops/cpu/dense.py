@@ -129,7 +129,7 @@ class DenseNetwork:
         self._columns = max(layer.n_out * layer.pieces for layer in layers)
         self._plan = functools.lru_cache(maxsize=8)(self._make_plan)
 
-    def _make_plan(self, N: int, sub_batches: int, train: bool) -> tuple[Array, Array, int, int, int]:
+    def _make_plan(self, N: int, sub_batches: int, train: bool, update: bool) -> tuple[Array, Array, int, int, int]:
         """Return the layers and numbers of a pass over N samples, and how much it saves."""
         k, table, numbers = _kernels(), self._table.copy(), self._numbers.copy()
         if not train:
@@ -148,7 +148,7 @@ class DenseNetwork:
             if layer.norm is not None:
                 row[k.COEFFICIENTS] = coefficients
                 coefficients += sub_batches * k.N_COEFFICIENTS * layer.n_out
-                if train:
+                if train and update:
                     numbers[i, [k.STEP, k.VARIANCE_SCALE]] = layer.norm.steps(N // sub_batches)
         return table.reshape(-1), numbers.reshape(-1), saved, winners, coefficients
 
@@ -183,11 +183,13 @@ class DenseNetwork:
         sub_batches : int
             The number of batches that x consists of.
         keys : sequence of sequence of int
-            For each mask of dropout (that of x first) the key of each sub-batch; ignored unless `train`.
+            For each mask of dropout (that of x first) a key for each sub-batch; ignored unless `train`.
 
         """
         k, N, dtype = _kernels(), len(x), x.dtype
-        layers, numbers, saved, winners, coefficients = self._plan(N, sub_batches, train)
+        if N % sub_batches or (train and any(len(of_batches) != sub_batches for of_batches in keys)):
+            raise ValueError(f"{N} examples and {[len(k) for k in keys]} keys; expected them for {sub_batches} batches")
+        layers, numbers, saved, winners, coefficients = self._plan(N, sub_batches, train, update_state)
         x = contiguous(x).reshape(-1)
         done = _Pass(
             x, layers, numbers, self._masks(keys, dtype), arrays.empty((saved,), dtype), np.empty(winners, np.uint8),

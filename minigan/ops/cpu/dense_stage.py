@@ -5,9 +5,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from minigan._cached import cached_property
 from minigan.layers.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
@@ -71,8 +71,9 @@ class DenseStage(Fused):
         require_features(linear, x, linear.n_in)
         drops, network = self._plan
         keys = [drop.draw_keys(ctx) or [] for drop in drops] if ctx.train else []
+        sub_batches = ctx.sub_batches if ctx.train else 1  # at inference every example is computed alone
         y, done = network.forward(
-            p, ctx.state, x, ops, train=ctx.train, update_state=ctx.update_state, sub_batches=ctx.sub_batches, keys=keys
+            p, ctx.state, x, ops, train=ctx.train, update_state=ctx.update_state, sub_batches=sub_batches, keys=keys
         )
 
         def backward(

@@ -72,8 +72,8 @@ class Vectors(NamedTuple):
     x: Any
     """(N I,)."""
     saved: Any
-    """The masked input, if it is masked, then of each layer u, if it has batch norm or dropout, and y, if another layer
-    follows; each (samples, units)."""
+    """The masked input, if it is masked; of each layer u, if `_backward` needs it and it is not y, and y, if another
+    layer follows; each (samples, units)."""
     winners: Any
     """The winning pieces of each layer with several, (samples, units), uint8."""
     coefficients: Any
@@ -388,7 +388,10 @@ def _normalise_backward(program, v, layer, numbers, d, u, unit, w):
             if program[TRAIN]:
                 factor = -scale[c] * d_gamma * inverse_std / M
                 linear[c], constant[c] = factor, -scale[c] * sum_d[c] / M - factor * remainder
-        units.combine(d, u, first, last, mu, scale, linear, constant)
+        if program[TRAIN]:
+            units.combine(d, u, first, last, mu, scale, linear, constant)
+        else:
+            units.multiply_columns(d, first, last, scale)
     if program[GRADIENT] != FROZEN:
         for c in range(w):
             gamma, beta = layer[GAMMA] + unit + c, layer[BETA] + unit + c

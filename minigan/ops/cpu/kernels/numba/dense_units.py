@@ -232,3 +232,11 @@ def combine(d, u, first, last, mu, scale, linear, constant):
     for n in range(first, last):
         for c in range(width):
             d[n, c] = d[n, c] * scale[c] + ((u[n, c] - mu[c]) * linear[c] + constant[c])
+
+
+@inner
+def multiply_columns(d, first, last, scale):
+    """d <- d scale, for the samples first ... last - 1.    scale (width,)"""
+    for n in range(first, last):
+        for c in range(width_of(d)):
+            d[n, c] *= scale[c]
