@@ -59,7 +59,7 @@ class _Convolution(Layer):
 
     def geometry(self, size: Pair) -> Geometry:
         """Return the geometry of the convolution for images x of `size`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define geometry")
 
     def _known_geometry(self, size: Pair) -> Geometry:
         """Return ``self.geometry(size)``, which a training step asks for again and again."""

@@ -9,7 +9,7 @@ samples, and then in float64, as in `minigan.ops.cpu.kernels.numba.norm_act`.
 import numpy as np
 
 from minigan.ops.cpu.kernels.numba.jit import inlined, inner
-from minigan.ops.cpu.kernels.numba.norm_act import ROWS_PER_SUM, dropout_hash
+from minigan.ops.cpu.kernels.numba.norm_act import ROWS_PER_SUM, _activate, _activate_backward, dropout_hash
 from minigan.ops.cpu.kernels.numba.simd import lanes
 
 PART_VECTORS = 2
@@ -178,20 +178,6 @@ def moments(u, first, last, pivot, distance, var):
             return
         for c in range(width):
             pivot[c] += distance[c]
-
-
-@inlined
-def _activate(v, relu, slope, zero):
-    """f(v).  With `relu`, slope is 1, so that a NaN stays NaN."""
-    y = v if v > zero else v * slope
-    return zero if relu and v <= zero else y
-
-
-@inlined
-def _activate_backward(v, d, relu, slope, zero):
-    """f'(v) d."""
-    t = d if v > zero else d * slope
-    return zero if relu and v <= zero else t
 
 
 @inner
