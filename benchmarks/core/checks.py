@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.cases.games import CASES, build
 from benchmarks.core.implementations import ABSOLUTE_TOLERANCE
-from benchmarks.core.measure import installed, log
+from benchmarks.core.measure import digits, installed, log
 from minigan.ops import to_host
 
 CHECKED_ITERATIONS = 2
@@ -124,6 +124,32 @@ def difference(minigan_run: Any, other_run: Any) -> float:
             error = np.abs(to_host(value) - to_host(expected[key])).max()
             worst = float(np.maximum(worst, error))  # np.maximum propagates NaN
     return worst
+
+
+def worst(checks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the largest differences of all cases, with two significant digits.
+
+    Parameters
+    ----------
+    checks
+        By case, the result of `check`.
+
+    Returns
+    -------
+    dict
+        "iterations", "dtype", and for "against_reference", "against_torch" and "against_jax" the largest difference, or
+        why it was not compared.
+
+    """
+    found: dict[str, Any] = {key: next(iter(checks.values()))[key] for key in ("iterations", "dtype")}
+    for key in ("against_reference", "against_torch", "against_jax"):
+        compared = [one[key] for one in checks.values() if key in one]
+        differences = [max(one.values()) for one in compared if isinstance(one, dict)]
+        if differences:
+            found[key] = digits(max(differences), 2)
+        elif compared:
+            found[key] = compared[0]
+    return found
 
 
 def require_agreement(what: str, worst: float) -> float:

@@ -52,13 +52,26 @@ def _version(name: str) -> str | None:
         return None
 
 
-def digits(x: float) -> float:
-    """Return x with five significant digits.
+def digits(x: float, n: int = 5) -> float:
+    """Return x with n significant digits.
 
     >>> digits(0.00123456789)
     0.0012346
     """
-    return float(f"{x:.5g}")
+    return float(f"{x:.{n}g}")
+
+
+def rounded(data: Any, n: int) -> Any:
+    """Return data for JSON in which each float, at any depth, has n significant digits.
+
+    >>> rounded({"rates": [[1024, 0.123456]], "threads": 2}, 3)
+    {'rates': [[1024, 0.123]], 'threads': 2}
+    """
+    if isinstance(data, dict):
+        return {key: rounded(value, n) for key, value in data.items()}
+    if isinstance(data, list):
+        return [rounded(value, n) for value in data]
+    return digits(data, n) if isinstance(data, float) else data
 
 
 def spread(seconds: Sequence[float]) -> dict[str, Any]:

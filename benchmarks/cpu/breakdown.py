@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.cases.games import CASES, build
 from benchmarks.core import implementations, instructions, measure
-from benchmarks.core.checks import check
+from benchmarks.core.checks import check, worst
 from benchmarks.cpu.ceilings import limit_seconds, machine_limits
 from benchmarks.cpu.observe import LAYERS
 from benchmarks.cpu.operations import BATCHES, CONVOLUTIONS, LOSSES, NETWORKS, PASSES, PRODUCTS, VECTORS, observe
@@ -35,6 +35,11 @@ MIN_ITERATIONS = 5
 PROFILED_FUNCTIONS = 40
 """The functions that a profile shows."""
 REST = "Python and the rest"
+OTHER = "other"
+MIN_SHARE = 0.01
+"""The share of an iteration below which a row is not stored, but added to the row `OTHER`."""
+DIGITS = 4
+"""The significant digits of stored numbers: the times of two runs differ more."""
 GROUPS = (CONVOLUTIONS, PRODUCTS, NETWORKS, PASSES, LOSSES, VECTORS, BATCHES, LAYERS, REST)
 
 
@@ -68,8 +73,9 @@ def run(options: measure.Options) -> dict[str, Any]:
         checks[case] = check(case, 1 if options.quick else 2)
         for name in IMPLEMENTATIONS:
             if implementations.why_unavailable(name) is None:
-                found[name][case] = middle = _middle(name, ["--case", case, *common], options)
+                middle = _middle(name, ["--case", case, *common], options)
                 add_limits(middle, limits)
+                found[name][case] = shortened(middle)
                 measure.log(f"{case}: {name} {1e3 * middle['seconds']:.4g} ms")
     return {
         "benchmark": "breakdown",
@@ -77,8 +83,8 @@ def run(options: measure.Options) -> dict[str, Any]:
         "rounds": options.rounds_or(3),
         "seconds_each": float(seconds),
         "settings": "small" if options.quick else "full",
-        "check": checks,
-        "ceilings": limits,
+        "check": worst(checks),
+        "ceilings": measure.rounded(limits, DIGITS),
         "cases": found["minigan"],
         "numpy_cases": found["minigan-numpy"],
     }
@@ -114,6 +120,32 @@ def add_limits(found: dict[str, Any], limits: dict[str, Any]) -> None:
             group[key] += row["calls"] * row[key]
     groups[REST]["seconds"] = max(0.0, found["seconds"] - sum(group["seconds"] for group in groups.values()))
     found["groups"] = groups
+
+
+def shortened(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what is stored of a case: its seconds, its groups, and the rows that take a share of the iteration.
+
+    Parameters
+    ----------
+    found
+        A case with limits, from `add_limits`.
+
+    Returns
+    -------
+    dict
+        "seconds"; "rows" with name, calls, seconds and limit, the last being the sum of the rows that take less than
+        `MIN_SHARE`; "groups" with seconds and limit.  All numbers have `DIGITS` significant digits.
+
+    """
+    shown = [row for row in found["rows"] if row["seconds"] >= MIN_SHARE * found["seconds"]]
+    others = [row for row in found["rows"] if row["seconds"] < MIN_SHARE * found["seconds"]]
+    keys = ("calls", "seconds", "limit")
+    rows = [{"name": row["name"], **{key: row[key] for key in keys}} for row in shown]
+    if others:
+        rows.append({"name": OTHER, **{key: sum(row[key] for row in others) for key in keys}})
+    groups = {name: {key: row[key] for key in ("seconds", "limit")} for name, row in found["groups"].items()}
+    short: dict[str, Any] = measure.rounded({"seconds": found["seconds"], "rows": rows, "groups": groups}, DIGITS)
+    return short
 
 
 # --- one process ----------------------------------------------------------------------------------

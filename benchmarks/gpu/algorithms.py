@@ -151,7 +151,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         times = " | ".join(f"{1e3 * row['times'][tile]['median']:.3g}" for tile in (0, 64, 128))
         sizes = ", ".join(map(str, row["layer"]))
         plan = f"tiles {row['plan']}" if row["plan"] else "patches"
-        lines.append(f"| {row['precision']} | {sizes} | {row['kind']} | {times} | {plan} | {row['slower']} |")
+        lines.append(f"| {row['precision']} | {sizes} | {row['kind']} | {times} | {plan} | {row['slower']:.2f} |")
     return "\n".join(lines)
 
 

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.gpu import algorithms
 from benchmarks.gpu.steps import FUSED_BF16_ITERATION_SECONDS
-from benchmarks.report.parts import plot_lines, provenance, span
+from benchmarks.report.parts import folded, plot_lines, provenance, span, table
 
 Result = dict[str, Any]
+WAYS = ("forward", "backward")
 
 
 def section(result: Result) -> str:
@@ -67,33 +68,33 @@ def _kernels(found: Result) -> list[str]:
         "",
         f"Check: relative errors against the reference in float64: {worst} at most.",
         "",
-        "| piece | precision | x | minigan: ms, rate, share | PyTorch: ms, rate, share | PyTorch / minigan |",
-        "|---|---|---|---|---|---|",
     ]
+    columns = ["minigan", "PyTorch", "PyTorch / minigan"]
+    single = [[row["kernel"], *_compared(row)] for row in found["single"]]
+    lines += ["Milliseconds (share of the measured limit):", "", *table(["kernel", *columns], single), ""]
+    rows: list[list[str]] = []
+    before: list[str] = []
     for row in found["pieces"]:
-        for direction in ("forward", "backward"):
-            x = "x".join(map(str, row["x"]))
-            cells = [_cell(row, f"{name} {direction}") for name in ("minigan", "torch")]
-            ratio = _ratio(row["seconds"].get(f"torch {direction}"), row["seconds"][f"minigan {direction}"])
-            piece = f"{row['piece']} {row['layers']} {direction}"
-            lines.append(f"| {piece} | {row['precision']} | {x} | {' | '.join(cells)} | {ratio} |")
-    for row in found["single"]:
-        cells = [_cell(row, name) for name in ("minigan", "torch")]
-        ratio = _ratio(row["seconds"].get("torch"), row["seconds"]["minigan"])
-        lines.append(f"| {row['kernel']} | fp32 | | {' | '.join(cells)} | {ratio} |")
-    return [*lines, *([f"\nNot all were timed: {found['left_out']}."] if "left_out" in found else [])]
+        piece = [f"{row['piece']} {row['layers']}", "x".join(map(str, row["x"]))]
+        cells = [cell for way in WAYS for cell in _compared(row, f" {way}")]
+        rows.append([*(["", ""] if piece == before else piece), row["precision"], *cells])  # a piece's name only once
+        before = piece
+    head = ["piece", "x", "precision", *(f"{way}: {column}" for way in WAYS for column in columns)]
+    lines += folded("Layers: ms (share of the limit)", table(head, rows, texts=3))
+    return [*lines[:-1], *([f"\nNot all were timed: {found['left_out']}."] if "left_out" in found else [])]
+
+
+def _compared(row: Result, way: str = "") -> list[str]:
+    """Return three cells: minigan's time, PyTorch's, and their ratio; `way` is " forward", " backward" or empty."""
+    ours, torch = row["seconds"][f"minigan{way}"], row["seconds"].get(f"torch{way}")
+    ratio = "" if torch is None else f"{torch['median'] / ours['median']:.2f}"
+    return [_cell(row, f"minigan{way}"), _cell(row, f"torch{way}"), ratio]
 
 
 def _cell(row: Result, name: str) -> str:
     if name not in row["seconds"]:
         return ""
-    unit = "GFLOP/s" if row["unit"] == "flop" else "GB/s"
-    time, rate = row["seconds"][name]["median"], row["rate"][name]
-    return f"{1e3 * time:.3g}, {rate['per_second'] / 1e9:.4g} {unit}, {100 * rate['share']:.0f} %"
-
-
-def _ratio(torch: Result | None, minigan: Result) -> str:
-    return "" if torch is None else f"{torch['median'] / minigan['median']:.2f}"
+    return f"{1e3 * row['seconds'][name]['median']:.3g} ({100 * row['rate'][name]['share']:.0f} %)"
 
 
 def _steps(found: Result) -> list[str]:
@@ -108,14 +109,13 @@ def _steps(found: Result) -> list[str]:
     ]
     for recipe, case in found.items():
         settings = ", ".join(f"{key} = {value}" for key, value in case["settings"].items())
+        precisions = _precisions(case)
+        head = [text for precision in precisions for text in (f"{precision}, ms", "time / minigan's")]
+        names = dict.fromkeys(name for one in precisions.values() for name in (*one["seconds"], *one["absent"]))
+        rows = [[name, *(cell for one in precisions.values() for cell in _time(one, name))] for name in names]
         lines += [f"#### {recipe}{f' ({settings})' if settings else ''}", ""]
-        lines += ["| precision | implementation | ms | time / minigan's |", "|---|---|---|---|"]
-        for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
-            for name, row in one["seconds"].items():
-                lines.append(f"| {precision} | {name} | {span(row, 1e3)} | {one['ratio'].get(name, '')} |")
-            lines += [f"| {precision} | {name} | absent: {why} | |" for name, why in one["absent"].items()]
-        lines.append("")
-        for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
+        lines += [*table(["implementation", *head], rows), ""]
+        for precision, one in precisions.items():
             if "flop_per_second" in one:
                 share = one.get("share_of_floor")
                 line = f"{precision}: {one['flop_per_second'] / 1e12:.0f} TFLOP/s of the direct sums."
@@ -124,8 +124,21 @@ def _steps(found: Result) -> list[str]:
                     line += f" A fully fused iteration would take an estimated {milliseconds:g} ms, {100 * share:.0f} %"
                     line += " of minigan's time."
                 lines.append(line)
-        lines.append("")
-    return lines
+        if lines[-1]:
+            lines.append("")
+    return lines[:-1]
+
+
+def _precisions(case: Result) -> Result:
+    """Return the results of a recipe by precision."""
+    return {key: one for key, one in case.items() if key not in ("settings", "difference")}
+
+
+def _time(one: Result, name: str) -> list[str]:
+    """Return two cells: the time of an implementation, or why there is none, and its ratio to minigan's."""
+    if name not in one["seconds"]:
+        return [f"absent: {one['absent'].get(name, 'not measured')}", ""]
+    return [span(one["seconds"][name], 1e3), f"{one['ratio'][name]:.2f}" if name in one["ratio"] else ""]
 
 
 def _gaussian(found: Result) -> list[str]:
@@ -169,14 +182,13 @@ def _crossover(found: Result) -> list[str]:
                 else f"the GPU is faster from a batch of {at:.4g}."
             ),
             "",
-            "| batch | " + " | ".join(str(row["batch"]) for row in rows) + " |",
-            "|---|" + "---|" * len(rows),
         ]
-        for device in ("cpu", "gpu"):
-            cells = [f"{1e3 * row[device]['median']:.4g}" if device in row else "" for row in rows]
-            lines.append(f"| {device.upper()}, ms | " + " | ".join(cells) + " |")
-        lines.append("")
-    return lines
+        times = [
+            [f"{device.upper()}, ms", *(f"{1e3 * row[device]['median']:.4g}" if device in row else "" for row in rows)]
+            for device in ("cpu", "gpu")
+        ]
+        lines += [*table(["batch", *(str(row["batch"]) for row in rows)], times), ""]
+    return lines[:-1]
 
 
 def _kernel_steps(found: Result) -> list[str]:
@@ -192,17 +204,18 @@ def _algorithms(found: Any) -> list[str]:
     if isinstance(found, str):
         return [f"Algorithms of the convolutions: {found}."]
     rows = [{**row, "times": {int(tile): times for tile, times in row["times"].items()}} for row in found]
-    title = "### Convolutions by im2col and by tiles, and the choice of the plan; ms"
-    return [title, "", *algorithms.table(rows).splitlines()]
+    title = "### Convolutions by im2col and by tiles"
+    summary = "Convolutions: ms, and the choice of the plan"
+    return [title, "", *folded(summary, algorithms.table(rows).splitlines())[:-1]]
 
 
 SECTIONS = {
     "tests": _tests,
     "ceilings": _roofline,
-    "kernels": _kernels,
     "steps": _steps,
     "gaussian": _gaussian,
     "crossing": _crossover,
+    "kernels": _kernels,
     "lessons": _kernel_steps,
     "ways": _algorithms,
     "checkers": _checkers,
@@ -216,7 +229,7 @@ def plot(result: Result) -> Figure:
     ticks: list[str] = []
     colours: dict[str, str] = {}
     for name, case in result.get("steps", {}).items():
-        for precision, one in ((key, row) for key, row in case.items() if key not in ("settings", "difference")):
+        for precision, one in _precisions(case).items():
             for i, (implementation, row) in enumerate(one["seconds"].items()):
                 colour = colours.setdefault(implementation, f"C{len(colours)}")
                 left.barh(len(ticks) + 0.1 * i, 1e3 * row["median"], height=0.09, color=colour)

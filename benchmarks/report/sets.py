@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.report.parts import Result
+from benchmarks.report.parts import Result, provenance
 
 Sets = dict[str, Result]
 """The results of a benchmark by instruction set, "native" and "avx2"; one that was not measured is missing."""
@@ -22,6 +22,11 @@ def observed(result: Result) -> dict[str, str]:
     return dict(found)
 
 
+def cases(sets: Sets, key: str = "cases") -> list[str]:
+    """Return the names of the cases that at least one of the results has."""
+    return list(dict.fromkeys(case for result in sets.values() for case in result.get(key, {})))
+
+
 def lines(sets: Sets, benchmark: str) -> list[str]:
     """Return a list of what the libraries used with each instruction set, or that it was not measured."""
     found = []
@@ -36,6 +41,7 @@ def lines(sets: Sets, benchmark: str) -> list[str]:
     return found
 
 
-def details(summary: str, text: list[str]) -> list[str]:
-    """Return lines that a reader can unfold."""
-    return ["<details>", f"<summary>{summary}</summary>", "", *text, "", "</details>", ""]
+def provenances(sets: Sets) -> list[str]:
+    """Return the dates, machines and versions of the results: one paragraph if they are the same for all."""
+    paragraphs = dict.fromkeys(provenance(result) for result in sets.values())
+    return [line for paragraph in paragraphs for line in (paragraph, "")][:-1]
