@@ -14,6 +14,8 @@ import numpy as np
 
 import minigan as mg
 from benchmarks.cases.games import CASES
+from benchmarks.core.measure import digits
+from minigan.ops import to_host
 from minigan.recipes import get_recipe
 
 MATRIX_LAYERS = (mg.Conv2D, mg.ConvTranspose2D, mg.Dense, mg.Maxout)
@@ -120,6 +122,40 @@ def output_shape(piece: Piece) -> tuple[int, ...]:
     return shape
 
 
+def piece_row(piece: Piece, seconds: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
+    """Return the piece's part of a result: its times, rates and shares of the limit.
+
+    Parameters
+    ----------
+    piece
+        The piece.
+    seconds
+        The spreads of the times, by names that end in "forward" or "backward".
+    limit
+        The machine's rate in units of the piece's work a second.
+
+    Returns
+    -------
+    dict
+        The row, as JSON.
+
+    """
+    rate = {}
+    for name, times in seconds.items():
+        per_second = piece.work * (2 if name.endswith("backward") else 1) / times["median"]
+        rate[name] = {"per_second": digits(per_second), "share": round(per_second / limit, 4)}
+    return {
+        "piece": piece.key,
+        "layers": ", ".join(type(layer).__name__ for layer in piece.layers),
+        "x": [piece.batch, *piece.shape],
+        "y": [piece.batch, *output_shape(piece)],
+        "unit": piece.unit,
+        "work": piece.work,
+        "seconds": seconds,
+        "rate": rate,
+    }
+
+
 def network(piece: Piece, ops: Any, dtype: str = "float32") -> mg.Network:
     """Return the piece as a network with weights from a fixed seed, on the backend `ops` and in the dtype."""
     return mg.Network(piece.layers, rng=np.random.default_rng(0), dtype="float32", ops=ops).astype(dtype)
@@ -130,6 +166,54 @@ def random_arrays(piece: Piece) -> tuple[Any, Any, np.random.Generator]:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((piece.batch, *piece.shape), dtype="float32")
     return x, rng.standard_normal((piece.batch, *output_shape(piece)), dtype="float32"), rng
+
+
+def relative_error(
+    piece: Piece, ops: Any, *, tolerance: float, what: str, compared: Sequence[str] = ("y", "dx", "dtheta")
+) -> float:
+    """Compare a piece in float32 at batch 2 with the reference backend in float64.
+
+    Parameters
+    ----------
+    piece
+        The layers and their input.
+    ops
+        The backend that is compared.
+    tolerance
+        The largest allowed error.
+    what
+        What is compared, for the message.
+    compared
+        Which of y, dL/dx and dL/dtheta: the first of them.
+
+    Returns
+    -------
+    float
+        The largest error, each relative to the largest entry of its array.
+
+    Raises
+    ------
+    SystemExit
+        If it exceeds `tolerance` or is NaN.
+
+    """
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, *piece.shape)).astype("float32")
+    dy = rng.standard_normal((2, *output_shape(piece))).astype("float32")
+    expected = forward_backward(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
+    net = network(piece, ops)
+    found = forward_backward(net, net.ops.xp.asarray(x), net.ops.xp.asarray(dy))
+    worst = 0.0
+    for name, a, b in zip(compared, found, expected, strict=False):
+        scale = max(np.abs(b).max(initial=0), 1e-30)
+        error = float(np.abs(to_host(a) - b).max(initial=0) / scale) if b.size else 0.0
+        if not error <= tolerance:
+            raise SystemExit(
+                f"{what}: {name} has a relative error of {error:.3g}; expected at most {tolerance:g}. "
+                "Not timed: the result is wrong."
+            )
+        worst = max(worst, error)
+    return worst
 
 
 def forward_backward(net: mg.Network, x: Any, dy: Any) -> tuple[Any, Any, Any]:

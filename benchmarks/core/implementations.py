@@ -10,14 +10,14 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cases.games import CASES, build
 from benchmarks.core import instructions, ynnpack
-from benchmarks.core.measure import installed
+from benchmarks.core.measure import installed, seconds_of
 
 ABSOLUTE_TOLERANCE = 1e-9
 """The largest float64 difference of a parameter or running statistic at which two implementations count as equal."""
@@ -190,12 +190,12 @@ def timed(play: Callable[[], Any], *, seconds: float, min_repeats: int = 3, warm
         the report of `instructions.observed`.
 
     """
-    times = [_time(play) for _ in range(1 + warmup)]
+    times = [seconds_of(play) for _ in range(1 + warmup)]
     peak = peak_mib()
     first, times = times[0], []
     end = time.perf_counter() + seconds
     while len(times) < min_repeats or time.perf_counter() < end:
-        times.append(_time(play))
+        times.append(seconds_of(play))
     times.sort()
     return {
         "seconds": times[len(times) // 2], "first": first, "iterations": len(times), "peak_mib": peak,
@@ -219,21 +219,15 @@ def serve(play: Callable[[], Any], *, min_repeats: int = 2, warmup: int = 2) -> 
         Iterations before the first turn, after the very first one.
 
     """
-    times = [_time(play) for _ in range(1 + warmup)]
+    times = [seconds_of(play) for _ in range(1 + warmup)]
     peak = peak_mib()
     print(json.dumps({"first": times[0], "peak_mib": peak, "instructions": instructions.observed()}), flush=True)
     for line in sys.stdin:
         play()
         times, end = [], time.perf_counter() + float(line)
         while len(times) < min_repeats or time.perf_counter() < end:
-            times.append(_time(play))
+            times.append(seconds_of(play))
         print(json.dumps({"seconds": sorted(times)[len(times) // 2], "iterations": len(times)}), flush=True)
-
-
-def _time(play: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    play()
-    return time.perf_counter() - start
 
 
 def peak_mib() -> float:
@@ -249,14 +243,20 @@ def peak_mib() -> float:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run iterations and print the times as JSON, one object per line."""
-    parser = argparse.ArgumentParser(description="One implementation of a benchmark of steps, memory or scaling.")
-    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
+def process_parser(description: str, names: Iterable[str] = tuple(IMPLEMENTATIONS)) -> argparse.ArgumentParser:
+    """Return the parser of a process that runs one implementation of a case: its name, case, threads and size."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--implementation", choices=names, required=True)
     parser.add_argument("--case", choices=CASES, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--small", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run iterations and print the times as JSON, one object per line."""
+    parser = process_parser("One implementation of a benchmark of steps, memory or scaling.")
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--serve", action="store_true", help="run on request: one turn for each line of stdin")
     parser.add_argument("--settings", type=json.loads, default={})
     args = parser.parse_args(argv)

@@ -7,7 +7,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,6 +60,13 @@ def digits(x: float, n: int = 5) -> float:
     0.0012346
     """
     return float(f"{x:.{n}g}")
+
+
+def seconds_of(job: Callable[[], Any]) -> float:
+    """Run a job; return its seconds by the wall clock."""
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
 
 
 def rounded(data: Any, n: int) -> Any:

@@ -12,7 +12,6 @@ the observation comes between operations, so threads that wait for the next one 
     python -m benchmarks.cpu.breakdown --implementation minigan --case mnist-dense --profile    # Python's functions
 """
 
-import argparse
 import cProfile
 import io
 import json
@@ -245,12 +244,8 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the time and work of each operation of an iteration, as JSON or as a table with limits."""
-    parser = argparse.ArgumentParser(description="One process of the benchmark `breakdown`.")
-    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, required=True)
-    parser.add_argument("--case", choices=CASES, required=True)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = implementations.process_parser("One process of the benchmark `breakdown`.", IMPLEMENTATIONS)
     parser.add_argument("--seconds", type=float, default=0.7)
-    parser.add_argument("--small", action="store_true")
     parser.add_argument("--table", action="store_true", help="measure the limits too, and print a table")
     parser.add_argument("--profile", action="store_true", help="print where Python's time goes, by Python's profiler")
     args = parser.parse_args(argv)

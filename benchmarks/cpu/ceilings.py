@@ -6,14 +6,13 @@ on where the arrays are: it is measured at several sizes, and an operation is co
 if its arrays were still in the cache that they fit in.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from benchmarks.core.measure import installed
+from benchmarks.core.measure import installed, seconds_of
 
 COPY_BYTES = (1 << 19, 1 << 20, 1 << 22, 1 << 24, 1 << 29)
 """The bytes that a copy reads and writes, all threads together."""
@@ -110,10 +109,4 @@ def _fastest_on_all(job: Callable[[Any], None], arguments: Sequence[Any], pool: 
 def _fastest(job: Callable[[], Any]) -> float:
     """Return the seconds of the fastest of `REPEATS` runs, after one to warm up."""
     job()
-    return min(_time(job) for _ in range(REPEATS))
-
-
-def _time(job: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
+    return min(seconds_of(job) for _ in range(REPEATS))

@@ -5,7 +5,6 @@ stored kernels (NUMBA_CACHE_DIR) is new and empty, then one with the same folder
 time is that from building the networks to the end of the first iteration, so it does not matter which of them compiles.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -83,12 +82,8 @@ def run(options: measure.Options) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Build a case and run one iteration; print the seconds as JSON."""
-    parser = argparse.ArgumentParser(description="One process of the benchmark of first iterations.")
-    parser.add_argument("--implementation", choices=("minigan", "minigan-numpy"), required=True)
-    parser.add_argument("--case", choices=CASES, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--small", action="store_true")
-    args = parser.parse_args(argv)
+    names = ("minigan", "minigan-numpy")
+    args = implementations.process_parser("One process of the benchmark of first iterations.", names).parse_args(argv)
     start = time.perf_counter()
     play = implementations.make_step(args.case, args.implementation, threads=args.threads, small=args.small)
     built = time.perf_counter()

@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from benchmarks.cases.pieces import Piece, forward_backward, network, output_shape, pieces, random_arrays
+from benchmarks.cases.pieces import Piece, network, piece_row, pieces, random_arrays, relative_error
 from benchmarks.core import instructions, measure
 from benchmarks.core.implementations import without_numpy_ml
 from benchmarks.cpu.ceilings import machine_limits
@@ -69,7 +67,7 @@ def run(options: measure.Options) -> dict[str, Any]:
             for direction in ("forward", "backward"):
                 times = [result["pieces"][piece.key][direction] for result in runs[name]]
                 seconds[f"{name} {direction}"] = measure.spread(times)
-        rows.append(_row(piece, seconds, limits))
+        rows.append(piece_row(piece, seconds, limits["product" if piece.unit == "flop" else "copy"]))
     return {
         "benchmark": "layers",
         "threads": options.threads,
@@ -84,28 +82,6 @@ def run(options: measure.Options) -> dict[str, Any]:
         "ceilings": {name: measure.digits(limits[name]) for name in ("product", "copy")},
         "absent": absent,
         "pieces": rows,
-    }
-
-
-def _row(piece: Piece, seconds: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
-    """Return the piece's part of the result: its times, rates and shares of the limit."""
-    limit = limits["product"] if piece.unit == "flop" else limits["copy"]
-    rate = {}
-    for name, times in seconds.items():
-        work = piece.work * (2 if name.endswith("backward") else 1)
-        rate[name] = {
-            "per_second": measure.digits(work / times["median"]),
-            "share": round(work / times["median"] / limit, 3),
-        }
-    return {
-        "piece": piece.key,
-        "layers": ", ".join(type(layer).__name__ for layer in piece.layers),
-        "x": [piece.batch, *piece.shape],
-        "y": [piece.batch, *output_shape(piece)],
-        "unit": piece.unit,
-        "work": piece.work,
-        "seconds": seconds,
-        "rate": rate,
     }
 
 
@@ -133,27 +109,10 @@ def check(every_piece: Sequence[Piece]) -> float:
     """
     worst = 0.0
     for piece in every_piece:
-        rng = np.random.default_rng(1)
-        x = rng.standard_normal((2, *piece.shape)).astype("float32")
-        dy = rng.standard_normal((2, *output_shape(piece))).astype("float32")
-        expected = forward_backward(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
         for compiled in [False, True] if measure.installed("numba") else [False]:
-            found = forward_backward(network(piece, get_ops("cpu", compiled=compiled)), x, dy)
-            for name, a, b in zip(("y", "dx", "dtheta"), found, expected, strict=True):
-                error = float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-30)) if b.size else 0.0
-                if not error <= RELATIVE_TOLERANCE:
-                    raise SystemExit(
-                        f"{piece.key}: {name} has a relative error of {error:.3g}; expected at most "
-                        f"{RELATIVE_TOLERANCE:g}. Not timed: the result is wrong."
-                    )
-                worst = float(np.maximum(worst, error))
+            ops = get_ops("cpu", compiled=compiled)
+            worst = max(worst, relative_error(piece, ops, tolerance=RELATIVE_TOLERANCE, what=piece.key))
     return worst
-
-
-def _time(job: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
 
 
 def _median(job: Callable[[], Any], seconds: float) -> float:
@@ -161,7 +120,7 @@ def _median(job: Callable[[], Any], seconds: float) -> float:
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or (time.perf_counter() < end and len(times) < 200):
-        times.append(_time(job))
+        times.append(measure.seconds_of(job))
     return sorted(times)[len(times) // 2]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minigan as mg
-from benchmarks.cases.pieces import Piece, forward_backward, network, output_shape, pieces, random_arrays
+from benchmarks.cases.pieces import Piece, network, piece_row, pieces, random_arrays, relative_error
 from benchmarks.core.measure import digits, log
 from benchmarks.gpu.bench import PRECISIONS, Bench, spread, torch_precision, why_skipped
 from minigan.ops.cuda.data import Images
@@ -58,8 +58,9 @@ def run(bench: Bench, limits: dict[str, Any]) -> dict[str, Any]:
             with bench.recording_failures(f"kernels, {piece.key} in {precision}"):
                 error = check(bench, piece, precision)
                 found["worst"][precision] = max(found["worst"].get(precision, 0.0), error)
-                row = _row(piece, precision, _times(bench, piece, precision), limits)
-                found["pieces"].append({**row, "error": digits(error)})
+                limit = limits["copy" if piece.unit == "byte" else f"gemm_{precision}"]["per_second"]
+                row = piece_row(piece, _times(bench, piece, precision), limit)
+                found["pieces"].append({**row, "precision": precision, "error": digits(error)})
                 times = ", ".join(f"{name} {1e3 * t['median']:.3g} ms" for name, t in row["seconds"].items())
                 log(f"{piece.key} {precision}: {times}")
     for name, prepare in SINGLE_KERNELS.items():
@@ -92,26 +93,11 @@ def check(bench: Bench, piece: Piece, precision: str) -> float:
         If it exceeds the precision's entry of `TOLERANCES`.
 
     """
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, *piece.shape)).astype("float32")
-    dy = rng.standard_normal((2, *output_shape(piece))).astype("float32")
-    expected = forward_backward(network(piece, "reference", "float64"), x.astype(float), dy.astype(float))
-    ops = bench.ops(precision)
-    found = forward_backward(network(piece, ops), ops.device.array(x), ops.device.array(dy))
-    worst = 0.0
     compared = ("y", "dx", "dtheta")
     if precision != "fp32" and isinstance(piece.layers[0], mg.Maxout):
         compared = ("y",)  # if two pieces are nearly equal, rounded operands may select the other
-    for name, a, b in zip(compared, found, expected, strict=False):
-        scale = max(np.abs(b).max(initial=0), 1e-30)
-        error = float(np.abs(ops.device.host(a) - b).max(initial=0) / scale) if b.size else 0.0
-        if not error <= TOLERANCES[precision]:
-            raise SystemExit(
-                f"{piece.key} in {precision}: {name} has a relative error of {error:.3g}; expected at most "
-                f"{TOLERANCES[precision]:g}. Not timed: the result is wrong."
-            )
-        worst = max(worst, error)
-    return worst
+    what, tolerance = f"{piece.key} in {precision}", TOLERANCES[precision]
+    return relative_error(piece, bench.ops(precision), tolerance=tolerance, what=what, compared=compared)
 
 
 def _times(bench: Bench, piece: Piece, precision: str) -> dict[str, Any]:
@@ -159,28 +145,6 @@ def _torch_times(bench: Bench, piece: Piece, precision: str, repeats: int) -> di
             "torch forward": clock(bench).device(lambda: twin(t), repeats=repeats),
             "torch backward": clock(bench).device(torch_backward, repeats=repeats),
         }
-
-
-def _row(piece: Piece, precision: str, seconds: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
-    limit = limits["copy" if piece.unit == "byte" else f"gemm_{precision}"]["per_second"]
-    rate = {}
-    for name, times in seconds.items():
-        work = piece.work * (2 if name.endswith("backward") else 1)
-        rate[name] = {
-            "per_second": digits(work / times["median"]),
-            "share": round(work / times["median"] / limit, 4),
-        }
-    return {
-        "piece": piece.key,
-        "layers": ", ".join(type(layer).__name__ for layer in piece.layers),
-        "x": [piece.batch, *piece.shape],
-        "y": [piece.batch, *output_shape(piece)],
-        "precision": precision,
-        "unit": piece.unit,
-        "work": piece.work,
-        "seconds": seconds,
-        "rate": rate,
-    }
 
 
 # --- single kernels -------------------------------------------------------------------------------
