@@ -118,7 +118,7 @@ def _steps(found: Result) -> list[str]:
         for precision, one in precisions.items():
             if "flop_per_second" in one:
                 share = one.get("share_of_floor")
-                line = f"{precision}: {one['flop_per_second'] / 1e12:.0f} TFLOP/s of the direct sums."
+                line = f"- {precision}: {one['flop_per_second'] / 1e12:.0f} TFLOP/s of the direct sums."
                 if share is not None:
                     milliseconds = 1e3 * FUSED_BF16_ITERATION_SECONDS
                     line += f" A fully fused iteration would take an estimated {milliseconds:g} ms, {100 * share:.0f} %"
