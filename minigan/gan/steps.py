@@ -75,7 +75,8 @@ def discriminator_gradient(
     rng : numpy.random.Generator, optional
         The random stream of dropout.
     d_batching : callable
-        `separate` (the default: batch statistics of each kind, as in Algorithm 1) or `combined`.
+        `separate` (the default: batch statistics of each kind, as in Algorithm 1), `combined`, or another function
+        that returns `minigan.gan.modes.Passes`.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def discriminator_gradient(
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
-    if getattr(backward, "overwrites", None) is getattr(backward, "__code__", backward):
+    if getattr(type(backward), "writes_gradient", False):
         g, overwrite = D.new_gradient()
         backward(ds_real, ds_fake, g, overwrite=overwrite)
     else:
