@@ -48,7 +48,7 @@ def test_after_an_interrupt_no_worker_writes_any_more(times):
         with pytest.raises(KeyboardInterrupt):
             pool.parallel_for(job, 2, 2)
         assert sorted(log) == [0, 1]
-        assert blas_on_one_thread._limit.depth == 0
+        assert not blas_on_one_thread._limit.blocks
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -105,12 +105,12 @@ def test_blas_is_given_back_after_an_interrupt_at_any_call_within(monkeypatch):
         library = Library()
         monkeypatch.setattr(blas_on_one_thread, "_libraries", [library])
         library.at = at
-        with pytest.raises(KeyboardInterrupt), blas_on_one_thread:
+        with pytest.raises(KeyboardInterrupt), blas_on_one_thread():
             pass
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             assert library.threads == 1
         assert library.threads == 8
-        assert blas_on_one_thread._limit.depth == 0
+        assert not blas_on_one_thread._limit.blocks
 
 
 COMPUTES = """
@@ -142,7 +142,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
 assert not wrong, wrong
 assert count[0] > 5, count
-assert blas_on_one_thread._limit.depth == 0
+assert not blas_on_one_thread._limit.blocks
 """
 
 
@@ -157,9 +157,12 @@ from minigan.ops.cpu.threads.pool import pool
 
 ran = []
 with blas_on_one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         pass
-    pool.parallel_for(lambda i: (blas_on_one_thread.__enter__(), ran.append(i), blas_on_one_thread.__exit__()), 4, 2)
+    def job(i):
+        with blas_on_one_thread():
+            ran.append(i)
+    pool.parallel_for(job, 4, 2)
 assert sorted(ran) == [0, 1, 2, 3]
 """
 
