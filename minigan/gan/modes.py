@@ -18,7 +18,7 @@ from typing import ClassVar
 from minigan._batch import Batch
 from minigan.game import Rng
 from minigan.gan.labels import network_input, with_labels
-from minigan.layers.base import Pullback
+from minigan.layers.base import Pullback, compute_gradient
 from minigan.network import Network
 from minigan.ops.protocol import Array
 
@@ -54,7 +54,7 @@ class TwoPullbacks:
 
     def __call__(self, ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
         """Add dJ/dtheta_D to g (P,), or with `overwrite` write it there; ds_real (N, 1) and ds_fake (M, 1)."""
-        self.of_real(ds_real, g, need_dx=False, overwrite=overwrite)
+        compute_gradient(self.of_real, ds_real, g, overwrite=overwrite)
         self.of_fake(ds_fake, g, need_dx=False)
 
 
@@ -77,7 +77,7 @@ class JointPullback:
 
     def __call__(self, ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
         """Add dJ/dtheta_D to g (P,), or with `overwrite` write it there; ds_real (N, 1) and ds_fake (M, 1)."""
-        self.of_both(self.D.ops.xp.concatenate([ds_real, ds_fake]), g, need_dx=False, overwrite=overwrite)
+        compute_gradient(self.of_both, self.D.ops.xp.concatenate([ds_real, ds_fake]), g, overwrite=overwrite)
 
 
 def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:

@@ -238,6 +238,17 @@ def add_or_write(target: Array, gradient: Array, *, overwrite: bool) -> None:
         target += gradient
 
 
+def compute_gradient(pullback: Pullback, dy: Array, g: Any, *, overwrite: bool) -> None:
+    """Add the parameter gradients to g, or with `overwrite` write them there; dL/dx is not computed.
+
+    `overwrite` is passed only if it is True, because not every pullback has this argument (`Network.new_gradient`).
+    """
+    if overwrite:
+        pullback(dy, g, need_dx=False, overwrite=True)
+    else:
+        pullback(dy, g, need_dx=False)
+
+
 def require_features(layer: Layer, x: Array, n: int) -> None:
     """Raise ShapeError unless x is (N, n)."""
     if x.ndim != 2 or x.shape[1] != n:
