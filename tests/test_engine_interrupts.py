@@ -15,11 +15,10 @@ from minigan.ops.cpu.threads.pool import pool
 ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 
 
-def run(program):
-    """Run a program that must end; a deadlock raises TimeoutExpired."""
+def assert_succeeds(program):
+    """Run a program, and raise if it ends with an error, or TimeoutExpired if it does not end."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @ALARMS
@@ -148,7 +147,7 @@ assert not blas_on_one_thread._limit.blocks
 
 @ALARMS
 def test_a_signal_handler_may_compute_while_the_main_thread_computes():
-    run(COMPUTES)
+    assert_succeeds(COMPUTES)
 
 
 LOCKS = """
@@ -168,7 +167,7 @@ assert sorted(ran) == [0, 1, 2, 3]
 
 
 def test_no_lock_keeps_out_the_thread_that_holds_it():
-    run(LOCKS)
+    assert_succeeds(LOCKS)
 
 
 def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch):
