@@ -230,7 +230,7 @@ class Network:
 
         """
         home = isinstance(x, np.ndarray)
-        context = Context(self.ops, state=self._s, update_state=False)
+        context = Context(self.ops, state=self._s, update_state=False, keep=False)
         x = self._input(x)
         try:
             y = self._only.forward(self._p, x, context)[0]
