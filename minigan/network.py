@@ -230,7 +230,7 @@ class Network:
 
         """
         home = isinstance(x, np.ndarray)
-        context = Context(self.ops, state=self._s, update_state=False)
+        context = Context(self.ops, state=self._s, update_state=False, keep=False)
         x = self._input(x)
         try:
             y = self._only.forward(self._p, x, context)[0]
@@ -316,6 +316,9 @@ class Network:
     def new_gradient(self) -> tuple[Array, bool]:
         """Return a vector (P,) for a gradient, and the argument `overwrite` of the first pullback that gets it.
 
+        Where `forward` is overridden, its pullback may not have this argument, and the vector is zeros.  If it has,
+        override `new_gradient` too.
+
         Returns
         -------
         g : array (P,)
@@ -324,7 +327,7 @@ class Network:
             Whether g holds any numbers.
 
         """
-        if self._writes_gradient:
+        if self._writes_gradient and getattr(self.forward, "__func__", None) is Network.forward:
             return self.ops.empty_vector(self._theta.size, self.dtype), True
         return self.zeros_like_theta(), False
 

@@ -15,11 +15,10 @@ from minigan.ops.cpu.threads.pool import pool
 ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 
 
-def run(program):
-    """Run a program that must end; a deadlock raises TimeoutExpired."""
+def assert_succeeds(program):
+    """Run a program, and raise if it ends with an error, or TimeoutExpired if it does not end."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @ALARMS
@@ -48,7 +47,7 @@ def test_after_an_interrupt_no_worker_writes_any_more(times):
         with pytest.raises(KeyboardInterrupt):
             pool.parallel_for(job, 2, 2)
         assert sorted(log) == [0, 1]
-        assert blas_on_one_thread._limit.depth == 0
+        assert not blas_on_one_thread._limit.blocks
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -105,12 +104,12 @@ def test_blas_is_given_back_after_an_interrupt_at_any_call_within(monkeypatch):
         library = Library()
         monkeypatch.setattr(blas_on_one_thread, "_libraries", [library])
         library.at = at
-        with pytest.raises(KeyboardInterrupt), blas_on_one_thread:
+        with pytest.raises(KeyboardInterrupt), blas_on_one_thread():
             pass
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             assert library.threads == 1
         assert library.threads == 8
-        assert blas_on_one_thread._limit.depth == 0
+        assert not blas_on_one_thread._limit.blocks
 
 
 COMPUTES = """
@@ -142,13 +141,13 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
 assert not wrong, wrong
 assert count[0] > 5, count
-assert blas_on_one_thread._limit.depth == 0
+assert not blas_on_one_thread._limit.blocks
 """
 
 
 @ALARMS
 def test_a_signal_handler_may_compute_while_the_main_thread_computes():
-    run(COMPUTES)
+    assert_succeeds(COMPUTES)
 
 
 LOCKS = """
@@ -157,15 +156,18 @@ from minigan.ops.cpu.threads.pool import pool
 
 ran = []
 with blas_on_one_thread._lock, pool._lock:  # where a handler or a finalizer may interrupt
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         pass
-    pool.parallel_for(lambda i: (blas_on_one_thread.__enter__(), ran.append(i), blas_on_one_thread.__exit__()), 4, 2)
+    def job(i):
+        with blas_on_one_thread():
+            ran.append(i)
+    pool.parallel_for(job, 4, 2)
 assert sorted(ran) == [0, 1, 2, 3]
 """
 
 
 def test_no_lock_keeps_out_the_thread_that_holds_it():
-    run(LOCKS)
+    assert_succeeds(LOCKS)
 
 
 def test_memory_is_not_handed_out_twice_where_a_finalizer_interrupts(monkeypatch):

@@ -43,13 +43,13 @@ def test_the_bits_are_the_same_in_the_main_thread_and_in_others(compiled):
 def limits():
     """The numbers of threads of each real BLAS library inside the block and after it."""
     libraries = blas_on_one_thread._libraries
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         inside = [library.get_num_threads() for library in libraries]
     return inside, [library.get_num_threads() for library in libraries]
 
 
 def test_real_libraries_are_limited_from_every_thread_and_released_again():
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         pass
     if not blas_on_one_thread._libraries:
         pytest.skip("no BLAS with one limit for the process")
@@ -89,14 +89,14 @@ def test_a_library_with_a_limit_for_each_thread_is_limited_in_the_workers_too(mo
     assert library.threads == 8
 
     def overlap():
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             entered.set()
             left.wait(20)
         return library.threads
 
     entered, left, after = threading.Event(), threading.Event(), []
     other = threading.Thread(target=lambda: after.append(overlap()))
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         other.start()
         entered.wait(20)
     assert library.threads == 8  # although the other thread is still inside

@@ -66,8 +66,9 @@ def randomise(model, seed):
     model.load_state_dict(state)
 
 
-def close(got, want):
+def assert_close(got, want):
     want = want.detach().numpy()
+    assert np.isfinite(want).all()
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12 * max(1.0, np.abs(want).max()))
 
 
@@ -91,13 +92,13 @@ class TestConvolutionalGan:
         there = torch.tensor(planes(x).copy())
         for _ in range(2):
             model.eval()
-            close(planes(net(x)), model(there))
+            assert_close(planes(net(x)), model(there))
             model.train()
             y, _ = net.forward(x, train=True)
-            close(planes(y), model(there))
+            assert_close(planes(y), model(there))
         for key, value in to_torch(net, input_shape=x.shape[1:]).items():
             if "running" in key:
-                close(value, model.state_dict()[key])
+                assert_close(value, model.state_dict()[key])
 
     def test_there(self, name):
         layers = {"G": G, "D": D}[name]
@@ -160,4 +161,4 @@ def test_random_chains(case, seed):
     ):
         randomise(model, seed)
         carry()
-        close(vectors(net(x), was(layers, input_shape)), model(torch.tensor(there.copy())))
+        assert_close(vectors(net(x), was(layers, input_shape)), model(torch.tensor(there.copy())))

@@ -73,7 +73,12 @@ def test_a_hundred_thousand_parts_of_jobs_from_several_threads_are_run_once(poli
 
     run_threads(use, range(3))
     assert sum(totals) > 90_000 * TIMES
-    assert (blas_on_one_thread._limit.depth, blas_on_one_thread._limit.previous) == (0, None)
+    assert_blas_is_not_limited()
+
+
+def assert_blas_is_not_limited():
+    limit = blas_on_one_thread._limit
+    assert (blas_on_one_thread._thread.blocks, limit.blocks, limit.limited, limit.previous) == ([], set(), False, None)
 
 
 def run_threads(function, arguments):
@@ -151,9 +156,7 @@ def test_after_interrupts_at_random_moments_a_run_computes_the_same(compiled):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        blas_on_one_thread._thread.open_blocks = 0  # an interrupt at the first instruction of __exit__ leaves it open
-        while blas_on_one_thread._limit.depth:
-            blas_on_one_thread._leave()
+    assert_blas_is_not_limited()
     assert interrupts > 10
     assert train(1, 3, compiled=compiled) == want
 

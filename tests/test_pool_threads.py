@@ -163,7 +163,7 @@ def test_a_fork_inside_a_part_can_use_the_pool_and_blas_too(library):
         child = os.fork()
         if child == 0:
             signal.alarm(30)
-            with blas_on_one_thread:
+            with blas_on_one_thread():
                 fine = library.threads == 1
             os._exit(7 if fine else 1)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -183,7 +183,7 @@ def test_a_child_forked_while_another_thread_is_inside_gets_its_blas_threads_bac
     inside, leave = threading.Event(), threading.Event()
 
     def stay():
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             inside.set()
             leave.wait(60)
 
@@ -193,7 +193,7 @@ def test_a_child_forked_while_another_thread_is_inside_gets_its_blas_threads_bac
     child = os.fork()
     if child == 0:
         signal.alarm(30)
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             during = library.threads
         os._exit(7 if (during, library.threads) == (1, 8) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -265,14 +265,14 @@ def test_where_the_system_does_not_say_which_cores(machine):
 
 
 def test_blas_has_one_thread_inside_and_as_many_as_before_after(library):
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         assert library.threads == 1
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             assert library.threads == 1
         assert library.threads == 1
     assert library.threads == 8
     assert library.log == [1, 8]  # the inner block asked for nothing
-    with pytest.raises(ValueError, match="inside"), blas_on_one_thread:
+    with pytest.raises(ValueError, match="inside"), blas_on_one_thread():
         raise ValueError("inside")
     assert library.threads == 8
 
@@ -295,7 +295,7 @@ def test_blas_has_as_many_threads_as_before_after_a_job_and_a_failed_one(library
 def test_a_library_that_does_not_say_or_has_one_thread_is_left_alone(monkeypatch):
     silent, one = Library(None), Library(1)
     monkeypatch.setattr(blas_on_one_thread, "_libraries", [silent, one])
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         pass
     assert silent.log == one.log == []
 
@@ -306,18 +306,18 @@ def test_blas_that_cannot_be_set_leaves_nothing_entered(monkeypatch):
             raise OSError("no")
 
     monkeypatch.setattr(blas_on_one_thread, "_libraries", [Broken(8)])
-    with pytest.raises(OSError, match="no"), blas_on_one_thread:
+    with pytest.raises(OSError, match="no"), blas_on_one_thread():
         pass
     fine = Library(8)
     monkeypatch.setattr(blas_on_one_thread, "_libraries", [fine])
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         assert fine.threads == 1
     assert fine.threads == 8
 
 
 def test_blas_libraries_are_found_when_first_needed():
     fresh = blas._BlasOnOneThread()
-    with fresh:
+    with fresh():
         assert fresh._libraries is not None
         np.ones((3, 3)) @ np.ones((3, 3))
 

@@ -43,24 +43,7 @@ GROUPS = (CONVOLUTIONS, PRODUCTS, NETWORKS, PASSES, LOSSES, VECTORS, BATCHES, LA
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check all cases, measure them, and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If two implementations compute different results.
-
-    """
+    """Check all cases, measure them, and return the result."""
     threads = ["--threads", str(options.threads)]
     quick = ["--quick"] if options.quick else []
     limits = measure.run("benchmarks.cpu.layers", "limits", [*threads, *quick], env=options.environment())

@@ -22,26 +22,7 @@ RUNS = ("never compiled", "stored kernels", "NumPy alone")
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check all cases, time their first iterations, and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If two implementations compute different results.
-    Unavailable
-        If numba is not installed.
-
-    """
+    """Check all cases, time their first iterations, and return the result."""
     if not measure.installed("numba"):
         raise measure.Unavailable("numba is not installed, so nothing is compiled")
     rounds, checks, cases = options.rounds_or(3), {}, {}

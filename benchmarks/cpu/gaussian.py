@@ -173,18 +173,6 @@ def run(options: measure.Options, *, iterations: int = 1000) -> dict[str, Any]:
     iterations
         The iterations of a run; 5 in a quick run.
 
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If the two libraries compute different results.
-    Unavailable
-        If PyTorch is not installed.
-
     """
     if not measure.installed("torch"):
         raise measure.Unavailable("PyTorch is not installed, and this benchmark is the comparison with it")

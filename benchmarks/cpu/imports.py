@@ -18,19 +18,7 @@ print(seconds, len(sys.modules))
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Time the imports and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    """
+    """Time the imports and return the result."""
     rounds = options.rounds_or(9)
     present = [name for name in MODULES if measure.installed(name)]
     seconds: dict[str, list[float]] = {name: [] for name in present}

@@ -27,16 +27,6 @@ That of Winograd's F(2) is 1e-6.
 def run(options: measure.Options) -> dict[str, Any]:
     """Check all pieces, measure the machine's limits, time the pieces, and return the result.
 
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
     Raises
     ------
     SystemExit

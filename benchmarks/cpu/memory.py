@@ -14,24 +14,7 @@ IMPLEMENTATIONS = {
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check all cases, measure their memory, and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If two implementations compute different results.
-
-    """
+    """Check all cases, measure their memory, and return the result."""
     rounds, checks, cases = options.rounds_or(1), {}, {}
     for case, game in CASES.items():
         checks[case] = check(case, 1 if options.quick else 2)

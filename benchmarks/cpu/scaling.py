@@ -31,24 +31,7 @@ MAX_CHANNELS = 1024
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check the cases, time them at all sizes, and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If two implementations compute different results.
-
-    """
+    """Check the cases, time them at all sizes, and return the result."""
     rounds = options.rounds_or(2)
     checks = {case: check(case, 1 if options.quick else 2) for case in CHECKED_CASES}
     checks["image"] = {"greatest_difference": _check_chain()} if measure.installed("torch") else {}

@@ -23,24 +23,7 @@ QUICK_IMPLEMENTATIONS = ("minigan", "minigan-numpy", "torch-channels-last", "tor
 
 
 def run(options: measure.Options) -> dict[str, Any]:
-    """Check all cases, time them, and return the result.
-
-    Parameters
-    ----------
-    options
-        The options of the command line.
-
-    Returns
-    -------
-    dict
-        The result, as JSON.
-
-    Raises
-    ------
-    SystemExit
-        If two implementations compute different results.
-
-    """
+    """Check all cases, time them, and return the result."""
     rounds, seconds = options.rounds_or(5), 0.05 if options.quick else 0.7
     checks, cases = {}, {}
     for name, case in CASES.items():

@@ -68,7 +68,7 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
         "stages": list(stages),
         "seconds": {},
     }
-    todo: dict[str, Callable[[], Any]] = {
+    functions: dict[str, Callable[[], Any]] = {
         "tests": lambda: cuda_tests.run(bench),
         "ceilings": lambda: roofline.run(bench),
         "kernels": lambda: kernels.run(bench, result.get("ceilings") or roofline.run(bench)),
@@ -83,7 +83,7 @@ def run(bench: tools.Bench, stages: Sequence[str], keep: Callable[[dict[str, Any
         measure.log(f"--- {stage} ({bench.seconds_left:.0f} s are left)")
         start = time.perf_counter()
         with bench.recording_failures(stage):
-            result[stage] = todo[stage]()
+            result[stage] = functions[stage]()
         result["seconds"][stage] = round(time.perf_counter() - start, 1)
         result["check"] = {
             "kernels": result.get("kernels", {}).get("worst"),

@@ -12,23 +12,72 @@ differently.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from minigan._batch import Batch
 from minigan.game import Rng
 from minigan.gan.labels import network_input, with_labels
-from minigan.layers.base import Pullback
+from minigan.layers.base import Pullback, compute_gradient
 from minigan.network import Network
 from minigan.ops.protocol import Array
 
 Passes = tuple[Array, Array, Callable[..., None]]
-"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g; if its attribute
-`overwrites` is its own ``__code__``, it also takes ``overwrite=True`` and then writes dJ/dtheta_D to g."""
+"""s_real, s_fake and ``backward(ds_real, ds_fake, g)``, which adds dJ/dtheta_D to g.
+
+If the class of `backward` declares ``writes_gradient = True``, as layers do, it also takes ``overwrite=True`` and then
+writes dJ/dtheta_D to g, whatever g holds.  The class must say so, because a function that wraps such a pullback may
+have copied its attributes, but not its arguments.
+"""
 DBatching = Callable[..., Passes]
 FakeMode = Callable[..., Batch]
 DMode = Callable[..., tuple[Array, Pullback]]
 
 
 # --- D on real and fake ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TwoPullbacks:
+    """The pullback of two passes of D: one on real and one on fake examples.
+
+    Parameters
+    ----------
+    of_real, of_fake : callable
+        D's pullbacks.
+
+    """
+
+    of_real: Pullback
+    of_fake: Pullback
+    writes_gradient: ClassVar[bool] = True
+
+    def __call__(self, ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
+        """Add dJ/dtheta_D to g (P,), or with `overwrite` write it there; ds_real (N, 1) and ds_fake (M, 1)."""
+        compute_gradient(self.of_real, ds_real, g, overwrite=overwrite)
+        self.of_fake(ds_fake, g, need_dx=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JointPullback:
+    """The pullback of one pass of D on real examples followed by fake ones.
+
+    Parameters
+    ----------
+    D : Network
+        The discriminator.
+    of_both : callable
+        D's pullback.
+
+    """
+
+    D: Network
+    of_both: Pullback
+    writes_gradient: ClassVar[bool] = True
+
+    def __call__(self, ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
+        """Add dJ/dtheta_D to g (P,), or with `overwrite` write it there; ds_real (N, 1) and ds_fake (M, 1)."""
+        compute_gradient(self.of_both, self.D.ops.xp.concatenate([ds_real, ds_fake]), g, overwrite=overwrite)
 
 
 def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
@@ -50,7 +99,7 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     s_real, s_fake : array (N, 1), (M, 1)
         The logits.
     backward : callable
-        ``backward(ds_real, ds_fake, g)`` adds dJ/dtheta_D to g (P,).
+        ``backward(ds_real, ds_fake, g)`` adds dJ/dtheta_D to g (P,); with ``overwrite=True`` it writes it there.
 
     """
     x_real, x_fake = network_input(D, x_real), network_input(D, x_fake)
@@ -58,13 +107,7 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
         return _as_one(D, x_real, x_fake, rng=rng, sub_batches=2)
     s_real, back_real = D.forward(x_real, train=True, rng=rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
-
-    def backward(ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
-        back_real(ds_real, g, need_dx=False, overwrite=overwrite)
-        back_fake(ds_fake, g, need_dx=False)
-
-    backward.overwrites = backward.__code__  # type: ignore[attr-defined]  # functools.wraps may copy it
-    return s_real, s_fake, backward
+    return s_real, s_fake, TwoPullbacks(back_real, back_fake)
 
 
 def combined(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
@@ -84,7 +127,7 @@ def combined(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     s_real, s_fake : array (N, 1), (M, 1)
         The logits.
     backward : callable
-        ``backward(ds_real, ds_fake, g)`` adds dJ/dtheta_D to g (P,).
+        ``backward(ds_real, ds_fake, g)`` adds dJ/dtheta_D to g (P,); with ``overwrite=True`` it writes it there.
 
     """
     return _as_one(D, network_input(D, x_real), network_input(D, x_fake), rng=rng, sub_batches=1)
@@ -95,12 +138,7 @@ def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_ba
     s, back = D.forward(
         xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, sub_batches=sub_batches
     )
-
-    def backward(ds_real: Array, ds_fake: Array, g: Array, *, overwrite: bool = False) -> None:
-        back(xp.concatenate([ds_real, ds_fake]), g, need_dx=False, overwrite=overwrite)
-
-    backward.overwrites = backward.__code__  # type: ignore[attr-defined]  # functools.wraps may copy it
-    return s[:n], s[n:], backward
+    return s[:n], s[n:], JointPullback(D, back)
 
 
 # --- G for D's step -------------------------------------------------------------------------------

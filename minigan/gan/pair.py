@@ -11,6 +11,7 @@ from minigan.game import Draw, Game, Player, Rng
 from minigan.gan.labels import network_input
 from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
 from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
+from minigan.layers.base import compute_gradient
 from minigan.losses import Objective, accuracy, require_objective
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
@@ -157,7 +158,7 @@ class GAN(Game):
         s, backward = self.D.forward(network_input(self.D, x), train=True, rng=self.rng)
         value, ds = self.objective.one_side(s, real=real, ops=self.D.ops)
         g, overwrite = self.D.new_gradient()
-        backward(logit_gradient("ds", ds, s, self.objective), g, need_dx=False, overwrite=overwrite)
+        compute_gradient(backward, logit_gradient("ds", ds, s, self.objective), g, overwrite=overwrite)
         self.optimizer_D.step(g)
         return value, s
 

@@ -13,6 +13,7 @@ from minigan.gan.modes import combined, separate, train_fakes, train_mode
 from minigan.gan.pair import GAN, StepResults
 from minigan.gan.steps import StepResult
 from minigan.layers import BatchNorm, Layer
+from minigan.layers.base import compute_gradient
 
 
 @capturable
@@ -144,9 +145,9 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake, ds_for_G = (logit_gradient("ds_fake", ds, s_fake, objective) for ds in (ds_fake, ds_for_G))
     (g_D, overwrite_D), (g_G, overwrite_G) = D.new_gradient(), G.new_gradient()
-    back_real(ds_real, g_D, need_dx=False, overwrite=overwrite_D)
+    compute_gradient(back_real, ds_real, g_D, overwrite=overwrite_D)
     back_fake(ds_fake, g_D, need_dx=False)
-    back_G(example_gradient(D, back_fake(ds_for_G), d_input), g_G, need_dx=False, overwrite=overwrite_G)
+    compute_gradient(back_G, example_gradient(D, back_fake(ds_for_G), d_input), g_G, overwrite=overwrite_G)
     gan.optimizer_D.step(g_D)
     gan.optimizer_G.step(g_G)
     return StepResult(value_D, s_real, s_fake), StepResult(value_G, None, s_fake)

@@ -15,6 +15,7 @@ from minigan._deprecated import renamed_arguments
 from minigan.game import Rng
 from minigan.gan.labels import example_gradient, network_input, with_labels
 from minigan.gan.modes import DBatching, DMode, separate, train_mode
+from minigan.layers.base import compute_gradient
 from minigan.losses import Objective
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -75,7 +76,8 @@ def discriminator_gradient(
     rng : numpy.random.Generator, optional
         The random stream of dropout.
     d_batching : callable
-        `separate` (the default: batch statistics of each kind, as in Algorithm 1) or `combined`.
+        `separate` (the default: batch statistics of each kind, as in Algorithm 1), `combined`, or another function
+        that returns `minigan.gan.modes.Passes`.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def discriminator_gradient(
     value, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
-    if getattr(backward, "overwrites", None) is getattr(backward, "__code__", backward):
+    if getattr(type(backward), "writes_gradient", False):
         g, overwrite = D.new_gradient()
         backward(ds_real, ds_fake, g, overwrite=overwrite)
     else:
@@ -148,7 +150,7 @@ def generator_gradient(
     g, overwrite = G.new_gradient()
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     dx = example_gradient(D, back_D(ds_fake), d_input)  # no g for D: it is frozen
-    back_G(dx, g, need_dx=False, overwrite=overwrite)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
+    compute_gradient(back_G, dx, g, overwrite=overwrite)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
     return g, StepResult(value, None, s_fake)
 
 

@@ -53,6 +53,8 @@ class Context:
         statistics and dropout masks are computed per sub-batch.
     predrawn_keys : iterator of list of int, optional
         The layer's random keys, if they were drawn before the first layer ran; without them, `keys` draws from `rng`.
+    keep : bool
+        Whether the pullback may be called, so that the layer has to keep what it needs; True by default.
 
     """
 
@@ -63,6 +65,7 @@ class Context:
     update_state: bool = True
     sub_batches: int = 1
     predrawn_keys: Iterator[list[int]] | None = None
+    keep: bool = True
 
     def part(self, i: int, n_keys: int) -> "Context":
         """Return the context of sublayer i, with its running statistics and the next `n_keys` random keys."""
@@ -70,7 +73,7 @@ class Context:
         keys = self.predrawn_keys
         if keys is not None:
             keys = iter([next(keys) for _ in range(n_keys)]) if n_keys else NO_KEYS
-        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys)
+        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys, self.keep)
 
     def keys(self) -> list[int]:
         """Return a random key of 64 bits for each sub-batch.
@@ -236,6 +239,17 @@ def add_or_write(target: Array, gradient: Array, *, overwrite: bool) -> None:
         target[...] = gradient
     else:
         target += gradient
+
+
+def compute_gradient(pullback: Pullback, dy: Array, g: Any, *, overwrite: bool) -> None:
+    """Add the parameter gradients to g, or with `overwrite` write them there; dL/dx is not computed.
+
+    `overwrite` is passed only if it is True, because not every pullback has this argument (`Network.new_gradient`).
+    """
+    if overwrite:
+        pullback(dy, g, need_dx=False, overwrite=True)
+    else:
+        pullback(dy, g, need_dx=False)
 
 
 def require_features(layer: Layer, x: Array, n: int) -> None:

@@ -34,8 +34,8 @@ def command(specifications: Sequence[Mapping[str, Any]], *, report: bool) -> lis
         What decides which kernels are needed: for each recipe its name, "recipe", and its hyper-parameters, "settings",
         as for `minigan.recipes.Recipe.configure`; the "dtype" and the "options" of the backend.
     report
-        Whether the process prints what it does and is independent of this process.  Otherwise it prints nothing, and
-        ends soon after this process.
+        If True, the process prints what it compiles, and runs until it has finished.  If False, it prints nothing, and
+        stops soon after this process ends.
 
     Returns
     -------

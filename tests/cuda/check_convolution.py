@@ -47,7 +47,7 @@ def rounded(a, precision):
     return np.rint(fraction * 2.0**bits) * 2.0 ** (exponent - bits)
 
 
-def close(got, want, gate):
+def assert_close(got, want, gate):
     assert got.shape == want.shape
     assert error_of(got.get(), want) <= gate
 
@@ -89,10 +89,10 @@ def patches(device):
                 ways.correlate_weights(x, y, geometry),
             )
             for one, want in zip(got, of_reference(geometry, [a.astype("float64") for a in arrays]), strict=True):
-                close(one, want, gate)
+                assert_close(one, want, gate)
 
 
-def in_tiles(device, tile, precision):
+def assert_tiles_agree(device, tile, precision):
     """All sizes, with the weight gradient in one part and in three."""
     for geometry, n, C, O in SIZES.values():
         arrays = draws(np.random.default_rng(1), geometry, n, C, O, dtype="float32")
@@ -100,16 +100,16 @@ def in_tiles(device, tile, precision):
         for parts in (1, 3):
             got = of_tiles(device, tile, precision, geometry, arrays, parts=parts)
             for one, want in zip(got, exact, strict=True):
-                close(one, want, OF_TILES[precision])
+                assert_close(one, want, OF_TILES[precision])
 
 
 def fp32(device):
-    in_tiles(device, 64, "fp32")
+    assert_tiles_agree(device, 64, "fp32")
 
 
 def tf32(device):
-    in_tiles(device, 128, "tf32")
+    assert_tiles_agree(device, 128, "tf32")
 
 
 def bf16(device):
-    in_tiles(device, 64, "bf16")
+    assert_tiles_agree(device, 64, "bf16")

@@ -41,7 +41,7 @@ def test_what_differs_from_cupy_is_refused(mix):
         mix(xp.asarray(A))
 
 
-def same(found, expected):
+def assert_same(found, expected):
     assert isinstance(found, xp.ndarray)
     assert found.dtype == np.asarray(expected).dtype
     np.testing.assert_array_equal(found.get(), expected)
@@ -77,14 +77,14 @@ def same(found, expected):
     ],
 )
 def test_functions_agree_with_numpy(function):
-    same(function(xp, xp.asarray(A)), function(np, A))
+    assert_same(function(xp, xp.asarray(A)), function(np, A))
 
 
 def test_ufuncs_of_numpy_dispatch():
     x = xp.asarray(A)
-    same(np.exp(x), np.exp(A))
-    same(np.concatenate([x, x]), np.concatenate([A, A]))
-    same(np.sum(x, axis=0), A.sum(axis=0))
+    assert_same(np.exp(x), np.exp(A))
+    assert_same(np.concatenate([x, x]), np.concatenate([A, A]))
+    assert_same(np.sum(x, axis=0), A.sum(axis=0))
 
 
 def test_views_write_through():
@@ -97,7 +97,7 @@ def test_views_write_through():
     expected[1], expected[2] = 7, 2 * expected[2]
     expected[:2, 0] += 1
     expected[2, 0] += 2
-    same(x, expected)
+    assert_same(x, expected)
     assert A[1, 0] == 4
 
 
@@ -107,10 +107,10 @@ def test_get_and_set_copy():
     host[0] = -1
     back = x.get()
     back[1] = -1
-    same(x, A)
+    assert_same(x, A)
     assert xp.asarray(x) is x
     x.set(host)
-    same(x, host)
+    assert_same(x, host)
 
 
 def test_scalars():

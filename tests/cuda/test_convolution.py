@@ -5,7 +5,7 @@ import math
 import check_convolution
 import numpy as np
 import pytest
-from check_convolution import OF_TILES, RTOL, SIZES, close, draws, geometry_of, of_reference, of_tiles, rounded
+from check_convolution import OF_TILES, RTOL, SIZES, assert_close, draws, geometry_of, of_reference, of_tiles, rounded
 from emulated import NEEDS_HOST_COMPILER, NEEDS_NVRTC, ON_EACH_SCHEDULE, ON_GPU, SCHEDULES, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,9 +54,11 @@ def test_over_patches_it_is_the_definition(schedule, geometry, n, C, O, biased, 
     ops, array = Convolution(device(schedule)), device(schedule).array
     X, Y, V = map(array, (x, y, W))
     on_device = [None if b is None else array(b) for b in (bc, bo)]
-    close(ops.correlate(X, V, geometry, on_device[1]), reference.correlate(x, W, geometry, bo), RTOL)
-    close(ops.correlate_adjoint(Y, V, geometry, on_device[0]), reference.correlate_adjoint(y, W, geometry, bc), RTOL)
-    close(ops.correlate_weights(X, Y, geometry), reference.correlate_weights(x, y, geometry), RTOL)
+    assert_close(ops.correlate(X, V, geometry, on_device[1]), reference.correlate(x, W, geometry, bo), RTOL)
+    assert_close(
+        ops.correlate_adjoint(Y, V, geometry, on_device[0]), reference.correlate_adjoint(y, W, geometry, bc), RTOL
+    )
+    assert_close(ops.correlate_weights(X, Y, geometry), reference.correlate_weights(x, y, geometry), RTOL)
 
 
 @ON_EACH_SIZE
@@ -69,9 +71,9 @@ def test_the_workspace_bounds_the_patches_and_changes_nothing(size):
     for images in (1, 2):
         few = PatchCorrelations(device(RANDOM), workspace=images * taken)
         assert few._slices(n, geometry, C, 8)[0] == slice(0, n if are_images(geometry) else images)
-        close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
-        close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
-        close(few.correlate_weights(x, y, geometry), whole.correlate_weights(x, y, geometry).get(), RTOL)
+        assert_close(few.correlate(x, W, geometry, bo), whole.correlate(x, W, geometry, bo).get(), RTOL)
+        assert_close(few.correlate_adjoint(y, W, geometry, bc), whole.correlate_adjoint(y, W, geometry, bc).get(), RTOL)
+        assert_close(few.correlate_weights(x, y, geometry), whole.correlate_weights(x, y, geometry).get(), RTOL)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_patches_that_are_the_images_are_not_taken(geometry, same):
         ops.correlate_weights(x, y, geometry),
     )
     for one, want in zip(got, of_reference(geometry, arrays), strict=True):
-        close(one, want, RTOL)
+        assert_close(one, want, RTOL)
 
 
 # --- by tiles -----------------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ def test_patches_that_are_the_images_are_not_taken(geometry, same):
 @ON_EACH_SCHEDULE
 @IN_EACH_TILE
 def test_tiles_are_the_definition_on_rounded_operands(schedule, tile, precision):
-    check_convolution.in_tiles(device(schedule), tile, precision)
+    check_convolution.assert_tiles_agree(device(schedule), tile, precision)
 
 
 @IN_EACH_PRECISION
@@ -118,7 +120,7 @@ def test_tiles_take_every_geometry(precision, geometry, n, C, O, seed):
     for got, want in zip(
         of_tiles(device(RANDOM), 64, precision, geometry, arrays), of_reference(geometry, exact), strict=True
     ):
-        close(got, want, OF_TILES[precision])
+        assert_close(got, want, OF_TILES[precision])
 
 
 @IN_EACH_TILE
@@ -141,7 +143,7 @@ def test_the_parts_of_the_weight_gradient_are_all_of_it(tile, precision, parts):
     got = TileCorrelations(device(RANDOM), precision).correlate_weights(
         *map(device(RANDOM).array, arrays[:2]), geometry, tile, min(parts, pixels)
     )
-    close(got, want, OF_TILES[precision])
+    assert_close(got, want, OF_TILES[precision])
 
 
 @pytest.mark.parametrize("where", ["x", "y", "W"])
@@ -221,8 +223,8 @@ def test_against_scipy(precision):
     x, y, W = (rounded(a, precision) for a in (x, y, W))
     got = ops.correlate(X, V, geometry, None, 64), ops.correlate_adjoint(Y, V, geometry, None, 64)
     for one, want in zip(got, (signal.correlate2d(x, W, "valid"), signal.convolve2d(y, W)), strict=True):
-        close(one.reshape(want.shape), want, OF_TILES[precision])
-    close(
+        assert_close(one.reshape(want.shape), want, OF_TILES[precision])
+    assert_close(
         ops.correlate_weights(X, Y, geometry, 64, 1).reshape(4, 3),
         signal.correlate2d(x, y, "valid"),
         OF_TILES[precision],
@@ -271,7 +273,7 @@ def test_each_plan_gives_the_same(precision, monkeypatch):
         ops = Convolution(device(RANDOM), precision)
         got = ops.correlate(x, W, geometry, bo), ops.correlate_adjoint(y, W, geometry, bc)
         for one, want in zip((*got, ops.correlate_weights(x, y, geometry)), of_reference(geometry, exact), strict=True):
-            close(one, want, OF_LIBRARY[precision] if ON_GPU and not plan.tile else OF_TILES[precision])
+            assert_close(one, want, OF_LIBRARY[precision] if ON_GPU and not plan.tile else OF_TILES[precision])
 
 
 DCGAN = geometry_of((32, 32), (4, 4), (2, 2), (1, 1), ((1, 1), (1, 1)))

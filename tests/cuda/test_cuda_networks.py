@@ -28,7 +28,7 @@ def both(layers, cuda, dtype, seed=0):
     return network(layers, seed=seed), network(layers, seed=seed, dtype=dtype, ops=cuda)
 
 
-def agree(host, device, x, rng, gate, *, train=True):
+def assert_agree(host, device, x, rng, gate, *, train=True):
     """Compare y, dx and the gradient for the same x."""
     y, back = forward(host, x, train=train)
     found, found_back = forward(device, x.astype(device.dtype), train=train)
@@ -48,7 +48,7 @@ def test_every_layer(name, train, dtype, cuda):
     layer, shape = LAYERS[name]
     rng = np.random.default_rng(1)
     x = rng.standard_normal((6, *shape)).astype(dtype).astype(float)
-    agree(*both(layer, cuda, dtype), x, rng, 10 * DTYPES[dtype], train=train)
+    assert_agree(*both(layer, cuda, dtype), x, rng, 10 * DTYPES[dtype], train=train)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -57,7 +57,7 @@ def test_every_layer(name, train, dtype, cuda):
 def test_chains(layers, n, seed, dtype):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 4)).astype(dtype).astype(float)
-    agree(*both(layers, get_ops("cuda", device=NAME), dtype), x, rng, 1000 * DTYPES[dtype])
+    assert_agree(*both(layers, get_ops("cuda", device=NAME), dtype), x, rng, 1000 * DTYPES[dtype])
 
 
 @pytest.mark.parametrize("body", BODIES)

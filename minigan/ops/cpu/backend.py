@@ -143,7 +143,7 @@ class CPU(BackendBase):
 
     def session(self) -> AbstractContextManager[None]:
         """Return a context that limits BLAS to one thread, so that not every operation within it has to do so."""
-        return blas_on_one_thread
+        return blas_on_one_thread()
 
     def release(self) -> None:
         """Free the memory of large arrays that is kept for reuse (512 MiB at most)."""
@@ -153,12 +153,12 @@ class CPU(BackendBase):
 
     def affine(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = x W + b.    x (N, I)   W (I, O)   b (O,)   y (N, O)"""
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             return matmul.affine(x, W, b, self)
 
     def add_product(self, x: Array, y: Array, out: Array, *, overwrite: bool = False) -> None:
         """Add x^T y to `out` in place, or with `overwrite` write it there.    x (N, I)   y (N, O)   out (I, O)"""
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             matmul.add_product(x, y, out, self, overwrite=overwrite)
 
     def mean_softplus(self, s: Array, sign: int, weight: float) -> tuple[Any, Array]:

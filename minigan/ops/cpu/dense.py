@@ -129,7 +129,9 @@ class DenseNetwork:
         self._columns = max(layer.n_out * layer.pieces for layer in layers)
         self._plan = functools.lru_cache(maxsize=8)(self._make_plan)
 
-    def _make_plan(self, N: int, sub_batches: int, train: bool, update: bool) -> tuple[Array, Array, int, int, int]:
+    def _make_plan(
+        self, N: int, sub_batches: int, train: bool, update: bool, keep: bool
+    ) -> tuple[Array, Array, int, int, int]:
         """Return the layers and numbers of a pass over N samples, and how much it saves."""
         k, table, numbers = _kernels(), self._table.copy(), self._numbers.copy()
         if not train:
@@ -150,7 +152,23 @@ class DenseNetwork:
                 coefficients += sub_batches * k.N_COEFFICIENTS * layer.n_out
                 if train and update:
                     numbers[i, [k.STEP, k.VARIANCE_SCALE]] = layer.norm.steps(N // sub_batches)
+        if not keep:
+            saved, winners = self._share_memory(table, N, N * self.n_in if train and self._input_rate else 0)
         return table.reshape(-1), numbers.reshape(-1), saved, winners, coefficients
+
+    def _share_memory(self, table: Array, N: int, start: int) -> tuple[int, int]:
+        """Let a layer write its y where the last but one has written its own, and save no more than y.
+
+        Return how many numbers, of which the first `start` are taken, and how many winners have to be saved.
+        """
+        k, sizes = _kernels(), [N * layer.n_out for layer in self._specs]
+        even, odd = (max(sizes[first:-1:2], default=0) for first in (0, 1))
+        for i, (row, layer) in enumerate(zip(table, self._specs, strict=True)):
+            row[k.U] = 0 if layer.pieces > 1 else -1  # all winners go to the same place
+            if i < len(sizes) - 1:
+                row[k.Y] = start + even * (i % 2)
+        of_pieces = [size for size, layer in zip(sizes, self._specs, strict=True) if layer.pieces > 1]
+        return start + even + odd, max(of_pieces, default=0)
 
     def forward(
         self,
@@ -163,6 +181,7 @@ class DenseNetwork:
         update_state: bool,
         sub_batches: int,
         keys: Sequence[Sequence[int]],
+        keep: bool = True,
     ) -> tuple[Array, _Pass]:
         """Return y (N, O) and what `backward` needs.
 
@@ -184,12 +203,14 @@ class DenseNetwork:
             The number of batches that x consists of.
         keys : sequence of sequence of int
             For each mask of dropout (that of x first) a key for each sub-batch; ignored unless `train`.
+        keep : bool
+            Whether `backward` may be called.  If not, the layers share the memory of two.
 
         """
         k, N, dtype = _kernels(), len(x), x.dtype
         if N % sub_batches or (train and any(len(of_batches) != sub_batches for of_batches in keys)):
             raise ValueError(f"{N} examples and {[len(k) for k in keys]} keys; expected them for {sub_batches} batches")
-        layers, numbers, saved, winners, coefficients = self._plan(N, sub_batches, train, update_state)
+        layers, numbers, saved, winners, coefficients = self._plan(N, sub_batches, train, update_state, keep)
         x = contiguous(x).reshape(-1)
         done = _Pass(
             x, layers, numbers, self._masks(keys, dtype), arrays.empty((saved,), dtype), np.empty(winners, np.uint8),

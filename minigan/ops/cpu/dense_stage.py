@@ -73,14 +73,17 @@ class DenseStage(Fused):
         keys = [drop.draw_keys(ctx) or [] for drop in drops] if ctx.train else []
         sub_batches = ctx.sub_batches if ctx.train else 1  # at inference every example is computed alone
         y, done = network.forward(
-            p, ctx.state, x, ops, train=ctx.train, update_state=ctx.update_state, sub_batches=sub_batches, keys=keys
-        )
+            p, ctx.state, x, ops,
+            train=ctx.train, update_state=ctx.update_state, sub_batches=sub_batches, keys=keys, keep=ctx.keep,
+        )  # fmt: skip
 
         def backward(
             dy: Array, g: Array | None = None, *, need_dx: bool = True, overwrite: bool = False
         ) -> Array | None:
             if g is None and not need_dx:
                 return None
+            if not ctx.keep:
+                raise RuntimeError("the forward pass kept nothing for its pullback; expected a Context with keep=True")
             return network.backward(p, done, dy, g, ops, need_dx=need_dx, overwrite=overwrite)
 
         return y, backward

@@ -188,7 +188,7 @@ class NormActivation(KernelSet):
         rows = x.reshape(-1, x.shape[-1])
         parts = self._parts(len(rows), x.shape[-1], x.itemsize)
         if len(parts) == 1:
-            with blas_on_one_thread:
+            with blas_on_one_thread():
                 return np.ones(len(rows), dtype=x.dtype) @ rows
         sums = np.empty((len(parts), x.shape[-1]))
 
@@ -232,7 +232,7 @@ class NormActivation(KernelSet):
         if n >= MIN_PARALLEL_PARTS:
             self._executor.parallel_for(job, n)
             return
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             for i in range(n):
                 job(i)
 

@@ -59,7 +59,7 @@ def correlate(x: Array, W: Array, geometry: Geometry, b: Array | None, executor:
     require_images("x", x, geometry.large, C)
     x, W, b = contiguous(x), contiguous(W), _bias(b, O)
     plan = choose_plan(geometry, len(x), C, O, executor.accuracy, compiled=executor.compiled)
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         if plan is None:
             return _direct(executor, x, W.shape, geometry).correlate(x, W, geometry, b, executor)
         return winograd.correlate(x, W, geometry, b, plan, executor)
@@ -101,7 +101,7 @@ def correlate_adjoint(y: Array, W: Array, geometry: Geometry, b: Array | None, e
     require_images("y", y, geometry.small, O)
     y, W, b = contiguous(y), contiguous(W), _bias(b, C)
     flipped = flipped_geometry(geometry)
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         if flipped is not None:
             plan = choose_plan(flipped, len(y), O, C, executor.accuracy, compiled=executor.compiled)
             if plan is not None:
@@ -145,7 +145,7 @@ def correlate_weights(x: Array, y: Array, geometry: Geometry, executor: Executor
     require_same_number(x, y)
     x, y = contiguous(x), contiguous(y)
     plan = choose_plan(geometry, len(x), x.shape[3], y.shape[3], executor.accuracy, compiled=executor.compiled)
-    with blas_on_one_thread:
+    with blas_on_one_thread():
         if plan is None:
             return _direct(executor, x, (*geometry.kernel, x.shape[3], y.shape[3]), geometry).correlate_weights(
                 x, y, geometry, executor

@@ -4,28 +4,34 @@ The pool's workers need the cores themselves, and the number of BLAS's threads w
 """
 
 import contextlib
+import functools
 import os
 import threading
+import weakref
 from typing import Any
 
 PER_THREAD_LIBRARIES = ("openblas", "blis")
 """BLAS libraries that, if built with OpenMP, have a limit for each calling thread; all others have one per process."""
+NESTED_BLOCK: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+"""A block within another one of the same thread."""
 
 
 class _Limit:
-    """The limit of some libraries, and how many blocks hold it.
+    """The limit of some libraries, and the blocks that need it.
 
     A signal handler or a finalizer may enter and leave a block between any two steps of either method, and Ctrl-C may
-    end a method there, so after each step the other method is still correct: `previous` is forgotten only after its
-    numbers have been set again.
+    end a method there, so after each step the other method is still correct, and a method may run again: `previous` is
+    forgotten only after its numbers have been set again.
     """
 
     def __init__(self) -> None:
-        self.depth, self.limited = 0, False
+        self.blocks: set[weakref.ref[_Block]] = set()
+        self.limited = False
         self.previous: list[int | None] | None = None
 
-    def enter(self, libraries: list[Any]) -> None:
+    def enter(self, block: "weakref.ref[_Block]", libraries: list[Any]) -> None:
         """Set one thread, unless a block that is still open has done so."""
+        self.blocks.add(block)
         if self.limited:
             return
         if self.previous is None:
@@ -35,13 +41,14 @@ class _Limit:
         _set_all(libraries, self.previous, [1] * len(libraries))
         self.limited = True
 
-    def leave(self, libraries: list[Any]) -> None:
-        """Set the previous numbers of threads, if this was the outermost block."""
-        if self.depth == 0:
-            return  # the block was entered before a fork, and does not count in the child
-        self.depth -= 1
+    def leave(self, block: "weakref.ref[_Block]", libraries: list[Any]) -> None:
+        """Set the previous numbers of threads, if no other block is open."""
+        self.blocks.discard(block)
+        for other in tuple(self.blocks):
+            if other() is not None:  # None: an interrupted one, which no longer counts
+                return
         previous = self.previous
-        if self.depth == 0 and previous is not None:
+        if previous is not None:
             self.limited = False
             _set_all(libraries, previous, previous)
             self.previous = None
@@ -51,20 +58,39 @@ class _ThreadState(threading.local):
     """The calling thread's state.
 
     `limit` belongs to the libraries with a limit for each thread; `is_worker` says whether the thread called
-    `_BlasOnOneThread.mark_as_worker`; `open_blocks` counts the thread's nested blocks, of which only the outermost
-    takes the lock.
+    `_BlasOnOneThread.mark_as_worker`; `blocks` are the thread's open blocks, the last one last.
     """
 
     def __init__(self) -> None:
-        self.limit, self.is_worker, self.open_blocks = _Limit(), False, 0
+        self.limit, self.is_worker = _Limit(), False
+        self.blocks: list[weakref.ref[_Block]] = []
+
+
+class _Block(functools.partial[None]):
+    """A block, which exists as long as the `with` statement runs.
+
+    Python handles signals at the first instruction of a function, so Ctrl-C can end a function before it has done
+    anything, an `__exit__` too.  Here `__exit__` is no function of Python, but a call of the partial function, and only
+    the `with` statement refers to the block.  If the function is interrupted, the block is freed, and that closes it.
+    """
+
+    entered = False
+    __exit__ = functools.partial.__call__
+
+    def __enter__(self) -> None:
+        if self.entered:
+            raise RuntimeError("the block has been entered before; expected a new one, `with blas_on_one_thread():`")
+        self.entered = True
+        manager: _BlasOnOneThread = self.args[0]
+        manager.enter(weakref.ref(self, manager.close))
 
 
 class _BlasOnOneThread:
-    """``with blas_on_one_thread:`` limits BLAS to one thread until the outermost block ends.
+    """``with blas_on_one_thread():`` limits BLAS to one thread until the outermost block ends.
 
     Then BLAS has as many threads as before.
 
-    Blocks can be nested at no cost, and a signal handler or a finalizer may enter one wherever it interrupts.
+    Blocks can be nested at little cost, and a signal handler or a finalizer may enter one wherever it interrupts.
 
     Most libraries have one limit for the process.  It ends with the last block of any thread, so a product that another
     thread of the user starts in the meantime runs on one thread too.  Libraries built with OpenMP have a limit for each
@@ -81,49 +107,56 @@ class _BlasOnOneThread:
     def _reset_after_fork(self) -> None:
         """Close the blocks of threads that the forked child does not have; keep the limit's previous numbers."""
         self._lock = threading.RLock()
-        self._limit.depth, self._limit.limited = 0, False
-        self._thread.open_blocks = 0
+        self._limit.blocks.clear()
+        self._limit.limited = False
+        self._thread.blocks.clear()
 
-    def __enter__(self) -> None:
+    def __call__(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block, or within another block of this thread something that does nothing."""
+        blocks = self._thread.blocks
+        if blocks and blocks[-1]() is not None:
+            return NESTED_BLOCK
+        return _Block(_BlasOnOneThread.leave, self)
+
+    def enter(self, block: "weakref.ref[_Block]") -> None:
+        """Open a block of the calling thread."""
         state = self._thread
-        if state.open_blocks:  # nested in a block of this thread: an operation within a session
-            state.open_blocks += 1  # the last step: no signal is handled between it and the block
-            return
-        self._enter()
-        state.open_blocks = 1
-
-    def __exit__(self, *_: object) -> None:
-        state = self._thread
-        if state.open_blocks > 1:
-            state.open_blocks -= 1
-            return
-        state.open_blocks = 0
-        self._leave()
-
-    def _enter(self) -> None:
-        entered = False
         try:
-            if self._thread.is_worker:
-                self._thread.limit.depth += 1
-                entered = True
+            if state.is_worker:
                 if self._per_thread_libraries:
-                    self._thread.limit.enter(self._per_thread_libraries)
-                return
-            with self._lock:
-                if self._libraries is None:
-                    self._find_libraries()
-                limit = self._thread.limit
-                self._limit.depth += 1
-                limit.depth += 1
-                entered = True  # there is no call between these three lines, so no signal is handled there
-                self._limit.enter(self._libraries or [])
-                if self._per_thread_libraries:
-                    limit.enter(self._per_thread_libraries)
-        except BaseException:
-            if entered:  # BLAS could not be set, or Ctrl-C was pressed: no __exit__ will follow, so leave here
-                with contextlib.suppress(Exception):
-                    self._leave()
+                    state.limit.enter(block, self._per_thread_libraries)
+            else:
+                with self._lock:
+                    if self._libraries is None:
+                        self._find_libraries()
+                    self._limit.enter(block, self._libraries or [])
+                    if self._per_thread_libraries:
+                        state.limit.enter(block, self._per_thread_libraries)
+            state.blocks.append(block)  # now that BLAS is limited: a handler's block is nested from here on
+        except BaseException:  # BLAS could not be set, or Ctrl-C was pressed: no __exit__ will follow
+            with contextlib.suppress(Exception):
+                self.close(block)
             raise
+
+    def leave(self, *_: object) -> None:
+        """Close the calling thread's last block."""
+        blocks = self._thread.blocks
+        if blocks:  # none in a child that was forked within the block
+            self.close(blocks[-1])
+
+    def close(self, block: "weakref.ref[_Block]") -> None:
+        """Close a block of the calling thread; it may be closed already, or half open or half closed."""
+        state = self._thread
+        if block in state.blocks:
+            state.blocks.remove(block)
+        if state.is_worker:
+            state.limit.leave(block, self._per_thread_libraries)
+            return
+        with self._lock:
+            try:
+                self._limit.leave(block, self._libraries or [])
+            finally:
+                state.limit.leave(block, self._per_thread_libraries)
 
     def mark_as_worker(self) -> None:
         """Declare that the calling thread works only while another thread is inside a block, as the pool's workers do.
@@ -132,16 +165,6 @@ class _BlasOnOneThread:
         handler that waits for this one.
         """
         self._thread.is_worker = True
-
-    def _leave(self) -> None:
-        if self._thread.is_worker:
-            self._thread.limit.leave(self._per_thread_libraries)
-            return
-        with self._lock:
-            try:
-                self._limit.leave(self._libraries or [])
-            finally:
-                self._thread.limit.leave(self._per_thread_libraries)
 
     def _find_libraries(self) -> None:
         """Find the BLAS libraries that are loaded when the first block is entered."""

@@ -202,14 +202,14 @@ class _Pool:
         """
         helpers = min(threads, n) - 1
         if helpers < 1 or getattr(self._local, "busy", False):  # within a part of a job: all workers may be busy
-            with blas_on_one_thread:
+            with blas_on_one_thread():
                 for i in range(n):
                     job(i)
             return
         parts, policy = deque(range(n)), wait_policy or SleepWait()
         submitted: list[tuple[_Worker, _Task]] = []
         error: BaseException | None = None
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             try:
                 for worker in self._start_workers(helpers):
                     submitted.append((worker, _Task(job, parts, policy)))  # before `submit`, so that `_stop` knows it
@@ -275,7 +275,7 @@ class _Pool:
         """Run parts until none is left; return the exception that stopped it, or None."""
         self._local.busy = True
         try:
-            with blas_on_one_thread:  # for libraries with a limit for each thread
+            with blas_on_one_thread():  # for libraries with a limit for each thread
                 while True:
                     # A deque hands each number to one thread only.  An iterator would guarantee that only under the
                     # interpreter's lock.
