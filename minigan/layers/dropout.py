@@ -85,6 +85,6 @@ class Dropout(Layer):
         """Return a new random key for each sub-batch, or None if y = x."""
         if not ctx.train or self.rate == 0:
             return None
-        if ctx.rng is None:
+        if ctx.rng is None and ctx.predrawn_keys is None:
             raise ValueError("training needs forward(..., rng=np.random.Generator), got rng=None")
         return ctx.keys()
