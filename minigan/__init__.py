@@ -76,6 +76,7 @@ from minigan.losses import Minimax, NonSaturating, Objective, SoftmaxTwoClass
 from minigan.network import Network, StaleBackwardError
 from minigan.ops.errors import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
+from minigan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 
 if TYPE_CHECKING:
     from minigan import classifier as classifier
@@ -93,6 +94,8 @@ _LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", 
 
 __all__ = [
     "GAN",
+    "R1",
+    "R2",
     "SGD",
     "Adam",
     "AvgPool2D",
@@ -108,6 +111,7 @@ __all__ = [
     "Game",
     "GlorotNormal",
     "GlorotUniform",
+    "GradientPenalty",
     "HeNormal",
     "HeUniform",
     "Layer",
@@ -134,6 +138,7 @@ __all__ = [
     "Tanh",
     "Uniform",
     "UpSample2D",
+    "WassersteinPenalty",
     "ZeroPad2D",
     "Zeros",
     "alternating",

@@ -173,8 +173,37 @@ def layer_output(place: Place, at: int, result: Any, n: int, kind: Any, dtype: n
     return _cast(name, y, dtype), result[1]
 
 
-def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtype: np.dtype[Any]) -> Array:
+def layer_tangent(
+    place: Place, at: int, result: Any, n: int, kind: Any, dtype: np.dtype[Any]
+) -> tuple[Array, Array, Pullback]:
+    """Check and return y, y_dot and the pullback that a layer's `pushforward` returned; see `layer_output`.
+
+    Raises
+    ------
+    TypeError
+        Unless `result` is (y, y_dot, pullback) with arrays of the backend whose conversion to the network's dtype only
+        rounds.
+    ShapeError
+        Unless y has one row for each of the n examples, and y_dot the shape of y.
+
+    """
+    if not (isinstance(result, tuple) and len(result) == 3 and callable(result[2])):
+        given = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"{place(at)}: pushforward returned {given}; expected (y, y_dot, pullback), pullback callable")
+    y, pullback = layer_output(place, at, (result[0], result[2]), n, kind, dtype)
+    name = place(at) + ": y_dot"
+    require_kind(name, result[1], kind)
+    if result[1].shape != y.shape:
+        raise ShapeError(f"{name} has shape {result[1].shape}; expected {y.shape}, the shape of y")
+    return y, _cast(name, result[1], dtype), pullback
+
+
+def layer_gradient(
+    place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtype: np.dtype[Any], argument: str = "dx"
+) -> Array:
     """Check dx, which the pullback of layer `at` returned for x of `shape`, and return it in the network's dtype.
+
+    Errors call it `argument`.
 
     Raises
     ------
@@ -184,7 +213,7 @@ def layer_gradient(place: Place, at: int, dx: Any, shape: Shape, kind: Any, dtyp
         Unless dx has the shape of x.
 
     """
-    name = place(at) + ": dx"
+    name = f"{place(at)}: {argument}"
     require_kind(name, dx, kind)
     if dx.shape != shape:
         raise ShapeError(f"{name} has shape {dx.shape}; expected {shape}, the shape of x")

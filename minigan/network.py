@@ -8,7 +8,7 @@ import numpy as np
 
 from minigan import _arguments, _checks
 from minigan._views import Named, castable, copy_named, named_views
-from minigan.layers.base import Context, Layer, Pullback, ShapeError
+from minigan.layers.base import Context, Layer, PairPullback, Pullback, ShapeError
 from minigan.layers.chain import Chain, Fused
 from minigan.ops import get_ops, to_host
 from minigan.ops.protocol import Array, Ops
@@ -123,6 +123,7 @@ class Network:
         rng: np.random.Generator | None = None,
         update_state: bool = True,
         sub_batches: int = 1,
+        keys: Sequence[Sequence[int]] | None = None,
     ) -> tuple[Array, Pullback]:
         """Return y and its pullback, ``backward(dy, grads=None, *, need_dx=True, overwrite=False) -> dx``.
 
@@ -142,6 +143,9 @@ class Network:
         sub_batches : int
             The number of batches of equal size that x consists of, one after another.  y and the gradients are those
             of one forward pass for each: batch statistics and masks are computed per sub-batch.  Default: 1.
+        keys : sequence, optional
+            The random keys of the pass, from `draw_keys`, instead of `rng`: passes with the same keys have the same
+            masks.
 
         Returns
         -------
@@ -171,8 +175,11 @@ class Network:
             sub_batches = _arguments.size("sub_batches", sub_batches)
         if type(x) is not self._kind or x.dtype != self.dtype or x.ndim < 2 or x.shape[0] == 0:
             x = self._input(x)
-        draws = (train and rng is not None) or sub_batches != 1
-        predrawn_keys = self._draw(len(x), sub_batches, rng if train else None) if draws else None
+        if keys is not None:
+            predrawn_keys: Any = iter(keys) if train else None
+        else:
+            draws = (train and rng is not None) or sub_batches != 1
+            predrawn_keys = self._draw(len(x), sub_batches, rng if train else None) if draws else None
         context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
         try:
             y, pullback = self._only.forward(self._p, x, context)
@@ -185,10 +192,7 @@ class Network:
             dy: Array, grads: Array | None = None, *, need_dx: bool = True, overwrite: bool = False
         ) -> Array | None:
             if version != self.version:
-                raise StaleBackwardError(
-                    f"theta changed after this forward pass (version {version}, now {self.version}): "
-                    "its gradient would be wrong; run forward again"
-                )
+                self._require_version(version)
             if type(dy) is not kind or dy.dtype != dtype:
                 dy = self._cast("dy", dy)
             if dy.shape != shape:
@@ -208,6 +212,134 @@ class Network:
             return pullback(dy, g, need_dx=need_dx)
 
         return y, backward
+
+    def draw_keys(self, n: int, rng: np.random.Generator, *, sub_batches: int = 1) -> list[list[int]]:
+        """Draw the random keys of a training pass, as `forward` does.
+
+        Parameters
+        ----------
+        n : int
+            N, the number of examples of the pass.
+        rng : numpy.random.Generator
+            The random stream.
+        sub_batches : int
+            As for `forward`.  Default: 1.
+
+        Returns
+        -------
+        list of list of int
+            For each call of ``ctx.keys()`` by a layer a key for each sub-batch; empty if no layer draws.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `forward` does for `rng` and `sub_batches`.
+
+        """
+        _checks.require_generator("rng", rng)
+        return list(self._draw(n, _arguments.size("sub_batches", sub_batches), rng) or ())
+
+    def pushforward(
+        self,
+        x: Array,
+        x_dot: Array,
+        *,
+        train: bool,
+        rng: np.random.Generator | None = None,
+        keys: Sequence[Sequence[int]] | None = None,
+    ) -> tuple[Array, Array, PairPullback]:
+        """Return y, its derivative y_dot = (dy/dx) x_dot, and the pullback of both.
+
+        For a loss L(y, y_dot) the pullback gives
+
+            dx_dot = (dy/dx)^T dy_dot        dx = (dy/dx)^T dy + d<dy_dot, (dy/dx) x_dot>/dx
+            g += d(<dy, y> + <dy_dot, (dy/dx) x_dot>)/dtheta
+
+        With dy = None and x_dot = u it adds to g the gradient of <dy_dot, (dy/dx) u>: products with second derivatives,
+        forward over reverse (Pearlmutter 1994).  The layers run one by one, as they are written; running statistics do
+        not change.
+
+        Parameters
+        ----------
+        x, x_dot : array (N, ...)
+            N >= 1 examples, and a direction of the same shape.
+        train : bool
+            As for `forward`.  In training, batch norm has no pushforward.
+        rng : numpy.random.Generator, optional
+            The random stream of dropout.
+        keys : sequence, optional
+            The random keys of another pass, from `draw_keys`, instead of `rng`: then the masks are those of that pass.
+
+        Returns
+        -------
+        y, y_dot : array (N, ...)
+            The output and its derivative, in the network's dtype.
+        backward : callable
+            ``backward(dy, dy_dot, grads=None, *, need_dx=True) -> (dx, dx_dot)``.  dy = dL/dy and dy_dot = dL/dy_dot
+            have y's shape; None means zero.  dL/dtheta is added to `grads` (P,); without `grads` it is not computed.
+            Both results are None with ``need_dx=False``.  It raises StaleBackwardError if theta has changed.
+
+        Raises
+        ------
+        TypeError, ValueError, ShapeError
+            As `forward` does; ShapeError if x_dot has not the shape of x.
+        NotImplementedError
+            If a layer does not define `pushforward`; the message names the layer.
+
+        Examples
+        --------
+        >>> from minigan.layers import Dense, Tanh
+        >>> net = Network([Dense(2, 8), Tanh(), Dense(8, 1)], rng=np.random.default_rng(0), dtype="float64")
+        >>> x, u = np.array([[1.0, 2.0]]), np.array([[1.0, 0.0]])
+        >>> y, y_dot, _ = net.pushforward(x, u, train=True)
+        >>> bool(abs(y_dot - (net(x + 1e-6 * u) - net(x - 1e-6 * u)) / 2e-6) < 1e-9)
+        True
+
+        """
+        _checks.require_flags(train=train)
+        _checks.require_generator("rng", rng)
+        x, x_dot = self._input(x), self._cast("x_dot", x_dot)
+        if x_dot.shape != x.shape:
+            raise ShapeError(f"x_dot has shape {x_dot.shape}; expected {x.shape}, the shape of x")
+        predrawn_keys = None
+        if train and (keys is not None or rng is not None):
+            predrawn_keys = iter(keys) if keys is not None else self._draw(len(x), 1, rng)
+        state = self.chain.state_views(self._state)
+        context = Context(self.ops, train, rng, state, False, 1, predrawn_keys)  # type: ignore[arg-type]
+        p = self.chain.parameter_views(self._theta)
+        y, y_dot, pullback = self.chain.pushforward(p, x, x_dot, context)
+        shape, in_shape, version = y.shape, x.shape, self.version
+        del x, x_dot
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, grads: Array | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            self._require_version(version)
+            given = []
+            for name, v in (("dy", dy), ("dy_dot", dy_dot)):
+                if v is not None:
+                    v = self._cast(name, v)
+                    if v.shape != shape:
+                        raise ShapeError(f"{name} has shape {v.shape}; expected {shape}, the shape of y")
+                given.append(v)
+            g = None
+            if grads is not None:
+                _checks.require_grads(self.check_vector("grads", grads), self._theta)
+                g = self.chain.parameter_views(grads)
+            found = pullback(*given, g, need_dx=need_dx)
+            if not need_dx:
+                return None, None
+            dx, dx_dot = (self.ops.xp.zeros(in_shape, self.dtype) if v is None else v for v in found)
+            return dx, dx_dot
+
+        return y, y_dot, backward
+
+    def _require_version(self, version: int) -> None:
+        if version != self.version:
+            raise StaleBackwardError(
+                f"theta changed after this forward pass (version {version}, now {self.version}): "
+                "its gradient would be wrong; run forward again"
+            )
 
     def __call__(self, x: Array) -> Array:
         """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.

@@ -92,6 +92,12 @@ LAYERS = {
     ),
 }
 
+
+def has_batch_norm(layer):
+    """Whether a layer is batch norm or contains it; it has no pushforward in training."""
+    return isinstance(layer, mg.BatchNorm) or any(map(has_batch_norm, layer.sublayers().values()))
+
+
 # the image layers (H, W, C)
 IMAGES = {name: entry for name, entry in LAYERS.items() if type(entry[0]).__module__.endswith((".conv", ".pool"))}
 

@@ -7,13 +7,25 @@ import math
 
 import numpy as np
 import pytest
-from cases import BODIES, LAYERS, OBJECTIVES, ON_EACH_BACKEND, forward, mask, network, outputs_of, whole_gan
+from cases import (
+    BODIES,
+    LAYERS,
+    OBJECTIVES,
+    ON_EACH_BACKEND,
+    forward,
+    has_batch_norm,
+    mask,
+    network,
+    outputs_of,
+    whole_gan,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.gan import discriminator_gradient, eval_mode, generator_gradient, train_mode, train_mode_tracking
 from minigan.ops import get_ops
+from minigan.penalties import R1, R2, WassersteinPenalty
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
 import torch_twin  # noqa: E402
@@ -124,6 +136,55 @@ def test_every_layer(name, ops, train):
     close(dx, x_torch.grad)
     if g.size:
         close(g, theta.grad)
+
+
+WITHOUT_BATCH_NORM_IN_TRAINING = [
+    (name, train) for name in LAYERS for train in (True, False) if not (train and has_batch_norm(LAYERS[name][0]))
+]
+
+
+@ON_EACH_BACKEND
+@pytest.mark.parametrize(("name", "train"), WITHOUT_BATCH_NORM_IN_TRAINING)
+def test_every_pushforward_by_double_backward(name, train, ops):
+    """The derivatives of <dy, y> + <x_dot, J^T dy_dot> by two backward passes, dropout with the same mask."""
+    layer, shape = LAYERS[name]
+    net, rng = network(layer, ops=ops), np.random.default_rng(0)
+    x, x_dot = rng.standard_normal((2, 6, *shape))
+    y, y_dot, backward = net.pushforward(x, x_dot, train=train, rng=np.random.default_rng(1))
+    dy, dy_dot = rng.standard_normal((2, *y.shape))
+    g = net.zeros_like_theta()
+    found = backward(dy, dy_dot, g)
+    theta, *inputs = (tensor(v, grad=True) for v in (net.theta, x, x_dot))
+    out = run(net, theta, inputs[0], train=train, rng=np.random.default_rng(1))
+    (gradient,) = torch.autograd.grad(out, inputs[0], tensor(dy_dot), create_graph=True)
+    ((out * tensor(dy)).sum() + (inputs[1] * gradient).sum()).backward()
+    close((dy_dot * y_dot).sum(), (inputs[1] * gradient).sum())
+    for got, want in zip((*found, g), (inputs[0].grad, inputs[1].grad, theta.grad), strict=True):
+        if got.size:
+            close(got, want if want is not None else np.zeros_like(got))
+
+
+def norm_of(v):
+    return v.flatten(1).norm(dim=1)
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "wasserstein"])
+@pytest.mark.parametrize("body", [body for body, (inner, _) in BODIES.items() if not any(map(has_batch_norm, inner))])
+def test_penalties_by_double_backward(body, name):
+    """P and dP/dtheta of every penalty, biases too."""
+    _, D, x_real, x_fake, _ = whole_gan(body, outputs=1)
+    x_real, g = x_real[: len(x_fake)], D.zeros_like_theta()
+    penalty = {"r1": R1(2.0), "r2": R2(3.0), "wasserstein": WassersteinPenalty(10.0)}[name]
+    P = penalty.add_gradient(D, x_real, x_fake, g, rng=mask())
+    rng = mask()
+    x = tensor(penalty.points(D, x_real, x_fake, rng=rng), grad=True)
+    theta = tensor(D.theta, grad=True)
+    (v,) = torch.autograd.grad(run(D, theta, x, train=True, rng=rng).sum(), x, create_graph=True)
+    squares = (v * v).flatten(1).sum(1).mean()
+    want = 10 * ((norm_of(v) - 1) ** 2).mean() if name == "wasserstein" else penalty.weight / 2 * squares
+    want.backward()
+    close(P, want)
+    close(g, theta.grad)
 
 
 def cross_entropy(objective, s, real):

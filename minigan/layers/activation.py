@@ -3,10 +3,11 @@
 x, y, dx and dy have one shape, (N, ...), and the network's dtype.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minigan._arguments import scalar, set_numbers
-from minigan.layers.base import Context, Layer, Pullback, Views
+from minigan.layers.base import Context, Layer, PairPullback, Pullback, Views
 from minigan.ops.protocol import Array
 from minigan.ops.reference import real
 
@@ -37,6 +38,12 @@ class ReLU(Layer):
             return ops.relu_backward(dy, y) if need_dx else None
 
         return y, backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return max(x, 0), x_dot where x > 0 (else 0), and their pullback; the second derivative is 0."""
+        ops = ctx.ops
+        y = ops.relu(x)
+        return y, ops.relu_backward(x_dot, y), _along(lambda v: ops.relu_backward(v, y))
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,15 @@ class LeakyReLU(Layer):
 
         return where(positive, x, slope * x), backward
 
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return f(x), f'(x) x_dot and their pullback; f' is 1 or `slope`, and the second derivative is 0."""
+        where, positive, slope = ctx.ops.xp.where, real(x) > 0, scalar(self.slope, x.dtype)
+
+        def scaled(v: Array) -> Array:
+            return where(positive, v, slope * v)
+
+        return scaled(x), scaled(x_dot), _along(scaled)
+
 
 @dataclass(frozen=True)
 class Tanh(Layer):
@@ -92,6 +108,12 @@ class Tanh(Layer):
             return dx
 
         return y, backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return y, f' x_dot and their pullback: f' = 1 - y^2, f'' = -2 y f'."""
+        y = ctx.ops.xp.tanh(x)
+        slope = 1 - y * y
+        return y, slope * x_dot, _curved(slope, -2 * y * slope, x_dot)
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,12 @@ class Sigmoid(Layer):
 
         return y, backward
 
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return y, f' x_dot and their pullback: f' = y (1 - y), f'' = (1 - 2 y) f'."""
+        y = ctx.ops.sigmoid(x)
+        slope = y * (1 - y)
+        return y, slope * x_dot, _curved(slope, (1 - 2 * y) * slope, x_dot)
+
 
 @dataclass(frozen=True)
 class Softplus(Layer):
@@ -133,6 +161,11 @@ class Softplus(Layer):
             return dy * ops.sigmoid(x) if need_dx else None
 
         return ops.softplus(x), backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return y, f' x_dot and their pullback: f' = s, f'' = s (1 - s) with s = 1 / (1 + e^-x)."""
+        slope = ctx.ops.sigmoid(x)
+        return ctx.ops.softplus(x), slope * x_dot, _curved(slope, slope * (1 - slope), x_dot)
 
 
 @dataclass(frozen=True)
@@ -153,3 +186,60 @@ class Softmax(Layer):
             return y * (dy - (dy * y).sum(axis=-1, keepdims=True)) if need_dx else None
 
         return y, backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return y, y_dot = J x_dot and their pullback, with J v = y (v - <y, v>).
+
+        y_dot = y (x_dot - <y, x_dot>) depends on y too, so that
+        dx = J (dy + dy_dot (x_dot - <y, x_dot>) - <dy_dot, y> x_dot)  and  dx_dot = J dy_dot.
+        """
+        y = self.forward(p, x, ctx)[0]
+
+        def inner(a: Array, b: Array) -> Array:
+            return (a * b).sum(axis=-1, keepdims=True)
+
+        def J(v: Array) -> Array:
+            return y * (v - inner(y, v))
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            if not need_dx:
+                return None, None
+            if dy_dot is None:
+                return (None if dy is None else J(dy)), None
+            of_y_dot = dy_dot * (x_dot - inner(y, x_dot)) - inner(dy_dot, y) * x_dot
+            return J(of_y_dot if dy is None else dy + of_y_dot), J(dy_dot)
+
+        return y, J(x_dot), backward
+
+
+def _along(scaled: Callable[[Array], Array]) -> PairPullback:
+    """Return the pullback of (f(x), f'(x) x_dot) where f'' = 0: it multiplies dy and dy_dot by f'(x)."""
+
+    def backward(
+        dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+    ) -> tuple[Array | None, Array | None]:
+        dx, dx_dot = (None if dv is None or not need_dx else scaled(dv) for dv in (dy, dy_dot))
+        return dx, dx_dot
+
+    return backward
+
+
+def _curved(slope: Array, curvature: Array, x_dot: Array) -> PairPullback:
+    """Return the pullback of (f(x), f'(x) x_dot): dx = f' dy + f'' x_dot dy_dot,  dx_dot = f' dy_dot.
+
+    slope, curvature: f'(x) and f''(x), of the shape of x
+    """
+
+    def backward(
+        dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+    ) -> tuple[Array | None, Array | None]:
+        if not need_dx:
+            return None, None
+        if dy_dot is None:
+            return (None if dy is None else slope * dy), None
+        bend = curvature * x_dot * dy_dot
+        return (bend if dy is None else slope * dy + bend), slope * dy_dot
+
+    return backward

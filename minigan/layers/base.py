@@ -25,6 +25,14 @@ and keeps no array that a later forward pass could overwrite.
 """
 
 
+PairPullback = Callable[..., tuple[Any, Any]]
+"""``backward(dy, dy_dot, g=None, *, need_dx=True) -> (dx, dx_dot)``: the pullback of (x, x_dot) -> (y, y_dot).
+
+dy_dot is dL/dy_dot and dx_dot is dL/dx_dot, for a loss L(y, y_dot).  A gradient that is zero everywhere may be None, in
+the arguments and in the result; both results are None if not need_dx.  The parameter gradients are added to g.
+"""
+
+
 class TooManyKeysError(RuntimeError):
     """Raised if a layer draws more random keys than its `n_keys` allows."""
 
@@ -182,6 +190,39 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
+    def pushforward(self, p: Any, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Compute y and its derivative in the direction x_dot, y_dot = J x_dot with J = dy/dx.
+
+        The pullback of both is the second derivative that gradient penalties need: for L = <dy, y> + <dy_dot, J x_dot>,
+
+            dx_dot = J^T dy_dot        dx = J^T dy + d<dy_dot, J x_dot>/dx        g += dL/dp
+
+        A layer that stands in a discriminator with a gradient penalty defines it; running statistics do not change.
+
+        Parameters
+        ----------
+        p : views
+            The layer's parameters, `parameter_views` of theta.
+        x, x_dot : array (N, ...)
+            The input, and the direction, of x's shape and dtype.
+        ctx : Context
+            As for `forward`; the same random keys give the same masks.
+
+        Returns
+        -------
+        y, y_dot : array (N, ...)
+            The output, and its derivative.
+        backward : callable
+            The pullback of both (`PairPullback`).
+
+        Raises
+        ------
+        NotImplementedError
+            If the layer does not define it.
+
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define pushforward, which gradient penalties need")
+
     def sublayers(self) -> "dict[str, Layer]":
         """Return the layers that this one contains, by the prefix of their parameters' names; by default none."""
         return {}
@@ -250,6 +291,28 @@ def compute_gradient(pullback: Pullback, dy: Array, g: Any, *, overwrite: bool) 
         pullback(dy, g, need_dx=False, overwrite=True)
     else:
         pullback(dy, g, need_dx=False)
+
+
+def add_gradients(a: Array | None, b: Array | None) -> Array | None:
+    """Return a + b, where None stands for a gradient that is zero everywhere."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def linear_pushforward(layer: Layer, p: Any, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+    """Return y = f(x), y_dot = f(x_dot) and their pullback, for a layer f without parameters that is linear in x.
+
+    dx = f^T dy,  dx_dot = f^T dy_dot: its pullback does not depend on x.
+    """
+    y, pullback = layer.forward(p, x, ctx)
+
+    def backward(dy: Array | None, dy_dot: Array | None, g: Any = None, *, need_dx: bool = True) -> tuple[Any, Any]:
+        if not need_dx:
+            return None, None
+        return (None if dy is None else pullback(dy)), (None if dy_dot is None else pullback(dy_dot))
+
+    return y, layer.forward(p, x_dot, ctx)[0], backward
 
 
 def require_features(layer: Layer, x: Array, n: int) -> None:

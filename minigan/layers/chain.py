@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigan._cached import cached_property
-from minigan._checks import layer_gradient, layer_output
-from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, TooManyKeysError
+from minigan._checks import layer_gradient, layer_output, layer_tangent
+from minigan.layers.base import Context, Layer, PairPullback, Parameter, Pullback, Shape, ShapeError, TooManyKeysError
 from minigan.ops.protocol import Array, Ops
 
 
@@ -173,6 +173,39 @@ class Chain(Layer):
             return dy if need_dx else None
 
         return x, backward
+
+    def pushforward(self, p: Sequence[Any], x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Run the layers' pushforwards in order, y_dot = J_L ... J_1 x_dot; the pullback runs theirs in reverse."""
+        pullbacks: list[PairPullback] = []
+        shapes, kind, dtype = [], ctx.ops.xp.ndarray, x.dtype
+        for i, layer in enumerate(self.layers):
+            shapes.append(x.shape)
+            try:
+                result = layer.pushforward(p[i], x, x_dot, ctx.part(i, self._keys[i]))
+            except ValueError as error:
+                raise self.placed(i, error) from None
+            except NotImplementedError as error:
+                raise NotImplementedError(f"{self.place(i)}: {error}") from None
+            x, x_dot, pullback = layer_tangent(self.place, i, result, len(x), kind, dtype)
+            pullbacks.append(pullback)
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Sequence[Any] | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            if g is None and not need_dx:
+                return None, None
+            last = 0 if need_dx else self._first
+            for i in range(len(pullbacks) - 1, last - 1, -1):
+                needed = need_dx or i > last
+                found = pullbacks[i](dy, dy_dot, None if g is None else g[i], need_dx=needed)
+                if needed:
+                    dy, dy_dot = (
+                        None if v is None else layer_gradient(self.place, i, v, shapes[i], kind, dtype, name)
+                        for name, v in zip(("dx", "dx_dot"), found, strict=True)
+                    )
+            return (dy, dy_dot) if need_dx else (None, None)
+
+        return x, x_dot, backward
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
-from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import Context, Layer, PairPullback, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
 from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
 from minigan.ops.protocol import Array
@@ -152,6 +152,30 @@ class Conv2D(_Convolution):
 
         return ops.correlate(x, W, geometry, b), backward
 
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return W * x + b, W * x_dot and their pullback."""
+        geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            found: list[Array | None] = [None, None]
+            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
+                if dv is None:
+                    continue
+                if g is not None:
+                    dW = g["W"]
+                    dW += ops.correlate_weights(v, dv, geometry)  # dL/dW = sum_npq x~ dy + x_dot~ dy_dot
+                if need_dx:
+                    found[i] = ops.correlate_adjoint(dv, W, geometry)
+            if g is not None and b is not None and dy is not None:
+                db = g["b"]
+                db += ops.sum_rows(dy)  # y_dot does not depend on b
+            return found[0], found[1]
+
+        return ops.correlate(x, W, geometry, b), ops.correlate(x_dot, W, geometry), backward
+
 
 @dataclass(frozen=True)
 class ConvTranspose2D(_Convolution):
@@ -253,6 +277,30 @@ class ConvTranspose2D(_Convolution):
             return ops.correlate(dy, W, geometry) if need_dx else None
 
         return ops.correlate_adjoint(x, W, geometry, b), backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return W^T * x + b, W^T * x_dot and their pullback."""
+        geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            found: list[Array | None] = [None, None]
+            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
+                if dv is None:
+                    continue
+                if g is not None:
+                    dW = g["W"]
+                    dW += ops.correlate_weights(dv, v, geometry)  # dL/dW = sum_npq dy~ x + dy_dot~ x_dot
+                if need_dx:
+                    found[i] = ops.correlate(dv, W, geometry)
+            if g is not None and b is not None and dy is not None:
+                db = g["b"]
+                db += ops.sum_rows(dy)  # y_dot does not depend on b
+            return found[0], found[1]
+
+        return ops.correlate_adjoint(x, W, geometry, b), ops.correlate_adjoint(x_dot, W, geometry), backward
 
 
 def _explicit(padding: Padding) -> Sides:

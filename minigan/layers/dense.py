@@ -7,6 +7,7 @@ from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
     Layer,
+    PairPullback,
     Parameter,
     Pullback,
     Shape,
@@ -89,3 +90,26 @@ class Dense(Layer):
             return ops.affine(dy, W.T) if need_dx else None  # dL/dx = dy W^T
 
         return ops.affine(x, W, b), backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return x W + b, x_dot W and their pullback."""
+        require_features(self, x, self.n_in)
+        ops, W, b = ctx.ops, p["W"], p.get("b")
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            found: list[Array | None] = [None, None]
+            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
+                if dv is None:
+                    continue
+                if g is not None:
+                    ops.add_product(v, dv, g["W"])  # dL/dW = x^T dy + x_dot^T dy_dot
+                if need_dx:
+                    found[i] = ops.affine(dv, W.T)  # dL/dx = dy W^T,  dL/dx_dot = dy_dot W^T
+            if g is not None and b is not None and dy is not None:
+                db = g["b"]
+                db += ops.sum_rows(dy)  # dL/db = sum_n dy_n: y_dot does not depend on b
+            return found[0], found[1]
+
+        return ops.affine(x, W, b), ops.affine(x_dot, W), backward

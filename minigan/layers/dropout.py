@@ -1,9 +1,10 @@
 """Inverted dropout (Srivastava et al. 2014): training scales the units that it keeps, inference scales nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minigan._arguments import scalar, set_numbers
-from minigan.layers.base import Context, Layer, Pullback, Views
+from minigan.layers.base import Context, Layer, PairPullback, Pullback, Views
 from minigan.ops.protocol import Array
 
 
@@ -43,19 +44,37 @@ class Dropout(Layer):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return mask x and its pullback, which applies the same mask to dy."""
+        masked = self._mask(x, ctx)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            return masked(dy) if need_dx else None  # dL/dx = mask dy: the same keys, the same mask
+
+        return masked(x), backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return mask x, mask x_dot and their pullback, all with one mask."""
+        masked = self._mask(x, ctx)
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            dx, dx_dot = (None if dv is None or not need_dx else masked(dv) for dv in (dy, dy_dot))
+            return dx, dx_dot
+
+        return masked(x), masked(x_dot), backward
+
+    def _mask(self, x: Array, ctx: Context) -> Callable[[Array], Array]:
+        """Draw the keys of a pass, and return the function v -> mask v."""
         keys = self.draw_keys(ctx)
         if keys is None:
-            return x, lambda dy, _g=None, *, need_dx=True: dy if need_dx else None
+            return lambda v: v
         ops, rate = ctx.ops, scalar(self.rate, x.dtype)
 
         def masked(v: Array) -> Array:
             parts = [ops.dropout(part, rate, key) for part, key in zip(ops.xp.split(v, len(keys)), keys, strict=True)]
             return parts[0] if len(parts) == 1 else ops.xp.concatenate(parts)
 
-        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            return masked(dy) if need_dx else None  # dL/dx = mask dy: the same keys, the same mask
-
-        return masked(x), backward
+        return masked
 
     @property
     def n_keys(self) -> int:
@@ -66,6 +85,6 @@ class Dropout(Layer):
         """Return a new random key for each sub-batch, or None if y = x."""
         if not ctx.train or self.rate == 0:
             return None
-        if ctx.rng is None:
+        if ctx.rng is None and ctx.predrawn_keys is None:
             raise ValueError("training needs forward(..., rng=np.random.Generator), got rng=None")
         return ctx.keys()

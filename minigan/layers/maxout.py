@@ -9,6 +9,7 @@ from minigan.initializers import GlorotUniform, Initializer, Zeros
 from minigan.layers.base import (
     Context,
     Layer,
+    PairPullback,
     Parameter,
     Pullback,
     Shape,
@@ -99,6 +100,32 @@ class Maxout(Layer):
             return ops.affine(da, W.T) if need_dx else None
 
         return y, backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return max_p a_nop, the derivative of the winning piece, (x_dot W)_nop, and their pullback."""
+        require_features(self, x, self.n_in)
+        ops, W = ctx.ops, p["W"]
+        y, winner = _maximum(ops.affine(x, W, p["b"]).reshape(-1, self.n_out, self.pieces), ops)
+        a_dot = ops.affine(x_dot, W).reshape(-1, self.n_out, self.pieces)
+        y_dot = ops.xp.take_along_axis(a_dot, winner[:, :, None].astype(np.intp), axis=2)[:, :, 0]
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            found: list[Array | None] = [None, None]
+            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
+                if dv is None:
+                    continue
+                da = _to_winner(dv, winner, self.pieces, ops).reshape(len(x), -1)
+                if g is not None:
+                    ops.add_product(v, da, g["W"])  # dL/dW = x^T da + x_dot^T da_dot
+                    if v is x:
+                        g["b"][...] += ops.sum_rows(da)  # y_dot does not depend on b
+                if need_dx:
+                    found[i] = ops.affine(da, W.T)
+            return found[0], found[1]
+
+        return y, y_dot, backward
 
 
 def _maximum(a: Array, ops: Ops) -> tuple[Array, Array]:

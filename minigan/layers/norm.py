@@ -8,7 +8,7 @@ from minigan._arguments import scalar, set_flags, set_numbers, set_sizes
 from minigan._deprecated import renamed_fields
 from minigan._names import unknown
 from minigan.initializers import Constant, Initializer, Zeros
-from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import Context, Layer, PairPullback, Parameter, Pullback, Shape, ShapeError, Views
 from minigan.ops.protocol import Array
 
 MAX_MEAN2_PER_VARIANCE = 1024
@@ -169,6 +169,36 @@ class BatchNorm(Layer):
             return dy * (gamma * inverse) if need_dx else None
 
         return (x - mu) * (gamma * inverse) + p["beta"], backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return y, y_dot = gamma inverse x_dot and their pullback at inference, inverse = 1 / sqrt(var + eps).
+
+        It is refused in training: there y_n depends on all examples, so that grad_x of a sum of outputs is not the
+        gradient of each example's own output.
+        """
+        self.require_channels(x)
+        if ctx.train:
+            raise ValueError(
+                "batch norm in training has no gradient penalty, because an output depends on all examples of the "
+                "batch; expected another normalisation, or train=False"
+            )
+        ops, gamma = ctx.ops, p["gamma"]
+        assert ctx.state is not None  # noqa: S101  (Network always passes it)
+        inverse = 1 / ops.xp.sqrt(ctx.state["running_var"] + scalar(self.eps, x.dtype))
+        y, pullback = self._infer(p, x, ctx)
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            dx = None if dy is None else pullback(dy, g, need_dx=need_dx)
+            if dy_dot is None:
+                return dx, None
+            if g is not None:
+                dgamma = g["gamma"]
+                dgamma += ops.sum_rows(dy_dot * (x_dot * inverse))  # y_dot does not depend on beta
+            return dx, dy_dot * (gamma * inverse) if need_dx else None
+
+        return y, x_dot * (gamma * inverse), backward
 
     @staticmethod
     def far(mu: Array, var: Array) -> Array:

@@ -3,7 +3,16 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import (
+    Context,
+    Layer,
+    PairPullback,
+    Pullback,
+    Shape,
+    ShapeError,
+    Views,
+    linear_pushforward,
+)
 from minigan.layers.sizes import Size, pair, require_image, sides
 from minigan.ops.geometry import Geometry, Pair, Sides, small_size
 from minigan.ops.protocol import Array
@@ -57,6 +66,10 @@ class ZeroPad2D(Layer):
 
         return y, backward
 
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return x and x_dot with their padding, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
+
 
 @dataclass(frozen=True)
 class UpSample2D(Layer):
@@ -100,6 +113,10 @@ class UpSample2D(Layer):
             return dy.reshape(N, H, fh, W, fw, C).sum(axis=(2, 4)) if need_dx else None
 
         return x.repeat(fh, axis=1).repeat(fw, axis=2), backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return x and x_dot with each pixel repeated, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
 
 
 @dataclass(frozen=True)
@@ -172,6 +189,10 @@ class AvgPool2D(_Pool2D):
         y: Array = sum((x[:, rows, columns] for _, _, rows, columns in taps), start=zeros((), x)) / len(taps)
         return y, backward
 
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return the means of each window of x and of x_dot, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
+
 
 @dataclass(frozen=True)
 class MaxPool2D(_Pool2D):
@@ -202,20 +223,42 @@ class MaxPool2D(_Pool2D):
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return the maximum of each window; the pullback passes dy to that pixel alone."""
-        xp = ctx.ops.xp
-        taps = self._geometry(require_image(self, x.shape[1:])).taps
-        windows = _stacked(xp, [x[:, rows, columns] for _, _, rows, columns in taps])  # (kh kw, N, h, w, C)
-        winner = real(windows).argmax(axis=0)
+        xp, windows, winner = ctx.ops.xp, *self._windows(x, ctx)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
-            if not need_dx:
-                return None
-            dx = zeros(x.shape, dy)
-            for n, (_, _, rows, columns) in enumerate(taps):
-                dx[:, rows, columns] += xp.where(winner == n, dy, 0)
-            return dx
+            return self._to_winner(dy, winner, x, ctx) if need_dx else None
 
         return xp.take_along_axis(windows, winner[None], axis=0)[0], backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return the maximum of each window, x_dot at the same pixel, and their pullback."""
+        windows, winner = self._windows(x, ctx)
+        y, y_dot = (
+            ctx.ops.xp.take_along_axis(v, winner[None], axis=0)[0] for v in (windows, self._windows(x_dot, ctx)[0])
+        )
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            dx, dx_dot = (
+                None if dv is None or not need_dx else self._to_winner(dv, winner, x, ctx) for dv in (dy, dy_dot)
+            )
+            return dx, dx_dot
+
+        return y, y_dot, backward
+
+    def _windows(self, x: Array, ctx: Context) -> tuple[Array, Array]:
+        """Return the pixels of each window (kh kw, N, h, w, C), and the index of its maximum (N, h, w, C)."""
+        taps = self._geometry(require_image(self, x.shape[1:])).taps
+        windows = _stacked(ctx.ops.xp, [x[:, rows, columns] for _, _, rows, columns in taps])
+        return windows, real(windows).argmax(axis=0)
+
+    def _to_winner(self, dy: Array, winner: Array, x: Array, ctx: Context) -> Array:
+        """Return dx: dy at the pixel of x that has the maximum of the window, else 0."""
+        dx = zeros(x.shape, dy)
+        for n, (_, _, rows, columns) in enumerate(self._geometry(require_image(self, x.shape[1:])).taps):
+            dx[:, rows, columns] += ctx.ops.xp.where(winner == n, dy, 0)
+        return dx
 
 
 def _stacked(xp: Any, arrays: list[Array]) -> Array:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError
+from minigan.layers.base import Context, Layer, PairPullback, Parameter, Pullback, Shape, ShapeError, add_gradients
 from minigan.layers.chain import Chain, prefixed
 from minigan.ops.protocol import Array, Ops
 
@@ -131,3 +131,24 @@ class Residual(Layer):
             return dx + dh if need_dx else None  # dL/dx = J_f^T dy + J_h^T dy
 
         return y + h, backward
+
+    def pushforward(self, p: list[Any], x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return f(x) + h(x), J_f x_dot + J_h x_dot and their pullback, the sum of both chains'."""
+        (y, y_dot, back), *others = [
+            layer.pushforward(p[i], x, x_dot, ctx.part(i, layer.n_keys))
+            for i, layer in enumerate(self.sublayers().values())
+        ]
+        h, h_dot, back_h = others[0] if others else (x, x_dot, None)
+        self._require_one_shape(y.shape[1:], h.shape[1:])
+
+        def backward(
+            dy: Array | None, dy_dot: Array | None, g: list[Any] | None = None, *, need_dx: bool = True
+        ) -> tuple[Array | None, Array | None]:
+            g_f, g_h = (None, None) if g is None else (g[0], g[-1])
+            of_f = back(dy, dy_dot, g_f, need_dx=need_dx)
+            of_h = (dy, dy_dot) if back_h is None else back_h(dy, dy_dot, g_h, need_dx=need_dx)
+            if not need_dx:
+                return None, None
+            return add_gradients(of_f[0], of_h[0]), add_gradients(of_f[1], of_h[1])
+
+        return y + h, y_dot + h_dot, backward

@@ -4,7 +4,16 @@ import math
 from dataclasses import dataclass
 
 from minigan import _arguments
-from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import (
+    Context,
+    Layer,
+    PairPullback,
+    Pullback,
+    Shape,
+    ShapeError,
+    Views,
+    linear_pushforward,
+)
 from minigan.ops.protocol import Array
 
 
@@ -28,6 +37,10 @@ class Flatten(Layer):
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return x flattened; the pullback gives dy the shape of x."""
         return _reshape(x, (math.prod(x.shape[1:]),))
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return x and x_dot flattened, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,10 @@ class Reshape(Layer):
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return x reshaped; the pullback gives dy the shape of x."""
         return _reshape(x, self.output_shape(x.shape[1:]))
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return x and x_dot reshaped, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
 
 
 def _reshape(x: Array, shape: Shape) -> tuple[Array, Pullback]:

@@ -1,11 +1,13 @@
 """The claims about the library: complete, passing, and refuted when the library is wrong."""
 
+import inspect
+
 import numpy as np
 import pytest
 from flint import arb
 
 import minigan as mg
-from minigan import data, initializers, layers, losses
+from minigan import data, initializers, layers, losses, penalties
 from verify import PROFILES, Verdict
 from verify.arithmetic.balls import precision
 from verify.claims import library_accuracy, load_claims, statistics
@@ -15,6 +17,7 @@ from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 from verify.engine.statistics import MAX_ASSERTIONS
 from verify.library.differentiable import check_enclosed, worst_difference
+from verify.library.second_order import PENALTIES
 from verify.library.subjects import EQUATIONS, LAYERS, OBJECTIVES, of_layer
 
 CLAIMS = load_claims()
@@ -38,6 +41,19 @@ def test_every_layer_has_claims():
     for name in layer_names():
         assert f"Lib.gradient.{kebab(name)}" in CLAIMS
         assert f"Lib.balls.{kebab(name)}" in CLAIMS
+        assert f"Lib.second-order.{kebab(name)}" in CLAIMS
+        assert f"Lib.second-order-balls.{kebab(name)}" in CLAIMS
+
+
+def test_every_penalty_has_claims():
+    everything = {
+        x for x in vars(penalties).values() if isinstance(x, type) and issubclass(x, penalties.GradientPenalty)
+    }
+    concrete = {x for x in everything if not inspect.isabstract(x)} - {penalties._SquaredNorm}
+    assert {type(penalty) for penalty in PENALTIES.values()} == concrete
+    for name in PENALTIES:
+        assert f"Lib.penalty.{name}" in CLAIMS
+        assert f"Lib.penalty-balls.{name}" in CLAIMS
 
 
 def test_every_layer_has_an_equation_for_its_statements():
@@ -125,6 +141,45 @@ def test_a_wrong_pullback_is_refuted(kind, topic, factor, monkeypatch):
     cls = getattr(mg, kind)
     monkeypatch.setattr(cls, "forward", scaled_pullback(cls, factor))
     assert verdict(CLAIMS[f"{topic}.{kebab(kind)}"]) is Verdict.REFUTED
+
+
+def scaled_pushforward(cls, target, factor):
+    """Return the class's pushforward with y_dot, dx or dx_dot multiplied by a factor."""
+    right = cls.pushforward
+
+    def pushforward(self, p, x, x_dot, ctx):
+        y, y_dot, backward = right(self, p, x, x_dot, ctx)
+
+        def wrong(dy, dy_dot, g=None, *, need_dx=True):
+            dx, dx_dot = backward(dy, dy_dot, g, need_dx=need_dx)
+            if target == "dx" and dx is not None:
+                dx = dx * factor
+            if target == "dx_dot" and dx_dot is not None:
+                dx_dot = dx_dot * factor
+            return dx, dx_dot
+
+        return y, y_dot * factor if target == "y_dot" else y_dot, wrong
+
+    return pushforward
+
+
+@pytest.mark.parametrize("target", ["y_dot", "dx", "dx_dot"])
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("topic", "factor"), [("Lib.second-order", 1 + 1e-6), ("Lib.second-order-balls", 1 + 2.0**-50)]
+)
+def test_a_wrong_pushforward_is_refuted(kind, topic, factor, target, monkeypatch):
+    cls = getattr(mg, kind)
+    monkeypatch.setattr(cls, "pushforward", scaled_pushforward(cls, target, factor))
+    assert verdict(CLAIMS[f"{topic}.{kebab(kind)}"]) is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_without_its_second_pass_is_refuted(name, monkeypatch):
+    """The weights get no gradient of the penalty, as if grad_x D did not depend on them."""
+    monkeypatch.setattr(penalties.GradientPenalty, "add_gradient", lambda self, D, *_, **__: None)
+    for topic in ("Lib.penalty", "Lib.penalty-balls"):
+        assert verdict(CLAIMS[f"{topic}.{name}"]) is Verdict.REFUTED
 
 
 @pytest.mark.parametrize("pattern", ["Lib.gradient.steps", "Lib.balls.steps-*", "Lib.hessian.*"])

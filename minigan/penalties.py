@@ -1,0 +1,208 @@
+"""Gradient penalties of a discriminator, with their parameter gradients by hand: forward over reverse.
+
+    P(theta) = sum_n phi(v_n),    v_n = grad_x D(x_n; theta)
+
+Let u_n = phi'(v_n), held constant.  Then
+
+    dP/dtheta = sum_n <u_n, dv_n/dtheta> = d/dtheta sum_n <u_n, grad_x D(x_n)> = d/dtheta sum_n D'(x_n) u_n
+
+so the gradient of P is that of the derivative of D along u.  `Network.pushforward` computes this derivative and
+its pullback: a penalty costs one forward pass and one pullback for v, one tangent pass along u, and one pullback.
+D has one output, and D(x_n) may depend on x_n alone: batch norm in training is refused.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from minigan._arguments import set_numbers
+from minigan._batch import Batch
+from minigan.game import Rng
+from minigan.gan.labels import network_input
+from minigan.network import Network
+from minigan.ops.errors import ShapeError
+from minigan.ops.protocol import Array
+from minigan.ops.reference import real
+
+
+@dataclass(frozen=True)
+class GradientPenalty(ABC):
+    """A term of J_D that depends on grad_x D; a subclass says where, and on which function of the gradient.
+
+    Parameters
+    ----------
+    weight : float
+        The factor of the penalty, >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is negative or not finite.
+
+    """
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        set_numbers(self, weight="[0, inf)")
+
+    @abstractmethod
+    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+        """Return the points x_n (N, ...) where the gradient is penalised."""
+
+    @abstractmethod
+    def of_gradient(self, D: Network, v: Array) -> tuple[Any, Array]:
+        """Return the penalty sum_n phi(v_n) and phi'(v_n), for the gradients v (N, ...)."""
+
+    def add_gradient(
+        self, D: Network, x_real: Batch, x_fake: Batch, g: Array, *, rng: Rng | None = None, train: bool = True
+    ) -> Any:
+        """Add dP/dtheta_D to g and return P.
+
+        Parameters
+        ----------
+        D : Network
+            The discriminator, with logits (N, 1).
+        x_real, x_fake : array (N, ..., C), or tuples of such an array and labels
+            The real and the fake examples.
+        g : array (P,)
+            The gradient to which dP/dtheta_D is added.
+        rng : numpy.random.Generator, optional
+            The random stream of dropout, and of the points if they are random.
+        train : bool
+            The mode of D; True, the default, as in its step.
+
+        Returns
+        -------
+        scalar
+            P.
+
+        Raises
+        ------
+        ShapeError
+            If D has several outputs, or the batches do not fit.
+        ValueError
+            If D contains batch norm, in training.
+        NotImplementedError
+            If a layer of D defines no `pushforward`.
+
+        """
+        x = self.points(D, D.array(network_input(D, x_real)), D.array(network_input(D, x_fake)), rng=rng)
+        keys = D.draw_keys(len(x), rng) if train and rng is not None else None
+        s, backward = D.forward(x, train=train, rng=rng, update_state=False, keys=keys)
+        if s.shape != (len(x), 1):
+            raise ShapeError(f"D has outputs of shape {s.shape[1:]}; a gradient penalty expects one logit, (1,)")
+        one = D.ops.xp.ones_like(s)
+        v = backward(one)  # v_n = grad_x D(x_n), because D(x_n) depends on x_n alone
+        value, u = self.of_gradient(D, v)
+        _, _, pullback = D.pushforward(x, u, train=train, rng=rng, keys=keys)
+        pullback(None, one, g, need_dx=False)  # d/dtheta of sum_n D'(x_n) u_n
+        return value
+
+
+@dataclass(frozen=True)
+class _SquaredNorm(GradientPenalty):
+    def of_gradient(self, D: Network, v: Array) -> tuple[Any, Array]:
+        """Return weight / (2 N) sum_n ||v_n||^2 and weight / N v."""
+        factor = self.weight / len(v)
+        return factor / 2 * (v * v).sum(), factor * v
+
+
+@dataclass(frozen=True)
+class R1(_SquaredNorm):
+    """P = weight / 2 E_real ||grad_x D(x)||^2.
+
+    It keeps D flat at the data, which makes the equilibrium locally stable.  Source: Mescheder, Geiger and Nowozin,
+    "Which Training Methods for GANs do actually Converge?", 2018, equation (9).
+
+    Parameters
+    ----------
+    weight : float
+        gamma, >= 0: 10 in the paper for images; larger for larger images.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> D = mg.Network([mg.Dense(2, 1)], rng=np.random.default_rng(0), dtype="float64")
+    >>> g, x = D.zeros_like_theta(), np.ones((4, 2))
+    >>> P = R1(10.0).add_gradient(D, x, x, g)  # grad_x D = W: P = 5 ||W||^2, dP/dW = 10 W, dP/db = 0
+    >>> bool(np.allclose(g, [*10 * D.theta[:2], 0]))
+    True
+
+    """
+
+    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+        """Return the real examples."""
+        return x_real
+
+
+@dataclass(frozen=True)
+class R2(_SquaredNorm):
+    """P = weight / 2 E_fake ||grad_x D(x)||^2.
+
+    Source: Mescheder, Geiger and Nowozin 2018, equation (10).
+
+    Parameters
+    ----------
+    weight : float
+        gamma, >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is negative or not finite.
+
+    """
+
+    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+        """Return the fake examples."""
+        return x_fake
+
+
+@dataclass(frozen=True)
+class WassersteinPenalty(GradientPenalty):
+    """P = weight E (||grad_x D(x^)|| - 1)^2,  x^ = e x_real + (1 - e) x_fake,  e uniform in [0, 1) per example.
+
+    phi'(v) = 2 weight / N (||v|| - 1) v / ||v||, and 0 at v = 0, where the norm has no derivative.  Source: Gulrajani
+    et al., "Improved Training of Wasserstein GANs", 2017, equation (3).
+
+    Parameters
+    ----------
+    weight : float
+        lambda, >= 0; 10 by default, as in the paper.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is negative or not finite; in `add_gradient`, if there is no `rng`.
+
+    """
+
+    weight: float = 10.0
+
+    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+        """Return random points between the pairs of real and fake examples."""
+        if rng is None:
+            raise ValueError("the penalty draws random points and needs rng=numpy.random.Generator, got rng=None")
+        if x_real.shape != x_fake.shape:
+            raise ShapeError(
+                f"x_real has shape {x_real.shape} and x_fake {x_fake.shape}; the penalty pairs them and expects one "
+                "shape"
+            )
+        e = rng.random((len(x_real),) + (1,) * (x_real.ndim - 1))
+        e = D.ops.xp.asarray(e.astype(D.dtype))
+        return x_fake + e * (x_real - x_fake)
+
+    def of_gradient(self, D: Network, v: Array) -> tuple[Any, Array]:
+        """Return weight / N sum_n (||v_n|| - 1)^2 and its derivative."""
+        xp, axes = D.ops.xp, tuple(range(1, v.ndim))
+        norm = xp.sqrt((v * v).sum(axis=axes, keepdims=True))
+        excess, factor = norm - 1, self.weight / len(v)
+        zero = real(norm) == 0
+        direction = xp.where(zero, 0, v / xp.where(zero, 1, norm))
+        return factor * (excess * excess).sum(), 2 * factor * excess * direction
