@@ -27,6 +27,8 @@ NUMPY_MAX_UNEQUAL_FLOP = 6e7
 NUMPY_LEAD_FLOP = 2.5e6
 """Floating-point operations that the first of two unequal pieces has more than the second: the calling thread takes
 the first one at once, and a worker the second one about 20 us later."""
+NUMPY_MIN_LEAD = 0.125
+"""The least share of the whole product that the first piece has more than the second."""
 MIN_COMPILED_FLOP = 2e5
 """Floating-point operations from which a compiled call is faster than NumPy's `@`."""
 MAX_SHARED_FLOP = 2e8
@@ -100,10 +102,7 @@ def _multiply_into(
         raise ValueError(f"cannot multiply {a.shape} by {b.shape}; expected factors of a product of shape {out.shape}")
     by_rows, flop = rows >= columns, 2 * rows * columns * a.shape[1]
     length = max(rows, columns)
-    if executor.compiled or flop > NUMPY_MAX_UNEQUAL_FLOP:
-        blocks = slices(length, block(length, flop))
-    else:
-        blocks = slices(length, min(length, _round_up_to_16(math.ceil(length * (0.5 + NUMPY_LEAD_FLOP / 2 / flop)))))
+    blocks = slices(length, block(length, flop)) if executor.compiled else _numpy_blocks(length, flop)
     small = flop < MAX_SHARED_FLOP
     compiled = _compiled_product(a, b, out, executor if small else None, add=add) if executor.compiled else None
     if small and compiled is not None:
@@ -288,6 +287,33 @@ def block(length: int, flop: float) -> int:
     """
     cuts = max(1, min(8, length // 64, int(2 * flop / MIN_PARALLEL_FLOP)))
     return min(MAX_BLOCK_LENGTH, _round_up_to_16(-(-length // cuts)))
+
+
+def column_parts(columns: int, flop: float) -> list[slice]:
+    """Return the parts of the columns of a product that NumPy's threads compute, each with what follows the product.
+
+    Parameters
+    ----------
+    columns
+        How many columns the result has.
+    flop
+        How many floating-point operations the whole product takes; a small product is not cut.
+
+    Returns
+    -------
+    list of slice
+        The parts, which depend on these two numbers alone.
+
+    """
+    return _numpy_blocks(columns, flop) if flop >= NUMPY_MIN_PARALLEL_FLOP else [slice(0, columns)]
+
+
+def _numpy_blocks(length: int, flop: float) -> list[slice]:
+    """Cut the longer side of a product for NumPy: a small one into two pieces, of which the first is larger."""
+    if flop > NUMPY_MAX_UNEQUAL_FLOP:
+        return slices(length, block(length, flop))
+    lead = max(NUMPY_MIN_LEAD, NUMPY_LEAD_FLOP / flop)
+    return slices(length, min(length, _round_up_to_16(math.ceil(length * (0.5 + lead / 2)))))
 
 
 def _round_up_to_16(n: int) -> int:

@@ -1,0 +1,300 @@
+"""A dense layer and what follows it, as a block of `minigan.ops.cpu.numpy_dense`.
+
+a = x W + b    u = f(a)    v = (u - mu) / std gamma + beta    y = h(v)        f, batch norm and h may be absent
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan._arguments import scalar
+from minigan.layers.base import Context, Layer, add_or_write
+from minigan.layers.dense import Dense
+from minigan.layers.norm import BatchNorm
+from minigan.ops.cpu import elementwise, matmul
+from minigan.ops.cpu.kernels.numpy import dense_blocks as kernels
+from minigan.ops.cpu.memory import arrays
+from minigan.ops.protocol import Array
+
+MIN_PAIR_FLOP, MAX_PAIR_FLOP = 6e6, 6e7
+"""The floating-point operations of each of two products that two threads compute side by side: smaller ones take less
+time than waking a thread, and each of two larger ones keeps all threads busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Batch norm of a sub-batch: v = (d - remainder) inverse_std gamma + beta, d = u minus a vector; each (O,)."""
+
+    inverse_std: Array
+    scale: Array
+    remainder: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a forward pass leaves to the pullback.
+
+    Parameters
+    ----------
+    x, y : (N, I) and (N, O) arrays
+        The input and the output.
+    d : (N, O) array or None
+        What batch norm scales.
+    negative : (N, O) array of bool or None
+        Where u <= 0, if there are f and batch norm.
+    norms : sequence of (slice, Norm)
+        The rows of each sub-batch and its batch norm.
+    train : bool
+        Whether the statistics are those of the batch.
+
+    """
+
+    x: Array
+    y: Array
+    d: Array | None
+    negative: Array | None
+    norms: Sequence[tuple[slice, Norm]]
+    train: bool
+
+
+@dataclass(frozen=True)
+class DenseBlock:
+    """A dense layer and what follows it.
+
+    Parameters
+    ----------
+    at : int
+        The index of the dense layer in the stage; the index of batch norm is the next one, or the one after it.
+    dense : Dense
+        The dense layer.
+    f, norm, h : Layer or None
+        The activation, batch norm and the activation after it.
+
+    """
+
+    at: int
+    dense: Dense
+    f: Layer | None
+    norm: BatchNorm | None
+    h: Layer | None
+
+    @property
+    def _norm_at(self) -> int:
+        return self.at + 1 + (self.f is not None)
+
+    def forward(self, p: Sequence[Any], states: Any, x: Array, ctx: Context) -> tuple[Array, Kept]:
+        """Return y (N, O) and what the pullback needs, for x (N, I), and update the running statistics.
+
+        Parameters
+        ----------
+        p, states : sequences of views
+            The parameters and running statistics of the stage's members.
+        x : (N, I) array
+            The batch.
+        ctx : Context
+            The backend and the mode.
+
+        """
+        N, O, dtype = len(x), self.dense.n_out, x.dtype
+        W, b = p[self.at]["W"], p[self.at].get("b")
+        y = arrays.empty((N, O), dtype)
+        executor: Any = ctx.ops
+        parts = matmul.column_parts(O, 2 * N * W.size)
+        f, norm = self.f, self.norm
+        if norm is None:
+
+            def last(i: int) -> None:
+                out = y[:, parts[i]]
+                _affine(x, W[:, parts[i]], None if b is None else b[parts[i]], out)
+                if f is not None:
+                    kernels.activate(out, out, *_activation(f, dtype))
+
+            executor.parallel_for(last, len(parts))
+            return y, Kept(x, y, None, None, (), ctx.train)
+
+        u, views = arrays.empty((N, O), dtype), p[self._norm_at]
+        negative = None if f is None else np.empty((N, O), bool)
+        rows = _sub_batches(N, ctx.sub_batches if ctx.train else 1)
+        state = None if states is None else states[self._norm_at]
+        apply: Callable[[slice, int], None]
+        if ctx.train:
+            vectors = np.empty((len(rows), 5, O), dtype)
+            apply = self._with_batch_statistics(views, u, y, rows, vectors)
+            norms = [
+                (part, Norm(inverse, scale, remainder))
+                for part, (_, _, remainder, inverse, scale) in zip(rows, vectors, strict=True)
+            ]
+        else:
+            apply, known = self._with_running_statistics(views, state, u, y)
+            norms = [(rows[0], known)]
+
+        def job(i: int) -> None:
+            part = parts[i]
+            v = u[:, part]
+            _affine(x, W[:, part], None if b is None else b[part], v)
+            if f is not None:
+                kernels.activate(v, v, *_activation(f, dtype))
+                np.less_equal(v, 0, out=negative[:, part])  # type: ignore[index]
+            apply(part, i)
+
+        executor.parallel_for(job, len(parts))
+        if ctx.train and ctx.update_state and state is not None:
+            for mean, var, *_ in vectors:
+                norm.update(state, mean, var, N // len(rows))
+        return y, Kept(x, y, u, negative, norms, ctx.train)
+
+    def _with_batch_statistics(
+        self, p: Any, u: Array, y: Array, rows: Sequence[slice], vectors: Array
+    ) -> Callable[[slice, int], None]:
+        """Return a function that normalises some columns with the statistics of each sub-batch, which it stores.
+
+        The vectors of a sub-batch are mean, variance, remainder, 1 / std and scale.
+        """
+        norm, gamma, beta = self.norm, p["gamma"], p["beta"]
+        assert norm is not None  # noqa: S101  (the caller has checked it)
+        eps = scalar(norm.eps, u.dtype)
+
+        def apply(part: slice, _: int) -> None:
+            for of_batch, stored in zip(rows, vectors[:, :, part], strict=True):
+                d = u[of_batch, part]
+                mean, var, remainder = kernels.centre(d)
+                inverse = 1 / np.sqrt(var + eps)
+                scale = gamma[part] * inverse
+                stored[0], stored[1], stored[2], stored[3], stored[4] = mean, var, remainder, inverse, scale
+                out = y[of_batch, part]
+                kernels.scale_and_shift(d, scale, beta[part] - remainder * scale, out)
+                if self.h is not None:
+                    kernels.activate(out, out, *_activation(self.h, u.dtype))
+
+        return apply
+
+    def _with_running_statistics(
+        self, p: Any, state: Any, u: Array, y: Array
+    ) -> tuple[Callable[[slice, int], None], Norm]:
+        """Return a function that normalises some columns with the running statistics, and the coefficients."""
+        assert self.norm is not None  # noqa: S101  (the caller has checked it)
+        assert state is not None  # noqa: S101  (Network always passes it)
+        inverse = 1 / np.sqrt(state["running_var"] + scalar(self.norm.eps, u.dtype))
+        scale, mu, beta = p["gamma"] * inverse, state["running_mean"], p["beta"]
+
+        def apply(part: slice, _: int) -> None:
+            d, out = u[:, part], y[:, part]
+            np.subtract(d, mu[part], out=d)
+            kernels.scale_and_shift(d, scale[part], beta[part], out)
+            if self.h is not None:
+                kernels.activate(out, out, *_activation(self.h, u.dtype))
+
+        return apply, Norm(inverse, scale, None)
+
+    def output_backward(self, kept: Kept, dy: Array, g: Any, *, overwrite: bool, own: bool) -> Array:
+        """Return dL/da (N, O), and add or write the gradients of gamma and beta.
+
+        Parameters
+        ----------
+        kept : Kept
+            What `forward` returned.
+        dy : (N, O) array
+            dL/dy.
+        g : sequence of views or None
+            The gradients of the stage's members.
+        overwrite : bool
+            Whether gradients replace what g holds.
+        own : bool
+            Whether dy may be overwritten.
+
+        """
+        if self.norm is None:
+            if self.f is None:
+                return dy
+            da = dy if own else arrays.empty(dy.shape, dy.dtype)
+            kernels.activate_backward(dy, kept.y, None, da, *_activation(self.f, dy.dtype))
+            return da
+        d = kept.d
+        assert d is not None  # noqa: S101  (`forward` keeps it)
+        da = dy if own else arrays.empty(dy.shape, dy.dtype)
+        if self.h is not None:
+            kernels.activate_backward(dy, kept.y, None, da, *_activation(self.h, dy.dtype))
+            dy = da
+        for i, (rows, norm) in enumerate(kept.norms):
+            sums = None
+            if g is not None or kept.train:
+                sums = kernels.norm_sums(d[rows], dy[rows], norm.remainder, norm.inverse_std)
+                if g is not None:
+                    views = g[self._norm_at]
+                    add_or_write(views["gamma"], sums[1], overwrite=overwrite and i == 0)
+                    add_or_write(views["beta"], sums[0], overwrite=overwrite and i == 0)
+            means = sums if kept.train else None
+            kernels.norm_backward(d[rows], dy[rows], norm.remainder, norm.inverse_std, norm.scale, means, da[rows])
+        if self.f is not None:
+            kernels.activate_backward(da, None, kept.negative, da, *_activation(self.f, dy.dtype))
+        return da
+
+    def input_gradient(self, p: Sequence[Any], da: Array, executor: Any) -> Array:
+        """Return dL/dx = da W^T, (N, I)."""
+        return matmul.affine(da, p[self.at]["W"].T, None, executor)
+
+    def backward(
+        self, kept: Kept, da: Array, g: Any, executor: Any, downwards: Callable[[], Array] | None, *, overwrite: bool
+    ) -> Array | None:
+        """Add or write dL/dW = x^T da and dL/db, and return what `downwards` returns, if it is not None.
+
+        Parameters
+        ----------
+        kept : Kept
+            What `forward` returned.
+        da : (N, O) array
+            dL/da.
+        g : sequence of views or None
+            The gradients of the stage's members; None if they are not needed.
+        executor : minigan.ops.cpu.CPU
+            Runs both on two threads if that takes less time.
+        downwards : callable or None
+            Computes dL/dx, and what is below this layer.
+        overwrite : bool
+            Whether gradients replace what g holds.
+
+        """
+        if g is None:
+            return None if downwards is None else downwards()
+        x, dW, db = kept.x, g[self.at]["W"], g[self.at].get("b")
+        flop = 2 * len(x) * dW.size
+        pair = downwards is not None and MIN_PAIR_FLOP <= flop <= MAX_PAIR_FLOP
+
+        def weights() -> None:
+            if not pair:
+                matmul.add_product(x, da, dW, executor, overwrite=overwrite)
+            elif overwrite:
+                np.matmul(x.T, da, out=dW)
+            else:
+                np.add(dW, x.T @ da, out=dW)
+            if db is not None:
+                add_or_write(db, np.ones(len(da), da.dtype) @ da, overwrite=overwrite)
+
+        if downwards is None or not pair:
+            weights()
+            return None if downwards is None else downwards()
+        found: list[Array] = []
+        executor.parallel_for(lambda i: weights() if i else found.append(downwards()), 2)
+        return found[0]
+
+
+def _affine(x: Array, W: Array, b: Array | None, out: Array) -> None:
+    """Write x W + b to `out`."""
+    if W.shape[0] == 1:  # an outer product, which BLAS computes slowly
+        np.copyto(out, elementwise.affine(x, W, b))
+        return
+    np.matmul(x, W, out=out)
+    if b is not None:
+        np.add(out, b, out=out)
+
+
+def _activation(layer: Layer, dtype: np.dtype[Any]) -> tuple[str, Any]:
+    """Return the name of an activation and its slope."""
+    return type(layer).__name__, dtype.type(getattr(layer, "slope", 0.0))
+
+
+def _sub_batches(n: int, count: int) -> list[slice]:
+    size = n // count
+    return [slice(i * size, (i + 1) * size) for i in range(count)]
