@@ -126,7 +126,8 @@ def test_the_number_of_threads_changes_no_bit(n, sub_batches):
     found = {}
 
     def compute(key, threads):
-        net = pair(layers, "float32", get_ops("cpu", compiled=False, threads=threads))[1]
+        ops = get_ops("cpu", compiled=False, threads=threads)
+        net = mg.Network(layers, rng=np.random.default_rng(0), ops=ops)
         for _ in range(3):
             found[key] = results(
                 net, x, np.ones((n, 300), "float32"), train=True, sub_batches=sub_batches, overwrite=True

@@ -2,9 +2,8 @@
 
 As often as possible: Dense [activation] [BatchNorm] [ReLU or LeakyReLU].
 
-The columns of a layer's output do not depend on each other, batch norm included.  So a thread that computes some
-columns of a product goes on with their activation and batch norm.  In the pullback, dL/dW and dL/dx of a layer do not depend on
-each other: one thread computes dL/dW while another computes dL/dx and what is below it.
+In the pullback, dL/dW and dL/dx of a layer do not depend on each other: one thread computes dL/dW while another one
+computes dL/dx and goes on with what is below the layer.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from minigan.ops.protocol import Array, Ops
 MIN_WEIGHTS = 1 << 14
 """How many weights one of the layers must have."""
 MAX_ROWS = 512
-"""The most rows of a batch that is computed by columns; the columns of a larger one do not stay in the cache."""
+"""The most rows of a batch whose arrays stay in the cache between two functions of NumPy."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from minigan._arguments import scalar
 from minigan.layers.base import Context, Layer, add_or_write
 from minigan.layers.dense import Dense
 from minigan.layers.norm import BatchNorm
-from minigan.ops.cpu import elementwise, matmul
+from minigan.ops.cpu import matmul
 from minigan.ops.cpu.kernels.numpy import dense_blocks as kernels
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.protocol import Array
@@ -97,96 +97,41 @@ class DenseBlock:
             The backend and the mode.
 
         """
-        N, O, dtype = len(x), self.dense.n_out, x.dtype
-        W, b = p[self.at]["W"], p[self.at].get("b")
-        y = arrays.empty((N, O), dtype)
+        N, O, dtype, train = len(x), self.dense.n_out, x.dtype, ctx.train
+        a, f, norm = arrays.empty((N, O), dtype), self.f, self.norm
         executor: Any = ctx.ops
-        parts = matmul.column_parts(O, 2 * N * W.size)
-        f, norm = self.f, self.norm
+        matmul.affine_into(x, p[self.at]["W"], p[self.at].get("b"), a, executor)
+        if f is not None:
+            kernels.activate(a, a, *_activation(f, dtype))
         if norm is None:
-
-            def last(i: int) -> None:
-                out = y[:, parts[i]]
-                _affine(x, W[:, parts[i]], None if b is None else b[parts[i]], out)
-                if f is not None:
-                    kernels.activate(out, out, *_activation(f, dtype))
-
-            executor.parallel_for(last, len(parts))
-            return y, Kept(x, y, None, None, (), ctx.train)
-
-        u, views = arrays.empty((N, O), dtype), p[self._norm_at]
-        negative = None if f is None else np.empty((N, O), bool)
-        rows = _sub_batches(N, ctx.sub_batches if ctx.train else 1)
+            return a, Kept(x, a, None, None, (), train)
+        negative = None if f is None else np.less_equal(a, 0)
+        y, views = arrays.empty((N, O), dtype), p[self._norm_at]
         state = None if states is None else states[self._norm_at]
-        apply: Callable[[slice, int], None]
-        if ctx.train:
-            vectors = np.empty((len(rows), 5, O), dtype)
-            apply = self._with_batch_statistics(views, u, y, rows, vectors)
-            norms = [
-                (part, Norm(inverse, scale, remainder))
-                for part, (_, _, remainder, inverse, scale) in zip(rows, vectors, strict=True)
-            ]
+        norms: list[tuple[slice, Norm]] = []
+        if train:
+            count = ctx.sub_batches
+            vectors = np.empty((count, 5, O), dtype)
+            size, eps, gamma, beta = N // count, scalar(norm.eps, dtype), views["gamma"], views["beta"]
+            for i, (mean, var, remainder, inverse, scale) in enumerate(vectors):
+                rows = slice(i * size, (i + 1) * size)
+                d, out = (a, y) if count == 1 else (a[rows], y[rows])
+                kernels.centre(d, mean, var, remainder, out)
+                kernels.coefficients(var, eps, gamma, inverse, scale)
+                kernels.scale_and_shift(d, scale, beta - remainder * scale, out)
+                norms.append((rows, Norm(inverse, scale, remainder)))
+                if ctx.update_state and state is not None:
+                    norm.update(state, mean, var, size)
         else:
-            apply, known = self._with_running_statistics(views, state, u, y)
-            norms = [(rows[0], known)]
-
-        def job(i: int) -> None:
-            part = parts[i]
-            v = u[:, part]
-            _affine(x, W[:, part], None if b is None else b[part], v)
-            if f is not None:
-                kernels.activate(v, v, *_activation(f, dtype))
-                np.less_equal(v, 0, out=negative[:, part])  # type: ignore[index]
-            apply(part, i)
-
-        executor.parallel_for(job, len(parts))
-        if ctx.train and ctx.update_state and state is not None:
-            for mean, var, *_ in vectors:
-                norm.update(state, mean, var, N // len(rows))
-        return y, Kept(x, y, u, negative, norms, ctx.train)
-
-    def _with_batch_statistics(
-        self, p: Any, u: Array, y: Array, rows: Sequence[slice], vectors: Array
-    ) -> Callable[[slice, int], None]:
-        """Return a function that normalises some columns with the statistics of each sub-batch, which it stores.
-
-        The vectors of a sub-batch are mean, variance, remainder, 1 / std and scale.
-        """
-        norm, gamma, beta = self.norm, p["gamma"], p["beta"]
-        assert norm is not None  # noqa: S101  (the caller has checked it)
-        eps = scalar(norm.eps, u.dtype)
-
-        def apply(part: slice, _: int) -> None:
-            for of_batch, stored in zip(rows, vectors[:, :, part], strict=True):
-                d = u[of_batch, part]
-                mean, var, remainder = kernels.centre(d)
-                inverse = 1 / np.sqrt(var + eps)
-                scale = gamma[part] * inverse
-                stored[0], stored[1], stored[2], stored[3], stored[4] = mean, var, remainder, inverse, scale
-                out = y[of_batch, part]
-                kernels.scale_and_shift(d, scale, beta[part] - remainder * scale, out)
-                if self.h is not None:
-                    kernels.activate(out, out, *_activation(self.h, u.dtype))
-
-        return apply
-
-    def _with_running_statistics(
-        self, p: Any, state: Any, u: Array, y: Array
-    ) -> tuple[Callable[[slice, int], None], Norm]:
-        """Return a function that normalises some columns with the running statistics, and the coefficients."""
-        assert self.norm is not None  # noqa: S101  (the caller has checked it)
-        assert state is not None  # noqa: S101  (Network always passes it)
-        inverse = 1 / np.sqrt(state["running_var"] + scalar(self.norm.eps, u.dtype))
-        scale, mu, beta = p["gamma"] * inverse, state["running_mean"], p["beta"]
-
-        def apply(part: slice, _: int) -> None:
-            d, out = u[:, part], y[:, part]
-            np.subtract(d, mu[part], out=d)
-            kernels.scale_and_shift(d, scale[part], beta[part], out)
-            if self.h is not None:
-                kernels.activate(out, out, *_activation(self.h, u.dtype))
-
-        return apply, Norm(inverse, scale, None)
+            assert state is not None  # noqa: S101  (Network always passes it)
+            inverse, scale = np.empty((2, O), dtype)
+            kernels.coefficients(state["running_var"], scalar(norm.eps, dtype), views["gamma"], inverse, scale)
+            np.subtract(a, state["running_mean"], out=a)
+            kernels.scale_and_shift(a, scale, views["beta"], y)
+            norms.append((slice(0, N), Norm(inverse, scale, None)))
+        if self.h is not None:
+            kernels.activate(y, y, *_activation(self.h, dtype))
+        return y, Kept(x, y, a, negative, norms, train)
 
     def output_backward(self, kept: Kept, dy: Array, g: Any, *, overwrite: bool, own: bool) -> Array:
         """Return dL/da (N, O), and add or write the gradients of gamma and beta.
@@ -233,7 +178,7 @@ class DenseBlock:
 
     def input_gradient(self, p: Sequence[Any], da: Array, executor: Any) -> Array:
         """Return dL/dx = da W^T, (N, I)."""
-        return matmul.affine(da, p[self.at]["W"].T, None, executor)
+        return matmul.times_transpose(da, p[self.at]["W"], executor)
 
     def backward(
         self, kept: Kept, da: Array, g: Any, executor: Any, downwards: Callable[[], Array] | None, *, overwrite: bool
@@ -263,14 +208,14 @@ class DenseBlock:
         pair = downwards is not None and MIN_PAIR_FLOP <= flop <= MAX_PAIR_FLOP
 
         def weights() -> None:
+            if db is not None:
+                add_or_write(db, kernels.sum_rows(da), overwrite=overwrite)
             if not pair:
                 matmul.add_product(x, da, dW, executor, overwrite=overwrite)
             elif overwrite:
                 np.matmul(x.T, da, out=dW)
             else:
                 np.add(dW, x.T @ da, out=dW)
-            if db is not None:
-                add_or_write(db, np.ones(len(da), da.dtype) @ da, overwrite=overwrite)
 
         if downwards is None or not pair:
             weights()
@@ -280,21 +225,6 @@ class DenseBlock:
         return found[0]
 
 
-def _affine(x: Array, W: Array, b: Array | None, out: Array) -> None:
-    """Write x W + b to `out`."""
-    if W.shape[0] == 1:  # an outer product, which BLAS computes slowly
-        np.copyto(out, elementwise.affine(x, W, b))
-        return
-    np.matmul(x, W, out=out)
-    if b is not None:
-        np.add(out, b, out=out)
-
-
 def _activation(layer: Layer, dtype: np.dtype[Any]) -> tuple[str, Any]:
     """Return the name of an activation and its slope."""
     return type(layer).__name__, dtype.type(getattr(layer, "slope", 0.0))
-
-
-def _sub_batches(n: int, count: int) -> list[slice]:
-    size = n // count
-    return [slice(i * size, (i + 1) * size) for i in range(count)]

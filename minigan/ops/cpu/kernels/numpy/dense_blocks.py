@@ -4,22 +4,12 @@ Rows of all arrays are contiguous.  The functions write into their arguments, an
 because each call of NumPy releases and takes the interpreter's lock.
 """
 
-from typing import Any, NamedTuple
+import functools
+from typing import Any
 
 import numpy as np
 
 from minigan.ops.protocol import Array
-
-
-class Statistics(NamedTuple):
-    """The mean and the biased variance of the columns of a batch, each (C,), of its dtype.
-
-    `remainder` is what has yet to be subtracted from the centred batch, because `mean` was rounded.
-    """
-
-    mean: Array
-    var: Array
-    remainder: Array
 
 
 def activate(v: Array, out: Array, name: str, slope: Any) -> None:
@@ -81,32 +71,48 @@ def activate_backward(dy: Array, y: Any, negative: Array | None, out: Array, nam
         np.copyto(out, dy)
 
 
-def centre(u: Array) -> Statistics:
-    """Subtract from u, in place, a number near the mean of each column; return the statistics.
+@functools.lru_cache(maxsize=64)
+def mean_weights(n: int, dtype: np.dtype[Any]) -> Array:
+    """Return 1/n, n times: its product with a matrix (n, C) is the mean of the rows."""
+    weights = np.full(n, 1 / n, dtype)
+    weights.flags.writeable = False
+    return weights
 
-    A number so far from the mean that the variance would lose digits is replaced by a nearer one.
+
+def centre(u: Array, mean: Array, var: Array, remainder: Array, workspace: Array) -> None:
+    """Subtract from u, in place, a vector near the mean of its rows.
+
+    If the vector is so far from the mean that the variance would lose digits, a nearer one is subtracted.
+
+    Parameters
+    ----------
+    u, workspace : (N, C) arrays
+        The batch, and where other numbers may be written.
+    mean, var, remainder : (C,) arrays
+        Where the mean, the biased variance, and the mean of what is left in u are written, which is not quite 0.
+
     """
-    n, ones = len(u), np.ones(len(u), u.dtype)
-    mean = _subtract_mean(u, ones)
-    for last in (False, True):
-        remainder = ones @ u
-        remainder /= n
-        var = ones @ np.multiply(u, u)
-        var /= n
-        excess = remainder * remainder
-        var -= excess
-        if last or not (excess > var).any():
-            break
-        mean += _subtract_mean(u, ones)
-    mean += remainder
-    return Statistics(mean, var, remainder)
-
-
-def _subtract_mean(u: Array, ones: Array) -> Array:
-    mean: Array = ones @ u
-    mean /= len(u)
+    weights = mean_weights(len(u), u.dtype)
+    np.dot(weights, u, out=mean)
     np.subtract(u, mean, out=u)
-    return mean
+    for again in (True, False):
+        np.dot(weights, u, out=remainder)
+        np.dot(weights, np.multiply(u, u, out=workspace), out=var)
+        excess = remainder * remainder
+        np.subtract(var, excess, out=var)
+        if not np.count_nonzero(excess > var) or not again:
+            break
+        np.add(mean, remainder, out=mean)
+        np.subtract(u, remainder, out=u)
+    np.add(mean, remainder, out=mean)
+
+
+def coefficients(var: Array, eps: Any, gamma: Array, inverse_std: Array, scale: Array) -> None:
+    """Write 1 / sqrt(var + eps) to `inverse_std`, and gamma times that to `scale`.    (C,)"""
+    np.add(var, eps, out=inverse_std)
+    np.sqrt(inverse_std, out=inverse_std)
+    np.divide(1, inverse_std, out=inverse_std)
+    np.multiply(gamma, inverse_std, out=scale)
 
 
 def scale_and_shift(d: Array, scale: Array, shift: Array, out: Array) -> None:
@@ -117,12 +123,25 @@ def scale_and_shift(d: Array, scale: Array, shift: Array, out: Array) -> None:
 
 def norm_sums(d: Array, dv: Array, remainder: Array | None, inverse_std: Array) -> tuple[Array, Array]:
     """Return sum_n dv_n and sum_n dv_n x_hat_n, each (C,); x_hat = (d - remainder) inverse_std."""
-    ones = np.ones(len(d), d.dtype)
-    total, total_x = ones @ dv, ones @ np.multiply(d, dv)
+    ones = _ones(len(d), d.dtype)
+    total, total_x = ones @ dv, ones @ (d * dv)
     if remainder is not None:
         total_x -= remainder * total
     total_x *= inverse_std
     return total, total_x
+
+
+def sum_rows(x: Array) -> Array:
+    """Return the sum over the rows.    x (N, C)"""
+    total: Array = _ones(len(x), x.dtype) @ x
+    return total
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(n: int, dtype: np.dtype[Any]) -> Array:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def norm_backward(
@@ -133,11 +152,11 @@ def norm_backward(
     np.multiply(dv, scale, out=out)
     if sums is None:
         return
-    factor = scale / -len(d)
-    linear, constant = sums[1] * inverse_std, sums[0]
-    linear *= factor
-    constant = constant * factor
+    factor = scale * dv.dtype.type(-1 / len(d))
+    constant = sums[0] * factor
+    factor *= inverse_std
+    linear = sums[1] * factor
     if remainder is not None:
         constant -= linear * remainder
-    np.add(out, np.multiply(d, linear), out=out)
+    np.add(out, d * linear, out=out)
     np.add(out, constant, out=out)
