@@ -29,6 +29,7 @@ def cut(request):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "always":
             patch.setattr(matmul, "NUMPY_MIN_PARALLEL_FLOP", 0)
+            patch.setattr(matmul, "NUMPY_MIN_PARALLEL_FLOP_AVX512", 0)
             patch.setattr(numpy_dense_block, "MIN_PAIR_FLOP", 0)
         yield
 

@@ -97,8 +97,8 @@ class NumpyDense(Fused):
             da = gradient
             assert da is not None  # noqa: S101  (only that of the first block may be missing)
 
-            def downwards(i: int = i, da: Array = da) -> Array:
-                dx = blocks[i].input_gradient(p, da, ops)
+            def downwards(executor: Any, i: int = i, da: Array = da) -> Array:
+                dx = blocks[i].input_gradient(p, da, executor)
                 if i == 0:
                     return dx
                 return blocks[i - 1].output_backward(done[i - 1], dx, g, overwrite=overwrite, own=True)

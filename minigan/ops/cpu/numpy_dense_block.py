@@ -177,11 +177,11 @@ class DenseBlock:
         return da
 
     def input_gradient(self, p: Sequence[Any], da: Array, executor: Any) -> Array:
-        """Return dL/dx = da W^T, (N, I)."""
+        """Return dL/dx = da W^T, (N, I); with None as executor, without cutting the product."""
         return matmul.times_transpose(da, p[self.at]["W"], executor)
 
     def backward(
-        self, kept: Kept, da: Array, g: Any, executor: Any, downwards: Callable[[], Array] | None, *, overwrite: bool
+        self, kept: Kept, da: Array, g: Any, executor: Any, downwards: Callable[[Any], Array] | None, *, overwrite: bool
     ) -> Array | None:
         """Add or write dL/dW = x^T da and dL/db, and return what `downwards` returns, if it is not None.
 
@@ -196,13 +196,13 @@ class DenseBlock:
         executor : minigan.ops.cpu.CPU
             Runs both on two threads if that takes less time.
         downwards : callable or None
-            Computes dL/dx, and what is below this layer.
+            Computes dL/dx, and what is below this layer, on the executor that it is given.
         overwrite : bool
             Whether gradients replace what g holds.
 
         """
         if g is None:
-            return None if downwards is None else downwards()
+            return None if downwards is None else downwards(executor)
         x, dW, db = kept.x, g[self.at]["W"], g[self.at].get("b")
         flop = 2 * len(x) * dW.size
         pair = downwards is not None and MIN_PAIR_FLOP <= flop <= MAX_PAIR_FLOP
@@ -219,9 +219,9 @@ class DenseBlock:
 
         if downwards is None or not pair:
             weights()
-            return None if downwards is None else downwards()
+            return None if downwards is None else downwards(executor)
         found: list[Array] = []
-        executor.parallel_for(lambda i: weights() if i else found.append(downwards()), 2)
+        executor.parallel_for(lambda i: weights() if i else found.append(downwards(None)), 2)
         return found[0]
 
 

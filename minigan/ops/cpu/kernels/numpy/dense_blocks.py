@@ -53,7 +53,7 @@ def activate_backward(dy: Array, y: Any, negative: Array | None, out: Array, nam
         where: Array = np.less_equal(y, 0) if negative is None else negative
         if name == "ReLU":  # clears the bits of dy: an infinity times 0 would be NaN
             bits = f"i{dy.itemsize}"
-            keep = np.subtract(where, 1, dtype=np.int8).astype(bits)  # no bit set where v <= 0, otherwise all
+            keep = np.subtract(where.view(np.int8), 1).astype(bits)  # no bit set where v <= 0, otherwise all
             np.bitwise_and(dy.view(bits), keep, out=out.view(bits))
         else:
             factor = np.where(where, slope, dy.dtype.type(1))
