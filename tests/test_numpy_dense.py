@@ -12,7 +12,7 @@ import minigan as mg
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from minigan.ops import get_ops
 from minigan.ops.cpu import matmul, numpy_dense, numpy_dense_block
-from minigan.ops.cpu.kernels.numpy import norm_act
+from minigan.ops.cpu.kernels.numpy import dense_blocks, norm_act
 
 NUMPY = get_ops("cpu", compiled=False, threads=2)
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -182,6 +182,28 @@ def test_a_mean_far_above_the_standard_deviation_costs_no_digits(cut, dtype):
         scale = np.abs(want[name]).max()
         error = np.abs(got[name] - want[name]).max() / scale
         assert error < (3e-6 if dtype == "float32" else 1e-14), name
+
+
+def test_a_library_whose_sums_are_poor_costs_no_digits_of_the_variance(monkeypatch):
+    """The first mean is wrong by a hundred standard deviations."""
+    rng = np.random.default_rng(0)
+    u = (1000 + 0.01 * rng.standard_normal((200, 30))).astype("float32")
+    exact, dot, calls = u.astype(float), np.dot, []
+
+    def poor(a, b, out):
+        dot(a, b, out=out)
+        if not calls:
+            out += 1
+        calls.append(out)
+        return out
+
+    monkeypatch.setattr(np, "dot", poor)
+    mean, var, remainder = np.empty((3, 30), "float32")
+    dense_blocks.centre(u, mean, var, remainder, np.empty_like(u))
+    assert len(calls) == 5
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(var, exact.var(axis=0), rtol=3e-6)
+    np.testing.assert_allclose(u - remainder, exact - exact.mean(axis=0), rtol=0, atol=1e-7)
 
 
 def test_infinite_and_undefined_numbers_go_where_the_layers_send_them(cut):
