@@ -146,8 +146,9 @@ class CPU(BackendBase):
         return blas_on_one_thread()
 
     def release(self) -> None:
-        """Free the memory of large arrays that is kept for reuse (512 MiB at most)."""
+        """Free what is kept for reuse: the memory of large arrays (512 MiB at most), and masks of dropout (32 MiB)."""
         arrays.blocks.clear()
+        self.norm_act.release()
 
     play = staticmethod(reference.play)
 

@@ -42,6 +42,12 @@ def compiled_products_are_faster() -> bool:
     return compiles_for_avx512() and blas_lacks_avx512(_blas_libraries())
 
 
+@functools.cache
+def blas_has_avx512() -> bool:
+    """Return whether NumPy's BLAS library is not known to lack AVX-512 (`blas_lacks_avx512`)."""
+    return not blas_lacks_avx512(_blas_libraries())
+
+
 def blas_lacks_avx512(libraries: Sequence[Any]) -> bool:
     """Return whether all these libraries are OpenBLAS and run kernels without AVX-512.
 

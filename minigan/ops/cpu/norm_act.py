@@ -44,6 +44,11 @@ class NormActivation(KernelSet):
 
     name = "norm_act"
 
+    def release(self) -> None:
+        """Free the masks of dropout that are kept."""
+        if not self._executor.compiled:
+            self._kernels.release()
+
     def statistics(self, x: Array, pre: ActivationMask = IDENTITY_MASK) -> tuple[Array, Array]:
         """Return the mean and the biased variance of u over the rows.
 

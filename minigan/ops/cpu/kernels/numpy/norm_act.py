@@ -208,6 +208,12 @@ def _keep_bits(mask: MaskArguments, n: int) -> Array:
     return found
 
 
+def release() -> None:
+    """Free the masks that are kept."""
+    _kept_keys.clear()  # first, so that no mask that another thread adds meanwhile stays without its key
+    _kept.clear()
+
+
 def _hashed_bits(mask: MaskArguments, n: int) -> Array:
     """Compute the bits with the hash of `reference.dropout_hash`, step by step in two small workspaces."""
     packed = np.empty((n + 7) >> 3, np.uint8)
