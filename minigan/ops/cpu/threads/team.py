@@ -200,6 +200,7 @@ def vector_at(address, zero, length=1):
 TYPES = {
     "i": types.int64,
     "f": types.float64,
+    "l": types.CPointer(types.int64),
     "d": types.CPointer(types.float64),
     "b": types.CPointer(types.uint8),
     "h": types.CPointer(types.uint32),
@@ -218,8 +219,8 @@ def address_of(function: Any, arguments: str = "i i i", dtype: str = "float64", 
     function
         A kernel that returns an int64.
     arguments
-        The types of its arguments: "i" an int64; "f" a float64; "x", "d", "b" or "h" a pointer to numbers of the given
-        dtype, float64, uint8 or uint32.  By default those of (program, rank, size).
+        The types of its arguments: "i" an int64; "f" a float64; "x", "l", "d", "b" or "h" a pointer to numbers of the
+        given dtype, int64, float64, uint8 or uint32.  By default those of (program, rank, size).
     dtype
         The name of the dtype that "x" stands for.
     constant
