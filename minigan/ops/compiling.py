@@ -6,12 +6,14 @@ compile the kernels that will be needed later, and the process that waits reads 
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 Watcher = Callable[[str], None]
@@ -83,7 +85,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(variables, "1")}
 
 
-def assist(command: Sequence[str], processes: int) -> None:
+def assist(command: Sequence[str], processes: int, *, at_once: bool = False) -> None:
     """Start processes when a kernel is compiled for the first time after this call; nothing is started if none is.
 
     Parameters
@@ -92,10 +94,41 @@ def assist(command: Sequence[str], processes: int) -> None:
         The command line.  The process must end by itself; it is ended when this process ends.
     processes
         How many processes to start.
+    at_once
+        Whether to start them now, because it is known that kernels will be compiled; False by default.
 
     """
     with _lock:
         _pending[:] = [] if _alone or not command else [list(command)] * processes
+    if at_once:
+        _start_helpers()
+
+
+def is_first_use(sources: Sequence[Path], folder: Path) -> bool:
+    """Return whether this is the first call for these sources and folder on this machine, and note it in the folder.
+
+    Parameters
+    ----------
+    sources
+        The files of the kernels.
+    folder
+        Where compiled kernels are stored.  If it cannot be written, no call is the first.
+
+    Returns
+    -------
+    bool
+        True for one process alone.
+
+    """
+    digest = hashlib.sha256()
+    for file in sorted(sources):
+        digest.update(file.read_bytes())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(folder / f"minigan-{digest.hexdigest()[:16]}.used", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
 
 
 def compile_alone() -> None:

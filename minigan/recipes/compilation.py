@@ -4,9 +4,11 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from minigan.ops.compiling import assist, python
+import minigan
+from minigan.ops.compiling import assist, is_first_use, python
 from minigan.recipes.options import RunOptions
 
 MAX_PROCESSES = 4
@@ -50,6 +52,9 @@ def command(specifications: Sequence[Mapping[str, Any]], *, report: bool) -> lis
 def share_compilation(name: str, settings: Mapping[str, Any], run_options: RunOptions) -> None:
     """Let other processes help if the run that is being built has to compile kernels.
 
+    They start when the run compiles its first kernel or, on a machine that has compiled none of these sources, at once:
+    they find out which kernels are needed while the run builds its networks.
+
     The run gets as many processes as it has threads and cores, `MAX_PROCESSES` at most, its own included.
 
     Parameters
@@ -68,4 +73,6 @@ def share_compilation(name: str, settings: Mapping[str, Any], run_options: RunOp
         assist([], 0)
         return
     one = {"recipe": name, "settings": dict(settings), "dtype": run_options.dtype, "options": dict(run_options.options)}
-    assist(command([one], report=False), helpers)
+    kernels = Path(minigan.__file__).parent / "ops" / "cpu" / "kernels" / "numba"
+    folder = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else kernels / "__pycache__"
+    assist(command([one], report=False), helpers, at_once=is_first_use(list(kernels.glob("*.py")), folder))

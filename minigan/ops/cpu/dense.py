@@ -29,11 +29,15 @@ def _kernels() -> Any:
 
 
 @functools.cache
-def _function(name: str) -> int:
-    """Return the address of a compiled pass."""
+def _address(unit: str, dtype: str) -> int:
+    """Return the address of a pass, or of a function of `kernels.numba.dense_units`."""
+    from minigan.ops.cpu.kernels.numba import dense_units
     from minigan.ops.cpu.threads.team import address_of
 
-    return int(address_of(getattr(_kernels(), name)))  # type: ignore[no-untyped-call, unused-ignore]
+    if unit in ("forward", "backward"):
+        return int(address_of(getattr(_kernels(), unit)))
+    function, arguments = getattr(dense_units, unit), dense_units.SIGNATURES[unit]
+    return int(address_of(function, arguments, dtype))
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ class DenseNetwork:
         }
         self.n_in, self.n_out = layers[0].n_in, layers[-1].n_out
         self._columns = max(layer.n_out * layer.pieces for layer in layers)
+        self._pieces = max(layer.pieces for layer in layers)
         self._plan = functools.lru_cache(maxsize=8)(self._make_plan)
+        self._template = functools.lru_cache(maxsize=4)(self._make_template)
 
     def _make_plan(
         self, N: int, sub_batches: int, train: bool, update: bool, keep: bool
@@ -169,6 +175,35 @@ class DenseNetwork:
                 row[k.Y] = start + even * (i % 2)
         of_pieces = [size for size, layer in zip(sizes, self._specs, strict=True) if layer.pieces > 1]
         return start + even + odd, max(of_pieces, default=0)
+
+    def _make_template(self, dtype: np.dtype[Any], *, backward: bool) -> Array:
+        """Return a program with the addresses of the functions that a pass needs; the others are not compiled."""
+        k, specs, name = _kernels(), self._specs, dtype.name
+        suffix = "_backward" if backward else ""
+        conditions = {
+            "load": backward or self._input_rate,
+            "load_transposed": backward,
+            "store_transposed": backward,
+            "sum_of_rows": backward and any(layer.bias for layer in specs),
+            "add_bias": not backward and any(layer.bias for layer in specs),
+            f"maximum{suffix}": self._pieces > 1,
+            f"normalise{suffix}": any(layer.norm is not None for layer in specs),
+            "drop": self._rates,
+            "store": True,
+        }
+        program = np.zeros(k.PROGRAM_SIZE, np.int64)
+        program[k.PRODUCT] = k.product_address(name)
+        for unit, needed in conditions.items():
+            if needed:
+                program[k.UNIT_PLACES[unit]] = _address(unit, name)
+        for layer in specs:
+            if layer.activation:
+                place = k.ACTIVATE_BACKWARD if backward else k.ACTIVATE
+                unit = k.ACTIVATIONS[layer.activation] + suffix
+                program[place + k.ACTIVATION_CODES[layer.activation]] = _address(unit, name)
+        program[k.N_LAYERS], program[k.ITEM_BYTES] = len(specs), dtype.itemsize
+        program[k.WIDTH] = k.part_width(8 * dtype.itemsize)
+        return program
 
     def forward(
         self,
@@ -217,9 +252,10 @@ class DenseNetwork:
             np.empty(coefficients), sub_batches, train,
         )  # fmt: skip
         y = arrays.empty((N * self.n_out,), dtype)
-        program = self._program(done, N, update=update_state, gradient=k.FROZEN)
-        nothing = _nothing(dtype)
-        self._run(f"forward_{dtype}", program, done, theta, state, y, nothing, nothing, nothing, executor)
+        flags, per_thread = k.TRAIN * train + k.UPDATE * (train and update_state), N * self._part(dtype)
+        if self._pieces > 1:
+            per_thread *= 1 + self._pieces
+        self._run(done, theta, state, y, None, None, None, N, flags, per_thread, executor, backward=False)
         return y.reshape(N, self.n_out), done
 
     def backward(
@@ -251,15 +287,18 @@ class DenseNetwork:
             g[...] = written if overwrite else g + written
             return dx
         k, N, dtype = _kernels(), len(dy), dy.dtype
-        dx = arrays.empty((N * self.n_in if need_dx else 0,), dtype)
-        gradients = _aligned(2 * k.padded_length(N) * self._columns, dtype)
-        gradient = k.FROZEN if g is None else k.WRITE if overwrite else k.ADD
-        program = self._program(done, N, update=False, gradient=gradient)
-        nothing = _nothing(dtype)
-        target = nothing if g is None else g
+        dx = arrays.empty((N * self.n_in,), dtype) if need_dx else None
+        row = k.padded_length(N)
+        gradients = _aligned(2 * row * self._columns, dtype)
+        flags = k.TRAIN * done.train + (0 if g is None else k.WRITE_GRADIENT if overwrite else k.ADD_GRADIENT)
+        per_thread = self._part(dtype) * (2 * N + row + (N * self._pieces if self._pieces > 1 else 0))
         dy = contiguous(dy).reshape(-1)
-        self._run(f"backward_{dtype}", program, done, theta, nothing, dy, target, dx, gradients, executor)
-        return dx.reshape(N, self.n_in) if need_dx else None
+        self._run(done, theta, None, dy, g, dx, gradients, N, flags, per_thread, executor, backward=True)
+        return None if dx is None else dx.reshape(N, self.n_in)
+
+    def _part(self, dtype: np.dtype[Any]) -> int:
+        """Return how many units a part has."""
+        return int(_kernels().part_width(8 * dtype.itemsize))
 
     def _masks(self, keys: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Array:
         words: list[Any] = []
@@ -268,32 +307,26 @@ class DenseNetwork:
                 words.extend(mask_constants(ActivationMask(rate=rate, key=key), dtype)[1:4])
         return np.array(words, np.uint32)
 
-    def _program(self, done: _Pass, N: int, *, update: bool, gradient: int) -> Array:
-        k = _kernels()
-        program = np.empty(k.PROGRAM_SIZE, np.int64)
-        input_mask = 0 if done.train and self._input_rate else -1
-        program[k.N_LAYERS :] = (
-            len(self._specs),
-            N,
-            done.sub_batches,
-            done.train,
-            update,
-            gradient,
-            input_mask,
-            k.product_address(done.x.dtype),
-        )
-        return program
-
     def _run(
-        self, name: str, program: Array, done: _Pass, theta: Array, state: Array, y: Array, g: Array, dx: Array,
-        gradients: Array, executor: Any,
+        self, done: _Pass, theta: Array, state: Array | None, out: Array, g: Array | None, dx: Array | None,
+        gradients: Array | None, N: int, flags: int, per_thread: int, executor: Any, *, backward: bool,
     ) -> None:  # fmt: skip
-        team = executor.team()
-        counters = np.zeros(_kernels().counters_size(len(self._specs) + 1, len(team) + 1), np.int64)
-        _kernels().start(
-            team, _function(name), program, done.layers, done.numbers, done.masks, self._keep_scales[theta.dtype],
-            theta, state, done.x, done.saved, done.winners, done.coefficients, y, g, dx, counters, gradients,
+        """Run a pass.  All memory that it needs is allocated here, where an error can be raised."""
+        from minigan.ops.cpu.threads.team import run_together
+
+        k, team, dtype = _kernels(), executor.team(), done.x.dtype
+        counters = np.zeros(k.counters_size(len(self._specs) + 1, len(team) + 1), np.int64)
+        workspace = _aligned((len(team) + 1) * per_thread, dtype)
+        memory = (
+            done.layers, done.numbers, done.masks, self._keep_scales[dtype], theta, state, done.x, done.saved,
+            done.winners, done.coefficients, out, g, dx, counters, gradients, workspace,
         )  # fmt: skip
+        program = self._template(dtype, backward=backward).copy()
+        program[: k.N_ADDRESSES] = [0 if one is None else one.ctypes.data for one in memory]
+        program[k.FLAGS], program[k.WORKSPACE_BYTES], program[k.SAMPLES] = flags, per_thread * dtype.itemsize, N
+        program[k.SUB_BATCHES], program[k.INPUT_MASK] = done.sub_batches, 0 if done.train and self._input_rate else -1
+        function = _address("backward" if backward else "forward", "")
+        run_together(team, function, program)
 
 
 def _aligned(n: int, dtype: np.dtype[Any]) -> Array:
@@ -301,8 +334,3 @@ def _aligned(n: int, dtype: np.dtype[Any]) -> Array:
     memory = arrays.empty((n + CACHE_LINE_BYTES // dtype.itemsize,), dtype)
     first = -memory.__array_interface__["data"][0] % CACHE_LINE_BYTES // dtype.itemsize
     return memory[first : first + n]
-
-
-@functools.cache
-def _nothing(dtype: np.dtype[Any]) -> Array:
-    return np.empty(0, dtype)

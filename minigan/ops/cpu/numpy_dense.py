@@ -73,7 +73,7 @@ class NumpyDense(Fused):
         if len(x) > MAX_ROWS:
             return self._forward_by_layer(p[1], x, ctx)
         states, done = None if ctx.state is None else ctx.state[0], []
-        with blas_on_one_thread:
+        with blas_on_one_thread():
             for block in self._blocks:
                 x, kept = block.forward(p[0], states, x, ctx)
                 done.append(kept)
@@ -82,7 +82,7 @@ class NumpyDense(Fused):
         def backward(dy: Array, g: Any = None, *, need_dx: bool = True, overwrite: bool = False) -> Array | None:
             if g is None and not need_dx:
                 return None
-            with blas_on_one_thread:
+            with blas_on_one_thread():
                 named = None if g is None else g[0]
                 return self._backward(p[0], done, dy, named, ctx.ops, need_dx=need_dx, overwrite=overwrite)
 

@@ -119,19 +119,22 @@ def _run(
     from minigan.ops.cpu.kernels.numba.patches import Program
     from minigan.ops.cpu.threads.team import run_together
 
-    team, runs = executor.team(), len(parts) * len(groups)
+    team, runs, dtype = executor.team(), len(parts) * len(groups), x.dtype.name
     threads = len(team) + 1 if len(team) else min(MAX_PARTS, runs)
     workspace = arrays.empty((threads, block, K + PADDING_ENTRIES), x.dtype)
     counter = np.zeros(1, np.int64)
+    adjoint = name == "correlate_adjoint"
     arguments = Program(
         counter=_address(counter), parts=len(parts), part_size=parts[0].stop, total=parts[-1].stop, groups=len(groups),
-        group_size=groups[0].stop, large=_address(x), small=_address(y), weights=_address(weights),
-        weights_size=weights.size, weights_stride=stride, bias=0 if b is None else _address(b),
-        bias_size=0 if b is None else b.size, workspace=_address(workspace), stride=workspace.shape[2], block=block,
-        product=product_address(x.dtype),
+        group_size=groups[0].stop, large=_address(x), large_size=x.size, small=_address(y), weights=_address(weights),
+        weights_size=weights.size, weights_stride=stride, bias=0 if b is None else _address(b), has_bias=b is not None,
+        workspace=_address(workspace), stride=workspace.shape[2], block=block, item_bytes=x.itemsize,
+        product=product_address(dtype), move=_function("scatter_patches" if adjoint else "gather_patches", dtype),
+        add_bias=0 if adjoint or b is None else _function("add_bias", dtype),
+        set_rows=_function("set_rows", dtype) if adjoint else 0,
     )  # fmt: skip
     program = np.array((*arguments, *im2col.sizes(x, geometry, y.shape[3])), np.int64)
-    function = _function(f"{name}_{x.dtype}")
+    function = _function(name, "")
     if len(team) or runs == 1:
         run_together(team if runs > 1 else NO_MAILBOXES, function, program)
     else:  # threads that do not poll: there are more of them than cores, or this is a part of a job
@@ -150,13 +153,20 @@ def _address(x: Array) -> int:
 
 
 @functools.cache
-def _function(name: str) -> int:
-    """Return the address of a compiled function of `kernels.numba.patches`."""
-    from minigan.ops.cpu.kernels.numba import patches
+def _function(name: str, dtype: str) -> int:
+    """Return the address of a compiled function of `kernels.numba.patches`, or of one that it calls."""
+    from minigan.ops.cpu.kernels.numba import dense_units, im2col, patches
     from minigan.ops.cpu.threads.team import address_of
 
-    address: int = address_of(getattr(patches, name))  # type: ignore[no-untyped-call, unused-ignore]
-    return address
+    others = {
+        "gather_patches": (im2col.gather_patches, im2col.GATHER),
+        "scatter_patches": (im2col.scatter_patches, im2col.SCATTER),
+        "set_rows": (im2col.set_rows, im2col.SET),
+        "add_bias": (dense_units.add_bias, dense_units.SIGNATURES["add_bias"]),
+    }
+    if name in others:
+        return int(address_of(*others[name], dtype))
+    return int(address_of(getattr(patches, name)))
 
 
 def _block(K: int, itemsize: int, pixels: int) -> int:

@@ -82,9 +82,17 @@ def aligned(size: int) -> memoryview:
     memoryview
         The memory, which starts at a multiple of 64 bytes and is filled with zeros.
 
+    Raises
+    ------
+    MemoryError
+        If the system has none.
+
     """
     start = next(_allocations) * START_STEP_BYTES % START_RANGE_BYTES
-    pages = mmap.mmap(-1, START_RANGE_BYTES + size, **PRIVATE_MAP)
+    try:
+        pages = mmap.mmap(-1, START_RANGE_BYTES + size, **PRIVATE_MAP)
+    except OSError as error:
+        raise MemoryError(f"cannot allocate {size} bytes: {error}") from error
     if size >= MIN_HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # the system may have no huge pages
             pages.madvise(mmap.MADV_HUGEPAGE)

@@ -22,15 +22,20 @@ A mailbox is a vector of int64: the state, then the function's address, program,
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
+import ctypes
+import functools
 import os
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import typeof
 from numba.core import types
 from numba.core.extending import intrinsic
 from numba.np.numpy_support import carray
 
 from minigan.ops.cpu.kernels.numba.jit import inner, kernel
+from minigan.ops.cpu.kernels.numba.pointers import integers, pointer
 
 IDLE, LISTENING, CLAIMED, POSTED, RUNNING, DONE = range(6)
 LINE = 8
@@ -84,7 +89,7 @@ def listening(mailboxes):
     """Return how many of the mailboxes are polled.    mailboxes: their addresses"""
     n = 0
     for i in range(len(mailboxes)):
-        n += _load(vector_at(mailboxes[i], np.int64(0)), 0) == LISTENING
+        n += _load(integers(mailboxes[i]), 0) == LISTENING
     return n
 
 
@@ -97,26 +102,40 @@ def wait_until_listening(mailboxes, spins):
     return False
 
 
-@kernel
-def run_together(mailboxes, function, program):
+def run_together(mailboxes: Any, function: Any, program: Any) -> None:
     """Call a function on this thread and on every worker that listens; return when no call is running any more.
 
-    mailboxes: the addresses of the workers' mailboxes    function: an address    program: a vector of int64
+    Whatever the function needs is allocated before: if memory ran out in a thread that has taken a part, the others
+    would wait for that part for ever.
+
+    Parameters
+    ----------
+    mailboxes : (n,) array of int64
+        The addresses of the workers' mailboxes.
+    function : int
+        The function's address.
+    program : array of int64
+        Its first argument is the address of this vector.
+
     """
-    claimed = np.empty(len(mailboxes), np.int64)
+    _run_together(mailboxes, np.empty_like(mailboxes), function, program)
+
+
+@kernel
+def _run_together(mailboxes, claimed, function, program):
     n = 0
     for i in range(len(mailboxes)):
-        if _compare_and_swap(vector_at(mailboxes[i], np.int64(0)), 0, LISTENING, CLAIMED):
+        if _compare_and_swap(integers(mailboxes[i]), 0, LISTENING, CLAIMED):
             claimed[n] = mailboxes[i]
             n += 1
     address = program.ctypes.data
     for i in range(n):
-        mailbox = vector_at(claimed[i], np.int64(0))
+        mailbox = integers(claimed[i])
         mailbox[1], mailbox[2], mailbox[3], mailbox[4] = function, address, i + 1, n + 1
         _store(mailbox, 0, POSTED)
     call(function, (address, 0, n + 1))
     for i in range(n):
-        mailbox = vector_at(claimed[i], np.int64(0))
+        mailbox = integers(claimed[i])
         if _compare_and_swap(mailbox, 0, POSTED, LISTENING):  # the worker has not got to it
             continue
         looked = 0
@@ -129,7 +148,7 @@ def run_together(mailboxes, function, program):
 
 @inner
 def next_part(counters, phase, n, rank, size):
-    """Return a part of a phase that no thread has taken, or -1.    counters: zeros, `counters_size` of them
+    """Return a part of a phase that no thread has taken, or -1.    counters: the address of `counters_size` zeros
 
     A thread first takes the parts of its own share of 0 ... n - 1, the same in each pass, whose memory may still be in
     its core's cache, and then those of the others.
@@ -138,7 +157,7 @@ def next_part(counters, phase, n, rank, size):
     for v in range(size):
         owner = (rank + v) % size
         first, end = n * owner // size, n * (owner + 1) // size
-        part = first + fetch_add(counters, start + (owner + 1) * LINE, 1)
+        part = first + fetch_add(integers(counters), start + (owner + 1) * LINE, 1)
         if part < end:
             return part
     return -1
@@ -147,14 +166,14 @@ def next_part(counters, phase, n, rank, size):
 @inner
 def finish_part(counters, phase, size):
     """Declare that a part is done."""
-    fetch_add(counters, phase * (size + 1) * LINE, 1)
+    fetch_add(integers(counters), phase * (size + 1) * LINE, 1)
 
 
 @inner
 def wait_for(counters, phase, n, size):
     """Wait until all n parts of a phase are done; the calling thread has found none to take."""
     looked = 0
-    while _load(counters, phase * (size + 1) * LINE) < n:
+    while _load(integers(counters), phase * (size + 1) * LINE) < n:
         looked += 1
         if looked > SPINS_BEFORE_YIELD:  # a thread may be waiting for a core
             yield_core()
@@ -175,11 +194,23 @@ def _run_posted(mailbox):
 @inner
 def vector_at(address, zero, length=1):
     """Return the memory at an address as a vector of zero's dtype; only slices look at its length."""
-    return carray(_pointer(address, zero), (length,))
+    return carray(pointer(address, zero), (length,))
 
 
-def address_of(function, n=3):
-    """Return the address at which compiled code calls a kernel of n arguments, all int64.
+TYPES = {
+    "i": types.int64,
+    "f": types.float64,
+    "l": types.CPointer(types.int64),
+    "d": types.CPointer(types.float64),
+    "b": types.CPointer(types.uint8),
+    "h": types.CPointer(types.uint32),
+}
+REAL = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
+
+
+@functools.cache
+def address_of(function: Any, arguments: str = "i i i", dtype: str = "float64", constant: Any = None) -> int:
+    """Return the address at which compiled code calls a kernel.
 
     numba compiles the code of a function again in every function that calls it, but not if it is called by address.
 
@@ -187,8 +218,13 @@ def address_of(function, n=3):
     ----------
     function
         A kernel that returns an int64.
-    n
-        How many arguments it has; 3, the default, for (program, rank, size).
+    arguments
+        The types of its arguments: "i" an int64; "f" a float64; "x", "l", "d", "b" or "h" a pointer to numbers of the
+        given dtype, int64, float64, uint8 or uint32.  By default those of (program, rank, size).
+    dtype
+        The name of the dtype that "x" stands for.
+    constant
+        An object whose numba type is that of the arguments "c", for which callers pass 0.
 
     Returns
     -------
@@ -196,33 +232,51 @@ def address_of(function, n=3):
         The address; it stays valid as long as the process runs.
 
     """
-    arguments = (types.int64,) * n
-    function.compile(arguments)
-    compiled = function.overloads[arguments]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    kinds = {**TYPES, "x": REAL.get(dtype), "c": None if constant is None else typeof(constant)}
+    signature = tuple(kinds[letter] for letter in arguments.split())
+    function.compile(signature)
+    compiled = function.overloads[signature]
+    address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    return address
+
+
+@functools.cache
+def callable_at(function: Any, arguments: str, dtype: str, constant: Any = None) -> Any:
+    """Return a function that calls a kernel from Python, without the interpreter's lock.
+
+    numba would compile another function that converts the arguments from Python objects.
+
+    Parameters
+    ----------
+    function, arguments, dtype, constant
+        As in `address_of`.  Addresses and int64 are passed as int, float64 as float.
+
+    Returns
+    -------
+    callable
+        It returns the kernel's int64; 0 while calls are recorded.
+
+    """
+    address = address_of(function, arguments, dtype, constant)
+    if not address:
+        return lambda *_: 0
+    c_types = [ctypes.c_double if letter == "f" else ctypes.c_int64 for letter in arguments.split()]
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *c_types)(address)
 
 
 @intrinsic
 def call(typingctx, function, arguments):
-    """Call the function at an address with a tuple of int64."""
+    """Call the function at an address with a tuple of integers, as int64."""
 
     def build(context, builder, signature, given):
         i64, n = ir.IntType(64), len(arguments)
-        pointer = builder.inttoptr(given[0], ir.FunctionType(i64, [i64] * n).as_pointer())
-        return builder.call(pointer, [builder.extract_value(given[1], i) for i in range(n)])
+        target = builder.inttoptr(given[0], ir.FunctionType(i64, [i64] * n).as_pointer())
+        values = [builder.extract_value(given[1], i) for i in range(n)]
+        return builder.call(
+            target, [context.cast(builder, v, ty, types.int64) for v, ty in zip(values, arguments, strict=True)]
+        )
 
     return types.int64(types.int64, arguments), build
-
-
-@intrinsic
-def _pointer(typingctx, address, zero):
-    """Return the address as a pointer to numbers of zero's dtype."""
-    pointer = types.CPointer(zero)
-
-    def build(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
-
-    return pointer(types.int64, zero), build
 
 
 @intrinsic
@@ -271,5 +325,7 @@ def _compare_and_swap(typingctx, numbers, i, old, new):
 
 
 def _element_pointer(context, builder, numbers, arguments):
-    """Return a pointer to the element arguments[1] of the vector arguments[0]."""
+    """Return a pointer to the element arguments[1] of the vector, or of what the pointer points to, arguments[0]."""
+    if isinstance(numbers, types.CPointer):
+        return builder.gep(arguments[0], [arguments[1]])
     return builder.gep(context.make_array(numbers)(context, builder, arguments[0]).data, [arguments[1]])

@@ -17,7 +17,7 @@ from minigan.ops.cpu.kernels.numba.cache import Cache, warn
 from minigan.ops.cpu.kernels.numba.recording import recorded
 
 
-def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
+def jit(fastmath: set[str], **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function for each dtype with which it is called.
 
     The machine code is stored on disk.  If no folder can be written, there is one RuntimeWarning, and every process
@@ -27,6 +27,8 @@ def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
     ----------
     fastmath
         Which of LLVM's fast-math flags to set, by name.
+    **options
+        Further options of `numba.njit`.
 
     Returns
     -------
@@ -36,7 +38,8 @@ def jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        njit: Any = numba.njit
+        dispatcher = njit(nogil=True, error_model="numpy", fastmath=fastmath, **options)(function)
         dispatcher.get_call_template = _without_literals(dispatcher.get_call_template)
         try:
             dispatcher._cache = Cache(function)  # type: ignore[no-untyped-call, unused-ignore]
@@ -73,6 +76,8 @@ def _plain(ty: Any) -> Any:
 
 kernel = jit({"contract"})
 """The decorator of kernels."""
+kernel_by_address = jit({"contract"}, no_cpython_wrapper=True)
+"""The decorator of kernels that are only called by address: they compile faster, because Python cannot call them."""
 inlined = numba.njit(nogil=True, inline="always", error_model="numpy", fastmath={"contract"})
 """The decorator of functions that are inlined into the kernels that call them."""
 

@@ -8,16 +8,17 @@ by TILE_VECTORS vectors of columns, stays in registers during the sum, and each 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
 
 import functools
+from typing import Any
 
-import numpy as np
 from llvmlite import binding
 from numba.core import cgutils, types
 from numba.core import config as numba_config
 from numba.core.extending import intrinsic
 
-from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
-from minigan.ops.cpu.kernels.numba.simd import Vectors, lanes
-from minigan.ops.cpu.threads.team import address_of, call, vector_at
+from minigan.ops.cpu.kernels.numba.jit import inlined, kernel_by_address
+from minigan.ops.cpu.kernels.numba.pointers import on_stack, size_of
+from minigan.ops.cpu.kernels.numba.simd import VECTOR_BYTES, Vectors, lanes
+from minigan.ops.cpu.threads.team import address_of, call, callable_at
 
 
 def _has_avx512() -> bool:
@@ -43,60 +44,44 @@ PAGE_BYTES = 0 if _has_avx512() else 4096
 tile's columns are copied first; with registers of 64 bytes this does not pay."""
 
 
-def multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
+ARGUMENTS = "x i i i x i i x i i i i i i"
+"""The types of the arguments of a product, see `team.address_of`."""
+
+
+def multiply(a: Any, a_layout: Any, b: Any, b_layout: Any, c: Any, c_layout: Any, sizes: Any, add: bool) -> None:
     """c_tn = sum_k a_tk b_kn, or with `add` c_tn + sum_k a_tk b_kn.    sizes = (T, N, K)
 
     a, b and c are vectors of memory.  a_layout is (offset of the first number, row stride, column stride), b_layout and
     c_layout are (offset, row stride), all in numbers; the column stride of b and c is 1.
     """
-    _multiply_vectors(product_address(a.dtype), a, a_layout, b, b_layout, c, c_layout, sizes, add)
+    a_, b_, c_ = a.ctypes.data, b.ctypes.data, c.ctypes.data
+    product = callable_at(_multiply, ARGUMENTS, str(a.dtype))
+    product(a_, *a_layout, b_, *b_layout, c_, *c_layout, *sizes, add)
 
 
 @functools.cache
-def product_address(dtype):
+def product_address(dtype: Any) -> int:
     """Return the address that `multiply_at` calls for arrays of this dtype, float32 or float64."""
-    return address_of(_multiply_float32 if dtype == np.float32 else _multiply_float64, 14)
+    return address_of(_multiply, ARGUMENTS, str(dtype))
 
 
 @inlined
 def multiply_at(function, a, a_layout, b, b_layout, c, c_layout, sizes, add):
-    """`multiply` in compiled code; `function` is a `product_address`."""
+    """`multiply` in compiled code; a, b and c are addresses, and `function` is a `product_address`."""
     (a_start, a_row, a_column), (b_start, b_row), (c_start, c_row), (T, N, K) = a_layout, b_layout, c_layout, sizes
-    memory = a.ctypes.data, a_start, a_row, a_column, b.ctypes.data, b_start, b_row, c.ctypes.data, c_start, c_row
-    call(function, (*memory, T, N, K, np.int64(add)))
+    memory = a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row
+    call(function, (*memory, T, N, K, add))
 
 
-@kernel
-def _multiply_vectors(function, a, a_layout, b, b_layout, c, c_layout, sizes, add):
-    multiply_at(function, a, a_layout, b, b_layout, c, c_layout, sizes, add)
-
-
-@kernel
-def _multiply_float32(a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row, T, N, K, add):
-    zero = np.float32(0)
-    a, b, c = vector_at(a, zero), vector_at(b, zero), vector_at(c, zero)
-    return _multiply(a, (a_start, a_row, a_column), b, (b_start, b_row), c, (c_start, c_row), (T, N, K), add != 0)
-
-
-@kernel
-def _multiply_float64(a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row, T, N, K, add):
-    zero = np.float64(0)
-    a, b, c = vector_at(a, zero), vector_at(b, zero), vector_at(c, zero)
-    return _multiply(a, (a_start, a_row, a_column), b, (b_start, b_row), c, (c_start, c_row), (T, N, K), add != 0)
-
-
-@inlined
-def _multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
-    T, N, K = sizes
-    a_start, a_row, a_column = a_layout
-    (b_start, b_row), (c_start, c_row) = b_layout, c_layout
+@kernel_by_address
+def _multiply(a, a_start, a_row, a_column, b, b_start, b_row, c, c_start, c_row, T, N, K, add):
     width = TILE_VECTORS * lanes(c)
-    copies = PAGE_BYTES > 0 and b_row * b.itemsize % max(PAGE_BYTES, 1) == 0 and T >= 2 * TILE_ROWS
-    copy = np.empty(min(K, MAX_TERMS_PER_PASS) * width if copies else 0, b.dtype)
+    copies = PAGE_BYTES > 0 and b_row * size_of(b) % max(PAGE_BYTES, 1) == 0 and T >= 2 * TILE_ROWS
+    copy = columns_of(b)
     for n in range(0, N, width):
         left = N - n
         for k in range(0, K, MAX_TERMS_PER_PASS):
-            depth, more = min(MAX_TERMS_PER_PASS, K - k), add or k > 0
+            depth, more = min(MAX_TERMS_PER_PASS, K - k), add != 0 or k > 0
             b_pass, b_memory = (b_start + k * b_row + n, b_row), b
             if copies and left >= width:
                 _copy_columns(b, b_pass[0], b_row, copy, depth)
@@ -118,7 +103,18 @@ def _multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add):
                 a_tile, c_tile = (a_pass + t * a_row, a_row, a_column), (c_start + t * c_row + n, c_row)
                 _multiply_tile(1, a, a_tile, b_memory, b_pass, c, c_tile, depth, left, more)
                 t += 1
-    return np.int64(0)
+    return 0
+
+
+@intrinsic
+def columns_of(typingctx, b):
+    """Return memory on the stack for MAX_TERMS_PER_PASS rows of a tile's columns, if they may be copied."""
+
+    def build(context, builder, signature, arguments):
+        width = TILE_VECTORS * 8 * VECTOR_BYTES // b.dtype.bitwidth
+        return on_stack(context, builder, b.dtype, MAX_TERMS_PER_PASS * width if PAGE_BYTES else 1)
+
+    return types.CPointer(b.dtype)(b), build
 
 
 @inlined
@@ -126,9 +122,8 @@ def _copy_columns(b, start, row, copy, depth):
     """Copy `depth` rows of a tile's columns."""
     width = TILE_VECTORS * lanes(b)
     for k in range(depth):
-        at, to = np.uintp(start + k * row), np.uintp(k * width)
         for n in range(width):
-            copy[to + np.uintp(n)] = b[at + np.uintp(n)]
+            copy[k * width + n] = b[start + k * row + n]
 
 
 @intrinsic(prefer_literal=True)

@@ -1,17 +1,26 @@
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 """The kernels of `minigan.ops.cpu.kernels.numpy.norm_act`, compiled: each element of a part is read and written once.
 
 The loops over channels are short and have one or two results each, so that the compiler vectorises them.  Dropout's
 factors are computed for one row at a time, which stays in the L1 cache.  `norm` is None or (mu, scale, beta),
 each (C,); `mask` is a `minigan.ops.norm_act.MaskArguments`.
+
+The compiled functions take the addresses of C-contiguous matrices and vectors, of workspaces (C,), and of the mask's
+integers, in the order of the constants RELU ... KEY_HIGH.  They distinguish cases at run time: a variant for each case
+would take longer to compile.
 """
+
+from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.kernels.numba.jit import inlined, kernel
+from minigan.ops.cpu.kernels.numba.jit import inlined, kernel_by_address
+from minigan.ops.cpu.kernels.numba.pointers import number
+from minigan.ops.cpu.threads.team import callable_at
 
 ROWS_PER_SUM = 64
 """Rows that are added up in the array's own precision before the result is added to the sum in float64."""
+RELU, DROPS, FIRST, THRESHOLD, KEY_LOW, KEY_HIGH = range(6)
 
 
 @inlined
@@ -25,13 +34,14 @@ def dropout_hash(i, low, high):
 
 
 @inlined
-def _dropout_row(factors, r, mask, zero):
+def _dropout_row(factors, r, C, mask, keep_scale):
     """Write dropout's factors of row r; without dropout `factors` keeps the ones that it holds."""
-    if mask.drops:
-        begin = np.uint32(mask.first + np.uint32(r * factors.size))
-        for c in range(factors.size):
-            h = dropout_hash(np.uint32(begin + np.uint32(c)), mask.key_low, mask.key_high)
-            factors[c] = mask.keep_scale if h >= mask.threshold else zero
+    if mask[DROPS]:
+        low, high, threshold = np.uint32(mask[KEY_LOW]), np.uint32(mask[KEY_HIGH]), np.uint32(mask[THRESHOLD])
+        begin, zero = np.uint32(np.uint32(mask[FIRST]) + np.uint32(r * C)), number(factors, 0)
+        for c in range(C):
+            h = dropout_hash(np.uint32(begin + np.uint32(c)), low, high)
+            factors[c] = keep_scale if h >= threshold else zero
 
 
 @inlined
@@ -49,69 +59,116 @@ def _activate_backward(v, d, relu, slope, zero):
 
 
 @inlined
-def _cotangent(d, u, dy, factors, r, norm, relu, slope, zero):
-    """d = f'(v) mask dy, of row r."""
-    if norm is None:
-        for c in range(d.size):
-            d[c] = _activate_backward(u[r, c], dy[r, c] * factors[c], relu, slope, zero)
+def _cotangent(d, u, dy, factors, at, C, mu, scale, beta, has_norm, relu, slope, zero):
+    """d = f'(v) mask dy, of the row that begins at number `at`."""
+    if has_norm:
+        for c in range(C):
+            v = (u[at + c] - mu[c]) * scale[c] + beta[c]
+            d[c] = _activate_backward(v, dy[at + c] * factors[c], relu, slope, zero)
     else:
-        mu, scale, beta = norm
-        for c in range(d.size):
-            v = (u[r, c] - mu[c]) * scale[c] + beta[c]
-            d[c] = _activate_backward(v, dy[r, c] * factors[c], relu, slope, zero)
+        for c in range(C):
+            d[c] = _activate_backward(u[at + c], dy[at + c] * factors[c], relu, slope, zero)
 
 
-@kernel
-def pre(x, u, mask):
+@inlined
+def _set(vector, C, value):
+    for c in range(C):
+        vector[c] = value
+
+
+def _run(function: Any, matrices: Any, norm: Any, mask: Any, vectors: Any, n_workspaces: int, *numbers: int) -> None:
+    """Call a compiled function of matrices (R, C), the three vectors of batch norm, further vectors and workspaces."""
+    x = matrices[0]
+    flags = np.array((mask.relu, mask.drops, mask.first, mask.threshold, mask.key_low, mask.key_high), np.int64)
+    workspace = np.empty((n_workspaces, x.shape[1]), x.dtype)
+    memory = (*matrices, *((None,) * 3 if norm is None else norm), *vectors, *workspace, flags)
+    addresses = [0 if one is None else one.ctypes.data for one in memory]
+    run = callable_at(function, ARGUMENTS[function], str(x.dtype))
+    run(*addresses, *x.shape, float(mask.slope), float(mask.keep_scale), *numbers)
+
+
+def pre(x: Any, u: Any, mask: Any) -> None:
     """u = f(mask x)."""
-    zero, relu, slope = x.dtype.type(0), mask.relu, mask.slope
-    factors = np.ones(x.shape[1], x.dtype)
-    for r in range(x.shape[0]):
-        _dropout_row(factors, r, mask, zero)
-        for c in range(x.shape[1]):
-            u[r, c] = _activate(x[r, c] * factors[c], relu, slope, zero)
+    _run(_pre, (x, u), None, mask, (), 1)
 
 
-@kernel
-def pre_backward(x, dx, mask):
+def pre_backward(x: Any, dx: Any, mask: Any) -> None:
     """dx <- mask f'(mask x) dx, in place."""
-    zero, relu, slope = x.dtype.type(0), mask.relu, mask.slope
-    factors = np.ones(x.shape[1], x.dtype)
-    for r in range(x.shape[0]):
-        _dropout_row(factors, r, mask, zero)
-        for c in range(x.shape[1]):
-            dx[r, c] = _activate_backward(x[r, c] * factors[c], dx[r, c], relu, slope, zero) * factors[c]
+    _run(_pre_backward, (x, dx), None, mask, (), 1)
 
 
-@kernel
-def statistics(u, pivot, remainder, m2):
+def statistics(u: Any, pivot: Any, remainder: Any, m2: Any) -> bool:
     """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64.
 
     Return whether the pivot is so far from the mean in a channel that m2 has lost digits.
     """
-    R, C = u.shape
-    zero = u.dtype.type(0)
-    rough, s, q = np.zeros(C, u.dtype), np.zeros(C, u.dtype), np.zeros(C, u.dtype)
+    memory = (u, pivot, remainder, m2, *np.empty((3, u.shape[1]), u.dtype))
+    run = callable_at(_statistics, "x d d d x x x i i", str(u.dtype))
+    return bool(run(*(one.ctypes.data for one in memory), *u.shape))
+
+
+def apply(u: Any, y: Any, norm: Any, mask: Any) -> None:
+    """y = mask f(v)."""
+    _run(_apply, (u, y), norm, mask, (), 1, norm is not None)
+
+
+def sums(u: Any, dy: Any, norm: Any, mask: Any, sum_d: Any, sum_dx: Any) -> None:
+    """sum_d = sum of d, sum_dx = sum of d (u - mu), with d = f'(v) mask dy.    (C,), float64."""
+    _run(_sums, (u, dy), norm, mask, (sum_d, sum_dx), 4)
+
+
+def backward(u: Any, dy: Any, dx: Any, norm: Any, mask: Any, mean_terms: Any) -> None:
+    """dx = d scale + (u - mu) linear + constant, mean_terms = (linear, constant), each (C,), or None for d scale."""
+    terms, case = (None, None) if mean_terms is None else mean_terms, (norm is not None) + (mean_terms is not None)
+    _run(_backward, (u, dy, dx), norm, mask, terms, 2, case)
+
+
+@kernel_by_address
+def _pre(x, u, mu, scale, beta, factors, mask, R, C, slope, keep_scale):
+    zero, relu, slope_, kept = number(x, 0), mask[RELU] > 0, number(x, slope), number(x, keep_scale)
+    _set(factors, C, 1)
+    for r in range(R):
+        _dropout_row(factors, r, C, mask, kept)
+        for c in range(C):
+            u[r * C + c] = _activate(x[r * C + c] * factors[c], relu, slope_, zero)
+    return 0
+
+
+@kernel_by_address
+def _pre_backward(x, dx, mu, scale, beta, factors, mask, R, C, slope, keep_scale):
+    zero, relu, slope_, kept = number(x, 0), mask[RELU] > 0, number(x, slope), number(x, keep_scale)
+    _set(factors, C, 1)
+    for r in range(R):
+        _dropout_row(factors, r, C, mask, kept)
+        for c in range(C):
+            i = r * C + c
+            dx[i] = _activate_backward(x[i] * factors[c], dx[i], relu, slope_, zero) * factors[c]
+    return 0
+
+
+@kernel_by_address
+def _statistics(u, pivot, remainder, m2, rough, s, q, R, C):
+    _set(rough, C, 0)
     for r in range(R):
         for c in range(C):
-            rough[c] += u[r, c]
+            rough[c] += u[r * C + c]
     for c in range(C):
-        rough[c] /= u.dtype.type(R)
+        rough[c] /= number(u, R)
         pivot[c] = rough[c]
         remainder[c] = 0
         m2[c] = 0
     for start in range(0, R, ROWS_PER_SUM):
-        s[:] = zero
-        q[:] = zero
+        _set(s, C, 0)
+        _set(q, C, 0)
         for r in range(start, min(start + ROWS_PER_SUM, R)):
             for c in range(C):
-                d = u[r, c] - rough[c]
+                d = u[r * C + c] - rough[c]
                 s[c] += d
                 q[c] += d * d
         for c in range(C):
             remainder[c] += s[c]
             m2[c] += q[c]
-    far = False
+    far = 0
     for c in range(C):
         remainder[c] /= R
         excess = R * (remainder[c] * remainder[c])
@@ -120,66 +177,69 @@ def statistics(u, pivot, remainder, m2):
     return far
 
 
-@kernel
-def apply(u, y, norm, mask):
-    """y = mask f(v)."""
-    zero, relu, slope = u.dtype.type(0), mask.relu, mask.slope
-    factors = np.ones(u.shape[1], u.dtype)
-    for r in range(u.shape[0]):
-        _dropout_row(factors, r, mask, zero)
-        if norm is None:
-            for c in range(u.shape[1]):
-                y[r, c] = _activate(u[r, c], relu, slope, zero) * factors[c]
+@kernel_by_address
+def _apply(u, y, mu, scale, beta, factors, mask, R, C, slope, keep_scale, has_norm):
+    zero, relu, slope_, kept = number(u, 0), mask[RELU] > 0, number(u, slope), number(u, keep_scale)
+    _set(factors, C, 1)
+    for r in range(R):
+        _dropout_row(factors, r, C, mask, kept)
+        if has_norm:
+            for c in range(C):
+                v = (u[r * C + c] - mu[c]) * scale[c] + beta[c]
+                y[r * C + c] = _activate(v, relu, slope_, zero) * factors[c]
         else:
-            mu, scale, beta = norm
-            for c in range(u.shape[1]):
-                v = (u[r, c] - mu[c]) * scale[c] + beta[c]
-                y[r, c] = _activate(v, relu, slope, zero) * factors[c]
+            for c in range(C):
+                y[r * C + c] = _activate(u[r * C + c], relu, slope_, zero) * factors[c]
+    return 0
 
 
-@kernel
-def sums(u, dy, norm, mask, sum_d, sum_dx):
-    """sum_d = sum of d, sum_dx = sum of d (u - mu), with d = f'(v) mask dy.    (C,), float64."""
-    R, C = u.shape
-    zero, relu, slope = u.dtype.type(0), mask.relu, mask.slope
-    factors, d = np.ones(C, u.dtype), np.empty(C, u.dtype)
-    s, q = np.zeros(C, u.dtype), np.zeros(C, u.dtype)
-    mu = norm[0]
-    for c in range(C):
-        sum_d[c] = 0
-        sum_dx[c] = 0
+@kernel_by_address
+def _sums(u, dy, mu, scale, beta, sum_d, sum_dx, factors, d, s, q, mask, R, C, slope, keep_scale):
+    zero, relu, slope_, kept = number(u, 0), mask[RELU] > 0, number(u, slope), number(u, keep_scale)
+    _set(factors, C, 1)
+    _set(sum_d, C, 0)
+    _set(sum_dx, C, 0)
     for start in range(0, R, ROWS_PER_SUM):
-        s[:] = zero
-        q[:] = zero
+        _set(s, C, 0)
+        _set(q, C, 0)
         for r in range(start, min(start + ROWS_PER_SUM, R)):
-            _dropout_row(factors, r, mask, zero)
-            _cotangent(d, u, dy, factors, r, norm, relu, slope, zero)
+            _dropout_row(factors, r, C, mask, kept)
+            _cotangent(d, u, dy, factors, r * C, C, mu, scale, beta, True, relu, slope_, zero)
             for c in range(C):
                 s[c] += d[c]
-                q[c] += d[c] * (u[r, c] - mu[c])
+                q[c] += d[c] * (u[r * C + c] - mu[c])
         for c in range(C):
             sum_d[c] += s[c]
             sum_dx[c] += q[c]
+    return 0
 
 
-@kernel
-def backward(u, dy, dx, norm, mask, mean_terms):
-    """dx = d scale + (u - mu) linear + constant, mean_terms = (linear, constant), each (C,), or None for d scale."""
-    R, C = u.shape
-    zero, relu, slope = u.dtype.type(0), mask.relu, mask.slope
-    factors, d = np.ones(C, u.dtype), np.empty(C, u.dtype)
+@kernel_by_address
+def _backward(u, dy, dx, mu, scale, beta, linear, constant, factors, d, mask, R, C, slope, keep_scale, case):
+    """Case 0: no batch norm; 1: its statistics are constants; 2: those of the batch."""
+    zero, relu, slope_, kept = number(u, 0), mask[RELU] > 0, number(u, slope), number(u, keep_scale)
+    _set(factors, C, 1)
     for r in range(R):
-        _dropout_row(factors, r, mask, zero)
-        _cotangent(d, u, dy, factors, r, norm, relu, slope, zero)
-        if norm is None:
+        at = r * C
+        _dropout_row(factors, r, C, mask, kept)
+        _cotangent(d, u, dy, factors, at, C, mu, scale, beta, case > 0, relu, slope_, zero)
+        if case == 0:
             for c in range(C):
-                dx[r, c] = d[c]
-        elif mean_terms is None:
-            scale = norm[1]
+                dx[at + c] = d[c]
+        elif case == 1:
             for c in range(C):
-                dx[r, c] = d[c] * scale[c]
+                dx[at + c] = d[c] * scale[c]
         else:
-            mu, scale = norm[0], norm[1]
-            linear, constant = mean_terms
             for c in range(C):
-                dx[r, c] = d[c] * scale[c] + ((u[r, c] - mu[c]) * linear[c] + constant[c])
+                dx[at + c] = d[c] * scale[c] + ((u[at + c] - mu[c]) * linear[c] + constant[c])
+    return 0
+
+
+ARGUMENTS = {
+    _pre: "x x x x x x l i i f f",
+    _pre_backward: "x x x x x x l i i f f",
+    _apply: "x x x x x x l i i f f i",
+    _sums: "x x x x x d d x x x x l i i f f",
+    _backward: "x x x x x x x x x x l i i f f i",
+}
+"""The types of the arguments of the compiled functions, see `team.address_of`."""

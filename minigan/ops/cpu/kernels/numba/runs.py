@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from minigan.ops.cpu.kernels.numba.simd import VECTOR_BYTES
+from minigan.ops.cpu.kernels.numba.simd import VECTOR_BYTES, data_of
 
 
 @intrinsic
@@ -100,7 +100,7 @@ def _each_vector(builder, ty, count, operate):
 
 def _pointer(context, builder, array, ty, start, offset, width):
     """Return a pointer to `width` numbers from x[start + offset] on."""
-    data = context.make_array(ty)(context, builder, array).data
+    data = data_of(context, builder, array, ty)
     vector = ir.VectorType(context.get_value_type(ty.dtype), width)
     return builder.bitcast(builder.gep(data, [builder.add(start, offset)]), vector.as_pointer())
 

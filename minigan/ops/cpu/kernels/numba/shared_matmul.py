@@ -1,20 +1,28 @@
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 """One matrix product on a team of threads (`minigan.ops.cpu.threads.team`)."""
+
+import functools
+from typing import Any
 
 import numpy as np
 
-from minigan.ops.cpu.kernels.numba.jit import kernel
+from minigan.ops.cpu.kernels.numba.jit import kernel_by_address
 from minigan.ops.cpu.kernels.numba.matmul import TILE_ROWS, TILE_VECTORS, multiply, multiply_at, product_address
-from minigan.ops.cpu.kernels.numba.simd import lanes
-from minigan.ops.cpu.threads.team import LINE, address_of, next_part, run_together, vector_at
+from minigan.ops.cpu.kernels.numba.pointers import integers
+from minigan.ops.cpu.kernels.numba.simd import VECTOR_BYTES
+from minigan.ops.cpu.threads.team import LINE, address_of, next_part, run_together
 
-A, B, C, A_LAYOUT, B_LAYOUT, C_LAYOUT, SIZES, ADD, PRODUCT, COUNTERS = 0, 1, 2, 3, 6, 8, 10, 13, 14, 16
-"""Where the program has the addresses and the other arguments of `multiply`, and the counters of `next_part`."""
+A, A_START, A_ROW, A_COLUMN, B, B_START, B_ROW, C, C_START, C_ROW, T, N, K, ADD, PRODUCT, WIDTH = range(16)
+"""What the program holds: the arguments of `matmul.multiply_at`, its address, and the columns of a tile."""
+COUNTERS = 16
+"""Where the counters of `next_part` begin in the program."""
 MAX_PARTS = 64
 """The most parts of a product."""
 
 
-def multiply_together(mailboxes, a, a_layout, b, b_layout, c, c_layout, sizes, add):
+def multiply_together(
+    mailboxes: Any, a: Any, a_layout: Any, b: Any, b_layout: Any, c: Any, c_layout: Any, sizes: Any, add: bool
+) -> None:
     """`multiply`, by this thread and those that listen to the mailboxes.
 
     Each number of c has the bits that `multiply` alone computes: the order of its sum does not depend on the shares.
@@ -22,60 +30,33 @@ def multiply_together(mailboxes, a, a_layout, b, b_layout, c, c_layout, sizes, a
     if not len(mailboxes):
         multiply(a, a_layout, b, b_layout, c, c_layout, sizes, add)
         return
-    if a.dtype not in _functions:
-        _functions[a.dtype] = address_of(_share_float32 if a.dtype == np.float32 else _share_float64)
-    _start(mailboxes, _functions[a.dtype], product_address(a.dtype), a, a_layout, b, b_layout, c, c_layout, sizes, add)
-
-
-_functions: dict[np.dtype, int] = {}
-
-
-@kernel
-def _start(mailboxes, function, product, a, a_layout, b, b_layout, c, c_layout, sizes, add):
     program = np.zeros(COUNTERS + (len(mailboxes) + 2) * LINE, np.int64)
-    program[A], program[B], program[C] = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    program[A_LAYOUT], program[A_LAYOUT + 1], program[A_LAYOUT + 2] = a_layout
-    program[B_LAYOUT], program[B_LAYOUT + 1] = b_layout
-    program[C_LAYOUT], program[C_LAYOUT + 1] = c_layout
-    program[SIZES], program[SIZES + 1], program[SIZES + 2] = sizes
-    program[ADD], program[PRODUCT] = add, product
-    run_together(mailboxes, function, program)
+    memory = a.ctypes.data, *a_layout, b.ctypes.data, *b_layout, c.ctypes.data, *c_layout
+    width = TILE_VECTORS * VECTOR_BYTES // c.itemsize
+    program[:COUNTERS] = *memory, *sizes, add, product_address(a.dtype), width
+    run_together(mailboxes, _function(), program)
 
 
-@kernel
-def _share_float32(program, rank, size):
-    return _multiply_parts(vector_at(program, np.int64(0), COUNTERS + (size + 1) * LINE), rank, size, np.float32(0))
+@functools.cache
+def _function():
+    return address_of(_multiply_parts)
 
 
-@kernel
-def _share_float64(program, rank, size):
-    return _multiply_parts(vector_at(program, np.int64(0), COUNTERS + (size + 1) * LINE), rank, size, np.float64(0))
-
-
-@kernel
-def _multiply_parts(program, rank, size, zero):
+@kernel_by_address
+def _multiply_parts(program, rank, size):
     """Compute parts of the columns of c if they are many, otherwise of its rows, as long as there are any."""
-    a, b, c = vector_at(program[A], zero), vector_at(program[B], zero), vector_at(program[C], zero)
-    a_row, a_column, b_row, c_row = (
-        program[A_LAYOUT + 1],
-        program[A_LAYOUT + 2],
-        program[B_LAYOUT + 1],
-        program[C_LAYOUT + 1],
-    )
-    T, N, K = program[SIZES], program[SIZES + 1], program[SIZES + 2]
-    width = TILE_VECTORS * lanes(c)
-    by_columns = 2 * width <= N
-    step, n = (width, N) if by_columns else (TILE_ROWS, T)
+    p = integers(program)
+    by_columns = 2 * p[WIDTH] <= p[N]
+    step, n = (p[WIDTH], p[N]) if by_columns else (TILE_ROWS, p[T])
     step *= -(-n // (step * MAX_PARTS))
-    counters, parts = program[COUNTERS:], -(-n // step)
+    counters, parts = program + 8 * COUNTERS, -(-n // step)
     i = next_part(counters, 0, parts, rank, size)
     while i >= 0:
         first, end = i * step, min(n, (i + 1) * step)
         right, down = (first, 0) if by_columns else (0, first)
-        a_layout = program[A_LAYOUT] + down * a_row, a_row, a_column
-        b_layout = program[B_LAYOUT] + right, b_row
-        c_layout = program[C_LAYOUT] + right + down * c_row, c_row
-        shape = (T, end - first, K) if by_columns else (end - first, N, K)
-        multiply_at(program[PRODUCT], a, a_layout, b, b_layout, c, c_layout, shape, program[ADD] != 0)
+        a_layout = p[A_START] + down * p[A_ROW], p[A_ROW], p[A_COLUMN]
+        b_layout, c_layout = (p[B_START] + right, p[B_ROW]), (p[C_START] + right + down * p[C_ROW], p[C_ROW])
+        sizes = (p[T], end - first, p[K]) if by_columns else (end - first, p[N], p[K])
+        multiply_at(p[PRODUCT], p[A], a_layout, p[B], b_layout, p[C], c_layout, sizes, p[ADD])
         i = next_part(counters, 0, parts, rank, size)
-    return np.int64(0)
+    return 0

@@ -32,11 +32,17 @@ def lanes(typingctx, x):
     return types.intp(x), build
 
 
+def data_of(context, builder, array, ty):
+    """Return the pointer to the first number of an array; a pointer itself."""
+    return array if isinstance(ty, types.CPointer) else context.make_array(ty)(context, builder, array).data
+
+
 class Vectors:
     """Emits instructions on vectors of one dtype at the builder's position.
 
-    In all methods `array` is the LLVM value of an array and `ty` its numba type; `at` and `count` are LLVM integers.
-    A mask is a vector of booleans; masked loads and stores do not touch the memory of lanes whose mask is false.
+    In all methods `array` is the LLVM value of an array or pointer and `ty` its numba type; `at` and `count` are LLVM
+    integers.  A mask is a vector of booleans; masked loads and stores do not touch the memory of lanes whose mask is
+    false.
 
     Parameters
     ----------
@@ -139,7 +145,7 @@ class Vectors:
 
     def _pointer(self, array, ty, at):
         """Return a pointer to x[at]."""
-        return self.builder.gep(self.context.make_array(ty)(self.context, self.builder, array).data, [at])
+        return self.builder.gep(data_of(self.context, self.builder, array, ty), [at])
 
     def _fill(self, number):
         """Return the number in every lane."""

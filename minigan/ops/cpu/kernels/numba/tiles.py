@@ -6,21 +6,24 @@ multiplied by 0 or 1, and a tile stays in registers from its first load to its l
 part of an argument's type, which is the key of numba's compilations and of its cache on disk.
 
 All arrays are passed as vectors of their memory, and strides count entries.  Tiles are numbered image by image, row by
-row.
+row.  The compiled functions read an `ImageLayout`, a `PointLayout` and a `TileLayout` at an address, as int64.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba.core import types
 from numba.core.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
 
 from minigan.ops.cpu.conv.cook_toom import Matrix
-from minigan.ops.cpu.kernels.numba.jit import kernel
+from minigan.ops.cpu.kernels.numba.jit import kernel_by_address
+from minigan.ops.cpu.kernels.numba.pointers import integers
 from minigan.ops.cpu.kernels.numba.simd import Vectors, lanes
+from minigan.ops.cpu.threads.team import callable_at
 
 
 class ImageLayout(NamedTuple):
@@ -56,9 +59,9 @@ class TileLayout(NamedTuple):
     left: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transform:
-    """The exact matrix M of M tile M^t.
+    """The exact matrix M of M tile M^t.  Its hash, by identity, costs less than that of its numbers.
 
     Attributes
     ----------
@@ -87,52 +90,87 @@ typeof_impl.register(Transform)(lambda transform, _: _TransformType(transform))
 unbox(_TransformType)(lambda ty, value, c: NativeValue(c.context.get_dummy_value()))
 
 
-@kernel
-def gather(M, x, image, points, layout, tiles, first, last):
+GATHER, SCATTER, FILL = "c x x i i i", "c x x x i i i", "x x i i i"
+"""The types of the arguments of the compiled functions, see `team.address_of`."""
+LAYOUTS_SIZE = 18
+"""How many numbers the three layouts have together."""
+
+
+def gather(M: Any, x: Any, image: Any, points: Any, layout: Any, tiles: Any, first: int, last: int) -> None:
     """Compute points = M tile M^t for the tiles first ... last - 1; pixels outside the image are zero.
 
     image: ImageLayout of x    layout: PointLayout of points    tiles: TileLayout of the tiles in x
     """
-    TH, TW, sh, sw, C = tiles.TH, tiles.TW, tiles.sh, tiles.sw, image.C
-    vector = lanes(x)
-    for t in range(first, last):
-        image_start, a, b = t // (TH * TW) * image.image_stride, t // TW % TH, t % TW
-        for phase in range(sh * sw):
-            y, z = sh * a * tiles.step + phase // sw - tiles.top, sw * b * tiles.step + phase % sw - tiles.left
-            start = layout.start + (t - first) * layout.tile_stride + phase * layout.phase_stride
-            rows, columns = (y, sh, image.H, image.row_stride), (z, sw, image.W, image.column_stride)
-            for c in range(0, C, vector):
-                _to_points(M, x, image_start + c, rows, columns, points, start + c, layout.point_stride, C - c)
+    layouts = np.array((*image, *layout, *tiles), np.int64)
+    function = callable_at(gather_tiles, GATHER, str(x.dtype), M)
+    function(0, x.ctypes.data, points.ctypes.data, layouts.ctypes.data, first, last)
 
 
-@kernel
-def scatter(M, points, layout, x, image, bias, tiles, first, last):
+def scatter(M: Any, points: Any, layout: Any, x: Any, image: Any, bias: Any, tiles: Any, first: int, last: int) -> None:
     """Compute tile = M points M^t for tiles first ... last - 1; x = tile + bias, or, if tiles overlap, x = x + tile.
 
     layout: PointLayout of points    image: ImageLayout of x    tiles: TileLayout of the tiles in x
     """
-    TH, TW, sh, sw, C = tiles.TH, tiles.TW, tiles.sh, tiles.sw, image.C
+    layouts = np.array((*image, *layout, *tiles), np.int64)
+    function = callable_at(scatter_tiles, SCATTER, str(x.dtype), M)
+    function(0, points.ctypes.data, x.ctypes.data, bias.ctypes.data, layouts.ctypes.data, first, last)
+
+
+def fill(x: Any, image: Any, bias: Any, first: int, last: int) -> None:
+    """x = bias, for the images first ... last - 1.    image: ImageLayout of x"""
+    layout = np.array(image, np.int64)
+    function = callable_at(_fill, FILL, str(x.dtype))
+    function(x.ctypes.data, bias.ctypes.data, layout.ctypes.data, first, last)
+
+
+@kernel_by_address
+def gather_tiles(M, x, points, layouts, first, last):
+    """`gather`; the three layouts lie one after the other."""
+    at = integers(layouts)
+    H, W, C, image_stride, row_stride, column_stride = at[1], at[2], at[3], at[4], at[5], at[6]
+    point_start, point_stride, tile_stride, phase_stride = at[7], at[8], at[9], at[10]
+    step, TH, TW, sh, sw, top, left = at[11], at[12], at[13], at[14], at[15], at[16], at[17]
     vector = lanes(x)
     for t in range(first, last):
-        image_start, a, b = t // (TH * TW) * image.image_stride, t // TW % TH, t % TW
+        image_start, a, b = t // (TH * TW) * image_stride, t // TW % TH, t % TW
         for phase in range(sh * sw):
-            y, z = sh * a * tiles.step + phase // sw - tiles.top, sw * b * tiles.step + phase % sw - tiles.left
-            start = layout.start + (t - first) * layout.tile_stride + phase * layout.phase_stride
-            rows, columns = (y, sh, image.H, image.row_stride), (z, sw, image.W, image.column_stride)
+            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
+            start = point_start + (t - first) * tile_stride + phase * phase_stride
+            rows, columns = (y, sh, H, row_stride), (z, sw, W, column_stride)
             for c in range(0, C, vector):
-                _from_points(
-                    M, points, start + c, layout.point_stride, x, image_start + c, rows, columns, bias, c, C - c
-                )
+                _to_points(M, x, image_start + c, rows, columns, points, start + c, point_stride, C - c)
+    return 0
 
 
-@kernel
-def fill(x, image, bias, first, last):
-    """x = bias, for the images first ... last - 1.    image: ImageLayout of x"""
+@kernel_by_address
+def scatter_tiles(M, points, x, bias, layouts, first, last):
+    """`scatter`; the three layouts lie one after the other."""
+    at = integers(layouts)
+    H, W, C, image_stride, row_stride, column_stride = at[1], at[2], at[3], at[4], at[5], at[6]
+    point_start, point_stride, tile_stride, phase_stride = at[7], at[8], at[9], at[10]
+    step, TH, TW, sh, sw, top, left = at[11], at[12], at[13], at[14], at[15], at[16], at[17]
+    vector = lanes(x)
+    for t in range(first, last):
+        image_start, a, b = t // (TH * TW) * image_stride, t // TW % TH, t % TW
+        for phase in range(sh * sw):
+            y, z = sh * a * step + phase // sw - top, sw * b * step + phase % sw - left
+            start = point_start + (t - first) * tile_stride + phase * phase_stride
+            rows, columns = (y, sh, H, row_stride), (z, sw, W, column_stride)
+            for c in range(0, C, vector):
+                _from_points(M, points, start + c, point_stride, x, image_start + c, rows, columns, bias, c, C - c)
+    return 0
+
+
+@kernel_by_address
+def _fill(x, bias, layout, first, last):
+    at = integers(layout)
     for n in range(first, last):
-        for y in range(image.H):
-            for z in range(image.W):
-                for c in range(image.C):
-                    x[n * image.image_stride + y * image.row_stride + z * image.column_stride + c] = bias[c]
+        for y in range(at[1]):
+            for z in range(at[2]):
+                start = n * at[4] + y * at[5] + z * at[6]
+                for c in range(at[3]):
+                    x[start + c] = bias[c]
+    return 0
 
 
 @intrinsic

@@ -2,17 +2,24 @@
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc, call-arg, var-annotated"
 
+from typing import Any
+
 from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from minigan.ops.cpu.kernels.numba.jit import kernel
+from minigan.ops.cpu.kernels.numba.jit import kernel_by_address
 from minigan.ops.cpu.kernels.numba.simd import Vectors, lanes
+from minigan.ops.cpu.threads.team import callable_at
 
 
-@kernel
-def transpose(a, b, rows, columns, stride):
+def transpose(a: Any, b: Any, rows: int, columns: int, stride: int) -> None:
     """b_ji = a_ij.    a (rows, columns) in C order; rows of b start `stride` numbers apart"""
+    callable_at(_transpose, "x x i i i", str(a.dtype))(a.ctypes.data, b.ctypes.data, rows, columns, stride)
+
+
+@kernel_by_address
+def _transpose(a, b, rows, columns, stride):
     n = lanes(a)
     for i in range(0, rows, n):
         for j in range(0, columns, n):
@@ -22,6 +29,7 @@ def transpose(a, b, rows, columns, stride):
                 for k in range(i, min(i + n, rows)):
                     for l in range(j, min(j + n, columns)):
                         b[l * stride + k] = a[k * columns + l]
+    return 0
 
 
 @intrinsic
