@@ -72,7 +72,18 @@ from minigan.layers import (
     UpSample2D,
     ZeroPad2D,
 )
-from minigan.losses import Minimax, NonSaturating, Objective, SoftmaxTwoClass
+from minigan.losses import (
+    FGAN,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    RelativisticAverage,
+    RelativisticPairing,
+    SoftmaxTwoClass,
+    Wasserstein,
+)
 from minigan.network import Network, StaleBackwardError
 from minigan.ops.errors import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
@@ -92,6 +103,7 @@ if TYPE_CHECKING:
 _LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
 
 __all__ = [
+    "FGAN",
     "GAN",
     "SGD",
     "Adam",
@@ -110,8 +122,10 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Hinge",
     "Layer",
     "LeakyReLU",
+    "LeastSquares",
     "MaxPool2D",
     "Maxout",
     "Minimax",
@@ -123,6 +137,8 @@ __all__ = [
     "Player",
     "RMSProp",
     "ReLU",
+    "RelativisticAverage",
+    "RelativisticPairing",
     "Reshape",
     "Residual",
     "ShapeError",
@@ -134,6 +150,7 @@ __all__ = [
     "Tanh",
     "Uniform",
     "UpSample2D",
+    "Wasserstein",
     "ZeroPad2D",
     "Zeros",
     "alternating",
