@@ -171,6 +171,11 @@ class FGAN(Separable):
         if self.divergence not in DIVERGENCES:
             raise ValueError(unknown("divergence", self.divergence, DIVERGENCES))
 
+    def discriminator(self, s_real: Array, s_fake: Array, *, ops: Ops | None = None) -> tuple[Value, Array, Array]:
+        """Return J_D, ds_real and ds_fake; a cost that overflows is infinite, and the sum of two opposite ones NaN."""
+        with np.errstate(over="ignore", invalid="ignore"):  # which is reported as a divergence of the run
+            return super().discriminator(s_real, s_fake, ops=ops)
+
     def probability(self, s: Array, *, ops: Ops | None = None) -> Array:
         """Return r / (1 + r) with the ratio r = f*'(g_f(s)) that D estimates: at the optimum p / (p + q)."""
         ops = ops_of(s) if ops is None else ops
@@ -189,5 +194,5 @@ class FGAN(Separable):
 
 
 def _mean(cost: Cost, s: Array, weight: Any, ops: Ops) -> tuple[Value, Array]:
-    with np.errstate(over="ignore"):  # an infinite cost is reported as a divergence of the run
+    with np.errstate(over="ignore"):
         return mean_of(*cost(s, ops), weight)

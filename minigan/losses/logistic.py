@@ -9,13 +9,13 @@ from typing import Any
 from minigan._arguments import set_numbers
 from minigan._deprecated import renamed_fields
 from minigan.losses.protocol import Value
-from minigan.losses.separable import Separable, factor
+from minigan.losses.separable import Separable, described, factor
 from minigan.ops.protocol import Array, Ops
 
 OLD_NAMES = renamed_fields(factor="d_scale", factor_G="g_scale", pooled="mean_over_all")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _CrossEntropy(Separable):
     """J_D = d_scale (mean softplus(-s_real) + mean softplus(s_fake)).    s_real (N, 1), s_fake (M, 1), or vectors
 
@@ -25,6 +25,8 @@ class _CrossEntropy(Separable):
 
     _: KW_ONLY
     real_label: float = 1.0
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +47,7 @@ class _CrossEntropy(Separable):
 
 
 @OLD_NAMES
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Minimax(_CrossEntropy):
     """G minimises mean log(1 - D(G(z)))   (Goodfellow et al. 2014, eq. 1 and Algorithm 1).
 
@@ -89,7 +91,7 @@ class Minimax(_CrossEntropy):
 
 
 @OLD_NAMES
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NonSaturating(_CrossEntropy):
     """G minimises -mean log D(G(z))   (Goodfellow et al. 2014, end of section 3).
 

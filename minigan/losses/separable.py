@@ -1,6 +1,8 @@
 """Objectives whose J_D is a mean over real examples plus a mean over fakes, and the means that they are made of."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
+from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 from minigan._arguments import scalar, set_numbers
@@ -33,7 +35,8 @@ class Separable:
         ops = ops_of(s_real) if ops is None else ops
         f_real = f_fake = factor(self.d_scale, s_real)
         if self.mean_over_all:
-            f_real, f_fake = (2 * f_real * n / (n_real + n_fake) for n in (n_real, n_fake))
+            total = _exact(n_real + n_fake, s_real)
+            f_real, f_fake = (2 * f_real * n / total for n in (n_real, n_fake))
         cost_real, ds_real = self._real(s_real, f_real, ops)
         cost_fake, ds_fake = self._fake(s_fake, f_fake, ops)
         return cost_real + cost_fake, ds_real, ds_fake
@@ -64,6 +67,12 @@ class Separable:
         raise NotImplementedError(f"{type(self).__name__} does not define _generated")
 
 
+def described(objective: Any) -> str:
+    """Return the repr of an objective, without `real_label` if that is 1: earlier certificates name checks by it."""
+    shown = [f for f in fields(objective) if (f.name, getattr(objective, f.name)) != ("real_label", 1)]
+    return f"{type(objective).__name__}({', '.join(f'{f.name}={getattr(objective, f.name)!r}' for f in shown)})"
+
+
 def size(s: Array) -> int:
     """Return N; raise ShapeError unless s has one logit for each example."""
     if s.size == 0 or s.size != len(s):
@@ -75,6 +84,11 @@ def factor(value: Any, s: Array) -> Any:
     """Return `value` for use with s: as a float, or exactly (1.0 as the int 1) for object arrays."""
     value = scalar(value, s.dtype)
     return int(value) if s.dtype.kind == "O" and isinstance(value, float) and value.is_integer() else value
+
+
+def _exact(n: int, s: Array) -> Any:
+    """Return n, for an array of fractions as a Fraction, so that a quotient by it is one too."""
+    return Fraction(n) if s.dtype.kind == "O" and isinstance(s.reshape(-1)[0], Rational) else n
 
 
 def filled(value: Any, s: Array) -> Array:

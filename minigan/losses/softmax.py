@@ -6,12 +6,13 @@ from minigan._arguments import set_numbers
 from minigan.layers.base import ShapeError
 from minigan.losses.logistic import OLD_NAMES, NonSaturating
 from minigan.losses.protocol import Value
+from minigan.losses.separable import described
 from minigan.ops import ops_of
 from minigan.ops.protocol import Array, Ops
 
 
 @OLD_NAMES
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftmaxTwoClass:
     """Categorical cross-entropy of a D with two softmax outputs.    s (N, 2): column 0 fake, column 1 real
 
@@ -44,6 +45,8 @@ class SoftmaxTwoClass:
     g_scale: float = 1.0
     mean_over_all: bool = False
     real_label: float = 1.0
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
         set_numbers(self, d_scale="(0, inf)", g_scale="(0, inf)", real_label="(0, 1]")
