@@ -400,3 +400,15 @@ def test_the_protocol_is_enough(schedule):
     played = game(RelativeLeastSquares())
     assert played.needs_real
     assert all(np.isfinite(result.loss) for result in schedule(played, lambda: X, lambda: Z))
+
+
+@pytest.mark.parametrize("kind", [mg.LeastSquares, mg.Hinge, mg.Wasserstein, mg.FGAN, *map(type, RELATIVISTIC[:2])])
+def test_scales_of_any_kind_leave_float32_logits_float32(kind):
+    s = np.ones((3, 1), dtype="float32")
+    for half in (np.float64(0.5), np.float32(0.5), Fraction(1, 2)):
+        objective = kind(d_scale=half, g_scale=half)
+        for result in (*objective.discriminator(s, s), *generator_cost(objective, s, s)):
+            assert result.dtype == np.float32
+    targets = mg.LeastSquares(a=np.float64(-0.5), b=Fraction(3, 2), c=np.float64(0.25))
+    for result in (*targets.discriminator(s, s), *targets.generator(s)):
+        assert result.dtype == np.float32
