@@ -72,7 +72,18 @@ from minigan.layers import (
     UpSample2D,
     ZeroPad2D,
 )
-from minigan.losses import Minimax, NonSaturating, Objective, SoftmaxTwoClass
+from minigan.losses import (
+    FGAN,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    RelativisticAverage,
+    RelativisticPairing,
+    SoftmaxTwoClass,
+    Wasserstein,
+)
 from minigan.network import Network, StaleBackwardError
 from minigan.ops.errors import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
@@ -93,6 +104,7 @@ if TYPE_CHECKING:
 _LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
 
 __all__ = [
+    "FGAN",
     "GAN",
     "R1",
     "R2",
@@ -114,8 +126,10 @@ __all__ = [
     "GradientPenalty",
     "HeNormal",
     "HeUniform",
+    "Hinge",
     "Layer",
     "LeakyReLU",
+    "LeastSquares",
     "MaxPool2D",
     "Maxout",
     "Minimax",
@@ -127,6 +141,8 @@ __all__ = [
     "Player",
     "RMSProp",
     "ReLU",
+    "RelativisticAverage",
+    "RelativisticPairing",
     "Reshape",
     "Residual",
     "ShapeError",
@@ -138,6 +154,7 @@ __all__ = [
     "Tanh",
     "Uniform",
     "UpSample2D",
+    "Wasserstein",
     "WassersteinPenalty",
     "ZeroPad2D",
     "Zeros",

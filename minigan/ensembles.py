@@ -52,6 +52,8 @@ def ensemble_obstacle(config: Config, dtype: str) -> str:
     limit = MAX_HIDDEN.get(np.dtype(dtype))
     if limit is None:
         return f"dtype={dtype}: the kernel computes in float32 or float64"
+    if config.objective != "non-saturating" or config.clip:
+        return f"objective={config.objective}, clip={config.clip:g}: the kernel trains non-saturating without clipping"
     if config.patience:
         return f"patience={config.patience} stops the runs at different iterations"
     if config.hidden > limit:

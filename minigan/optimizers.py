@@ -17,6 +17,8 @@ Schedule = float | Callable[[int], float]
 
 NON_NEGATIVE_INTERVAL = "[0, inf)"
 """The interval of lr and eps."""
+POSITIVE_INTERVAL = "(0, inf)"
+"""The interval of clip."""
 DECAY_INTERVAL = "[0, 1)"
 """The interval of momentum, rho, beta1 and beta2, the weights of the old value in a moving average."""
 
@@ -41,6 +43,10 @@ class Optimizer:
         The network whose theta is updated.
     lr : float or callable
         The learning rate, >= 0, or a schedule ``lr(t)``.
+    clip : float, optional
+        A bound c > 0: after each step every number of theta is clipped to [-c, c], NaN stays NaN.  Wasserstein GANs
+        bound the slope of D this way (Arjovsky et al. 2017, Algorithm 1, with c = 0.01).  None, the default, clips
+        nothing.
 
     Raises
     ------
@@ -50,6 +56,7 @@ class Optimizer:
     """
 
     lr: Schedule
+    clip: float | None = None
     _schedule_intervals: ClassVar[dict[str, str]] = {"lr": NON_NEGATIVE_INTERVAL, "momentum": DECAY_INTERVAL}
     """The intervals of the attributes that may be schedules."""
     _number_intervals: ClassVar[dict[str, str]] = {
@@ -60,9 +67,10 @@ class Optimizer:
     }
     """The intervals of the attributes that are numbers."""
 
-    def __init__(self, net: Network, *, lr: Schedule) -> None:
+    def __init__(self, net: Network, *, lr: Schedule, clip: float | None = None) -> None:
         self.net = net
         self.lr = lr
+        self.clip = clip
         self.t = 0
         self.state: dict[str, Array] = {}
 
@@ -72,6 +80,8 @@ class Optimizer:
             value = _schedule(self.net, name, value, self._schedule_intervals[name])
         elif name in self._number_intervals:
             value = _constant(self.net, name, value, self._number_intervals[name])
+        elif name == "clip":
+            value = None if value is None else _constant(self.net, name, value, POSITIVE_INTERVAL)
         elif name == "t":
             value = size(name, value, low=0)
         elif name == "nesterov":
@@ -84,11 +94,13 @@ class Optimizer:
             for name in (*self._schedule_intervals, "nesterov", *self._number_intervals, "t")
             if hasattr(self, name)
         ]
+        if self.clip is not None:
+            shown.insert(-1, "clip")
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
         return f"{type(self).__name__}({values}, parameters={self.net.theta.size})"
 
     def step(self, g: Array) -> None:
-        """Update theta by one step, and increase `t` and the network's version.
+        """Update theta by one step, clip it if `clip` is set, and increase `t` and the network's version.
 
         theta, `state` and `t` are unchanged if an error is raised.
 
@@ -115,6 +127,8 @@ class Optimizer:
             if g is vector or not owns_memory(g):
                 require_no_shared_memory("g", g, f"state[{name!r}]", vector)
         self._update(theta, g, self.t + 1)
+        if self.clip is not None:
+            theta.clip(-self.clip, self.clip, out=theta)
         object.__setattr__(self, "t", self.t + 1)  # without the check, which t + 1 does not need
         self.net.mark_modified()
 
@@ -141,6 +155,8 @@ class SGD(Optimizer):
     nesterov : bool
         Whether to use theta <- theta + momentum u - lr g: Nesterov's method (Sutskever et al. 2013, eq. 3-4) with theta
         at the look-ahead point, as in Keras.  False by default.
+    clip : float, optional
+        A bound c > 0 of the absolute values of theta after each step (`Optimizer`); None, the default, for none.
 
     Raises
     ------
@@ -159,8 +175,10 @@ class SGD(Optimizer):
 
     """
 
-    def __init__(self, net: Network, *, lr: Schedule, momentum: Schedule = 0.0, nesterov: bool = False) -> None:
-        super().__init__(net, lr=lr)
+    def __init__(
+        self, net: Network, *, lr: Schedule, momentum: Schedule = 0.0, nesterov: bool = False, clip: float | None = None
+    ) -> None:
+        super().__init__(net, lr=lr, clip=clip)
         self.momentum: Schedule = momentum
         self.nesterov = nesterov
         self.state = {"u": net.zeros_like_theta()}
@@ -187,6 +205,8 @@ class RMSProp(Optimizer):
         and uses 0.99.
     eps : float
         >= 0, added outside the square root; 1e-8 by default, as in PyTorch.  Keras adds 1e-7 inside: sqrt(v + eps).
+    clip : float, optional
+        A bound c > 0 of the absolute values of theta after each step (`Optimizer`); None, the default, for none.
 
     Raises
     ------
@@ -195,8 +215,10 @@ class RMSProp(Optimizer):
 
     """
 
-    def __init__(self, net: Network, *, lr: Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8) -> None:
-        super().__init__(net, lr=lr)
+    def __init__(
+        self, net: Network, *, lr: Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8, clip: float | None = None
+    ) -> None:
+        super().__init__(net, lr=lr, clip=clip)
         self.rho = rho
         self.eps = eps
         self.state = {"v": net.zeros_like_theta()}
@@ -226,6 +248,8 @@ class Adam(Optimizer):
         The weights of the old m and v, in [0, 1); 0.9 and 0.999 as in the paper.  DCGAN uses beta1 = 0.5.
     eps : float
         >= 0, added outside the square root; 1e-8 as in the paper and in PyTorch.  Keras uses 1e-7.
+    clip : float, optional
+        A bound c > 0 of the absolute values of theta after each step (`Optimizer`); None, the default, for none.
 
     Raises
     ------
@@ -249,8 +273,9 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
+        clip: float | None = None,
     ) -> None:
-        super().__init__(net, lr=lr)
+        super().__init__(net, lr=lr, clip=clip)
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps

@@ -32,13 +32,33 @@ The shapes of most tests never start a second thread; `test_thread_bits.py` has 
 """
 BACKENDS = {"reference": "reference", **ENGINES, **emulated()}
 ON_EACH_BACKEND = pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
-OBJECTIVES = (
+CROSS_ENTROPIES = (
     mg.Minimax(),
     mg.Minimax(d_scale=0.5),
     mg.NonSaturating(),
     mg.NonSaturating(d_scale=0.5, mean_over_all=True),
     mg.SoftmaxTwoClass(),
     mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True),
+)
+SMOOTHED = (mg.NonSaturating(real_label=0.9), mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True, real_label=0.75))
+EXPONENTIAL = (
+    *(mg.FGAN(name) for name in ("kl", "reverse-kl", "neyman", "hellinger")),
+    mg.FGAN("hellinger", non_saturating=True, d_scale=0.5, g_scale=0.25, mean_over_all=True),
+)
+"""Costs that overflow for large logits."""
+RELATIVISTIC = (mg.RelativisticPairing(), mg.RelativisticAverage(), mg.RelativisticAverage(d_scale=0.5, g_scale=0.25))
+OBJECTIVES = (
+    *CROSS_ENTROPIES,
+    *SMOOTHED,
+    mg.LeastSquares(),
+    mg.LeastSquares(a=-1, b=1.5, c=0.25, d_scale=0.5, g_scale=0.25, mean_over_all=True),
+    mg.Hinge(),
+    mg.Hinge(d_scale=0.5, g_scale=0.25, mean_over_all=True),
+    mg.Wasserstein(),
+    *RELATIVISTIC,
+    *EXPONENTIAL,
+    *(mg.FGAN(name) for name in ("pearson", "js", "gan")),
+    mg.FGAN("js", non_saturating=True),
 )
 
 # name -> (layer, input shape without N).  Sizes differ on every axis, so that swapped axes are detected.
@@ -272,6 +292,12 @@ def dense_gan(*, hidden=5, noise=3, data=4, outputs=1, dtype="float64", ops="ref
 def outputs_of(objective):
     """The number of D's outputs that an objective needs."""
     return 2 if isinstance(objective, mg.SoftmaxTwoClass) else 1
+
+
+def fitting(objective, *batches):
+    """The batches, cut to one size if the objective pairs their examples."""
+    n = min(map(len, batches)) if isinstance(objective, mg.RelativisticPairing) else None
+    return [batch[:n] for batch in batches]
 
 
 # --- a game for the update schedules --------------------------------------------------------------

@@ -8,10 +8,11 @@ these functions on backward passes with a planted error.
 from itertools import pairwise
 
 import numpy as np
-from cases import forward, mask
+from cases import fitting, forward, mask
 
 import minigan as mg
 from minigan.gan import discriminator_gradient, generator_gradient
+from minigan.losses import generator_cost, needs_real
 
 H = 1e-30
 TENSOR_GATE = 1e-13  # |d| / max |g|, per tensor
@@ -58,9 +59,9 @@ def zero_tensors(net):
     }
 
 
-def assert_gradient(net, got, want):
-    """Compare each tensor relative to its maximum; those of `zero_tensors` are zero relative to the whole vector."""
-    zeros = zero_tensors(net)
+def assert_gradient(net, got, want, *, zeros=()):
+    """Compare each tensor relative to its maximum; `zeros` and `zero_tensors` are zero relative to the whole vector."""
+    zeros = {*zeros, *zero_tensors(net)}
     for key, tensor in net.views(got).items():
         if key in zeros:
             assert_tensor(tensor, np.zeros_like(tensor), scale=np.abs(want).max())
@@ -103,11 +104,13 @@ def check_layer_direction(net, x, dy, v, w, *, train):
 
 def check_objective(objective, s_real, s_fake):
     """Check ds_real and ds_fake of D's cost and ds of G's cost."""
+    s_real, s_fake = fitting(objective, s_real, s_fake)
     _, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
     real, fake = s_real.astype(complex), s_fake.astype(complex)
     assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake)[0], s_real))
     assert_tensor(ds_fake, complex_step(lambda s: objective.discriminator(real, s)[0], s_fake))
-    assert_tensor(objective.generator(s_fake)[1], complex_step(lambda s: objective.generator(s)[0], s_fake))
+    ds = generator_cost(objective, s_fake, s_real)[1]
+    assert_tensor(ds, complex_step(lambda s: generator_cost(objective, s, real)[0], s_fake))
 
 
 # --- both steps of Algorithm 1 --------------------------------------------------------------------
@@ -125,31 +128,37 @@ def cost_of_D(D, objective, x_real, x_fake, d_batching):
     return cost
 
 
-def cost_of_G(G, D, objective, z, frozen_d_mode):
+def cost_of_G(G, D, objective, z, frozen_d_mode, x_real=None):
     """The function theta -> J_G, through G and the frozen D, in complex numbers."""
     twin, frozen, z = G.astype(complex), D.astype(complex), z.astype(complex)
 
     def cost(theta):
         twin.theta = theta
         rng = mask()
+        s_real = frozen_d_mode(frozen, x_real.astype(complex), rng=rng)[0] if needs_real(objective) else None
         x_fake = twin.forward(z, train=True, rng=rng)[0]
-        return objective.generator(frozen_d_mode(frozen, x_fake, rng=rng)[0])[0]
+        return generator_cost(objective, frozen_d_mode(frozen, x_fake, rng=rng)[0], s_real)[0]
 
     return cost
 
 
 def check_discriminator(D, objective, x_real, x_fake, *, d_batching):
     """Check every entry of dJ_D / dtheta_D, and that the reported cost is J_D."""
+    x_real, x_fake = fitting(objective, x_real, x_fake)
     cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
     g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
-    assert_gradient(D, g, complex_step(cost, D.theta))
+    invariant = isinstance(objective, (mg.Wasserstein, mg.RelativisticPairing, mg.RelativisticAverage))
+    last = len(D.layers) - 1  # what adds a constant to all logits does not change J_D
+    zeros = {f"{last}.b", *([f"{last - 1}.beta"] if isinstance(D.layers[last - 1], mg.BatchNorm) else [])}
+    assert_gradient(D, g, complex_step(cost, D.theta), zeros=zeros if invariant else ())
     assert_tensor(outcome.loss, cost(D.theta).real)
 
 
-def check_generator(G, D, objective, z, *, frozen_d_mode):
+def check_generator(G, D, objective, z, *, frozen_d_mode, x_real):
     """Check every entry of dJ_G / dtheta_G, through the frozen D, and that the reported cost is J_G."""
-    cost = cost_of_G(G, D, objective, z, frozen_d_mode)
-    g, outcome = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
+    z, x_real = fitting(objective, z, x_real)
+    cost = cost_of_G(G, D, objective, z, frozen_d_mode, x_real)
+    g, outcome = generator_gradient(G, D, objective, z, x_real=x_real, rng=mask(), frozen_d_mode=frozen_d_mode)
     want = complex_step(cost, G.theta)
     assert np.abs(want).max() > 1e-6  # dJ_G / dtheta_G is not zero
     assert_gradient(G, g, want)
@@ -158,9 +167,10 @@ def check_generator(G, D, objective, z, *, frozen_d_mode):
 
 def check_steps_along(G, D, objective, x_real, x_fake, z, v, w, *, d_batching, frozen_d_mode):
     """Check the derivative of J_D along v and of J_G along w."""
+    x_real, x_fake, z = fitting(objective, x_real, x_fake, z)
     cost = cost_of_D(D, objective, x_real, x_fake, d_batching)
     g, _ = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
     assert_direction(g, v, np.imag(cost(D.theta + 1j * H * v)) / H)
-    cost = cost_of_G(G, D, objective, z, frozen_d_mode)
-    g, _ = generator_gradient(G, D, objective, z, rng=mask(), frozen_d_mode=frozen_d_mode)
+    cost = cost_of_G(G, D, objective, z, frozen_d_mode, x_real)
+    g, _ = generator_gradient(G, D, objective, z, x_real=x_real, rng=mask(), frozen_d_mode=frozen_d_mode)
     assert_direction(g, w, np.imag(cost(G.theta + 1j * H * w)) / H)

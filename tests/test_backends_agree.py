@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases import OBJECTIVES, ON_EACH_BACKEND, outputs_of
+from cases import CROSS_ENTROPIES, OBJECTIVES, ON_EACH_BACKEND, outputs_of
 
 import minigan as mg
 from minigan import metrics
 from minigan.data import Gaussian
+from minigan.losses import generator_cost
 from minigan.ops import Ops, get_ops, ops_of, reference
 from minigan.ops.cpu import CPU
 from minigan.recipes import RunOptions, get_recipe
@@ -98,7 +99,7 @@ def test_the_steps_compute_the_objective_on_the_networks_backend(objective, monk
     z, x = np.ones((4, 2), dtype="float32"), np.ones((4, 3), dtype="float32")
     forbid(monkeypatch, reference)
     gan = mg.GAN(G, D, mg.SGD(G, lr=0.1), mg.SGD(D, lr=0.1), objective)
-    played = [gan.update_D(x, gan.fake(z)), gan.update_G(z), *mg.simultaneous(gan, lambda: x, lambda: z)]
+    played = [gan.update_D(x, gan.fake(z)), gan.update_G(z, x), *mg.simultaneous(gan, lambda: x, lambda: z)]
     assert all(np.isfinite(outcome.loss) for outcome in played)
     objective.probability(played[0].logits_fake, ops=get_ops("cpu"))
 
@@ -121,14 +122,23 @@ def test_objectives_use_no_array_module_but_the_backends(objective):
     """With another backend's `xp`, the objectives call only its functions, as CuPy needs."""
     seen = []
 
-    def stack(arrays, axis):
-        seen.append(axis)
-        return np.stack(arrays, axis=axis)
+    def logged(function):
+        def call(*args, **kwargs):
+            seen.append(function.__name__)
+            return function(*args, **kwargs)
 
-    foreign = SimpleNamespace(name="foreign", xp=SimpleNamespace(stack=stack), mean_softplus=reference.mean_softplus)
+        return call
+
+    xp = SimpleNamespace(**{f.__name__: logged(f) for f in (np.stack, np.exp, np.expm1)})
+    functions = ("mean_softplus", "softplus_sigmoid", "sigmoid", "relu", "relu_backward")
+    foreign = SimpleNamespace(name="foreign", xp=xp, **{name: getattr(reference, name) for name in functions})
     s = np.random.default_rng(0).standard_normal((3, outputs_of(objective)))
     for got, want in zip(objective.discriminator(s, s, ops=foreign), objective.discriminator(s, s), strict=True):
         np.testing.assert_array_equal(got, want)
-    for got, want in zip(objective.generator(s, ops=foreign), objective.generator(s), strict=True):
+    for got, want in zip(
+        generator_cost(objective, s, s, ops=foreign), generator_cost(objective, s, s), strict=True
+    ):  # fmt: skip
         np.testing.assert_array_equal(got, want)
-    assert seen == ([1, 1, 1] if outputs_of(objective) == 2 else [])
+    np.testing.assert_array_equal(objective.probability(s, ops=foreign), objective.probability(s))
+    if objective in CROSS_ENTROPIES:
+        assert seen == (["stack"] * 3 if outputs_of(objective) == 2 else [])

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import scipy.special
-from cases import OBJECTIVES, outputs_of
+from cases import CROSS_ENTROPIES, EXPONENTIAL, OBJECTIVES, fitting, outputs_of
 from gradients import assert_tensor, complex_step
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.losses import accuracy, softmax_cross_entropy
+from minigan.losses import accuracy, generator_cost, softmax_cross_entropy
 
 IDS = [repr(o) for o in OBJECTIVES]
 
@@ -24,12 +24,13 @@ def logits(rng, objective, n, scale=2.0):
 @given(n=st.integers(1, 6), m=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 def test_cotangents_by_complex_step(objective, n, m, seed):
     rng = np.random.default_rng(seed)
-    real, fake = logits(rng, objective, n), logits(rng, objective, m)
+    real, fake = fitting(objective, logits(rng, objective, n), logits(rng, objective, m))
     _, ds_real, ds_fake = objective.discriminator(real, fake)
     scale = max(np.abs(ds_real).max(), np.abs(ds_fake).max())
     assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake.astype(complex))[0], real), scale)
     assert_tensor(ds_fake, complex_step(lambda s: objective.discriminator(real.astype(complex), s)[0], fake), scale)
-    assert_tensor(objective.generator(fake)[1], complex_step(lambda s: objective.generator(s)[0], fake))
+    ds = generator_cost(objective, fake, real)[1]
+    assert_tensor(ds, complex_step(lambda s: generator_cost(objective, s, real.astype(complex))[0], fake))
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
@@ -84,20 +85,21 @@ def test_softmax_two_class_is_scipys_log_softmax(n, seed):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=IDS)
+@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if o not in EXPONENTIAL], ids=repr)
 def test_stable_for_huge_logits(objective, dtype):
     k = outputs_of(objective)
     for sign_real in (-1, 1):
         for sign_fake in (-1, 1):
             big = np.array([[-1e4, 1e4]] if k == 2 else [[1e4]], dtype=dtype)
             value, ds_real, ds_fake = objective.discriminator(sign_real * big, sign_fake * big)
-            generated, ds = objective.generator(sign_fake * big)
+            generated, ds = generator_cost(objective, sign_fake * big, sign_real * big)
             for result in (value, ds_real, ds_fake, generated, ds):
                 assert np.isfinite(result).all()
                 assert result.dtype == np.dtype(dtype)
     gap = 2e4 if k == 2 else 1e4
-    wrong = objective.discriminator(-big, big)[0]
-    assert wrong == pytest.approx(2 * objective.d_scale * gap, rel=1e-6)
+    if objective in CROSS_ENTROPIES:
+        wrong = objective.discriminator(-big, big)[0]
+        assert wrong == pytest.approx(2 * objective.d_scale * gap, rel=1e-6)
 
 
 def test_saturation():

@@ -135,7 +135,9 @@ def test_in_a_whole_step(body, player, i, target, monkeypatch):
         ]
     else:
         checks = [
-            lambda frozen_d_mode=frozen_d_mode: check_generator(G, D, objective, z, frozen_d_mode=frozen_d_mode)
+            lambda frozen_d_mode=frozen_d_mode: check_generator(
+                G, D, objective, z, frozen_d_mode=frozen_d_mode, x_real=x_real
+            )
             for frozen_d_mode in JUDGES
         ]
     rng = np.random.default_rng(3)
@@ -171,7 +173,9 @@ def test_in_a_cotangent(objective, which, monkeypatch):
     s_real, s_fake = D(x_real), D(x_fake)
     if method == "generator":
         steps = [
-            lambda frozen_d_mode=frozen_d_mode: check_generator(G, D, objective, z, frozen_d_mode=frozen_d_mode)
+            lambda frozen_d_mode=frozen_d_mode: check_generator(
+                G, D, objective, z, frozen_d_mode=frozen_d_mode, x_real=x_real
+            )
             for frozen_d_mode in JUDGES
         ]
     else:

@@ -12,7 +12,7 @@ from minigan.gan.labels import network_input
 from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
 from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
 from minigan.layers.base import compute_gradient
-from minigan.losses import Objective, accuracy, require_objective
+from minigan.losses import Objective, accuracy, needs_real, require_objective
 from minigan.network import Network
 from minigan.ops.protocol import Array, Ops
 from minigan.optimizers import Optimizer
@@ -99,6 +99,11 @@ class GAN(Game):
         """The backend of D."""
         return self.D.ops
 
+    @property
+    def needs_real(self) -> bool:
+        """Whether a step of G needs real examples, as its cost compares fakes with them (`update_G`)."""
+        return needs_real(self.objective)
+
     def play(self) -> StepResults:
         """Run one iteration of `schedule` on `draws`; raise ValueError if the GAN has no schedule."""
         if self.schedule is None:
@@ -162,10 +167,31 @@ class GAN(Game):
         self.optimizer_D.step(g)
         return value, s
 
-    def update_G(self, z: Batch) -> StepResult:
-        """Take one step of G (`generator_step`) on noise z (M, I), or on a tuple of noise and labels."""
+    def update_G(self, z: Batch, x_real: Batch | None = None) -> StepResult:
+        """Take one step of G (`generator_step`).
+
+        Parameters
+        ----------
+        z : array (M, I), or a tuple of noise and labels
+            The noise.
+        x_real : array (N, ..., C), or a tuple of such an array and labels, optional
+            Real examples, if the GAN's `needs_real` is True; otherwise they are not used.
+
+        Returns
+        -------
+        StepResult
+            The cost and the logits before the update.
+
+        """
         return generator_step(
-            self.G, self.D, self.optimizer_G, self.objective, z, rng=self.rng, frozen_d_mode=self.frozen_d_mode
+            self.G,
+            self.D,
+            self.optimizer_G,
+            self.objective,
+            z,
+            x_real=x_real,
+            rng=self.rng,
+            frozen_d_mode=self.frozen_d_mode,
         )
 
     def fake(self, z: Batch) -> Batch:

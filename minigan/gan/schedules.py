@@ -14,11 +14,14 @@ from minigan.gan.pair import GAN, StepResults
 from minigan.gan.steps import StepResult
 from minigan.layers import BatchNorm, Layer
 from minigan.layers.base import compute_gradient
+from minigan.losses import RelativisticPairing, generator_cost
 
 
 @capturable
 def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults:
     """Algorithm 1: update D k times on new real data and new noise, then G once on new noise.
+
+    If G's cost compares fakes with real examples (`GAN.needs_real`), G's step gets new real data too.
 
     Parameters
     ----------
@@ -43,12 +46,14 @@ def alternating(gan: GAN, real: Draw, noise: Draw, *, k: int = 1) -> StepResults
     _require_updates(k=k)
     for _ in range(k):
         seen_D = gan.update_D(real(), gan.fake(noise()))
-    return seen_D, gan.update_G(noise())
+    return seen_D, gan.update_G(noise(), real()) if gan.needs_real else gan.update_G(noise())
 
 
 @capturable
 def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_updates: int = 10) -> StepResults:
     """Draw one batch, update D several times on it, then G several times on the same noise.
+
+    If G's cost compares fakes with real examples (`GAN.needs_real`), these are the batch's.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ def same_batch(gan: GAN, real: Draw, noise: Draw, *, d_updates: int = 10, g_upda
     for _ in range(d_updates):
         seen_D = gan.update_D(x_real, x_fake)
     for _ in range(g_updates):
-        seen_G = gan.update_G(z)
+        seen_G = gan.update_G(z, x_real)
     return seen_D, seen_G
 
 
@@ -100,7 +105,18 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     (StepResult, StepResult)
         The results of the last step of D and of the last step of G.
 
+    Raises
+    ------
+    ValueError
+        If the objective compares real examples with fakes; nothing has been drawn then.
+
     """
+    if gan.needs_real:
+        kind = type(gan.objective).__name__
+        raise ValueError(
+            f"objective is {kind}, which compares real examples with fakes; split_batch updates D on one kind at a "
+            "time: use alternating, same_batch or simultaneous"
+        )
     z = noise()
     x_fake = gan.fake(z)
     cost_real, s_real = gan.update_D_one_side(real(), real=True)
@@ -141,7 +157,7 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     s_real, back_real = D.forward(network_input(D, real()), train=True, rng=gan.rng)
     s_fake, back_fake = D.forward(network_input(D, d_input), train=True, rng=gan.rng)
     value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
-    value_G, ds_for_G = objective.generator(s_fake, ops=D.ops)
+    value_G, ds_for_G = generator_cost(objective, s_fake, s_real, ops=D.ops)
     ds_real = logit_gradient("ds_real", ds_real, s_real, objective)
     ds_fake, ds_for_G = (logit_gradient("ds_fake", ds, s_fake, objective) for ds in (ds_fake, ds_for_G))
     (g_D, overwrite_D), (g_G, overwrite_G) = D.new_gradient(), G.new_gradient()
@@ -150,7 +166,7 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     compute_gradient(back_G, example_gradient(D, back_fake(ds_for_G), d_input), g_G, overwrite=overwrite_G)
     gan.optimizer_D.step(g_D)
     gan.optimizer_G.step(g_G)
-    return StepResult(value_D, s_real, s_fake), StepResult(value_G, None, s_fake)
+    return StepResult(value_D, s_real, s_fake), StepResult(value_G, s_real if gan.needs_real else None, s_fake)
 
 
 def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs: int = 1, rng: Rng) -> list[float]:
@@ -188,6 +204,11 @@ def pretrain(gan: GAN, x_real: Batch, x_fake: Batch, *, batch_size: int, epochs:
 
     """
     _require_updates(batch_size=batch_size, epochs=epochs)
+    if isinstance(gan.objective, RelativisticPairing):
+        raise ValueError(
+            "objective is RelativisticPairing, which needs as many real examples as fakes; expected an objective that "
+            "takes shuffled batches, such as RelativisticAverage"
+        )
     least, why = 1, "a batch must hold real and fake"
     if gan.d_batching is not combined and _has_batch_norm(gan.D.chain):
         least, why = 2, "batch norm needs 2 or more examples of each kind"

@@ -16,7 +16,7 @@ from minigan.game import Rng
 from minigan.gan.labels import example_gradient, network_input, with_labels
 from minigan.gan.modes import DBatching, DMode, separate, train_mode
 from minigan.layers.base import compute_gradient
-from minigan.losses import Objective
+from minigan.losses import Objective, generator_cost, needs_real
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Optimizer
@@ -33,7 +33,7 @@ class StepResult:
     loss : scalar
         J_D or J_G.
     logits_real : array (N, 1) or None
-        D's logits of the real examples; None in a step of G.
+        D's logits of the real examples; None in a step of G, unless its cost compares fakes with real examples.
     logits_fake : array (M, 1)
         D's logits of the fakes.
 
@@ -112,6 +112,7 @@ def generator_gradient(
     objective: Objective,
     z: Batch,
     *,
+    x_real: Batch | None = None,
     rng: Rng | None = None,
     frozen_d_mode: DMode = train_mode,
 ) -> tuple[Array, StepResult]:
@@ -125,6 +126,9 @@ def generator_gradient(
         Its `generator` gives J_G and the gradient of the logits.
     z : array (M, I), or a tuple of noise and labels
         The noise.
+    x_real : array (N, ..., C), or a tuple of such an array and labels, optional
+        Real examples, which an objective with ``needs_real = True`` compares with the fakes.  They are a batch of their
+        own for D's batch statistics, and the gradient does not pass through them.
     rng : numpy.random.Generator, optional
         The random stream of dropout.
     frozen_d_mode : callable
@@ -139,19 +143,27 @@ def generator_gradient(
 
     Raises
     ------
+    ValueError
+        If the objective needs `x_real` and it is None.
     ShapeError, TypeError
         If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
 
     """
+    s_real = None
+    if needs_real(objective):
+        if x_real is None:
+            kind = type(objective).__name__
+            raise ValueError(f"{kind} compares fakes with real examples: x_real must be a batch of them, got None")
+        s_real, _ = frozen_d_mode(D, x_real, rng=rng)
     x_fake, back_G = G.forward(network_input(G, z), train=True, rng=rng)
     d_input = with_labels(x_fake, z)
     s_fake, back_D = frozen_d_mode(D, d_input, rng=rng)
-    value, ds_fake = objective.generator(s_fake, ops=D.ops)
+    value, ds_fake = generator_cost(objective, s_fake, s_real, ops=D.ops)
     g, overwrite = G.new_gradient()
     ds_fake = logit_gradient("ds_fake", ds_fake, s_fake, objective)
     dx = example_gradient(D, back_D(ds_fake), d_input)  # no g for D: it is frozen
     compute_gradient(back_G, dx, g, overwrite=overwrite)  # dJ/dtheta_G = (dG/dtheta_G)^T (dD/dx)^T dJ/ds
-    return g, StepResult(value, None, s_fake)
+    return g, StepResult(value, s_real, s_fake)
 
 
 @renamed_arguments(through="d_batching")
@@ -209,6 +221,7 @@ def generator_step(
     objective: Objective,
     z: Batch,
     *,
+    x_real: Batch | None = None,
     rng: Rng | None = None,
     frozen_d_mode: DMode = train_mode,
 ) -> StepResult:
@@ -224,6 +237,9 @@ def generator_step(
         Its `generator` gives J_G and the gradient of the logits.
     z : array (M, I), or a tuple of noise and labels
         The noise.
+    x_real : array (N, ..., C), or a tuple of such an array and labels, optional
+        Real examples, which an objective with ``needs_real = True`` compares with the fakes.  They are a batch of their
+        own for D's batch statistics, and the gradient does not pass through them.
     rng : numpy.random.Generator, optional
         The random stream of dropout.
     frozen_d_mode : callable
@@ -237,13 +253,13 @@ def generator_step(
     Raises
     ------
     ValueError
-        If the optimizer belongs to another network.
+        If the optimizer belongs to another network, or the objective needs `x_real` and it is None.
     ShapeError, TypeError
         If a batch does not fit a network, or the objective returns gradients that do not fit the logits.
 
     """
     require_optimizer("optimizer", optimizer, G, "G")
-    g, result = generator_gradient(G, D, objective, z, rng=rng, frozen_d_mode=frozen_d_mode)
+    g, result = generator_gradient(G, D, objective, z, x_real=x_real, rng=rng, frozen_d_mode=frozen_d_mode)
     optimizer.step(g)
     return result
 

@@ -229,7 +229,7 @@ class Recipe:
         return G, D
 
 
-def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
+def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | None = None) -> Adam:
     """Return Adam with the settings of a recipe's configuration.
 
     Parameters
@@ -240,6 +240,8 @@ def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
         The hyper-parameters, with `beta1`, `beta2` and `eps`, and `lr` unless it is given.
     lr : float, optional
         The learning rate; by default ``config.lr``.
+    clip : float, optional
+        The bound of the absolute values of theta, by default none.
 
     Returns
     -------
@@ -248,5 +250,10 @@ def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
 
     """
     return Adam(
-        net, lr=config.lr if lr is None else lr, beta1=config.beta1, beta2=config.beta2, eps=config.eps
-    )  # fmt: skip
+        net,
+        lr=config.lr if lr is None else lr,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        eps=config.eps,
+        clip=clip,
+    )

@@ -22,12 +22,12 @@ from minigan.data import EpochBatches, Transformed, resize
 from minigan.gan import GAN, StepResults, alternating, separate, train_fakes, train_mode_tracking
 from minigan.initializers import Normal, Uniform
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
-from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import image_figures
 from minigan.recipes.images import signed, signed_to_images, training_images
+from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -63,6 +63,11 @@ class Config:
         The weights of Adam's old moments, in [0, 1).
     eps : float
         Adam's eps, > 0; 1e-8 as in PyTorch.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
     data : {"mnist", "fashion-mnist", "cifar10"}
         The data set.
     sample_every : int
@@ -80,6 +85,8 @@ class Config:
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-8
+    objective: str = "non-saturating"
+    clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 100
 
@@ -89,6 +96,7 @@ class Config:
         require_within("(0, inf)", lr=self.lr, eps=self.eps, init_std=self.init_std)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
         require_within("[0, inf)", slope=self.slope)
+        require_objective(self)
         if CHANNELS[0] % self.width:
             raise ConfigError(f"width must divide {CHANNELS[0]}, got {self.width!r}")
 
@@ -140,8 +148,8 @@ def assemble(
         G,
         D,
         adam(G, config),
-        adam(D, config),
-        NonSaturating(),
+        adam(D, config, clip=config.clip or None),
+        objective_of(config),
         d_batching=separate,
         fake_mode=train_fakes,
         frozen_d_mode=train_mode_tracking,

@@ -16,12 +16,13 @@ import numpy as np
 from minigan.data.toy import Gaussian
 from minigan.gan import GAN, StepResults, combined, eval_fakes, same_batch
 from minigan.layers import Dense, ReLU
-from minigan.losses import NonSaturating
+from minigan.losses import Minimax, NonSaturating
 from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import EarlyStop, Evaluate
@@ -50,6 +51,11 @@ class Config:
         The weights of Adam's old moments, in [0, 1).
     eps : float
         Adam's eps, > 0; 1e-7 as in Keras.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
     frames : int
         The number of frames of the animation.
     evaluate_every : int
@@ -70,6 +76,8 @@ class Config:
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-7
+    objective: str = "non-saturating"
+    clip: float = 0.0
     frames: int = 50
     evaluate_every: int = 50
     patience: int = 0
@@ -81,6 +89,7 @@ class Config:
         require_at_least(0, patience=self.patience)
         require_within("(0, inf)", sigma=self.sigma, lr=self.lr, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_objective(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -108,8 +117,8 @@ def assemble(
         G,
         D,
         adam(G, config),
-        adam(D, config),
-        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake examples
+        adam(D, config, clip=config.clip or None),
+        objective_of(config, d_scale=0.5),  # J_D averages the costs of real and fake examples
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
@@ -153,17 +162,23 @@ def logit(D: Network) -> Any:
 def distances(gan: GAN, data: Gaussian) -> dict[str, float]:
     """Return JSD(p_data, p_g) and V(D), computed by quadrature with p_g = N(b, a^2).
 
-    For a = 0, p_g is a point mass: JSD = log 2, and V(D) = E_p log D(x) + log(1 - D(b)).
+    For a = 0, p_g is a point mass: JSD = log 2, and V(D) = E_p log D(x) + log(1 - D(b)).  V(D) is left out for the
+    objectives whose D is trained for another value than V.
     """
     a, b = affine(gan.G)
+    has_value = isinstance(gan.objective, Minimax | NonSaturating)
     if a == 0:
-        return {"jsd": math.log(2), "value": value_at_point(data, b, logit(gan.D))}
+        return {"jsd": math.log(2), **({"value": value_at_point(data, b, logit(gan.D))} if has_value else {})}
     generator = Gaussian(b, abs(a))
-    return {"jsd": jsd(data, generator), "value": value(data, generator, logit(gan.D))}
+    found = {"jsd": jsd(data, generator)}
+    return {**found, "value": value(data, generator, logit(gan.D))} if has_value else found
 
 
 def evaluate(gan: GAN, data: Gaussian, rng: np.random.Generator, *, samples: int = 100_000) -> dict[str, Any]:
-    """Return the mean and std of samples of G, JSD(p_data, p_g), V(D) and C(G) = V(D*) = -log 4 + 2 JSD."""
+    """Return the mean and std of samples of G, JSD(p_data, p_g), V(D) and C(G) = V(D*) = -log 4 + 2 JSD.
+
+    `distances` says which objectives have no V(D).
+    """
     x = gan.G(rng.standard_normal((samples, 1))).astype(float)
     a, b = affine(gan.G)
     found = distances(gan, data)
@@ -250,7 +265,7 @@ class Figures(Callback):
     def _snapshot(self, run: Run) -> Any:
         a, b = affine(self.gan.G)
         fake = self.gan.G(self.z).astype(float)[:, 0]
-        d = reference.sigmoid(logit(self.gan.D)(self.axis.xs))
+        d = self.gan.objective.probability(logit(self.gan.D)(self.axis.xs), ops=reference)
         return self._Snapshot(run.iteration, run.iterations, a, b, self.data, fake, self.real, d)
 
 

@@ -34,12 +34,12 @@ from minigan.layers import (
     Tanh,
     ZeroPad2D,
 )
-from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import image_figures
 from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
+from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -74,6 +74,11 @@ class Config:
         Adam's eps, > 0; 1e-7 as in Keras.
     fakes : {"training", "inference"}
         The mode in which G makes the fakes for D; "inference" as in the notebook.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
     data : str
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
@@ -92,6 +97,8 @@ class Config:
     beta2: float = 0.999
     eps: float = 1e-7
     fakes: str = "training"
+    objective: str = "non-saturating"
+    clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 100
 
@@ -102,6 +109,7 @@ class Config:
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
         require_within("[0, 1]", bn_momentum=self.bn_momentum)
         require_within("[0, inf)", slope=self.slope)
+        require_objective(self, one_kind="an iteration updates D on real images, and then on fakes")
         if self.fakes not in FAKES:
             raise ConfigError(unknown("fakes", self.fakes, FAKES))
 
@@ -155,8 +163,8 @@ def assemble(
         G,
         D,
         adam(G, config),
-        adam(D, config),
-        NonSaturating(),
+        adam(D, config, clip=config.clip or None),
+        objective_of(config),
         rng=streams["dropout"],
         fake_mode=FAKES[config.fakes],
         frozen_d_mode=train_mode,

@@ -16,12 +16,12 @@ import numpy as np
 from minigan.data import RandomBatches
 from minigan.gan import GAN, StepResults, combined, eval_fakes, eval_mode, same_batch
 from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
-from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
+from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -47,6 +47,11 @@ class Config:
         The weights of Adam's old moments, in [0, 1).
     eps : float
         Adam's eps, > 0; 1e-7 as in Keras.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
     data : str
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
@@ -63,6 +68,8 @@ class Config:
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-7
+    objective: str = "non-saturating"
+    clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 200
 
@@ -71,6 +78,7 @@ class Config:
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, latent=self.latent)
         require_within("(0, inf)", lr=self.lr, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_objective(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -107,8 +115,8 @@ def assemble(
         G,
         D,
         adam(G, config),
-        adam(D, config),
-        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake images
+        adam(D, config, clip=config.clip or None),
+        objective_of(config, d_scale=0.5),  # J_D averages the costs of real and fake images
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,

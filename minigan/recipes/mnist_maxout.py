@@ -19,13 +19,13 @@ from minigan.data import EpochBatches
 from minigan.gan import GAN, StepResults, simultaneous
 from minigan.initializers import Uniform
 from minigan.layers import Dense, Dropout, Maxout, ReLU, Sigmoid
-from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
 from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
+from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -58,6 +58,11 @@ class Config:
         The epoch that reaches `momentum_final`, at least 2.
     train_images : int
         The number of training images; 50,000 as in the paper, which kept the other 10,000 for validation.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
     data : str
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
@@ -75,6 +80,8 @@ class Config:
     momentum_final: float = 0.7
     momentum_epochs: int = 250
     train_images: int = 50_000
+    objective: str = "non-saturating"
+    clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 1000
 
@@ -84,6 +91,7 @@ class Config:
         require_at_least(2, momentum_epochs=self.momentum_epochs)
         require_within("(0, inf)", lr=self.lr, lr_min=self.lr_min)
         require_within("[0, 1)", momentum=self.momentum, momentum_final=self.momentum_final)
+        require_objective(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -133,8 +141,8 @@ def assemble(
         G,
         D,
         SGD(G, lr=lr, momentum=momentum),
-        SGD(D, lr=lr, momentum=momentum),
-        NonSaturating(d_scale=0.5),  # J_D averages the costs of real and fake images
+        SGD(D, lr=lr, momentum=momentum, clip=config.clip or None),
+        objective_of(config, d_scale=0.5),  # J_D averages the costs of real and fake images
         rng=streams["dropout"],
     )
 

@@ -83,6 +83,14 @@ class Dual:
         y = self.value.exp()
         return Dual(y, self.slope * y)
 
+    def expm1(self) -> "Dual":
+        """Return e^a - 1 + e^a b eps."""
+        return Dual(self.value.expm1(), self.slope * self.value.exp())
+
+    def log(self) -> "Dual":
+        """Return log a + b / a eps."""
+        return Dual(self.value.log(), self.slope * (1 / self.value))
+
     def log1p(self) -> "Dual":
         """Return log(1 + a) + b / (1 + a) eps."""
         return Dual(self.value.log1p(), self.slope * (1 / (1 + self.value)))

@@ -14,7 +14,7 @@ from flint import arb
 import minigan as mg
 from minigan.gan import DBatching, DMode, combined, discriminator_gradient, eval_mode, separate, train_mode
 from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, Views
-from minigan.losses import Objective
+from minigan.losses import DIVERGENCES, Objective, generator_cost, needs_real
 from minigan.network import Network
 from verify.arithmetic.dual import Array, balls
 from verify.library.differentiable import Differentiable, layout
@@ -101,7 +101,22 @@ OBJECTIVES: dict[str, tuple[Objective, ...]] = {  # name in minigan.losses.OBJEC
     "minimax": (mg.Minimax(), mg.Minimax(d_scale=0.5)),
     "non-saturating": (mg.NonSaturating(), mg.NonSaturating(d_scale=0.5, mean_over_all=True)),
     "softmax": (mg.SoftmaxTwoClass(), mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True)),
+    "least-squares": (mg.LeastSquares(), mg.LeastSquares(a=-1, b=1, c=0, d_scale=0.5, mean_over_all=True)),
+    "hinge": (mg.Hinge(), mg.Hinge(d_scale=0.5, g_scale=0.25, mean_over_all=True)),
+    "wasserstein": (mg.Wasserstein(), mg.Wasserstein(d_scale=0.5, g_scale=0.25, mean_over_all=True)),
+    "relativistic": (mg.RelativisticPairing(), mg.RelativisticPairing(d_scale=0.5, g_scale=0.25)),
+    "relativistic-average": (mg.RelativisticAverage(), mg.RelativisticAverage(d_scale=0.5, g_scale=0.25)),
+    **{
+        f"f-gan-{name}": (mg.FGAN(name), mg.FGAN(name, non_saturating=True, d_scale=0.5, mean_over_all=True))
+        for name in DIVERGENCES
+    },
 }
+SMOOTHED: tuple[Objective, ...] = (
+    mg.Minimax(real_label=0.75),
+    mg.NonSaturating(real_label=0.875, d_scale=0.5, mean_over_all=True),
+    mg.SoftmaxTwoClass(real_label=0.75),
+)
+"""One-sided label smoothing."""
 
 
 def network(layers: Layer | Sequence[Layer], rng: np.random.Generator, *, ops: str = "cpu") -> Network:
@@ -165,16 +180,20 @@ def outputs_of(objective: Objective) -> int:
 
 
 def of_cost(objective: Objective, player: str, rng: np.random.Generator) -> Differentiable:
-    """Return J_D(s_real, s_fake) or J_G(s_fake), with batches of different sizes, as a function of the logits."""
+    """Return J_D(s_real, s_fake) or J_G(s_fake) as a function of the logits, with batches of different sizes if it may.
+
+    s_real is a constant in the J_G of a relativistic objective.
+    """
     k = outputs_of(objective)
-    real, fake = 2 * rng.standard_normal((3, k)), 2 * rng.standard_normal((5, k))
+    n = 5 if isinstance(objective, mg.RelativisticPairing) else 3
+    real, fake = 2 * rng.standard_normal((n, k)), 2 * rng.standard_normal((5, k))
     if player == "G":
         point, tensors = layout(s_fake=fake)
-        return Differentiable(
-            point, tensors,
-            lambda t: objective.generator(t.reshape(fake.shape))[0],
-            lambda t: objective.generator(t.reshape(fake.shape))[1].ravel(),
-        )  # fmt: skip
+
+        def generator(t: Array) -> tuple[Any, Array]:
+            return generator_cost(objective, t.reshape(fake.shape), constant(real, t))
+
+        return Differentiable(point, tensors, lambda t: generator(t)[0], lambda t: generator(t)[1].ravel())
     point, tensors = layout(s_real=real, s_fake=fake)
 
     def discriminator(t: Array) -> tuple[Any, Array, Array]:
@@ -225,14 +244,19 @@ class Game:
         point, tensors = layout(**self.G.parameters())
 
         def value(t: Array) -> Any:
-            rng = np.random.default_rng(self.seed)
+            D, rng, s_real = like(self.D, t), np.random.default_rng(self.seed), None
+            if needs_real(self.objective):
+                s_real = self.frozen_d_mode(D, constant(self.x_real, t), rng=rng)[0]
             x_fake, _ = like(self.G, t, t).forward(constant(self.z, t), train=True, rng=rng)
-            return self.objective.generator(self.frozen_d_mode(like(self.D, t), x_fake, rng=rng)[0])[0]
+            s_fake = self.frozen_d_mode(D, x_fake, rng=rng)[0]
+            return generator_cost(self.objective, s_fake, s_real)[0]
 
         def gradient(t: Array) -> Array:
             G, D, z = like(self.G, t, t), like(self.D, t), constant(self.z, t)
-            rng = np.random.default_rng(self.seed)
-            return mg.gan.generator_gradient(G, D, self.objective, z, rng=rng, frozen_d_mode=self.frozen_d_mode)[0]
+            rng, x_real = np.random.default_rng(self.seed), constant(self.x_real, t)
+            return mg.gan.generator_gradient(
+                G, D, self.objective, z, x_real=x_real, rng=rng, frozen_d_mode=self.frozen_d_mode
+            )[0]
 
         return Differentiable(point, tensors, value, gradient)
 
@@ -258,14 +282,20 @@ GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, DBatchin
     "maxout": (_maxout, mg.Minimax(), separate, eval_mode),
     "softmax": (_image_like, mg.SoftmaxTwoClass(), separate, eval_mode),
 }
+RELATIVE_GAMES: dict[str, tuple[Callable[[int], tuple[Chain, Chain]], Objective, DBatching, DMode]] = {
+    "relativistic": (_maxout, mg.RelativisticPairing(), separate, train_mode),
+    "relativistic-average": (_image_like, mg.RelativisticAverage(), combined, train_mode),
+}
+"""Games whose J_G compares fakes with real examples."""
 
 
 def game(name: str, rng: np.random.Generator, *, fault: Callable[[Layer], Layer] = lambda layer: layer) -> Game:
-    """Return a game of GAMES by name; `fault` may replace layers of D."""
-    chains, objective, d_batching, frozen_d_mode = GAMES[name]
+    """Return a game of GAMES or RELATIVE_GAMES by name; `fault` may replace layers of D."""
+    chains, objective, d_batching, frozen_d_mode = {**GAMES, **RELATIVE_GAMES}[name]
     G_layers, D_layers = chains(outputs_of(objective))
     G, D = network(G_layers, rng), network([fault(layer) for layer in D_layers], rng)
-    x_real = rng.standard_normal((12, D_layers[0].parameters()["W"].shape[0]))
+    n_real = 10 if isinstance(objective, mg.RelativisticPairing) else 12
+    x_real = rng.standard_normal((n_real, D_layers[0].parameters()["W"].shape[0]))
     return Game(
         G, D, objective, x_real, rng.standard_normal((10, 3)), int(rng.integers(2**32)), d_batching, frozen_d_mode
     )
