@@ -1,0 +1,264 @@
+"""LayerNorm, GroupNorm and InstanceNorm2D: normalisation with the statistics of one example, in training and inference.
+
+The numbers of an example are divided into sets: all of them (layer norm), the pixels of a group of channels (group
+norm) or of one channel (instance norm).  With the mean mu and the biased variance var of a set of M numbers,
+
+    x_hat = (x - mu) / s,    s = sqrt(var + eps)
+    dx    = (d - mean(d) - x_hat mean(d x_hat)) / s,    d = dL/dx_hat, means over the set
+
+as for batch norm, whose set is a channel of the batch.  Nothing depends on the other examples of the batch, so that
+there are no running statistics, and a penalty on the gradient of D with respect to one example makes sense.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from minigan import _arguments
+from minigan._arguments import scalar, set_numbers, set_sizes
+from minigan.initializers import Constant, Initializer, Zeros
+from minigan.layers.base import Context, Layer, Parameter, Pullback, Shape, ShapeError, Views
+from minigan.layers.sizes import require_image
+from minigan.ops.protocol import Array
+
+
+def standardized(x: Array, axes: int | tuple[int, ...], eps: float, xp: Any) -> tuple[Array, Callable[[Array], Array]]:
+    """Return x_hat, standardized over `axes`, and the function that computes dx from dL/dx_hat."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    if x.dtype.kind == "f":  # subtract the rounding error of the mean, which may be much larger than s
+        centred -= centred.mean(axis=axes, keepdims=True)
+    var = (centred * centred).mean(axis=axes, keepdims=True)
+    inverse = 1 / xp.sqrt(var + scalar(eps, x.dtype))
+    x_hat = centred * inverse
+
+    def backward(d: Array) -> Array:
+        mean_d, mean_d_x = d.mean(axis=axes, keepdims=True), (d * x_hat).mean(axis=axes, keepdims=True)
+        return (d - mean_d - x_hat * mean_d_x) * inverse  # dL/dx = (d - mean(d) - x_hat mean(d x_hat)) / s
+
+    return x_hat, backward
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (..., *shape)   gamma, beta (*shape)
+
+    mu and var are the mean and the biased variance over the last axes, those of `shape`.  Source: Ba, Kiros and Hinton,
+    "Layer Normalization", 2016 (arXiv:1607.06450), equation (3).
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The sizes of the last axes of x, over which mu and var are computed; each at least 1.  (H, W, C) normalises
+        whole images, C every pixel.
+    eps : float
+        What is added to var, > 0, so that constant numbers divide by no zero; 1e-5 as in PyTorch.
+    gamma_init, beta_init : Initializer
+        The initial distributions of gamma and beta; 1 and 0 by default, so that y = x_hat at first.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+    ShapeError
+        In `output_shape` and `forward`, if the last axes of x are not `shape`.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> net = mg.Network([LayerNorm(4)], rng=np.random.default_rng(0), dtype="float64")
+    >>> y = net(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    >>> bool(abs(y.mean()) < 1e-12), round(float(y.std()), 4)
+    (True, 1.0)
+
+    """
+
+    per_example = True
+
+    shape: Shape
+    _: KW_ONLY
+    eps: float = 1e-5
+    gamma_init: Initializer = Constant(1.0)
+    beta_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _arguments.shape("shape", self.shape))
+        if not self.shape:
+            raise ValueError("shape is empty; expected one size or more")
+        set_numbers(self, eps="(0, inf)")
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return gamma and beta, each of `shape`."""
+        return scale_and_shift(self.shape, self.gamma_init, self.beta_init)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(..., *shape) -> (..., *shape)."""
+        if len(shape) < len(self.shape) or shape[-len(self.shape) :] != self.shape:
+            raise ShapeError(f"input shape {shape}; expected (..., {', '.join(map(str, self.shape))})")
+        return shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Normalise each set of numbers of `shape`."""
+        self.output_shape(x.shape[1:])
+        ops, gamma, size = ctx.ops, p["gamma"], math.prod(self.shape)
+        x_hat, input_gradient = standardized(x, tuple(range(-len(self.shape), 0)), self.eps, ops.xp)
+
+        def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+            if g is not None:
+                dgamma, dbeta = g["gamma"], g["beta"]
+                dgamma += ops.sum_rows((dy * x_hat).reshape(-1, size)).reshape(self.shape)  # sum of dy x_hat
+                dbeta += ops.sum_rows(dy.reshape(-1, size)).reshape(self.shape)  # sum of dy
+            return input_gradient(dy * gamma) if need_dx else None
+
+        return x_hat * gamma + p["beta"], backward
+
+
+@dataclass(frozen=True)
+class GroupNorm(Layer):
+    """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (N, ..., C)   gamma, beta (C,)
+
+    mu and var are the mean and the biased variance over a group of C / G consecutive channels and all pixels of one
+    example.  Source: Wu and He, "Group Normalization", 2018 (arXiv:1803.08494), equations (1), (2), (3) and (7).
+
+    Parameters
+    ----------
+    groups : int
+        G, the number of groups; at least 1 and a divisor of `channels`.
+    channels : int
+        C, the size of the last axis of x; at least 1.
+    eps : float
+        What is added to var, > 0, so that a constant group divides by no zero; 1e-5 as in PyTorch.
+    gamma_init, beta_init : Initializer
+        The initial distributions of gamma and beta; 1 and 0 by default, so that y = x_hat at first.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range, or `groups` does not divide `channels`.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, ..., C).
+
+    Examples
+    --------
+    >>> GroupNorm(4, 32).output_shape((14, 14, 32))
+    (14, 14, 32)
+    >>> GroupNorm(5, 32)
+    Traceback (most recent call last):
+    ValueError: groups=5 with channels=32; expected a divisor of 32
+
+    """
+
+    per_example = True
+
+    groups: int
+    channels: int
+    _: KW_ONLY
+    eps: float = 1e-5
+    gamma_init: Initializer = Constant(1.0)
+    beta_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        set_sizes(self, "groups", "channels")
+        set_numbers(self, eps="(0, inf)")
+        if self.channels % self.groups:
+            raise ValueError(
+                f"groups={self.groups} with channels={self.channels}; expected a divisor of {self.channels}"
+            )
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return gamma (C,) and beta (C,)."""
+        return scale_and_shift((self.channels,), self.gamma_init, self.beta_init)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(..., C) -> (..., C)."""
+        if not shape or shape[-1] != self.channels:
+            raise ShapeError(f"input shape {shape}; expected (..., {self.channels})")
+        return shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Normalise each group of channels of each example."""
+        self.output_shape(x.shape[1:])
+        return _normalise(p, x, self.groups, self.eps, ctx)
+
+
+@dataclass(frozen=True)
+class InstanceNorm2D(Layer):
+    """y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps).    x, y (N, H, W, C)   gamma, beta (C,)
+
+    mu and var are the mean and the biased variance over the H W pixels of one channel of one image: `GroupNorm` with a
+    group for each channel.  Source: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization", 2016 (arXiv:1607.08022),
+    equation (2); gamma and beta as in batch norm.
+
+    Parameters
+    ----------
+    channels : int
+        C, the number of channels of x; at least 1.
+    eps : float
+        What is added to var, > 0, so that a constant channel divides by no zero; 1e-5 as in PyTorch.
+    gamma_init, beta_init : Initializer
+        The initial distributions of gamma and beta; 1 and 0 by default, so that y = x_hat at first.  PyTorch has both
+        with ``affine=True`` only.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+    ShapeError
+        In `output_shape` and `forward`, if x is not (N, H, W, C), or H W = 1, where y = beta would not depend on x.
+
+    Examples
+    --------
+    >>> InstanceNorm2D(64).output_shape((28, 28, 64))
+    (28, 28, 64)
+
+    """
+
+    per_example = True
+
+    channels: int
+    _: KW_ONLY
+    eps: float = 1e-5
+    gamma_init: Initializer = Constant(1.0)
+    beta_init: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        set_sizes(self, "channels")
+        set_numbers(self, eps="(0, inf)")
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return gamma (C,) and beta (C,)."""
+        return scale_and_shift((self.channels,), self.gamma_init, self.beta_init)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(H, W, C) -> (H, W, C)."""
+        if require_image(self, shape, self.channels) == (1, 1):
+            raise ShapeError("images of 1 x 1 given; expected two pixels or more, of which the variance is taken")
+        return shape
+
+    def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
+        """Normalise each channel of each image."""
+        self.output_shape(x.shape[1:])
+        return _normalise(p, x, self.channels, self.eps, ctx)
+
+
+def scale_and_shift(shape: Shape, gamma_init: Initializer, beta_init: Initializer) -> dict[str, Parameter]:
+    """Return the parameters gamma and beta, each of `shape`."""
+    size = math.prod(shape)
+    return {"gamma": Parameter(shape, gamma_init, size, size), "beta": Parameter(shape, beta_init, size, size)}
+
+
+def _normalise(p: Views, x: Array, groups: int, eps: float, ctx: Context) -> tuple[Array, Pullback]:
+    """Normalise each of the G groups of channels of each example."""
+    ops, gamma, C = ctx.ops, p["gamma"], x.shape[-1]
+    grouped = (len(x), -1, groups, C // groups)  # (N, pixels, G, C / G)
+    x_hat, input_gradient = standardized(x.reshape(grouped), (1, 3), eps, ops.xp)
+    x_hat = x_hat.reshape(x.shape)
+
+    def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+        if g is not None:
+            dgamma, dbeta = g["gamma"], g["beta"]
+            dgamma += ops.sum_rows(dy * x_hat)  # dL/dgamma = sum of dy x_hat over examples and pixels
+            dbeta += ops.sum_rows(dy)  # dL/dbeta = sum of dy
+        return input_gradient((dy * gamma).reshape(grouped)).reshape(x.shape) if need_dx else None
+
+    return x_hat * gamma + p["beta"], backward
