@@ -1,6 +1,5 @@
 """SpectralNorm: a layer whose weights are divided by their largest singular value (Miyato et al. 2018)."""
 
-import math
 from dataclasses import KW_ONLY, dataclass
 
 from minigan._arguments import set_sizes
@@ -15,7 +14,7 @@ LAYERS = (Dense, Conv2D, ConvTranspose2D)
 
 @dataclass(frozen=True)
 class SpectralNorm(Layer):
-    """y = f(x; W / sigma),  sigma = |W^T u| = u^T W v,  v = W^T u / sigma.    W (O, R) as a matrix   u (O,)   v (R,)
+    """y = f(x; W / sigma),  sigma = |W^T u| = u^T W v,  v = W^T u / sigma.    W (O, R)   u (O,)   v (R,)
 
     f is a Dense, Conv2D or ConvTranspose2D, and W its weights with a row for each of the O outputs (features or
     channels), which has R weights.  u approximates the first left singular vector, and sigma the spectral norm of W,
@@ -84,9 +83,8 @@ class SpectralNorm(Layer):
         return self.inner.parameters()
 
     def state(self) -> dict[str, tuple[Shape, float]]:
-        """Return u (O,), initially a unit vector of equal entries."""
-        O = self._transposed_shape[0]
-        return {"u": ((O,), 1 / math.sqrt(O))}
+        """Return u (O,), whose entries are all 1 at first; only its direction matters."""
+        return {"u": ((self._transposed_shape[0],), 1.0)}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the output shape of f."""
@@ -129,20 +127,20 @@ class SpectralNorm(Layer):
         ops, W = ctx.ops, self._matrix(p["W"])
         if updates:
             self.iterate(ctx.state, real(W), ops)
-        u = ctx.state["u"].copy()[None]  # a copy: a later training pass writes into it
+        u = _unit(ctx.state["u"][None], ops)  # a new array: a later training pass writes into the state
         v = ops.affine(u, W)  # sigma v
-        sigma = ops.xp.sqrt((v * v).sum())
-        v = v / sigma
-        normalised = self._weights(W / sigma)
+        sigma = ops.xp.sqrt((v * v).sum(axis=1, keepdims=True))  # (1, 1)
+        v, W = v / sigma, W / sigma
+        normalised = self._weights(W)
         y, back = self.inner.forward({**p, "W": normalised}, x, ctx)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is None:
                 return back(dy, None, need_dx=need_dx)
-            G = zeros(normalised.shape, normalised)
-            dx = back(dy, {**g, "W": G}, need_dx=need_dx)
-            dW = g["W"]
-            dW += self._weights((self._matrix(G) - (G * normalised).sum() * (u.T * v)) / sigma)
+            dW = zeros(normalised.shape, normalised)
+            dx = back(dy, {**g, "W": dW}, need_dx=need_dx)
+            G, target = self._matrix(dW), g["W"]
+            target += self._weights((G - (G * W).sum(keepdims=True) * (u.T * v)) / sigma)
             return dx
 
         return y, backward
@@ -151,7 +149,10 @@ class SpectralNorm(Layer):
         """Improve u, in place, by power iterations with the real matrix W (O, R)."""
         u = real(state["u"])[None]
         for _ in range(self.iterations):
-            v = ops.affine(u, W)
-            u = ops.affine(v / ops.xp.sqrt((v * v).sum()), W.T)
-            u = u / ops.xp.sqrt((u * u).sum())
+            u = _unit(ops.affine(_unit(ops.affine(u, W), ops), W.T), ops)  # v = W^T u, then u = W v
         state["u"][...] = u[0]
+
+
+def _unit(x: Array, ops: Ops) -> Array:
+    """Return x / |x|.    x (1, n)"""
+    return x / ops.xp.sqrt((x * x).sum(axis=1, keepdims=True))
