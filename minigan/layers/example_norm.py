@@ -75,7 +75,7 @@ class LayerNorm(Layer):
 
     per_example = True
 
-    shape: Shape
+    shape: int | Shape
     _: KW_ONLY
     eps: float = 1e-5
     gamma_init: Initializer = Constant(1.0)
@@ -83,31 +83,35 @@ class LayerNorm(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _arguments.shape("shape", self.shape))
-        if not self.shape:
+        if not self._shape:
             raise ValueError("shape is empty; expected one size or more")
         set_numbers(self, eps="(0, inf)")
 
+    @property
+    def _shape(self) -> Shape:
+        return _arguments.shape("shape", self.shape)
+
     def parameters(self) -> dict[str, Parameter]:
         """Return gamma and beta, each of `shape`."""
-        return scale_and_shift(self.shape, self.gamma_init, self.beta_init)
+        return scale_and_shift(self._shape, self.gamma_init, self.beta_init)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(..., *shape) -> (..., *shape)."""
-        if len(shape) < len(self.shape) or shape[-len(self.shape) :] != self.shape:
-            raise ShapeError(f"input shape {shape}; expected (..., {', '.join(map(str, self.shape))})")
+        if len(shape) < len(self._shape) or shape[-len(self._shape) :] != self._shape:
+            raise ShapeError(f"input shape {shape}; expected (..., {', '.join(map(str, self._shape))})")
         return shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Normalise each set of numbers of `shape`."""
         self.output_shape(x.shape[1:])
-        ops, gamma, size = ctx.ops, p["gamma"], math.prod(self.shape)
-        x_hat, input_gradient = standardized(x, tuple(range(-len(self.shape), 0)), self.eps, ops.xp)
+        ops, gamma, size = ctx.ops, p["gamma"], math.prod(self._shape)
+        x_hat, input_gradient = standardized(x, tuple(range(-len(self._shape), 0)), self.eps, ops.xp)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is not None:
                 dgamma, dbeta = g["gamma"], g["beta"]
-                dgamma += ops.sum_rows((dy * x_hat).reshape(-1, size)).reshape(self.shape)  # sum of dy x_hat
-                dbeta += ops.sum_rows(dy.reshape(-1, size)).reshape(self.shape)  # sum of dy
+                dgamma += ops.sum_rows((dy * x_hat).reshape(-1, size)).reshape(self._shape)  # sum of dy x_hat
+                dbeta += ops.sum_rows(dy.reshape(-1, size)).reshape(self._shape)  # sum of dy
             return input_gradient(dy * gamma) if need_dx else None
 
         return x_hat * gamma + p["beta"], backward
