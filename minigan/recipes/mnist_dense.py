@@ -51,6 +51,9 @@ class Config:
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
         The number of iterations between two grids of samples.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -65,12 +68,13 @@ class Config:
     eps: float = 1e-7
     data: str = "mnist"
     sample_every: int = 200
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, latent=self.latent)
         require_within("(0, inf)", lr=self.lr, eps=self.eps)
-        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
 
 
 def architecture(config: Config) -> Architecture:
