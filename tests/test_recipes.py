@@ -68,7 +68,7 @@ CONFIGS = {
     },
     "mnist-dense": {
         "iterations": 2000, "batch_size": 32, "d_updates": 10, "g_updates": 10, "latent": 64, "lr": 1e-3, "beta1": 0.9,
-        "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 200,
+        "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 200, "pack": 1,
         "ema": 0.0,
     },
     "mnist-maxout": {
