@@ -23,18 +23,25 @@ from minigan.layers.sizes import require_image
 from minigan.ops.protocol import Array
 
 
-def standardized(x: Array, axes: int | tuple[int, ...], eps: float, xp: Any) -> tuple[Array, Callable[[Array], Array]]:
-    """Return x_hat, standardized over `axes`, and the function that computes dx from dL/dx_hat."""
-    centred = x - x.mean(axis=axes, keepdims=True)
+def standardized(
+    x: Array, mean: Callable[[Array], Array], eps: float, xp: Any
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Return x_hat, and the function that computes dx from dL/dx_hat, whose array it may overwrite.
+
+    ``mean(x)`` returns the mean of each set, to be broadcast to its numbers.
+    """
+    x_hat = x - mean(x)
     if x.dtype.kind == "f":  # subtract the rounding error of the mean, which may be much larger than s
-        centred -= centred.mean(axis=axes, keepdims=True)
-    var = (centred * centred).mean(axis=axes, keepdims=True)
-    inverse = 1 / xp.sqrt(var + scalar(eps, x.dtype))
-    x_hat = centred * inverse
+        x_hat -= mean(x_hat)
+    inverse = 1 / xp.sqrt(mean(x_hat * x_hat) + scalar(eps, x.dtype))
+    x_hat *= inverse
 
     def backward(d: Array) -> Array:
-        mean_d, mean_d_x = d.mean(axis=axes, keepdims=True), (d * x_hat).mean(axis=axes, keepdims=True)
-        return (d - mean_d - x_hat * mean_d_x) * inverse  # dL/dx = (d - mean(d) - x_hat mean(d x_hat)) / s
+        mean_d, mean_d_x = mean(d), mean(d * x_hat)
+        d -= mean_d
+        d -= x_hat * mean_d_x
+        d *= inverse
+        return d  # dL/dx = (d - mean(d) - x_hat mean(d x_hat)) / s
 
     return x_hat, backward
 
@@ -105,7 +112,8 @@ class LayerNorm(Layer):
         """Normalise each set of numbers of `shape`."""
         self.output_shape(x.shape[1:])
         ops, gamma, size = ctx.ops, p["gamma"], math.prod(self._shape)
-        x_hat, input_gradient = standardized(x, tuple(range(-len(self._shape), 0)), self.eps, ops.xp)
+        axes = tuple(range(-len(self._shape), 0))
+        x_hat, input_gradient = standardized(x, lambda a: a.mean(axis=axes, keepdims=True), self.eps, ops.xp)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is not None:
@@ -254,15 +262,24 @@ def scale_and_shift(shape: Shape, gamma_init: Initializer, beta_init: Initialize
 def _normalise(p: Views, x: Array, groups: int, eps: float, ctx: Context) -> tuple[Array, Pullback]:
     """Normalise each of the G groups of channels of each example."""
     ops, gamma, C = ctx.ops, p["gamma"], x.shape[-1]
-    grouped = (len(x), -1, groups, C // groups)  # (N, pixels, G, C / G)
-    x_hat, input_gradient = standardized(x.reshape(grouped), (1, 3), eps, ops.xp)
-    x_hat = x_hat.reshape(x.shape)
+    rows = x.reshape(len(x), -1, C)  # (N, pixels, C)
+    N, pixels, width = len(x), rows.shape[1], C // groups
+
+    def mean(a: Array) -> Array:
+        """Return the mean of each group (N, 1, C): the sum over the pixels, then over the channels."""
+        if width == 1:
+            return a.sum(axis=1, keepdims=True) / pixels
+        sums = a.sum(axis=1).reshape(N, groups, width).sum(axis=2) / (pixels * width)
+        return sums.repeat(width, axis=1).reshape(N, 1, C)
+
+    x_hat, input_gradient = standardized(rows, mean, eps, ops.xp)
 
     def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
+        dy = dy.reshape(rows.shape)
         if g is not None:
             dgamma, dbeta = g["gamma"], g["beta"]
             dgamma += ops.sum_rows(dy * x_hat)  # dL/dgamma = sum of dy x_hat over examples and pixels
             dbeta += ops.sum_rows(dy)  # dL/dbeta = sum of dy
-        return input_gradient((dy * gamma).reshape(grouped)).reshape(x.shape) if need_dx else None
+        return input_gradient(dy * gamma).reshape(x.shape) if need_dx else None
 
-    return x_hat * gamma + p["beta"], backward
+    return (x_hat * gamma + p["beta"]).reshape(x.shape), backward

@@ -1,5 +1,6 @@
 """SpectralNorm: a layer whose weights are divided by their largest singular value (Miyato et al. 2018)."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
 
 from minigan._arguments import set_sizes
@@ -84,29 +85,31 @@ class SpectralNorm(Layer):
 
     def state(self) -> dict[str, tuple[Shape, float]]:
         """Return u (O,), whose entries are all 1 at first; only its direction matters."""
-        return {"u": ((self._transposed_shape[0],), 1.0)}
+        n_outputs = self._matrix_shape[1]
+        return {"u": ((n_outputs,), 1.0)}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the output shape of f."""
         return self.inner.output_shape(shape)
 
     @property
-    def _transposed_shape(self) -> Shape:
-        """The shape of W with the axis of outputs first."""
+    def _matrix_shape(self) -> Shape:
         shape = self.inner.parameters()["W"].shape
-        return (shape[2], *shape[:2], shape[3]) if isinstance(self.inner, ConvTranspose2D) else (shape[-1], *shape[:-1])
+        O = shape[2] if isinstance(self.inner, ConvTranspose2D) else shape[-1]
+        return (math.prod(shape) // O, O)
 
     def _matrix(self, W: Array) -> Array:
-        """Return the weights as the matrix (O, R)."""
+        """Return W^T (R, O) of the weights."""
         if isinstance(self.inner, ConvTranspose2D):  # (kh, kw, O, C)
-            return W.transpose(2, 0, 1, 3).reshape(W.shape[2], -1)
-        return W.reshape(-1, W.shape[-1]).T
+            W = W.swapaxes(2, 3)
+        return W.reshape(self._matrix_shape)
 
     def _weights(self, matrix: Array) -> Array:
-        """Return a matrix (O, R) in the shape of the weights."""
+        """Return a matrix (R, O) in the shape of the weights."""
+        shape = self.inner.parameters()["W"].shape
         if isinstance(self.inner, ConvTranspose2D):
-            return matrix.reshape(self._transposed_shape).transpose(1, 2, 0, 3)
-        return matrix.T.reshape(self.inner.parameters()["W"].shape)
+            return matrix.reshape(*shape[:2], shape[3], shape[2]).swapaxes(2, 3)
+        return matrix.reshape(shape)
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return f(x; W / sigma) and its pullback."""
@@ -124,11 +127,11 @@ class SpectralNorm(Layer):
         return xp.concatenate([y for y, _ in passes]), backward
 
     def _pass(self, p: Views, x: Array, ctx: Context, updates: bool) -> tuple[Array, Pullback]:
-        ops, W = ctx.ops, self._matrix(p["W"])
+        ops, W = ctx.ops, self._matrix(p["W"])  # W^T in the equations
         if updates:
             self.iterate(ctx.state, real(W), ops)
         u = _unit(ctx.state["u"][None], ops)  # a new array: a later training pass writes into the state
-        v = ops.affine(u, W)  # sigma v
+        v = ops.affine(u, W.T)  # sigma v
         sigma = ops.xp.sqrt((v * v).sum(axis=1, keepdims=True))  # (1, 1)
         v, W = v / sigma, W / sigma
         normalised = self._weights(W)
@@ -140,16 +143,17 @@ class SpectralNorm(Layer):
             dW = zeros(normalised.shape, normalised)
             dx = back(dy, {**g, "W": dW}, need_dx=need_dx)
             G, target = self._matrix(dW), g["W"]
-            target += self._weights((G - (G * W).sum(keepdims=True) * (u.T * v)) / sigma)
+            target += self._weights((G - (G * W).sum(keepdims=True) * (v.T * u)) / sigma)
             return dx
 
         return y, backward
 
     def iterate(self, state: Views, W: Array, ops: Ops) -> None:
-        """Improve u, in place, by power iterations with the real matrix W (O, R)."""
+        """Improve u, in place, by power iterations with the real matrix W^T (R, O)."""
         u = real(state["u"])[None]
         for _ in range(self.iterations):
-            u = _unit(ops.affine(_unit(ops.affine(u, W), ops), W.T), ops)  # v = W^T u, then u = W v
+            v = _unit(ops.affine(u, W.T), ops)  # v = W^T u / |W^T u|
+            u = _unit(ops.affine(v, W), ops)  # u = W v / |W v|
         state["u"][...] = u[0]
 
 
