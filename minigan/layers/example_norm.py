@@ -90,36 +90,37 @@ class LayerNorm(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _arguments.shape("shape", self.shape))
-        if not self._shape:
+        if not self.sizes:
             raise ValueError("shape is empty; expected one size or more")
         set_numbers(self, eps="(0, inf)")
 
     @property
-    def _shape(self) -> Shape:
+    def sizes(self) -> Shape:
+        """The sizes of the last axes, a tuple also where `shape` is an int."""
         return _arguments.shape("shape", self.shape)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return gamma and beta, each of `shape`."""
-        return scale_and_shift(self._shape, self.gamma_init, self.beta_init)
+        return scale_and_shift(self.sizes, self.gamma_init, self.beta_init)
 
     def output_shape(self, shape: Shape) -> Shape:
         """(..., *shape) -> (..., *shape)."""
-        if len(shape) < len(self._shape) or shape[-len(self._shape) :] != self._shape:
-            raise ShapeError(f"input shape {shape}; expected (..., {', '.join(map(str, self._shape))})")
+        if len(shape) < len(self.sizes) or shape[-len(self.sizes) :] != self.sizes:
+            raise ShapeError(f"input shape {shape}; expected (..., {', '.join(map(str, self.sizes))})")
         return shape
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Normalise each set of numbers of `shape`."""
         self.output_shape(x.shape[1:])
-        ops, gamma, size = ctx.ops, p["gamma"], math.prod(self._shape)
-        axes = tuple(range(-len(self._shape), 0))
+        ops, gamma, size = ctx.ops, p["gamma"], math.prod(self.sizes)
+        axes = tuple(range(-len(self.sizes), 0))
         x_hat, input_gradient = standardized(x, lambda a: a.mean(axis=axes, keepdims=True), self.eps, ops.xp)
 
         def backward(dy: Array, g: Views | None = None, *, need_dx: bool = True) -> Array | None:
             if g is not None:
                 dgamma, dbeta = g["gamma"], g["beta"]
-                dgamma += ops.sum_rows((dy * x_hat).reshape(-1, size)).reshape(self._shape)  # sum of dy x_hat
-                dbeta += ops.sum_rows(dy.reshape(-1, size)).reshape(self._shape)  # sum of dy
+                dgamma += ops.sum_rows((dy * x_hat).reshape(-1, size)).reshape(self.sizes)  # sum of dy x_hat
+                dbeta += ops.sum_rows(dy.reshape(-1, size)).reshape(self.sizes)  # sum of dy
             return input_gradient(dy * gamma) if need_dx else None
 
         return x_hat * gamma + p["beta"], backward
