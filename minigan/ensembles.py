@@ -56,6 +56,8 @@ def ensemble_obstacle(config: Config, dtype: str) -> str:
         return f"objective={config.objective}, clip={config.clip:g}: the kernel trains non-saturating without clipping"
     if config.patience:
         return f"patience={config.patience} stops the runs at different iterations"
+    if config.ema:
+        return f"ema={config.ema}: the kernel keeps no average of G"
     if config.hidden > limit:
         return f"hidden={config.hidden} in {dtype}: the kernel takes at most {limit}"
     return ""

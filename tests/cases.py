@@ -110,12 +110,30 @@ LAYERS = {
         mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Tanh(), mg.Dense(3, 3)]),
         (3,),
     ),
+    "layer norm": (mg.LayerNorm(5), (5,)),
+    "layer norm of maps": (mg.LayerNorm((4, 3)), (2, 4, 3)),
+    "group norm": (mg.GroupNorm(2, 6), (3, 2, 6)),
+    "group norm of rows": (mg.GroupNorm(2, 8), (8,)),
+    "instance norm": (mg.InstanceNorm2D(3), (2, 4, 3)),
+    "pixel norm": (mg.PixelNorm(), (2, 5)),
+    "spectral dense": (mg.SpectralNorm(mg.Dense(3, 5)), (3,)),
+    "spectral conv": (mg.SpectralNorm(mg.Conv2D(2, 3, (3, 2), stride=(2, 1), bias=False)), (4, 3, 2)),
+    "spectral conv transpose": (mg.SpectralNorm(mg.ConvTranspose2D(2, 3, (3, 2)), iterations=2), (2, 3, 2)),
+    "minibatch stddev": (mg.MinibatchStdDev(), (5,)),
+    "minibatch stddev of groups": (mg.MinibatchStdDev(group_size=2), (2, 3, 2)),
+    "reflection pad": (mg.ReflectionPad2D(((1, 2), (0, 3))), (3, 4, 2)),
+    "pixel shuffle": (mg.PixelShuffle((2, 3)), (4, 3, 12)),
+    "pixel unshuffle": (mg.PixelUnshuffle((2, 3)), (4, 3, 2)),
 }
 
 
-def has_batch_norm(layer):
-    """Whether a layer is batch norm or contains it; it has no pushforward in training."""
-    return isinstance(layer, mg.BatchNorm) or any(map(has_batch_norm, layer.sublayers().values()))
+PUSHED = [
+    (name, train)
+    for name, (layer, _) in LAYERS.items()
+    for train in (True, False)
+    if not layer.mixes_examples(train=train)
+]
+"""The layers and modes (True in training) that have a pushforward."""
 
 
 # the image layers (H, W, C)
@@ -153,7 +171,20 @@ BODIES = {
     "chain": ([mg.Chain([mg.Dense(6, 5), mg.Tanh()])], 5),
     "residual": ([mg.Residual([mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dense(6, 6)])], 6),
     "residual shortcut": ([mg.Residual([mg.Dense(6, 5), mg.Dropout(0.3)], [mg.Dense(6, 5, bias=False)])], 5),
+    "layer norm": ([mg.LayerNorm(6)], 6),
+    "group norm": ([mg.GroupNorm(2, 6)], 6),
+    "instance norm": ([mg.Dense(6, 8), mg.Reshape((2, 2, 2)), mg.InstanceNorm2D(2), mg.Flatten()], 8),
+    "pixel norm": ([mg.PixelNorm()], 6),
+    "spectral norm": ([mg.SpectralNorm(mg.Dense(6, 5))], 5),
+    "minibatch stddev": ([mg.MinibatchStdDev()], 7),
+    "reflection pad": ([mg.Reshape((2, 3, 1)), mg.ReflectionPad2D(((0, 1), (2, 0))), mg.Flatten()], 15),
+    "pixel shuffle": ([mg.Reshape((1, 1, 6)), mg.PixelShuffle((1, 3)), mg.Flatten()], 6),
+    "pixel unshuffle": ([mg.Reshape((2, 3, 1)), mg.PixelUnshuffle((2, 1)), mg.Flatten()], 6),
 }  # fmt: skip
+PENALISED = [
+    body for body, (inner, _) in BODIES.items() if not any(layer.mixes_examples(train=True) for layer in inner)
+]
+"""The bodies of a discriminator that can have a gradient penalty in training."""
 N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch is detected
 
 
@@ -215,10 +246,25 @@ def layers(draw):
         draw(small_images()),
     ]
     norms = [(mg.BatchNorm(n, eps=eps), (*lead, n)), (mg.BatchNorm.keras(n), (*lead, n))]
+    of_examples = [
+        (mg.LayerNorm((n, m + 8), eps=eps), (*lead, n, m + 8)),
+        (mg.GroupNorm(m, 8 * m, eps=eps), (*lead, 8 * m)),
+        (mg.InstanceNorm2D(n, eps=eps), (3, m + 2, n)),
+        (mg.PixelNorm(), (*lead, n + 4)),
+        (mg.MinibatchStdDev(group_size=draw(st.sampled_from([None, 4]))), (*lead, n)),
+    ]
+    plain += [
+        (mg.SpectralNorm(mg.Dense(n, m, bias=draw(st.booleans()))), (n,)),
+        (mg.ReflectionPad2D(((n - 1, 0), (1, m))), (n, m + 1, 2)),
+        (mg.PixelShuffle((n, m)), (2, 3, n * m)),
+        (mg.PixelUnshuffle((n, m)), (2 * n, m, 3)),
+    ]
     saturating = [(mg.Tanh(), (*lead, n)), (mg.Sigmoid(), (*lead, n)), (mg.Softmax(), (*lead, n + 2))]
-    layer, shape = draw(st.sampled_from(plain + norms + saturating))
+    layer, shape = draw(st.sampled_from(plain + norms + of_examples + saturating))
     if isinstance(layer, (mg.BatchNorm, mg.Softmax)):
         examples += 8
+    if isinstance(layer, mg.MinibatchStdDev):
+        examples *= 4
     scale = draw(st.sampled_from([0.1, 1.0] if (layer, shape) in saturating else [0.1, 1.0, 30.0]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return layer, scale * rng.uniform(-1, 1, (examples, *shape)), rng

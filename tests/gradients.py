@@ -118,9 +118,10 @@ def check_objective(objective, s_real, s_fake):
 
 def cost_of_D(D, objective, x_real, x_fake, d_batching):
     """The function theta -> J_D, through both passes of D, in complex numbers."""
-    twin, x_real, x_fake = D.astype(complex), x_real.astype(complex), x_fake.astype(complex)
+    start, x_real, x_fake = D.astype(complex), x_real.astype(complex), x_fake.astype(complex)
 
     def cost(theta):
+        twin = start.astype(complex)  # passes change the running statistics, which spectral normalisation depends on
         twin.theta = theta
         s_real, s_fake, _ = d_batching(twin, x_real, x_fake, rng=mask())
         return objective.discriminator(s_real, s_fake)[0]
@@ -130,9 +131,10 @@ def cost_of_D(D, objective, x_real, x_fake, d_batching):
 
 def cost_of_G(G, D, objective, z, frozen_d_mode, x_real=None):
     """The function theta -> J_G, through G and the frozen D, in complex numbers."""
-    twin, frozen, z = G.astype(complex), D.astype(complex), z.astype(complex)
+    start, start_D, z = G.astype(complex), D.astype(complex), z.astype(complex)
 
     def cost(theta):
+        twin, frozen = start.astype(complex), start_D.astype(complex)  # with the running statistics of the start
         twin.theta = theta
         rng = mask()
         s_real = frozen_d_mode(frozen, x_real.astype(complex), rng=rng)[0] if needs_real(objective) else None

@@ -64,34 +64,35 @@ CONFIGS = {
     "gaussian": {
         "iterations": 1000, "batch_size": 1000, "d_updates": 10, "g_updates": 10, "hidden": 10, "mu": 4.0, "sigma": 2.0,
         "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7, "frames": 50, "evaluate_every": 50, "patience": 0,
-        "objective": "non-saturating", "clip": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
     "mnist-dense": {
         "iterations": 2000, "batch_size": 32, "d_updates": 10, "g_updates": 10, "latent": 64, "lr": 1e-3, "beta1": 0.9,
-        "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 200,
-        "objective": "non-saturating", "clip": 0.0,
+        "beta2": 0.999, "eps": 1e-7, "data": "mnist", "sample_every": 200, "pack": 1,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
     "mnist-maxout": {
         "iterations": 30_000, "batch_size": 100, "latent": 100, "lr": 0.1, "lr_decay": 1.000004, "lr_min": 1e-6,
         "momentum": 0.5, "momentum_final": 0.7, "momentum_epochs": 250, "train_images": 50_000, "data": "mnist",
         "sample_every": 1000,
-        "objective": "non-saturating", "clip": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
     "mnist-dcgan": {
         "iterations": 1001, "batch_size": 32, "latent": 100, "dropout": 0.25, "bn_momentum": 0.8, "slope": 0.2,
         "lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "eps": 1e-7, "fakes": "training", "data": "mnist",
         "sample_every": 100,
-        "objective": "non-saturating", "clip": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
     "mnist-softmax": {
         "iterations": 10_000, "batch_size": 32, "pretrain": 10_000, "latent": 100, "depth": 200, "d_depth": 256,
         "dropout": 0.3, "bn_momentum": 0.9, "slope": 0.2, "lr_G": 2e-4, "lr_D": 1e-4, "beta1": 0.9, "beta2": 0.999,
         "eps": 1e-7, "data": "mnist", "sample_every": 250,
+        "ema": 0.0,
     },
     "dcgan64": {
         "iterations": 93_600, "batch_size": 128, "latent": 100, "width": 1, "slope": 0.2, "init_std": 0.02, "lr": 2e-4,
         "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "data": "mnist", "sample_every": 100,
-        "objective": "non-saturating", "clip": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
 }  # fmt: skip
 KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "convention": "old", "unbiased": False}

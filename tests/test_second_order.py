@@ -10,23 +10,25 @@ from cases import (
     LAYERS,
     LAYOUTS,
     ON_EACH_BACKEND,
-    has_batch_norm,
+    PENALISED,
+    PUSHED,
     laid_out,
     layers,
     network,
     whole_gan,
 )
 from gradients import TENSOR_GATE, assert_tensor, cotangent
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from second_order import check_penalty, check_pushforward, check_pushforward_direction, pushforward
 
 import minigan as mg
 from minigan.penalties import R1, R2, WassersteinPenalty
 
-WITH_BATCH_NORM = [name for name, (layer, _) in LAYERS.items() if has_batch_norm(layer)]
-CASES = [(name, train) for name in LAYERS for train in ((False,) if name in WITH_BATCH_NORM else (True, False))]
-WITHOUT_BATCH_NORM = [body for body, (inner, _) in BODIES.items() if not any(map(has_batch_norm, inner))]
+REFUSED = sorted(set(LAYERS) - {name for name, train in PUSHED if train})
+PENALISED_AT_INFERENCE = [
+    body for body, (inner, _) in BODIES.items() if not any(layer.mixes_examples(train=False) for layer in inner)
+]
 PENALTIES = [R1(2.0), R2(3.0), WassersteinPenalty(10.0)]
 
 
@@ -35,12 +37,12 @@ def setup(name, *, ops="reference", seed=0, n=4):
     rng = np.random.default_rng(seed)
     net = network(layer, ops=ops, seed=seed)
     x, x_dot = rng.standard_normal((2, n, *shape))
-    y = pushforward(net, x, x_dot, train=False)[0]
+    y = net(x)
     return net, x, x_dot, cotangent(rng, y.shape), cotangent(rng, y.shape)
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize(("name", "train"), CASES)
+@pytest.mark.parametrize(("name", "train"), PUSHED)
 def test_every_entry_by_complex_step(name, train, ops):
     check_pushforward(*setup(name, ops=ops), train=train)
 
@@ -49,7 +51,8 @@ def test_every_entry_by_complex_step(name, train, ops):
 @given(layers(), st.booleans(), st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS))
 def test_direction_by_complex_step(ops, case, train, order_x, order_dy):
     layer, x, rng = case
-    train = train and not isinstance(layer, mg.BatchNorm)
+    train = train and not layer.mixes_examples(train=True)
+    assume(not layer.mixes_examples(train=train))
     net = network(layer, ops=ops, seed=int(rng.integers(2**32)))
     x_dot = rng.standard_normal(x.shape)
     shape = pushforward(net, x, x_dot, train=train)[0].shape
@@ -61,7 +64,7 @@ def test_direction_by_complex_step(ops, case, train, order_x, order_dy):
 
 
 @ON_EACH_BACKEND
-@pytest.mark.parametrize(("name", "train"), CASES)
+@pytest.mark.parametrize(("name", "train"), PUSHED)
 def test_contract(name, train, ops):
     """None means zero; a pullback adds to g, can be called twice, changes no argument, and is frozen without g."""
     net, x, x_dot, dy, dy_dot = setup(name, ops=ops)
@@ -87,7 +90,7 @@ def test_contract(name, train, ops):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("name", "train"), CASES)
+@pytest.mark.parametrize(("name", "train"), PUSHED)
 def test_backends_agree(name, train, dtype):
     results = []
     for ops in BACKENDS.values():
@@ -104,11 +107,26 @@ def test_backends_agree(name, train, dtype):
                 assert_tensor(got, want, scale=max(1.0, np.abs(want).max()), gate=gate)
 
 
-@pytest.mark.parametrize("name", WITH_BATCH_NORM)
-def test_batch_norm_is_refused_in_training(name):
+@pytest.mark.parametrize("name", REFUSED)
+def test_layers_that_mix_examples_are_refused(name):
     net, x, x_dot, *_ = setup(name)
-    with pytest.raises(ValueError, match="layer 0 .*batch norm in training has no gradient penalty, because"):
+    with pytest.raises(
+        ValueError, match="layer 0 .*has no gradient penalty, because an output depends on all examples"
+    ):
         pushforward(net, x, x_dot, train=True)
+
+
+def test_which_layers_mix_examples():
+    """Moving one example moves another one's output, or not, as `mixes_examples` says."""
+    for name, (layer, _) in LAYERS.items():
+        for train in (True, False):
+            net, x, *_ = setup(name)
+            moved = x.copy()
+            moved[0] += 0.1 * np.random.default_rng(9).standard_normal(x.shape[1:])
+            y, z = (
+                net.forward(v, train=train, rng=np.random.default_rng(0), update_state=False)[0][1:] for v in (x, moved)
+            )
+            assert np.array_equal(y, z) != layer.mixes_examples(train=train), (name, train)
 
 
 def test_exact_on_fractions():
@@ -183,14 +201,14 @@ def test_what_an_own_layer_returns_is_checked(result, message, monkeypatch):
 
 @ON_EACH_BACKEND
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
-@pytest.mark.parametrize("body", WITHOUT_BATCH_NORM)
+@pytest.mark.parametrize("body", PENALISED)
 def test_penalty_by_complex_step(body, penalty, ops):
     _, D, x_real, x_fake, _ = whole_gan(body, outputs=1, ops=ops)
     check_penalty(D, penalty, x_real[:8], x_fake)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("body", PENALISED_AT_INFERENCE)
 def test_penalty_at_inference(body, penalty):
     """With batch norm too, which uses its running statistics then."""
     _, D, x_real, x_fake, _ = whole_gan(body, outputs=1)
@@ -198,7 +216,7 @@ def test_penalty_at_inference(body, penalty):
 
 
 @ON_EACH_BACKEND
-@given(st.sampled_from(WITHOUT_BATCH_NORM), st.sampled_from(PENALTIES), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(PENALISED), st.sampled_from(PENALTIES), st.integers(0, 2**32 - 1))
 def test_penalty_along_a_direction(ops, body, penalty, seed):
     _, D, x_real, x_fake, _ = whole_gan(body, outputs=1, ops=ops, seed=seed)
     direction = np.random.default_rng(seed).standard_normal(D.theta.shape)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import BODIES, LAYERS, network, whole_gan
+from cases import BODIES, LAYERS, PENALISED, PUSHED, network, whole_gan
 from gradients import cotangent
 from second_order import check_penalty, check_pushforward, check_pushforward_direction, pushforward
 from test_mutations import innermost, must_see
-from test_second_order import PENALTIES, WITH_BATCH_NORM, WITHOUT_BATCH_NORM
+from test_second_order import PENALTIES
 
 from minigan.penalties import R1, GradientPenalty
 
@@ -39,6 +39,7 @@ SIMPLE = [name for name, (layer, _) in LAYERS.items() if not layer.sublayers()]
 SINGLE = [
     (name, target)
     for name, (layer, _) in LAYERS.items()
+    if (name, False) in PUSHED
     for target in (*(("y_dot", "dx", "dx_dot") if name in SIMPLE else ()), *layer.parameters())
 ]
 """Of layers that contain others, the gradients of the inner ones' parameters."""
@@ -49,7 +50,7 @@ def test_in_one_layer(name, target, monkeypatch):
     layer, shape = LAYERS[name]
     rng = np.random.default_rng(0)
     net, (x, x_dot) = network(layer), rng.standard_normal((2, 4, *shape))
-    train = name not in WITH_BATCH_NORM
+    train = (name, True) in PUSHED
     shape = pushforward(net, x, x_dot, train=train)[0].shape
     arrays = net, x, x_dot, cotangent(rng, shape), cotangent(rng, shape)
     directions = [rng.standard_normal(v.shape) for v in (x, x_dot, net.theta)]
@@ -70,7 +71,7 @@ def depends(D, i, target):
 
 
 def penalty_cases():
-    for body in WITHOUT_BATCH_NORM:
+    for body in PENALISED:
         D = whole_gan(body, outputs=1)[1]
         for i, layer in enumerate(D.layers):
             for target in ("dx_dot", *layer.parameters()):
@@ -107,5 +108,5 @@ def test_in_the_derivative_of_the_norm(penalty, monkeypatch):
 
 def test_every_kind_of_error_was_planted():
     assert {target for _, target in SINGLE} >= {"y_dot", "dx", "dx_dot", "W", "b", "gamma", "beta", "0.W", "body.0.b"}
-    assert set(WITHOUT_BATCH_NORM) < set(BODIES)
+    assert set(PENALISED) < set(BODIES)
     assert all(isinstance(penalty, GradientPenalty) for penalty in PENALTIES)

@@ -17,6 +17,15 @@ CASES = {
     "conv 5": ([mg.Conv2D(8, 16, 5, stride=2, padding="same")], (32, 28, 28, 8)),
     "conv transpose": ([mg.ConvTranspose2D(16, 8, 4, stride=2, padding=1)], (32, 16, 16, 16)),
     "residual": ([mg.Residual([mg.Conv2D(16, 16, 3, padding="same"), mg.BatchNorm(16), mg.ReLU()])], (32, 28, 28, 16)),
+    "spectral": (
+        [
+            mg.SpectralNorm(mg.Conv2D(16, 64, 3, padding="same")),
+            mg.GroupNorm(4, 64),
+            mg.SpectralNorm(mg.Conv2D(64, 8, 1)),
+        ],
+        (32, 28, 28, 16),
+    ),
+    "spectral dense": ([mg.SpectralNorm(mg.Dense(384, 512)), mg.LayerNorm(512), mg.MinibatchStdDev()], (512, 384)),
 }
 
 

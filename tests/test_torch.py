@@ -13,10 +13,11 @@ from cases import (
     LAYERS,
     OBJECTIVES,
     ON_EACH_BACKEND,
+    PENALISED,
+    PUSHED,
     RELATIVISTIC,
     fitting,
     forward,
-    has_batch_norm,
     mask,
     network,
     outputs_of,
@@ -58,12 +59,84 @@ def given_mask(rng, shape, rate):
 def batch_norm(layer, p, s, x, train):
     rows = x.reshape(-1, layer.channels)
     statistics = (None, None) if train else (tensor(s["running_mean"]), tensor(s["running_var"]))
-    return functional.batch_norm(rows, *statistics, p["gamma"], p["beta"], training=train, eps=layer.eps).reshape(
+    return functional.batch_norm(rows, *statistics, p["gamma"], p["beta"], training=bool(train), eps=layer.eps).reshape(
         x.shape
     )
 
 
+UPDATE = "a training pass that updates the running statistics"
+
+
+def spectral_norm(layer, p, s, x, train, rng):
+    """PyTorch's weights for the same u, and for the v that its last pass with the same weights would have left.
+
+    With train=UPDATE, PyTorch's power iterations change u in `s`.
+    """
+    inner = layer.inner
+    kinds = {mg.Dense: nn.Linear, mg.Conv2D: nn.Conv2d, mg.ConvTranspose2D: nn.ConvTranspose2d}
+    sizes = (1, 1) if isinstance(inner, mg.Dense) else (1, 1, 1)  # the module only says which axis counts the outputs
+    module = torch.nn.utils.parametrizations.spectral_norm(
+        kinds[type(inner)](*sizes, dtype=torch.float64), n_power_iterations=layer.iterations
+    ).parametrizations.weight[0]
+    axes = (1, 0) if isinstance(inner, mg.Dense) else (3, 2, 0, 1)
+    W = p["W"].permute(axes)
+    matrix = W.detach().movedim(1, 0).flatten(1) if isinstance(inner, mg.ConvTranspose2D) else W.detach().flatten(1)
+    u = functional.normalize(tensor(s["u"]), dim=0)
+    module._u, module._v = u, functional.normalize(matrix.T @ u, dim=0)
+    module.train(train == UPDATE)
+    W = module(W).permute(*np.argsort(axes).tolist())
+    s["u"][...] = module._u.numpy()
+    return run_layer(inner, {**p, "W": W}, {}, x, train, rng)
+
+
+def shuffled(function, x, factor):
+    """An NCHW function of PyTorch on NHWC images."""
+    assert factor[0] == factor[1]
+    return function(x.permute(0, 3, 1, 2), factor[0]).permute(0, 2, 3, 1)
+
+
+def minibatch_stddev(layer, x):
+    N = len(x)
+    G = N if layer.group_size is None else min(layer.group_size, N)
+    s = torch.sqrt(x.reshape(G, N // G, -1).var(0, unbiased=False) + layer.eps)
+    t = s.mean(1).repeat(G).reshape(N, *(1,) * (x.ndim - 1))
+    return torch.cat([x, t.expand(*x.shape[:-1], 1)], -1)
+
+
+def pixel_shuffle(layer, x):
+    """PyTorch's factor is one number; other factors by its unfold-free definition."""
+    (f, g), (N, H, W, C) = layer.factor, x.shape
+    if isinstance(layer, mg.PixelShuffle):
+        if f == g:
+            return shuffled(functional.pixel_shuffle, x, (f, g))
+        return x.reshape(N, H, W, C // (f * g), f, g).permute(0, 1, 4, 2, 5, 3).reshape(N, H * f, W * g, -1)
+    if f == g:
+        return shuffled(functional.pixel_unshuffle, x, (f, g))
+    return x.reshape(N, H // f, f, W // g, g, C).permute(0, 1, 3, 5, 2, 4).reshape(N, H // f, W // g, -1)
+
+
+def channels_first(function, x):
+    return function(x.movedim(-1, 1)).movedim(1, -1)
+
+
 LAYERS_IN_TORCH = {
+    mg.LayerNorm: lambda layer, p, s, x, train, rng: functional.layer_norm(
+        x, layer.shape, p["gamma"], p["beta"], layer.eps
+    ),
+    mg.GroupNorm: lambda layer, p, s, x, train, rng: channels_first(
+        lambda x: functional.group_norm(x, layer.groups, p["gamma"], p["beta"], layer.eps), x
+    ),
+    mg.InstanceNorm2D: lambda layer, p, s, x, train, rng: channels_first(
+        lambda x: functional.instance_norm(x, weight=p["gamma"], bias=p["beta"], eps=layer.eps), x
+    ),
+    mg.PixelNorm: lambda layer, p, s, x, train, rng: functional.rms_norm(x, x.shape[-1:], eps=layer.eps),
+    mg.SpectralNorm: spectral_norm,
+    mg.MinibatchStdDev: lambda layer, p, s, x, train, rng: minibatch_stddev(layer, x),
+    mg.ReflectionPad2D: lambda layer, p, s, x, train, rng: channels_first(
+        lambda x: functional.pad(x, (*layer.padding[1], *layer.padding[0]), mode="reflect"), x
+    ),
+    mg.PixelShuffle: lambda layer, p, s, x, train, rng: pixel_shuffle(layer, x),
+    mg.PixelUnshuffle: lambda layer, p, s, x, train, rng: pixel_shuffle(layer, x),
     mg.Dense: lambda layer, p, s, x, train, rng: functional.linear(x, p["W"].T, p.get("b")),
     mg.Maxout: lambda layer, p, s, x, train, rng: (
         functional.linear(x, p["W"].T, p["b"]).unflatten(-1, (layer.n_out, layer.pieces)).amax(-1)
@@ -89,15 +162,19 @@ LAYERS_IN_TORCH = {
 }
 
 
-def run(net, theta, x, *, train, rng=None):
-    """Run `net` at theta, a torch vector, layer by layer in torch."""
-    at = 0
+def copied(state):
+    return {name: value.copy() for name, value in state.items()}
+
+
+def run(net, theta, x, *, train, rng=None, state=None):
+    """Run `net` at theta, a torch vector, layer by layer in torch; with train=UPDATE `state` may change."""
+    at, state = 0, copied(net.state) if state is None else state
     for i, layer in enumerate(net.layers):
         p = {}
         for name, q in layer.parameters().items():
             n = math.prod(q.shape)
             p[name], at = theta[at : at + n].reshape(q.shape), at + n
-        s = {name: net.state[f"{i}.{name}"] for name in layer.state()}
+        s = {name: state[f"{i}.{name}"] for name in layer.state()}
         x = run_layer(layer, p, s, x, train, rng)
     return x
 
@@ -142,13 +219,8 @@ def test_every_layer(name, ops, train):
         close(g, theta.grad)
 
 
-WITHOUT_BATCH_NORM_IN_TRAINING = [
-    (name, train) for name in LAYERS for train in (True, False) if not (train and has_batch_norm(LAYERS[name][0]))
-]
-
-
 @ON_EACH_BACKEND
-@pytest.mark.parametrize(("name", "train"), WITHOUT_BATCH_NORM_IN_TRAINING)
+@pytest.mark.parametrize(("name", "train"), PUSHED)
 def test_every_pushforward_by_double_backward(name, train, ops):
     """The derivatives of <dy, y> + <x_dot, J^T dy_dot> by two backward passes, dropout with the same mask."""
     layer, shape = LAYERS[name]
@@ -173,7 +245,7 @@ def norm_of(v):
 
 
 @pytest.mark.parametrize("name", ["r1", "r2", "wasserstein"])
-@pytest.mark.parametrize("body", [body for body, (inner, _) in BODIES.items() if not any(map(has_batch_norm, inner))])
+@pytest.mark.parametrize("body", PENALISED)
 def test_penalties_by_double_backward(body, name):
     """P and dP/dtheta of every penalty, biases too."""
     _, D, x_real, x_fake, _ = whole_gan(body, outputs=1)
@@ -290,24 +362,26 @@ def test_both_gradients_of_every_layer_and_objective(body, objective):
     G, D, x_real, x_fake, z = whole_gan(body, outputs=outputs_of(objective))
     x_real, x_fake, z = fitting(objective, x_real, x_fake, z)
     for d_batching in (mg.separate, mg.combined):
+        how = {"train": UPDATE, "state": copied(D.state)}
         g, outcome = discriminator_gradient(D, objective, x_real, x_fake, rng=mask(), d_batching=d_batching)
         theta, rng = tensor(D.theta, grad=True), mask()
         if d_batching is mg.combined:
-            both = run(D, theta, tensor(np.concatenate([x_real, x_fake])), train=True, rng=rng)
+            both = run(D, theta, tensor(np.concatenate([x_real, x_fake])), **how, rng=rng)
             logits = both[: len(x_real)], both[len(x_real) :]
         else:
-            logits = [run(D, theta, tensor(x), train=True, rng=rng) for x in (x_real, x_fake)]
+            logits = [run(D, theta, tensor(x), **how, rng=rng) for x in (x_real, x_fake)]
         loss = cost_of_D(objective, *logits)
         loss.backward()
         close(outcome.loss, loss)
         close(g, theta.grad)
     for frozen_d_mode in (train_mode, eval_mode):
+        how = {"train": UPDATE, "state": copied(G.state)}
         g, outcome = generator_gradient(G, D, objective, z, x_real=x_real, rng=mask(), frozen_d_mode=frozen_d_mode)
         theta, rng, train = tensor(G.theta, grad=True), mask(), frozen_d_mode is train_mode
         s_real = None
         if needs_real(objective):
             s_real = run(D, tensor(D.theta), tensor(x_real), train=train, rng=rng)
-        x = run(G, theta, tensor(z), train=True, rng=rng)
+        x = run(G, theta, tensor(z), **how, rng=rng)
         loss = cost_of_G(objective, run(D, tensor(D.theta), x, train=train, rng=rng), s_real)
         loss.backward()
         close(outcome.loss, loss)

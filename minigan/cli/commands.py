@@ -145,10 +145,13 @@ def sample(args: Any) -> int:
     path = Path(args.out) if args.out else _free_path(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
-    x = runs.sample(args.run, n=args.n, seed=args.seed)
+    x = runs.sample(args.run, n=args.n, seed=args.seed, raw=args.raw)
     written = runs.write_samples(path, recipe, x)
     if x.shape[1:] == (1,):
         print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
+    weights = runs.generator_file(args.run, raw=args.raw).name
+    if weights != "generator.npz":
+        print(f"drawn from the averaged generator, {weights} (--raw: from generator.npz)")
     print(written)
     return EXIT_OK
 
@@ -158,7 +161,9 @@ def evaluate(args: Any) -> int:
     from minigan.evaluation import evaluate as measure
     from minigan.evaluation import write_evaluation
 
-    found = measure(args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, log=say)
+    found = measure(
+        args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, log=say, raw=args.raw
+    )
     print(f"{found}\n\n{write_evaluation(args.run, found)}")
     return EXIT_OK
 

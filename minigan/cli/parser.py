@@ -177,6 +177,11 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the data files")
+    for sub in (sample, evaluate):
+        sub.add_argument(
+            "--raw", action="store_true",
+            help="use the weights of the last iteration, not their moving average (--set ema=...)",
+        )  # fmt: skip
     warmup = subparsers["warmup"]
     warmup.add_argument(
         "recipes", nargs="*", type=recipe_name, metavar="RECIPE", help="names of recipes (default: all of them)"

@@ -22,7 +22,7 @@ from minigan.metrics import (
     total_variation,
 )
 from minigan.recipes import Recipe
-from minigan.runs import load_config, sample
+from minigan.runs import generator_file, load_config, sample
 from minigan.training import RunError, read_json
 from minigan.training.files import PathLike
 
@@ -80,6 +80,7 @@ def evaluate(
     data_dir: PathLike | None = None,
     classifier: PathLike | None = None,
     log: Log | None = None,
+    raw: bool = False,
 ) -> Evaluation:
     """Compare samples of a run with real test images.
 
@@ -98,6 +99,8 @@ def evaluate(
         some minutes, and written there.
     log : callable, optional
         ``log(message)`` is called with the progress of this training.
+    raw : bool
+        Whether to use the parameters of the last iteration also if the run has averaged them (hyper-parameter `ema`).
 
     Returns
     -------
@@ -123,7 +126,7 @@ def evaluate(
     n = min(MAX_SAMPLES, limit) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not NEIGHBOUR < n <= limit:
         raise ConfigError(f"n must be an int in {NEIGHBOUR + 1} ... {limit} (the test images of {data}), got {n!r}")
-    x = sample(run, n=n, seed=seed)
+    x = sample(run, n=n, seed=seed, raw=raw)
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:
@@ -134,6 +137,7 @@ def evaluate(
     fake, chosen = to_classifier_size(images, shape), spread(len(test), n)
     real, labels = match_blur(test.images[chosen], size), test.labels[chosen]
     reference = Reference(net, match_blur(train.images, size), n)
+    weights = generator_file(run, raw=raw)
     return Evaluation(
         run=str(run),
         recipe=recipe.name,
@@ -141,7 +145,8 @@ def evaluate(
         note=train.note,
         n=n,
         seed=seed,
-        generator=hashlib.sha256((Path(run) / "generator.npz").read_bytes()).hexdigest(),
+        generator=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        weights=weights.name,
         classifier=net,
         accuracy=net.accuracy_on(real, labels),
         rows=(reference.row(BASELINE, real), reference.row("samples", fake)),

@@ -75,13 +75,15 @@ class Evaluation:
     seed : int
         The seed of the noise.
     generator : str
-        The SHA-256 of generator.npz.
+        The SHA-256 of the file `weights`.
     classifier : Classifier
         The evaluation classifier.
     accuracy : float
         Its accuracy on the baseline.
     rows : tuple of Row
         The results of the baseline and of the samples.
+    weights : str
+        The file with the generator's weights: "generator.npz", or "generator-ema.npz" for their moving average.
 
     """
 
@@ -95,20 +97,25 @@ class Evaluation:
     classifier: Classifier
     accuracy: float
     rows: tuple[Row, ...]
+    weights: str = "generator.npz"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON-serializable data."""
         about = self.classifier.about()
         return {
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
-            "seed": self.seed, "k": NEIGHBOUR,
+            "seed": self.seed, "k": NEIGHBOUR, "weights": self.weights,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
             "versions": versions(), "rows": [asdict(row) for row in self.rows],
         }  # fmt: skip
 
+    @property
+    def _of_average(self) -> str:
+        return "" if self.weights == "generator.npz" else f" of the averaged generator, {self.weights}"
+
     def __str__(self) -> str:
         lines = [
-            f"{self.run} ({self.recipe}): {self.n:,} samples, noise seed {self.seed}",
+            f"{self.run} ({self.recipe}): {self.n:,} samples{self._of_average}, noise seed {self.seed}",
             f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
             f" (on the first row {self.accuracy:.2%})",
             *([f"{self.data}: {self.note}"] if self.note else []),

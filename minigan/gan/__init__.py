@@ -2,6 +2,7 @@
 
 `minigan.gan.labels`     batches with labels
 `minigan.gan.modes`      how D and G run in a step: training or inference mode, joint or separate batch statistics
+`minigan.gan.packing`    several examples at a time as one input of D
 `minigan.gan.steps`      gradients and updates
 `minigan.gan.pair`       `GAN`, the game of G and D
 `minigan.gan.schedules`  the order of the updates in an iteration
@@ -24,6 +25,7 @@ from minigan.gan.modes import (
     train_mode,
     train_mode_tracking,
 )
+from minigan.gan.packing import pack, packed_batching, packed_mode, unpack
 from minigan.gan.pair import GAN, StepResults
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
@@ -53,6 +55,9 @@ __all__ = [
     "eval_mode",
     "generator_gradient",
     "generator_step",
+    "pack",
+    "packed_batching",
+    "packed_mode",
     "pretrain",
     "same_batch",
     "separate",
@@ -61,6 +66,7 @@ __all__ = [
     "train_fakes",
     "train_mode",
     "train_mode_tracking",
+    "unpack",
 ]
 
 

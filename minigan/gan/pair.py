@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from minigan._arguments import size
 from minigan._batch import Batch
 from minigan._checks import logit_gradient
 from minigan._deprecated import renamed_fields
 from minigan.game import Draw, Game, Player, Rng
 from minigan.gan.labels import network_input
 from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
+from minigan.gan.packing import pack, packed_batching, packed_mode
 from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
 from minigan.layers.base import compute_gradient
 from minigan.losses import Objective, accuracy, needs_real, require_objective
@@ -49,11 +51,14 @@ class GAN(Game):
         Functions that return the next batch, by the names of the schedule's parameters: "real" and "noise".
     schedule : callable, optional
         A function of the GAN and its draws that `play` calls, such as ``functools.partial(alternating, k=5)``.
+    pack : int
+        m, the number of examples that D sees at a time (`minigan.gan.packing`), which divides all batch sizes; D's
+        input has m C features or channels.  1, the default: one example.
 
     Raises
     ------
     ValueError
-        If an optimizer belongs to another network.
+        If an optimizer belongs to another network, or `pack` is not an int >= 1.
     TypeError
         If `objective` lacks a method of `minigan.losses.Objective`.
 
@@ -80,6 +85,7 @@ class GAN(Game):
     frozen_d_mode: DMode = train_mode
     draws: Mapping[str, Draw] = field(default_factory=dict)
     schedule: Callable[..., StepResults] | None = None
+    pack: int = 1
 
     files: ClassVar[Mapping[str, str]] = {"G": "generator", "D": "discriminator"}
     losses: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
@@ -88,6 +94,7 @@ class GAN(Game):
         require_optimizer("optimizer_G", self.optimizer_G, self.G, "G")
         require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
         require_objective(self.objective)
+        self.pack = size("pack", self.pack)
 
     @property
     def players(self) -> dict[str, Player]:
@@ -138,8 +145,9 @@ class GAN(Game):
 
     def update_D(self, x_real: Batch, x_fake: Batch) -> StepResult:
         """Take one step of D (`discriminator_step`) on real and fake examples."""
+        d_batching = packed_batching(self.d_batching, self.pack)
         return discriminator_step(
-            self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, d_batching=self.d_batching
+            self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, d_batching=d_batching
         )
 
     def update_D_one_side(self, x: Batch, *, real: bool) -> tuple[Any, Array]:
@@ -160,7 +168,10 @@ class GAN(Game):
             Their logits.
 
         """
-        s, backward = self.D.forward(network_input(self.D, x), train=True, rng=self.rng)
+        x = network_input(self.D, x)
+        if self.pack != 1:
+            x = pack(self.D.array(x), self.pack)
+        s, backward = self.D.forward(x, train=True, rng=self.rng)
         value, ds = self.objective.one_side(s, real=real, ops=self.D.ops)
         g, overwrite = self.D.new_gradient()
         compute_gradient(backward, logit_gradient("ds", ds, s, self.objective), g, overwrite=overwrite)
@@ -191,7 +202,7 @@ class GAN(Game):
             z,
             x_real=x_real,
             rng=self.rng,
-            frozen_d_mode=self.frozen_d_mode,
+            frozen_d_mode=packed_mode(self.frozen_d_mode, self.pack),
         )
 
     def fake(self, z: Batch) -> Batch:

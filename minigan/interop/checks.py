@@ -15,14 +15,21 @@ from minigan.layers import (
     Dense,
     Dropout,
     Flatten,
+    GroupNorm,
+    InstanceNorm2D,
+    LayerNorm,
     LeakyReLU,
     MaxPool2D,
+    PixelShuffle,
+    PixelUnshuffle,
+    ReflectionPad2D,
     ReLU,
     Reshape,
     Residual,
     Sigmoid,
     Softmax,
     Softplus,
+    SpectralNorm,
     Tanh,
     UpSample2D,
     ZeroPad2D,
@@ -32,16 +39,20 @@ from minigan.network import Network
 from minigan.ops.protocol import Array
 
 KNOWN = (
-    AvgPool2D, BatchNorm, Chain, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, LeakyReLU, MaxPool2D, ReLU, Reshape,
-    Residual, Sigmoid, Softmax, Softplus, Tanh, UpSample2D, ZeroPad2D,
+    AvgPool2D, BatchNorm, Chain, Conv2D, ConvTranspose2D, Dense, Dropout, Flatten, GroupNorm, InstanceNorm2D, LayerNorm,
+    LeakyReLU, MaxPool2D, ReLU, Reshape, Residual, Sigmoid, Softmax, Softplus, Tanh, UpSample2D, ZeroPad2D,
 )  # fmt: skip
+"""The layers that both frameworks have."""
+MORE = {"PyTorch": (PixelShuffle, PixelUnshuffle, ReflectionPad2D, SpectralNorm)}
+"""The further layers of a framework."""
 
 
 def require_known(net: Network, framework: str) -> None:
     """Raise ValueError if the framework does not have a layer; the message names all such layers."""
-    strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, KNOWN)]
+    layers = (*KNOWN, *MORE.get(framework, ()))
+    strange = [f"layer {name} ({type(f).__name__})" for name, f in walk(net.chain) if not isinstance(f, layers)]
     if strange:
-        known = ", ".join(layer.__name__ for layer in KNOWN)
+        known = ", ".join(layer.__name__ for layer in layers)
         raise ValueError(f"{framework} has no layer for {', '.join(strange)}; expected {known}")
 
 

@@ -6,6 +6,9 @@
 | Conv2D              | Conv2D                       | kernel (kh, kw, C, O), bias (O,)                             |
 | ConvTranspose2D     | Conv2DTranspose              | kernel (kh, kw, O, C), bias (O,)                             |
 | BatchNorm           | BatchNormalization           | gamma, beta, moving_mean, moving_variance, each (C,)         |
+| LayerNorm           | LayerNormalization           | gamma, beta                                                  |
+| GroupNorm           | GroupNormalization           | gamma (C,), beta (C,)                                        |
+| InstanceNorm2D      | GroupNormalization(groups=-1)| gamma (C,), beta (C,)                                        |
 
 Images are (H, W, C) there too, so that no array is permuted.
 """

@@ -22,17 +22,28 @@ from minigan.layers import (
     ConvTranspose2D,
     Dense,
     Flatten,
+    GroupNorm,
+    InstanceNorm2D,
+    LayerNorm,
     MaxPool2D,
+    PixelShuffle,
+    PixelUnshuffle,
+    ReflectionPad2D,
     Reshape,
     Residual,
+    SpectralNorm,
     UpSample2D,
     ZeroPad2D,
 )
 from minigan.layers.base import Layer, Shape, ShapeError
+from minigan.layers.sizes import pair
 
 Order = NDArray[np.intp]
 
-OF_IMAGES = (AvgPool2D, Conv2D, ConvTranspose2D, MaxPool2D, UpSample2D, ZeroPad2D)
+OF_IMAGES = (
+    AvgPool2D, Conv2D, ConvTranspose2D, InstanceNorm2D, MaxPool2D, PixelShuffle, PixelUnshuffle, ReflectionPad2D,
+    UpSample2D, ZeroPad2D,
+)  # fmt: skip
 
 
 def channels_first(n: int, channels: int) -> Order:
@@ -185,6 +196,8 @@ def _advance(layer: Layer, flow: _Flow) -> Segment | None:
     """Update `flow` for a layer without sublayers; return the vector that the layer reads."""
     reads = flow.segment
     flow.shape = _next_shape(layer, flow.shape)
+    if isinstance(layer, SpectralNorm):
+        layer = layer.inner
     if isinstance(layer, Dense):
         reads, flow.segment, flow.image = flow.segment or Segment(), Segment(), False
     elif isinstance(layer, (Flatten, Reshape)):
@@ -202,8 +215,21 @@ def _advance(layer: Layer, flow: _Flow) -> Segment | None:
             flow.segment, flow.image, flow.channels = None, True, layer.shape[-1]
     elif isinstance(layer, (Conv2D, ConvTranspose2D)):
         flow.channels = layer.c_out
-    elif isinstance(layer, BatchNorm) and flow.segment is None:
+    elif isinstance(layer, (BatchNorm, GroupNorm, InstanceNorm2D)) and flow.segment is None:
         flow.channels = layer.channels
+    elif isinstance(layer, LayerNorm) and flow.segment is None:
+        if len(layer.sizes) == 3:
+            flow.image, flow.channels = True, layer.sizes[-1]
+        elif len(layer.sizes) == 2 or flow.image:
+            raise ValueError(
+                f"LayerNorm({layer.shape}) of images; expected LayerNorm((H, W, C)): the other layout "
+                "has no layer for a part of the axes"
+            )
+        else:
+            flow.segment = reads = Segment()
+    elif isinstance(layer, (PixelShuffle, PixelUnshuffle)) and flow.channels is not None:
+        f, g = pair("factor", layer.factor)
+        flow.channels = flow.channels // (f * g) if isinstance(layer, PixelShuffle) else flow.channels * f * g
     flow.image = flow.image or isinstance(layer, OF_IMAGES)
     return reads
 
@@ -211,6 +237,7 @@ def _advance(layer: Layer, flow: _Flow) -> Segment | None:
 def _next_shape(layer: Layer, shape: Shape | None) -> Shape | None:
     if shape is not None:
         return layer.output_shape(shape)
+    layer = layer.inner if isinstance(layer, SpectralNorm) else layer
     if isinstance(layer, Dense):
         return (layer.n_out,)
     return layer.shape if isinstance(layer, Reshape) else None

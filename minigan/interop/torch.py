@@ -8,14 +8,20 @@
 | BatchNorm           | BatchNorm1d, 2d    | i.weight, i.bias  | (C,), (C,)           | gamma, beta           |
 |                     |                    | i.running_mean, i.running_var | (C,), (C,)| running_mean, running_var |
 |                     |                    | i.num_batches_tracked | ()               | not used: 0           |
+| LayerNorm           | LayerNorm          | i.weight, i.bias  | (I,) or (C, H, W) | gamma, beta           |
+| GroupNorm           | GroupNorm          | i.weight, i.bias  | (C,), (C,)        | gamma, beta           |
+| InstanceNorm2D      | InstanceNorm2d(affine=True) | i.weight, i.bias | (C,), (C,) | gamma, beta           |
+| SpectralNorm        | parametrizations.spectral_norm | i.KEY.original, i.bias | as the layer |  W, b      |
+|                     |                    | i.KEY.0._u        | (O,)              | u                     |
+|                     |                    | i.KEY.0._v        | (R,)              | not used: W^T u / norm |
 | Chain               | Sequential         | i.j.weight, ...   |                      |                       |
 | Residual            | one with `body` and `shortcut` | i.body.j.weight, ... |       |                       |
 | Flatten, Reshape    | Flatten, Unflatten |                   | images (C, H, W)     | images (H, W, C)      |
 
-No kernel is flipped, as both frameworks compute correlations.  Permuted are the rows of a Dense that reads a flattened
-image, the columns and the bias of a Dense whose output becomes an image, and a BatchNorm between them
-(`minigan.interop.order`).  A flat input that becomes an image without a Dense, and a flat output that was an image,
-have the order of (C, H, W) in PyTorch.  Softmax is over the channels, dim=1.
+KEY is "parametrizations.weight".  No kernel is flipped, as both frameworks compute correlations.  Permuted are the
+rows of a Dense that reads a flattened image, the columns and the bias of a Dense whose output becomes an image, and a
+BatchNorm or LayerNorm between them (`minigan.interop.order`).  A flat input that becomes an image without a Dense, and
+a flat output that was an image, have the order of (C, H, W) in PyTorch.  Softmax is over the channels, dim=1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,13 +33,27 @@ from numpy.typing import NDArray
 
 from minigan.interop.checks import numbers, require_known, walk
 from minigan.interop.order import Segment, leaves
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    GroupNorm,
+    InstanceNorm2D,
+    LayerNorm,
+    PixelShuffle,
+    PixelUnshuffle,
+    SpectralNorm,
+)
 from minigan.layers.base import Layer
+from minigan.layers.sizes import pair
 from minigan.network import Network
 from minigan.ops import to_host
 from minigan.ops.protocol import Array
 
 COUNTER = "num_batches_tracked"
+WEIGHT, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0._u", "0._v"))
+"""The keys of PyTorch's spectral normalisation."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,9 @@ def to_torch(net: Network, *, input_shape: Sequence[int] | None = None) -> dict[
     here = {**net.parameters(), **net.state}
     slots = _slots(net, input_shape)
     state = {slot.key: np.asarray(to_host(here[slot.here])).ravel()[slot.index] for slot in slots}
+    for name, layer in walk(net.chain):
+        if isinstance(layer, SpectralNorm):
+            state |= _singular_vectors(name, state[f"{name}.{WEIGHT}"], state[f"{name}.{LEFT}"], layer)
     # PyTorch counts batches for BatchNorm(momentum=None) alone.
     return state | {key: np.array(0) for key in _counters(net)}
 
@@ -105,7 +128,8 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
     """
     slots = _slots(net, input_shape)
     here = {**net.parameters(), **net.state}
-    expected = {slot.key for slot in slots} | set(_counters(net))
+    unused = [f"{name}.{RIGHT}" for name, layer in walk(net.chain) if isinstance(layer, SpectralNorm)]
+    expected = {slot.key for slot in slots} | set(_counters(net)) | set(unused)
     problems = [f"unexpected {key!r}" for key in state_dict if key not in expected]
     values: dict[str, Array] = {}
     for slot in slots:
@@ -121,6 +145,13 @@ def from_torch(net: Network, state_dict: Mapping[str, Any], *, input_shape: Sequ
         raise ValueError("state_dict does not fit the network: " + "; ".join(problems))
     net.load_parameters({name: values[name] for name in net.parameters()})
     net.load_state({name: values[name] for name in net.state})
+
+
+def _singular_vectors(name: str, W: Array, u: Array, layer: SpectralNorm) -> dict[str, Array]:
+    """Return PyTorch's unit vectors u and v = W^T u / |W^T u|, which it expects to have been computed."""
+    rows = (W.swapaxes(0, 1) if isinstance(layer.inner, ConvTranspose2D) else W).reshape(len(u), -1)
+    v = u @ rows
+    return {f"{name}.{LEFT}": u / np.sqrt((u * u).sum()), f"{name}.{RIGHT}": v / np.sqrt((v * v).sum())}
 
 
 def _counters(net: Network) -> list[str]:
@@ -145,6 +176,13 @@ def _slots(net: Network, input_shape: Sequence[int] | None) -> list[Slot]:
 
 def _layout(layer: Layer, reads: Segment | None, writes: Segment | None) -> list[tuple[str, str, NDArray[np.intp]]]:
     """Return the key in PyTorch, the name in the network and the index for each array of a layer."""
+    if isinstance(layer, SpectralNorm):
+        inner = _layout(layer.inner, reads, writes)
+        order = (writes or Segment()).order(layer.inner.n_out) if isinstance(layer.inner, Dense) else None
+        u = np.arange(layer.state()["u"][0][0]) if order is None else order
+        return [(WEIGHT if there == "weight" else there, here, index) for there, here, index in inner] + [
+            (LEFT, "u", u)
+        ]
     if isinstance(layer, Dense):
         rows, columns = (reads or Segment()).order(layer.n_in), (writes or Segment()).order(layer.n_out)
         weight = np.arange(layer.n_in * layer.n_out).reshape(layer.n_in, layer.n_out)[rows][:, columns].T
@@ -157,4 +195,23 @@ def _layout(layer: Layer, reads: Segment | None, writes: Segment | None) -> list
         order = (writes or Segment()).order(layer.channels)
         names = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
         return [(there, here, order) for there, here in names.items()]
+    if isinstance(layer, (GroupNorm, InstanceNorm2D, LayerNorm)):
+        index = _scales(layer, writes)
+        return [("weight", "gamma", index), ("bias", "beta", index)]
+    if isinstance(layer, (PixelShuffle, PixelUnshuffle)) and len({*pair("factor", layer.factor)}) > 1:
+        raise ValueError(f"{layer}: PyTorch has one factor for both axes")
     return []
+
+
+def _scales(layer: GroupNorm | InstanceNorm2D | LayerNorm, writes: Segment | None) -> NDArray[np.intp]:
+    """Return the index of gamma and beta."""
+    if isinstance(layer, LayerNorm):
+        if len(layer.sizes) == 3:
+            return np.arange(np.prod(layer.sizes)).reshape(layer.sizes).transpose(2, 0, 1)
+        return (writes or Segment()).order(layer.sizes[0])
+    order = (writes or Segment()).order(layer.channels)
+    if (order != np.arange(layer.channels)).any():
+        raise ValueError(
+            f"{layer} of a flattened image: its groups are other features in PyTorch; expected it before Flatten"
+        )
+    return order

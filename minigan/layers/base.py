@@ -156,6 +156,15 @@ class Layer:
         """The number of calls of ``ctx.keys()`` in a training pass."""
         return 0
 
+    def mixes_examples(self, *, train: bool) -> bool:
+        """Return whether y_n depends on other examples than x_n, in training or at inference.
+
+        Such a layer has no `pushforward` in that mode: grad_x of the sum of D's outputs would not be the gradient of
+        each example's own output, with which gradient penalties are defined.  By default, whether a layer within it
+        mixes them.
+        """
+        return any(layer.mixes_examples(train=train) for layer in self.sublayers().values())
+
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name, in the order of theta."""
         return {}

@@ -7,12 +7,32 @@ from typing import Any, TypeVar
 from minigan import initializers
 from minigan._names import unknown
 from minigan.initializers import Initializer
-from minigan.layers import activation, chain, conv, dense, dropout, maxout, norm, pool, residual, shape
+from minigan.layers import (
+    activation,
+    chain,
+    conv,
+    dense,
+    dropout,
+    example_norm,
+    maxout,
+    minibatch_stddev,
+    norm,
+    pixel_norm,
+    pixel_shuffle,
+    pool,
+    reflection,
+    residual,
+    shape,
+    spectral_norm,
+)
 from minigan.layers.base import Layer
 
 L = TypeVar("L", bound=type[Layer])
 
-_MODULES = (activation, chain, conv, dense, dropout, maxout, norm, pool, residual, shape)
+_MODULES = (
+    activation, chain, conv, dense, dropout, example_norm, maxout, minibatch_stddev, norm, pixel_norm, pixel_shuffle,
+    pool, reflection, residual, shape, spectral_norm,
+)  # fmt: skip
 _LAYERS: dict[str, type[Layer]] = {
     name: found
     for module in _MODULES

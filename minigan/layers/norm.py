@@ -84,6 +84,10 @@ class BatchNorm(Layer):
         if self.convention not in ("old", "new"):
             raise ValueError(unknown("convention", self.convention, ("old", "new")))
 
+    def mixes_examples(self, *, train: bool) -> bool:
+        """Return `train`: the statistics of a training pass are those of the batch."""
+        return train
+
     def parameters(self) -> dict[str, Parameter]:
         """Return gamma (C,) and beta (C,)."""
         C = self.channels
@@ -177,7 +181,7 @@ class BatchNorm(Layer):
         gradient of each example's own output.
         """
         self.require_channels(x)
-        if ctx.train:
+        if self.mixes_examples(train=ctx.train):
             raise ValueError(
                 "batch norm in training has no gradient penalty, because an output depends on all examples of the "
                 "batch; expected another normalisation, or train=False"

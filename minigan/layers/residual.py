@@ -43,6 +43,12 @@ class Residual(Layer):
     Traceback (most recent call last):
     minigan.ops.errors.ShapeError: the body gives shape (4,) and the shortcut (8,); expected one shape
 
+    The shortcut may be a projection, a convolution of 1 x 1, where the body changes the channels or the size:
+
+    >>> body = [mg.Conv2D(8, 16, 3, stride=2, padding=1), mg.ReLU(), mg.Conv2D(16, 16, 3, padding=1)]
+    >>> Residual(body, [mg.Conv2D(8, 16, 1, stride=2)]).output_shape((14, 14, 8))
+    (7, 7, 16)
+
     """
 
     body: Sequence[Layer] | Chain

@@ -16,6 +16,7 @@ from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
+from minigan.training.average import AveragedNetwork
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -181,6 +182,8 @@ class Recipe:
         streams = random_streams(run_options.seed)
         G, D = self.networks(config, run_options, streams)
         experiment = self.assemble(config, run_options, G, D, streams)
+        if getattr(config, "ema", 0):
+            average_generator(experiment, G, config.ema)
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -227,6 +230,26 @@ class Recipe:
         G = Network(architecture.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
         D = Network(architecture.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
         return G, D
+
+
+def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
+    """Add a moving average of G to an experiment, and draw the pictures of samples from it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment that trains G; it is changed in place.
+    G : Network
+        The generator.
+    decay : float
+        The decay of the average in an iteration, in [0, 1).
+
+    """
+    average = AveragedNetwork(G, decay=decay)
+    experiment.callbacks.insert(0, average)  # before the callbacks that draw samples
+    for figure in experiment.figures:
+        if vars(figure).get("G") is G:
+            figure.G = average.network  # type: ignore[attr-defined]
 
 
 def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | None = None) -> Adam:

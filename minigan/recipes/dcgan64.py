@@ -72,6 +72,9 @@ class Config:
         The data set.
     sample_every : int
         The number of iterations between two grids of samples.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -89,12 +92,13 @@ class Config:
     clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 100
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, latent=self.latent, width=self.width)
         require_within("(0, inf)", lr=self.lr, eps=self.eps, init_std=self.init_std)
-        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
         require_within("[0, inf)", slope=self.slope)
         require_objective(self)
         if CHANNELS[0] % self.width:

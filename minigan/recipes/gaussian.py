@@ -62,6 +62,9 @@ class Config:
         The number of iterations between two evaluations of JSD(p_data, p_g) and V(D).
     patience : int
         The run stops after so many evaluations without a smaller JSD; 0, the default, means never.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -81,6 +84,7 @@ class Config:
     frames: int = 50
     evaluate_every: int = 50
     patience: int = 0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, frames=self.frames)
@@ -88,7 +92,7 @@ class Config:
         require_at_least(1, evaluate_every=self.evaluate_every)
         require_at_least(0, patience=self.patience)
         require_within("(0, inf)", sigma=self.sigma, lr=self.lr, eps=self.eps)
-        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
         require_objective(self)
 
 

@@ -86,10 +86,9 @@ def training_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     """
     architecture = recipe.architecture(config)
     vectors = (3 + recipe.optimizer_vectors) * parameter_count(recipe, config)
-    inputs = _input_size(architecture.G, architecture.noise_shape) + _input_size(
-        architecture.D, architecture.data_shape
-    )
-    return int(dtype.itemsize * (vectors + config.batch_size * inputs))
+    inputs = _input_size(architecture.G, architecture.noise_shape)
+    of_D = _input_size(architecture.D, architecture.data_shape) // getattr(config, "pack", 1)  # D sees a pack at a time
+    return int(dtype.itemsize * (vectors + config.batch_size * (inputs + of_D)))
 
 
 def _input_size(layers: Any, shape: Shape) -> int:
@@ -124,9 +123,8 @@ def require_training(recipe: Model, config: Any, dtype: np.dtype[Any]) -> None:
 def require_samples(recipe: Model, config: Any, n: int, dtype: np.dtype[Any]) -> None:
     """Raise ConfigError if n samples do not fit into memory: the noise, G's output in blocks, and its concatenation."""
     architecture = recipe.architecture(config)
-    require(
-        f"n={n}", n * dtype.itemsize * (math.prod(architecture.noise_shape) + 2 * math.prod(architecture.data_shape))
-    )
+    sample = Chain(tuple(architecture.G)).output_shape(architecture.noise_shape)
+    require(f"n={n}", n * dtype.itemsize * (math.prod(architecture.noise_shape) + 2 * math.prod(sample)))
 
 
 def _largest(recipe: Model, config: Any, needs: Any) -> str:

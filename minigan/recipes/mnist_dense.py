@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigan._names import ConfigError
 from minigan.data import RandomBatches
 from minigan.gan import GAN, StepResults, combined, eval_fakes, eval_mode, same_batch
 from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
@@ -56,6 +57,11 @@ class Config:
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
         The number of iterations between two grids of samples.
+    pack : int
+        The number of images that D sees at a time (`minigan.gan.packing`), a divisor of `batch_size`; 1 by default.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -72,12 +78,17 @@ class Config:
     clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 200
+    pack: int = 1
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, d_updates=self.d_updates, g_updates=self.g_updates, latent=self.latent)
+        require_at_least(1, pack=self.pack)
+        if self.batch_size % self.pack:
+            raise ConfigError(f"pack={self.pack} with batch_size={self.batch_size}; expected a divisor of it")
         require_within("(0, inf)", lr=self.lr, eps=self.eps)
-        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
         require_objective(self)
 
 
@@ -90,12 +101,12 @@ def architecture(config: Config) -> Architecture:
             Dense(256, PIXELS), Sigmoid(),
         ],
         D=[
-            Dense(PIXELS, 512), ReLU(), BatchNorm.keras(512),
+            Dense(PIXELS * config.pack, 512), ReLU(), BatchNorm.keras(512),
             Dense(512, 256), ReLU(), BatchNorm.keras(256),
             Dense(256, 1),
         ],
         noise_shape=(config.latent,),
-        data_shape=(PIXELS,),
+        data_shape=(PIXELS * config.pack,),
     )  # fmt: skip
 
 
@@ -121,6 +132,7 @@ def assemble(
         d_batching=combined,
         fake_mode=eval_fakes,
         frozen_d_mode=eval_mode,
+        pack=config.pack,
     )
     real = RandomBatches(pixels, config.batch_size, streams["data"])
 

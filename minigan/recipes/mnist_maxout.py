@@ -67,6 +67,9 @@ class Config:
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
         The number of iterations between two grids of samples.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -84,13 +87,14 @@ class Config:
     clip: float = 0.0
     data: str = "mnist"
     sample_every: int = 1000
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, latent=self.latent, lr_decay=self.lr_decay, train_images=self.train_images)
         require_at_least(2, momentum_epochs=self.momentum_epochs)
         require_within("(0, inf)", lr=self.lr, lr_min=self.lr_min)
-        require_within("[0, 1)", momentum=self.momentum, momentum_final=self.momentum_final)
+        require_within("[0, 1)", momentum=self.momentum, momentum_final=self.momentum_final, ema=self.ema)
         require_objective(self)
 
 

@@ -81,6 +81,9 @@ class Config:
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
         The number of iterations between two grids of samples.
+    ema : float
+        The decay of the moving average of G's parameters in an iteration, in [0, 1), such as 0.999; samples are then
+        drawn from the average (`minigan.training.AveragedNetwork`).  0, the default, means no average.
 
     """
 
@@ -100,6 +103,7 @@ class Config:
     eps: float = 1e-7
     data: str = "mnist"
     sample_every: int = 250
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, sample_every=self.sample_every, latent=self.latent)
@@ -108,7 +112,7 @@ class Config:
         require_at_least(1, d_depth=self.d_depth)
         require_at_least(0, pretrain=self.pretrain)
         require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
-        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
+        require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout, ema=self.ema)
         require_within("[0, 1]", bn_momentum=self.bn_momentum)
         require_within("[0, inf)", slope=self.slope)
 

@@ -19,7 +19,7 @@ These functions do the work of `minigan train`, `resume`, `sweep`, `sample` and 
 from minigan.runs.samples import sample, write_samples
 from minigan.runs.seeds import sweep
 from minigan.runs.single import resume_run, train_recipe
-from minigan.runs.stored import load_config, load_generator
+from minigan.runs.stored import generator_file, load_config, load_generator
 from minigan.runs.table import Sweep
 from minigan.runs.warmup import Warmup, warm_up
 from minigan.training.files import RunError
@@ -28,6 +28,7 @@ __all__ = [
     "RunError",
     "Sweep",
     "Warmup",
+    "generator_file",
     "load_config",
     "load_generator",
     "resume_run",

@@ -14,7 +14,7 @@ from minigan.training.files import PathLike, atomic_write
 SAMPLES_PER_BLOCK = 256  # of a forward pass: convolutions at full size need megabytes per sample
 
 
-def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
+def sample(run: PathLike, *, n: int = 40, seed: int = 0, raw: bool = False) -> Array:
     """Draw samples from the generator of a run.
 
     Parameters
@@ -25,6 +25,8 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
         The number of samples, at least 1; 40 by default, which fill a sheet of 4 rows and 10 columns.
     seed : int
         The seed of the noise.
+    raw : bool
+        Whether to use the parameters of the last iteration also if the run has averaged them, as in `load_generator`.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0) -> Array:
     """
     if n < 1:
         raise ConfigError(f"n must be >= 1, got {n!r}")
-    G, recipe, config = load_generator(run)
+    G, recipe, config = load_generator(run, raw=raw)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
         raise refused  # before the forward pass, in which NumPy would print warnings

@@ -53,13 +53,39 @@ def read_config(run: PathLike) -> tuple[dict[str, Any], Recipe, Any]:
         raise RunError(f"{path}: not the configuration of a run ({error})") from None
 
 
-def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
+AVERAGED = "generator-ema.npz"
+
+
+def generator_file(run: PathLike, *, raw: bool = False) -> Path:
+    """Return the file with the weights of a run's generator.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+    raw : bool
+        Whether to prefer the parameters of the last iteration to their moving average; False by default.
+
+    Returns
+    -------
+    Path
+        generator-ema.npz if the run has averaged the generator, unless `raw`; otherwise generator.npz.
+
+    """
+    averaged = Path(run) / AVERAGED
+    return averaged if averaged.is_file() and not raw else Path(run) / "generator.npz"
+
+
+def load_generator(run: PathLike, *, raw: bool = False) -> tuple[Network, Recipe, Any]:
     """Load the generator of a run.
 
     Parameters
     ----------
     run : path
         The run folder.
+    raw : bool
+        Whether to load the parameters of the last iteration also if the run has averaged them (hyper-parameter `ema`);
+        False by default, as samples of the average are usually better.
 
     Returns
     -------
@@ -81,7 +107,7 @@ def load_generator(run: PathLike) -> tuple[Network, Recipe, Any]:
         G, _ = recipe.networks(config, RunOptions(dtype=dtype))
     except ConfigError as error:
         raise RunError(f"{Path(run) / 'config.json'}: {error}") from None
-    path = Path(run) / "generator.npz"
+    path = generator_file(run, raw=raw)
     if not path.is_file():
         raise RunError(f"{path}: No such file or directory: no weights yet; finish the run with `minigan resume`")
     arrays = read_arrays(path)

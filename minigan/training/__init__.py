@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
+from minigan.training.average import AveragedNetwork, half_life_decay
 from minigan.training.callbacks import EarlyStop, Evaluate, MetricsFile, ProgressBar
 from minigan.training.experiment import Callback, Divergence, Experiment, Run, random_streams
 from minigan.training.files import RunError, read_arrays, read_json, write_arrays, write_json
@@ -11,6 +12,7 @@ from minigan.training.loop import train
 from minigan.training.resuming import resume
 
 __all__ = [
+    "AveragedNetwork",
     "Callback",
     "Divergence",
     "EarlyStop",
@@ -21,6 +23,7 @@ __all__ = [
     "Run",
     "RunError",
     "create_run",
+    "half_life_decay",
     "new_folder",
     "random_streams",
     "read_arrays",

@@ -38,7 +38,10 @@ PIECEWISE_LINEAR = {
     "Flatten": Linear(mg.Flatten(), (2, 3)),
     "LeakyReLU": Linear(mg.LeakyReLU(0.25), (2, 5)),
     "Maxout": Linear(mg.Maxout(4, 3, pieces=5), (4,), weights=True),
+    "PixelShuffle": Linear(mg.PixelShuffle((2, 3)), (1, 2, 12)),
+    "PixelUnshuffle": Linear(mg.PixelUnshuffle((2, 3)), (2, 3, 2)),
     "ReLU": Linear(mg.ReLU(), (2, 5)),
+    "ReflectionPad2D": Linear(mg.ReflectionPad2D(((1, 2), (0, 1))), (3, 2, 2)),
     "Reshape": Linear(mg.Reshape((3, 2)), (6,)),
 }
 

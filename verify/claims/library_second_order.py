@@ -11,12 +11,13 @@ L itself is computed by `forward` and its pullback, as <dy, y> + <x_dot, J^T dy_
 from collections.abc import Iterator
 from functools import partial
 
+from minigan.layers.base import Layer
 from verify.claims.library_balls import FORWARD_MODE, TINY
 from verify.claims.library_gradients import BACKENDS, Fault, kebab, planted, unchanged
 from verify.engine.proof import Proof
 from verify.engine.registry import Source, claim
 from verify.library.differentiable import Differentiable, check_direction, check_enclosed, check_tensors, relative
-from verify.library.second_order import PENALTIES, has_batch_norm, of_penalty, of_pushforward
+from verify.library.second_order import PENALTIES, of_penalty, of_pushforward
 from verify.library.subjects import LAYERS
 
 LATEX = r"\dot y = J \dot x,\quad \bar x = J^{\mathsf T}\bar y + \partial_x\langle\bar{\dot y}, J\dot x\rangle,"
@@ -26,13 +27,18 @@ LATEX_PENALTY = (
 )
 
 
+def modes(layer: Layer) -> list[bool]:
+    """Return the modes, True in training, in which a layer has a pushforward: those in which it mixes no examples."""
+    return [train for train in (True, False) if not layer.mixes_examples(train=train)]
+
+
 def pushforwards(
     proof: Proof, kind: str, repeats: int, backends: tuple[str, ...]
 ) -> Iterator[tuple[str, Differentiable]]:
     """Yield both functions of a layer's pushforward, in training (without batch norm) and at inference."""
     for name, (layer, shape) in LAYERS[kind].items():
         for ops in backends:
-            for train in (False,) if has_batch_norm(layer) else (True, False):
+            for train in modes(layer):
                 for k in range(repeats):
                     label = f"{name}, {ops}, {'train' if train else 'infer'}, {k}"
                     of_inputs, of_cotangents = of_pushforward(layer, shape, proof.rng, train=train, ops=ops)
@@ -84,6 +90,8 @@ def enclose_penalty(proof: Proof, name: str, fault: Fault = unchanged) -> None:
 def _register() -> None:
     for kind, subjects in LAYERS.items():
         layer = next(iter(subjects.values()))[0]
+        if not modes(layer):
+            continue
         tensors = ["y_dot", "x_dot", *(f"0.{name}" for name in layer.parameters())]
         for topic, check, size, rigor, points in (
             ("second-order", check_layer, 1e-6, "float", "random float64 points; at kinks nothing is claimed"),
@@ -104,7 +112,7 @@ def _register() -> None:
                     f"d{t} times 1 + {written}": partial(check, kind=kind, fault=planted(t, wrong), tensor=t)
                     for t in tensors
                 },
-                assumptions=(points, *(("batch norm at inference only",) if has_batch_norm(layer) else ())),
+                assumptions=(points, *(("at inference only",) if modes(layer) == [False] else ())),
             )(partial(check, kind=kind))
     for name in PENALTIES:
         for topic, run, size, rigor in (

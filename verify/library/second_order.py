@@ -19,11 +19,6 @@ from verify.library.subjects import constant, like, network
 PENALTIES: dict[str, GradientPenalty] = {"r1": R1(2.0), "r2": R2(3.0), "wasserstein": WassersteinPenalty(10.0)}
 
 
-def has_batch_norm(layer: Layer) -> bool:
-    """Return whether a layer is batch norm or contains it; it has no pushforward in training."""
-    return isinstance(layer, mg.BatchNorm) or any(map(has_batch_norm, layer.sublayers().values()))
-
-
 def of_pushforward(
     layer: Layer | Sequence[Layer], shape: Shape, rng: np.random.Generator, *, train: bool, n: int = 3, ops: str = "cpu"
 ) -> tuple[Differentiable, Differentiable]:
