@@ -80,6 +80,7 @@ from minigan.optimizers import SGD, Adam, RMSProp
 if TYPE_CHECKING:
     from minigan import classifier as classifier
     from minigan import data as data
+    from minigan import diagnosis as diagnosis
     from minigan import ensembles as ensembles
     from minigan import evaluation as evaluation
     from minigan import interop as interop
@@ -89,7 +90,19 @@ if TYPE_CHECKING:
     from minigan import runs as runs
     from minigan import training as training
 
-_LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
+_LAZY = (
+    "classifier",
+    "data",
+    "diagnosis",
+    "ensembles",
+    "evaluation",
+    "interop",
+    "metrics",
+    "plots",
+    "recipes",
+    "runs",
+    "training",
+)
 
 __all__ = [
     "GAN",

@@ -16,6 +16,7 @@ from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
+from minigan.training.diagnosis import SAMPLES, Diagnosis
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -181,6 +182,7 @@ class Recipe:
         streams = random_streams(run_options.seed)
         G, D = self.networks(config, run_options, streams)
         experiment = self.assemble(config, run_options, G, D, streams)
+        experiment.callbacks.append(Diagnosis(_samples(self, config, G, run_options.seed)))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -227,6 +229,14 @@ class Recipe:
         G = Network(architecture.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
         D = Network(architecture.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
         return G, D
+
+
+def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
+    """Return a function that computes G of fixed noise, from a stream of its own, and of all classes in turn."""
+    z = recipe.prior(config, SAMPLES, random_streams(seed, "diagnosis")["diagnosis"]).astype(G.dtype)
+    classes = getattr(G, "n_classes", None)  # of networks that read labels
+    given: Any = (z, np.arange(len(z)) % classes) if classes else z
+    return lambda: G(given)
 
 
 def adam(net: Network, config: Any, *, lr: float | None = None) -> Adam:
