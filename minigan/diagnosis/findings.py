@@ -63,6 +63,15 @@ KINDS = {
             ),
         ),
         Kind(
+            "memorisation",
+            "more samples than chance allows are nearly equal to a training image",
+            (
+                "more training images, or augmented ones, which D and G both see",
+                "stop earlier, or a smaller D with more dropout",
+                "look at the samples beside their nearest training images",
+            ),
+        ),
+        Kind(
             "collapse",
             "G makes nearly the same few examples from all noise",
             (

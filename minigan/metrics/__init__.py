@@ -3,7 +3,7 @@
 An estimate from samples is an `Estimate`, with a 95 % interval; the docstring of each metric says what it covers.
 """
 
-from minigan.metrics._intervals import Estimate
+from minigan.metrics._intervals import Estimate, share_of
 from minigan.metrics.classes import class_histogram, classifier_score, mean_confidence, total_variation
 from minigan.metrics.divergences import integrate, jsd, kl, optimal_discriminator, value, value_at_point
 from minigan.metrics.features import (
@@ -48,6 +48,7 @@ __all__ = [
     "parzen_log_density",
     "precision_recall",
     "reverse_kl",
+    "share_of",
     "sliced_wasserstein",
     "total_variation",
     "value",

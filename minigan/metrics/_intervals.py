@@ -45,6 +45,36 @@ def proportion(hits: int, n: int) -> Estimate:
     return Estimate(p, 0.0 if hits == 0 else max(0.0, low), 1.0 if hits == n else min(1.0, high))
 
 
+def share_of(hits: ArrayLike) -> Estimate:
+    """Return the fraction of true values, with Wilson's 95 % interval for independent trials.
+
+    Parameters
+    ----------
+    hits : array of bool (N,)
+        Whether each of N >= 1 trials is a hit.
+
+    Returns
+    -------
+    Estimate
+        The fraction, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there is no trial.
+
+    Examples
+    --------
+    >>> share_of([True, False, False, False]).value
+    0.25
+
+    """
+    h = np.asarray(hits, dtype=bool)
+    if h.ndim != 1 or h.size == 0:
+        raise ValueError(f"hits has shape {h.shape}; expected (N,) with N >= 1")
+    return proportion(int(h.sum()), len(h))
+
+
 def mean(values: ArrayLike) -> Estimate:
     """m = mean_i v_i, with the interval m +- t s / sqrt n for n independent values; s divides by n - 1.    v (n,)
 
