@@ -74,6 +74,9 @@ class TestRules:
         assert kinds([row(7, -7, s_g=6)] * 300, objective=NS) == ["deadlock"]
         assert kinds([row(7, -7, s_g=2)] * 300, objective=NS) == []  # G still has a gradient: .12
 
+    def test_a_g_that_still_pays_now_and_then_is_no_deadlock(self):
+        assert kinds([row(7, -7, s_g=1 if i % 3 == 0 else 6) for i in range(300)], objective=NS) == []
+
     def test_a_winning_g_is_no_deadlock(self):
         assert kinds([row(0.1, 6)] * 300, objective=NS) == []
 

@@ -48,7 +48,8 @@ KINDS = {
             "G's cost is at its minimum although D is certain of the fakes that it trains on, so nobody learns: in the "
             "steps of D and of G, D judges the fakes differently (batch statistics, dropout, order of updates)",
             (
-                "train D on real and fake examples in one step, with G's fakes made as in G's own step (`alternating`)",
+                "train D on fakes that are made as in G's own step (`fake_mode=train_fakes`), together with the real "
+                "examples (`alternating`)",
                 "no batch norm in D, or D's batches combined (`d_batching=combined`)",
                 "another seed: a deadlock often begins by chance",
             ),
