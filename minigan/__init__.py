@@ -101,6 +101,7 @@ from minigan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 if TYPE_CHECKING:
     from minigan import classifier as classifier
     from minigan import data as data
+    from minigan import diagnosis as diagnosis
     from minigan import ensembles as ensembles
     from minigan import evaluation as evaluation
     from minigan import interop as interop
@@ -110,7 +111,19 @@ if TYPE_CHECKING:
     from minigan import runs as runs
     from minigan import training as training
 
-_LAZY = ("classifier", "data", "ensembles", "evaluation", "interop", "metrics", "plots", "recipes", "runs", "training")
+_LAZY = (
+    "classifier",
+    "data",
+    "diagnosis",
+    "ensembles",
+    "evaluation",
+    "interop",
+    "metrics",
+    "plots",
+    "recipes",
+    "runs",
+    "training",
+)
 
 __all__ = [
     "FGAN",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from minigan.metrics import features, frechet_distance, precision_recall
+from minigan.metrics import _balls, features, frechet_distance, precision_recall
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -128,7 +128,7 @@ def test_precision_and_recall_keep_their_values(seed, n, m, f):
 def test_blocks_change_nothing(monkeypatch):
     real, fake = two_sets(5, 23, 31, 4, scale=1.0)
     want = precision_recall(real, fake)
-    monkeypatch.setattr(features, "POINTS_PER_BLOCK", 7)
+    monkeypatch.setattr(_balls, "POINTS_PER_BLOCK", 7)
     assert precision_recall(real, fake) == want
 
 

@@ -11,6 +11,7 @@ rate to zero.  Body and head are two networks, so that h can be read.
 
 from minigan.classifier.files import classifier_of, read_classifier, write_classifier
 from minigan.classifier.network import CLASSES, CLASSIFIERS, FEATURES, Classifier, Config, Log, unit, untrained
+from minigan.classifier.stacked import read_modes, stacked_modes
 from minigan.classifier.training import mirrored, train_classifier
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "classifier_of",
     "mirrored",
     "read_classifier",
+    "read_modes",
+    "stacked_modes",
     "train_classifier",
     "unit",
     "untrained",

@@ -9,7 +9,9 @@ from minigan.data.files import DataError, cache_folder, search_folders
 from minigan.data.idx import parse_idx, read_idx
 from minigan.data.images import DATASETS, Images, load, load_digits, unit_interval
 from minigan.data.resize import downsample, resize
-from minigan.data.toy import Gaussian, GaussianMixture2D, Laplace, Mixture, grid, ring
+from minigan.data.stacked import Stacked, stack_digits
+from minigan.data.toy import Gaussian, Laplace, Mixture
+from minigan.data.toy_plane import GaussianMixture2D, grid, grid25, ring, ring8
 
 __all__ = [
     "DATASETS",
@@ -21,10 +23,12 @@ __all__ = [
     "Laplace",
     "Mixture",
     "RandomBatches",
+    "Stacked",
     "Transformed",
     "cache_folder",
     "downsample",
     "grid",
+    "grid25",
     "load",
     "load_digits",
     "parse_cifar10",
@@ -32,7 +36,9 @@ __all__ = [
     "read_idx",
     "resize",
     "ring",
+    "ring8",
     "search_folders",
+    "stack_digits",
     "unit_interval",
 ]
 

@@ -1,4 +1,4 @@
-"""Toy densities on the line and in the plane, with pdf, logpdf, cdf and sample.
+"""Toy densities on the line, with pdf, logpdf, cdf and sample; `minigan.data.toy_plane` has those in the plane.
 
 Each density is defined by its `logpdf`.  Where both pdfs underflow, the difference of the logpdfs is still accurate.
 """
@@ -6,72 +6,21 @@ Each density is defined by its `logpdf`.  Where both pdfs underflow, the differe
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from minigan._arguments import size
-
-Floats = NDArray[np.float64]
-
-LOG_2PI = math.log(2 * math.pi)
-
-
-class Density1D(Protocol):
-    """The methods of a density on the line.
-
-    x is a number or an array of any shape; the results have this shape and are float64.
-    """
-
-    def logpdf(self, x: ArrayLike) -> Floats:
-        """Return log p(x); -inf where p is 0."""
-
-    def pdf(self, x: ArrayLike) -> Floats:
-        """Return p(x)."""
-
-    def cdf(self, x: ArrayLike) -> Floats:
-        """Return P(X <= x)."""
-
-    def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return n independent draws (n,) from the stream `rng`."""
-
-    def breakpoints(self) -> list[float]:
-        """Return the breakpoints for quadrature.
-
-        They are the kinks and centres, and two ends outside which there is less than 1e-17 of the mass.
-        """
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
-
-
-def _require_finite(name: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-
-
-def _require_distinct(name: str, what: str, values: Sequence[object], finite: object) -> None:
-    if not len(values) or len(set(values)) != len(values) or not finite:
-        raise ValueError(f"{name} must contain at least one {what}, all distinct and finite, got {values}")
-
-
-class _PdfFromLogpdf:
-    """The density p = exp(log p) of a class that defines `logpdf`."""
-
-    def logpdf(self, x: ArrayLike) -> Floats:
-        """Return log p(x)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define logpdf")
-
-    def pdf(self, x: ArrayLike) -> Floats:
-        """Return p(x) = exp(log p(x))."""
-        return np.exp(self.logpdf(x))
+from minigan.data.toy_base import LOG_2PI, Floats, PdfFromLogpdf, require_finite, require_positive
+from minigan.data.toy_base import Density1D as Density1D
+from minigan.data.toy_plane import GaussianMixture2D as GaussianMixture2D
+from minigan.data.toy_plane import grid as grid
+from minigan.data.toy_plane import grid25 as grid25
+from minigan.data.toy_plane import ring as ring
+from minigan.data.toy_plane import ring8 as ring8
 
 
 @dataclass(frozen=True)
-class Gaussian(_PdfFromLogpdf):
+class Gaussian(PdfFromLogpdf):
     """N(mu, sigma^2): p(x) = exp(-(x - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)).
 
     Parameters
@@ -97,8 +46,8 @@ class Gaussian(_PdfFromLogpdf):
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_finite("mu", self.mu)
-        _require_positive("sigma", self.sigma)
+        require_finite("mu", self.mu)
+        require_positive("sigma", self.sigma)
 
     def logpdf(self, x: ArrayLike) -> Floats:
         """Return log p(x)."""
@@ -121,7 +70,7 @@ class Gaussian(_PdfFromLogpdf):
 
 
 @dataclass(frozen=True)
-class Laplace(_PdfFromLogpdf):
+class Laplace(PdfFromLogpdf):
     """p(x) = exp(-|x - mu| / b) / (2 b).
 
     Parameters
@@ -147,8 +96,8 @@ class Laplace(_PdfFromLogpdf):
     b: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_finite("mu", self.mu)
-        _require_positive("b", self.b)
+        require_finite("mu", self.mu)
+        require_positive("b", self.b)
 
     def logpdf(self, x: ArrayLike) -> Floats:
         """Return log p(x)."""
@@ -170,7 +119,7 @@ class Laplace(_PdfFromLogpdf):
 
 
 @dataclass(frozen=True)
-class Mixture(_PdfFromLogpdf):
+class Mixture(PdfFromLogpdf):
     """p(x) = sum_k w_k p_k(x), a mixture of densities on the line.
 
     Parameters
@@ -230,115 +179,3 @@ class Mixture(_PdfFromLogpdf):
     def breakpoints(self) -> list[float]:
         """Return the breakpoints of all components."""
         return sorted({point for c in self.components for point in c.breakpoints()})
-
-
-@dataclass(frozen=True)
-class GaussianMixture2D(_PdfFromLogpdf):
-    """p(x) = mean_k N(x; c_k, sigma^2 I): a mixture of equal isotropic Gaussians in the plane.    x (N, 2)
-
-    Parameters
-    ----------
-    centres : sequence of (float, float), or array (K, 2)
-        c_k, at least one, all distinct and finite; stored as a tuple of pairs of floats.
-    sigma : float
-        The standard deviation of each component, > 0.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is outside its range.
-
-    """
-
-    centres: tuple[tuple[float, float], ...]
-    sigma: float
-
-    def __post_init__(self) -> None:
-        _require_positive("sigma", self.sigma)
-        try:
-            centres = tuple((float(a), float(b)) for a, b in self.centres)
-        except (TypeError, ValueError):
-            raise ValueError(f"centres must be pairs of numbers, got {self.centres}") from None
-        _require_distinct("centres", "point", centres, np.isfinite(centres).all())
-        object.__setattr__(self, "centres", centres)  # hashable also if it was given as lists or as an array
-
-    def logpdf(self, x: ArrayLike) -> Floats:
-        """Return log p(x) (N,)."""
-        from scipy.special import logsumexp
-
-        x = np.asarray(x, dtype=float)
-        squared = ((x[..., None, :] - np.asarray(self.centres)) ** 2).sum(axis=-1)  # (N, K)
-        log_each = -0.5 * squared / self.sigma**2 - 2 * math.log(self.sigma) - LOG_2PI
-        return logsumexp(log_each, axis=-1) - math.log(len(self.centres))
-
-    def cdf(self, x: ArrayLike) -> Floats:
-        """Return P(X_1 <= x_1, X_2 <= x_2) (N,); each component is a product of two normal distribution functions."""
-        from scipy.special import ndtr
-
-        u = (np.asarray(x, dtype=float)[..., None, :] - np.asarray(self.centres)) / self.sigma
-        return ndtr(u).prod(axis=-1).mean(axis=-1)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return n independent draws (n, 2)."""
-        which = rng.integers(len(self.centres), size=n)
-        return np.asarray(self.centres)[which] + self.sigma * rng.standard_normal((n, 2))
-
-
-def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture2D:
-    """Return a mixture of equal Gaussians on a circle, at the angles 2 pi k / modes, k = 0 ... modes - 1.
-
-    Parameters
-    ----------
-    modes : int
-        The number of Gaussians, at least 1; 8 by default.
-    radius : float
-        The radius of the circle, > 0; 1 by default.
-    sigma : float
-        The standard deviation of each Gaussian, > 0; 0.01 by default.
-
-    Returns
-    -------
-    GaussianMixture2D
-        The mixture.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is outside its range.
-
-    Examples
-    --------
-    >>> len(set(ring(8).centres))
-    8
-
-    """
-    modes = size("modes", modes)
-    _require_positive("radius", radius)
-    angles = [2 * math.pi * k / modes for k in range(modes)]
-    return GaussianMixture2D(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
-
-
-def grid(ticks: Sequence[float] = (-4, -2, 0, 2, 4), *, sigma: float = 0.05) -> GaussianMixture2D:
-    """Return a mixture of equal Gaussians at all pairs of `ticks`.
-
-    Parameters
-    ----------
-    ticks : sequence of float
-        The coordinates on both axes, at least one, all distinct and finite; -4, -2, 0, 2 and 4 by default, for 25
-        Gaussians.
-    sigma : float
-        The standard deviation of each Gaussian, > 0; 0.05 by default.
-
-    Returns
-    -------
-    GaussianMixture2D
-        The mixture.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is outside its range.
-
-    """
-    _require_distinct("ticks", "number", list(ticks), np.isfinite(ticks).all())
-    return GaussianMixture2D(tuple((float(a), float(b)) for a in ticks for b in ticks), sigma)

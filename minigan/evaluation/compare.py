@@ -10,15 +10,21 @@ from numpy.typing import NDArray
 from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS, Classifier, Log, classifier_of
+from minigan.evaluation.copies import memorisation
 from minigan.evaluation.images import match_blur, splits, spread, to_classifier_size
-from minigan.evaluation.report import NEIGHBOUR, Evaluation, Row
+from minigan.evaluation.parzen import SAMPLES as PARZEN_SAMPLES
+from minigan.evaluation.parzen import fits, mnist_parzen
+from minigan.evaluation.report import DENSITY_NEIGHBOUR, NEIGHBOUR, Evaluation, Row
 from minigan.metrics import (
     class_histogram,
     classifier_score,
+    density_coverage,
     frechet_distance,
+    kid,
     mean_confidence,
     nearest,
     precision_recall,
+    sliced_wasserstein,
     total_variation,
 )
 from minigan.recipes import Recipe
@@ -30,6 +36,7 @@ Floats = NDArray[np.floating]
 
 MAX_SAMPLES = 10_000  # the default number of samples, if there are as many test images
 BASELINE = "real test images"
+DIRECTIONS_SEED = 0  # of the sliced Wasserstein distance: all rows are projected on the same directions
 
 
 class Reference:
@@ -48,15 +55,22 @@ class Reference:
 
     def __init__(self, net: Classifier, examples: Floats, n: int) -> None:
         self.net, self.examples = net, examples
-        self.features, _ = net.predict(examples[spread(len(examples), n)])
+        chosen = examples[spread(len(examples), n)]
+        self.features, _ = net.predict(chosen)
+        self.pixels = chosen.reshape(n, -1)
 
     def row(self, name: str, images: Floats) -> Row:
         """Return the results for a set of images (n, H, W, C) in [0, 1]."""
+        return self.measure(name, images)[0]
+
+    def measure(self, name: str, images: Floats) -> tuple[Row, NDArray[np.float64]]:
+        """Return the results for a set of images, and the distance of each to the nearest training image."""
         features, p = self.net.predict(images)
         histogram = class_histogram(p)
         manifolds = precision_recall(self.features, features, k=NEIGHBOUR)
+        near = density_coverage(self.features, features, k=min(DENSITY_NEIGHBOUR, len(self.features) - 1))
         _, distance = nearest(images, self.examples)
-        return Row(
+        row = Row(
             name=name,
             histogram=histogram.tolist(),
             total_variation=total_variation(histogram),
@@ -68,7 +82,14 @@ class Reference:
             nearest_least=float(distance.min()),
             nearest_1_percent=float(np.quantile(distance, 0.01)),
             nearest_median=float(np.median(distance)),
+            density=near.density,
+            coverage=near.coverage,
+            kid=kid(self.features, features),
+            sliced_wasserstein=sliced_wasserstein(
+                self.pixels, images.reshape(len(images), -1), rng=np.random.default_rng(DIRECTIONS_SEED)
+            ),
         )
+        return row, distance
 
 
 @renamed_arguments(say="log")
@@ -138,6 +159,12 @@ def evaluate(
     real, labels = match_blur(test.images[chosen], size), test.labels[chosen]
     reference = Reference(net, match_blur(train.images, size), n)
     weights = generator_file(run, raw=raw)
+    baseline, real_distance = reference.measure(BASELINE, real)
+    samples, fake_distance = reference.measure("samples", fake)
+    likelihoods = {}
+    if fits(data, images.shape[1:], n):
+        sets = {"samples": images, "real training images": train.images}
+        likelihoods = {name: mnist_parzen(a[:PARZEN_SAMPLES], train=train, test=test) for name, a in sets.items()}
     return Evaluation(
         run=str(run),
         recipe=recipe.name,
@@ -149,7 +176,9 @@ def evaluate(
         weights=weights.name,
         classifier=net,
         accuracy=net.accuracy_on(real, labels),
-        rows=(reference.row(BASELINE, real), reference.row("samples", fake)),
+        rows=(baseline, samples),
+        memorisation=memorisation(real_distance, fake_distance),
+        parzen=likelihoods,
     )
 
 

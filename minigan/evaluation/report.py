@@ -1,15 +1,22 @@
 """The results of an evaluation, their table and their file."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigan.classifier import Classifier
+from minigan.evaluation.copies import Memorisation
+from minigan.evaluation.parzen import PUBLISHED
+from minigan.metrics import Estimate, Parzen, share_of
 from minigan.training import write_json
 from minigan.training.environment import versions
 from minigan.training.files import PathLike
 
 NEIGHBOUR = 3  # the k of precision and recall
+DENSITY_NEIGHBOUR = 5  # the k of density and coverage (Naeem et al. 2020), at most n - 1
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,12 @@ class Row:
         `minigan.metrics.frechet_distance` and `precision_recall` of the classifier's features.
     nearest_least, nearest_1_percent, nearest_median : float
         The minimum, the 1 % quantile and the median of the distances to the nearest training image.
+    density, coverage : Estimate
+        `minigan.metrics.density_coverage` of the classifier's features, k = 5.
+    kid : Estimate
+        `minigan.metrics.kid` of the classifier's features.
+    sliced_wasserstein : Estimate
+        `minigan.metrics.sliced_wasserstein` of the pixels in [0, 1]; the interval is that of the directions alone.
 
     """
 
@@ -42,6 +55,23 @@ class Row:
     nearest_least: float
     nearest_1_percent: float
     nearest_median: float
+    density: Estimate
+    coverage: Estimate
+    kid: Estimate
+    sliced_wasserstein: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as JSON-serializable data; an estimate has "value", "low" and "high"."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in values.items()}
+
+    def intervals(self, n: int) -> str:
+        """Return a line of the second table: the metrics with their 95 % intervals, for n images."""
+        shares = [share_of(np.arange(n) < round(n * share)) for share in (self.precision, self.recall)]
+        cells = [_cell(e, "{:.3f}") for e in (*shares, self.density, self.coverage)]
+        cells.append(_cell(Estimate(*(1000 * v for v in self.kid)), "{:.2f}"))
+        cells.append(_cell(self.sliced_wasserstein, "{:.4f}"))
+        return f"{self.name:<18}" + "".join(f"{cell:>24}" for cell in cells)
 
     def __str__(self) -> str:
         return (
@@ -56,6 +86,20 @@ HEAD = (
     f"{'':<18}{'variation':>9}{'confidence':>12}{'score':>8}{'Frechet distance':>20}{'precision':>11}{'recall':>8}"
     f"{'least':>9}{'1 %':>7}{'median':>8}"
 )
+
+
+INTERVALS_HEAD = f"{'95 % intervals':<18}" + "".join(
+    f"{name:>24}" for name in ("precision", "recall", "density", "coverage", "1000 KID", "sliced Wasserstein")
+)
+
+
+def _cell(e: Estimate, form: str) -> str:
+    value, low, high = (form.format(v) for v in e)
+    return f"{value} [{low}, {high}]"
+
+
+def _as_dict(found: Parzen) -> dict[str, Any]:
+    return {**found._asdict(), "log_likelihood": found.log_likelihood._asdict()}
 
 
 @dataclass(frozen=True)
@@ -84,6 +128,10 @@ class Evaluation:
         The results of the baseline and of the samples.
     weights : str
         The file with the generator's weights: "generator.npz", or "generator-ema.npz" for their moving average.
+    memorisation : Memorisation, optional
+        Whether samples are copies of training images.
+    parzen : mapping of str to Parzen
+        For MNIST with at least 10,000 samples: `mnist_parzen` of "samples" and of "real training images".
 
     """
 
@@ -98,6 +146,8 @@ class Evaluation:
     accuracy: float
     rows: tuple[Row, ...]
     weights: str = "generator.npz"
+    memorisation: Memorisation | None = None
+    parzen: Mapping[str, Parzen] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON-serializable data."""
@@ -106,7 +156,9 @@ class Evaluation:
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
             "seed": self.seed, "k": NEIGHBOUR, "weights": self.weights,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
-            "versions": versions(), "rows": [asdict(row) for row in self.rows],
+            "versions": versions(), "rows": [row.as_dict() for row in self.rows],
+            "memorisation": None if self.memorisation is None else self.memorisation.as_dict(),
+            "parzen": {name: _as_dict(found) for name, found in self.parzen.items()},
         }  # fmt: skip
 
     @property
@@ -123,6 +175,14 @@ class Evaluation:
             f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
         ]  # fmt: skip
         lines += [f"{row.name:<18}" + "".join(f"{c / self.n:>7.1%}" for c in row.histogram) for row in self.rows]
+        lines += ["", INTERVALS_HEAD, *(row.intervals(self.n) for row in self.rows)]
+        lines += [
+            f"Parzen log-likelihood of {name}: {p.log_likelihood.value:.1f} +- {p.standard_error:.1f} nats, "
+            f"sigma {p.sigma:.3f}"
+            for name, p in self.parzen.items()
+        ]
+        lines += [PUBLISHED] if self.parzen else []
+        lines += ["", str(self.memorisation)] if self.memorisation is not None else []
         return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors: Frechet distance, precision and recall."""
+"""Distances between two sets of feature vectors: Frechet distance, precision and recall, density and coverage."""
 
 import math
 from typing import NamedTuple
@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minigan.metrics._distances import exponent, slack, squared_of
+from minigan.metrics._balls import blocks, pair, squared_radii
+from minigan.metrics._distances import exponent, squared_of
+from minigan.metrics._intervals import Estimate, mean, proportion
 from minigan.metrics._ranges import within
 
 Floats = NDArray[np.float64]
-POINTS_PER_BLOCK = 500  # whose distances are in memory at once, instead of all N x M
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -43,7 +44,7 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     18.0
 
     """
-    a, b = _pair("x", x, "y", y, min_points=2)
+    a, b = pair("x", x, "y", y, min_points=2)
     e = exponent(a, b)
     a, b = np.ldexp(a, -e), np.ldexp(b, -e)
     shift = a.mean(axis=0) - b.mean(axis=0)
@@ -109,7 +110,7 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> Precisi
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be an int >= 1, got {k!r}")
-    x, y = _pair("real", real, "fake", fake, min_points=k + 1)
+    x, y = pair("real", real, "fake", fake, min_points=k + 1)
     e = exponent(x, y)
     x, y = np.ldexp(x, -e), np.ldexp(y, -e)
     return PrecisionRecall(_inside(y, x, k), _inside(x, y, k))
@@ -117,15 +118,9 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> Precisi
 
 def _inside(points: Floats, centres: Floats, k: int) -> float:
     """Return the fraction of points in the union of the balls around the centres."""
-    middle = centres.mean(axis=0)  # centred points lose fewer digits in |x|^2 - 2 x.y + |y|^2
-    radius = np.empty(len(centres))  # squared
-    for start in range(0, len(centres), POINTS_PER_BLOCK):
-        part = centres[start : start + POINTS_PER_BLOCK]
-        radius[start : start + POINTS_PER_BLOCK] = _squared_radius(part, centres, middle, start, k)
+    radius = squared_radii(centres, k)
     hits = 0
-    for start in range(0, len(points), POINTS_PER_BLOCK):
-        part = points[start : start + POINTS_PER_BLOCK]
-        low, high = _bounds(part - middle, centres - middle)
+    for part, low, high in blocks(points, centres):
         hit = np.asarray((high < radius).any(axis=1))
         i, j = np.nonzero((low <= radius) & ~hit[:, None])  # not decided by the bounds
         hit[i[squared_of(part, centres, i, j) <= radius[j]]] = True
@@ -133,34 +128,73 @@ def _inside(points: Floats, centres: Floats, k: int) -> float:
     return hits / len(points)
 
 
-def _squared_radius(part: Floats, centres: Floats, middle: Floats, start: int, k: int) -> Floats:
-    """Return the squared distance from each of `part`, which are the centres from `start` on, to its k-th neighbour."""
-    low, high = _bounds(part - middle, centres - middle)
-    itself = np.arange(len(part))
-    low[itself, start + itself] = high[itself, start + itself] = np.inf  # a point is not its own neighbour
-    upper = np.partition(high, k - 1, axis=1)[:, k - 1 : k]  # at least k neighbours are no farther than this
-    i, j = np.nonzero(low <= upper)
-    low[:] = np.inf
-    low[i, j] = squared_of(part, centres, i, j)
-    return np.asarray(np.partition(low, k - 1, axis=1)[:, k - 1])
+class DensityCoverage(NamedTuple):
+    """Density and coverage, with 95 % intervals.
+
+    Attributes
+    ----------
+    density : Estimate
+        >= 0; about 1 if both sets have the same distribution.  The interval is that of a mean over independent fake
+        points, for the given real ones.
+    coverage : Estimate
+        In [0, 1].  The interval is Wilson's, as if the real points were covered independently of each other.
+
+    """
+
+    density: Estimate
+    coverage: Estimate
 
 
-def _bounds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return a lower and an upper bound (N, M) of |x_n - y_m|^2."""
-    scale = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
-    squares = scale - 2 * (x @ y.T)
-    scale *= slack(x.shape[1], x.dtype)
-    scale += np.finfo(x.dtype).tiny * x.shape[1]  # the error of products that underflow
-    return squares - scale, squares + scale
+def density_coverage(real: ArrayLike, fake: ArrayLike, *, k: int = 5) -> DensityCoverage:
+    """Return density and coverage (Naeem et al. 2020, eq. 4-5).
 
+    density = mean_m |{n: y_m in B_n}| / k,    coverage = mean_n [some y_m in B_n]
 
-def _pair(name_x: str, x: ArrayLike, name_y: str, y: ArrayLike, *, min_points: int) -> tuple[Floats, Floats]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    for name, a in ((name_x, x), (name_y, y)):
-        if a.ndim != 2 or len(a) < min_points or a.shape[1] == 0:
-            raise ValueError(f"{name} has shape {a.shape}; expected (N, F) with N >= {min_points}, F >= 1")
-        if not np.isfinite(a).all():
-            raise ValueError(f"{name} has values that are not finite; expected finite features")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"{name_x} has {x.shape[1]} features, {name_y} {y.shape[1]}; expected the same number")
-    return x, y
+    B_n is the closed ball around the real point x_n whose radius is the distance to its k-th neighbour among the real
+    points.  Unlike in precision and recall, only real points have balls, so that one outlier among the fakes does not
+    cover everything, and a fake in many balls counts more than one in the ball of a real outlier.  If both sets have
+    the same continuous distribution, E density = 1 and
+    E coverage = 1 - (N - 1) ... (N - k) / ((M + N - 1) ... (M + N - k)).
+
+    Parameters
+    ----------
+    real, fake : array (N, F), (M, F)
+        Two sets of finite features, x and y, N > k and M >= 1.
+    k : int
+        The number of the neighbour that determines the radius; 5 as in the paper.
+
+    Returns
+    -------
+    DensityCoverage
+        Both numbers with intervals.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, a feature is not finite, or k is not an int >= 1.
+
+    Examples
+    --------
+    >>> density_coverage([[0.0], [1.0], [2.0], [3.0]], [[0.5], [0.7]], k=1).coverage.value  # a narrow generator
+    0.5
+
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k must be an int >= 1, got {k!r}")
+    x, y = pair("real", real, "fake", fake, min_points=1)
+    if len(x) <= k:
+        raise ValueError(f"real has shape {x.shape}; expected (N, F) with N >= {k + 1}, F >= 1")
+    e = exponent(x, y)
+    x, y = np.ldexp(x, -e), np.ldexp(y, -e)
+    radius = squared_radii(x, k)
+    balls, covered = [], np.zeros(len(x), dtype=bool)
+    for part, low, high in blocks(y, x):
+        inside = high < radius
+        i, j = np.nonzero((low <= radius) & ~inside)  # not decided by the bounds
+        inside[i, j] = squared_of(part, x, i, j) <= radius[j]
+        balls.append(inside.sum(axis=1))
+        covered |= inside.any(axis=0)
+    density = mean(np.concatenate(balls) / k)
+    return DensityCoverage(
+        Estimate(density.value, within(density.low, 0, math.inf), density.high), proportion(int(covered.sum()), len(x))
+    )

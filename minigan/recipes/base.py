@@ -17,6 +17,7 @@ from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
 from minigan.training.average import AveragedNetwork
+from minigan.training.diagnosis import SAMPLES, Diagnosis
 from minigan.training.experiment import Experiment, random_streams
 
 
@@ -184,6 +185,7 @@ class Recipe:
         experiment = self.assemble(config, run_options, G, D, streams)
         if getattr(config, "ema", 0):
             average_generator(experiment, G, config.ema)
+        experiment.callbacks.append(Diagnosis(_samples(self, config, G, run_options.seed)))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -250,6 +252,14 @@ def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
     for figure in experiment.figures:
         if vars(figure).get("G") is G:
             figure.G = average.network  # type: ignore[attr-defined]
+
+
+def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
+    """Return a function that computes G of fixed noise, from a stream of its own, and of all classes in turn."""
+    z = recipe.prior(config, SAMPLES, random_streams(seed, "diagnosis")["diagnosis"]).astype(G.dtype)
+    classes = getattr(G, "n_classes", None)  # of networks that read labels
+    given: Any = (z, np.arange(len(z)) % classes) if classes else z
+    return lambda: G(given)
 
 
 def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | None = None) -> Adam:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from minigan._deprecated import renamed
 from minigan.training.average import AveragedNetwork, half_life_decay
 from minigan.training.callbacks import EarlyStop, Evaluate, MetricsFile, ProgressBar
+from minigan.training.diagnosis import Diagnosis
 from minigan.training.experiment import Callback, Divergence, Experiment, Run, random_streams
 from minigan.training.files import RunError, read_arrays, read_json, write_arrays, write_json
 from minigan.training.folders import create_run, new_folder
@@ -14,6 +15,7 @@ from minigan.training.resuming import resume
 __all__ = [
     "AveragedNetwork",
     "Callback",
+    "Diagnosis",
     "Divergence",
     "EarlyStop",
     "Evaluate",

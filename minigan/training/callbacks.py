@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from io import TextIOWrapper
 from typing import Any, TextIO
 
@@ -132,7 +133,8 @@ class ProgressBar(Callback):
 
     The bar fits the width of the terminal; on a narrow terminal the rate and the counts are left out first, then
     metrics (`minigan.training.bar`).  The experiment's note is printed at the beginning, with a warning if the run
-    cannot be resumed, which is repeated if the run is interrupted.  Nothing is printed if the stream is missing, closed
+    cannot be resumed, which is repeated if the run is interrupted.  A finding of `Diagnosis` is printed when it first
+    appears and at the end.  Nothing is printed if the stream is missing, closed
     or no longer read.
 
     Parameters
@@ -150,10 +152,12 @@ class ProgressBar(Callback):
         self.terms = terms
         self._bar: Any = None
         self._drawn = 0.0
+        self._told = 0
         self._unwatch: Callable[[], None] | None = None
 
     def on_start(self, run: Run) -> None:
         """Print the note and draw the empty bar, which also shows when a kernel is compiled."""
+        self._told = len(run.diagnosis or ())
         self._show(self._open, run)
         if self._bar is not None:
             self._unwatch = watch(lambda name: self._show(lambda *_: self._compiling(name), run))
@@ -161,6 +165,9 @@ class ProgressBar(Callback):
     def on_iteration(self, run: Run) -> None:
         """Draw the bar, at most ten times per second, or print one of ten log lines."""
         self._show(self._line if self._bar is None else self._advance, run)
+        for finding in (run.diagnosis or ())[self._told :]:
+            self._told += 1
+            self._show(partial(self._tell, str(finding)), run)
 
     def on_end(self, run: Run) -> None:
         """Close the bar."""
@@ -168,6 +175,8 @@ class ProgressBar(Callback):
             self._unwatch()
         if self._bar is not None:
             self._show(self._close, run)
+        for finding in run.diagnosis or ():
+            self._show(partial(self._tell, f"diagnosis: {finding}"), run)
         if run.status == "interrupted":
             self._show(self._resumable, run)
 
@@ -199,6 +208,12 @@ class ProgressBar(Callback):
     def _resumable(self, run: Run, stream: TextIO) -> None:
         if run.folder is not None and run.resume_advice:
             print(self.terms(run.resume_advice), file=stream, flush=True)
+
+    def _tell(self, text: str, _run: Run, stream: TextIO) -> None:
+        if self._bar is None:
+            print(text, file=stream, flush=True)
+        else:
+            self._bar.write(text, file=stream)  # above the bar
 
     def _line(self, run: Run, stream: TextIO) -> None:
         if run.iteration % max(1, run.iterations // 10) == 0 or run.is_last_iteration:

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigan._deprecated import renamed_fields
 from minigan._names import ConfigError
+from minigan.diagnosis import Finding
 from minigan.game import Game
 from minigan.gan import GAN
 
@@ -234,6 +235,8 @@ class Run:
         The divergence that ended the run.
     error : BaseException, optional
         The exception that ended the run, raised by a callback, the evaluation or the game.
+    diagnosis : list of Finding, optional
+        What has gone wrong so far (`minigan.training.Diagnosis`); None without this callback.
 
     """
 
@@ -252,6 +255,7 @@ class Run:
     stop_reason: str | None = None
     divergence: Divergence | None = None
     error: BaseException | None = None
+    diagnosis: list[Finding] | None = None
 
     @property
     def resume_advice(self) -> str | None:

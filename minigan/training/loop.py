@@ -279,6 +279,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "losses": {name: run.metrics.get(name) for name in experiment.game.losses},
         "metrics": run.metrics,
         "parameters": {name: player.network.theta.size for name, player in experiment.game.players.items()},
+        **({} if run.diagnosis is None else {"diagnosis": [finding.as_dict() for finding in run.diagnosis]}),
         **run.pretraining,
         **({"resumed": run.resumed} if run.resumed else {}),
     }
