@@ -7,6 +7,7 @@ from minigan.layers.config import from_config, register_layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
+from minigan.layers.embedding import ConcatEmbedding, Embedding, Projection
 from minigan.layers.maxout import Maxout
 from minigan.layers.norm import BatchNorm
 from minigan.layers.pool import AvgPool2D, MaxPool2D, UpSample2D, ZeroPad2D
@@ -17,11 +18,13 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "Chain",
+    "ConcatEmbedding",
     "Context",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Fused",
     "Layer",
@@ -29,6 +32,7 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Parameter",
+    "Projection",
     "ReLU",
     "Reshape",
     "Residual",

@@ -53,6 +53,8 @@ class Context:
         statistics and dropout masks are computed per sub-batch.
     predrawn_keys : iterator of list of int, optional
         The layer's random keys, if they were drawn before the first layer ran; without them, `keys` draws from `rng`.
+    labels : array (N,), optional
+        The class of each example, for the layers that read it (`minigan.layers.embedding`).
 
     """
 
@@ -63,6 +65,7 @@ class Context:
     update_state: bool = True
     sub_batches: int = 1
     predrawn_keys: Iterator[list[int]] | None = None
+    labels: Array | None = None
 
     def part(self, i: int, n_keys: int) -> "Context":
         """Return the context of sublayer i, with its running statistics and the next `n_keys` random keys."""
@@ -70,7 +73,7 @@ class Context:
         keys = self.predrawn_keys
         if keys is not None:
             keys = iter([next(keys) for _ in range(n_keys)]) if n_keys else NO_KEYS
-        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys)
+        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys, self.labels)
 
     def keys(self) -> list[int]:
         """Return a random key of 64 bits for each sub-batch.
@@ -144,6 +147,11 @@ class Layer:
     def n_keys(self) -> int:
         """The number of calls of ``ctx.keys()`` in a training pass."""
         return 0
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes of ``ctx.labels``, if the layer or a sublayer reads it; else 0."""
+        return min(filter(None, (layer.n_classes for layer in self.sublayers().values())), default=0)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name, in the order of theta."""

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from minigan import initializers
 from minigan._names import unknown
 from minigan.initializers import Initializer
-from minigan.layers import activation, chain, conv, dense, dropout, maxout, norm, pool, residual, shape
+from minigan.layers import activation, chain, conv, dense, dropout, embedding, maxout, norm, pool, residual, shape
 from minigan.layers.base import Layer
 
 L = TypeVar("L", bound=type[Layer])
 
-_MODULES = (activation, chain, conv, dense, dropout, maxout, norm, pool, residual, shape)
+_MODULES = (activation, chain, conv, dense, dropout, embedding, maxout, norm, pool, residual, shape)
 _LAYERS: dict[str, type[Layer]] = {
     name: found
     for module in _MODULES
