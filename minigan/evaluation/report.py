@@ -82,6 +82,9 @@ class Evaluation:
         Its accuracy on the baseline.
     rows : tuple of Row
         The results of the baseline and of the samples.
+    label_accuracy : float, optional
+        The share of the samples in which the classifier reads the class that G was given; None for a generator that
+        reads no labels.
 
     """
 
@@ -95,6 +98,7 @@ class Evaluation:
     classifier: Classifier
     accuracy: float
     rows: tuple[Row, ...]
+    label_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON-serializable data."""
@@ -103,6 +107,7 @@ class Evaluation:
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
             "seed": self.seed, "k": NEIGHBOUR,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
+            **({} if self.label_accuracy is None else {"label_accuracy": self.label_accuracy}),
             "versions": versions(), "rows": [asdict(row) for row in self.rows],
         }  # fmt: skip
 
@@ -112,6 +117,7 @@ class Evaluation:
             f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
             f" (on the first row {self.accuracy:.2%})",
             *([f"{self.data}: {self.note}"] if self.note else []),
+            *([] if self.label_accuracy is None else [f"requested class read in {self.label_accuracy:.2%} of samples"]),
             "", HEAD, *map(str, self.rows), "",
             f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
         ]  # fmt: skip

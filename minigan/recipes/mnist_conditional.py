@@ -9,6 +9,7 @@ iteration updates D on real images and on fakes with statistics of each kind, th
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import SIDE, training_classes, unit, unit_to_images
+from minigan.recipes.labels import label_accuracy
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -75,6 +77,9 @@ class Config:
         The data set, of images of 28x28 pixels in ten classes: "mnist" or "fashion-mnist".
     sample_every : int
         The number of iterations between two grids of samples.
+    label_samples : int
+        The number of samples at the end of a run in which the evaluation classifier reads the class, if it is in the
+        cache folder; 0 for none.
 
     """
 
@@ -93,11 +98,13 @@ class Config:
     eps: float = 1e-8
     data: str = "mnist"
     sample_every: int = 500
+    label_samples: int = 10_000
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, latent=self.latent, embedding=self.embedding, channels=self.channels)
         require_at_least(1, features=self.features)
+        require_at_least(0, label_samples=self.label_samples)
         require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
         require_within("[0, inf)", slope=self.slope)
@@ -159,6 +166,12 @@ def assemble(
     def iteration() -> StepResults:
         return alternating(gan, real, noise)
 
+    def evaluate() -> dict[str, Any]:
+        if run_options.images is not None:  # their classes may mean something else
+            return {}
+        z = prior(config, config.label_samples, streams["evaluation"]).astype(dtype)
+        return label_accuracy(G, z, unit_to_images, classes=CLASSES, data=config.data)
+
     rows = CLASSES
     shown = prior(config, rows * rows, streams["figures"]).astype(dtype)
     return Experiment(
@@ -167,6 +180,7 @@ def assemble(
         play=iteration,
         iterations=config.iterations,
         streams=streams,
+        evaluate=evaluate,
         figures=[
             Samples(
                 G, (shown, np.repeat(np.arange(CLASSES), rows)), unit_to_images, every=config.sample_every,
