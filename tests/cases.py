@@ -1,7 +1,7 @@
 """One list of layers and backends for all tests."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from images import small_images
 from on_host import OnHost
 
 import minigan as mg
+from minigan.layers import register_layer
 from minigan.ops import get_ops, to_host
 from minigan.ops.cuda.device.source import KernelError
 
@@ -40,6 +41,26 @@ OBJECTIVES = (
     mg.SoftmaxTwoClass(),
     mg.SoftmaxTwoClass(d_scale=1.0, mean_over_all=True),
 )
+
+
+@register_layer
+@dataclass(frozen=True)
+class Labelled(mg.Layer):
+    """A layer that reads labels, with the classes 0, 1, ..., 0, 1, ... as labels of every batch."""
+
+    layer: mg.Layer
+
+    per_example = True  # no batch here is split unequally: `whole_gan` has batches of different sizes
+
+    def parameters(self):
+        return self.layer.parameters()
+
+    def output_shape(self, shape):
+        return self.layer.output_shape(shape)
+
+    def forward(self, p, x, ctx):
+        return self.layer.forward(p, x, replace(ctx, labels=ctx.ops.xp.arange(len(x)) % self.layer.n_classes))
+
 
 # name -> (layer, input shape without N).  Sizes differ on every axis, so that swapped axes are detected.
 LAYERS = {
@@ -90,6 +111,11 @@ LAYERS = {
         mg.Residual([mg.Residual([mg.Dense(3, 3), mg.Tanh()]), mg.BatchNorm(3), mg.Tanh(), mg.Dense(3, 3)]),
         (3,),
     ),
+    "embedding": (mg.Residual([mg.Dense(2, 5)], [Labelled(mg.Embedding(3, 5))]), (2,)),
+    "embedding concatenated": (Labelled(mg.ConcatEmbedding(3, 4)), (2,)),
+    "embedding concatenated to images": (Labelled(mg.ConcatEmbedding(4, 3)), (2, 5, 1)),
+    "projection": (Labelled(mg.Projection(5, 3)), (5,)),
+    "projection no bias": (Labelled(mg.Projection(2, 5, bias=False)), (2,)),
 }
 
 # the image layers (H, W, C)
@@ -127,6 +153,9 @@ BODIES = {
     "chain": ([mg.Chain([mg.Dense(6, 5), mg.Tanh()])], 5),
     "residual": ([mg.Residual([mg.BatchNorm(6), mg.LeakyReLU(0.2), mg.Dense(6, 6)])], 6),
     "residual shortcut": ([mg.Residual([mg.Dense(6, 5), mg.Dropout(0.3)], [mg.Dense(6, 5, bias=False)])], 5),
+    "embedding": ([mg.Residual([mg.Dense(6, 6)], [Labelled(mg.Embedding(3, 6))])], 6),
+    "embedding concatenated": ([Labelled(mg.ConcatEmbedding(3, 2))], 8),
+    "projection": ([Labelled(mg.Projection(6, 3))], 1),
 }  # fmt: skip
 N_REAL, N_FAKE = 9, 8  # unequal, so that a mean over the wrong batch is detected
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import BODIES, LAYERS, OBJECTIVES, ON_EACH_BACKEND, forward, mask, network, outputs_of, whole_gan
+from cases import BODIES, LAYERS, OBJECTIVES, ON_EACH_BACKEND, Labelled, forward, mask, network, outputs_of, whole_gan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +47,16 @@ def batch_norm(layer, p, s, x, train):
     )
 
 
+def labelled(layer, p, x):
+    """A layer with torch's embedding of the labels that `Labelled` gives it."""
+    v = functional.embedding(torch.arange(len(x)) % layer.n_classes, p["E"])
+    if isinstance(layer, mg.Embedding):
+        return v
+    if isinstance(layer, mg.ConcatEmbedding):
+        return torch.cat([x, v.reshape(len(x), *[1] * (x.ndim - 2), -1).expand(*x.shape[:-1], -1)], -1)
+    return functional.linear(x, p["w"][None], p.get("b")) + (v * x).sum(1, keepdim=True)
+
+
 LAYERS_IN_TORCH = {
     mg.Dense: lambda layer, p, s, x, train, rng: functional.linear(x, p["W"].T, p.get("b")),
     mg.Maxout: lambda layer, p, s, x, train, rng: (
@@ -70,6 +80,7 @@ LAYERS_IN_TORCH = {
     ),
     mg.MaxPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.max_pool2d, layer, x),
     mg.AvgPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.avg_pool2d, layer, x),
+    Labelled: lambda layer, p, s, x, train, rng: labelled(layer.layer, p, x),
 }
 
 

@@ -31,6 +31,11 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
             mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)
         ),
     },
+    "ConcatEmbedding": {
+        "rows": (mg.ConcatEmbedding(4, 3), (2,)),
+        "images": (mg.ConcatEmbedding(3, 2), (2, 3, 1)),
+        "one feature": (mg.ConcatEmbedding(9, 1), (1,)),
+    },
     "Conv2D": {
         "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
         "k2x3, dilated, sides": (
@@ -47,10 +52,15 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
         "no bias": (mg.Dense(3, 2, bias=False), (3,)),
     },
     "Dropout": {"rate 0.3": (mg.Dropout(0.3), (7,)), "rate 0.5": (mg.Dropout(0.5), (2, 3))},
+    "Embedding": {"4-3": (mg.Embedding(4, 3), (2,)), "9-1": (mg.Embedding(9, 1), (1,))},
     "Flatten": {"2x3": (mg.Flatten(), (2, 3))},
     "LeakyReLU": {"slope 0.2": (mg.LeakyReLU(0.2), (2, 5))},
     "MaxPool2D": {"2x2": (mg.MaxPool2D(2, stride=(1, 2)), (3, 5, 2))},
     "Maxout": {"3-4, 5 pieces": (mg.Maxout(3, 4, pieces=5), (3,))},
+    "Projection": {
+        "5, 4 classes": (mg.Projection(5, 4), (5,)),
+        "no bias": (mg.Projection(3, 2, bias=False), (3,)),
+    },
     "ReLU": {"5": (mg.ReLU(), (5,))},
     "Reshape": {"6 to 3x2": (mg.Reshape((3, 2)), (6,))},
     "Residual": {
@@ -72,14 +82,17 @@ EQUATIONS = {
     "AvgPool2D": "y_npqc = mean_ij x_n,(sp+i),(sq+j),c",
     "BatchNorm": "y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps)",
     "Chain": "y = f_L(... f_2(f_1(x)))",
+    "ConcatEmbedding": "y_n = (x_n, E[k_n]);  dE[c] = sum of dy_n over k_n = c, in the last features",
     "Conv2D": "y = W * x + b",
     "ConvTranspose2D": "y = W^T * x + b, the input gradient of a Conv2D",
     "Dense": "y = x W + b",
     "Dropout": "y = mask x,  mask = 1/(1 - rate) with probability 1 - rate, else 0; the identity at inference",
+    "Embedding": "y_n = E[k_n];  dE[c] = sum of dy_n over k_n = c, dx = 0",
     "Flatten": "y = x as (N, -1)",
     "LeakyReLU": "y = x where x > 0, else slope x;  dx = dy or slope dy.  `slope` is any finite number",
     "MaxPool2D": "y_npqc = max_ij x_n,(sp+i),(sq+j),c",
     "Maxout": "y_no = max_p a_nop,  a = x W + b",
+    "Projection": "s_n = <w + E[k_n], x_n> + b",
     "ReLU": "y = max(x, 0);  dx = 0 where x <= 0 (at x = 0 the derivative is taken as 0), whatever dy is there; "
             "else dy",
     "Reshape": "y = x as (N, *shape)",
@@ -134,16 +147,20 @@ def of_layer(
     """Return L(x, theta) = <dy, f(x; theta)> with a random dy, as a function of x and theta.
 
     With dy = 1 everywhere, L would be constant behind batch norm and softmax.  Dropout draws the same mask each time.
+    A layer that reads labels gets random ones, which are constants.
     """
     net = network(layer, rng, ops=ops)
     x = rng.standard_normal((n, *shape))
     seed = int(rng.integers(2**32))
+    labels = rng.integers(net.n_classes, size=n) if net.n_classes else None
     point, tensors = layout(x=x, **net.parameters())
 
     def forward(t: Array) -> tuple[Network, Array, Pullback]:
         twin = like(net, t, t[x.size :])
         mask = np.random.default_rng(seed)
-        return twin, *twin.forward(t[: x.size].reshape(x.shape), train=train, rng=mask, update_state=False)
+        at = t[: x.size].reshape(x.shape)
+        batch = at if labels is None else (at, labels)
+        return twin, *twin.forward(batch, train=train, rng=mask, update_state=False)
 
     dy = rng.standard_normal(forward(point)[1].shape)
 
