@@ -10,7 +10,6 @@ from images import small_images
 from on_host import OnHost
 
 import minigan as mg
-from minigan.layers import register_layer
 from minigan.ops import get_ops, to_host
 from minigan.ops.cuda.device.source import KernelError
 
@@ -43,7 +42,6 @@ OBJECTIVES = (
 )
 
 
-@register_layer
 @dataclass(frozen=True)
 class Labelled(mg.Layer):
     """A layer that reads labels, with the classes 0, 1, ..., 0, 1, ... as labels of every batch."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import minigan as mg
 from minigan.gan import discriminator_gradient, generator_gradient
 from minigan.gan.labels import network_input
+from minigan.interop import to_keras, to_torch
 from minigan.layers import from_config
 from minigan.layers.base import Context
 from minigan.layers.embedding import add_rows
@@ -437,3 +438,11 @@ def test_each_class_goes_to_its_place():
     z = rng.standard_normal((1000, 1)).astype("float32")
     for k, place in enumerate((-2, 2)):
         assert G((z, np.full(1000, k))).mean() == pytest.approx(place, abs=1)
+
+
+@pytest.mark.parametrize("write", [to_torch, to_keras])
+def test_other_frameworks_have_no_label_layers(write):
+    """Their sequential models pass one array on; the error names the layers."""
+    net = mg.Network([mg.ConcatEmbedding(4, 2), mg.Dense(4, 3), mg.Projection(3, 4)], rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"no layer for layer 0 \(ConcatEmbedding\), layer 2 \(Projection\); expected"):
+        write(net)

@@ -25,7 +25,7 @@ def recipes(_args: Any) -> int:
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
     for recipe in RECIPES.values():
         G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
-        print(f"{recipe.name:<16}{G:>12,}{D:>12,}  {recipe.source:<26}{recipe.about}")
+        print(f"{recipe.name}{G:>{28 - len(recipe.name)},}{D:>12,}  {recipe.source:<26}{recipe.about}")
     print("\nclassifiers of `minigan evaluate`")
     for data, config in CLASSIFIERS.items():
         print(f"{data:<16}" + ", ".join(f"{key} = {value}" for key, value in vars(config).items()))
