@@ -196,16 +196,18 @@ def test_a_large_batch_is_summed_in_order(ops):
 
 @pytest.mark.parametrize("most", [1, 40, 1 << 24])
 def test_the_sum_on_a_gpu_is_that_of_the_cpu(most, monkeypatch):
-    """Also where the masked copies of dy are made for some classes at a time."""
+    """Also where the masked copies of dy are made for some classes at a time, and where dy is not finite."""
     if "cuda-emulated" not in BACKENDS:
         pytest.skip("no compiler for the emulator")
     monkeypatch.setattr("minigan.layers.embedding.MAX_MASKED_NUMBERS", most)
     xp, rng = get_ops("cuda", device="emulated").xp, np.random.default_rng(0)
     dy, k, dE = rng.integers(-9, 9, (7, 3)).astype(float), rng.integers(5, size=7), rng.integers(9, size=(5, 3)) * 1.0
+    k[:3], dy[1], dy[2, 1] = [0, 1, 4], np.nan, np.inf
     there = xp.asarray(dE)
     add_rows(there, xp.asarray(k), xp.asarray(dy), xp)
     add_rows(dE, k, dy, np)
     np.testing.assert_array_equal(to_host(there), dE)
+    assert np.isfinite(dE[[0, 2, 3]]).all()
 
 
 def test_a_pullback_can_run_twice_and_freezes_without_g():
