@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minigan import _arguments, _checks
+from minigan._labels import split_labels
 from minigan._views import Named, castable, copy_named, named_views
 from minigan.layers.base import Context, Layer, PairPullback, Pullback, ShapeError
 from minigan.layers.chain import Chain, Fused
@@ -99,6 +100,7 @@ class Network:
             view[...] = state[name][1]
         self._run = self.chain.for_backend(self.ops, self.dtype)
         self._n_keys, self._per_example = self.chain.n_keys, self.chain.per_example
+        self._n_classes = self.chain.n_classes
         # A chain of one stage is replaced by that stage: a small network's iteration takes only microseconds.
         alone = len(self._run.layers) == 1 and isinstance(self._run.layers[0], Fused)
         self._only: Layer = self._run.layers[0] if alone else self._run
@@ -117,7 +119,7 @@ class Network:
 
     def forward(
         self,
-        x: Array,
+        x: Array | tuple[Array, Array],
         *,
         train: bool,
         rng: np.random.Generator | None = None,
@@ -132,8 +134,9 @@ class Network:
 
         Parameters
         ----------
-        x : array (N, ...)
-            N >= 1 examples.  Real numbers are cast to the network's dtype, and NumPy arrays copied to its device.
+        x : array (N, ...), or a tuple of such an array and labels (N,)
+            N >= 1 examples.  Real numbers are cast to the network's dtype, and NumPy arrays copied to its device.  With
+            layers that read labels (`minigan.layers.embedding`), the tuple (x, labels): whole numbers, the classes.
         train : bool
             True: batch statistics and dropout.  False: running statistics, no dropout.
         rng : numpy.random.Generator, optional
@@ -162,7 +165,8 @@ class Network:
         TypeError
             If x is no array of the backend or of NumPy, if its dtype cannot be cast, or a flag is not True or False.
         ValueError
-            If training needs `rng`, or `sub_batches` does not divide N or a layer is not `per_example`.
+            If training needs `rng`, or `sub_batches` does not divide N or a layer is not `per_example`; or if labels
+            are missing, not read by any layer, or not in 0 ... n_classes - 1.
         ShapeError
             If x does not fit; the message names the layer.
 
@@ -173,6 +177,9 @@ class Network:
             _checks.require_generator("rng", rng)
         if type(sub_batches) is not int or sub_batches < 1:
             sub_batches = _arguments.size("sub_batches", sub_batches)
+        labels = None
+        if isinstance(x, tuple):
+            x, labels = split_labels(x, self.n_classes, self.ops.xp)
         if type(x) is not self._kind or x.dtype != self.dtype or x.ndim < 2 or x.shape[0] == 0:
             x = self._input(x)
         if keys is not None:
@@ -180,7 +187,7 @@ class Network:
         else:
             draws = (train and rng is not None) or sub_batches != 1
             predrawn_keys = self._draw(len(x), sub_batches, rng if train else None) if draws else None
-        context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys)
+        context = Context(self.ops, train, rng, self._s, update_state, sub_batches, predrawn_keys, True, labels)
         try:
             y, pullback = self._only.forward(self._p, x, context)
         except ValueError as error:
@@ -241,7 +248,7 @@ class Network:
 
     def pushforward(
         self,
-        x: Array,
+        x: Array | tuple[Array, Array],
         x_dot: Array,
         *,
         train: bool,
@@ -261,8 +268,10 @@ class Network:
 
         Parameters
         ----------
-        x, x_dot : array (N, ...)
-            N >= 1 examples, and a direction of the same shape.
+        x : array (N, ...) or tuple of such an array and labels (N,)
+            N >= 1 examples, as for `forward`.
+        x_dot : array (N, ...)
+            A direction of the shape of the examples.
         train : bool
             As for `forward`.  In training, batch norm has no pushforward.
         rng : numpy.random.Generator, optional
@@ -298,6 +307,9 @@ class Network:
         """
         _checks.require_flags(train=train)
         _checks.require_generator("rng", rng)
+        labels = None
+        if isinstance(x, tuple):
+            x, labels = split_labels(x, self.n_classes, self.ops.xp)
         x, x_dot = self._input(x), self._cast("x_dot", x_dot)
         if x_dot.shape != x.shape:
             raise ShapeError(f"x_dot has shape {x_dot.shape}; expected {x.shape}, the shape of x")
@@ -305,7 +317,7 @@ class Network:
         if train and (keys is not None or rng is not None):
             predrawn_keys = iter(keys) if keys is not None else self._draw(len(x), 1, rng)
         state = self.chain.state_views(self._state)
-        context = Context(self.ops, train, rng, state, False, 1, predrawn_keys)  # type: ignore[arg-type]
+        context = Context(self.ops, train, rng, state, update_state=False, predrawn_keys=predrawn_keys, labels=labels)  # type: ignore[arg-type]
         p = self.chain.parameter_views(self._theta)
         y, y_dot, pullback = self.chain.pushforward(p, x, x_dot, context)
         shape, in_shape, version = y.shape, x.shape, self.version
@@ -341,13 +353,13 @@ class Network:
                 "its gradient would be wrong; run forward again"
             )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array | tuple[Array, Array]) -> Array:
         """Return y at inference: running statistics, no dropout, nothing kept for a backward pass.
 
         Parameters
         ----------
-        x : array (N, ...)
-            N >= 1 examples, of NumPy or of the network's device.
+        x : array (N, ...), or a tuple of such an array and labels (N,)
+            N >= 1 examples, of NumPy or of the network's device; with labels as for `forward`.
 
         Returns
         -------
@@ -361,8 +373,11 @@ class Network:
             As `forward` does.
 
         """
+        labels = None
+        if isinstance(x, tuple):
+            x, labels = split_labels(x, self.n_classes, self.ops.xp)
         home = isinstance(x, np.ndarray)
-        context = Context(self.ops, state=self._s, update_state=False, keep=False)
+        context = Context(self.ops, state=self._s, update_state=False, keep=False, labels=labels)
         x = self._input(x)
         try:
             y = self._only.forward(self._p, x, context)[0]
@@ -382,6 +397,11 @@ class Network:
     def per_example(self) -> bool:
         """Whether `forward` accepts several `sub_batches`: whether every layer declares ``per_example = True``."""
         return self._per_example
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes of the labels that layers read; 0 if no layer reads labels."""
+        return self._n_classes
 
     def _draw(self, n: int, sub_batches: int, rng: np.random.Generator | None) -> Iterator[list[int]] | None:
         """Draw the random keys of all layers, in the order of one pass for each sub-batch."""

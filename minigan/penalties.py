@@ -15,8 +15,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minigan._arguments import set_numbers
-from minigan._batch import Batch
+from minigan._batch import Batch, arrays_of
 from minigan.game import Rng
 from minigan.gan.labels import network_input
 from minigan.network import Network
@@ -47,8 +49,19 @@ class GradientPenalty(ABC):
         set_numbers(self, weight="[0, inf)")
 
     @abstractmethod
-    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
-        """Return the points x_n (N, ...) where the gradient is penalised."""
+    def points(self, D: Network, real: Batch, fake: Batch, *, rng: Rng | None) -> Batch:
+        """Return the points x_n (N, ...) where the gradient is penalised, with labels if the examples have them.
+
+        Parameters
+        ----------
+        D : Network
+            The discriminator.
+        real, fake : array (N, ...), or tuple of such an array and classes (N,)
+            The inputs of D for real and for fake examples.
+        rng : numpy.random.Generator or None
+            The random stream.
+
+        """
 
     @abstractmethod
     def of_gradient(self, D: Network, v: Array) -> tuple[Any, Array]:
@@ -64,7 +77,7 @@ class GradientPenalty(ABC):
         D : Network
             The discriminator, with logits (N, 1).
         x_real, x_fake : array (N, ..., C), or tuples of such an array and labels
-            The real and the fake examples.
+            The real and the fake examples.  The gradient is that with respect to the examples, not to labels.
         g : array (P,)
             The gradient to which dP/dtheta_D is added.
         rng : numpy.random.Generator, optional
@@ -82,22 +95,32 @@ class GradientPenalty(ABC):
         ShapeError
             If D has several outputs, or the batches do not fit.
         ValueError
-            If D contains batch norm, in training.
+            If a layer of D mixes examples, such as batch norm in training.
         NotImplementedError
             If a layer of D defines no `pushforward`.
 
         """
-        x = self.points(D, D.array(network_input(D, x_real)), D.array(network_input(D, x_fake)), rng=rng)
-        keys = D.draw_keys(len(x), rng) if train and rng is not None else None
-        s, backward = D.forward(x, train=train, rng=rng, update_state=False, keys=keys)
-        if s.shape != (len(x), 1):
+        xp, C = D.ops.xp, arrays_of(x_real)[0].shape[-1]
+        batch = self.points(D, _input(D, x_real), _input(D, x_fake), rng=rng)
+        n = len(arrays_of(batch)[0])
+        keys = D.draw_keys(n, rng) if train and rng is not None else None
+        s, backward = D.forward(batch, train=train, rng=rng, update_state=False, keys=keys)
+        if s.shape != (n, 1):
             raise ShapeError(f"D has outputs of shape {s.shape[1:]}; a gradient penalty expects one logit, (1,)")
-        one = D.ops.xp.ones_like(s)
-        v = backward(one)  # v_n = grad_x D(x_n), because D(x_n) depends on x_n alone
-        value, u = self.of_gradient(D, v)
-        _, _, pullback = D.pushforward(x, u, train=train, rng=rng, keys=keys)
+        one = xp.ones_like(s)
+        dx = backward(one)  # grad_x D(x_n) in row n, because D(x_n) depends on x_n alone
+        value, u = self.of_gradient(D, dx[..., :C])
+        if dx.shape[-1] > C:  # labels are more channels of D's input: the direction does not move them
+            u = xp.concatenate([u, xp.zeros_like(dx[..., C:])], axis=-1)
+        _, _, pullback = D.pushforward(batch, u, train=train, rng=rng, keys=keys)
         pullback(None, one, g, need_dx=False)  # d/dtheta of sum_n D'(x_n) u_n
         return value
+
+
+def _input(D: Network, batch: Batch) -> Batch:
+    """Return the input of D for a batch, with the examples on D's device."""
+    found = network_input(D, batch)
+    return (D.array(found[0]), *found[1:]) if isinstance(found, tuple) else D.array(found)
 
 
 @dataclass(frozen=True)
@@ -136,9 +159,9 @@ class R1(_SquaredNorm):
 
     """
 
-    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+    def points(self, D: Network, real: Batch, fake: Batch, *, rng: Rng | None) -> Batch:
         """Return the real examples."""
-        return x_real
+        return real
 
 
 @dataclass(frozen=True)
@@ -159,9 +182,9 @@ class R2(_SquaredNorm):
 
     """
 
-    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
+    def points(self, D: Network, real: Batch, fake: Batch, *, rng: Rng | None) -> Batch:
         """Return the fake examples."""
-        return x_fake
+        return fake
 
 
 @dataclass(frozen=True)
@@ -179,24 +202,28 @@ class WassersteinPenalty(GradientPenalty):
     Raises
     ------
     ValueError
-        If `weight` is negative or not finite; in `add_gradient`, if there is no `rng`.
+        If `weight` is negative or not finite; in `add_gradient`, if there is no `rng`, or labels differ in a pair.
 
     """
 
     weight: float = 10.0
 
-    def points(self, D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None) -> Array:
-        """Return random points between the pairs of real and fake examples."""
+    def points(self, D: Network, real: Batch, fake: Batch, *, rng: Rng | None) -> Batch:
+        """Return random points between the pairs of a real and a fake example, which have one label."""
         if rng is None:
             raise ValueError("the penalty draws random points and needs rng=numpy.random.Generator, got rng=None")
+        (x_real, *classes), (x_fake, *others) = arrays_of(real), arrays_of(fake)
         if x_real.shape != x_fake.shape:
             raise ShapeError(
                 f"x_real has shape {x_real.shape} and x_fake {x_fake.shape}; the penalty pairs them and expects one "
                 "shape"
             )
+        if any(isinstance(k, np.ndarray) and (k != other).any() for k, other in zip(classes, others, strict=True)):
+            raise ValueError("x_real and x_fake have different labels; the penalty pairs them and expects the same")
         e = rng.random((len(x_real),) + (1,) * (x_real.ndim - 1))
         e = D.ops.xp.asarray(e.astype(D.dtype))
-        return x_fake + e * (x_real - x_fake)
+        x = x_fake + e * (x_real - x_fake)
+        return (x, *classes) if classes else x
 
     def of_gradient(self, D: Network, v: Array) -> tuple[Any, Array]:
         """Return weight / N sum_n (||v_n|| - 1)^2 and its derivative."""

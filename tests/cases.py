@@ -1,7 +1,7 @@
 """One list of layers and backends for all tests."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -60,6 +60,31 @@ OBJECTIVES = (
     *(mg.FGAN(name) for name in ("pearson", "js", "gan")),
     mg.FGAN("js", non_saturating=True),
 )
+
+
+@dataclass(frozen=True)
+class Labelled(mg.Layer):
+    """A layer that reads labels, with the classes 0, 1, ..., 0, 1, ... as labels of every batch."""
+
+    layer: mg.Layer
+
+    per_example = True  # no batch here is split unequally: `whole_gan` has batches of different sizes
+
+    def parameters(self):
+        return self.layer.parameters()
+
+    def output_shape(self, shape):
+        return self.layer.output_shape(shape)
+
+    def forward(self, p, x, ctx):
+        return self.layer.forward(p, x, self.with_labels(x, ctx))
+
+    def pushforward(self, p, x, x_dot, ctx):
+        return self.layer.pushforward(p, x, x_dot, self.with_labels(x, ctx))
+
+    def with_labels(self, x, ctx):
+        return replace(ctx, labels=ctx.ops.xp.arange(len(x)) % self.layer.n_classes)
+
 
 # name -> (layer, input shape without N).  Sizes differ on every axis, so that swapped axes are detected.
 LAYERS = {
@@ -124,6 +149,11 @@ LAYERS = {
     "reflection pad": (mg.ReflectionPad2D(((1, 2), (0, 3))), (3, 4, 2)),
     "pixel shuffle": (mg.PixelShuffle((2, 3)), (4, 3, 12)),
     "pixel unshuffle": (mg.PixelUnshuffle((2, 3)), (4, 3, 2)),
+    "embedding": (mg.Residual([mg.Dense(2, 5)], [Labelled(mg.Embedding(3, 5))]), (2,)),
+    "embedding concatenated": (Labelled(mg.ConcatEmbedding(3, 4)), (2,)),
+    "embedding concatenated to images": (Labelled(mg.ConcatEmbedding(4, 3)), (2, 5, 1)),
+    "projection": (Labelled(mg.Projection(5, 3)), (5,)),
+    "projection no bias": (Labelled(mg.Projection(2, 5, bias=False)), (2,)),
 }
 
 
@@ -180,6 +210,9 @@ BODIES = {
     "reflection pad": ([mg.Reshape((2, 3, 1)), mg.ReflectionPad2D(((0, 1), (2, 0))), mg.Flatten()], 15),
     "pixel shuffle": ([mg.Reshape((1, 1, 6)), mg.PixelShuffle((1, 3)), mg.Flatten()], 6),
     "pixel unshuffle": ([mg.Reshape((2, 3, 1)), mg.PixelUnshuffle((2, 1)), mg.Flatten()], 6),
+    "embedding": ([mg.Residual([mg.Dense(6, 6)], [Labelled(mg.Embedding(3, 6))])], 6),
+    "embedding concatenated": ([Labelled(mg.ConcatEmbedding(3, 2))], 8),
+    "projection": ([Labelled(mg.Projection(6, 3))], 1),
 }  # fmt: skip
 PENALISED = [
     body for body, (inner, _) in BODIES.items() if not any(layer.mixes_examples(train=True) for layer in inner)

@@ -329,7 +329,7 @@ def test_colours_are_seen_as_samples_are(coloured):
 
 def test_samples_come_in_blocks(dense, monkeypatch):
     want = sample(dense, n=40)
-    monkeypatch.setattr("minigan.runs.samples.SAMPLES_PER_BLOCK", 7)
+    monkeypatch.setattr("minigan.recipes.labels.SAMPLES_PER_BLOCK", 7)
     np.testing.assert_allclose(sample(dense, n=40), want, rtol=1e-5, atol=1e-6)
 
 

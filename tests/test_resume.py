@@ -21,6 +21,15 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
     "mnist-maxout": {"iterations": 5, "batch_size": 20, "sample_every": 2},
     "mnist-dcgan": {"iterations": 3, "batch_size": 2, "latent": 2, "sample_every": 2},
     "mnist-softmax": {"iterations": 3, "batch_size": 4, "pretrain": 8, "latent": 4, "depth": 8, "d_depth": 2},
+    "mnist-conditional": {
+        "iterations": 5,
+        "batch_size": 6,
+        "latent": 3,
+        "channels": 2,
+        "features": 4,
+        "sample_every": 2,
+        "label_samples": 20,
+    },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
 }
 SMALL = TINY["gaussian"]

@@ -16,6 +16,7 @@ from cases import (
     PENALISED,
     PUSHED,
     RELATIVISTIC,
+    Labelled,
     fitting,
     forward,
     mask,
@@ -119,6 +120,16 @@ def channels_first(function, x):
     return function(x.movedim(-1, 1)).movedim(1, -1)
 
 
+def labelled(layer, p, x):
+    """A layer with torch's embedding of the labels that `Labelled` gives it."""
+    v = functional.embedding(torch.arange(len(x)) % layer.n_classes, p["E"])
+    if isinstance(layer, mg.Embedding):
+        return v
+    if isinstance(layer, mg.ConcatEmbedding):
+        return torch.cat([x, v.reshape(len(x), *[1] * (x.ndim - 2), -1).expand(*x.shape[:-1], -1)], -1)
+    return functional.linear(x, p["w"][None], p.get("b")) + (v * x).sum(1, keepdim=True)
+
+
 LAYERS_IN_TORCH = {
     mg.LayerNorm: lambda layer, p, s, x, train, rng: functional.layer_norm(
         x, layer.shape, p["gamma"], p["beta"], layer.eps
@@ -159,6 +170,7 @@ LAYERS_IN_TORCH = {
     ),
     mg.MaxPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.max_pool2d, layer, x),
     mg.AvgPool2D: lambda layer, p, s, x, train, rng: torch_twin.pool(functional.avg_pool2d, layer, x),
+    Labelled: lambda layer, p, s, x, train, rng: labelled(layer.layer, p, x),
 }
 
 

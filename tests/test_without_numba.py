@@ -30,8 +30,14 @@ def run(*arguments, cwd):
 def test_every_recipe_can_be_trained(name, tmp_path):
     program = f"""
 import numpy as np
-from benchmarks.cases.games import CASES, build
-_, _, experiment = build(CASES[{name!r}], small=True, options={{"threads": 2}})
+from benchmarks.cases.games import CASES, build, images
+from minigan.recipes import RunOptions, get_recipe
+if {name!r} in CASES:
+    _, _, experiment = build(CASES[{name!r}], small=True, options={{"threads": 2}})
+else:  # there is no benchmark of it
+    recipe, x = get_recipe({name!r}), images((28, 28, 1))
+    own = RunOptions(images=x, labels=np.arange(len(x)) % 10, options={{"threads": 2}})
+    experiment = recipe.build(recipe.configure({{"batch_size": 4}}), own)
 for _ in range(2):
     metrics = experiment.game.metrics(experiment.play())
 assert all(map(np.isfinite, metrics.values())), metrics

@@ -25,7 +25,7 @@ def recipes(_args: Any) -> int:
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
     for recipe in RECIPES.values():
         G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
-        print(f"{recipe.name:<16}{G:>12,}{D:>12,}  {recipe.source:<26}{recipe.about}")
+        print(f"{recipe.name}{G:>{28 - len(recipe.name)},}{D:>12,}  {recipe.source:<26}{recipe.about}")
     print("\nclassifiers of `minigan evaluate`")
     for data, config in CLASSIFIERS.items():
         print(f"{data:<16}" + ", ".join(f"{key} = {value}" for key, value in vars(config).items()))
@@ -116,6 +116,9 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
     else:
         lines += [f"{name:<15}{value:.6f}" for name, value in result["metrics"].items()]
+    if "label_accuracy" in result:
+        share, n = result["label_accuracy"], result["label_samples"]
+        lines.append(f"label accuracy {share:.2%} (the classifier reads the requested class in {n:,} samples)")
     folder = Path(result["folder"])
     pictures = sorted(p for p in folder.iterdir() if p.suffix in (".gif", ".png") and not p.name.startswith("samples_"))
     lines.append(f"run folder     {folder}")
@@ -145,7 +148,7 @@ def sample(args: Any) -> int:
     path = Path(args.out) if args.out else _free_path(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
-    x = runs.sample(args.run, n=args.n, seed=args.seed, raw=args.raw)
+    x = runs.sample(args.run, n=args.n, seed=args.seed, label=args.label, raw=args.raw)
     written = runs.write_samples(path, recipe, x)
     if x.shape[1:] == (1,):
         print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")

@@ -166,6 +166,11 @@ def build_parser() -> Parser:
     sample.add_argument("run", metavar="RUN", help="a run folder")
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="number of samples (default 40)")
     sample.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
+    sample.add_argument(
+        "--label", type=at_least(0), metavar="K",
+        help="the class of all samples, for conditional recipes (default: sample i has class i modulo the number of "
+        "classes)",
+    )  # fmt: skip
     sample.add_argument("--out", metavar="FILE", help="the file to write: .npy, or .png for images (must not exist)")
     evaluate = subparsers["evaluate"]
     evaluate.add_argument("run", metavar="RUN", help="a run folder of an image recipe")

@@ -28,7 +28,8 @@ from minigan.metrics import (
     total_variation,
 )
 from minigan.recipes import Recipe
-from minigan.runs import generator_file, load_config, sample
+from minigan.recipes.labels import sample_labels
+from minigan.runs import generator_file, load_config, load_generator, sample
 from minigan.training import RunError, read_json
 from minigan.training.files import PathLike
 
@@ -147,7 +148,7 @@ def evaluate(
     n = min(MAX_SAMPLES, limit) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not NEIGHBOUR < n <= limit:
         raise ConfigError(f"n must be an int in {NEIGHBOUR + 1} ... {limit} (the test images of {data}), got {n!r}")
-    x = sample(run, n=n, seed=seed, raw=raw)
+    x, labels_of_x = sample(run, n=n, seed=seed, raw=raw), _labels(run, recipe, n)
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:
@@ -179,7 +180,13 @@ def evaluate(
         rows=(baseline, samples),
         memorisation=memorisation(real_distance, fake_distance),
         parzen=likelihoods,
+        label_accuracy=None if labels_of_x is None else net.accuracy_on(fake, labels_of_x),
     )
+
+
+def _labels(run: PathLike, recipe: Recipe, n: int) -> NDArray[np.integer] | None:
+    """Return the classes of n samples of a run, as `sample` gives them; None if its generator reads no labels."""
+    return sample_labels(recipe.name, load_generator(run)[0].n_classes, n)
 
 
 def _data(recipe: Recipe, config: Any) -> str:

@@ -132,6 +132,9 @@ class Evaluation:
         Whether samples are copies of training images.
     parzen : mapping of str to Parzen
         For MNIST with at least 10,000 samples: `mnist_parzen` of "samples" and of "real training images".
+    label_accuracy : float, optional
+        The share of the samples in which the classifier reads the class that G was given; None for a generator that
+        reads no labels.
 
     """
 
@@ -148,6 +151,7 @@ class Evaluation:
     weights: str = "generator.npz"
     memorisation: Memorisation | None = None
     parzen: Mapping[str, Parzen] = field(default_factory=dict)
+    label_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON-serializable data."""
@@ -156,6 +160,7 @@ class Evaluation:
             "run": self.run, "recipe": self.recipe, "data": self.data, "note": self.note, "n": self.n,
             "seed": self.seed, "k": NEIGHBOUR, "weights": self.weights,
             "generator_sha256": self.generator, "classifier": about, "accuracy_on_control": self.accuracy,
+            **({} if self.label_accuracy is None else {"label_accuracy": self.label_accuracy}),
             "versions": versions(), "rows": [row.as_dict() for row in self.rows],
             "memorisation": None if self.memorisation is None else self.memorisation.as_dict(),
             "parzen": {name: _as_dict(found) for name, found in self.parzen.items()},
@@ -171,6 +176,7 @@ class Evaluation:
             f"classifier of {self.data}: test accuracy {self.classifier.accuracy:.2%}"
             f" (on the first row {self.accuracy:.2%})",
             *([f"{self.data}: {self.note}"] if self.note else []),
+            *([] if self.label_accuracy is None else [f"requested class read in {self.label_accuracy:.2%} of samples"]),
             "", HEAD, *map(str, self.rows), "",
             f"{'class':<18}" + "".join(f"{k:>7}" for k in range(len(self.rows[0].histogram))),
         ]  # fmt: skip

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from minigan._batch import Batch
+from minigan._batch import Batch, arrays_of
 from minigan.game import Rng
-from minigan.gan.labels import network_input, with_labels
+from minigan.gan.labels import joined, network_input, same_shapes, with_labels
 from minigan.layers.base import Pullback, compute_gradient
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -103,7 +103,7 @@ def separate(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
 
     """
     x_real, x_fake = network_input(D, x_real), network_input(D, x_fake)
-    if D.ops.one_pass and D.per_example and x_real.shape == x_fake.shape:
+    if D.ops.one_pass and D.per_example and same_shapes(x_real, x_fake):
         return _as_one(D, x_real, x_fake, rng=rng, sub_batches=2)
     s_real, back_real = D.forward(x_real, train=True, rng=rng)
     s_fake, back_fake = D.forward(x_fake, train=True, rng=rng)
@@ -133,11 +133,9 @@ def combined(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None
     return _as_one(D, network_input(D, x_real), network_input(D, x_fake), rng=rng, sub_batches=1)
 
 
-def _as_one(D: Network, x_real: Array, x_fake: Array, *, rng: Rng | None, sub_batches: int) -> Passes:
-    xp, n = D.ops.xp, len(x_real)
-    s, back = D.forward(
-        xp.concatenate([D.array(x_real), D.array(x_fake)]), train=True, rng=rng, sub_batches=sub_batches
-    )
+def _as_one(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None, sub_batches: int) -> Passes:
+    n = len(arrays_of(x_real)[0])
+    s, back = D.forward(joined(D, x_real, x_fake), train=True, rng=rng, sub_batches=sub_batches)
     return s[:n], s[n:], JointPullback(D, back)
 
 

@@ -7,6 +7,7 @@ from minigan.layers.config import from_config, register_layer
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
+from minigan.layers.embedding import ConcatEmbedding, Embedding, Projection
 from minigan.layers.example_norm import GroupNorm, InstanceNorm2D, LayerNorm
 from minigan.layers.maxout import Maxout
 from minigan.layers.minibatch_stddev import MinibatchStdDev
@@ -23,11 +24,13 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "Chain",
+    "ConcatEmbedding",
     "Context",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Fused",
     "GroupNorm",
@@ -42,6 +45,7 @@ __all__ = [
     "PixelNorm",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Projection",
     "ReLU",
     "ReflectionPad2D",
     "Reshape",

@@ -63,6 +63,8 @@ class Context:
         The layer's random keys, if they were drawn before the first layer ran; without them, `keys` draws from `rng`.
     keep : bool
         Whether the pullback may be called, so that the layer has to keep what it needs; True by default.
+    labels : array (N,), optional
+        The class of each example, for the layers that read it (`minigan.layers.embedding`).
 
     """
 
@@ -74,6 +76,7 @@ class Context:
     sub_batches: int = 1
     predrawn_keys: Iterator[list[int]] | None = None
     keep: bool = True
+    labels: Array | None = None
 
     def part(self, i: int, n_keys: int) -> "Context":
         """Return the context of sublayer i, with its running statistics and the next `n_keys` random keys."""
@@ -81,7 +84,8 @@ class Context:
         keys = self.predrawn_keys
         if keys is not None:
             keys = iter([next(keys) for _ in range(n_keys)]) if n_keys else NO_KEYS
-        return Context(self.ops, self.train, self.rng, state, self.update_state, self.sub_batches, keys, self.keep)
+        shared = self.update_state, self.sub_batches, keys, self.keep, self.labels
+        return Context(self.ops, self.train, self.rng, state, *shared)
 
     def keys(self) -> list[int]:
         """Return a random key of 64 bits for each sub-batch.
@@ -164,6 +168,11 @@ class Layer:
         mixes them.
         """
         return any(layer.mixes_examples(train=train) for layer in self.sublayers().values())
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes of ``ctx.labels``, if the layer or a sublayer reads it; else 0."""
+        return min(filter(None, (layer.n_classes for layer in self.sublayers().values())), default=0)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name, in the order of theta."""

@@ -13,6 +13,7 @@ from minigan.layers import (
     conv,
     dense,
     dropout,
+    embedding,
     example_norm,
     maxout,
     minibatch_stddev,
@@ -30,8 +31,8 @@ from minigan.layers.base import Layer
 L = TypeVar("L", bound=type[Layer])
 
 _MODULES = (
-    activation, chain, conv, dense, dropout, example_norm, maxout, minibatch_stddev, norm, pixel_norm, pixel_shuffle,
-    pool, reflection, residual, shape, spectral_norm,
+    activation, chain, conv, dense, dropout, embedding, example_norm, maxout, minibatch_stddev, norm, pixel_norm,
+    pixel_shuffle, pool, reflection, residual, shape, spectral_norm,
 )  # fmt: skip
 _LAYERS: dict[str, type[Layer]] = {
     name: found

@@ -7,6 +7,7 @@ from minigan._names import unknown
 from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
+from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
@@ -16,7 +17,8 @@ from minigan.recipes.options import RunOptions
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT, MNIST_DCGAN, MNIST_SOFTMAX, DCGAN64)
+    recipe.name: recipe
+    for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT, MNIST_DCGAN, MNIST_SOFTMAX, MNIST_CONDITIONAL, DCGAN64)
 }
 
 

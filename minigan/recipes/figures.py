@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan._batch import Batch, take
 from minigan.gan import GAN
 from minigan.metrics import nearest
 from minigan.network import Network
@@ -31,8 +32,9 @@ class Samples(Callback):
     ----------
     G : Network
         The generator.
-    z : array, shape (N, ...)
-        The noise, the same for all pictures; N >= the pictures of a grid and of the sheet.
+    z : array, shape (N, ...), or tuple
+        The noise, the same for all pictures; N >= the pictures of a grid and of the sheet.  For a conditional G, a
+        tuple of noise and classes (N,).
     to_images : callable
         ``to_images(G(z))`` returns images (N, H, W, C) in [0, 1].
     every : int
@@ -51,7 +53,7 @@ class Samples(Callback):
     def __init__(
         self,
         G: Network,
-        z: Array,
+        z: Batch,
         to_images: Callable[[Array], Array],
         *,
         every: int,
@@ -137,7 +139,7 @@ class Samples(Callback):
 
         if run.folder is None:
             return
-        x = self.G(self.z[: self.rows * self.columns])
+        x = self.G(take(self.z, slice(0, self.rows * self.columns)))
         title = f"iteration {run.iteration}"
         picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns, title=title)
         save_picture(picture, self._path(run.folder, run.iteration))

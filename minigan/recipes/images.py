@@ -26,11 +26,32 @@ def training_images(data: str, run_options: RunOptions, *, shape: Shape | None =
         found = Images(data, run_options.images, np.zeros(len(run_options.images), np.uint8))
     else:
         found = load(data, "train", data_dir=run_options.data_dir)
+    if run_options.labels is not None:
+        found = Images(data, found.images, run_options.labels)
     if run_options.images is not None and shape is not None and found.images.shape[1:] != shape:
         raise ConfigError(f"images: got shape {found.images.shape}; expected (N, {', '.join(map(str, shape))})")
     if shape is not None and found.images.shape[1:] != shape:
         raise ConfigError(f"data={data!r} has images {found.images.shape[1:]}; expected {shape}, such as mnist")
     return found
+
+
+def training_classes(
+    data: str, run_options: RunOptions, classes: int, *, shape: Shape | None = None
+) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Return the training images (N, H, W, C) and their classes (N,), for a conditional recipe.
+
+    Raises
+    ------
+    ConfigError
+        If images were given without labels, a label is not in 0 ... classes - 1, or (H, W, C) is not `shape`.
+
+    """
+    if run_options.images is not None and run_options.labels is None:
+        raise ConfigError("images without labels: a conditional recipe needs labels, the class of each image")
+    found = training_images(data, run_options, shape=shape)
+    if found.labels.max() >= classes:
+        raise ConfigError(f"labels must be in 0 ... {classes - 1}, got {found.labels.max()}")
+    return found.images, found.labels
 
 
 def unit(x: Array, dtype: Any) -> Array:

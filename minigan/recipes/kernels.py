@@ -97,11 +97,14 @@ def _run_iteration(specification: Mapping[str, Any]) -> None:
     """Run an iteration of the recipe on blank images, and the check that the training loop makes after it."""
     recipe = get_recipe(specification["recipe"])
     config = recipe.configure(specification["settings"])
-    images = None
+    images = labels = None
     if recipe.to_images is not None:
         shape = recipe.to_images(np.zeros((1, *recipe.architecture(config).data_shape))).shape[1:]
         images = np.zeros((max(MIN_IMAGES, 2 * getattr(config, "batch_size", 0)), *shape), np.uint8)
-    run_options = RunOptions(dtype=specification["dtype"], options=specification["options"], images=images)
+        labels = np.zeros(len(images), np.uint8)
+    run_options = RunOptions(
+        dtype=specification["dtype"], options=specification["options"], images=images, labels=labels
+    )
     experiment = recipe.build(config, run_options)
     with experiment.game.ops.session():
         experiment.play()

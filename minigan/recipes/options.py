@@ -51,6 +51,14 @@ def as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(images.astype(np.float64) * 255).astype(np.uint8)
 
 
+def as_labels(labels: Any, n: int) -> NDArray[Any]:
+    """Return the labels of n images; raise ConfigError unless they are an array (n,) of whole numbers >= 0."""
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != (n,) or labels.min() < 0:
+        given = f"{labels.dtype} of shape {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise ConfigError(f"labels: got {given}; expected whole numbers >= 0 of shape ({n},), the class of each image")
+    return labels
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """The options of a run other than its hyper-parameters.
@@ -69,6 +77,8 @@ class RunOptions:
         Options of the backend (`OPTIONS`).
     images : array, shape (N, H, W, C), optional
         Images that replace those of the data set: uint8, or floats in [0, 1], which are rounded to bytes (`as_bytes`).
+    labels : array of int, shape (N,), optional
+        The classes of `images`, whole numbers from 0; only conditional recipes need them.
 
     Raises
     ------
@@ -85,6 +95,7 @@ class RunOptions:
     data_dir: str | os.PathLike[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     images: NDArray[Any] | None = field(default=None, compare=False)
+    labels: NDArray[Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -93,6 +104,10 @@ class RunOptions:
             raise ConfigError(unknown("ops", self.ops, BACKENDS))
         if self.images is not None:
             object.__setattr__(self, "images", as_bytes(self.images))
+        if self.labels is not None:
+            if self.images is None:
+                raise ConfigError("labels without images; expected both, or neither for those of the data set")
+            object.__setattr__(self, "labels", as_labels(self.labels, len(self.images)))
         known = [name for names in OPTIONS.values() for name in names]
         for name in self.options:
             if name not in known:

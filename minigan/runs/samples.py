@@ -7,14 +7,13 @@ import numpy as np
 from minigan._names import ConfigError
 from minigan.ops.protocol import Array
 from minigan.recipes import Recipe, memory
+from minigan.recipes.labels import generate, sample_labels
 from minigan.runs.stored import load_generator
 from minigan.training import RunError
 from minigan.training.files import PathLike, atomic_write
 
-SAMPLES_PER_BLOCK = 256  # of a forward pass: convolutions at full size need megabytes per sample
 
-
-def sample(run: PathLike, *, n: int = 40, seed: int = 0, raw: bool = False) -> Array:
+def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = None, raw: bool = False) -> Array:
     """Draw samples from the generator of a run.
 
     Parameters
@@ -27,6 +26,9 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, raw: bool = False) -> A
         The seed of the noise.
     raw : bool
         Whether to use the parameters of the last iteration also if the run has averaged them, as in `load_generator`.
+    label : int, optional
+        The class of all samples of a conditional generator; by default sample i has class i modulo the number of
+        classes.  The noise does not depend on it.
 
     Returns
     -------
@@ -36,7 +38,8 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, raw: bool = False) -> A
     Raises
     ------
     ConfigError
-        If n < 1, or n samples need more memory than the machine has.
+        If n < 1, or n samples need more memory than the machine has; or if `label` is not one of the classes, or is
+        given for a generator that reads no labels.
     RunError
         If a file is missing or damaged, or parameters or samples are not finite.
 
@@ -44,13 +47,14 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, raw: bool = False) -> A
     if n < 1:
         raise ConfigError(f"n must be >= 1, got {n!r}")
     G, recipe, config = load_generator(run, raw=raw)
+    labels = sample_labels(recipe.name, G.n_classes, n, label)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
         raise refused  # before the forward pass, in which NumPy would print warnings
     memory.require_samples(recipe, config, n, G.dtype)
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        x = np.concatenate([G(z[start : start + SAMPLES_PER_BLOCK]) for start in range(0, n, SAMPLES_PER_BLOCK)])
+        x = generate(G, z, labels)
     if not np.isfinite(x).all():
         raise refused
     return x

@@ -22,6 +22,7 @@ SMALL = {
     "mnist-maxout": {"batch_size": 4, "train_images": 30},
     "mnist-dcgan": {"batch_size": 2},
     "mnist-softmax": {"batch_size": 4, "depth": 8, "d_depth": 8, "pretrain": 8},
+    "mnist-conditional": {"batch_size": 4, "channels": 2, "features": 8, "latent": 5},
     "dcgan64": {"batch_size": 2, "width": 32},
 }
 GATES = {"float64": 1e-9, "float32": 2e-3}
@@ -31,7 +32,7 @@ GATES = {"float64": 1e-9, "float32": 2e-3}
 def experiment(name, *, dtype="float64", **setting):
     size = 64 if name == "dcgan64" else 28
     images = np.random.default_rng(0).integers(0, 256, (40, size, size, 1), dtype=np.uint8)
-    own = {} if name == "gaussian" else {"images": images}
+    own = {} if name == "gaussian" else {"images": images, "labels": np.arange(40) * 3 % 10}
     recipe = get_recipe(name)
     return recipe.build(recipe.configure(SMALL[name]), RunOptions(dtype=dtype, **own, **setting))
 

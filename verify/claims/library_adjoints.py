@@ -31,15 +31,18 @@ class Linear:
 
 PIECEWISE_LINEAR = {
     "BatchNorm at inference": Linear(mg.BatchNorm(3, eps=0.25), (2, 3)),  # var 0.75: 1 / sqrt(var + eps) = 1
+    "ConcatEmbedding": Linear(mg.ConcatEmbedding(4, 2), (3,), weights=True),
     "Dense": Linear(mg.Dense(4, 3), (4,), weights=True),
     "Dense 1-5": Linear(mg.Dense(1, 5), (1,), weights=True),
     "Dense, no bias": Linear(mg.Dense(3, 2, bias=False), (3,), weights=True),
     "Dropout": Linear(mg.Dropout(0.5), (5,)),  # mask 0 or 2
+    "Embedding": Linear(mg.Embedding(4, 2), (3,), weights=True),
     "Flatten": Linear(mg.Flatten(), (2, 3)),
     "LeakyReLU": Linear(mg.LeakyReLU(0.25), (2, 5)),
     "Maxout": Linear(mg.Maxout(4, 3, pieces=5), (4,), weights=True),
     "PixelShuffle": Linear(mg.PixelShuffle((2, 3)), (1, 2, 12)),
     "PixelUnshuffle": Linear(mg.PixelUnshuffle((2, 3)), (2, 3, 2)),
+    "Projection": Linear(mg.Projection(4, 3), (4,), weights=True),
     "ReLU": Linear(mg.ReLU(), (2, 5)),
     "ReflectionPad2D": Linear(mg.ReflectionPad2D(((1, 2), (0, 1))), (3, 2, 2)),
     "Reshape": Linear(mg.Reshape((3, 2)), (6,)),
@@ -65,10 +68,12 @@ def _adjoint(rng: np.random.Generator, item: Linear, ops: str, fault: Callable[[
     for statistic, value in net.state.items():
         value[...] = 3.0 if statistic.endswith("mean") else 0.75
     train, mask = isinstance(item.layer, mg.Dropout), int(rng.integers(2**32))
+    labels = rng.integers(net.n_classes, size=6) if net.n_classes else None
 
     def f(x: Array, theta: Array) -> tuple[Array, Callable[..., Array]]:
         net.theta = theta
-        return net.forward(x, train=train, rng=np.random.default_rng(mask))
+        batch = x if labels is None else (x, labels)
+        return net.forward(batch, train=train, rng=np.random.default_rng(mask))
 
     while True:
         x, theta = whole_numbers(rng, (6, *item.shape), 500), whole_numbers(rng, net.theta.shape, 900)

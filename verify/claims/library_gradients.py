@@ -60,9 +60,10 @@ def layer_functions(
 
 
 def tensors_of(kind: str) -> list[str]:
-    """Return "x" and the names that `of_layer` gives to the parameters of a layer."""
+    """Return the names that `of_layer` gives to x, unless y does not depend on it, and to the parameters of a layer."""
     layer, _ = next(iter(LAYERS[kind].values()))
-    return ["x", *(f"0.{name}" for name in layer.parameters())]
+    x = [] if isinstance(layer, mg.Embedding) else ["x"]
+    return [*x, *(f"0.{name}" for name in layer.parameters())]
 
 
 def one_flipped(g: Array) -> Array:

@@ -41,17 +41,21 @@ def of_pushforward(
     net = network(layer, rng, ops=ops)
     x, x_dot = rng.standard_normal((2, n, *shape))
     seed = int(rng.integers(2**32))
+    labels = rng.integers(net.n_classes, size=n) if net.n_classes else None
+
+    def given(x: Array) -> Any:
+        return x if labels is None else (x, labels)
 
     def keys(twin: Network) -> list[list[int]]:
         return twin.draw_keys(n, np.random.default_rng(seed))
 
-    out = net.forward(x, train=train, keys=keys(net), update_state=False)[0].shape
+    out = net.forward(given(x), train=train, keys=keys(net), update_state=False)[0].shape
     dy, dy_dot = rng.standard_normal((2, *out))
     point, tensors = layout(x=x, x_dot=x_dot, **net.parameters())
     cotangents, of_outputs = layout(y=dy, y_dot=dy_dot)
 
     def value(x: Array, x_dot: Array, twin: Network, dy: Array, dy_dot: Array) -> Any:
-        y, backward = twin.forward(x, train=train, keys=keys(twin), update_state=False)
+        y, backward = twin.forward(given(x), train=train, keys=keys(twin), update_state=False)
         return (dy * y).sum() + (x_dot * backward(dy_dot)).sum()
 
     def unpacked(t: Array) -> tuple[Array, Array, Network]:
@@ -62,7 +66,7 @@ def of_pushforward(
 
     def gradient(t: Array) -> Array:
         z, z_dot, twin = unpacked(t)
-        backward = twin.pushforward(z, z_dot, train=train, keys=keys(twin))[2]
+        backward = twin.pushforward(given(z), z_dot, train=train, keys=keys(twin))[2]
         g = twin.zeros_like_theta()
         dx, dx_dot = backward(constant(dy, t), constant(dy_dot, t), g)
         return np.concatenate([dx.ravel(), dx_dot.ravel(), g])
@@ -72,7 +76,7 @@ def of_pushforward(
         return value(constant(x, t), constant(x_dot, t), like(net, t), a, b)
 
     def outputs(t: Array) -> Array:
-        y, y_dot, _ = like(net, t).pushforward(constant(x, t), constant(x_dot, t), train=train, keys=keys(net))
+        y, y_dot, _ = like(net, t).pushforward(given(constant(x, t)), constant(x_dot, t), train=train, keys=keys(net))
         return np.concatenate([y.ravel(), y_dot.ravel()])
 
     scale = float(np.linalg.norm(cotangents))

@@ -31,6 +31,11 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
             mg.Chain([mg.Dense(3, 4), mg.Tanh(), mg.Chain([mg.Dense(4, 2), mg.Dropout(0.5)])]), (3,)
         ),
     },
+    "ConcatEmbedding": {
+        "rows": (mg.ConcatEmbedding(4, 3), (2,)),
+        "images": (mg.ConcatEmbedding(3, 2), (2, 3, 1)),
+        "one feature": (mg.ConcatEmbedding(9, 1), (1,)),
+    },
     "Conv2D": {
         "k3 s2 same": (mg.Conv2D(2, 3, 3, stride=2, padding="same"), (4, 5, 2)),
         "k2x3, dilated, sides": (
@@ -47,6 +52,7 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
         "no bias": (mg.Dense(3, 2, bias=False), (3,)),
     },
     "Dropout": {"rate 0.3": (mg.Dropout(0.3), (7,)), "rate 0.5": (mg.Dropout(0.5), (2, 3))},
+    "Embedding": {"4-3": (mg.Embedding(4, 3), (2,)), "9-1": (mg.Embedding(9, 1), (1,))},
     "Flatten": {"2x3": (mg.Flatten(), (2, 3))},
     "GroupNorm": {
         "images": (mg.GroupNorm(2, 4), (2, 2, 4)),
@@ -64,6 +70,10 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "PixelNorm": {"2x4": (mg.PixelNorm(), (2, 4))},
     "PixelShuffle": {"2x3": (mg.PixelShuffle((2, 3)), (1, 2, 12))},
     "PixelUnshuffle": {"2x3": (mg.PixelUnshuffle((2, 3)), (2, 3, 2))},
+    "Projection": {
+        "5, 4 classes": (mg.Projection(5, 4), (5,)),
+        "no bias": (mg.Projection(3, 2, bias=False), (3,)),
+    },
     "ReLU": {"5": (mg.ReLU(), (5,))},
     "ReflectionPad2D": {"1, 2, 0, 1": (mg.ReflectionPad2D(((1, 2), (0, 1))), (3, 2, 2))},
     "Reshape": {"6 to 3x2": (mg.Reshape((3, 2)), (6,))},
@@ -91,10 +101,12 @@ EQUATIONS = {
     "AvgPool2D": "y_npqc = mean_ij x_n,(sp+i),(sq+j),c",
     "BatchNorm": "y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps)",
     "Chain": "y = f_L(... f_2(f_1(x)))",
+    "ConcatEmbedding": "y_n = (x_n, E[k_n]);  dE[c] = sum of dy_n over k_n = c, in the last features",
     "Conv2D": "y = W * x + b",
     "ConvTranspose2D": "y = W^T * x + b, the input gradient of a Conv2D",
     "Dense": "y = x W + b",
     "Dropout": "y = mask x,  mask = 1/(1 - rate) with probability 1 - rate, else 0; the identity at inference",
+    "Embedding": "y_n = E[k_n];  dE[c] = sum of dy_n over k_n = c, dx = 0",
     "Flatten": "y = x as (N, -1)",
     "GroupNorm": "y = gamma x_hat + beta,  x_hat = (x - mu) / sqrt(var + eps): mu and var of the pixels and channels "
                  "of a group in one example",
@@ -108,6 +120,7 @@ EQUATIONS = {
     "PixelNorm": "y = x / sqrt(mean_c x_c^2 + eps)",
     "PixelShuffle": "y_n,(fp+i),(gq+j),c = x_npq,(c f g + i g + j)",
     "PixelUnshuffle": "y_npq,(c f g + i g + j) = x_n,(fp+i),(gq+j),c",
+    "Projection": "s_n = <w + E[k_n], x_n> + b",
     "ReLU": "y = max(x, 0);  dx = 0 where x <= 0 (at x = 0 the derivative is taken as 0), whatever dy is there; "
             "else dy",
     "ReflectionPad2D": "y = x with reflections of its pixels around it",
@@ -179,16 +192,20 @@ def of_layer(
     """Return L(x, theta) = <dy, f(x; theta)> with a random dy, as a function of x and theta.
 
     With dy = 1 everywhere, L would be constant behind batch norm and softmax.  Dropout draws the same mask each time.
+    A layer that reads labels gets random ones, which are constants.
     """
     net = network(layer, rng, ops=ops)
     x = rng.standard_normal((n, *shape))
     seed = int(rng.integers(2**32))
+    labels = rng.integers(net.n_classes, size=n) if net.n_classes else None
     point, tensors = layout(x=x, **net.parameters())
 
     def forward(t: Array) -> tuple[Network, Array, Pullback]:
         twin = like(net, t, t[x.size :])
         mask = np.random.default_rng(seed)
-        return twin, *twin.forward(t[: x.size].reshape(x.shape), train=train, rng=mask, update_state=False)
+        at = t[: x.size].reshape(x.shape)
+        batch = at if labels is None else (at, labels)
+        return twin, *twin.forward(batch, train=train, rng=mask, update_state=False)
 
     dy = rng.standard_normal(forward(point)[1].shape)
 
