@@ -16,6 +16,10 @@ PART_VECTORS = 2
 """How many vectors of 64 bytes the units of a part of a dense layer fill, see `dense_units`."""
 
 
+BLOCK_CHANNELS = 1024
+"""How many channels `block_of` has place for."""
+
+
 def part_width(bitwidth):
     """Return how many numbers of so many bits PART_VECTORS vectors hold."""
     return PART_VECTORS * 8 * VECTOR_BYTES // bitwidth
@@ -91,6 +95,19 @@ def sums_of(typingctx, p):
         return on_stack(context, builder, types.float64, part_width(p.dtype.bitwidth))
 
     return types.CPointer(types.float64)(p), build
+
+
+@intrinsic
+def block_of(typingctx, p):
+    """Return memory on the stack for BLOCK_CHANNELS numbers, undefined at first, of the type that p points to.
+
+    The compiler knows that it overlaps no other memory, so loops that write there need no checks of addresses.
+    """
+
+    def build(context, builder, signature, arguments):
+        return on_stack(context, builder, p.dtype, BLOCK_CHANNELS)
+
+    return types.CPointer(p.dtype)(p), build
 
 
 def on_stack(context, builder, dtype, count):
