@@ -9,7 +9,7 @@ layer of the features.  The classifier is trained on the cross-entropy by Adam, 
 rate to zero.  Body and head are two networks, so that h can be read.
 """
 
-from minigan.classifier.files import classifier_of, read_classifier, write_classifier
+from minigan.classifier.files import classifier_of, read_classifier, stored_classifier, write_classifier
 from minigan.classifier.network import CLASSES, CLASSIFIERS, FEATURES, Classifier, Config, Log, unit, untrained
 from minigan.classifier.training import mirrored, train_classifier
 
@@ -23,6 +23,7 @@ __all__ = [
     "classifier_of",
     "mirrored",
     "read_classifier",
+    "stored_classifier",
     "train_classifier",
     "unit",
     "untrained",

@@ -121,6 +121,36 @@ def classifier_of(train: Images, test: Images, *, folder: PathLike | None = None
     return net
 
 
+def stored_classifier(data: str, *, folder: PathLike | None = None) -> Classifier | None:
+    """Return the classifier of a data set if a folder has it.
+
+    Parameters
+    ----------
+    data : str
+        The name of the data set.
+    folder : path, optional
+        The folder with the files DATA.npz, as for `classifier_of`.
+
+    Returns
+    -------
+    Classifier or None
+        The classifier; None if the folder has none of this data set.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged or belongs to other data.
+
+    """
+    path = (cache_folder() / "classifiers" if folder is None else Path(folder)) / f"{data}.npz"
+    if not path.exists():
+        return None
+    net = read_classifier(path)
+    if net.data != data:
+        raise RunError(f"{path}: a classifier of {net.data!r}; expected one of {data}")
+    return net
+
+
 def _read_for(path: Path, train: Images) -> Classifier:
     """Read a classifier; raise RunError if it was trained on another data set."""
     try:
