@@ -40,9 +40,9 @@ def summary(args: Any) -> int:
     """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
-    players = recipe.architecture(config).players
+    players, networks = recipe.architecture(config).players, recipe.networks(config)
     print(f"{recipe.name}: {recipe.about}")
-    for (name, player), net in zip(players.items(), recipe.networks(config), strict=True):
+    for (name, player), net in zip(players.items(), networks, strict=True):
         print(f"\n{name} (ends in logits)" if name.startswith("D") else f"\n{name}")
         net.summary(player.input_shape)
     print("\nhyper-parameters (--set KEY=VALUE)")

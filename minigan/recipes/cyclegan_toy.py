@@ -30,7 +30,7 @@ from minigan.recipes.images import SIDE, signed_to_images
 from minigan.recipes.least_squares import LeastSquares
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
-from minigan.recipes.symmetries import Symmetries
+from minigan.recipes.symmetries import POSITIONS, Symmetries
 from minigan.recipes.translations import Domains, Translations, Translator, measure
 from minigan.training.experiment import Experiment
 
@@ -65,6 +65,8 @@ class Config:
         The channels of G's hidden layer and of D's first one, for images.
     symmetries : bool
         Whether the generators of images see the eight positions of an image (`Symmetries`).
+    kernel : int
+        The height and width of the kernels of G's two convolutions, for images; 1 suffices after `Symmetries`.
     lr_G, lr_D : float
         The learning rates of Adam, for the generators and for the discriminators.
     beta1, beta2 : float
@@ -78,18 +80,19 @@ class Config:
 
     """
 
-    iterations: int = 2000
+    iterations: int = 1000
     batch_size: int = 32
     objective: str = "least-squares"
-    cycle: float = 10.0
-    identity: float = 5.0
+    cycle: float = 1.0
+    identity: float = 0.5
     distance: str = "l1"
     pool: int = 50
     hidden: int = 64
     channels: int = 8
     symmetries: bool = True
-    lr_G: float = 1e-3
-    lr_D: float = 2e-4
+    kernel: int = 1
+    lr_G: float = 3e-3
+    lr_D: float = 3e-4
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-8
@@ -98,7 +101,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
-        require_at_least(1, hidden=self.hidden, channels=self.channels)
+        require_at_least(1, hidden=self.hidden, channels=self.channels, kernel=self.kernel)
         require_at_least(0, pool=self.pool, cycle=self.cycle, identity=self.identity)
         require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2)
@@ -123,11 +126,11 @@ def architecture(config: Config) -> Players:
         return [*layers, LeakyReLU(SLOPE)]
 
     if makes_images(config):
-        c = config.channels
-        positions = 8 if config.symmetries else 1
+        c, k = config.channels, config.kernel
+        positions = len(POSITIONS) if config.symmetries else 1
         G: list[Layer] = [
             *([Symmetries()] if config.symmetries else []),
-            *act(Conv2D(positions, c, 3, padding="same")), Conv2D(c, 1, 3, padding="same"), Tanh(),
+            *act(Conv2D(positions, c, k, padding="same")), Conv2D(c, 1, k, padding="same"), Tanh(),
         ]  # fmt: skip
         D: list[Layer] = [
             *act(Conv2D(1, 2 * c, 4, stride=2, padding=1)), *act(Conv2D(2 * c, 4 * c, 4, stride=2, padding=1)),
