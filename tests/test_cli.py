@@ -11,7 +11,7 @@ from minigan._names import ConfigError
 from minigan.classifier import CLASSIFIERS
 from minigan.cli import commands, main
 from minigan.plots.images import LINE_PIXELS
-from minigan.recipes import RunOptions, get_recipe
+from minigan.recipes import RECIPES, RunOptions, get_recipe
 from minigan.training import read_arrays, read_json, train, write_arrays
 
 SMALL = ["--iterations", "4", "--set", "batch_size=20", "--set", "frames=2"]
@@ -22,7 +22,7 @@ def test_recipes_is_a_table(capsys):
     assert status == 0
     assert "mnist-dense          244,368     536,577  S1" in out
     table, _, classifiers = out.partition("\n\n")
-    assert len(table.splitlines()) == 7
+    assert len(table.splitlines()) == 1 + len(RECIPES)
     assert classifiers.startswith("classifiers of `minigan evaluate`\n")
     assert "mnist           epochs = 5, batch_size = 128, lr = 0.002, dropout = 0.4, seed = 0, side = 28" in classifiers
     assert [line.split()[0] for line in classifiers.splitlines()[1:]] == list(CLASSIFIERS)
