@@ -5,12 +5,15 @@
 `minigan.gan.steps`      gradients and updates
 `minigan.gan.pair`       `GAN`, the game of G and D
 `minigan.gan.schedules`  the order of the updates in an iteration
+`minigan.gan.cycle`      `CycleGAN`, the game of two generators and two discriminators
+`minigan.gan.pool`       the past fakes that the discriminators of a CycleGAN see
 """
 
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
 from minigan.game import Draw, Rng, capturable
+from minigan.gan.cycle import CycleGAN
 from minigan.gan.modes import (
     DBatching,
     DMode,
@@ -25,6 +28,7 @@ from minigan.gan.modes import (
     train_mode_tracking,
 )
 from minigan.gan.pair import GAN, StepResults
+from minigan.gan.pool import ImagePool
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
     StepResult,
@@ -36,10 +40,12 @@ from minigan.gan.steps import (
 
 __all__ = [
     "GAN",
+    "CycleGAN",
     "DBatching",
     "DMode",
     "Draw",
     "FakeMode",
+    "ImagePool",
     "Passes",
     "Rng",
     "StepResult",

@@ -80,8 +80,8 @@ class CycleGAN(Game):
     a, b : callable
         Functions that return the next batch of each domain: arrays (N, ...) and (M, ...) of one shape without N.
     cycle, identity : float
-        The weights of the cycle and of the identity term, >= 0; 10 and 5 in the paper's paintings.  A term of weight 0
-        is not computed.
+        The weights of the cycle and of the identity term, >= 0; 10, and 5 for paintings, in the paper.  A term of
+        weight 0 is not computed.
     distance : {"l1", "l2"}
         The distance of both terms: the mean absolute value, as in the paper (the default), or the mean square.
     pools : mapping of str to ImagePool, optional
@@ -93,6 +93,18 @@ class CycleGAN(Game):
     ------
     ValueError
         If the players have other names, a weight is negative, or the distance is unknown.
+    TypeError
+        If the objective lacks a method.
+
+    Examples
+    --------
+    >>> import numpy as np, minigan as mg
+    >>> rng = np.random.default_rng(0)
+    >>> networks = {name: mg.Network([mg.Dense(2, 2 if name[0] == "G" else 1)], rng=rng) for name in NAMES}
+    >>> players = {name: mg.Player(net, mg.Adam(net)) for name, net in networks.items()}
+    >>> game = CycleGAN(players, mg.NonSaturating(), lambda: rng.random((8, 2)), lambda: -rng.random((8, 2)))
+    >>> list(game.metrics(game.play()))
+    ['d_loss', 'g_loss', 'cycle_loss', 'identity_loss']
 
     """
 

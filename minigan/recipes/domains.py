@@ -135,4 +135,5 @@ def picture_of_images(x: Array, title: str) -> "Image":
     from minigan.plots import image_grid
 
     rows, columns = x.shape[:2]
+    title = f"{title}; rows:\n{', '.join(ROWS)}"
     return image_grid(signed_to_images(x.reshape(-1, *x.shape[2:])), rows=rows, columns=columns, title=title)
