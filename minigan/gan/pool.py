@@ -55,7 +55,7 @@ class ImagePool:
     >>> from minigan.ops import get_ops
     >>> pool = ImagePool(2, (1,), 1, rng=np.random.default_rng(0), ops=get_ops("reference"), dtype="float64")
     >>> [pool.exchange(np.full((1, 1), fake), pool.plan()).item() for fake in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    [1.0, 2.0, 3.0, 2.0, 4.0]
+    [1.0, 2.0, 1.0, 4.0, 5.0]
 
     """
 
