@@ -20,8 +20,8 @@ class Symmetries(Layer):
     dx = sum_k g_k^-1 dy_{..., kC : (k+1)C}.  It has no parameters.
 
     A convolution sees only the surroundings of a pixel, so a chain of a few convolutions cannot turn an image: Zhu et
-    al. (2017) report among the limitations that geometric changes fail.  After this layer it can, because the pixels of all
-    positions at one place lie side by side.  Cohen and Welling (2016) build whole networks on this group.
+    al. (2017) report among the limitations that geometric changes fail.  After this layer it can, because the pixels
+    of all positions at one place lie side by side.  Cohen and Welling (2016) build whole networks on this group.
 
     Raises
     ------
