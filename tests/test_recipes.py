@@ -25,7 +25,7 @@ TOTALS = {  # as Keras prints them
 
 
 def test_every_recipe_is_counted():
-    assert set(COUNTS) == set(RECIPES)
+    assert set(COUNTS) | {"cyclegan-toy"} == set(RECIPES)  # tests/test_cyclegan_recipe.py counts its four players
 
 
 @pytest.mark.parametrize("name", COUNTS)

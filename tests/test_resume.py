@@ -31,6 +31,7 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
         "label_samples": 20,
     },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
+    "cyclegan-toy": {"iterations": 7, "batch_size": 3, "pool": 5, "sample_every": 3},
 }
 SMALL = TINY["gaussian"]
 
@@ -71,9 +72,9 @@ def broken(name="gaussian", *, at, folder="broken", every=2, callbacks=(), **set
 
 def everything(experiment):
     """The bytes of everything that training changes."""
-    gan = experiment.gan
     arrays = {}
-    for name, net, optimizer in (("G", gan.G, gan.optimizer_G), ("D", gan.D, gan.optimizer_D)):
+    for name, player in experiment.game.players.items():
+        net, optimizer = player.network, player.optimizer
         arrays |= {f"{name} theta": net.theta, f"{name} t": np.array(optimizer.t)}
         arrays |= {f"{name} {key}": array for part in (net.state, optimizer.state) for key, array in part.items()}
     return {name: array.tobytes() for name, array in arrays.items()} | {

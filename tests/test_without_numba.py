@@ -26,7 +26,7 @@ def run(*arguments, cwd):
     return python("from minigan.cli import main; sys.exit(main())", *arguments, cwd=cwd)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"cyclegan-toy"}))
 def test_every_recipe_can_be_trained(name, tmp_path):
     program = f"""
 import numpy as np
@@ -47,6 +47,12 @@ print("done")
 """
     done = python(program, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_a_game_of_four_players(tmp_path):
+    done = run("train", "cyclegan-toy", "--iterations", "2", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert run("sample", "run", cwd=tmp_path).returncode == 0
 
 
 def test_the_command_line_trains_resumes_and_samples(tmp_path):

@@ -22,9 +22,13 @@ def recipes(_args: Any) -> int:
     """Print the table of recipes and the hyper-parameters of the evaluation classifiers."""
     from minigan.classifier import CLASSIFIERS
 
-    print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")
+    print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")  # two generators count as one
     for recipe in RECIPES.values():
-        G, D = (net.theta.size + net.state_size for net in recipe.networks(recipe.Config()))
+        config = recipe.Config()
+        sizes = {"G": 0, "D": 0}
+        for name, net in zip(recipe.architecture(config).players, recipe.networks(config), strict=True):
+            sizes[name[0]] += net.theta.size + net.state_size
+        G, D = sizes.values()
         print(f"{recipe.name}{G:>{28 - len(recipe.name)},}{D:>12,}  {recipe.source:<26}{recipe.about}")
     print("\nclassifiers of `minigan evaluate`")
     for data, config in CLASSIFIERS.items():
@@ -36,12 +40,11 @@ def summary(args: Any) -> int:
     """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
-    architecture = recipe.architecture(config)
-    G, D = recipe.networks(config)
-    print(f"{recipe.name}: {recipe.about}\n\nG")
-    G.summary(architecture.noise_shape)
-    print("\nD (ends in logits)")
-    D.summary(architecture.data_shape)
+    players, networks = recipe.architecture(config).players, recipe.networks(config)
+    print(f"{recipe.name}: {recipe.about}")
+    for (name, player), net in zip(players.items(), networks, strict=True):
+        print(f"\n{name} (ends in logits)" if name.startswith("D") else f"\n{name}")
+        net.summary(player.input_shape)
     print("\nhyper-parameters (--set KEY=VALUE)")
     for key, value in vars(config).items():
         print(f"  {key} = {value}")
@@ -119,6 +122,9 @@ def describe(result: dict[str, Any]) -> str:
     if "label_accuracy" in result:
         share, n = result["label_accuracy"], result["label_samples"]
         lines.append(f"label accuracy {share:.2%} (the classifier reads the requested class in {n:,} samples)")
+    for name, one in result.get("translations", {}).items():
+        numbers = ", ".join(f"{key.replace('_', ' ')} {value:.4f}" for key, value in one.items())
+        lines.append(f"{name.replace('_', ' '):<15}{numbers}   (test examples)")
     folder = Path(result["folder"])
     pictures = sorted(p for p in folder.iterdir() if p.suffix in (".gif", ".png") and not p.name.startswith("samples_"))
     lines.append(f"run folder     {folder}")
@@ -143,16 +149,16 @@ def sweep(args: Any) -> int:
 
 def sample(args: Any) -> int:
     """Draw samples from the generator of a run and write them to a file."""
-    recipe, _, _ = runs.load_config(args.run)
-    as_image = recipe.to_images is not None and not str(args.out or "").endswith(".npy")
+    recipe, config, _ = runs.load_config(args.run)
+    as_image = recipe.has_pictures(config) and not str(args.out or "").endswith(".npy")
     path = Path(args.out) if args.out else _free_path(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
     x = runs.sample(args.run, n=args.n, seed=args.seed, label=args.label, raw=args.raw)
-    written = runs.write_samples(path, recipe, x)
+    written = runs.write_samples(path, recipe, x, config=config)
     if x.shape[1:] == (1,):
         print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
-    weights = runs.generator_file(args.run, raw=args.raw).name
+    weights = "generator.npz" if recipe.translator else runs.generator_file(args.run, raw=args.raw).name
     if weights != "generator.npz":
         print(f"drawn from the averaged generator, {weights} (--raw: from generator.npz)")
     print(written)

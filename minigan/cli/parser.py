@@ -14,7 +14,7 @@ SUMMARIES = {
     "train": "train a recipe into a new run folder",
     "resume": "continue a killed or interrupted run from its newest checkpoint",
     "sweep": "train a recipe with many seeds and tabulate the results",
-    "sample": "draw samples from a trained generator",
+    "sample": "draw samples from a trained generator, or translations from two of them",
     "evaluate": "compare a run's samples with real test images (classifier, features, nearest neighbours)",
     "warmup": "compile the CPU kernels of recipes once, so that no run has to",
     "verify": "verify the theory, the gradients and a run's distance from the optimum (minigan verify --help)",
@@ -171,7 +171,9 @@ def build_parser() -> Parser:
         help="the class of all samples, for conditional recipes (default: sample i has class i modulo the number of "
         "classes)",
     )  # fmt: skip
-    sample.add_argument("--out", metavar="FILE", help="the file to write: .npy, or .png for images (must not exist)")
+    sample.add_argument(
+        "--out", metavar="FILE", help="the file to write: .npy, or .png for images and translations (must not exist)"
+    )
     evaluate = subparsers["evaluate"]
     evaluate.add_argument("run", metavar="RUN", help="a run folder of an image recipe")
     evaluate.add_argument(

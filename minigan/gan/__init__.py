@@ -6,12 +6,15 @@
 `minigan.gan.steps`      gradients and updates
 `minigan.gan.pair`       `GAN`, the game of G and D
 `minigan.gan.schedules`  the order of the updates in an iteration
+`minigan.gan.cycle`      `CycleGAN`, the game of two generators and two discriminators
+`minigan.gan.pool`       the past fakes that the discriminators of a CycleGAN see
 """
 
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
 from minigan.game import Draw, Rng, capturable
+from minigan.gan.cycle import CycleGAN
 from minigan.gan.modes import (
     DBatching,
     DMode,
@@ -27,6 +30,7 @@ from minigan.gan.modes import (
 )
 from minigan.gan.packing import pack, packed_batching, packed_mode, unpack
 from minigan.gan.pair import GAN, StepResults
+from minigan.gan.pool import ImagePool
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
     StepResult,
@@ -38,10 +42,12 @@ from minigan.gan.steps import (
 
 __all__ = [
     "GAN",
+    "CycleGAN",
     "DBatching",
     "DMode",
     "Draw",
     "FakeMode",
+    "ImagePool",
     "Passes",
     "Rng",
     "StepResult",

@@ -3,16 +3,19 @@
 from minigan.plots.curves import judgement_histograms, loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame
 from minigan.plots.images import NEAREST, image_grid, neighbour_grid
+from minigan.plots.translations import cost_curves, point_translations
 from minigan.plots.write import read_picture, save, save_gif, save_picture
 
 __all__ = [
     "NEAREST",
     "Snapshot",
+    "cost_curves",
     "figure_1",
     "image_grid",
     "judgement_histograms",
     "loss_curves",
     "neighbour_grid",
+    "point_translations",
     "read_picture",
     "save",
     "save_gif",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from minigan._deprecated import renamed
 from minigan._names import unknown
 from minigan.recipes.base import Architecture, Recipe
+from minigan.recipes.cyclegan_toy import RECIPE as CYCLEGAN_TOY
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
@@ -18,7 +19,16 @@ __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (GAUSSIAN, MNIST_DENSE, MNIST_MAXOUT, MNIST_DCGAN, MNIST_SOFTMAX, MNIST_CONDITIONAL, DCGAN64)
+    for recipe in (
+        GAUSSIAN,
+        MNIST_DENSE,
+        MNIST_MAXOUT,
+        MNIST_DCGAN,
+        MNIST_SOFTMAX,
+        MNIST_CONDITIONAL,
+        DCGAN64,
+        CYCLEGAN_TOY,
+    )
 }
 
 

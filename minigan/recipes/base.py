@@ -16,6 +16,7 @@ from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
+from minigan.recipes.translations import Translator
 from minigan.training.average import AveragedNetwork
 from minigan.training.diagnosis import SAMPLES, Diagnosis
 from minigan.training.experiment import Experiment, random_streams
@@ -39,6 +40,46 @@ class Architecture:
     noise_shape: Shape
     data_shape: Shape
 
+    @property
+    def players(self) -> "dict[str, PlayerLayers]":
+        """The layers and the input shape of each player, by name."""
+        return {"G": PlayerLayers(self.G, self.noise_shape), "D": PlayerLayers(self.D, self.data_shape)}
+
+
+@dataclass(frozen=True)
+class PlayerLayers:
+    """The layers of one player.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The layers.
+    input_shape : tuple of int
+        The shape of the input, without the batch axis.
+
+    """
+
+    layers: Sequence[Layer]
+    input_shape: Shape
+
+
+@dataclass(frozen=True)
+class Players:
+    """The layers of all players of a game other than `GAN`; a recipe returns it in place of an `Architecture`.
+
+    Parameters
+    ----------
+    players : mapping of str to PlayerLayers
+        The layers and the input shape of each player, by name.
+
+    """
+
+    players: Mapping[str, PlayerLayers]
+
+
+def _always(_config: Any) -> bool:
+    return True
+
 
 @renamed_fields(moments="optimizer_vectors")
 @dataclass(frozen=True)
@@ -59,14 +100,16 @@ class Recipe:
     Config : type
         A frozen dataclass of the hyper-parameters with their defaults.
     architecture : callable
-        ``architecture(config)`` returns the layers of both networks, an `Architecture`.
-    prior : callable
+        ``architecture(config)`` returns the layers of both networks, an `Architecture`, or those of other players,
+        `Players`.
+    prior : callable, optional
         ``prior(config, n, rng)`` draws n noise vectors z from the stream `rng` and returns an array of float64 of shape
-        (n, ...).
+        (n, ...); None if no player is a generator that reads noise.
     assemble : callable
         ``assemble(config, run_options, G, D, streams)`` returns the `Experiment` that trains the networks G and D,
-        whose parameters are initial, with the random streams of `random_streams`.  It raises ConfigError if a
-        hyper-parameter does not fit the data, and DataError if data files are missing or damaged.
+        whose parameters are initial, with the random streams of `random_streams`.  Other players take the places of G
+        and D, in their order.  It raises ConfigError if a hyper-parameter does not fit the data, and DataError if data
+        files are missing or damaged.
     to_images : callable, optional
         ``to_images(x)`` converts the output of G to images (N, H, W, C) in [0, 1]; None if G makes no images.
     optimizer_vectors : int
@@ -78,6 +121,14 @@ class Recipe:
         ``ensemble_obstacle(config, dtype)``, which returns the reason why it cannot, or "", and with
         ``train_ensemble(config, seeds, device=..., dtype=..., on_seed_end=...)`` (`minigan.ensembles`).  The module is
         imported by name when a sweep needs it, because it needs the recipe.
+    streams : sequence of str, optional
+        The names of random streams that the recipe needs besides those of `random_streams` and one for the initial
+        weights of each player, "weights_" and its name.
+    makes_images : callable, optional
+        ``makes_images(config)`` returns whether a configuration of a recipe with `to_images` is about images; by
+        default all are.
+    translator : Translator, optional
+        How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
 
     """
 
@@ -85,13 +136,16 @@ class Recipe:
     about: str
     source: str
     Config: type
-    architecture: Callable[[Any], Architecture]
-    prior: Callable[[Any, int, np.random.Generator], Array]
-    assemble: Callable[[Any, RunOptions, Network, Network, dict[str, np.random.Generator]], Experiment]
+    architecture: Callable[[Any], Any]
+    prior: Callable[[Any, int, np.random.Generator], Array] | None
+    assemble: Callable[..., Experiment]
     to_images: Callable[[Array], Array] | None = None
     optimizer_vectors: int = 2
     stored_defaults: Mapping[str, Any] = field(default_factory=dict)
     ensembles: Mapping[str, str] = field(default_factory=dict)
+    streams: Sequence[str] = ()
+    makes_images: Callable[[Any], bool] = _always
+    translator: Translator | None = None
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from the settings in its config.json.
@@ -172,7 +226,7 @@ class Recipe:
         """
         config = self.configure(None if config is None else asdict(config))
         run_options = RunOptions() if run_options is None else run_options
-        if run_options.images is not None and self.to_images is None:
+        if run_options.images is not None and self.image_shape(config) is None:
             raise ConfigError(
                 f"images must be None because {self.name} is not trained on images, "
                 f"got an array of shape {run_options.images.shape}"
@@ -180,12 +234,13 @@ class Recipe:
         if run_options.backend().xp is np:  # otherwise the device's memory counts, not the machine's
             memory.require_training(self, config, np.dtype(run_options.dtype))
         share_compilation(self.name, asdict(config), run_options)
-        streams = random_streams(run_options.seed)
-        G, D = self.networks(config, run_options, streams)
-        experiment = self.assemble(config, run_options, G, D, streams)
-        if getattr(config, "ema", 0):
-            average_generator(experiment, G, config.ema)
-        experiment.callbacks.append(Diagnosis(_samples(self, config, G, run_options.seed)))
+        streams = self._random_streams(config, run_options)
+        networks = self.networks(config, run_options, streams)
+        experiment = self.assemble(config, run_options, *networks, streams)
+        if "G" in self.architecture(config).players:
+            if getattr(config, "ema", 0):
+                average_generator(experiment, networks[0], config.ema)
+            experiment.callbacks.append(Diagnosis(_samples(self, config, networks[0], run_options.seed)))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -202,8 +257,8 @@ class Recipe:
         config: Any,
         run_options: RunOptions | None = None,
         streams: dict[str, np.random.Generator] | None = None,
-    ) -> tuple[Network, Network]:
-        """Return G and D with initial parameters.
+    ) -> tuple[Network, ...]:
+        """Return G and D, or the other players of a game, with initial parameters.
 
         Parameters
         ----------
@@ -212,12 +267,12 @@ class Recipe:
         run_options : RunOptions, optional
             The seed, the dtype and the backend.
         streams : dict of numpy.random.Generator, optional
-            The streams "weights_G" and "weights_D"; by default those of the seed.
+            The streams "weights_G" and "weights_D", or those of the other players; by default those of the seed.
 
         Returns
         -------
-        G, D : Network
-            The networks.
+        tuple of Network
+            The networks, in the order of the architecture's players.
 
         Raises
         ------
@@ -227,11 +282,27 @@ class Recipe:
         """
         run_options = RunOptions() if run_options is None else run_options
         memory.require_networks(self, config, np.dtype(run_options.dtype))
-        streams = random_streams(run_options.seed) if streams is None else streams
-        architecture, ops = self.architecture(config), run_options.backend()
-        G = Network(architecture.G, rng=streams["weights_G"], dtype=run_options.dtype, ops=ops)
-        D = Network(architecture.D, rng=streams["weights_D"], dtype=run_options.dtype, ops=ops)
-        return G, D
+        streams = self._random_streams(config, run_options) if streams is None else streams
+        dtype, ops = run_options.dtype, run_options.backend()
+        return tuple(
+            Network(player.layers, rng=streams[f"weights_{name}"], dtype=dtype, ops=ops)
+            for name, player in self.architecture(config).players.items()
+        )
+
+    def image_shape(self, config: Any) -> Shape | None:
+        """Return the shape (H, W, C) of the images of a configuration; None if it is not about images."""
+        if self.to_images is None or not self.makes_images(config):
+            return None
+        shape = [*self.architecture(config).players.values()][-1].input_shape  # that of a discriminator
+        return self.to_images(np.zeros((1, *shape))).shape[1:]
+
+    def has_pictures(self, config: Any) -> bool:
+        """Return whether samples of a run can be written as a picture."""
+        return self.translator is not None or self.image_shape(config) is not None
+
+    def _random_streams(self, config: Any, run_options: RunOptions) -> dict[str, np.random.Generator]:
+        weights = [f"weights_{name}" for name in self.architecture(config).players]
+        return random_streams(run_options.seed, *weights, *self.streams)
 
 
 def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
@@ -256,6 +327,7 @@ def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
 
 def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
     """Return a function that computes G of fixed noise, from a stream of its own, and of all classes in turn."""
+    assert recipe.prior is not None  # noqa: S101  (only recipes with other players than G and D have none)
     z = recipe.prior(config, SAMPLES, random_streams(seed, "diagnosis")["diagnosis"]).astype(G.dtype)
     classes = getattr(G, "n_classes", None)  # of networks that read labels
     given: Any = (z, np.arange(len(z)) % classes) if classes else z

@@ -127,10 +127,7 @@ class Samples(Callback):
             found = self.to_images(self.prepare(self.examples[index]))
             picture = plots.neighbour_grid(images, found, rows=rows, columns=columns, title=title, label=plots.NEAREST)
             plots.save_picture(picture, run.folder / "neighbours.png")
-        shown = thinned([path for n in self.drawn if (path := self._path(run.folder, n)).exists()], MAX_FRAMES)
-        frames = [plots.read_picture(path) for path in shown]
-        colours = 256 if frames[0].mode == "RGB" else 64  # 64 colours distort photographs
-        plots.save_gif(frames, run.folder / "samples.gif", milliseconds=200, colours=colours)
+        self._animate(run.folder)
         if run.history:
             plots.save(plots.loss_curves(run.history), run.folder / "losses.png")
 
@@ -144,6 +141,14 @@ class Samples(Callback):
         picture = image_grid(self.to_images(x), rows=self.rows, columns=self.columns, title=title)
         save_picture(picture, self._path(run.folder, run.iteration))
         self.drawn.append(run.iteration)
+
+    def _animate(self, folder: Path) -> None:
+        from minigan import plots
+
+        shown = thinned([path for n in self.drawn if (path := self._path(folder, n)).exists()], MAX_FRAMES)
+        frames = [plots.read_picture(path) for path in shown]
+        colours = 256 if frames[0].mode == "RGB" else 64  # 64 colours distort photographs
+        plots.save_gif(frames, folder / "samples.gif", milliseconds=200, colours=colours)
 
     def _path(self, folder: Path, iteration: int) -> Path:
         return folder / f"samples_{iteration:06d}.png"

@@ -77,3 +77,10 @@ def unit_to_images(x: Array) -> NDArray[np.floating]:
 def signed_to_images(x: Array) -> NDArray[np.floating]:
     """Return images (N, H, W, C) in [-1, 1] as images in [0, 1]."""
     return (np.asarray(x, dtype=float) + 1) / 2
+
+
+def held_out_images(data: str, run_options: RunOptions) -> Images:
+    """Return the test images, or a user's own images, without labels, if they replace the data set."""
+    if run_options.images is not None:
+        return training_images(data, run_options)
+    return load(data, "test", data_dir=run_options.data_dir)

@@ -98,8 +98,8 @@ def _run_iteration(specification: Mapping[str, Any]) -> None:
     recipe = get_recipe(specification["recipe"])
     config = recipe.configure(specification["settings"])
     images = labels = None
-    if recipe.to_images is not None:
-        shape = recipe.to_images(np.zeros((1, *recipe.architecture(config).data_shape))).shape[1:]
+    shape = recipe.image_shape(config)
+    if shape is not None:
         images = np.zeros((max(MIN_IMAGES, 2 * getattr(config, "batch_size", 0)), *shape), np.uint8)
         labels = np.zeros(len(images), np.uint8)
     run_options = RunOptions(

@@ -24,7 +24,7 @@ class Model(Protocol):
 
     @property
     def architecture(self) -> Callable[[Any], Any]:
-        """The function that returns the layers of both networks and their shapes for a configuration."""
+        """The function that returns the layers of all players and their input shapes for a configuration."""
 
     @property
     def optimizer_vectors(self) -> int:
@@ -49,16 +49,16 @@ def machine_bytes() -> int | None:
 
 
 def parameter_count(recipe: Model, config: Any) -> int:
-    """Return the number of parameters of G and D together."""
-    architecture = recipe.architecture(config)
-    return sum(Chain(tuple(layers)).n_parameters for layers in (architecture.G, architecture.D))
+    """Return the number of parameters of all players together."""
+    return sum(Chain(tuple(player.layers)).n_parameters for player in recipe.architecture(config).players.values())
 
 
 def initial_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     """Return the bytes that initialisation needs: all parameters, and the largest one twice, in float64 and cast."""
-    architecture = recipe.architecture(config)
     shapes = [
-        p.shape for layers in (architecture.G, architecture.D) for p in Chain(tuple(layers)).parameters().values()
+        p.shape
+        for player in recipe.architecture(config).players.values()
+        for p in Chain(tuple(player.layers)).parameters().values()
     ]
     return parameter_count(recipe, config) * dtype.itemsize + max(map(math.prod, shapes)) * (8 + dtype.itemsize)
 
@@ -78,17 +78,19 @@ def training_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     Returns
     -------
     int
-        For both networks, the bytes of theta, its gradient, the optimizer's vectors and the copy of theta that is
+        For all networks, the bytes of theta, its gradient, the optimizer's vectors and the copy of theta that is
         restored after a divergence; and those of the arrays that a step of G keeps for its backward pass: the inputs of
         all layers with parameters, of G and of D.  The data set, the workspace of a backend and the step of D are not
         counted.
 
     """
-    architecture = recipe.architecture(config)
     vectors = (3 + recipe.optimizer_vectors) * parameter_count(recipe, config)
-    inputs = _input_size(architecture.G, architecture.noise_shape)
-    of_D = _input_size(architecture.D, architecture.data_shape) // getattr(config, "pack", 1)  # D sees a pack at a time
-    return int(dtype.itemsize * (vectors + config.batch_size * (inputs + of_D)))
+    players = recipe.architecture(config).players
+    packs = {"D": getattr(config, "pack", 1)}  # D sees a pack at a time
+    inputs = sum(
+        _input_size(player.layers, player.input_shape) // packs.get(name, 1) for name, player in players.items()
+    )
+    return int(dtype.itemsize * (vectors + config.batch_size * inputs))
 
 
 def _input_size(layers: Any, shape: Shape) -> int:

@@ -11,7 +11,7 @@ These functions do the work of `minigan train`, `resume`, `sweep`, `sample` and 
 `minigan.runs.single`   train a recipe and continue a run
 `minigan.runs.seeds`    train a recipe with many seeds
 `minigan.runs.table`    the summaries of many seeds and their statistics
-`minigan.runs.stored`   the configuration and the generator of a run folder
+`minigan.runs.stored`   the configuration and the networks of a run folder
 `minigan.runs.samples`  samples of a generator, as arrays and as files
 `minigan.runs.warmup`   compile the kernels of recipes before they are needed
 """
@@ -19,7 +19,7 @@ These functions do the work of `minigan train`, `resume`, `sweep`, `sample` and 
 from minigan.runs.samples import sample, write_samples
 from minigan.runs.seeds import sweep
 from minigan.runs.single import resume_run, train_recipe
-from minigan.runs.stored import generator_file, load_config, load_generator
+from minigan.runs.stored import generator_file, load_config, load_generator, load_players
 from minigan.runs.table import Sweep
 from minigan.runs.warmup import Warmup, warm_up
 from minigan.training.files import RunError
@@ -31,6 +31,7 @@ __all__ = [
     "generator_file",
     "load_config",
     "load_generator",
+    "load_players",
     "resume_run",
     "sample",
     "sweep",

@@ -1,14 +1,17 @@
 """Draw samples from the generator of a run, and write samples to a file."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minigan._names import ConfigError
 from minigan.ops.protocol import Array
-from minigan.recipes import Recipe, memory
+from minigan.recipes import Recipe, RunOptions, memory
 from minigan.recipes.labels import generate, sample_labels
-from minigan.runs.stored import load_generator
+from minigan.recipes.translations import translations
+from minigan.runs.stored import load_config, load_generator, load_players, read_config
 from minigan.training import RunError
 from minigan.training.files import PathLike, atomic_write
 
@@ -33,7 +36,9 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     Returns
     -------
     array, shape (n, ...)
-        G(z) in the dtype of the run; ``recipe.to_images`` converts it to images (n, H, W, C) in [0, 1].
+        G(z) in the dtype of the run; ``recipe.to_images`` converts it to images (n, H, W, C) in [0, 1].  For a run
+        with two generators, translations of n test examples of each domain, an array (6, n, ...):
+        `minigan.recipes.translations.ROWS`.
 
     Raises
     ------
@@ -42,15 +47,22 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
         given for a generator that reads no labels.
     RunError
         If a file is missing or damaged, or parameters or samples are not finite.
+    DataError
+        If the data files of a run with two generators are missing or damaged.
 
     """
     if n < 1:
         raise ConfigError(f"n must be >= 1, got {n!r}")
+    recipe = load_config(run)[0]
+    if recipe.translator is not None:
+        sample_labels(recipe.name, 0, n, label)  # refuses a label
+        return _translations(run, n, seed)
     G, recipe, config = load_generator(run, raw=raw)
     labels = sample_labels(recipe.name, G.n_classes, n, label)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
         raise refused  # before the forward pass, in which NumPy would print warnings
+    assert recipe.prior is not None  # noqa: S101  (a recipe with G has a prior)
     memory.require_samples(recipe, config, n, G.dtype)
     z = recipe.prior(config, n, np.random.default_rng(seed)).astype(G.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -60,7 +72,26 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     return x
 
 
-def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
+def _translations(run: PathLike, n: int, seed: int) -> Array:
+    """Return translations (6, n, ...) of n test examples of each domain."""
+    players, recipe, config = load_players(run)
+    assert recipe.translator is not None  # noqa: S101  (mypy)
+    if "images" in read_config(run)[0]:
+        raise RunError(f"{run}: trained on your own images, which a run folder lacks; expected a run on a data set")
+    if not all(np.isfinite(net.theta).all() for net in players.values()):
+        raise RunError(f"{run}: its generators give values that are not finite")
+    dtype = next(iter(players.values())).dtype
+    shapes = [player.input_shape for player in recipe.architecture(config).players.values()]
+    memory.require(f"n={n}", 12 * n * dtype.itemsize * max(map(math.prod, shapes)))  # the rows, and these stacked
+    a, b = recipe.translator.draw(config, RunOptions(dtype=str(dtype)), n, np.random.default_rng(seed))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = translations(players, a, b)
+    if not np.isfinite(x).all():
+        raise RunError(f"{run}: its generators give values that are not finite")
+    return x
+
+
+def write_samples(path: PathLike, recipe: Recipe, x: Array, *, config: Any = None) -> Path:
     """Write samples of a recipe's generator to a new file.
 
     Parameters
@@ -72,6 +103,8 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
         The recipe of the generator.
     x : array, shape (n, ...)
         The samples, as `sample` returns them.
+    config : Config, optional
+        The hyper-parameters of the run, which a picture of translations depends on; by default those of the recipe.
 
     Returns
     -------
@@ -89,6 +122,10 @@ def write_samples(path: PathLike, recipe: Recipe, x: Array) -> Path:
         raise RunError(f"{path} exists; expected a new file")
     if path.suffix == ".npy":
         return atomic_write(path, lambda stream: np.save(stream, x, allow_pickle=False), new=True)
+    if recipe.translator is not None:
+        title = f"{recipe.name}: {x.shape[1]} examples of each domain"
+        translated = recipe.translator.picture(recipe.Config() if config is None else config, x, title)
+        return atomic_write(path, lambda stream: translated.save(stream, format="PNG"), new=True)
     if recipe.to_images is None:
         raise RunError(f"{path}: {recipe.name} does not make images; expected a name ending in .npy")
     from minigan.plots.images import image_grid

@@ -1,4 +1,4 @@
-"""Read the configuration and the generator of a run folder."""
+"""Read the configuration and the networks of a run folder."""
 
 from pathlib import Path
 from typing import Any
@@ -103,18 +103,66 @@ def load_generator(run: PathLike, *, raw: bool = False) -> tuple[Network, Recipe
 
     """
     recipe, config, dtype = load_config(run)
+    if "G" not in recipe.architecture(config).players:
+        names = ", ".join(recipe.architecture(config).players)
+        raise RunError(f"{run}: {recipe.name} has no generator of noise; expected load_players, which returns {names}")
+    G = _network("G", recipe, config, dtype, run)
+    _load(G, generator_file(run, raw=raw))
+    return G, recipe, config
+
+
+def load_players(run: PathLike) -> tuple[dict[str, Network], Recipe, Any]:
+    """Load the networks of a run with other players than G and D.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+
+    Returns
+    -------
+    players : dict of str to Network
+        The networks by the names of the players, with the parameters and running statistics of the run, on the backend
+        "cpu".
+    recipe : Recipe
+        The recipe of the run.
+    config
+        The hyper-parameters of the run, a `recipe.Config`.
+
+    Raises
+    ------
+    RunError
+        If the run has a generator and a discriminator (see `load_generator`), or a file is missing or damaged; the
+        message names it.
+
+    """
+    recipe, config, dtype = load_config(run)
+    names = tuple(recipe.architecture(config).players)
+    if "G" in names:
+        raise RunError(f"{run}: {recipe.name} has the players G and D; expected load_generator")
+    players = {name: _network(name, recipe, config, dtype, run) for name in names}
+    for name, net in players.items():
+        _load(net, Path(run) / f"{name}.npz")
+    return players, recipe, config
+
+
+def _network(name: str, recipe: Recipe, config: Any, dtype: str, run: PathLike) -> Network:
+    """Return the network of a player with initial parameters."""
     try:
-        G, _ = recipe.networks(config, RunOptions(dtype=dtype))
+        networks = recipe.networks(config, RunOptions(dtype=dtype))
     except ConfigError as error:
         raise RunError(f"{Path(run) / 'config.json'}: {error}") from None
-    path = generator_file(run, raw=raw)
+    return networks[list(recipe.architecture(config).players).index(name)]
+
+
+def _load(net: Network, path: Path) -> None:
+    """Load a weight file into a network."""
     if not path.is_file():
         raise RunError(f"{path}: No such file or directory: no weights yet; finish the run with `minigan resume`")
     arrays = read_arrays(path)
-    state = {key: arrays.pop(key) for key in G.state if key in arrays}
+    state = {key: arrays.pop(key) for key in net.state if key in arrays}
     try:
-        G.load_parameters(arrays)
-        G.load_state(state)
+        net.load_parameters(arrays)
+        net.load_state(state)
     except ValueError as error:
         raise RunError(f"{path}: {error}") from None
-    return G, recipe, config

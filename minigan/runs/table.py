@@ -98,7 +98,7 @@ class Sweep:
 
 TABULATED_RESULTS = (
     "generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
-    "metrics.d_fake", "metrics.accuracy", "seconds",
+    "metrics.d_fake", "metrics.accuracy", "cycle_error", "identity_error", "labels_kept", "seconds",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ SMALL = {
     "mnist-softmax": {"batch_size": 4, "depth": 8, "d_depth": 8, "pretrain": 8},
     "mnist-conditional": {"batch_size": 4, "channels": 2, "features": 8, "latent": 5},
     "dcgan64": {"batch_size": 2, "width": 32},
+    "cyclegan-toy": {"batch_size": 4, "pool": 6, "hidden": 8},
 }
 GATES = {"float64": 1e-9, "float32": 2e-3}
 """Relative tolerances after three iterations; Adam's first steps are the signs of gradients, which may be near 0."""
@@ -32,7 +33,7 @@ GATES = {"float64": 1e-9, "float32": 2e-3}
 def experiment(name, *, dtype="float64", **setting):
     size = 64 if name == "dcgan64" else 28
     images = np.random.default_rng(0).integers(0, 256, (40, size, size, 1), dtype=np.uint8)
-    own = {} if name == "gaussian" else {"images": images, "labels": np.arange(40) * 3 % 10}
+    own = {} if name in ("gaussian", "cyclegan-toy") else {"images": images, "labels": np.arange(40) * 3 % 10}
     recipe = get_recipe(name)
     return recipe.build(recipe.configure(SMALL[name]), RunOptions(dtype=dtype, **own, **setting))
 
@@ -45,7 +46,7 @@ def end(game, iterations=3):
     summary = train(game, iterations=iterations)
     assert summary["status"] == "completed"
     assert all(type(value) is float for value in summary["metrics"].values())
-    nets = game.gan.G, game.gan.D
+    nets = [player.network for player in game.game.players.values()]
     return [to_host(part) for net in nets for part in (net.theta, net.state_vector)], summary["metrics"]
 
 
@@ -73,12 +74,11 @@ def test_graphs_are_captured(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error", CaptureWarning)
         end(game)
-    iterations = game.gan.D.ops.iterations
-    assert iterations._find(game.gan).captured is not None
+    assert game.game.ops.iterations._find(game.game).captured is not None
     without = on_device(name, graphs=False)
     end(without)
-    for net, other in ((game.gan.G, without.gan.G), (game.gan.D, without.gan.D)):
-        np.testing.assert_array_equal(to_host(net.theta), to_host(other.theta))
+    for player, other in zip(game.game.players.values(), without.game.players.values(), strict=True):
+        np.testing.assert_array_equal(to_host(player.network.theta), to_host(other.network.theta))
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
