@@ -37,6 +37,7 @@ from minigan.gan import (
     train_mode,
     train_mode_tracking,
 )
+from minigan.gan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 from minigan.initializers import (
     Constant,
     GlorotNormal,
@@ -99,7 +100,6 @@ from minigan.losses import (
 from minigan.network import Network, StaleBackwardError
 from minigan.ops.errors import BackendUnavailable
 from minigan.optimizers import SGD, Adam, RMSProp
-from minigan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 
 if TYPE_CHECKING:
     from minigan import classifier as classifier

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from second_order import check_penalty, check_pushforward, check_pushforward_direction, pushforward
 
 import minigan as mg
-from minigan.penalties import R1, R2, WassersteinPenalty
+from minigan.gan.penalties import R1, R2, WassersteinPenalty
 
 REFUSED = sorted(set(LAYERS) - {name for name, train in PUSHED if train})
 PENALISED_AT_INFERENCE = [

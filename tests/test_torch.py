@@ -29,9 +29,9 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.gan import discriminator_gradient, eval_mode, generator_gradient, train_mode, train_mode_tracking
+from minigan.gan.penalties import R1, R2, WassersteinPenalty
 from minigan.losses import generator_cost, needs_real
 from minigan.ops import get_ops
-from minigan.penalties import R1, R2, WassersteinPenalty
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make test-torch installs it)")
 import torch_twin  # noqa: E402

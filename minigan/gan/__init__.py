@@ -30,6 +30,7 @@ from minigan.gan.modes import (
 )
 from minigan.gan.packing import pack, packed_batching, packed_mode, unpack
 from minigan.gan.pair import GAN, StepResults
+from minigan.gan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 from minigan.gan.pool import ImagePool
 from minigan.gan.schedules import alternating, pretrain, same_batch, simultaneous, split_batch
 from minigan.gan.steps import (
@@ -42,16 +43,20 @@ from minigan.gan.steps import (
 
 __all__ = [
     "GAN",
+    "R1",
+    "R2",
     "CycleGAN",
     "DBatching",
     "DMode",
     "Draw",
     "FakeMode",
+    "GradientPenalty",
     "ImagePool",
     "Passes",
     "Rng",
     "StepResult",
     "StepResults",
+    "WassersteinPenalty",
     "alternating",
     "capturable",
     "combined",

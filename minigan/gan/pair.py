@@ -1,6 +1,6 @@
 """`GAN`: the game of a generator and a discriminator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ from minigan._deprecated import renamed_fields
 from minigan.game import Draw, Game, Player, Rng
 from minigan.gan.labels import network_input
 from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
-from minigan.gan.packing import pack, packed_batching, packed_mode
+from minigan.gan.packing import pack, packed_mode
+from minigan.gan.penalties import GradientPenalty
 from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
 from minigan.layers.base import compute_gradient
 from minigan.losses import Objective, accuracy, needs_real, require_objective
@@ -54,13 +55,15 @@ class GAN(Game):
     pack : int
         m, the number of examples that D sees at a time (`minigan.gan.packing`), which divides all batch sizes; D's
         input has m C features or channels.  1, the default: one example.
+    penalties : sequence of minigan.gan.penalties.GradientPenalty
+        Gradient penalties of D's cost, such as ``(R1(10.0),)``; none by default.
 
     Raises
     ------
     ValueError
         If an optimizer belongs to another network, or `pack` is not an int >= 1.
     TypeError
-        If `objective` lacks a method of `minigan.losses.Objective`.
+        If `objective` lacks a method of `minigan.losses.Objective`, or `penalties` holds something else.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class GAN(Game):
     draws: Mapping[str, Draw] = field(default_factory=dict)
     schedule: Callable[..., StepResults] | None = None
     pack: int = 1
+    penalties: Sequence[GradientPenalty] = ()
 
     files: ClassVar[Mapping[str, str]] = {"G": "generator", "D": "discriminator"}
     losses: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
@@ -95,6 +99,9 @@ class GAN(Game):
         require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
         require_objective(self.objective)
         self.pack = size("pack", self.pack)
+        for penalty in self.penalties:
+            if not isinstance(penalty, GradientPenalty):
+                raise TypeError(f"penalties holds {penalty!r}; expected gradient penalties, such as minigan.R1(10.0)")
 
     @property
     def players(self) -> dict[str, Player]:
@@ -145,9 +152,17 @@ class GAN(Game):
 
     def update_D(self, x_real: Batch, x_fake: Batch) -> StepResult:
         """Take one step of D (`discriminator_step`) on real and fake examples."""
-        d_batching = packed_batching(self.d_batching, self.pack)
+        if self.pack != 1:
+            x_real, x_fake = (pack(self.D.array(network_input(self.D, x)), self.pack) for x in (x_real, x_fake))
         return discriminator_step(
-            self.D, self.optimizer_D, self.objective, x_real, x_fake, rng=self.rng, d_batching=d_batching
+            self.D,
+            self.optimizer_D,
+            self.objective,
+            x_real,
+            x_fake,
+            rng=self.rng,
+            d_batching=self.d_batching,
+            penalties=self.penalties,
         )
 
     def update_D_one_side(self, x: Batch, *, real: bool) -> tuple[Any, Array]:

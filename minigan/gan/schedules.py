@@ -108,9 +108,15 @@ def split_batch(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     Raises
     ------
     ValueError
-        If the objective compares real examples with fakes; nothing has been drawn then.
+        If the objective compares real examples with fakes, or there are gradient penalties, each of which belongs to
+        one update on both; nothing has been drawn then.
 
     """
+    if gan.penalties:
+        raise ValueError(
+            "penalties belong to an update of D on real examples and fakes; split_batch updates D on one kind at a "
+            "time: use alternating, same_batch or simultaneous"
+        )
     if gan.needs_real:
         kind = type(gan.objective).__name__
         raise ValueError(
@@ -154,7 +160,8 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     z = noise()
     x_fake, back_G = G.forward(network_input(G, z), train=True, rng=gan.rng)
     d_input = with_labels(x_fake, z)
-    s_real, back_real = D.forward(network_input(D, real()), train=True, rng=gan.rng)
+    x_real = real()
+    s_real, back_real = D.forward(network_input(D, x_real), train=True, rng=gan.rng)
     s_fake, back_fake = D.forward(network_input(D, d_input), train=True, rng=gan.rng)
     value_D, ds_real, ds_fake = objective.discriminator(s_real, s_fake, ops=D.ops)
     value_G, ds_for_G = generator_cost(objective, s_fake, s_real, ops=D.ops)
@@ -163,6 +170,8 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     (g_D, overwrite_D), (g_G, overwrite_G) = D.new_gradient(), G.new_gradient()
     compute_gradient(back_real, ds_real, g_D, overwrite=overwrite_D)
     back_fake(ds_fake, g_D, need_dx=False)
+    for penalty in gan.penalties:
+        value_D = value_D + penalty.add_gradient(D, x_real, d_input, g_D, rng=gan.rng)
     compute_gradient(back_G, example_gradient(D, back_fake(ds_for_G), d_input), g_G, overwrite=overwrite_G)
     gan.optimizer_D.step(g_D)
     gan.optimizer_G.step(g_G)

@@ -6,6 +6,7 @@ that a caller can report D(x), D(G(z)) and the losses without a second pass.  Th
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from minigan._deprecated import renamed_arguments
 from minigan.game import Rng
 from minigan.gan.labels import example_gradient, network_input, with_labels
 from minigan.gan.modes import DBatching, DMode, separate, train_mode
+from minigan.gan.penalties import GradientPenalty
 from minigan.layers.base import compute_gradient
 from minigan.losses import Objective, generator_cost, needs_real
 from minigan.network import Network
@@ -62,6 +64,7 @@ def discriminator_gradient(
     *,
     rng: Rng | None = None,
     d_batching: DBatching = separate,
+    penalties: Sequence[GradientPenalty] = (),
 ) -> tuple[Array, StepResult]:
     """g = dJ_D / dtheta_D for a batch of real and a batch of fake examples.
 
@@ -78,6 +81,8 @@ def discriminator_gradient(
     d_batching : callable
         `separate` (the default: batch statistics of each kind, as in Algorithm 1), `combined`, or another function
         that returns `minigan.gan.modes.Passes`.
+    penalties : sequence of minigan.gan.penalties.GradientPenalty
+        Gradient penalties, which are added to J_D in their order; none by default.
 
     Returns
     -------
@@ -102,6 +107,8 @@ def discriminator_gradient(
     else:
         g = D.zeros_like_theta()
         backward(ds_real, ds_fake, g)
+    for penalty in penalties:
+        value = value + penalty.add_gradient(D, x_real, x_fake, g, rng=rng)
     return g, StepResult(value, s_real, s_fake)
 
 
@@ -176,6 +183,7 @@ def discriminator_step(
     *,
     rng: Rng | None = None,
     d_batching: DBatching = separate,
+    penalties: Sequence[GradientPenalty] = (),
 ) -> StepResult:
     """Update D once by descending J_D.
 
@@ -193,6 +201,8 @@ def discriminator_step(
         The random stream of dropout.
     d_batching : callable
         `separate` (the default: batch statistics of each kind, as in Algorithm 1) or `combined`.
+    penalties : sequence of minigan.gan.penalties.GradientPenalty
+        Gradient penalties, which are added to J_D in their order; none by default.
 
     Returns
     -------
@@ -208,7 +218,9 @@ def discriminator_step(
 
     """
     require_optimizer("optimizer", optimizer, D, "D")
-    g, result = discriminator_gradient(D, objective, x_real, x_fake, rng=rng, d_batching=d_batching)
+    g, result = discriminator_gradient(
+        D, objective, x_real, x_fake, rng=rng, d_batching=d_batching, penalties=penalties
+    )
     optimizer.step(g)
     return result
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import minigan
 from minigan.ops.compiling import assist, is_first_use, python
 from minigan.recipes.options import RunOptions
 
@@ -73,6 +72,6 @@ def share_compilation(name: str, settings: Mapping[str, Any], run_options: RunOp
         assist([], 0)
         return
     one = {"recipe": name, "settings": dict(settings), "dtype": run_options.dtype, "options": dict(run_options.options)}
-    kernels = Path(minigan.__file__).parent / "ops" / "cpu" / "kernels" / "numba"
+    kernels = Path(__file__).parents[1] / "ops" / "cpu" / "kernels" / "numba"
     folder = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else kernels / "__pycache__"
     assist(command([one], report=False), helpers, at_once=is_first_use(list(kernels.glob("*.py")), folder))

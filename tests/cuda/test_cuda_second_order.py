@@ -5,8 +5,8 @@ import pytest
 from cases import LAYERS, PENALISED, PUSHED, network, whole_gan
 from emulated import NAME, NEEDS_HOST_COMPILER, error_of
 
+from minigan.gan.penalties import R1, R2, WassersteinPenalty
 from minigan.ops import get_ops, to_host
-from minigan.penalties import R1, R2, WassersteinPenalty
 
 pytestmark = NEEDS_HOST_COMPILER
 

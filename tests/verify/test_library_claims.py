@@ -7,7 +7,8 @@ import pytest
 from flint import arb
 
 import minigan as mg
-from minigan import data, initializers, layers, losses, penalties
+from minigan import data, initializers, layers, losses
+from minigan.gan import penalties
 from minigan.layers.embedding import add_rows
 from verify import PROFILES, Verdict
 from verify.arithmetic.balls import precision

@@ -125,7 +125,7 @@ def _register() -> None:
                 if rigor == "float"
                 else f"Every entry of the parameter gradient of the penalty {name!r} is enclosed.",
                 latex=LATEX_PENALTY,
-                source=Source("minigan", "penalties"),
+                source=Source("minigan", "gan.penalties"),
                 rigor=rigor,
                 idea="One tangent pass along phi'(grad_x D), one pullback; compared with P itself, by grad_x D.",
                 controls={

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import minigan as mg
+from minigan.gan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
-from minigan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 from verify.arithmetic.dual import Array
 from verify.library.differentiable import Differentiable, layout
 from verify.library.subjects import constant, like, network
