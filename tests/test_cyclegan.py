@@ -11,8 +11,8 @@ import minigan as mg
 from minigan.gan.cycle import DISTANCES, NAMES, CycleGAN
 from minigan.gan.pool import ImagePool
 from minigan.layers import ShapeError, from_config
+from minigan.losses import LeastSquares
 from minigan.ops import get_ops
-from minigan.recipes.least_squares import LeastSquares
 from minigan.recipes.symmetries import POSITIONS, Symmetries
 
 OBJECTIVES = [LeastSquares(g_scale=2.0), mg.NonSaturating(d_scale=0.5)]

@@ -21,13 +21,12 @@ from minigan.gan.cycle import DISTANCES, NAMES, CycleGAN
 from minigan.gan.pool import ImagePool
 from minigan.layers import Conv2D, Dense, Flatten, LeakyReLU, Tanh
 from minigan.layers.base import Layer
-from minigan.losses import NonSaturating, Objective
+from minigan.losses import LeastSquares, NonSaturating, Objective
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import PlayerLayers, Players, Recipe, adam
 from minigan.recipes.domains import image_domains, picture_of_images, picture_of_points, point_domains
 from minigan.recipes.images import SIDE, signed_to_images
-from minigan.recipes.least_squares import LeastSquares
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.recipes.symmetries import POSITIONS, Symmetries

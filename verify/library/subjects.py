@@ -65,7 +65,8 @@ LAYERS: dict[str, dict[str, tuple[Layer, Shape]]] = {  # class -> name -> (layer
     "Maxout": {"3-4, 5 pieces": (mg.Maxout(3, 4, pieces=5), (3,))},
     "MinibatchStdDev": {
         "batch": (mg.MinibatchStdDev(), (3,)),
-        "groups of 2": (mg.MinibatchStdDev(group_size=2), (1, 3, 2)),
+        # with eps near 0, the feature of two examples would be |x_1 - x_2| / 2, whose Hessian is 0 but for rounding
+        "groups of 2": (mg.MinibatchStdDev(group_size=2, eps=0.1), (1, 3, 2)),
     },
     "PixelNorm": {"2x4": (mg.PixelNorm(), (2, 4))},
     "PixelShuffle": {"2x3": (mg.PixelShuffle((2, 3)), (1, 2, 12))},
