@@ -79,3 +79,33 @@ def test_arrays_of_parts():
     assert [float(v) for v in slopes(balls([1, 2]))] == [0, 0]
     assert math.isclose(float(balls(0.1).item()), 0.1)
     assert row(arb(0), 2) == [0, 0]
+
+
+def test_a_constant_stands_where_the_ball_run_has_it():
+    """The last bit of a product's radius depends on the order of the factors, and both runs must give the same ball."""
+    a, b = arb("0.3 +/- 1e-30"), arb("0.7 +/- 3e-31")
+    for left, right in ((a, b), (b, a)):
+        for got, want in ((left * Dual(right, arb(1)), left * right), (left + Dual(right, arb(1)), left + right)):
+            assert got.value.mid() == want.mid()
+            assert got.value.rad() == want.rad()
+
+
+class Order:
+    """A number that records the order of its operands."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __mul__(self, other):
+        return Order(f"{self.name}*{other.name}") if isinstance(other, Order) else NotImplemented
+
+    def __add__(self, other):
+        return Order(f"{self.name}+{other.name}") if isinstance(other, Order) else NotImplemented
+
+
+def test_a_constant_on_the_left_stays_on_the_left():
+    k, x = Order("k"), Dual(Order("x"), Order("dx"))
+    assert (k * x).value.name == "k*x"
+    assert (k * x).slope.name == "k*dx"
+    assert (k + x).value.name == "k+x"
+    assert (x * k).value.name == "x*k"

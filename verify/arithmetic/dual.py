@@ -74,7 +74,13 @@ class Dual:
     def __rsub__(self, other: Any) -> "Dual":
         return Dual(other - self.value, -self.slope)
 
-    __radd__, __rmul__ = __add__, __mul__
+    # In the order of the operands: the last bit of a ball's radius depends on it.
+
+    def __radd__(self, other: Any) -> "Dual":
+        return Dual(other + self.value, self.slope)
+
+    def __rmul__(self, other: Any) -> "Dual":
+        return Dual(other * self.value, other * self.slope)
 
     # The functions that NumPy calls on arrays of objects.
 

@@ -92,7 +92,8 @@ def _register() -> None:
         layer = next(iter(subjects.values()))[0]
         if not modes(layer):
             continue
-        tensors = ["y_dot", "x_dot", *(f"0.{name}" for name in layer.parameters())]
+        directions = [] if kind == "Embedding" else ["y_dot", "x_dot"]  # E[k] does not depend on x
+        tensors = [*directions, *(f"0.{name}" for name in layer.parameters())]
         for topic, check, size, rigor, points in (
             ("second-order", check_layer, 1e-6, "float", "random float64 points; at kinks nothing is claimed"),
             ("second-order-balls", enclose_layer, TINY, "ball", "at the random float64 points that were drawn"),
