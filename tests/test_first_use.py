@@ -251,7 +251,9 @@ class TestHelpers:
     @pytest.fixture
     def assisted(self, monkeypatch):
         found = []
-        monkeypatch.setattr(compilation, "assist", lambda command, processes: found.append((command, processes)))
+        monkeypatch.setattr(
+            compilation, "assist", lambda command, processes, *, at_once=False: found.append((command, processes))
+        )
         monkeypatch.setattr(compilation, "processes", lambda threads: min(threads, 3))
         return found
 

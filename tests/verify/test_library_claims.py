@@ -170,7 +170,10 @@ def scaled_pushforward(cls, target, factor):
 
 
 @pytest.mark.parametrize("target", ["y_dot", "dx", "dx_dot"])
-@pytest.mark.parametrize("kind", [kind for kind in LAYERS if f"Lib.second-order.{kebab(kind)}" in CLAIMS])
+@pytest.mark.parametrize(
+    "kind",  # E[k] of an Embedding does not depend on x: all three are 0
+    [kind for kind in LAYERS if f"Lib.second-order.{kebab(kind)}" in CLAIMS and kind != "Embedding"],
+)
 @pytest.mark.parametrize(
     ("topic", "factor"), [("Lib.second-order", 1 + 1e-6), ("Lib.second-order-balls", 1 + 2.0**-50)]
 )
