@@ -20,7 +20,7 @@ def batch(n, n_in, n_out, dtype="float64"):
     return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(dtype)
 
 
-def compare(networks, x, dy, options=OPTIONS):
+def assert_agree(networks, x, dy, options=OPTIONS):
     """Assert that both networks compute the same numbers."""
     want, got = (results(net, x, dy, **options) for net in networks)
     for name, expected in want.items():
@@ -41,7 +41,7 @@ def test_of_equal_pieces_the_first_wins(pieces, units, n):
         p["0.W"][:], p["0.b"][:] = W.repeat(pieces, axis=2).reshape(5, -1), b.repeat(pieces, axis=1).ravel()
         net.mark_modified()
     x, dy = batch(n, 5, 3)
-    compare(networks, np.rint(8 * x), dy)
+    assert_agree(networks, np.rint(8 * x), dy)
 
 
 @pytest.mark.parametrize("sub_batches", [1, 2])
@@ -61,11 +61,11 @@ def test_the_running_statistics_change_only_if_they_are_to_be_updated(sub_batche
 @pytest.mark.parametrize("momentum", [0.3, 0.5, 0.7, 0.95, 1.0])
 def test_the_running_statistics_follow_the_batch_at_any_momentum(momentum, sub_batches):
     networks = pair([Dense(5, 70), BatchNorm(70, momentum=momentum)], "float64")
-    compare(networks, *batch(12, 5, 70), OPTIONS | {"sub_batches": sub_batches})
+    assert_agree(networks, *batch(12, 5, 70), OPTIONS | {"sub_batches": sub_batches})
 
 
 @pytest.mark.parametrize("eps", [1e-12, 0.5])
 def test_eps_is_the_layers(eps):
     networks = pair([Dense(5, 70), BatchNorm(70, eps=eps), ReLU()], "float64")
     for train in (True, False):
-        compare(networks, *batch(40, 5, 70), OPTIONS | {"train": train})
+        assert_agree(networks, *batch(40, 5, 70), OPTIONS | {"train": train})

@@ -41,7 +41,7 @@ class TestTorch:
                 value += 0.3 * torch.randn_like(value)
         return model
 
-    def same(self, net, model, passes=3):
+    def assert_same(self, net, model, passes=3):
         import torch
 
         x = np.random.default_rng(1).standard_normal((6, *SHAPE))
@@ -58,7 +58,7 @@ class TestTorch:
         net = network(IMAGES)
         state = {key: torch.tensor(value) for key, value in to_torch(net, input_shape=SHAPE).items()}
         model.load_state_dict(state, strict=True)
-        self.same(net, model)
+        self.assert_same(net, model)
 
     def test_and_back(self, model):
         import torch
@@ -67,7 +67,7 @@ class TestTorch:
         for _ in range(2):  # PyTorch's v is of the same weights as its u
             model(torch.tensor(planes(np.random.default_rng(0).standard_normal((2, *SHAPE)))))
         from_torch(net, model.state_dict(), input_shape=SHAPE)
-        self.same(net, model)
+        self.assert_same(net, model)
 
     def test_exported_and_imported_is_the_same(self, model):
         net, other = network(IMAGES), network(IMAGES, seed=5)

@@ -47,7 +47,7 @@ def tensor(a, grad=False):
     return torch.tensor(np.asarray(a), dtype=torch.float64, requires_grad=grad)
 
 
-def close(got, want, rtol=RTOL):
+def assert_close(got, want, rtol=RTOL):
     want = want.detach().numpy() if isinstance(want, torch.Tensor) else want
     np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * max(1.0, np.abs(want).max()))
 
@@ -225,10 +225,10 @@ def test_every_layer(name, ops, train):
     theta, x_torch = tensor(net.theta, grad=True), tensor(x, grad=True)
     y_torch = run(net, theta, x_torch, train=train, rng=np.random.default_rng(1))
     y_torch.backward(tensor(dy))
-    close(y, y_torch)
-    close(dx, x_torch.grad)
+    assert_close(y, y_torch)
+    assert_close(dx, x_torch.grad)
     if g.size:
-        close(g, theta.grad)
+        assert_close(g, theta.grad)
 
 
 @ON_EACH_BACKEND
@@ -246,10 +246,10 @@ def test_every_pushforward_by_double_backward(name, train, ops):
     out = run(net, theta, inputs[0], train=train, rng=np.random.default_rng(1))
     (gradient,) = torch.autograd.grad(out, inputs[0], tensor(dy_dot), create_graph=True)
     ((out * tensor(dy)).sum() + (inputs[1] * gradient).sum()).backward()
-    close((dy_dot * y_dot).sum(), (inputs[1] * gradient).sum())
+    assert_close((dy_dot * y_dot).sum(), (inputs[1] * gradient).sum())
     for got, want in zip((*found, g), (inputs[0].grad, inputs[1].grad, theta.grad), strict=True):
         if got.size:
-            close(got, want if want is not None else np.zeros_like(got))
+            assert_close(got, want if want is not None else np.zeros_like(got))
 
 
 def norm_of(v):
@@ -271,8 +271,8 @@ def test_penalties_by_double_backward(body, name):
     squares = (v * v).flatten(1).sum(1).mean()
     want = 10 * ((norm_of(v) - 1) ** 2).mean() if name == "wasserstein" else penalty.weight / 2 * squares
     want.backward()
-    close(P, want)
-    close(g, theta.grad)
+    assert_close(P, want)
+    assert_close(g, theta.grad)
 
 
 LARGEST = {"kl": 30.0, "reverse-kl": 1.0, "neyman": 1.0, "hellinger": 1.0, "js": 1.0, "gan": 1.0}
@@ -354,13 +354,13 @@ def test_every_objective(objective, n, m, seed, scale):
     loss.backward()
     value, ds_real, ds_fake = objective.discriminator(real, fake)
     for got, want in ((value, loss), (ds_real, s_real.grad), (ds_fake, s_fake.grad)):
-        close(got, want)
+        assert_close(got, want)
     s_fake = tensor(fake, grad=True)
     loss = cost_of_G(objective, s_fake, tensor(real))
     loss.backward()
     value, ds = generator_cost(objective, fake, real)
-    close(value, loss)
-    close(ds, s_fake.grad)
+    assert_close(value, loss)
+    assert_close(ds, s_fake.grad)
 
 
 @pytest.mark.parametrize(
@@ -384,8 +384,8 @@ def test_both_gradients_of_every_layer_and_objective(body, objective):
             logits = [run(D, theta, tensor(x), **how, rng=rng) for x in (x_real, x_fake)]
         loss = cost_of_D(objective, *logits)
         loss.backward()
-        close(outcome.loss, loss)
-        close(g, theta.grad)
+        assert_close(outcome.loss, loss)
+        assert_close(g, theta.grad)
     for frozen_d_mode in (train_mode, eval_mode):
         how = {"train": UPDATE, "state": copied(G.state)}
         g, outcome = generator_gradient(G, D, objective, z, x_real=x_real, rng=mask(), frozen_d_mode=frozen_d_mode)
@@ -396,8 +396,8 @@ def test_both_gradients_of_every_layer_and_objective(body, objective):
         x = run(G, theta, tensor(z), **how, rng=rng)
         loss = cost_of_G(objective, run(D, tensor(D.theta), x, train=train, rng=rng), s_real)
         loss.backward()
-        close(outcome.loss, loss)
-        close(g, theta.grad)
+        assert_close(outcome.loss, loss)
+        assert_close(g, theta.grad)
 
 
 def twin(layers):
@@ -448,11 +448,11 @@ def test_networks(n, i, h, o, seed, bias):
     y_torch.backward(tensor(dy))
     # Batch norm of a few similar rows amplifies rounding by 1 / sqrt(var + eps), at most 316.
     for got, want in ((y, y_torch), (dx, x_torch.grad), (g, gradient_of(module))):
-        close(got, want, rtol=316 * RTOL)
-    close(net.state["1.running_mean"], module[1].running_mean)
-    close(net.state["1.running_var"], module[1].running_var)
+        assert_close(got, want, rtol=316 * RTOL)
+    assert_close(net.state["1.running_mean"], module[1].running_mean)
+    assert_close(net.state["1.running_var"], module[1].running_var)
     module.eval()
-    close(net(x), module(tensor(x)), rtol=316 * RTOL)
+    assert_close(net(x), module(tensor(x)), rtol=316 * RTOL)
 
 
 def decay(base):
@@ -502,7 +502,7 @@ def test_optimizers_over_120_steps(name):
         theta.grad = tensor(g)
         b.param_groups[0]["lr"] = lr(t)
         b.step()
-    close(net.theta, theta)
+    assert_close(net.theta, theta)
 
 
 def test_ten_whole_gan_steps():
@@ -534,9 +534,9 @@ def test_ten_whole_gan_steps():
         loss_g = bce(s_fake, torch.ones_like(s_fake))
         loss_g.backward()
         opt_g.step()
-        close(seen_d.loss, loss_d, rtol=1e-10)
-        close(seen_g.loss, loss_g, rtol=1e-10)
+        assert_close(seen_d.loss, loss_d, rtol=1e-10)
+        assert_close(seen_g.loss, loss_g, rtol=1e-10)
     for net, module in ((G, g_torch), (D, d_torch)):
-        close(net.theta, theta_of(module), rtol=1e-10)
-        close(net.state["1.running_mean"], module[1].running_mean, rtol=1e-10)
-        close(net.state["1.running_var"], module[1].running_var, rtol=1e-10)
+        assert_close(net.theta, theta_of(module), rtol=1e-10)
+        assert_close(net.state["1.running_mean"], module[1].running_mean, rtol=1e-10)
+        assert_close(net.state["1.running_var"], module[1].running_var, rtol=1e-10)

@@ -333,6 +333,55 @@ def linear_pushforward(layer: Layer, p: Any, x: Array, x_dot: Array, ctx: Contex
     return y, layer.forward(p, x_dot, ctx)[0], backward
 
 
+def affine_pullback(
+    x: Array,
+    x_dot: Array,
+    input_gradient: Callable[[Array], Array],
+    add_weights: Callable[[Array, Array, Views], None],
+    add_bias: Callable[[Array, Views], None],
+) -> PairPullback:
+    """Return the pullback of (y, y_dot), y = A(x; W) + b and y_dot = A(x_dot; W), where A is linear in x and in W.
+
+        dx = A^T dy    dx_dot = A^T dy_dot    dL/dW: of (x, dy), and of (x_dot, dy_dot)    dL/db: of dy alone
+
+    Parameters
+    ----------
+    x, x_dot : array (N, ...)
+        The input and the direction.
+    input_gradient : callable
+        ``input_gradient(dy)`` returns A^T dy.
+    add_weights : callable
+        ``add_weights(x, dy, g)`` adds dL/dW to g["W"].
+    add_bias : callable
+        ``add_bias(dy, g)`` adds dL/db to g["b"], if there is b: y_dot does not depend on it.
+
+    """
+
+    def backward(
+        dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
+    ) -> tuple[Array | None, Array | None]:
+        found: list[Array | None] = [None, None]
+        for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
+            if dv is None:
+                continue
+            if g is not None:
+                add_weights(v, dv, g)
+            if need_dx:
+                found[i] = input_gradient(dv)
+        if g is not None and dy is not None:
+            add_bias(dy, g)
+        return found[0], found[1]
+
+    return backward
+
+
+def add_row_sums(ops: Ops, dy: Array, g: Views) -> None:
+    """Add dL/db = sum of dy over all axes but the last to g["b"], if the layer has b."""
+    db = g.get("b")
+    if db is not None:
+        db += ops.sum_rows(dy)
+
+
 def require_features(layer: Layer, x: Array, n: int) -> None:
     """Raise ShapeError unless x is (N, n)."""
     if x.ndim != 2 or x.shape[1] != n:

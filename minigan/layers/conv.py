@@ -14,7 +14,18 @@ from dataclasses import KW_ONLY, dataclass
 
 from minigan._arguments import set_flags, set_sizes
 from minigan.initializers import GlorotUniform, Initializer, Zeros
-from minigan.layers.base import Context, Layer, PairPullback, Parameter, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import (
+    Context,
+    Layer,
+    PairPullback,
+    Parameter,
+    Pullback,
+    Shape,
+    ShapeError,
+    Views,
+    add_row_sums,
+    affine_pullback,
+)
 from minigan.layers.sizes import Padding, Size, padding_of, pair, require_image, sides
 from minigan.ops.geometry import Geometry, Pair, Sides, same_padding, small_size
 from minigan.ops.protocol import Array
@@ -157,24 +168,18 @@ class Conv2D(_Convolution):
         geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
         ops, W, b = ctx.ops, p["W"], p.get("b")
 
-        def backward(
-            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
-        ) -> tuple[Array | None, Array | None]:
-            found: list[Array | None] = [None, None]
-            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
-                if dv is None:
-                    continue
-                if g is not None:
-                    dW = g["W"]
-                    dW += ops.correlate_weights(v, dv, geometry)  # dL/dW = sum_npq x~ dy + x_dot~ dy_dot
-                if need_dx:
-                    found[i] = ops.correlate_adjoint(dv, W, geometry)
-            if g is not None and b is not None and dy is not None:
-                db = g["b"]
-                db += ops.sum_rows(dy)  # y_dot does not depend on b
-            return found[0], found[1]
+        def add_weights(v: Array, dy: Array, g: Views) -> None:
+            dW = g["W"]
+            dW += ops.correlate_weights(v, dy, geometry)  # dL/dW = sum_npq x~ dy + x_dot~ dy_dot
 
-        return ops.correlate(x, W, geometry, b), ops.correlate(x_dot, W, geometry), backward
+        pullback = affine_pullback(
+            x,
+            x_dot,
+            lambda dy: ops.correlate_adjoint(dy, W, geometry),
+            add_weights,
+            lambda dy, g: add_row_sums(ops, dy, g),
+        )
+        return ops.correlate(x, W, geometry, b), ops.correlate(x_dot, W, geometry), pullback
 
 
 @dataclass(frozen=True)
@@ -283,24 +288,14 @@ class ConvTranspose2D(_Convolution):
         geometry = self._known_geometry(require_image(self, x.shape[1:], self.c_in))
         ops, W, b = ctx.ops, p["W"], p.get("b")
 
-        def backward(
-            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
-        ) -> tuple[Array | None, Array | None]:
-            found: list[Array | None] = [None, None]
-            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
-                if dv is None:
-                    continue
-                if g is not None:
-                    dW = g["W"]
-                    dW += ops.correlate_weights(dv, v, geometry)  # dL/dW = sum_npq dy~ x + dy_dot~ x_dot
-                if need_dx:
-                    found[i] = ops.correlate(dv, W, geometry)
-            if g is not None and b is not None and dy is not None:
-                db = g["b"]
-                db += ops.sum_rows(dy)  # y_dot does not depend on b
-            return found[0], found[1]
+        def add_weights(v: Array, dy: Array, g: Views) -> None:
+            dW = g["W"]
+            dW += ops.correlate_weights(dy, v, geometry)  # dL/dW = sum_npq dy~ x + dy_dot~ x_dot
 
-        return ops.correlate_adjoint(x, W, geometry, b), ops.correlate_adjoint(x_dot, W, geometry), backward
+        pullback = affine_pullback(
+            x, x_dot, lambda dy: ops.correlate(dy, W, geometry), add_weights, lambda dy, g: add_row_sums(ops, dy, g)
+        )
+        return ops.correlate_adjoint(x, W, geometry, b), ops.correlate_adjoint(x_dot, W, geometry), pullback
 
 
 def _explicit(padding: Padding) -> Sides:

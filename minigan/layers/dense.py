@@ -14,6 +14,8 @@ from minigan.layers.base import (
     ShapeError,
     Views,
     add_or_write,
+    add_row_sums,
+    affine_pullback,
     require_features,
 )
 from minigan.ops.protocol import Array
@@ -94,22 +96,12 @@ class Dense(Layer):
     def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
         """Return x W + b, x_dot W and their pullback."""
         require_features(self, x, self.n_in)
-        ops, W, b = ctx.ops, p["W"], p.get("b")
-
-        def backward(
-            dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
-        ) -> tuple[Array | None, Array | None]:
-            found: list[Array | None] = [None, None]
-            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
-                if dv is None:
-                    continue
-                if g is not None:
-                    ops.add_product(v, dv, g["W"])  # dL/dW = x^T dy + x_dot^T dy_dot
-                if need_dx:
-                    found[i] = ops.affine(dv, W.T)  # dL/dx = dy W^T,  dL/dx_dot = dy_dot W^T
-            if g is not None and b is not None and dy is not None:
-                db = g["b"]
-                db += ops.sum_rows(dy)  # dL/db = sum_n dy_n: y_dot does not depend on b
-            return found[0], found[1]
-
-        return ops.affine(x, W, b), ops.affine(x_dot, W), backward
+        ops, W = ctx.ops, p["W"]
+        pullback = affine_pullback(
+            x,
+            x_dot,
+            lambda dy: ops.affine(dy, W.T),  # dL/dx = dy W^T,  dL/dx_dot = dy_dot W^T
+            lambda v, dy, g: ops.add_product(v, dy, g["W"]),  # dL/dW = x^T dy + x_dot^T dy_dot
+            lambda dy, g: add_row_sums(ops, dy, g),  # dL/db = sum_n dy_n
+        )
+        return ops.affine(x, W, p.get("b")), ops.affine(x_dot, W), pullback

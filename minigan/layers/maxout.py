@@ -16,6 +16,8 @@ from minigan.layers.base import (
     ShapeError,
     Views,
     add_or_write,
+    add_row_sums,
+    affine_pullback,
     require_features,
 )
 from minigan.ops.protocol import Array, Ops
@@ -109,21 +111,22 @@ class Maxout(Layer):
         a_dot = ops.affine(x_dot, W).reshape(-1, self.n_out, self.pieces)
         y_dot = ops.xp.take_along_axis(a_dot, winner[:, :, None].astype(np.intp), axis=2)[:, :, 0]
 
+        def to_pieces(dy: Array) -> Array:
+            return _to_winner(dy, winner, self.pieces, ops).reshape(len(x), -1)
+
+        of_pieces = affine_pullback(
+            x,
+            x_dot,
+            lambda da: ops.affine(da, W.T),
+            lambda v, da, g: ops.add_product(v, da, g["W"]),  # dL/dW = x^T da + x_dot^T da_dot
+            lambda da, g: add_row_sums(ops, da, g),
+        )
+
         def backward(
             dy: Array | None, dy_dot: Array | None, g: Views | None = None, *, need_dx: bool = True
         ) -> tuple[Array | None, Array | None]:
-            found: list[Array | None] = [None, None]
-            for i, (v, dv) in enumerate(((x, dy), (x_dot, dy_dot))):
-                if dv is None:
-                    continue
-                da = _to_winner(dv, winner, self.pieces, ops).reshape(len(x), -1)
-                if g is not None:
-                    ops.add_product(v, da, g["W"])  # dL/dW = x^T da + x_dot^T da_dot
-                    if v is x:
-                        g["b"][...] += ops.sum_rows(da)  # y_dot does not depend on b
-                if need_dx:
-                    found[i] = ops.affine(da, W.T)
-            return found[0], found[1]
+            da, da_dot = (None if dv is None else to_pieces(dv) for dv in (dy, dy_dot))
+            return of_pieces(da, da_dot, g, need_dx=need_dx)
 
         return y, y_dot, backward
 

@@ -1,5 +1,6 @@
 """Objectives whose J_D is a mean over real examples plus a mean over fakes, and the means that they are made of."""
 
+from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass, fields
 from fractions import Fraction
 from numbers import Rational
@@ -14,7 +15,7 @@ from minigan.ops.reference import zeros
 
 
 @dataclass(frozen=True)
-class Separable:
+class Separable(ABC):
     """J_D = d_scale (mean a(s_real) + mean b(s_fake)),   J_G = g_scale mean c(s_fake).    s_real (N, 1), s_fake (M, 1)
 
     A subclass defines a, b and c by `_real`, `_fake` and `_generated`: each returns weight mean cost(s) and its
@@ -57,14 +58,17 @@ class Separable:
         """Return D = sigma(s)."""
         return (ops_of(s) if ops is None else ops).sigmoid(s).reshape(-1)
 
+    @abstractmethod
     def _real(self, s: Array, weight: Any, ops: Ops) -> tuple[Value, Array]:
-        raise NotImplementedError(f"{type(self).__name__} does not define _real")
+        """Return the weighted mean of a(s), D's cost of real examples, and its gradient."""
 
+    @abstractmethod
     def _fake(self, s: Array, weight: Any, ops: Ops) -> tuple[Value, Array]:
-        raise NotImplementedError(f"{type(self).__name__} does not define _fake")
+        """Return the weighted mean of b(s), D's cost of fakes, and its gradient."""
 
+    @abstractmethod
     def _generated(self, s: Array, weight: Any, ops: Ops) -> tuple[Value, Array]:
-        raise NotImplementedError(f"{type(self).__name__} does not define _generated")
+        """Return the weighted mean of c(s), G's cost, and its gradient."""
 
 
 def described(objective: Any) -> str:

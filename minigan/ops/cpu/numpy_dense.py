@@ -3,7 +3,7 @@
 As often as possible: Dense [activation] [BatchNorm] [ReLU or LeakyReLU].
 
 In the pullback, dL/dW and dL/dx of a layer do not depend on each other: one thread computes dL/dW while another one
-computes dL/dx and goes on with what is below the layer.
+computes dL/dx and then the gradients of the layers before it.
 """
 
 from collections.abc import Sequence
