@@ -224,7 +224,7 @@ class WassersteinPenalty(GradientPenalty):
         if any(isinstance(k, np.ndarray) and (k != other).any() for k, other in zip(classes, others, strict=True)):
             raise ValueError("x_real and x_fake have different labels; the penalty pairs them and expects the same")
         e = rng.random((len(x_real),) + (1,) * (x_real.ndim - 1))
-        e = D.ops.xp.asarray(e.astype(D.dtype))
+        e = D.ops.xp.asarray(e).astype(D.dtype)
         x = x_fake + e * (x_real - x_fake)
         return (x, *classes) if classes else x
 

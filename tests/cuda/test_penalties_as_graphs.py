@@ -9,6 +9,7 @@ from two_players import first_difference
 
 import minigan as mg
 from minigan.ops import get_ops, to_host
+from minigan.ops.cuda.capture import iterations
 from minigan.ops.cuda.capture.iterations import CaptureWarning
 
 pytestmark = NEEDS_HOST_COMPILER
@@ -106,12 +107,39 @@ def test_a_changed_interval_discards_the_graphs():
     assert first_difference(one, other, 16, rarer) is None
 
 
-def test_random_points_run_step_by_step():
-    """The points of a WassersteinPenalty are drawn from the game's stream; updates without it are graphs."""
-    one, other = pair(penalties=(mg.WassersteinPenalty(),), every=2)
+@pytest.mark.parametrize("schedule", [mg.alternating, mg.simultaneous], ids=lambda f: f.__name__)
+def test_random_points_are_inputs_of_the_graph(schedule):
+    """The points of a WassersteinPenalty are drawn by the host, in order with the keys of dropout."""
+    one, other = pair(penalties=(mg.R1(1.0), mg.WassersteinPenalty()), every=2, schedule=schedule)
+    assert first_difference(one, other, 9) is None
+    assert {kind for kind, iteration in one.kinds.items() if iteration.captured is not None} == {(True,), (False,)}
+
+
+@EMULATOR_ONLY
+def test_points_frozen_in_the_graph_are_detected(monkeypatch):
+    one, other = pair(penalties=(mg.WassersteinPenalty(),), every=1)
+    captured = iterations.Keys
+
+    def frozen(draw, uniform, rng=None):
+        return captured(draw, uniform if rng is not None else lambda shape: one.gan.ops.xp.full(shape, 0.5), rng)
+
+    monkeypatch.setattr(iterations, "Keys", frozen)
+    assert first_difference(one, other, 4) is not None
+
+
+class OtherPoints(mg.WassersteinPenalty):
+    """Points that are drawn in another way."""
+
+    def points(self, D, real, fake, *, rng):
+        """Return real examples with noise."""
+        return real + D.ops.xp.asarray(rng.normal(0, 1, real.shape))
+
+
+def test_other_draws_run_step_by_step():
+    one, other = pair(penalties=(OtherPoints(),), every=2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CaptureWarning)
         assert first_difference(one, other, 8) is None
-    assert [str(w.message).partition("captured: ")[2][:36] for w in caught] == ["random is drawn from the game's stre"]
+    assert [str(w.message).partition("captured: ")[2][:36] for w in caught] == ["normal is drawn from the game's stre"]
     assert one.kinds[True,].captured is None
     assert one.kinds[False,].captured is not None

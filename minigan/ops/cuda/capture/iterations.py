@@ -7,6 +7,7 @@ copied to the device before each replay:
                on the device is drawn within the graph.  A batch may be a tuple of arrays.
     dropout    The keys are drawn from the game's stream in the order of the layers and copied into an array; the
                kernels of the graph get the index of a key instead of the key.
+    uniform    The numbers that a gradient penalty draws are copied like a batch.
     updates    The optimizers compute the step-dependent scalars (Adam's bias corrections, scheduled rates), which are
                copied into an array too (`minigan.ops.cuda.capture.updates`).
 
@@ -32,6 +33,7 @@ from minigan._batch import arrays_of, map_batch
 from minigan.ops.cuda.capture.dependencies import flatten, graph_dependencies, is_same
 from minigan.ops.cuda.capture.draws import (
     KEYS,
+    UNIFORM,
     Draw,
     Event,
     device_part,
@@ -40,6 +42,7 @@ from minigan.ops.cuda.capture.draws import (
     next_or,
     prepare,
     record_keys,
+    record_uniform,
 )
 from minigan.ops.cuda.capture.keys import Keys, draw_keys
 from minigan.ops.cuda.capture.updates import UpdateScalars
@@ -232,7 +235,11 @@ class _Iteration:
 
         rng, steps_before = game.rng, [optimizer.t for optimizer in _optimizers(game)]
         t_before = {name: player.optimizer.t for name, player in game.players.items()}
-        keys = Keys(lambda shape: record_keys(events, shape, draw_keys(rng, shape)), rng)
+        keys = Keys(
+            lambda shape: record_keys(events, shape, draw_keys(rng, shape)),
+            lambda shape: record_uniform(events, rng.random(shape)),
+            rng,
+        )
         with _with_keys(game, keys):
             results = schedule(game, **{name: recorded_draw(name) for name in draws}, **counts)
         obstacles += filter(None, (keys.obstacle, self.nesting))
@@ -251,7 +258,7 @@ class _Iteration:
         self, schedule: Schedule, game: Any, drawn: list[tuple[Event, Any]], draws: Draws, counts: Counts
     ) -> Any:
         """Run step by step with the batches and keys that were already drawn."""
-        remaining = {name: iter([x for event, x in drawn if event.source == name]) for name in (*draws, KEYS)}
+        remaining = {name: iter([x for event, x in drawn if event.source == name]) for name in (*draws, KEYS, UNIFORM)}
 
         def replayed_draw(name: str) -> Draw:
             def draw() -> Any:
@@ -263,7 +270,12 @@ class _Iteration:
             return draw
 
         rng = game.rng
-        with _with_keys(game, Keys(lambda shape: next_or(remaining[KEYS], lambda: draw_keys(rng, shape)), rng)):
+        keys = Keys(
+            lambda shape: next_or(remaining[KEYS], lambda: draw_keys(rng, shape)),
+            lambda shape: next_or(remaining[UNIFORM], lambda: rng.random(shape)),
+            rng,
+        )
+        with _with_keys(game, keys):
             return schedule(game, **{name: replayed_draw(name) for name in draws}, **counts)
 
     # --- as a graph -------------------------------------------------------------------------------
@@ -275,6 +287,8 @@ class _Iteration:
         for event in self.events:
             if event.source == KEYS:
                 drawn.append((event, draw_keys(game.rng, event.shapes[0])))
+            elif event.source == UNIFORM:
+                drawn.append((event, game.rng.random(event.shapes[0])))
             elif not event.on_host:
                 drawn.append((event, None))
             else:
@@ -296,6 +310,7 @@ class _Iteration:
         self._update_scalars = scalars
         batches = list(zip(self._host_events(), self._batches, strict=True))
         inputs = {name: iter([x[0] if e.single else x for e, x in batches if e.source == name]) for name in draws}
+        uniform_arrays = iter([x[0] for e, x in batches if e.source == UNIFORM])
         key_indices = iter(range(self._key_array.size))
 
         def captured_draw(name: str) -> Draw:
@@ -309,10 +324,13 @@ class _Iteration:
             count = int(np.prod(shape))
             return np.array([next(key_indices) for _ in range(count)], np.uint64).reshape(shape)
 
+        def uniform(shape: tuple[int, ...]) -> Array:
+            return next(uniform_arrays)
+
         steps_before, attributes = [optimizer.t for optimizer in _optimizers(game)], dict(vars(game))
         self.ops.norm_act.keys, self.ops.flat.update_scalars = self._key_array, self._update_scalars
         try:
-            with _with_keys(game, Keys(keys)):
+            with _with_keys(game, Keys(keys, uniform)):
                 captured = capture(
                     self.device, lambda: schedule(game, **{name: captured_draw(name) for name in draws}, **counts)
                 )
