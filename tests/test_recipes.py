@@ -13,6 +13,7 @@ COUNTS = {
     "mnist-dense": (243_600, 768, 535_041, 1_536),
     "mnist-maxout": (2_503_984, 0, 1_231_441, 0),
     "mnist-conditional": (293_825, 6_336, 436_321, 0),
+    "mnist-wgan-gp": (1_554_177, 0, 1_030_145, 0),
     "mnist-dcgan": (10_357_889, 384, 392_833, 896),
     "mnist-softmax": (1_566_401, 19_950, 9_707_266, 0),
     "dcgan64": (12_672_768, 1_792, 11_036_161, 3_584),
@@ -65,7 +66,7 @@ CONFIGS = {
     "gaussian": {
         "iterations": 1000, "batch_size": 1000, "d_updates": 10, "g_updates": 10, "hidden": 10, "mu": 4.0, "sigma": 2.0,
         "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7, "frames": 50, "evaluate_every": 50, "patience": 0,
-        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0, "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "mnist-dense": {
         "iterations": 2000, "batch_size": 32, "d_updates": 10, "g_updates": 10, "latent": 64, "lr": 1e-3, "beta1": 0.9,
@@ -76,7 +77,7 @@ CONFIGS = {
         "iterations": 30_000, "batch_size": 100, "latent": 100, "lr": 0.1, "lr_decay": 1.000004, "lr_min": 1e-6,
         "momentum": 0.5, "momentum_final": 0.7, "momentum_epochs": 250, "train_images": 50_000, "data": "mnist",
         "sample_every": 1000,
-        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0, "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "mnist-dcgan": {
         "iterations": 1001, "batch_size": 32, "latent": 100, "dropout": 0.25, "bn_momentum": 0.8, "slope": 0.2,
@@ -90,6 +91,11 @@ CONFIGS = {
         "eps": 1e-7, "data": "mnist", "sample_every": 250,
         "ema": 0.0,
     },
+    "mnist-wgan-gp": {
+        "iterations": 1500, "batch_size": 50, "d_updates": 5, "latent": 128, "dim": 64, "penalty": 10.0,
+        "penalty_every": 1, "slope": 0.2, "lr": 1e-4, "beta1": 0.5, "beta2": 0.9, "eps": 1e-8, "train_images": 50_000,
+        "data": "mnist", "sample_every": 100, "ema": 0.0,
+    },
     "dcgan64": {
         "iterations": 93_600, "batch_size": 128, "latent": 100, "width": 1, "slope": 0.2, "init_std": 0.02, "lr": 2e-4,
         "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "data": "mnist", "sample_every": 100,
@@ -102,6 +108,13 @@ LEAKY = mg.LeakyReLU(0.2)
 NORM8, NORM9 = ({"eps": 1e-3, "momentum": m, "convention": "old", "unbiased": False} for m in (0.8, 0.9))
 N02, GAMMA = {"weight_init": mg.Normal(0.02)}, {"gamma_init": mg.Normal(0.02, mean=1.0)}
 K4 = {"stride": 2, "padding": 1, "bias": False, **N02}
+
+
+def K5(channels):
+    """Stride and weights of the 5 x 5 convolutions of Gulrajani et al. (2017); the fans are 25 channels together."""
+    return {"stride": 2, "weight_init": mg.Uniform((12 / (25 * channels)) ** 0.5)}
+
+
 CHAINS = {
     "gaussian": (
         [mg.Dense(1, 1)],
@@ -144,6 +157,16 @@ CHAINS = {
         [mg.Conv2D(1, 256, 5, stride=2, padding="same"), LEAKY, mg.Dropout(0.3),
          mg.Conv2D(256, 512, 5, stride=2, padding="same"), LEAKY, mg.Dropout(0.3),
          mg.Flatten(), mg.Dense(25_088, 256), LEAKY, mg.Dropout(0.3), mg.Dense(256, 2)],
+    ),
+    "mnist-wgan-gp": (
+        [mg.Dense(128, 4096), mg.ReLU(), mg.Reshape((4, 4, 256)),
+         mg.ConvTranspose2D(256, 128, 5, padding=((1, 3), (1, 3)), **K5(256 / 4 + 128)), mg.ReLU(),
+         mg.ConvTranspose2D(128, 64, 5, padding="same", **K5(128 / 4 + 64)), mg.ReLU(),
+         mg.ConvTranspose2D(64, 1, 5, padding="same", **K5(64 / 4 + 1)), mg.Sigmoid()],
+        [mg.Conv2D(1, 64, 5, padding="same", **K5(1 + 64 / 4)), LEAKY,
+         mg.Conv2D(64, 128, 5, padding="same", **K5(64 + 128 / 4)), LEAKY,
+         mg.Conv2D(128, 256, 5, padding="same", **K5(128 + 256 / 4)), LEAKY,
+         mg.Flatten(), mg.Dense(4096, 1)],
     ),
     "dcgan64": (
         [mg.Dense(100, 16_384, weight_init=mg.Uniform(0.1), bias_init=mg.Uniform(0.1)), mg.Reshape((4, 4, 1024)),

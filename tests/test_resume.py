@@ -30,6 +30,15 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
         "sample_every": 2,
         "label_samples": 20,
     },
+    "mnist-wgan-gp": {
+        "iterations": 5,
+        "batch_size": 7,
+        "d_updates": 2,
+        "latent": 3,
+        "dim": 2,
+        "penalty_every": 3,
+        "sample_every": 2,
+    },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
     "cyclegan-toy": {"iterations": 7, "batch_size": 3, "pool": 5, "sample_every": 3},
 }

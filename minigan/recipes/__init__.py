@@ -13,6 +13,7 @@ from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
+from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
 from minigan.recipes.options import RunOptions
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
@@ -26,6 +27,7 @@ RECIPES: dict[str, Recipe] = {
         MNIST_DCGAN,
         MNIST_SOFTMAX,
         MNIST_CONDITIONAL,
+        MNIST_WGAN_GP,
         DCGAN64,
         CYCLEGAN_TOY,
     )

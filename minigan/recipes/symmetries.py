@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from minigan.layers import register_layer
-from minigan.layers.base import Context, Layer, Pullback, Shape, ShapeError, Views
+from minigan.layers.base import Context, Layer, PairPullback, Pullback, Shape, ShapeError, Views, linear_pushforward
 from minigan.ops.protocol import Array
 
 POSITIONS = tuple((mirrored, turns) for mirrored in (False, True) for turns in range(4))
@@ -67,6 +67,10 @@ class Symmetries(Layer):
             return dx
 
         return y, backward
+
+    def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
+        """Return the eight positions of x and of x_dot, and their pullback: the layer is linear."""
+        return linear_pushforward(self, p, x, x_dot, ctx)
 
 
 def mirror(x: Array) -> Array:

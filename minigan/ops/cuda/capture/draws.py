@@ -12,6 +12,8 @@ from minigan.ops.protocol import Array
 Draw = Callable[[], Any]
 KEYS = "keys of dropout"
 """Source of the dropout keys; not an identifier, so that no draw can have this name."""
+UNIFORM = "uniform numbers"
+"""Source of the numbers that a gradient penalty draws from the game's stream."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Event:
     Attributes
     ----------
     source : str
-        The name of the draw, or KEYS.
+        The name of the draw, KEYS or UNIFORM.
     shapes : tuple of tuple of int
         The shape of each array of the batch.
     dtypes : tuple of numpy.dtype
@@ -62,6 +64,12 @@ def record_keys(events: list[Event], shape: tuple[int, ...], keys: Array) -> Arr
     """Append the event of drawing these keys and return them."""
     events.append(Event(KEYS, (shape,)))
     return keys
+
+
+def record_uniform(events: list[Event], x: Array) -> Array:
+    """Append the event of drawing these uniform numbers and return them."""
+    events.append(Event(UNIFORM, (x.shape,), (x.dtype,)))
+    return x
 
 
 def next_or(values: Iterator[Any], otherwise: Draw) -> Any:
