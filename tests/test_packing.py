@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan._names import ConfigError
-from minigan.gan import discriminator_gradient, eval_mode, pack, packed_batching, packed_mode, train_mode, unpack
+from minigan.gan import discriminator_gradient, eval_mode, pack, packed_mode, train_mode, unpack
 from minigan.ops import get_ops, to_host
 from minigan.recipes import get_recipe
 from minigan.runs import sample, train_recipe
@@ -49,7 +49,7 @@ def test_both_gradients_by_complex_step(images, ops):
     (G, D), rng, shape = players(ops, images), RNG(0), (2, 2, 2) if images else (4,)
     real, fake, z = (rng.standard_normal((n, *s)) for n, s in ((9, shape), (12, shape), (12, (3,))))
     for d_batching in (mg.separate, mg.combined):
-        check_discriminator(D, mg.NonSaturating(), real, fake, d_batching=packed_batching(d_batching, 3))
+        check_discriminator(D, mg.NonSaturating(), pack(real, 3), pack(fake, 3), d_batching=d_batching)
     for mode in (train_mode, eval_mode):
         check_generator(G, D, mg.NonSaturating(), z, frozen_d_mode=packed_mode(mode, 3), x_real=real)
 
@@ -88,8 +88,22 @@ def test_labels_are_packed_with_their_examples():
     assert gan.update_G((z, y)).logits_fake.shape == (3, 1)
 
 
-def test_without_packing_the_functions_are_the_same():
-    assert packed_batching(mg.separate, 1) is mg.separate
+@ON_EACH_BACKEND
+@pytest.mark.parametrize("d_batching", [mg.separate, mg.combined])
+@pytest.mark.parametrize("images", [False, True])
+def test_the_step_of_D_descends_along_the_gradient_of_packs(images, d_batching, ops):
+    G, D = players(ops, images)
+    gan = mg.GAN(G, D, mg.SGD(G, lr=0.0), mg.SGD(D, lr=1.0), mg.NonSaturating(), d_batching=d_batching, pack=3)
+    rng, shape = RNG(2), (2, 2, 2) if images else (4,)
+    real, fake = rng.standard_normal((9, *shape)), rng.standard_normal((12, *shape))
+    before = D.theta.copy()
+    g, want = discriminator_gradient(D, gan.objective, pack(real, 3), pack(fake, 3), d_batching=d_batching)
+    seen = gan.update_D(real, fake)
+    np.testing.assert_array_equal(seen.logits_fake, want.logits_fake)
+    np.testing.assert_allclose(D.theta, before - g, rtol=1e-13, atol=1e-15)
+
+
+def test_without_packing_the_function_is_the_same():
     assert packed_mode(train_mode, 1) is train_mode
 
 

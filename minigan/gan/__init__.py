@@ -28,7 +28,7 @@ from minigan.gan.modes import (
     train_mode,
     train_mode_tracking,
 )
-from minigan.gan.packing import pack, packed_batching, packed_mode, unpack
+from minigan.gan.packing import pack, packed_mode, unpack
 from minigan.gan.pair import GAN, StepResults
 from minigan.gan.penalties import R1, R2, GradientPenalty, WassersteinPenalty
 from minigan.gan.pool import ImagePool
@@ -67,7 +67,6 @@ __all__ = [
     "generator_gradient",
     "generator_step",
     "pack",
-    "packed_batching",
     "packed_mode",
     "pretrain",
     "same_batch",

@@ -10,7 +10,7 @@ Oh, "PacGAN: The Power of Two Samples in Generative Adversarial Networks", 2018 
 from minigan._batch import Batch
 from minigan.game import Rng
 from minigan.gan.labels import network_input
-from minigan.gan.modes import DBatching, DMode, Passes
+from minigan.gan.modes import DMode
 from minigan.layers.base import Pullback, ShapeError
 from minigan.network import Network
 from minigan.ops.protocol import Array
@@ -76,32 +76,6 @@ def unpack(y: Array, m: int) -> Array:
     K, *middle, width = y.shape
     parts = y.reshape(K, -1, m, width // m)  # (K, pixels, m, C)
     return parts.swapaxes(1, 2).reshape(K * m, *middle, width // m)
-
-
-def packed_batching(d_batching: DBatching, m: int) -> DBatching:
-    """Return `d_batching` for packs: the function that packs both batches first.
-
-    Parameters
-    ----------
-    d_batching : callable
-        `separate`, `combined` or a function like them.
-    m : int
-        The number of examples in a pack; with m = 1, `d_batching` itself is returned.
-
-    Returns
-    -------
-    callable
-        ``(D, x_real, x_fake, rng=None) -> s_real, s_fake, backward`` with a logit for each pack.
-
-    """
-    if m == 1:
-        return d_batching
-
-    def batching(D: Network, x_real: Batch, x_fake: Batch, *, rng: Rng | None = None) -> Passes:
-        real, fake = (pack(D.array(network_input(D, x)), m) for x in (x_real, x_fake))
-        return d_batching(D, real, fake, rng=rng)
-
-    return batching
 
 
 def packed_mode(frozen_d_mode: DMode, m: int) -> DMode:

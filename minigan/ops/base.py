@@ -73,16 +73,25 @@ class BackendBase:
         """Copy `source` into `target`."""
         self.flat.copy(target, source)
 
+    def clip_norm(self, g: Array, max_norm: float) -> Array:
+        """Return g scaled down to a norm of at most `max_norm`."""
+        return self.flat.clip_norm(g, max_norm)
+
     def adam(
-        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-    ) -> None:
+        self, theta: Array, g: Array, m: Array, v: Array, t: int, *,
+        lr: float, beta1: float, beta2: float, eps: float, decay: float = 0.0,
+    ) -> None:  # fmt: skip
         """One update of Adam, in place."""
-        self.flat.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+        self.flat.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps, decay=decay)
 
-    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+    def rmsprop(
+        self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float, decay: float = 0.0
+    ) -> None:
         """One update of RMSProp, in place."""
-        self.flat.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
+        self.flat.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps, decay=decay)
 
-    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+    def momentum(
+        self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool, decay: float = 0.0
+    ) -> None:
         """One update of gradient descent with momentum, in place."""
-        self.flat.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
+        self.flat.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov, decay=decay)

@@ -110,6 +110,9 @@ class Ops(Protocol):
     def copy(self, target: Array, source: Array) -> None:
         """Copy `source` to `target` in place."""
 
+    def clip_norm(self, g: Array, max_norm: float) -> Array:
+        """Return g min(1, max_norm / ||g||), which may be g itself.    g (P,)"""
+
     def adam(
         self,
         theta: Array,
@@ -122,11 +125,16 @@ class Ops(Protocol):
         beta1: float,
         beta2: float,
         eps: float,
+        decay: float = 0.0,
     ) -> None:
-        """Update theta, m and v in place by step t of Adam."""
+        """Subtract decay theta from theta, then update theta, m and v in place by step t of Adam."""
 
-    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
-        """Update theta and v in place by a step of RMSProp."""
+    def rmsprop(
+        self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float, decay: float = 0.0
+    ) -> None:
+        """Subtract decay theta from theta, then update theta and v in place by a step of RMSProp."""
 
-    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
-        """Update theta and u in place by a step of gradient descent with momentum."""
+    def momentum(
+        self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool, decay: float = 0.0
+    ) -> None:
+        """Subtract decay theta from theta, then update theta and u in place by gradient descent with momentum."""

@@ -6,6 +6,7 @@ drop or mix the imaginary part; it computes masks from the real part, and uses o
 np.float64`` would be float64).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -252,16 +253,47 @@ def copy(target: Array, source: Array) -> None:
     target[...] = source
 
 
-def adam(
-    theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-) -> None:
-    """Update theta, m and v in place by step t = 1, 2, ... of Algorithm 1 of Kingma and Ba 2015.
+def clip_norm(g: Array, max_norm: float) -> Array:
+    """g min(1, max_norm / ||g||)    g (P,)
 
+    Squares that over- or underflow are avoided by a power of two, which changes no other bits.  NaN in g makes the
+    result NaN, and infinities become NaN.  For complex g, ||g||^2 is the sum of g_i^2, without conjugates.
+    """
+    wide = {"float32": np.float64, "complex64": np.complex128}.get(g.dtype.name)
+    h = g if wide is None else g.astype(wide)
+    power = 1.0 if g.dtype.kind == "O" else _power_for_squares(real(h))
+    if power != 1:
+        h = h * power
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = np.sqrt((h * h).sum())
+        if (norm.real if g.dtype.kind == "c" else norm) <= max_norm * power:
+            return g
+        return (h * (max_norm / norm)).astype(g.dtype, copy=False)
+
+
+def _power_for_squares(x: Array) -> float:
+    """Return 1, or a power of two by which x is multiplied so that its squares neither overflow nor vanish."""
+    largest = float(np.abs(x).max(initial=0))
+    if largest == 0 or not math.isfinite(largest):
+        return 1.0
+    exponent = math.frexp(largest)[1]
+    return 1.0 if abs(exponent) < 400 else math.ldexp(1.0, -max(-1000, min(1000, exponent)))
+
+
+def adam(
+    theta: Array, g: Array, m: Array, v: Array, t: int, *,
+    lr: float, beta1: float, beta2: float, eps: float, decay: float = 0.0,
+) -> None:  # fmt: skip
+    """Update theta, m and v in place by step t = 1, 2, ... of Algorithm 1 of Kingma and Ba 2015, after weight decay.
+
+    theta <- theta - decay theta
     m <- beta1 m + (1 - beta1) g         v <- beta2 v + (1 - beta2) g^2
     m_hat = m / (1 - beta1^t)            v_hat = v / (1 - beta2^t)
     theta <- theta - lr m_hat / (sqrt(v_hat) + eps)
     """
     require_equal_shapes("adam", theta=theta, g=g, m=m, v=v)
+    if decay:
+        theta -= decay * theta
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
@@ -271,17 +303,23 @@ def adam(
     theta -= (lr / (1 - beta1**t)) * m / denominator
 
 
-def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
-    """v <- rho v + (1 - rho) g^2,   theta <- theta - lr g / (sqrt(v) + eps)."""
+def rmsprop(theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float, decay: float = 0.0) -> None:
+    """theta <- theta - decay theta,   v <- rho v + (1 - rho) g^2,   theta <- theta - lr g / (sqrt(v) + eps)."""
     require_equal_shapes("rmsprop", theta=theta, g=g, v=v)
+    if decay:
+        theta -= decay * theta
     v *= rho
     v += (1 - rho) * (g * g)
     theta -= lr * g / (np.sqrt(v) + eps)
 
 
-def momentum(theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
-    """u <- momentum u - lr g,   theta <- theta + u   (Nesterov: theta + momentum u - lr g)."""
+def momentum(
+    theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool, decay: float = 0.0
+) -> None:
+    """theta <- theta - decay theta,   u <- momentum u - lr g,   theta <- theta + u (Nesterov: momentum u - lr g)."""
     require_equal_shapes("momentum", theta=theta, g=g, u=u)
+    if decay:
+        theta -= decay * theta
     u *= momentum
     u -= lr * g
     theta += momentum * u - lr * g if nesterov else u

@@ -8,7 +8,7 @@ def planted_in(file):
     return lambda name, old, new, check, **how: Mutant(name, file, old, new, getattr(check_elementwise, check), **how)
 
 
-elementwise, functions, bias = map(planted_in, ("elementwise.cu", "functions.cuh", "bias.cu"))
+elementwise, functions, sums, bias = map(planted_in, ("elementwise.cu", "functions.cuh", "sums.cuh", "bias.cu"))
 TAIL = "packs * PACK + first; i < n; i += step) y[i]"
 LAST = "last = first + rows < M ? first + rows : M"
 SYNC = "    __syncthreads();\n    if (t < half)"
@@ -21,8 +21,8 @@ MUTANTS = [
     bias("tanh's derivative at x", "d * (1 - y * y)", "d * (1 - y)", "bias"),
     elementwise("a pack too many", "in_packs(x) && in_packs(y) ? n / PACK", "in_packs(x) ? n / PACK + 1", "forward"),
     elementwise("the tail is omitted", TAIL, TAIL.replace("packs * PACK", "n"), "forward"),
-    elementwise("no barrier in the sum of a block", SYNC, "    if (t < half)", "loss"),
-    elementwise("half of the sum's threads", "half = THREADS / 2; half > 0", "half = THREADS / 4; half > 0", "loss"),
+    sums("no barrier in the sum of a block", SYNC, "    if (t < half)", "loss"),
+    sums("half of the sum's threads", "half = N / 2; half > 0", "half = N / 4; half > 0", "loss"),
     elementwise("a block too many", "i < blocks; i", "i <= blocks; i", "loss"),
     elementwise("the sign is lost", "sign * s[i], e", "s[i], e", "loss"),
     bias("the last row is left out", LAST, f"{LAST} - 1", "bias"),

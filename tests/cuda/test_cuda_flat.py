@@ -14,7 +14,9 @@ pytestmark = NEEDS_HOST_COMPILER
 
 
 @ON_EACH_SCHEDULE
-@pytest.mark.parametrize("name", ["adam", "scalars_on_device", "rmsprop", "momentum", "finite", "copy"])
+@pytest.mark.parametrize(
+    "name", ["adam", "scalars_on_device", "rmsprop", "momentum", "decay", "clipped_norm", "finite", "copy"]
+)
 def test_the_kernels(name, schedule):
     getattr(check_flat, name)(device(schedule))
 

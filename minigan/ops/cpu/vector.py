@@ -24,6 +24,8 @@ MIN_PARALLEL_NUMBERS = 1 << 17
 """Shorter vectors are computed by the calling thread alone."""
 NUMPY_MIN_PARALLEL_FILL_NUMBERS = 1 << 21
 """The same without numba for vectors that are filled with zeros, which takes less time than waking a thread."""
+MIN_NORM, MIN_FACTOR = 1e-130, 1e-30
+"""For smaller norms the squares of float64 numbers may underflow; smaller factors are inexact in float32."""
 
 
 class Flat(KernelSet):
@@ -35,28 +37,57 @@ class Flat(KernelSet):
     name = "vector"
 
     def adam(
-        self, theta: Array, g: Array, m: Array, v: Array, t: int, *, lr: float, beta1: float, beta2: float, eps: float
-    ) -> None:
+        self, theta: Array, g: Array, m: Array, v: Array, t: int, *,
+        lr: float, beta1: float, beta2: float, eps: float, decay: float = 0.0,
+    ) -> None:  # fmt: skip
         """`reference.adam`."""
         if not _fit_kernels(theta, g, m, v):
-            reference.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+            reference.adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps, decay=decay)
             return
         scalars = (lr / (1 - beta1**t), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**t), eps)
-        self._update(self._kernels.adam, (theta, g, m, v), scalars)
+        self._update(self._kernels.adam, (theta, g, m, v), scalars, decay=decay)
 
-    def rmsprop(self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float) -> None:
+    def rmsprop(
+        self, theta: Array, g: Array, v: Array, *, lr: float, rho: float, eps: float, decay: float = 0.0
+    ) -> None:
         """`reference.rmsprop`."""
         if not _fit_kernels(theta, g, v):
-            reference.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps)
+            reference.rmsprop(theta, g, v, lr=lr, rho=rho, eps=eps, decay=decay)
             return
-        self._update(self._kernels.rmsprop, (theta, g, v), (lr, rho, 1 - rho, eps))
+        self._update(self._kernels.rmsprop, (theta, g, v), (lr, rho, 1 - rho, eps), decay=decay)
 
-    def momentum(self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+    def momentum(
+        self, theta: Array, g: Array, u: Array, *, lr: float, momentum: float, nesterov: bool, decay: float = 0.0
+    ) -> None:
         """`reference.momentum`."""
         if not _fit_kernels(theta, g, u):
-            reference.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov)
+            reference.momentum(theta, g, u, lr=lr, momentum=momentum, nesterov=nesterov, decay=decay)
             return
-        self._update(self._kernels.momentum, (theta, g, u), (lr, momentum), nesterov)
+        self._update(self._kernels.momentum, (theta, g, u), (lr, momentum), nesterov, decay=decay)
+
+    def clip_norm(self, g: Array, max_norm: float) -> Array:
+        """`reference.clip_norm`, to which the rare g are passed whose squares over- or underflow, or that hold NaN."""
+        if not _fit_kernels(g):
+            return reference.clip_norm(g, max_norm)
+        norm = math.sqrt(self._sum_of_squares(g))
+        if norm <= max_norm and max_norm >= MIN_NORM:
+            return g
+        factor = max_norm / norm if MIN_NORM <= norm < math.inf else 0.0
+        if factor < MIN_FACTOR:
+            return reference.clip_norm(g, max_norm)
+        clipped, rounded = arrays.empty(g.shape, g.dtype), g.dtype.type(factor)
+        self._for_each_block(lambda block: np.multiply(g[block], rounded, out=clipped[block]), g.size)
+        return clipped
+
+    def _sum_of_squares(self, x: Array) -> float:
+        """Return the sum of the squares in float64; blocks are added in their order, whichever thread is first."""
+        sums: dict[int, float] = {}
+
+        def job(block: slice) -> None:
+            sums[block.start] = float(self._kernels.sum_of_squares(x[block]))
+
+        self._for_each_block(job, x.size)
+        return sum(sums[start] for start in sorted(sums))
 
     def finite(self, x: Array) -> bool:
         """`reference.finite`; once a block is not finite, no more blocks are started."""
@@ -100,14 +131,27 @@ class Flat(KernelSet):
             return slices(size, (size + NUMPY_LEAD_NUMBERS + 1) // 2)
         return slices(size, -(-size // (2 * -(-size // (2 * NUMPY_BLOCK_NUMBERS)))))
 
-    def _update(self, kernel: Any, vectors: tuple[Array, ...], scalars: tuple[float, ...], *flags: bool) -> None:
-        """Run the kernel on each block, with the scalars rounded to the vectors' dtype."""
+    def _update(
+        self, kernel: Any, vectors: tuple[Array, ...], scalars: tuple[float, ...], *flags: bool, decay: float
+    ) -> None:
+        """Run the kernel on each block, after weight decay, with the scalars rounded to the vectors' dtype."""
         rounded = [vectors[0].dtype.type(scalar) for scalar in scalars]
         size = vectors[0].size
+        if decay:
+            kernel = self._after_decay(kernel, vectors[0].dtype.type(decay))
         if size <= BLOCK_NUMBERS:
             kernel(*vectors, *rounded, *flags)
             return
         self._for_each_block(lambda block: kernel(*(vector[block] for vector in vectors), *rounded, *flags), size)
+
+    def _after_decay(self, kernel: Any, decay: Any) -> Any:
+        """Return the function that decays a block of theta and then, while it is in the cache, runs the kernel."""
+
+        def update(theta: Array, *rest: Any) -> None:
+            self._kernels.decay(theta, decay)
+            kernel(theta, *rest)
+
+        return update
 
     def _for_each_block(self, job: Any, size: int) -> None:
         blocks = self._blocks(size)

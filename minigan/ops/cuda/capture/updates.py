@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigan.ops.cuda.device.graph import CaptureError
 
-MAX_SCALARS_PER_UPDATE = 2
+MAX_SCALARS_PER_UPDATE = 3
 """The length of a table row: the most step-dependent scalars that one optimizer update uses."""
 OPTIMIZERS_MODULE = "minigan.optimizers"
 
@@ -32,7 +32,8 @@ class UpdateScalars:
     optimizers : list
         The players' optimizers, each from `minigan.optimizers`.
     updates_per_iteration : list of int
-        How many updates each optimizer makes in one iteration; its rows are consecutive.
+        How many steps each optimizer makes in one iteration, each of which is an update for every slice of theta that
+        has settings of its own; the rows of an optimizer are consecutive.
 
     Raises
     ------
@@ -43,18 +44,16 @@ class UpdateScalars:
 
     def __init__(self, device: Any, flat: Any, optimizers: list[Any], updates_per_iteration: list[int]) -> None:
         for optimizer in optimizers:
-            if type(optimizer).__module__ != OPTIMIZERS_MODULE:
+            if not type(optimizer).__module__.startswith(f"{OPTIMIZERS_MODULE}."):
                 kind = type(optimizer).__name__
                 raise CaptureError(
                     f"{kind} may use its step number in other ways; expected an optimizer of {OPTIMIZERS_MODULE}"
                 )
         self._flat, self._optimizers, self._updates_per_iteration = flat, optimizers, updates_per_iteration
-        self._table = device.array(np.zeros((max(1, sum(updates_per_iteration)), MAX_SCALARS_PER_UPDATE)))
-        end_rows = np.cumsum(updates_per_iteration).tolist()
-        thetas = [id(optimizer.net.theta) for optimizer in optimizers]
-        self._recorded_updates = dict(zip(thetas, updates_per_iteration, strict=True))
-        self._end_row = dict(zip(thetas, end_rows, strict=True))
-        self._next_row = {theta: end - self._recorded_updates[theta] for theta, end in self._end_row.items()}
+        rows = [n * one.updates_per_step for n, one in zip(updates_per_iteration, optimizers, strict=True)]
+        self._table = device.array(np.zeros((max(1, sum(rows)), MAX_SCALARS_PER_UPDATE)))
+        self._end_row = np.cumsum(rows).tolist()
+        self._next_row = [end - n for end, n in zip(self._end_row, rows, strict=True)]
         self._collected: list[tuple[float, ...]] | None = None
 
     def next_row(self, theta: Any, scalars: tuple[float, ...]) -> Any:
@@ -62,8 +61,8 @@ class UpdateScalars:
 
         Parameters
         ----------
-        theta : (P,) array of the device
-            The parameter vector that is updated.
+        theta : array of the device
+            The parameter vector that is updated, (P,), or a slice of it.
         scalars : tuple of float
             What the optimizer computed for this step, at most MAX_SCALARS_PER_UPDATE numbers.
 
@@ -81,12 +80,23 @@ class UpdateScalars:
         if self._collected is not None:
             self._collected.append(scalars)
             return None
-        next_row = self._next_row.get(id(theta))
-        if next_row is None or next_row >= self._end_row[id(theta)]:
-            n = self._recorded_updates.get(id(theta), 0)
+        owner = self._owner(theta)
+        if owner is None or self._next_row[owner] >= self._end_row[owner]:
+            n = 0 if owner is None else self._updates_per_iteration[owner]
             raise CaptureError(f"this iteration updates theta more often than the recorded one ({n} times)")
-        self._next_row[id(theta)] += 1
-        return self._table[next_row]
+        self._next_row[owner] += 1
+        return self._table[self._next_row[owner] - 1]
+
+    def _owner(self, theta: Any) -> int | None:
+        """Return the index of the optimizer whose parameter vector is theta or contains it; None if there is none."""
+        wholes = [optimizer.net.theta for optimizer in self._optimizers]
+        for i, whole in enumerate(wholes):
+            if whole is theta:
+                return i
+        for i, whole in enumerate(wholes):
+            if 0 <= theta.data.ptr - whole.data.ptr < whole.nbytes:
+                return i
+        return None
 
     def upload(self) -> None:
         """Compute the scalars of the next iteration's updates and copy them to the device."""
@@ -99,7 +109,7 @@ class UpdateScalars:
         try:
             for optimizer, n in zip(self._optimizers, self._updates_per_iteration, strict=True):
                 for t in range(optimizer.t + 1, optimizer.t + n + 1):
-                    optimizer._update(optimizer.net.theta, None, t)
+                    optimizer._update(optimizer.net.theta, optimizer.net.theta, t)  # any vector: nothing is launched
             table = [(*scalars, *(MAX_SCALARS_PER_UPDATE - len(scalars)) * (0.0,)) for scalars in self._collected]
         finally:
             self._flat.update_scalars, self._collected = active_before, None

@@ -4,6 +4,7 @@
 // Each number is read and written once; map and map_back use packs of 16 bytes if all arrays are aligned.
 #include "minigan.cuh"
 #include "functions.cuh"
+#include "sums.cuh"
 
 #define THREADS 256
 
@@ -65,17 +66,6 @@ softplus_sigmoid(const real* __restrict__ x, real* __restrict__ cost, real* __re
   }
 }
 
-// Return to thread 0 the sum of the block's numbers, one from each thread, added as a tree in a fixed order.
-__device__ __forceinline__ double sum_of_block(double mine, double* shared) {
-  const int t = threadIdx.x;
-  shared[t] = mine;
-  for (int half = THREADS / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (t < half) shared[t] = mine += shared[t + half];
-  }
-  return mine;
-}
-
 // ds_i = sign weight sigma(sign s_i) / N, and for each block factor times its sum of softplus(sign s_i).
 // A single block writes the sum to `value`, with factor = weight / N.  Several blocks write to `sums` (grid,), with
 // factor = 1, and mean_of_sums adds these up.
@@ -89,7 +79,7 @@ mean_softplus(const real* __restrict__ s, real* __restrict__ ds, double* __restr
     sum += softplus_of(v, e);
     ds[i] = slope * sigmoid_of(v, e);
   }
-  sum = factor * sum_of_block(sum, shared);
+  sum = factor * sum_of_block<THREADS>(sum, shared);
   if (threadIdx.x > 0) return;
   if (value) *value = real(sum);
   else sums[blockIdx.x] = sum;
@@ -101,6 +91,6 @@ mean_of_sums(const double* __restrict__ sums, real* __restrict__ value, int bloc
   __shared__ double shared[THREADS];
   double sum = 0;
   for (int i = threadIdx.x; i < blocks; i += THREADS) sum += sums[i];
-  sum = sum_of_block(sum, shared);
+  sum = sum_of_block<THREADS>(sum, shared);
   if (threadIdx.x == 0) *value = real(factor * sum);
 }

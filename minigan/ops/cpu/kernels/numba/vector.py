@@ -32,6 +32,27 @@ def momentum(theta, g, u, lr, momentum, nesterov):
 
 
 @kernel
+def decay(theta, rate):
+    """theta <- theta - rate theta, in place."""
+    for i in range(theta.size):
+        theta[i] -= rate * theta[i]
+
+
+@kernel
+def sum_of_squares(x):
+    """Return the sum of the squares, computed in float64: four sums, so that an addition need not wait for the last."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = x.size - x.size % 4
+    for i in range(0, whole, 4):
+        p, q, r, s = np.float64(x[i]), np.float64(x[i + 1]), np.float64(x[i + 2]), np.float64(x[i + 3])
+        a, b, c, d = a + p * p, b + q * q, c + r * r, d + s * s
+    for i in range(whole, x.size):
+        p = np.float64(x[i])
+        a += p * p
+    return (a + b) + (c + d)
+
+
+@kernel
 def finite(x):
     """Return whether all numbers are finite: 0 x is 0 for them, and NaN for others."""
     wrong, zero = 0, x.dtype.type(0)

@@ -52,6 +52,19 @@ def momentum(theta: Array, g: Array, u: Array, lr: Any, momentum: Any, nesterov:
         np.add(theta, u, out=theta)
 
 
+def decay(theta: Array, rate: Any) -> None:
+    """theta <- theta - rate theta, in place."""
+    t = arrays.empty(theta.shape, theta.dtype)
+    np.subtract(theta, np.multiply(theta, rate, out=t), out=theta)
+
+
+def sum_of_squares(x: Array) -> float:
+    """Return the sum of the squares, computed in float64; it may be infinite."""
+    t = arrays.empty(x.shape, np.dtype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.multiply(x, x, out=t, dtype=np.float64).sum())
+
+
 def finite(x: Array) -> bool:
     """Return whether all numbers are finite."""
     return bool(np.isfinite(x, out=arrays.empty(x.shape, bool)).all())
