@@ -92,7 +92,10 @@ def load(run: PathLike) -> tuple[Normal, Normal, Network]:
     try:
         name, settings, dtype = stored["recipe"], stored["settings"], stored["dtype"]
         if name != "gaussian":
-            raise RunError(f"{folder}: a run of {name!r}; expected a run of 'gaussian'")
+            raise RunError(
+                f"{folder}: a run of {name!r}; expected a run of 'gaussian', the recipe whose density of the data is "
+                "known (for other networks of one input: verify.trained.certify_networks)"
+            )
         recipe = get_recipe(name)
         config = recipe.configure({key: str(value) for key, value in settings.items()})
         p = Normal(Fraction(config.mu), Fraction(config.sigma))
