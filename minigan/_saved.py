@@ -164,7 +164,10 @@ def _content(members: Named) -> Saved:
     except Exception as error:  # of JSON, or of the constructor of a layer
         if isinstance(error, DamagedError):
             raise
-        raise DamagedError(str(error)[:300] or "its description is nested too deeply") from None
+        text = str(error) or "its description is nested too deeply"
+        if text.startswith("unknown layer"):
+            text = text.partition(";")[0] + "; expected a layer of minigan, or of a module that is imported before load"
+        raise DamagedError(text[:300]) from None
     parts: dict[str, Named] = {part: {} for part in PARTS}
     for name, array in members.items():
         part, _, own = name.partition("/")

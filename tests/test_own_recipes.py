@@ -297,6 +297,7 @@ class Lists:
         ({"architecture": None}, "architecture must be callable, got None"),
         ({"assemble": "f"}, "assemble must be callable, got 'f'"),
         ({"prior": 5}, "prior must be callable or None, got 5"),
+        ({"normal_data": (0, 1)}, "normal_data must be callable or None, got (0, 1)"),
         ({"to_images": 5}, "to_images must be callable or None, got 5"),
         ({"makes_images": None}, "makes_images must be callable"),
         ({"optimizer_vectors": 2.0}, "optimizer_vectors must be an int >= 0, got 2.0"),

@@ -130,6 +130,10 @@ class Recipe:
         default all are.
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
+    normal_data : callable, optional
+        ``normal_data(config)`` returns mu and sigma if the data are N(mu, sigma^2), which `minigan verify trained`
+        takes as given; None, the default, if they are not.  A recipe that replaces the data of another one replaces
+        this field too.
     reference : str, optional
         What `minigan.recipes.get_recipe` finds the recipe by, ``module:object`` or a registered name; set by
         `get_recipe`.  "" for a recipe of this package.
@@ -155,6 +159,7 @@ class Recipe:
     streams: Sequence[str] = ()
     makes_images: Callable[[Any], bool] = _always
     translator: Translator | None = None
+    normal_data: Callable[[Any], tuple[float, float]] | None = None
     reference: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ def require_fields(recipe: Any) -> None:
     for name in ("architecture", "assemble", "makes_images"):
         if not callable(getattr(recipe, name)):
             raise TypeError(f"{place}: {name} must be callable, got {getattr(recipe, name)!r}")
-    for name in ("prior", "to_images"):
+    for name in ("prior", "to_images", "normal_data"):
         value = getattr(recipe, name)
         if value is not None and not callable(value):
             raise TypeError(f"{place}: {name} must be callable or None, got {value!r}")
