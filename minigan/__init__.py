@@ -113,6 +113,9 @@ if TYPE_CHECKING:
     from minigan import recipes as recipes
     from minigan import runs as runs
     from minigan import training as training
+    from minigan.gradient_check import GradientError as GradientError
+    from minigan.gradient_check import GradientReport as GradientReport
+    from minigan.gradient_check import gradcheck as gradcheck
 
 _LAZY = (
     "classifier",
@@ -127,6 +130,9 @@ _LAZY = (
     "runs",
     "training",
 )
+
+_LAZY_NAMES = dict.fromkeys(("GradientError", "GradientReport", "gradcheck"), "minigan.gradient_check")
+"""Name -> the module that has it."""
 
 __all__ = [
     "FGAN",
@@ -227,8 +233,10 @@ if not TYPE_CHECKING:  # so that type checkers know every name
     def __getattr__(name):
         if name in _LAZY:
             return import_module(f"minigan.{name}")
+        if name in _LAZY_NAMES:
+            return getattr(import_module(_LAZY_NAMES[name]), name)
         return renamed("minigan", _RENAMED, globals(), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})

@@ -7,6 +7,7 @@ OPTIONS = {
     "checkpoint=": "--checkpoint ",
     "iterations=N": "--iterations N",
     "out=": "--out ",
+    "recipe=": "--recipe ",
 }
 
 

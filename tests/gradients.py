@@ -1,8 +1,7 @@
 """Gradient checks: complex step per tensor and along a direction, for one layer, an objective and both GAN steps.
 
-For analytic f, Im f(x + i h v) / h = <grad f, v> + O(h^2), with no subtraction: at h = 1e-30 it is exact to rounding.
-The derivative uses only the forward pass; the gradient comes from the hand-written pullback.  `test_mutations` runs
-these functions on backward passes with a planted error.
+The derivatives are those of `minigan.gradient_check`, on which `minigan.gradcheck` is built; the tolerances are this
+library's own.  `test_mutations` runs these functions on backward passes with a planted error.
 """
 
 from itertools import pairwise
@@ -12,11 +11,11 @@ from cases import fitting, forward, mask
 
 import minigan as mg
 from minigan.gan import discriminator_gradient, generator_gradient
+from minigan.gradient_check import complex_step, direction_error, network_pairs, objective_pairs, tensor_error
+from minigan.gradient_check.numeric import MAX_DIRECTION_ERROR, MAX_TENSOR_ERROR, H
 from minigan.losses import generator_cost, needs_real
 
-H = 1e-30
-TENSOR_GATE = 1e-13  # |d| / max |g|, per tensor
-DIRECTION_GATE = 2e-15  # |d| / (||g|| ||v||)
+TENSOR_GATE, DIRECTION_GATE = MAX_TENSOR_ERROR, MAX_DIRECTION_ERROR
 
 
 def cotangent(rng, shape):
@@ -24,27 +23,16 @@ def cotangent(rng, shape):
     return rng.standard_normal(shape)
 
 
-def complex_step(f, x):
-    """The gradient of the real function f at x, one entry at a time."""
-    g = np.empty(x.shape)
-    for index in np.ndindex(x.shape):
-        z = x.astype(complex)
-        z[index] += 1j * H
-        g[index] = np.imag(f(z)) / H
-    return g
-
-
 def assert_tensor(got, want, scale=None, gate=TENSOR_GATE):
     """|got - want| <= gate max |want|; `scale` replaces the maximum where the gradient is structurally zero."""
-    scale = np.abs(want).max() if scale is None else scale
-    error = np.abs(got - want).max()
-    assert error <= gate * scale, f"relative error {error / max(scale, 1e-300):.3g}, gate {gate:g}"
+    error = tensor_error(np.asarray(got), np.asarray(want), scale)
+    assert error <= gate, f"relative error {error:.3g}, gate {gate:g}"
 
 
 def assert_direction(g, v, derivative):
     """|<g, v> - derivative| <= gate ||g|| ||v||; if the gradient is zero, the derivative must be zero."""
-    norms, error = np.linalg.norm(g) * np.linalg.norm(v), abs((g * v).sum() - derivative)
-    assert error <= DIRECTION_GATE * norms, f"relative error {error / max(norms, 1e-300):.3g}, gate {DIRECTION_GATE:g}"
+    error = direction_error(g, v, derivative)
+    assert error <= DIRECTION_GATE, f"relative error {error:.3g}, gate {DIRECTION_GATE:g}"
 
 
 def zero_tensors(net):
@@ -61,12 +49,14 @@ def zero_tensors(net):
 
 def assert_gradient(net, got, want, *, zeros=()):
     """Compare each tensor relative to its maximum; `zeros` and `zero_tensors` are zero relative to the whole vector."""
-    zeros = {*zeros, *zero_tensors(net)}
-    for key, tensor in net.views(got).items():
-        if key in zeros:
-            assert_tensor(tensor, np.zeros_like(tensor), scale=np.abs(want).max())
-        else:
-            assert_tensor(tensor, net.views(want)[key])
+    assert_tensors(net, [(key, tensor, net.views(want)[key]) for key, tensor in net.views(got).items()], zeros=zeros)
+
+
+def assert_tensors(net, tensors, *, zeros=()):
+    """`assert_gradient` of (name, got, want) for all parameters of a network."""
+    zeros, top = {*zeros, *zero_tensors(net)}, max((np.abs(want).max() for _, _, want in tensors), default=0)
+    for key, got, want in tensors:
+        assert_tensor(got, *((np.zeros_like(got), top) if key in zeros else (want,)))
 
 
 # --- one layer ------------------------------------------------------------------------------------
@@ -74,16 +64,9 @@ def assert_gradient(net, got, want, *, zeros=()):
 
 def check_layer(net, x, dy, *, train):
     """Check every entry of dx and of every parameter gradient of the loss <dy, y>."""
-    twin = net.astype(complex)
-
-    def loss(z, theta):
-        twin.theta = theta
-        return (dy * forward(twin, z.astype(complex), train=train)[0]).sum()
-
-    _, backward = forward(net, x, train=train)
-    g = net.zeros_like_theta()
-    assert_tensor(backward(dy, g), complex_step(lambda z: loss(z, net.theta), x))
-    assert_gradient(net, g, complex_step(lambda theta: loss(x, theta), net.theta))
+    dx, *parameters = network_pairs(net, x, dy, train=train, stream=lambda: mask(1))
+    assert_tensor(dx.got, dx.want)
+    assert_tensors(net, [(pair.name, pair.got, pair.want) for pair in parameters])
 
 
 def check_layer_direction(net, x, dy, v, w, *, train):
@@ -105,12 +88,8 @@ def check_layer_direction(net, x, dy, v, w, *, train):
 def check_objective(objective, s_real, s_fake):
     """Check ds_real and ds_fake of D's cost and ds of G's cost."""
     s_real, s_fake = fitting(objective, s_real, s_fake)
-    _, ds_real, ds_fake = objective.discriminator(s_real, s_fake)
-    real, fake = s_real.astype(complex), s_fake.astype(complex)
-    assert_tensor(ds_real, complex_step(lambda s: objective.discriminator(s, fake)[0], s_real))
-    assert_tensor(ds_fake, complex_step(lambda s: objective.discriminator(real, s)[0], s_fake))
-    ds = generator_cost(objective, s_fake, s_real)[1]
-    assert_tensor(ds, complex_step(lambda s: generator_cost(objective, s, real)[0], s_fake))
+    for pair in objective_pairs(objective, s_real, s_fake):
+        assert_tensor(pair.got, pair.want)
 
 
 # --- both steps of Algorithm 1 --------------------------------------------------------------------

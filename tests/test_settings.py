@@ -19,7 +19,7 @@ class Flags:
     fast: bool = False
 
 
-FLAGS = Recipe("flags", "", "", Flags, None, None, None)
+FLAGS = Recipe("flags", "", "", Flags, GAUSSIAN.architecture, None, GAUSSIAN.assemble)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_any_other_error_is_not_about_a_setting(monkeypatch):
     def wrong(*_):
         raise ValueError("operands could not be broadcast together")
 
-    broken = Recipe("broken", "", "", GAUSSIAN.Config, wrong, GAUSSIAN.prior, None)
+    broken = Recipe("broken", "", "", GAUSSIAN.Config, wrong, GAUSSIAN.prior, GAUSSIAN.assemble)
     with pytest.raises(ValueError, match="operands") as caught:
         broken.build()
     assert not isinstance(caught.value, ConfigError)

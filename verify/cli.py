@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minigan._names import unknown
+from minigan._terms import as_options
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Parser
 from minigan.training import RunError
 from minigan.training.files import atomic_write
@@ -253,10 +254,10 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m verify") -
     except BrokenPipeError:  # the reader closed the pipe: print nothing; no verdict, no status 0
         return EXIT_OK if args.command in ("list", "explain") else EXIT_FAILED
     except (ValueError, OSError) as error:
-        print(f"{prog} {args.command}: {error}", file=sys.stderr)
+        print(f"{prog} {args.command}: {as_options(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except (RunError, Undecided) as error:
-        print(f"{prog} {args.command}: {error}", file=sys.stderr)
+        print(f"{prog} {args.command}: {as_options(str(error))}", file=sys.stderr)
         return EXIT_FAILED
     except (KeyboardInterrupt, SystemError) as error:
         if not interrupted(error):

@@ -53,7 +53,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
             say(f"{name}: {as_options(str(error))}")
             return EXIT_FAILED
     except ConfigError as error:
-        say(f"{name}: {error}")
+        say(f"{name}: {as_options(str(error))}")
         return EXIT_USAGE
     except KeyboardInterrupt:
         say(f"{name}: interrupted")

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from minigan import runs
+from minigan._names import ConfigError
 from minigan._terms import as_options
 from minigan.cli.support import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, parse_options, parse_overrides, say
 from minigan.ops.compiling import watch
-from minigan.recipes import RECIPES, get_recipe
-from minigan.training import ProgressBar, RunError
+from minigan.recipes import RECIPES, Recipe, get_recipe
+from minigan.recipes.find import load_all_registered
+from minigan.training import ProgressBar, RunError, read_json
 
 LEARNING_RATES = ("lr", "lr_G", "lr_D")
 """The hyper-parameters of recipes that are learning rates."""
@@ -24,23 +26,36 @@ def recipes(_args: Any) -> int:
 
     print(f"{'recipe':<16}{'G':>12}{'D':>12}  {'from':<26}about")  # two generators count as one
     for recipe in RECIPES.values():
-        config = recipe.Config()
-        sizes = {"G": 0, "D": 0}
-        for name, net in zip(recipe.architecture(config).players, recipe.networks(config), strict=True):
-            sizes[name[0]] += net.theta.size + net.state_size
-        G, D = sizes.values()
-        print(f"{recipe.name}{G:>{28 - len(recipe.name)},}{D:>12,}  {recipe.source:<26}{recipe.about}")
+        print(_row(recipe))
+    for found in load_all_registered(RECIPES):
+        if isinstance(found, ConfigError):
+            say(f"minigan recipes: {found}")
+            continue
+        try:
+            print(_row(found))
+        except Exception as error:  # of another package
+            say(f"minigan recipes: recipe {found.name!r}: {type(error).__name__}: {error}")
     print("\nclassifiers of `minigan evaluate`")
     for data, config in CLASSIFIERS.items():
         print(f"{data:<16}" + ", ".join(f"{key} = {value}" for key, value in vars(config).items()))
     return EXIT_OK
 
 
+def _row(recipe: Recipe) -> str:
+    """Return the line of a recipe in the table."""
+    config = recipe.Config()
+    sizes = {"G": 0, "D": 0}
+    for name, net in zip(recipe.players(config), recipe.networks(config), strict=True):
+        sizes["D" if name[0] == "D" else "G"] += net.theta.size + net.state_size
+    G, D = sizes.values()
+    return f"{recipe.name} {G:>{max(1, 27 - len(recipe.name))},}{D:>12,}  {recipe.source:<26}{recipe.about}"
+
+
 def summary(args: Any) -> int:
     """Print the networks and the hyper-parameters of a recipe."""
     recipe = get_recipe(args.recipe)
     config = recipe.configure(parse_overrides(args))
-    players, networks = recipe.architecture(config).players, recipe.networks(config)
+    players, networks = recipe.players(config), recipe.networks(config)
     print(f"{recipe.name}: {recipe.about}")
     for (name, player), net in zip(players.items(), networks, strict=True):
         print(f"\n{name} (ends in logits)" if name.startswith("D") else f"\n{name}")
@@ -67,7 +82,7 @@ def resume(args: Any) -> int:
     with _compilation_announced("resume"):
         result = runs.resume_run(
             args.run, iterations=args.iterations, checkpoint=args.checkpoint, data_dir=args.data_dir,
-            callbacks=[ProgressBar(terms=as_options)],
+            callbacks=[ProgressBar(terms=as_options)], recipe=args.recipe,
         )  # fmt: skip
     return _ended("resume", result)
 
@@ -92,7 +107,8 @@ def _compilation_announced(command: str) -> Iterator[None]:
 def _ended(command: str, result: dict[str, Any]) -> int:
     print(describe(result))
     if result["status"] == "diverged":
-        rates = [name for name in vars(get_recipe(result["recipe"]).Config()) if name in LEARNING_RATES]
+        settings = read_json(Path(result["folder"]) / "config.json")["settings"]
+        rates = [name for name in settings if name in LEARNING_RATES]
         options = " and ".join(f"--set {name}=..." for name in rates)
         say(f"minigan {command}: {result['error']} ({options}; --dtype float64)")
         return EXIT_FAILED
@@ -149,12 +165,12 @@ def sweep(args: Any) -> int:
 
 def sample(args: Any) -> int:
     """Draw samples from the generator of a run and write them to a file."""
-    recipe, config, _ = runs.load_config(args.run)
+    recipe, config, _ = runs.load_config(args.run, recipe=args.recipe)
     as_image = recipe.has_pictures(config) and not str(args.out or "").endswith(".npy")
     path = Path(args.out) if args.out else _free_path(Path(args.run), ".png" if as_image else ".npy")
     if path.suffix not in (".npy", ".png") or (path.suffix == ".png" and not as_image):
         raise RunError(f"--out {path}; expected a name ending in .npy" + (" or .png" if as_image else ""))
-    x = runs.sample(args.run, n=args.n, seed=args.seed, label=args.label, raw=args.raw)
+    x = runs.sample(args.run, n=args.n, seed=args.seed, label=args.label, raw=args.raw, recipe=args.recipe)
     written = runs.write_samples(path, recipe, x, config=config)
     if x.shape[1:] == (1,):
         print(f"{args.n} samples: mean {x.mean(dtype=float):.4f}, std {x.std(dtype=float):.4f}")
@@ -171,8 +187,9 @@ def evaluate(args: Any) -> int:
     from minigan.evaluation import write_evaluation
 
     found = measure(
-        args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, log=say, raw=args.raw
-    )
+        args.run, n=args.n, seed=args.seed, data_dir=args.data_dir, classifier=args.classifier, log=say, raw=args.raw,
+        recipe=args.recipe,
+    )  # fmt: skip
     print(f"{found}\n\n{write_evaluation(args.run, found)}")
     return EXIT_OK
 

@@ -1,10 +1,12 @@
 """The parser of the command line, with all commands, their options and types."""
 
 import argparse
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
-from minigan._names import unknown
+from minigan._names import ConfigError, unknown
 from minigan._version import __version__
 from minigan.cli.support import EXIT_CODES, Parser
 
@@ -38,10 +40,17 @@ def _one_of(what: str, text: str, names: Iterable[str]) -> str:
 
 
 def recipe_name(text: str) -> str:
-    """Argument type: the name of a recipe."""
-    from minigan.recipes import RECIPES
+    """Argument type: a recipe's name, or MODULE:OBJECT, whose module may be in the current folder."""
+    from minigan.recipes import get_recipe
 
-    return _one_of("recipe", text, RECIPES)
+    folder = os.getcwd()
+    if ":" in text and folder not in sys.path and not sys.flags.safe_path:  # as with `python -m`
+        sys.path.insert(0, folder)
+    try:
+        get_recipe(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def ops_name(text: str) -> str:
@@ -96,8 +105,9 @@ def build_parser() -> Parser:
         sub.set_defaults(parser=sub)
         if name in ("summary", "train", "sweep"):
             sub.add_argument(
-                "recipe", type=recipe_name, metavar="RECIPE", help="the name of a recipe (`minigan recipes` lists them)"
-            )
+                "recipe", type=recipe_name, metavar="RECIPE",
+                help="the name of a recipe (`minigan recipes` lists them), or MODULE:OBJECT for your own",
+            )  # fmt: skip
             sub.add_argument(
                 "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                 help="set a hyper-parameter of the recipe (may be given several times)",
@@ -184,6 +194,11 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of the noise (default 0)")
     evaluate.add_argument("--data-dir", metavar="DIR", help="folder with the data files")
+    for sub in (resume, sample, evaluate):
+        sub.add_argument(
+            "--recipe", type=recipe_name, metavar="MODULE:OBJECT",
+            help="the recipe of the run, if it was trained as MODULE:OBJECT (a module is imported only if you name it)",
+        )  # fmt: skip
     for sub in (sample, evaluate):
         sub.add_argument(
             "--raw", action="store_true",

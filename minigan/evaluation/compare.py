@@ -103,6 +103,7 @@ def evaluate(
     classifier: PathLike | None = None,
     log: Log | None = None,
     raw: bool = False,
+    recipe: Recipe | str | None = None,
 ) -> Evaluation:
     """Compare samples of a run with real test images.
 
@@ -123,6 +124,8 @@ def evaluate(
         ``log(message)`` is called with the progress of this training.
     raw : bool
         Whether to use the parameters of the last iteration also if the run has averaged them (hyper-parameter `ema`).
+    recipe : Recipe or str, optional
+        The recipe of the run, if it is neither built in nor registered, as for `minigan.runs.load_config`.
 
     Returns
     -------
@@ -132,14 +135,14 @@ def evaluate(
     Raises
     ------
     ConfigError
-        If n is outside its range.
+        If n is outside its range, or as `minigan.runs.load_config` raises it.
     RunError
         If the run was not trained on images of a known data set, or a file is missing or damaged.
     DataError
         If data files are missing or damaged.
 
     """
-    recipe, config, _ = load_config(run)
+    recipe, config, _ = load_config(run, recipe=recipe)
     if "images" in read_json(Path(run) / "config.json"):
         raise RunError(f"{run}: trained on your own images; expected a run on {', '.join(CLASSIFIERS)}")
     data = _data(recipe, config)
@@ -148,7 +151,7 @@ def evaluate(
     n = min(MAX_SAMPLES, limit) if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not NEIGHBOUR < n <= limit:
         raise ConfigError(f"n must be an int in {NEIGHBOUR + 1} ... {limit} (the test images of {data}), got {n!r}")
-    x, labels_of_x = sample(run, n=n, seed=seed, raw=raw), _labels(run, recipe, n)
+    x, labels_of_x = sample(run, n=n, seed=seed, raw=raw, recipe=recipe), _labels(run, recipe, n)
     images = recipe.to_images(x) if recipe.to_images is not None else x
     _, size, _, colours = images.shape
     if size < shape[0] or colours < shape[2]:
@@ -186,7 +189,7 @@ def evaluate(
 
 def _labels(run: PathLike, recipe: Recipe, n: int) -> NDArray[np.integer] | None:
     """Return the classes of n samples of a run, as `sample` gives them; None if its generator reads no labels."""
-    return sample_labels(recipe.name, load_generator(run)[0].n_classes, n)
+    return sample_labels(recipe.name, load_generator(run, recipe=recipe)[0].n_classes, n)
 
 
 def _data(recipe: Recipe, config: Any) -> str:
@@ -198,7 +201,7 @@ def _data(recipe: Recipe, config: Any) -> str:
         )
     if recipe.to_images is None:
         raise RunError(f"{recipe.name} does not make images; expected a run of an image recipe, such as mnist-dense")
-    data = str(config.data)
+    data = str(getattr(config, "data", None))
     if data not in CLASSIFIERS:
         raise RunError(f"data={data}: there is no classifier for it; expected a run on {', '.join(CLASSIFIERS)}")
     return data

@@ -111,7 +111,7 @@ def from_config(description: Any) -> Any:
 
 def _build(key: str, description: Mapping[str, Any], known: Mapping[str, type]) -> Any:
     name = description[key]
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(unknown(key, name, known))
     kind: Any = known[name]
     names = {field.name for field in fields(kind) if field.init}

@@ -1,12 +1,16 @@
-"""Recipes: one module per model, with its hyper-parameters, networks, data and update schedule."""
+"""Recipes: one module per model, with its hyper-parameters, networks, data and update schedule.
+
+`get_recipe` also finds recipes of other packages, and objects of any module (docs/extending.md).
+"""
 
 from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
-from minigan._names import unknown
-from minigan.recipes.base import Architecture, Recipe
+from minigan._names import ConfigError
+from minigan.recipes.base import Architecture, PlayerLayers, Players, Recipe
 from minigan.recipes.cyclegan_toy import RECIPE as CYCLEGAN_TOY
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
+from minigan.recipes.find import find_recipe
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
@@ -16,7 +20,7 @@ from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
 from minigan.recipes.options import RunOptions
 
-__all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
+__all__ = ["RECIPES", "Architecture", "PlayerLayers", "Players", "Recipe", "RunOptions", "get_recipe"]
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -40,7 +44,8 @@ def get_recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        A key of `RECIPES`.
+        A key of `RECIPES`; or a name that an installed package has registered by an entry point of the group
+        "minigan.recipes"; or ``module:object``, which imports the module.
 
     Returns
     -------
@@ -49,13 +54,14 @@ def get_recipe(name: str) -> Recipe:
 
     Raises
     ------
-    ValueError
-        If there is no recipe of that name; the message suggests the most similar name.
+    ConfigError
+        If there is no recipe of that name, where the message suggests the most similar name, or if it cannot be
+        imported.
 
     """
-    if name not in RECIPES:
-        raise ValueError(unknown("recipe", name, RECIPES))
-    return RECIPES[name]
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a recipe must be a string, got {name!r}")
+    return RECIPES[name] if name in RECIPES else find_recipe(name, RECIPES)
 
 
 _RENAMED = {

@@ -15,12 +15,13 @@ from minigan.optimizers import Adam
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.objectives import PENALTY_SETTINGS, penalty_obstacle
+from minigan.recipes.fields import require_batch, require_fields, require_kind, require_layers
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
 from minigan.recipes.translations import Translator
 from minigan.training.average import AveragedNetwork
 from minigan.training.diagnosis import SAMPLES, Diagnosis
-from minigan.training.experiment import Experiment, random_streams
+from minigan.training.experiment import RECIPE_OBJECT, Experiment, random_streams
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,18 @@ class Recipe:
         default all are.
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
+    normal_data : callable, optional
+        ``normal_data(config)`` returns mu and sigma if the data are N(mu, sigma^2), which `minigan verify trained`
+        takes as given; None, the default, if they are not.  A recipe that replaces the data of another one replaces
+        this field too.
+    reference : str, optional
+        What `minigan.recipes.get_recipe` finds the recipe by, ``module:object`` or a registered name; set by
+        `get_recipe`.  "" for a recipe of this package.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field is of the wrong type, or `Config` is not a frozen dataclass with defaults; the message names it.
 
     """
 
@@ -147,6 +160,40 @@ class Recipe:
     streams: Sequence[str] = ()
     makes_images: Callable[[Any], bool] = _always
     translator: Translator | None = None
+    normal_data: Callable[[Any], tuple[float, float]] | None = None
+    reference: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        require_fields(self)
+
+    def players(self, config: Any) -> Mapping[str, PlayerLayers]:
+        """Return the layers and the input shape of each player, by name.
+
+        Parameters
+        ----------
+        config : Config
+            The hyper-parameters.
+
+        Returns
+        -------
+        mapping of str to PlayerLayers
+            The players of ``architecture(config)``.
+
+        Raises
+        ------
+        ConfigError
+            If `architecture` returned something else, layers do not fit each other or the input shape, or there is a
+            generator G but no prior.
+
+        """
+        found = self.architecture(config)
+        require_kind(self.name, "architecture(config)", found, (Architecture, Players))
+        players: Mapping[str, PlayerLayers] = found.players
+        for name, player in players.items():
+            require_layers(f"{self.name}: player {name}", player.layers, player.input_shape)
+        if "G" in players and self.prior is None:
+            raise ConfigError(f"{self.name}: prior is None; expected a function, as the architecture has a generator G")
+        return players
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from the settings in its config.json.
@@ -236,6 +283,7 @@ class Recipe:
 
         """
         config = self.configure(None if config is None else asdict(config))
+        players = self.players(config)
         run_options = RunOptions() if run_options is None else run_options
         if run_options.images is not None and self.image_shape(config) is None:
             raise ConfigError(
@@ -244,11 +292,15 @@ class Recipe:
             )
         if run_options.backend().xp is np:  # otherwise the device's memory counts, not the machine's
             memory.require_training(self, config, np.dtype(run_options.dtype))
-        share_compilation(self.name, asdict(config), run_options)
+        share_compilation(self.reference or self.name, asdict(config), run_options)
         streams = self._random_streams(config, run_options)
         networks = self.networks(config, run_options, streams)
+        if "G" in players:
+            self._require_noise(config, players["G"])
         experiment = self.assemble(config, run_options, *networks, streams)
-        if "G" in self.architecture(config).players:
+        require_kind(self.name, "assemble(...)", experiment, (Experiment,))
+        experiment.name = self.name
+        if "G" in players:
             if getattr(config, "ema", 0):
                 average_generator(experiment, networks[0], config.ema)
             experiment.callbacks.append(Diagnosis(_samples(self, config, networks[0], run_options.seed)))
@@ -258,6 +310,7 @@ class Recipe:
             "ops": run_options.ops,
             "options": dict(run_options.options),
             "settings": asdict(config),
+            **({RECIPE_OBJECT: self.reference} if ":" in self.reference else {}),
             **({} if run_options.images is None else {"images": run_options.images.shape}),
         }
         return experiment
@@ -291,28 +344,34 @@ class Recipe:
             If they need more memory than the machine has.
 
         """
+        players = self.players(config)
         run_options = RunOptions() if run_options is None else run_options
         memory.require_networks(self, config, np.dtype(run_options.dtype))
         streams = self._random_streams(config, run_options) if streams is None else streams
         dtype, ops = run_options.dtype, run_options.backend()
         return tuple(
             Network(player.layers, rng=streams[f"weights_{name}"], dtype=dtype, ops=ops)
-            for name, player in self.architecture(config).players.items()
+            for name, player in players.items()
         )
 
     def image_shape(self, config: Any) -> Shape | None:
         """Return the shape (H, W, C) of the images of a configuration; None if it is not about images."""
         if self.to_images is None or not self.makes_images(config):
             return None
-        shape = [*self.architecture(config).players.values()][-1].input_shape  # that of a discriminator
+        shape = [*self.players(config).values()][-1].input_shape  # that of a discriminator
         return self.to_images(np.zeros((1, *shape))).shape[1:]
 
     def has_pictures(self, config: Any) -> bool:
         """Return whether samples of a run can be written as a picture."""
         return self.translator is not None or self.image_shape(config) is not None
 
+    def _require_noise(self, config: Any, G: PlayerLayers) -> None:
+        """Raise ConfigError unless `prior` returns arrays of the input shape of G."""
+        assert self.prior is not None  # noqa: S101  (`players` has checked it)
+        require_batch(self.name, self.prior(config, 2, np.random.default_rng(0)), 2, tuple(G.input_shape))
+
     def _random_streams(self, config: Any, run_options: RunOptions) -> dict[str, np.random.Generator]:
-        weights = [f"weights_{name}" for name in self.architecture(config).players]
+        weights = [f"weights_{name}" for name in self.players(config)]
         return random_streams(run_options.seed, *weights, *self.streams)
 
 

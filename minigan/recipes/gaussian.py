@@ -293,4 +293,5 @@ RECIPE = Recipe(
     prior=prior,
     assemble=assemble,
     ensembles={"cuda": "minigan.ensembles"},
+    normal_data=lambda config: (config.mu, config.sigma),
 )

@@ -90,7 +90,7 @@ def training_bytes(recipe: Model, config: Any, dtype: np.dtype[Any]) -> int:
     inputs = sum(
         _input_size(player.layers, player.input_shape) // packs.get(name, 1) for name, player in players.items()
     )
-    return int(dtype.itemsize * (vectors + config.batch_size * inputs))
+    return int(dtype.itemsize * (vectors + getattr(config, "batch_size", 1) * inputs))
 
 
 def _input_size(layers: Any, shape: Shape) -> int:
@@ -135,4 +135,4 @@ def _largest(recipe: Model, config: Any, needs: Any) -> str:
     sizes = [key for key, value in default.items() if type(value) is int and vars(config)[key] != value]
     saved = {key: needs(config) - needs(replace(config, **{key: default[key]})) for key in sizes}
     key = max(saved, key=saved.__getitem__, default="batch_size")
-    return f"{key}={vars(config)[key]}"
+    return f"{key}={vars(config)[key]}" if key in default else "the networks"

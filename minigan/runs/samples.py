@@ -16,7 +16,15 @@ from minigan.training import RunError
 from minigan.training.files import PathLike, atomic_write
 
 
-def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = None, raw: bool = False) -> Array:
+def sample(
+    run: PathLike,
+    *,
+    n: int = 40,
+    seed: int = 0,
+    label: int | None = None,
+    raw: bool = False,
+    recipe: Recipe | str | None = None,
+) -> Array:
     """Draw samples from the generator of a run.
 
     Parameters
@@ -32,6 +40,8 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     label : int, optional
         The class of all samples of a conditional generator; by default sample i has class i modulo the number of
         classes.  The noise does not depend on it.
+    recipe : Recipe or str, optional
+        The recipe of the run, if it is neither built in nor registered, as for `load_config`.
 
     Returns
     -------
@@ -44,7 +54,7 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     ------
     ConfigError
         If n < 1, or n samples need more memory than the machine has; or if `label` is not one of the classes, or is
-        given for a generator that reads no labels.
+        given for a generator that reads no labels; or as `load_config` raises it.
     RunError
         If a file is missing or damaged, or parameters or samples are not finite.
     DataError
@@ -53,11 +63,11 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     """
     if n < 1:
         raise ConfigError(f"n must be >= 1, got {n!r}")
-    recipe = load_config(run)[0]
+    recipe = load_config(run, recipe=recipe)[0]
     if recipe.translator is not None:
         sample_labels(recipe.name, 0, n, label)  # refuses a label
-        return _translations(run, n, seed)
-    G, recipe, config = load_generator(run, raw=raw)
+        return _translations(run, n, seed, recipe)
+    G, recipe, config = load_generator(run, raw=raw, recipe=recipe)
     labels = sample_labels(recipe.name, G.n_classes, n, label)
     refused = RunError(f"{run}: its generator gives values that are not finite")
     if not all(np.isfinite(array).all() for array in (G.theta, *G.state.values())):
@@ -72,16 +82,16 @@ def sample(run: PathLike, *, n: int = 40, seed: int = 0, label: int | None = Non
     return x
 
 
-def _translations(run: PathLike, n: int, seed: int) -> Array:
+def _translations(run: PathLike, n: int, seed: int, recipe: Recipe) -> Array:
     """Return translations (6, n, ...) of n test examples of each domain."""
-    players, recipe, config = load_players(run)
+    players, recipe, config = load_players(run, recipe=recipe)
     assert recipe.translator is not None  # noqa: S101  (mypy)
-    if "images" in read_config(run)[0]:
+    if "images" in read_config(run, recipe=recipe)[0]:
         raise RunError(f"{run}: trained on your own images, which a run folder lacks; expected a run on a data set")
     if not all(np.isfinite(net.theta).all() for net in players.values()):
         raise RunError(f"{run}: its generators give values that are not finite")
     dtype = next(iter(players.values())).dtype
-    shapes = [player.input_shape for player in recipe.architecture(config).players.values()]
+    shapes = [player.input_shape for player in recipe.players(config).values()]
     memory.require(f"n={n}", 12 * n * dtype.itemsize * max(map(math.prod, shapes)))  # the rows, and these stacked
     a, b = recipe.translator.draw(config, RunOptions(dtype=str(dtype)), n, np.random.default_rng(seed))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -54,7 +54,7 @@ def sweep(
     Parameters
     ----------
     name : str
-        The name of a recipe.
+        The name of a recipe, as for `minigan.recipes.get_recipe`.
     seeds : int
         The number of seeds, at least 1.
     workers : int, optional
@@ -97,8 +97,8 @@ def sweep(
     if train_ensemble:
         config["together"] = "all seeds in one kernel, data and noise drawn on the device"
     creates_folder = out is None or not Path(out).exists()
-    path = new_folder(f"{name}-sweep", out=out) / "sweep.json" if folder else None
-    result = Sweep(name, [], seeds, config, path)
+    path = new_folder(f"{recipe.name}-sweep", out=out) / "sweep.json" if folder else None
+    result = Sweep(recipe.name, [], seeds, config, path)
 
     def collect(summary: dict[str, Any]) -> None:
         result.summaries.append(summary)

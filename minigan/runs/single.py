@@ -6,7 +6,7 @@ from typing import Any
 
 from minigan._deprecated import renamed_arguments
 from minigan._names import ConfigError
-from minigan.recipes import RunOptions, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
 from minigan.runs.stored import read_config
 from minigan.training import Callback, RunError, new_folder, resume, train
 from minigan.training.files import PathLike
@@ -14,7 +14,7 @@ from minigan.training.files import PathLike
 
 @renamed_arguments(settings="overrides")
 def train_recipe(
-    name: str,
+    name: str | Recipe,
     *,
     seed: int = 0,
     overrides: Mapping[str, Any] | None = None,
@@ -31,8 +31,8 @@ def train_recipe(
 
     Parameters
     ----------
-    name : str
-        The name of a recipe (`minigan.recipes.RECIPES`).
+    name : str or Recipe
+        The recipe, or its name as for `minigan.recipes.get_recipe`: a built-in or registered one, or ``module:object``.
     seed : int
         The seed of every random stream, at least 0.
     overrides : mapping, optional
@@ -47,7 +47,7 @@ def train_recipe(
     data_dir : path, optional
         The folder with the data files; by default $MINIGAN_DATA, then the cache folder.
     out : path, optional
-        The run folder, new or empty; by default the next free runs/NAME/NUMBER.
+        The run folder, new or empty; by default the next free runs/NAME/NUMBER, with the recipe's name.
     folder : bool
         Whether to write a run folder; True by default.
     callbacks : sequence of Callback, optional
@@ -72,11 +72,11 @@ def train_recipe(
     """
     if checkpoint_every is not None and not folder:
         raise ConfigError(f"checkpoint_every={checkpoint_every!r} needs a run folder, got folder=False")
-    recipe = get_recipe(name)
+    recipe = name if isinstance(name, Recipe) else get_recipe(name)
     config = recipe.configure(overrides)
     run_options = RunOptions(seed=seed, dtype=dtype, ops=ops, options=options or {}, data_dir=data_dir)
     experiment = recipe.build(config, run_options)
-    path = new_folder(name, out=out) if folder else None
+    path = new_folder(recipe.name, out=out) if folder else None
     summary = train(experiment, folder=path, callbacks=callbacks, checkpoint_every=checkpoint_every)
     return {**summary, "folder": str(path)} if path is not None else summary
 
@@ -88,6 +88,7 @@ def resume_run(
     checkpoint: PathLike | None = None,
     data_dir: PathLike | None = None,
     callbacks: Sequence[Callback] = (),
+    recipe: Recipe | str | None = None,
 ) -> dict[str, Any]:
     """Continue a run of `train_recipe` that was killed or interrupted, and return its summary.
 
@@ -103,6 +104,8 @@ def resume_run(
         The folder with the data files, as for `train_recipe`.
     callbacks : sequence of Callback, optional
         The callbacks of the original run.
+    recipe : Recipe or str, optional
+        The recipe of the run, if it is neither built in nor registered, as for `load_config`.
 
     Returns
     -------
@@ -114,9 +117,11 @@ def resume_run(
     RunError
         As `minigan.training.resume` raises it; also if config.json is damaged, or the run was trained on images that
         were passed as an array.
+    ConfigError
+        As `load_config` raises it, or if `iterations` is not greater than the checkpoint's.
 
     """
-    stored, recipe, config = read_config(run)
+    stored, recipe, config = read_config(run, recipe=recipe)
     if "images" in stored:
         raise RunError(
             f"{run}: trained on your own images; expected a call of minigan.training.resume with the experiment"

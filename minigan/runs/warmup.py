@@ -83,7 +83,7 @@ def warm_up(
         raise ConfigError(unknown("dtype", dtype, DTYPES))
     if importlib.util.find_spec("numba") is None:
         raise BackendUnavailable("there are no kernels to compile without numba: pip install numba")
-    specifications = [{"recipe": r.name, "settings": {}, "dtype": dtype, "options": {}} for r in chosen]
+    specifications = [{"recipe": r.reference or r.name, "settings": {}, "dtype": dtype, "options": {}} for r in chosen]
     from minigan.ops.cpu.threads.pool import cores
 
     reports: Queue[dict[str, Any] | None] = Queue()

@@ -40,6 +40,9 @@ class Divergence(ArithmeticError):
         self.iteration, self.quantity, self.value = iteration, quantity, value
 
 
+RECIPE_OBJECT = "recipe_object"
+"""The key of config.json with the ``module:object`` of an own recipe.  It does not identify a run: modules move."""
+
 STREAMS = ("weights_G", "weights_D", "data", "noise", "dropout", "evaluation", "figures", "pretraining")
 
 

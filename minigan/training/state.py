@@ -11,13 +11,14 @@ from minigan.game import Game
 from minigan.network import Network
 from minigan.optimizers import Optimizer
 from minigan.training.checkpoint import Checkpoints, Tree
-from minigan.training.experiment import Callback, Experiment, Metrics, Run
+from minigan.training.experiment import RECIPE_OBJECT, Callback, Experiment, Metrics, Run
 from minigan.training.files import RunError, jsonable, sync
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """Return what identifies an experiment: recipe, seed, dtype, backend, hyper-parameters and layers, for JSON."""
-    return jsonable({"recipe": experiment.name, **experiment.config, "networks": describe(experiment.game)})
+    config = {key: value for key, value in experiment.config.items() if key != RECIPE_OBJECT}
+    return jsonable({"recipe": experiment.name, **config, "networks": describe(experiment.game)})
 
 
 def describe(game: Game) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from minigan.gradient_check.numeric import H, complex_step
 from verify.arithmetic.decide import Undecided
 from verify.arithmetic.dual import Array, Dual, balls, each, primal, row, variables
 from verify.engine.float_checks import check_error
 from verify.engine.proof import Proof
 
-H = 1e-30
 MAX_TENSOR_ERROR = "1e-13"  # |d| / max |g| of each tensor: relative to the largest entry of its gradient g
 MAX_DIRECTION_ERROR = "2e-15"  # |d| / (||g|| ||v||), along a direction v
 NEGLIGIBLE = 1e-9  # a tensor with a smaller share of max |g| (a structural zero) is compared on the scale of all
@@ -80,12 +80,7 @@ def layout(**arrays: Array) -> tuple[Array, dict[str, slice]]:
 
 def gradient_by_complex_step(f: Differentiable) -> Array:
     """Return grad f (P,) by the complex step, one entry at a time."""
-    g = np.empty(f.point.shape)
-    for i in range(len(g)):
-        t = f.point.astype(complex)
-        t[i] += 1j * H
-        g[i] = np.imag(f.value(t)) / H
-    return g
+    return complex_step(f.value, f.point)
 
 
 def check_tensors(proof: Proof, name: str, f: Differentiable) -> float:

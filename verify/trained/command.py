@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from minigan.cli.parser import recipe_name
 from minigan.cli.support import EXIT_FAILED, EXIT_OK
 from verify.report import formats
 from verify.trained.pair import DIGITS
@@ -22,6 +23,10 @@ def add_trained_command(commands: Any) -> argparse.ArgumentParser:
     one.add_argument("run", metavar="RUN", type=Path, help="a run folder of `minigan train gaussian`")
     one.add_argument("--digits", type=int, default=DIGITS, metavar="N", help="enclose to 10^-N (default: %(default)s)")
     one.add_argument(
+        "--recipe", type=recipe_name, metavar="MODULE:OBJECT",
+        help="the recipe of the run, if it was trained as MODULE:OBJECT; it has normal_data",
+    )  # fmt: skip
+    one.add_argument(
         "--out", metavar="FOLDER", type=Path,
         help="where optimality.png, optimality.svg and optimality.json go (default: the run folder)",
     )  # fmt: skip
@@ -32,7 +37,7 @@ def run_trained(args: argparse.Namespace) -> int:
     """Certify, print and write; return 0 if everything is proved and every wrong statement refuted, else 1."""
     from verify.trained import plot
 
-    found = certify_run(args.run, digits=args.digits)
+    found = certify_run(args.run, digits=args.digits, recipe=args.recipe)
     folder: Path = args.out or args.run
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Certify a run folder of the recipe `gaussian`, and find the folder of a certificate again."""
+"""Certify a run folder of a recipe with normal data, and find the folder of a certificate again."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan._names import ConfigError
 from minigan.network import Network
-from minigan.recipes import RunOptions, get_recipe
+from minigan.recipes import Recipe, RunOptions, get_recipe
+from minigan.recipes.find import registered
+from minigan.runs.stored import read_config
 from minigan.training import RunError, read_arrays, read_json
 from minigan.training.files import PathLike
 from verify.densities import Normal
@@ -18,11 +21,15 @@ from verify.trained.logit import discriminator
 from verify.trained.pair import DIGITS, Optimality, certify_pair, claim_about, model
 
 WEIGHTS = ("generator.npz", "discriminator.npz")
+EXPECTED = (
+    "expected a run of 'gaussian', or of a registered recipe with normal_data (recipe=MODULE:OBJECT if it is not "
+    "registered); for other networks of one input: verify.trained.certify_networks"
+)
 FOLDER = "run folder"  # key of the note with its path, relative to the file of the certificate
 
 
-def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
-    """Certify a run folder of the recipe `gaussian`.
+def certify_run(run: PathLike, *, digits: int = DIGITS, recipe: Recipe | str | None = None) -> Optimality:
+    """Certify a run folder of the recipe `gaussian`, or of another recipe with `normal_data`.
 
     Parameters
     ----------
@@ -30,6 +37,8 @@ def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
         The run folder.
     digits : int
         The largest radius is 10^-digits; by default 30.
+    recipe : Recipe or str, optional
+        The recipe of the run, if it is neither built in nor registered, as for `minigan.runs.load_config`.
 
     Returns
     -------
@@ -40,13 +49,15 @@ def certify_run(run: PathLike, *, digits: int = DIGITS) -> Optimality:
     ------
     RunError
         If a file is missing or invalid, or the run is of another recipe.
+    ConfigError
+        If `recipe` cannot be imported, or is not the recipe of the run.
     NotCertifiable
         If the logit of D cannot be split exactly.
     Undecided
         If a number could not be enclosed so narrowly.
 
     """
-    p, q, D = load(run)
+    p, q, D = load(run, recipe=recipe)
     found = certify_pair(p, q, discriminator(D), digits=digits)
     sums = {name: checksum(Path(run) / name) for name in WEIGHTS}
     return replace(found, certificate=replace(found.certificate, notes={**found.certificate.notes, **sums}))
@@ -85,19 +96,27 @@ def claim_about_run(notes: Mapping[str, str], base_dir: Path) -> Claim:
     return claim_about(p, q, discriminator(D))
 
 
-def load(run: PathLike) -> tuple[Normal, Normal, Network]:
-    """Return p_data, p_g and D of a run folder of `gaussian`; RunError names the file that is missing or wrong."""
+def load(run: PathLike, *, recipe: Recipe | str | None = None) -> tuple[Normal, Normal, Network]:
+    """Return p_data, p_g and D of a run with normal data; RunError names the file that is missing or wrong."""
     folder = Path(run)
     stored = read_json(folder / "config.json")
     try:
         name, settings, dtype = stored["recipe"], stored["settings"], stored["dtype"]
-        if name != "gaussian":
-            raise RunError(f"{folder}: a run of {name!r}; expected a run of 'gaussian'")
-        recipe = get_recipe(name)
-        config = recipe.configure({key: str(value) for key, value in settings.items()})
-        p = Normal(Fraction(config.mu), Fraction(config.sigma))
-        G, D = recipe.networks(config, RunOptions(dtype=dtype))
+        if name == "gaussian" and recipe is None:
+            known = get_recipe(name)
+        elif recipe is None and name not in registered():
+            raise RunError(f"{folder}: a run of {name!r}; {EXPECTED}")
+        else:
+            known = read_config(folder, recipe=recipe)[1]
+        if known.normal_data is None:
+            raise RunError(f"{folder}: a run of {name!r}; {EXPECTED}")
+        config = known.configure({key: str(value) for key, value in settings.items()})
+        mu, sigma = known.normal_data(config)
+        p = Normal(Fraction(mu), Fraction(sigma))
+        G, D = known.networks(config, RunOptions(dtype=dtype))
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, ConfigError) and recipe is not None:
+            raise
         raise RunError(f"{folder / 'config.json'}: not the configuration of a run ({error})") from None
     for net, file in ((G, "generator.npz"), (D, "discriminator.npz")):
         try:
