@@ -73,8 +73,8 @@ ORDER = {
         "ops.errors", "ops.geometry", "ops.protocol", "ops.registry", "ops.base", "ops.objects", "ops.reference",
         "ops.compiling", "ops.norm_act", "_views", "_checks", "_labels", "layers", "fusion", "summary", "ops.cpu",
         "ops.cuda", "ops", "network", "cross_entropy", "losses", "optimizers", "game", "gan", "data", "metrics",
-        "diagnosis", "training", "interop", "classifier", "plots", "recipes", "ensembles", "runs", "evaluation", "cli",
-        "__main__", "",
+        "diagnosis", "training", "interop", "classifier", "plots", "recipes", "ensembles", "runs", "evaluation",
+        "tables", "cli", "__main__", "",
     ],
     "verify": [
         "arithmetic", "densities", "analysis", "models", "engine", "library", "report", "trained", "claims",
