@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tables import COLUMNS, SMALL, tiny
+from tables import COLUMNS, SMALL, in_turn_fixture, no_figures_fixture, tiny  # noqa: F401  (fixtures)
 
 from minigan._names import ConfigError
 from minigan.recipes import RECIPES
@@ -31,8 +31,7 @@ class TestProtocols:
             assert row.recipe in RECIPES
             settings = row.settings(iterations=3)
             assert settings["iterations"] == 3
-            changed = {key for key, value in row.settings().items() if value != vars(RECIPES[row.recipe].Config())[key]}
-            assert changed == {*row.overrides}, "an override that is the default, or an alias"
+            assert {key: row.settings()[key] for key in row.overrides} == row.overrides
         for row in protocol.published:
             assert re.search(r"arXiv:\d{4}\.\d{5}|arXiv:1406\.2661|docs/[\w/-]+\.md", row.source), row.source
             assert all(re.search(r"\d", figure) for figure in row.figures.values())
@@ -161,3 +160,19 @@ def test_what_differs_between_hyper_parameters():
     )
     assert differences("gaussian", {key: now[key] for key in SMALL}, now) == ""  # the others have their defaults
     assert "unknown setting of gaussian 'lrr'" in differences("gaussian", {**now, "lrr": 1}, now)
+
+
+def test_the_protocol_of_the_docs(in_turn, capsys):
+    text = (Path(__file__).parent.parent / "docs/tables.md").read_text()
+    block = re.search(r"(?:^    .*\n|^\n)*^    print\(make_table.*\n", text, re.M)[0]
+    code = "\n".join(line[4:] for line in block.splitlines())
+    assert code.count("make_table(protocol, log=print)") == 1
+    exec(code.replace("make_table(protocol", "make_table(protocol, seeds=1, iterations=2"), {})  # noqa: S102
+    assert in_turn == [("small", 0), ("large", 0)]
+    assert "| **1e-2**" in capsys.readouterr().out
+
+
+def test_the_docs_list_every_protocol():
+    text = (Path(__file__).parent.parent / "docs/tables.md").read_text()
+    for name, protocol in PROTOCOLS.items():
+        assert f"\n| `{name}` | {protocol.seeds} |" in text

@@ -99,7 +99,7 @@ def _made(data: Data) -> list[str]:
         f"    {data['command']}",
         "",
         f"- {seeds}; {data['cpu_seconds']:,.0f} core-seconds of training and measuring; "
-        f"{data['seconds']:,.0f} s in all, with figures, on {place}.",
+        f"{data['seconds']:,.0f} s in all, with pictures, on {place}.",
         f"- {versions_text(data['versions'])}.",
         *_overrides(data["rows"]),
         *([f"- Not trained: {', '.join(data['not_trained'])}."] if data["not_trained"] else []),
