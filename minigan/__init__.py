@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from minigan import plots as plots
     from minigan import recipes as recipes
     from minigan import runs as runs
+    from minigan import tables as tables
     from minigan import training as training
     from minigan.gradient_check import GradientError as GradientError
     from minigan.gradient_check import GradientReport as GradientReport
@@ -128,6 +129,7 @@ _LAZY = (
     "plots",
     "recipes",
     "runs",
+    "tables",
     "training",
 )
 

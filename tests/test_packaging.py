@@ -74,7 +74,7 @@ ORDER = {
         "ops.reference", "ops.compiling", "ops.norm_act", "_views", "_checks", "_labels", "layers", "fusion",
         "summary", "ops.cpu", "ops.cuda", "ops", "_saved", "network", "cross_entropy", "losses", "optimizers",
         "gradient_check", "game", "gan", "data", "metrics", "diagnosis", "training", "interop", "classifier", "plots",
-        "recipes", "ensembles", "runs", "evaluation", "cli", "__main__", "",
+        "recipes", "ensembles", "runs", "evaluation", "tables", "cli", "__main__", "",
     ],
     "verify": [
         "arithmetic", "densities", "analysis", "models", "engine", "library", "report", "trained", "claims",

@@ -1,4 +1,6 @@
-"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | warmup | verify``.
+"""The command line: ``minigan recipes | summary | train | resume | sweep | table | sample | evaluate | warmup``.
+
+``minigan verify`` calls the command line of another package.
 
 Each command calls a function of the library, which a notebook can also call.
 """

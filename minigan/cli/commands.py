@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,36 @@ def sweep(args: Any) -> int:
     return EXIT_FAILED if result.failures else EXIT_OK
 
 
+def table(args: Any) -> int:
+    """Make or continue the table of a protocol and print it; or list the protocols."""
+    if args.list or args.table is None:
+        return _list_tables()
+    from minigan.tables import make_table
+
+    def ended(one: Mapping[str, Any]) -> None:
+        said = one.get("error") or ", ".join(f"{name} {value:.6g}" for name, value in one["values"].items())
+        say(f"{one['label']}, seed {one['seed']}: {one['status']}: {said}")
+
+    result = make_table(
+        args.table, seeds=args.seeds, rows=args.rows, iterations=args.iterations, workers=args.workers,
+        checkpoint_every=args.checkpoint_every, data_dir=args.data_dir, out=args.out, on_run_end=ended, log=say,
+    )  # fmt: skip
+    print(f"{result}\n{result.path}")
+    if result.status == "interrupted":
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if result.failures else EXIT_OK
+
+
+def _list_tables() -> int:
+    from minigan.tables import PROTOCOLS
+
+    print(f"{'table':<20}{'seeds':>5}  rows (--rows)")
+    for protocol in PROTOCOLS.values():
+        print(f"{protocol.name:<20}{protocol.seeds:>5}  {', '.join(row.label for row in protocol.rows)}")
+        print(f"{'':<27}{protocol.about}")
+    return EXIT_OK
+
+
 def sample(args: Any) -> int:
     """Draw samples from the generator of a run and write them to a file."""
     recipe, config, _ = runs.load_config(args.run, recipe=args.recipe)
@@ -228,6 +258,7 @@ COMMANDS = {
     "train": train,
     "resume": resume,
     "sweep": sweep,
+    "table": table,
     "sample": sample,
     "evaluate": evaluate,
     "warmup": warmup,

@@ -16,6 +16,7 @@ SUMMARIES = {
     "train": "train a recipe into a new run folder",
     "resume": "continue a killed or interrupted run from its newest checkpoint",
     "sweep": "train a recipe with many seeds and tabulate the results",
+    "table": "run a published protocol over seeds, and print our figures beside the published ones",
     "sample": "draw samples from a trained generator, or translations from two of them",
     "evaluate": "compare a run's samples with real test images (classifier, features, nearest neighbours)",
     "warmup": "compile the CPU kernels of recipes once, so that no run has to",
@@ -27,6 +28,9 @@ DETAILS = {
     "layers. It is trained once (some minutes) with Adam on the training images of the run's data set and written to "
     "DATA.npz in $XDG_CACHE_HOME/minigan/classifiers (by default ~/.cache/minigan/classifiers) or in --classifier. "
     "Its test accuracy is printed above the table; `minigan recipes` lists its hyper-parameters.",
+    "table": "Every run has one thread, and all cores are used. The table is written to table.json and table.md in its "
+    "folder after each run. After an interruption the same command continues: finished runs are not repeated, others "
+    "resume from their checkpoints. Without TABLE, it lists the protocols.",
     "warmup": "Without it, the first run on a machine compiles them, which takes seconds. The compiled kernels are "
     "kept in the folders that are printed at the end, or in $NUMBA_CACHE_DIR. They are compiled again after an update "
     "of minigan or numba and on another processor; for other types of numbers, see --dtype.",
@@ -51,6 +55,13 @@ def recipe_name(text: str) -> str:
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def table_name(text: str) -> str:
+    """Argument type: the name of a published protocol."""
+    from minigan.tables.protocols import PROTOCOLS
+
+    return _one_of("table", text, PROTOCOLS)
 
 
 def ops_name(text: str) -> str:
@@ -172,6 +183,7 @@ def build_parser() -> Parser:
     subparsers["sweep"].add_argument(
         "--workers", type=at_least(1), metavar="N", help="parallel runs (default: one per core)"
     )
+    _add_table_arguments(subparsers["table"])
     sample = subparsers["sample"]
     sample.add_argument("run", metavar="RUN", help="a run folder")
     sample.add_argument("--n", type=at_least(1), default=40, metavar="N", help="number of samples (default 40)")
@@ -213,3 +225,33 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--classifier", metavar="DIR", help="folder with the classifier (default: in the cache)")
     return parser
+
+
+def _add_table_arguments(table: argparse.ArgumentParser) -> None:
+    table.add_argument(
+        "table", nargs="?", type=table_name, metavar="TABLE", help="the name of a protocol (default: list all of them)"
+    )
+    table.add_argument("--list", action="store_true", help="list the protocols")
+    table.add_argument(
+        "--seeds", type=at_least(1), metavar="N", help="train seeds 0 ... N-1 (default: those of the protocol)"
+    )
+    table.add_argument("--workers", type=at_least(1), metavar="N", help="parallel runs (default: one per core)")
+    table.add_argument(
+        "--rows", nargs="+", default=[], metavar="LABEL", help="train these rows only (default: all rows)"
+    )
+    table.add_argument(
+        "--iterations", type=at_least(1), metavar="N",
+        help="iterations of every run, for a quick try: the table then says that it is not the protocol",
+    )  # fmt: skip
+    table.add_argument(
+        "--checkpoint-every", type=at_least(1), metavar="N",
+        help="save a checkpoint every N iterations (default: a twentieth of the run)",
+    )  # fmt: skip
+    table.add_argument(
+        "--data-dir", metavar="DIR", help="folder with the data files (default: $MINIGAN_DATA, then the cache)"
+    )
+    table.add_argument(
+        "--out", metavar="DIR",
+        help="the folder: new or empty, or one of a table to continue (default: runs/tables/TABLE, "
+        "or runs/tables/TABLE-N-iterations)",
+    )  # fmt: skip

@@ -19,11 +19,7 @@ import numpy as np
 from minigan.ops import to_host
 from minigan.ops.protocol import Array
 from minigan.training.files import PathLike, RunError, atomic_write
-
-try:
-    import fcntl
-except ImportError:  # Windows, where two processes in one folder are not detected
-    fcntl = None  # type: ignore[assignment]
+from minigan.training.locks import locked
 
 FORMAT_VERSION = 1
 MAX_CHECKPOINTS = 2
@@ -203,17 +199,12 @@ class Checkpoints:
         """
         if not self.folder.is_dir():
             raise self._no_checkpoints()
-        if fcntl is not None:
-            self._handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            if self._handle is not None:
-                _lock(self._handle, self.run)
-            for temporary in self.folder.glob(f".*{SUFFIX}.*"):
-                temporary.unlink()
-            yield
-        finally:
-            if self._handle is not None:
-                os.close(self._handle)
+        with locked(self.folder, f"{self.run}: another process is training this run") as self._handle:
+            try:
+                for temporary in self.folder.glob(f".*{SUFFIX}.*"):
+                    temporary.unlink()
+                yield
+            finally:
                 self._handle = None
 
 
@@ -223,12 +214,3 @@ def _advice(files: list[Path]) -> str:
             read_checkpoint(file)
             return f"expected another one, checkpoint={file}"
     return "no other one is intact; start a new run"
-
-
-def _lock(handle: int, run: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RunError(f"{run}: another process is training this run") from None
-    except OSError:  # a file system without locks
-        pass

@@ -25,6 +25,11 @@ BLOCKED_SIGNALS = set(SIGNALS)
 _stop: Any = None  # in a worker: an event that is set when the sweep must end
 
 
+def stopping() -> bool:
+    """Return, in a worker process, whether the parent process has set the event: begin nothing that takes long."""
+    return _stop is not None and bool(_stop.is_set())
+
+
 class StopOnEvent(Callback):
     """In a worker process, end the training when the parent process sets the event."""
 
