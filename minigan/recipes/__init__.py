@@ -14,6 +14,7 @@ from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.options import RunOptions
+from minigan.recipes.stacked_mnist import RECIPE as STACKED_MNIST
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
@@ -26,6 +27,7 @@ RECIPES: dict[str, Recipe] = {
         MNIST_DCGAN,
         MNIST_SOFTMAX,
         MNIST_CONDITIONAL,
+        STACKED_MNIST,
         DCGAN64,
         CYCLEGAN_TOY,
     )

@@ -130,6 +130,11 @@ class Recipe:
         default all are.
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
+    modes : int, optional
+        The number of modes of the data, for runs whose metrics have "modes" (`minigan.training.Diagnosis`).
+    measures : str
+        What summary.json says of the samples, in words, if `minigan evaluate` cannot compare them with images of the
+        data set; empty if it can.
 
     """
 
@@ -147,6 +152,8 @@ class Recipe:
     streams: Sequence[str] = ()
     makes_images: Callable[[Any], bool] = _always
     translator: Translator | None = None
+    modes: int | None = None
+    measures: str = ""
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from the settings in its config.json.
@@ -251,7 +258,8 @@ class Recipe:
         if "G" in self.architecture(config).players:
             if getattr(config, "ema", 0):
                 average_generator(experiment, networks[0], config.ema)
-            experiment.callbacks.append(Diagnosis(_samples(self, config, networks[0], run_options.seed)))
+            sample = _samples(self, config, networks[0], run_options.seed)
+            experiment.callbacks.append(Diagnosis(sample, modes=self.modes))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -317,7 +325,7 @@ class Recipe:
 
 
 def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
-    """Add a moving average of G to an experiment, and draw the pictures of samples from it.
+    """Add a moving average of G to an experiment, from which its callbacks and figures draw samples.
 
     Parameters
     ----------
@@ -331,9 +339,9 @@ def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
     """
     average = AveragedNetwork(G, decay=decay)
     experiment.callbacks.insert(0, average)  # before the callbacks that draw samples
-    for figure in experiment.figures:
-        if vars(figure).get("G") is G:
-            figure.G = average.network  # type: ignore[attr-defined]
+    for callback in (*experiment.callbacks, *experiment.figures):
+        if vars(callback).get("G") is G:
+            callback.G = average.network  # type: ignore[attr-defined]
 
 
 def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
