@@ -131,7 +131,8 @@ class Recipe:
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
     modes : int, optional
-        The number of modes of the data, for runs whose metrics have "modes" (`minigan.training.Diagnosis`).
+        The number of modes of the data, if the metrics of a run have "modes", the number that samples reach: the
+        diagnosis of collapse compares both.
     measures : str
         What summary.json says of the samples, in words, if `minigan evaluate` cannot compare them with images of the
         data set; empty if it can.
@@ -325,7 +326,9 @@ class Recipe:
 
 
 def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
-    """Add a moving average of G to an experiment, from which its callbacks and figures draw samples.
+    """Add a moving average of G to an experiment, and draw its samples from it.
+
+    Callbacks and figures with the attribute `G` read the average from now on.
 
     Parameters
     ----------

@@ -233,7 +233,7 @@ def real_images(
     digits = training_images(config.data, run_options, shape=(SIDE, SIDE, 1))
     stacked = stack_digits(digits, rng=streams["stacks"], n=config.stacks)
     batches = EpochBatches(stacked.index, config.batch_size, streams["data"])
-    return batches, Transformed(batches, lambda index: signed(stacked.images(index), dtype))
+    return batches, Transformed(lambda: stacked.images(batches()), lambda x: signed(x, dtype))
 
 
 def assemble(
