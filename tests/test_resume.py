@@ -39,6 +39,16 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
         "penalty_every": 3,
         "sample_every": 2,
     },
+    "stacked-mnist": {
+        "iterations": 5,
+        "batch_size": 6,
+        "stacks": 20,
+        "latent": 3,
+        "channels": 2,
+        "sample_every": 2,
+        "count_every": 0,  # without a classifier; tests/test_stacked_recipe.py counts
+        "final_samples": 0,
+    },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
     "cyclegan-toy": {"iterations": 7, "batch_size": 3, "pool": 5, "sample_every": 3},
 }

@@ -17,7 +17,8 @@ class Stacked:
     """x_n = (d_i, d_j, d_k) as channels, for the row (i, j, k) of `index`.
 
     Only the indices are stored, 3 MB for 128,000 images in place of 301 MB: `images` makes a batch.  For training:
-    ``Transformed(EpochBatches(stacked.index, 64, rng), stacked.images)``.
+    ``Transformed(lambda: stacked.images(batches()), prepare)`` with ``batches = EpochBatches(stacked.index, 64, rng)``
+    and ``prepare(x)``, which converts bytes, on the backend of D, to the numbers that it reads.
 
     Parameters
     ----------

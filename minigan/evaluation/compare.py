@@ -194,10 +194,10 @@ def _labels(run: PathLike, recipe: Recipe, n: int) -> NDArray[np.integer] | None
 
 def _data(recipe: Recipe, config: Any) -> str:
     """Return the name of the data set of a run; raise RunError if there is no classifier for it."""
-    if recipe.translator is not None:
+    if recipe.measures:
         raise RunError(
-            f"{recipe.name} translates examples; its cycle error, identity error and share of kept labels are in "
-            "summary.json; expected a run of a recipe with one generator, such as mnist-dense"
+            f"{recipe.name} {recipe.measures} are in summary.json; expected a run of a recipe with one generator of "
+            "images of the data set, such as mnist-dense"
         )
     if recipe.to_images is None:
         raise RunError(f"{recipe.name} does not make images; expected a run of an image recipe, such as mnist-dense")

@@ -87,8 +87,9 @@ def mode_counts(x: ArrayLike, centres: ArrayLike, *, radius: float) -> ModeCount
 def reverse_kl(counts: ArrayLike, expected: ArrayLike | None = None) -> float:
     """KL(q || p) = sum_k q_k log(q_k / p_k), q_k = c_k / n: from the samples' modes to those of the data, in nats.
 
-    The "reverse KL" of PacGAN (Lin et al. 2018, section 4.1).  0 log 0 = 0: a missing mode costs only the weight that
-    the others gain.  If q = p in truth, the estimate is still about (K - 1) / (2 n) > 0, because the c_k fluctuate.
+    The "reverse KL" of PacGAN (Lin et al. 2018, section 4.1), whose p is uniform.  0 log 0 = 0: a missing mode costs
+    only the weight that the others gain.  If q = p in truth, the estimate is still about (K - 1) / (2 n) > 0, because
+    the c_k fluctuate.
 
     Parameters
     ----------
@@ -145,9 +146,10 @@ class ModeReport:
     high_quality : Estimate
         The share of high-quality samples, with Wilson's interval.
     reverse_kl : Estimate
-        `reverse_kl` in nats; the interval is the "basic" one of the bootstrap (Davison and Hinkley 1997, eq. 5.6), 2 v
-        minus the quantiles, because it corrects the upward bias of the estimate; its ends are restricted to
-        [0, inf) and to the value.
+        `reverse_kl` of the modes of all samples, in nats (for mixtures, the code of PacGAN counts only samples of high
+        quality); the interval is the "basic" one of the bootstrap (Davison and Hinkley 1997, eq. 5.6), 2 v minus the
+        quantiles, because it corrects the upward bias of the estimate; its ends are restricted to [0, inf) and to the
+        value.
     counts : tuple of int
         The number of samples of each mode.
     n : int
@@ -191,7 +193,7 @@ def mode_report(
 
     A mode is found if at least one high-quality sample belongs to it (VEEGAN, Srivastava et al. 2017, section 5.1;
     where the balls do not overlap, this is PacGAN's definition too: a mode is lost if no sample is within 3 sigma of
-    it).
+    it; its code, github.com/fjxmlzn/PacGAN, takes the nearest centre and a distance < 3 sigma).
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from minigan.plots.curves import judgement_histograms, loss_curves
 from minigan.plots.gaussian import Snapshot, figure_1, training_frame
 from minigan.plots.images import NEAREST, image_grid, neighbour_grid
+from minigan.plots.modes import mode_curves
 from minigan.plots.translations import cost_curves, point_translations
 from minigan.plots.write import read_picture, save, save_gif, save_picture
 
@@ -14,6 +15,7 @@ __all__ = [
     "image_grid",
     "judgement_histograms",
     "loss_curves",
+    "mode_curves",
     "neighbour_grid",
     "point_translations",
     "read_picture",

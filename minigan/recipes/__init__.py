@@ -19,6 +19,7 @@ from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
 from minigan.recipes.options import RunOptions
+from minigan.recipes.stacked_mnist import RECIPE as STACKED_MNIST
 
 __all__ = ["RECIPES", "Architecture", "PlayerLayers", "Players", "Recipe", "RunOptions", "get_recipe"]
 
@@ -32,6 +33,7 @@ RECIPES: dict[str, Recipe] = {
         MNIST_SOFTMAX,
         MNIST_CONDITIONAL,
         MNIST_WGAN_GP,
+        STACKED_MNIST,
         DCGAN64,
         CYCLEGAN_TOY,
     )

@@ -131,6 +131,12 @@ class Recipe:
         default all are.
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
+    modes : int, optional
+        The number of modes of the data, if the metrics of a run have "modes", the number that samples reach: the
+        diagnosis of collapse compares both.
+    measures : str
+        What summary.json says of the samples, in words, if `minigan evaluate` cannot compare them with images of the
+        data set; empty if it can.
     normal_data : callable, optional
         ``normal_data(config)`` returns mu and sigma if the data are N(mu, sigma^2), which `minigan verify trained`
         takes as given; None, the default, if they are not.  A recipe that replaces the data of another one replaces
@@ -160,6 +166,8 @@ class Recipe:
     streams: Sequence[str] = ()
     makes_images: Callable[[Any], bool] = _always
     translator: Translator | None = None
+    modes: int | None = None
+    measures: str = ""
     normal_data: Callable[[Any], tuple[float, float]] | None = None
     reference: str = field(default="", compare=False)
 
@@ -303,7 +311,8 @@ class Recipe:
         if "G" in players:
             if getattr(config, "ema", 0):
                 average_generator(experiment, networks[0], config.ema)
-            experiment.callbacks.append(Diagnosis(_samples(self, config, networks[0], run_options.seed)))
+            sample = _samples(self, config, networks[0], run_options.seed)
+            experiment.callbacks.append(Diagnosis(sample, modes=self.modes))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -376,7 +385,9 @@ class Recipe:
 
 
 def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
-    """Add a moving average of G to an experiment, and draw the pictures of samples from it.
+    """Add a moving average of G to an experiment, and draw its samples from it.
+
+    Callbacks and figures with the attribute `G` read the average from now on.
 
     Parameters
     ----------
@@ -390,9 +401,9 @@ def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
     """
     average = AveragedNetwork(G, decay=decay)
     experiment.callbacks.insert(0, average)  # before the callbacks that draw samples
-    for figure in experiment.figures:
-        if vars(figure).get("G") is G:
-            figure.G = average.network  # type: ignore[attr-defined]
+    for callback in (*experiment.callbacks, *experiment.figures):
+        if vars(callback).get("G") is G:
+            callback.G = average.network  # type: ignore[attr-defined]
 
 
 def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:

@@ -133,6 +133,9 @@ def _largest(recipe: Model, config: Any, needs: Any) -> str:
     """Return the integer hyper-parameter whose default value would save the most memory, such as "hidden=1000"."""
     default = vars(recipe.Config())
     sizes = [key for key, value in default.items() if type(value) is int and vars(config)[key] != value]
-    saved = {key: needs(config) - needs(replace(config, **{key: default[key]})) for key in sizes}
+    saved = {}
+    for key in sizes:
+        with suppress(ConfigError):  # the default may not fit the other settings: a batch size that `pack` divides
+            saved[key] = needs(config) - needs(replace(config, **{key: default[key]}))
     key = max(saved, key=saved.__getitem__, default="batch_size")
     return f"{key}={vars(config)[key]}" if key in default else "the networks"
