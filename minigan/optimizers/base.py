@@ -186,7 +186,8 @@ class Optimizer:
 
     def _parts(self, theta: Array, g: Array, t: int) -> Sequence[Part]:
         """Return the slices that step t updates; all rates are evaluated and checked before the first update."""
-        lr = at_step(self.net, t, "lr", self.lr, NON_NEGATIVE_INTERVAL)
+        own = self.lr
+        lr = at_step(self.net, t, "lr", own, NON_NEGATIVE_INTERVAL) if callable(own) else own
         if not self._slices:
             return ((theta, g, self.state, lr, lr * self.weight_decay),)
         rates: dict[str | None, float] = {None: lr}
