@@ -14,8 +14,8 @@ from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
-from minigan.recipes.objectives import PENALTY_SETTINGS, penalty_obstacle
 from minigan.recipes.fields import require_batch, require_fields, require_kind, require_layers
+from minigan.recipes.objectives import PENALTY_SETTINGS, penalty_obstacle
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
 from minigan.recipes.translations import Translator
