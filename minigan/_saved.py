@@ -164,10 +164,11 @@ def _content(members: Named) -> Saved:
     except Exception as error:  # of JSON, or of the constructor of a layer
         if isinstance(error, DamagedError):
             raise
-        text = str(error) or "its description is nested too deeply"
-        if text.startswith("unknown layer"):
-            text = text.partition(";")[0] + "; expected a layer of minigan, or of a module that is imported before load"
-        raise DamagedError(text[:300]) from None
+        reason = str(error) or "its description is nested too deeply"
+        if reason.startswith("unknown layer"):
+            known = "expected a layer of minigan, or of a module that is imported before load"
+            reason = f"{reason.partition(';')[0]}; {known}"
+        raise DamagedError(reason[:300]) from None
     parts: dict[str, Named] = {part: {} for part in PARTS}
     for name, array in members.items():
         part, _, own = name.partition("/")
