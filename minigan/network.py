@@ -8,12 +8,14 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from minigan import _arguments, _checks
+from minigan._batch import arrays_of
 from minigan._files import PathLike
 from minigan._labels import split_labels
 from minigan._saved import read_network, write_network
 from minigan._views import Named, castable, copy_named, named_views
 from minigan.layers.base import Context, Layer, PairPullback, Pullback, ShapeError
 from minigan.layers.chain import Chain, Fused
+from minigan.layers.input_gradient import input_gradient
 from minigan.ops import get_ops, to_host
 from minigan.ops.protocol import Array, Ops
 from minigan.summary import Summary, summarize
@@ -348,6 +350,93 @@ class Network:
             return dx, dx_dot
 
         return y, y_dot, backward
+
+    def input_gradient(
+        self,
+        x: Array | tuple[Array, Array],
+        *,
+        train: bool,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, Array, Callable[[Array, Array], None]]:
+        """Return y, v = d(sum of y)/dx, and a function that adds the parameter gradient of v along a direction.
+
+        It is what a gradient penalty needs of D (`minigan.gan.penalties`).  `forward` and `pushforward` compute the
+        same with more products (`minigan.layers.input_gradient`).  Running statistics do not change.
+
+        Parameters
+        ----------
+        x : array (N, ...) or tuple of such an array and labels (N,)
+            As for `forward`.
+        train : bool
+            As for `pushforward`.
+        rng : numpy.random.Generator, optional
+            The random stream of dropout.
+
+        Returns
+        -------
+        y : array (N, ...)
+            The output.
+        v : array (N, ...)
+            The gradient with respect to x of the sum of all outputs.
+        add : callable
+            ``add(u, grads)`` adds d<u, v>/dtheta to `grads` (P,), for a constant u of the shape of x.
+
+        Raises
+        ------
+        TypeError, ValueError, ShapeError, NotImplementedError
+            As `forward` and, when `add` is called, `pushforward` do.
+
+        Examples
+        --------
+        >>> from minigan.layers import Dense
+        >>> net = Network([Dense(2, 1)], rng=np.random.default_rng(0), dtype="float64")
+        >>> y, v, add = net.input_gradient(np.ones((1, 2)), train=True)
+        >>> g = net.zeros_like_theta()
+        >>> add(v, g)  # v = W, and d<u, W>/dW = u
+        >>> bool((g[:2] == v).all())
+        True
+
+        """
+        keys = None if not train or rng is None else self.draw_keys(len(arrays_of(x)[0]), rng)
+        if type(self).forward is not Network.forward or type(self).pushforward is not Network.pushforward:
+            return self._input_gradient_of_passes(x, train=train, keys=keys)
+        _checks.require_flags(train=train)
+        labels = None
+        if isinstance(x, tuple):
+            x, labels = split_labels(x, self.n_classes, self.ops.xp)
+        x = self._input(x)
+        state, p = self.chain.state_views(self._state), self.chain.parameter_views(self._theta)
+        contexts = (
+            Context(
+                self.ops, train, None, state, update_state=False, labels=labels,
+                predrawn_keys=None if keys is None else iter(keys),
+            )
+            for _ in range(2)
+        )  # fmt: skip
+        y, v, add = input_gradient(self.chain, p, x, *contexts)
+        shape, version = x.shape, self.version
+
+        def along(u: Array, grads: Array) -> None:
+            self._require_version(version)
+            u = self._cast("u", u)
+            if u.shape != shape:
+                raise ShapeError(f"u has shape {u.shape}; expected {shape}, the shape of x")
+            _checks.require_grads(self.check_vector("grads", grads), self._theta)
+            add(u, self.chain.parameter_views(grads))
+
+        return y, v, along
+
+    def _input_gradient_of_passes(
+        self, x: Array | tuple[Array, Array], *, train: bool, keys: Any
+    ) -> tuple[Array, Array, Callable[[Array, Array], None]]:
+        """Return what `input_gradient` does, by the passes of a subclass."""
+        y, backward = self.forward(x, train=train, update_state=False, keys=keys)
+        one = self.ops.xp.ones_like(y)
+
+        def along(u: Array, grads: Array) -> None:
+            self.pushforward(x, u, train=train, keys=keys)[2](None, one, grads, need_dx=False)
+
+        return y, backward(one), along
 
     def _require_version(self, version: int) -> None:
         if version != self.version:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core.measure import RESULTS, installed
-from benchmarks.report import breakdown, first, sets, steps
+from benchmarks.report import breakdown, first, penalties, sets, steps
 from benchmarks.report.parts import Result, folded, plot_lines, product_rate, provenance, span, table
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -151,6 +151,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "imports": imports,
     "scaling": scaling,
     "layers": layers,
+    "penalties": penalties.section,
 }
 if installed("benchmarks.gpu"):
 
@@ -172,6 +173,7 @@ ORDER = (
     "imports",
     "scaling",
     "layers",
+    "penalties",
     "gpu",
     "accuracy",
 )

@@ -6,8 +6,8 @@ Let u_n = phi'(v_n), held constant.  Then
 
     dP/dtheta = sum_n <u_n, dv_n/dtheta> = d/dtheta sum_n <u_n, grad_x D(x_n)> = d/dtheta sum_n D'(x_n) u_n
 
-so the gradient of P is that of the derivative of D along u.  `Network.pushforward` computes this derivative and
-its pullback: a penalty costs one forward pass and one pullback for v, one tangent pass along u, and one pullback.
+so the gradient of P is that of the derivative of D along u.  `Network.input_gradient` computes both: a penalty costs
+one forward pass and one pullback for v, one tangent pass along u, and the parameter gradients.
 D has one output, and D(x_n) may depend on x_n alone: batch norm in training is refused.
 
 A penalty changes slowly during training, so that it need not be part of every update: `lazy`.
@@ -106,17 +106,13 @@ class GradientPenalty(ABC):
         xp, C = D.ops.xp, arrays_of(x_real)[0].shape[-1]
         batch = self.points(D, _input(D, x_real), _input(D, x_fake), rng=rng)
         n = len(arrays_of(batch)[0])
-        keys = D.draw_keys(n, rng) if train and rng is not None else None
-        s, backward = D.forward(batch, train=train, rng=rng, update_state=False, keys=keys)
+        s, v, add = D.input_gradient(batch, train=train, rng=rng)
         if s.shape != (n, 1):
             raise ShapeError(f"D has outputs of shape {s.shape[1:]}; a gradient penalty expects one logit, (1,)")
-        one = xp.ones_like(s)
-        dx = backward(one)  # grad_x D(x_n) in row n, because D(x_n) depends on x_n alone
-        value, u = self.of_gradient(D, dx[..., :C])
-        if dx.shape[-1] > C:  # labels are more channels of D's input: the direction does not move them
-            u = xp.concatenate([u, xp.zeros_like(dx[..., C:])], axis=-1)
-        _, _, pullback = D.pushforward(batch, u, train=train, rng=rng, keys=keys)
-        pullback(None, one, g, need_dx=False)  # d/dtheta of sum_n D'(x_n) u_n
+        value, u = self.of_gradient(D, v[..., :C])  # v is grad_x D(x_n) in row n: D(x_n) depends on x_n alone
+        if v.shape[-1] > C:  # labels are more channels of D's input: the direction does not move them
+            u = xp.concatenate([u, xp.zeros_like(v[..., C:])], axis=-1)
+        add(u, g)  # d/dtheta of sum_n D'(x_n) u_n
         return value
 
 

@@ -28,6 +28,7 @@ class ReLU(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
 
     def forward(self, p: Views, x: Array, ctx: Context) -> tuple[Array, Pullback]:
         """Return max(x, 0) and its pullback."""
@@ -42,7 +43,7 @@ class ReLU(Layer):
     def pushforward(self, p: Views, x: Array, x_dot: Array, ctx: Context) -> tuple[Array, Array, PairPullback]:
         """Return max(x, 0), x_dot where x > 0 (else 0), and their pullback; the second derivative is 0."""
         ops = ctx.ops
-        y = ops.relu(x)
+        y = ops.relu(x) if ctx.y is None else ctx.y
         return y, ops.relu_backward(x_dot, y), _along(lambda v: ops.relu_backward(v, y))
 
 
@@ -64,6 +65,7 @@ class LeakyReLU(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
 
     slope: float
 
@@ -86,7 +88,7 @@ class LeakyReLU(Layer):
         def scaled(v: Array) -> Array:
             return where(positive, v, slope * v)
 
-        return scaled(x), scaled(x_dot), _along(scaled)
+        return scaled(x) if ctx.y is None else ctx.y, scaled(x_dot), _along(scaled)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Context:
         Whether the pullback may be called, so that the layer has to keep what it needs; True by default.
     labels : array (N,), optional
         The class of each example, for the layers that read it (`minigan.layers.embedding`).
+    y : array (N, ...), optional
+        The layer's output, if a forward pass with the same arguments has computed it: `pushforward` may return it.
 
     """
 
@@ -77,6 +79,7 @@ class Context:
     predrawn_keys: Iterator[list[int]] | None = None
     keep: bool = True
     labels: Array | None = None
+    y: Array | None = None
 
     def part(self, i: int, n_keys: int) -> "Context":
         """Return the context of sublayer i, with its running statistics and the next `n_keys` random keys."""
@@ -144,6 +147,9 @@ class Layer:
     writes_gradient: ClassVar[bool] = False
     """Whether the pullback has the argument ``overwrite=False``: if True, the parameter gradients replace what `g`
     holds, rather than being added.  A subclass, whose pullback may be another one, declares it again."""
+    piecewise_linear: ClassVar[bool] = False
+    """Whether y is piecewise linear in x, so that the pullback of a pushforward has dx = None for dy = None.  A
+    subclass, which may be curved, declares it again."""
     config_keys: ClassVar[Mapping[str, str]] = {}
     """The key of a field in `to_config`, where it differs from the field's name: files keep a field's first name."""
 

@@ -126,6 +126,8 @@ class Conv2D(_Convolution):
 
     """
 
+    piecewise_linear = True
+
     def parameters(self) -> dict[str, Parameter]:
         """Return W (kh, kw, C, O) and b (O,)."""
         return self._parameters((self.c_in, self.c_out))
@@ -179,7 +181,8 @@ class Conv2D(_Convolution):
             add_weights,
             lambda dy, g: add_row_sums(ops, dy, g),
         )
-        return ops.correlate(x, W, geometry, b), ops.correlate(x_dot, W, geometry), pullback
+        y = ops.correlate(x, W, geometry, b) if ctx.y is None else ctx.y
+        return y, ops.correlate(x_dot, W, geometry), pullback
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,8 @@ class ConvTranspose2D(_Convolution):
     (14, 14, 64)
 
     """
+
+    piecewise_linear = True
 
     _: KW_ONLY
     output_padding: Size = 0
@@ -295,7 +300,8 @@ class ConvTranspose2D(_Convolution):
         pullback = affine_pullback(
             x, x_dot, lambda dy: ops.correlate(dy, W, geometry), add_weights, lambda dy, g: add_row_sums(ops, dy, g)
         )
-        return ops.correlate_adjoint(x, W, geometry, b), ops.correlate_adjoint(x_dot, W, geometry), pullback
+        y = ops.correlate_adjoint(x, W, geometry, b) if ctx.y is None else ctx.y
+        return y, ops.correlate_adjoint(x_dot, W, geometry), pullback
 
 
 def _explicit(padding: Padding) -> Sides:

@@ -36,6 +36,7 @@ class Dropout(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
 
     rate: float
 
@@ -61,7 +62,7 @@ class Dropout(Layer):
             dx, dx_dot = (None if dv is None or not need_dx else masked(dv) for dv in (dy, dy_dot))
             return dx, dx_dot
 
-        return masked(x), masked(x_dot), backward
+        return masked(x) if ctx.y is None else ctx.y, masked(x_dot), backward
 
     def _mask(self, x: Array, ctx: Context) -> Callable[[Array], Array]:
         """Draw the keys of a pass, and return the function v -> mask v."""

@@ -59,6 +59,7 @@ class Maxout(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
     writes_gradient = True
 
     n_in: int

@@ -29,6 +29,7 @@ class Flatten(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
 
     def output_shape(self, shape: Shape) -> Shape:
         """(...) -> (product,)."""
@@ -67,6 +68,7 @@ class Reshape(Layer):
     """
 
     per_example = True
+    piecewise_linear = True
 
     shape: Shape
 
