@@ -15,6 +15,7 @@ from minigan._names import ConfigError
 from minigan.classifier import Classifier, Config, stacked_modes, untrained, write_classifier
 from minigan.evaluation import evaluate
 from minigan.metrics import reverse_kl
+from minigan.plots import mode_curves
 from minigan.recipes import RunOptions, get_recipe
 from minigan.recipes.mode_counts import ModeCount
 from minigan.runs import load_generator, sample, train_recipe
@@ -350,3 +351,15 @@ def test_without_counts_there_is_no_classifier(in_tmp, monkeypatch):
 def test_a_batch_that_only_fits_its_pack_can_be_trained(mnist):
     """The estimate of memory compares with the default batch size, of which 3 is not a divisor."""
     train(build(pack=3, batch_size=6))
+
+
+def test_the_curves_have_the_measured_iterations_only():
+    history = [{"d_loss": 1.0} for _ in range(6)]
+    history[1] |= {"modes": 10.0, "reverse_kl": 4.0}
+    history[5] |= {"modes": 900.0, "reverse_kl": 0.5}
+    above, below = mode_curves(history).axes
+    for axes, values in ((above, [10, 900]), (below, [4, 0.5])):
+        np.testing.assert_array_equal(axes.lines[0].get_xdata(), [2, 6])
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
+    assert above.lines[1].get_ydata() == [1000, 1000]
+    assert below.get_yscale() == "log"

@@ -24,7 +24,7 @@ SMALL = {
     "mnist-softmax": {"batch_size": 4, "depth": 8, "d_depth": 8, "pretrain": 8},
     "mnist-conditional": {"batch_size": 4, "channels": 2, "features": 8, "latent": 5},
     "mnist-wgan-gp": {"batch_size": 2, "d_updates": 2, "dim": 2, "latent": 5},
-    "stacked-mnist": {"batch_size": 4, "channels": 2, "latent": 5, "penalty_every": 2},
+    "stacked-mnist": {"batch_size": 4, "channels": 2, "latent": 5, "penalty_every": 1},
     "dcgan64": {"batch_size": 2, "width": 32},
     "cyclegan-toy": {"batch_size": 4, "pool": 6, "hidden": 8},
 }
