@@ -1,4 +1,4 @@
-"""The command line: ``minigan recipes | summary | train | resume | sweep | sample | evaluate | warmup | verify``.
+"""The command line: ``minigan COMMAND``, of which `minigan --help` lists all.
 
 Each command calls a function of the library, which a notebook can also call.
 """

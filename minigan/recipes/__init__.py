@@ -8,12 +8,14 @@ from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.cyclegan_toy import RECIPE as CYCLEGAN_TOY
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
+from minigan.recipes.grid25 import RECIPE as GRID25
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.options import RunOptions
+from minigan.recipes.ring8 import RECIPE as RING8
 
 __all__ = ["RECIPES", "Architecture", "Recipe", "RunOptions", "get_recipe"]
 
@@ -28,6 +30,8 @@ RECIPES: dict[str, Recipe] = {
         MNIST_CONDITIONAL,
         DCGAN64,
         CYCLEGAN_TOY,
+        RING8,
+        GRID25,
     )
 }
 

@@ -11,7 +11,7 @@ from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
+from minigan.optimizers import Adam, Schedule
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.options import RunOptions
@@ -129,6 +129,9 @@ class Recipe:
         default all are.
     translator : Translator, optional
         How samples of a recipe without a prior are drawn and shown (`minigan.recipes.translations`).
+    modes : int, optional
+        The number of modes of the data, if the metrics of a run have "modes", the number that samples reach: the
+        diagnosis of collapse compares both.
 
     """
 
@@ -146,6 +149,7 @@ class Recipe:
     streams: Sequence[str] = ()
     makes_images: Callable[[Any], bool] = _always
     translator: Translator | None = None
+    modes: int | None = None
 
     def configure_stored(self, settings: Mapping[str, Any]) -> Any:
         """Return the configuration of a run from the settings in its config.json.
@@ -240,7 +244,8 @@ class Recipe:
         if "G" in self.architecture(config).players:
             if getattr(config, "ema", 0):
                 average_generator(experiment, networks[0], config.ema)
-            experiment.callbacks.append(Diagnosis(_samples(self, config, networks[0], run_options.seed)))
+            sample = _samples(self, config, networks[0], run_options.seed)
+            experiment.callbacks.append(Diagnosis(sample, modes=self.modes))
         experiment.config = {
             "seed": run_options.seed,
             "dtype": run_options.dtype,
@@ -306,7 +311,9 @@ class Recipe:
 
 
 def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
-    """Add a moving average of G to an experiment, and draw the pictures of samples from it.
+    """Add a moving average of G to an experiment, and draw its samples from it.
+
+    Callbacks and figures with the attribute `G` read the average from now on.
 
     Parameters
     ----------
@@ -320,9 +327,9 @@ def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
     """
     average = AveragedNetwork(G, decay=decay)
     experiment.callbacks.insert(0, average)  # before the callbacks that draw samples
-    for figure in experiment.figures:
-        if vars(figure).get("G") is G:
-            figure.G = average.network  # type: ignore[attr-defined]
+    for callback in (*experiment.callbacks, *experiment.figures):
+        if vars(callback).get("G") is G:
+            callback.G = average.network  # type: ignore[attr-defined]
 
 
 def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
@@ -334,7 +341,7 @@ def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[],
     return lambda: G(given)
 
 
-def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | None = None) -> Adam:
+def adam(net: Network, config: Any, *, lr: Schedule | None = None, clip: float | None = None) -> Adam:
     """Return Adam with the settings of a recipe's configuration.
 
     Parameters
@@ -343,8 +350,8 @@ def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | No
         The network whose theta is updated.
     config : Config
         The hyper-parameters, with `beta1`, `beta2` and `eps`, and `lr` unless it is given.
-    lr : float, optional
-        The learning rate; by default ``config.lr``.
+    lr : float or callable, optional
+        The learning rate, or a schedule ``lr(t)``; by default ``config.lr``.
     clip : float, optional
         The bound of the absolute values of theta, by default none.
 
