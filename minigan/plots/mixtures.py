@@ -175,9 +175,10 @@ def mixture_frame(recordings: Sequence[Recording], iteration: int) -> Figure:
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=4, color=palette.DATA, label="data"),
         Line2D([], [], marker="o", linestyle="", markersize=4, color=palette.GENERATOR, label="samples of G"),
-        Patch(color=palette.D, label="D(x), from 0 (white) to 1"),
+        Patch(color=palette.D, alpha=palette.SAMPLES_ALPHA, label="D(x), from 0 (white) to 1"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    columns_of_legend = 2 if columns == 1 else 3  # in one line it is wider than one run
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize="small", frameon=False)
     return figure
 
 

@@ -13,6 +13,7 @@ networks=published    those of PacGAN's code (github.com/fjxmlzn/PacGAN, synthet
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,15 @@ import numpy as np
 from minigan._names import ConfigError, unknown
 from minigan.data.toy_plane import GaussianMixture2D
 from minigan.gan import GAN, StepResults, alternating, combined, separate, simultaneous
-from minigan.gan.penalties import R1, R2, GradientPenalty
 from minigan.initializers import Normal, Uniform
-from minigan.layers import BatchNorm, Dense, LeakyReLU, Maxout, ReLU
+from minigan.layers import BatchNorm, Dense, LeakyReLU, Maxout, ReLU, Tanh
 from minigan.layers.base import Layer
 from minigan.metrics.modes import SIGMAS, mixture_modes, mode_counts
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, adam
 from minigan.recipes.mixture_figures import MixtureFigures
-from minigan.recipes.objectives import objective_of, require_objective
+from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import Evaluate
 from minigan.training.experiment import Experiment
@@ -38,13 +38,15 @@ SAMPLES = 2500
 """The number of samples in the published protocols."""
 SLOPE = 0.2
 """The slope of LeakyReLU for negative numbers."""
+GAIN_D = 2.0
+"""The standard deviation of D's first weights, in units of 1 / radius of the data: finer than GlorotUniform's."""
 NETWORKS = ("small", "published")
 UPDATES = ("alternating", "simultaneous")
 
 PUBLISHED: Mapping[str, Any] = {
     "networks": "published", "objective": "non-saturating", "updates": "simultaneous", "pack": 1, "r1": 0.0, "r2": 0.0,
-    "ema": 0.0, "batch_size": 100, "latent": 2, "lr": 1e-4, "decay": 0.0, "beta1": 0.8, "beta2": 0.999, "eps": 1e-8,
-    "iterations": 400_000,
+    "penalty_every": 1, "ema": 0.0, "batch_size": 100, "latent": 2, "lr": 1e-4, "decay": 0.0, "beta1": 0.8,
+    "beta2": 0.999, "eps": 1e-8, "iterations": 400_000,
 }  # fmt: skip
 """The settings of the GAN in PacGAN's code, for ``recipe.configure``: 400 epochs of 100,000 examples."""
 
@@ -65,9 +67,6 @@ class Config:
         "small": `layers` hidden layers of `hidden` units in both networks.  "published": those of PacGAN's code.
     hidden, layers : int
         The units of a hidden layer, and the number of hidden layers, of the small networks.
-    gain_G, gain_D : float
-        The scale of the first layer's initial weights and biases in the small networks, > 0: larger gains make
-        functions that change over shorter distances.
     objective : str
         The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md);
         "minimax" and "non-saturating" are those of 2014.
@@ -77,7 +76,9 @@ class Config:
     pack : int
         The number of examples that D sees at a time (`minigan.gan.packing`); 1, the default: one example.
     r1, r2 : float
-        The weights of the gradient penalties R1 at real examples and R2 at fakes (`minigan.gan.penalties`); 0 for none.
+        The weights of D's gradient penalties R1, on real examples, and R2, on fakes (docs/second-order.md); 0 for none.
+    penalty_every : int
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight.
     updates : str
         "alternating": D, then G on new noise (Algorithm 1).  "simultaneous": both from the same samples.
     lr : float
@@ -98,35 +99,33 @@ class Config:
 
     """
 
-    iterations: int = 5000
+    iterations: int = 12_000
     batch_size: int = 128
     latent: int = 2
     networks: str = "small"
     hidden: int = 64
-    layers: int = 3
-    gain_G: float = 2.0
-    gain_D: float = 2.0
+    layers: int = 4
     objective: str = "relativistic"
     clip: float = 0.0
     pack: int = 1
-    r1: float = 0.01
-    r2: float = 0.01
+    r1: float = 0.001
+    r2: float = 0.001
+    penalty_every: int = 4
     updates: str = "alternating"
-    lr: float = 1e-3
+    lr: float = 2e-3
     decay: float = 0.5
     beta1: float = 0.0
     beta2: float = 0.99
     eps: float = 1e-8
     ema: float = 0.999
-    evaluate_every: int = 50
+    evaluate_every: int = 100
     frames: int = 50
 
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, latent=self.latent)
         require_at_least(1, hidden=self.hidden, layers=self.layers, pack=self.pack)
         require_at_least(1, evaluate_every=self.evaluate_every, frames=self.frames)
-        require_at_least(0, r1=self.r1, r2=self.r2)
-        require_within("(0, inf)", lr=self.lr, eps=self.eps, gain_G=self.gain_G, gain_D=self.gain_D)
+        require_within("(0, inf)", lr=self.lr, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
         require_within("[0, 1]", decay=self.decay)
         for name, given, known in (("networks", self.networks, NETWORKS), ("updates", self.updates, UPDATES)):
@@ -137,6 +136,7 @@ class Config:
         if self.pack > 1 and self.updates == "simultaneous":
             raise ConfigError(f"updates=simultaneous shows D one example at a time, got pack={self.pack}")
         require_objective(self)
+        require_penalties(self)
 
 
 def architecture(config: Config, *, radius: float) -> Architecture:
@@ -147,14 +147,18 @@ def architecture(config: Config, *, radius: float) -> Architecture:
 
 
 def _small(config: Config, radius: float) -> tuple[list[Layer], list[Layer]]:
-    def network(inputs: int, outputs: int, gain: float, scale: float) -> list[Layer]:
-        """A first layer whose units change sign anywhere within twice the scale of x, and the others."""
-        h = config.hidden
-        first = Dense(inputs, h, weight_init=Normal(gain / scale), bias_init=Uniform(2 * gain))
-        hidden = [layer for _ in range(config.layers - 1) for layer in (Dense(h, h), LeakyReLU(SLOPE))]
-        return [first, LeakyReLU(SLOPE), *hidden, Dense(h, outputs)]
+    """Dense networks; the last hidden layer of G has tanh units, which step from one mode to the next and saturate."""
 
-    return network(config.latent, 2, config.gain_G, 1.0), network(2 * config.pack, 1, config.gain_D, radius)
+    def network(inputs: int, outputs: int, gain: float, scale: float, last: Layer) -> list[Layer]:
+        """The first layer's units change sign at any place within about twice the scale of x."""
+        h = config.hidden
+        denses = [Dense(inputs, h, weight_init=Normal(gain / scale), bias_init=Uniform(2 * gain))]
+        denses += [Dense(h, h) for _ in range(config.layers - 1)]
+        activations: list[Layer] = [LeakyReLU(SLOPE)] * (config.layers - 1) + [last]
+        return [*chain.from_iterable(zip(denses, activations, strict=True)), Dense(h, outputs)]
+
+    G = network(config.latent, 2, 1.0, 1.0, Tanh())
+    return G, network(2 * config.pack, 1, GAIN_D, radius, LeakyReLU(SLOPE))
 
 
 def _published(config: Config, _radius: float) -> tuple[list[Layer], list[Layer]]:
@@ -237,9 +241,6 @@ def assemble(
 ) -> Experiment:
     """Build the experiment of the recipe `name`; an iteration updates D and G once, on new data and noise."""
     n, dtype, rate = config.batch_size, G.dtype, learning_rate(config)
-    penalties: list[GradientPenalty] = [
-        kind(weight) for kind, weight in ((R1, config.r1), (R2, config.r2)) if weight
-    ]  # fmt: skip
     one_pass = config.updates == "alternating"
     gan = GAN(
         G,
@@ -250,7 +251,8 @@ def assemble(
         rng=streams["dropout"],
         d_batching=combined if one_pass else separate,  # the same function of the parameters, in one pass of D
         pack=config.pack,
-        penalties=tuple(penalties),
+        penalties=penalties_of(config),
+        penalty_every=config.penalty_every,
     )
     schedule = alternating if config.updates == "alternating" else simultaneous
 
