@@ -18,6 +18,8 @@ COUNTS = {
     "mnist-dcgan": (10_357_889, 384, 392_833, 896),
     "mnist-softmax": (1_566_401, 19_950, 9_707_266, 0),
     "dcgan64": (12_672_768, 1_792, 11_036_161, 3_584),
+    "ring8": (12_802, 0, 12_737, 0),
+    "grid25": (12_802, 0, 12_737, 0),
 }
 TOTALS = {  # as Keras prints them
     "mnist-dense": (244_368, 536_577),
@@ -63,6 +65,12 @@ def test_the_printed_rows_of_mnist_dcgan(capsys):
     assert "18,496" in capsys.readouterr().out
 
 
+MIXTURE = {
+    "iterations": 12_000, "batch_size": 128, "latent": 2, "networks": "small", "hidden": 64, "layers": 4,
+    "objective": "relativistic", "clip": 0.0, "pack": 1, "r1": 1e-3, "r2": 1e-3, "penalty_every": 4,
+    "updates": "alternating", "lr": 2e-3, "decay": 0.5, "beta1": 0.0, "beta2": 0.99, "eps": 1e-8, "ema": 0.999,
+    "evaluate_every": 100, "frames": 50,
+}  # fmt: skip
 CONFIGS = {
     "gaussian": {
         "iterations": 1000, "batch_size": 1000, "d_updates": 10, "g_updates": 10, "hidden": 10, "mu": 4.0, "sigma": 2.0,
@@ -102,6 +110,8 @@ CONFIGS = {
         "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "data": "mnist", "sample_every": 100,
         "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
+    "ring8": MIXTURE,
+    "grid25": {**MIXTURE, "iterations": 20_000, "batch_size": 256, "r1": 0.01, "r2": 0.01},
 }  # fmt: skip
 KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "convention": "old", "unbiased": False}
 U05, U005 = mg.Uniform(0.05), mg.Uniform(0.005)
@@ -114,9 +124,21 @@ K4 = {"stride": 2, "padding": 1, "bias": False, **N02}
 def K5(channels):
     """Stride and weights of the 5 x 5 convolutions of Gulrajani et al. (2017); the fans are 25 channels together."""
     return {"stride": 2, "weight_init": mg.Uniform((12 / (25 * channels)) ** 0.5)}
+def mixture_chains(hidden, radius):
+    """G: three hidden layers of LeakyReLU and one of tanh; D: four of LeakyReLU."""
+
+    def chain(outputs, std, spread, last):
+        denses = [mg.Dense(2, hidden, weight_init=mg.Normal(std), bias_init=mg.Uniform(spread))]
+        denses += [mg.Dense(hidden, hidden)] * 3
+        layers = [layer for dense, act in zip(denses, [LEAKY] * 3 + [last], strict=True) for layer in (dense, act)]
+        return [*layers, mg.Dense(hidden, outputs)]
+
+    return chain(2, 1.0, 2.0, mg.Tanh()), chain(1, 2 / radius, 4.0, LEAKY)
 
 
 CHAINS = {
+    "ring8": mixture_chains(64, 1.0),
+    "grid25": mixture_chains(64, 5.0),
     "gaussian": (
         [mg.Dense(1, 1)],
         [mg.Dense(1, 10), mg.ReLU(), mg.Dense(10, 1)],

@@ -51,6 +51,8 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
     },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
     "cyclegan-toy": {"iterations": 7, "batch_size": 3, "pool": 5, "sample_every": 3},
+    "ring8": {"iterations": 7, "batch_size": 6, "hidden": 4, "frames": 3, "evaluate_every": 2},
+    "grid25": {"iterations": 7, "batch_size": 6, "hidden": 4, "frames": 3, "evaluate_every": 2},
 }
 SMALL = TINY["gaussian"]
 

@@ -36,7 +36,8 @@ if {name!r} in CASES:
     _, _, experiment = build(CASES[{name!r}], small=True, options={{"threads": 2}})
 else:  # there is no benchmark of it
     recipe, x = get_recipe({name!r}), images((28, 28, 1))
-    own = RunOptions(images=x, labels=np.arange(len(x)) % 10, options={{"threads": 2}})
+    data = {{"images": x, "labels": np.arange(len(x)) % 10}} if recipe.to_images else {{}}
+    own = RunOptions(**data, options={{"threads": 2}})
     experiment = recipe.build(recipe.configure({{"batch_size": 4}}), own)
 for _ in range(2):
     metrics = experiment.game.metrics(experiment.play())

@@ -1,6 +1,4 @@
-"""The command line: ``minigan recipes | summary | train | resume | sweep | table | sample | evaluate | warmup``.
-
-``minigan verify`` calls the command line of another package.
+"""The command line: ``minigan COMMAND``, of which `minigan --help` lists all.
 
 Each command calls a function of the library, which a notebook can also call.
 """

@@ -135,6 +135,8 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
     else:
         lines += [f"{name:<15}{value:.6f}" for name, value in result["metrics"].items()]
+    if "reverse_kl" in result:
+        lines.append(_modes(result))
     if "label_accuracy" in result:
         share, n = result["label_accuracy"], result["label_samples"]
         lines.append(f"label accuracy {share:.2%} (the classifier reads the requested class in {n:,} samples)")
@@ -146,6 +148,17 @@ def describe(result: dict[str, Any]) -> str:
     lines.append(f"run folder     {folder}")
     lines += [f"               {path}" for path in pictures]
     return "\n".join(lines)
+
+
+def _modes(result: dict[str, Any]) -> str:
+    """Return the line about the modes that samples reach."""
+    if not math.isfinite(result["modes"]):
+        return "modes          unknown: samples are not finite"
+    average = ", averaged generator" if result["weights"] != "generator.npz" else ""
+    return (
+        f"modes          {result['modes']} of {result['modes_of']}, {result['high_quality']:.2%} high quality, "
+        f"reverse KL {result['reverse_kl']:.4f} nats   ({result['samples']:,} samples{average})"
+    )
 
 
 def sweep(args: Any) -> int:
@@ -224,6 +237,22 @@ def evaluate(args: Any) -> int:
     return EXIT_OK
 
 
+def animate(args: Any) -> int:
+    """Draw runs of `ring8` or `grid25` side by side as an animation."""
+    from minigan import plots
+
+    path = Path(args.out)
+    if path.suffix != ".gif":
+        raise RunError(f"--out {path}; expected a name ending in .gif")
+    if path.exists():
+        raise RunError(f"{path} exists; expected a new file")
+    try:
+        print(plots.mixture_animation(args.runs, path, labels=args.labels, frames=args.frames))
+    except ValueError as error:  # of the number of runs or titles
+        args.parser.error(str(error))
+    return EXIT_OK
+
+
 def warmup(args: Any) -> int:
     """Compile the kernels of recipes and print where they are stored."""
     from tqdm import tqdm
@@ -261,5 +290,6 @@ COMMANDS = {
     "table": table,
     "sample": sample,
     "evaluate": evaluate,
+    "animate": animate,
     "warmup": warmup,
 }

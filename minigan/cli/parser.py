@@ -19,6 +19,7 @@ SUMMARIES = {
     "table": "run a published protocol over seeds, and print our figures beside the published ones",
     "sample": "draw samples from a trained generator, or translations from two of them",
     "evaluate": "compare a run's samples with real test images (classifier, features, nearest neighbours)",
+    "animate": "draw runs of ring8 or grid25 side by side: samples, D and the number of modes over the iterations",
     "warmup": "compile the CPU kernels of recipes once, so that no run has to",
     "verify": "verify the theory, the gradients and a run's distance from the optimum (minigan verify --help)",
 }
@@ -216,6 +217,14 @@ def build_parser() -> Parser:
             "--raw", action="store_true",
             help="use the weights of the last iteration, not their moving average (--set ema=...)",
         )  # fmt: skip
+    animate = subparsers["animate"]
+    animate.add_argument("runs", nargs="+", metavar="RUN", help="finished run folders, 1 to 6, a column each")
+    animate.add_argument("--out", required=True, metavar="FILE", help="the file to write: .gif (must not exist)")
+    animate.add_argument(
+        "--label", action="append", metavar="TEXT", dest="labels",
+        help="the title of a run, once for each (default: its objective and penalties)",
+    )  # fmt: skip
+    animate.add_argument("--frames", type=at_least(1), default=40, metavar="N", help="the most frames (default 40)")
     warmup = subparsers["warmup"]
     warmup.add_argument(
         "recipes", nargs="*", type=recipe_name, metavar="RECIPE", help="names of recipes (default: all of them)"

@@ -12,6 +12,7 @@ from minigan.recipes.cyclegan_toy import RECIPE as CYCLEGAN_TOY
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.find import find_recipe
 from minigan.recipes.gaussian import RECIPE as GAUSSIAN
+from minigan.recipes.grid25 import RECIPE as GRID25
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
@@ -19,6 +20,7 @@ from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
 from minigan.recipes.options import RunOptions
+from minigan.recipes.ring8 import RECIPE as RING8
 from minigan.recipes.stacked_mnist import RECIPE as STACKED_MNIST
 
 __all__ = ["RECIPES", "Architecture", "PlayerLayers", "Players", "Recipe", "RunOptions", "get_recipe"]
@@ -36,6 +38,8 @@ RECIPES: dict[str, Recipe] = {
         STACKED_MNIST,
         DCGAN64,
         CYCLEGAN_TOY,
+        RING8,
+        GRID25,
     )
 }
 

@@ -11,7 +11,7 @@ from minigan._names import ConfigError, unknown
 from minigan.layers.base import Layer, Shape
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam
+from minigan.optimizers import Adam, Schedule
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.fields import require_batch, require_fields, require_kind, require_layers
@@ -415,7 +415,7 @@ def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[],
     return lambda: G(given)
 
 
-def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | None = None) -> Adam:
+def adam(net: Network, config: Any, *, lr: Schedule | None = None, clip: float | None = None) -> Adam:
     """Return Adam with the settings of a recipe's configuration.
 
     Parameters
@@ -424,8 +424,8 @@ def adam(net: Network, config: Any, *, lr: float | None = None, clip: float | No
         The network whose theta is updated.
     config : Config
         The hyper-parameters, with `beta1`, `beta2` and `eps`, and `lr` unless it is given.
-    lr : float, optional
-        The learning rate; by default ``config.lr``.
+    lr : float or callable, optional
+        The learning rate, or a schedule ``lr(t)``; by default ``config.lr``.
     clip : float, optional
         The bound of the absolute values of theta, by default none.
 

@@ -98,7 +98,8 @@ class Sweep:
 
 TABULATED_RESULTS = (
     "generator.mean", "generator.std", "jsd", "value", "losses.d_loss", "losses.g_loss", "metrics.d_real",
-    "metrics.d_fake", "metrics.accuracy", "cycle_error", "identity_error", "labels_kept", "seconds",
+    "metrics.d_fake", "metrics.accuracy", "cycle_error", "identity_error", "labels_kept", "modes",
+    "high_quality", "reverse_kl", "seconds",
 )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ SMALL = {
     "stacked-mnist": {"batch_size": 4, "channels": 2, "latent": 5, "penalty_every": 1},
     "dcgan64": {"batch_size": 2, "width": 32},
     "cyclegan-toy": {"batch_size": 4, "pool": 6, "hidden": 8},
+    "ring8": {"batch_size": 4, "hidden": 8},
+    "grid25": {"batch_size": 4, "hidden": 8, "pack": 2, "objective": "minimax", "r2": 0.0},
 }
 GATES = {"float64": 1e-9, "float32": 2e-3}
 """Relative tolerances after three iterations; Adam's first steps are the signs of gradients, which may be near 0."""
@@ -35,7 +37,8 @@ GATES = {"float64": 1e-9, "float32": 2e-3}
 def experiment(name, *, dtype="float64", **setting):
     size = 64 if name == "dcgan64" else 28
     images = np.random.default_rng(0).integers(0, 256, (40, size, size, 1), dtype=np.uint8)
-    own = {} if name in ("gaussian", "cyclegan-toy") else {"images": images, "labels": np.arange(40) * 3 % 10}
+    points = ("gaussian", "cyclegan-toy", "ring8", "grid25")
+    own = {} if name in points else {"images": images, "labels": np.arange(40) * 3 % 10}
     recipe = get_recipe(name)
     return recipe.build(recipe.configure(SMALL[name]), RunOptions(dtype=dtype, **own, **setting))
 
