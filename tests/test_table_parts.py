@@ -12,10 +12,11 @@ from tables import COLUMNS, SMALL, in_turn_fixture, no_figures_fixture, tiny  # 
 
 from minigan._names import ConfigError
 from minigan.recipes import RECIPES
-from minigan.tables import PROTOCOLS, Column, Control, Ours, Published
+from minigan.tables import PROTOCOLS, Column, Control, Ours, Published, modes
 from minigan.tables.measures import number_at
 from minigan.tables.page import page
 from minigan.tables.protocol import SPREADS
+from minigan.tables.protocols import PARZEN_CONTROLS
 from minigan.tables.report import Plan, table_data
 from minigan.tables.statistics import statistics
 from minigan.tables.task import differences
@@ -38,6 +39,17 @@ class TestProtocols:
             for page_of_docs in re.findall(r"docs/[\w/-]+\.md", row.source):
                 assert (Path(__file__).parent.parent / page_of_docs).is_file()
         assert protocol.name == protocol.name.lower()
+
+    def test_published_settings_are_those_of_the_recipes(self):
+        from minigan.recipes import mixtures
+
+        assert modes.GAN_OF_2014 == mixtures.PUBLISHED
+
+    def test_the_controls_of_parzen_are_those_of_the_evaluation(self):
+        import minigan.evaluation.parzen as module
+
+        source = Path(module.__file__).read_text()
+        assert all(f'"{name}":' in source for name in PARZEN_CONTROLS.values())
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -175,4 +187,4 @@ def test_the_protocol_of_the_docs(in_turn, capsys):
 def test_the_docs_list_every_protocol():
     text = (Path(__file__).parent.parent / "docs/tables.md").read_text()
     for name, protocol in PROTOCOLS.items():
-        assert f"\n| `{name}` | {protocol.seeds} |" in text
+        assert re.search(rf"^\| [^|]*`{name}`[^|]* \| {protocol.seeds} \|", text, re.M)
