@@ -11,6 +11,7 @@ from minigan.recipes.gaussian import RECIPE as GAUSSIAN
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
+from minigan.recipes.mnist_fast import RECIPE as MNIST_FAST
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.options import RunOptions
@@ -26,6 +27,7 @@ RECIPES: dict[str, Recipe] = {
         MNIST_DCGAN,
         MNIST_SOFTMAX,
         MNIST_CONDITIONAL,
+        MNIST_FAST,
         DCGAN64,
         CYCLEGAN_TOY,
     )
