@@ -54,6 +54,8 @@ def ensemble_obstacle(config: Config, dtype: str) -> str:
         return f"dtype={dtype}: the kernel computes in float32 or float64"
     if config.objective != "non-saturating" or config.clip:
         return f"objective={config.objective}, clip={config.clip:g}: the kernel trains non-saturating without clipping"
+    if config.r1 or config.r2:
+        return f"r1={config.r1:g}, r2={config.r2:g}: the kernel has no gradient penalties"
     if config.patience:
         return f"patience={config.patience} stops the runs at different iterations"
     if config.ema:

@@ -17,7 +17,7 @@ A custom game is a subclass with an `iteration`:
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -66,7 +66,8 @@ class Game:
 
     A subclass defines `iteration`; `metrics` reads its result.  Anything else that an iteration needs can be an
     attribute of the game.  A backend may capture an iteration and replay it (CUDA graphs), so everything that changes
-    between iterations must come from the draws, from `rng` or from the optimizers' step counts.
+    between iterations must come from the draws, from `rng` or from the optimizers' rates and moments, or be part of
+    `iteration_kind`.
 
     Parameters
     ----------
@@ -146,6 +147,25 @@ class Game:
 
         """
         raise NotImplementedError(f"{type(self).__name__} does not define iteration")
+
+    def iteration_kind(self, steps: Mapping[str, range]) -> Hashable:
+        """Return which computation an iteration makes, if iterations differ; by default None: they do not.
+
+        A backend that captures iterations captures one graph for each kind.
+
+        Parameters
+        ----------
+        steps : mapping of str to range
+            The step counts t of each player's optimizer before its updates in the iteration, by name.
+
+        Returns
+        -------
+        hashable
+            The kind, a number, a string or a tuple of them: iterations of one kind compute the same function of their
+            draws, of the parameters and of the optimizers' rates and moments.
+
+        """
+        return None
 
     def play(self) -> Any:
         """Run one iteration on the backend, which may replay a captured graph, and return the argument of `metrics`."""

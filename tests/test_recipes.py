@@ -65,7 +65,7 @@ CONFIGS = {
     "gaussian": {
         "iterations": 1000, "batch_size": 1000, "d_updates": 10, "g_updates": 10, "hidden": 10, "mu": 4.0, "sigma": 2.0,
         "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-7, "frames": 50, "evaluate_every": 50, "patience": 0,
-        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0, "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "mnist-dense": {
         "iterations": 2000, "batch_size": 32, "d_updates": 10, "g_updates": 10, "latent": 64, "lr": 1e-3, "beta1": 0.9,
@@ -76,7 +76,7 @@ CONFIGS = {
         "iterations": 30_000, "batch_size": 100, "latent": 100, "lr": 0.1, "lr_decay": 1.000004, "lr_min": 1e-6,
         "momentum": 0.5, "momentum_final": 0.7, "momentum_epochs": 250, "train_images": 50_000, "data": "mnist",
         "sample_every": 1000,
-        "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
+        "objective": "non-saturating", "clip": 0.0, "ema": 0.0, "r1": 0.0, "r2": 0.0, "penalty_every": 1,
     },
     "mnist-dcgan": {
         "iterations": 1001, "batch_size": 32, "latent": 100, "dropout": 0.25, "bn_momentum": 0.8, "slope": 0.2,

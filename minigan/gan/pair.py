@@ -1,6 +1,6 @@
 """`GAN`: the game of a generator and a discriminator."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from minigan.game import Draw, Game, Player, Rng
 from minigan.gan.labels import network_input
 from minigan.gan.modes import DBatching, DMode, FakeMode, separate, train_fakes, train_mode
 from minigan.gan.packing import pack, packed_mode
-from minigan.gan.penalties import GradientPenalty
+from minigan.gan.penalties import GradientPenalty, lazy, require_separate_examples
 from minigan.gan.steps import StepResult, discriminator_step, generator_step, require_optimizer
 from minigan.layers.base import compute_gradient
 from minigan.losses import Objective, accuracy, needs_real, require_objective
@@ -57,11 +57,16 @@ class GAN(Game):
         input has m C features or channels.  1, the default: one example.
     penalties : sequence of minigan.gan.penalties.GradientPenalty
         Gradient penalties of D's cost, such as ``(R1(10.0),)``; none by default.
+    penalty_every : int
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight
+        (`minigan.gan.penalties.lazy`): of the updates after which D's optimizer has made 0, `penalty_every`,
+        2 `penalty_every`, ... steps.  1, the default, adds them to every update, as they are defined.
 
     Raises
     ------
     ValueError
-        If an optimizer belongs to another network, or `pack` is not an int >= 1.
+        If an optimizer belongs to another network, `pack` or `penalty_every` is not an int >= 1, or there are penalties
+        and a layer of D mixes examples in training, such as batch norm.
     TypeError
         If `objective` lacks a method of `minigan.losses.Objective`, or `penalties` holds something else.
 
@@ -90,6 +95,7 @@ class GAN(Game):
     schedule: Callable[..., StepResults] | None = None
     pack: int = 1
     penalties: Sequence[GradientPenalty] = ()
+    penalty_every: int = 1
 
     files: ClassVar[Mapping[str, str]] = {"G": "generator", "D": "discriminator"}
     losses: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
@@ -102,6 +108,9 @@ class GAN(Game):
         for penalty in self.penalties:
             if not isinstance(penalty, GradientPenalty):
                 raise TypeError(f"penalties holds {penalty!r}; expected gradient penalties, such as minigan.R1(10.0)")
+        self.penalty_every = size("penalty_every", self.penalty_every)
+        if self.penalties:
+            require_separate_examples(self.D)
 
     @property
     def players(self) -> dict[str, Player]:
@@ -114,6 +123,11 @@ class GAN(Game):
         return self.D.ops
 
     @property
+    def due_penalties(self) -> Sequence[GradientPenalty]:
+        """The gradient penalties of D's next update: none, or those of `penalty_every` updates (`lazy`)."""
+        return lazy(self.penalties, self.penalty_every, self.optimizer_D.t)
+
+    @property
     def needs_real(self) -> bool:
         """Whether a step of G needs real examples, as its cost compares fakes with them (`update_G`)."""
         return needs_real(self.objective)
@@ -123,6 +137,12 @@ class GAN(Game):
         if self.schedule is None:
             raise ValueError("the GAN has no schedule; expected GAN(..., draws={...}, schedule=minigan.alternating)")
         return self.schedule(self, **self.draws)
+
+    def iteration_kind(self, steps: Mapping[str, range]) -> Hashable:
+        """Return which updates of D in an iteration have penalties; None if all iterations are alike."""
+        if self.penalty_every == 1 or not self.penalties:
+            return None
+        return tuple(bool(lazy(self.penalties, self.penalty_every, t)) for t in steps["D"])
 
     def metrics(self, results: StepResults) -> dict[str, float]:
         """Return the metrics of an iteration.
@@ -135,7 +155,8 @@ class GAN(Game):
         Returns
         -------
         dict of float
-            d_loss = J_D, g_loss = J_G, d_real = mean D(x), d_fake = mean D(G(z)), and the accuracy of D.
+            d_loss = J_D with the penalties of that update, g_loss = J_G, d_real = mean D(x), d_fake = mean D(G(z)), and
+            the accuracy of D.
 
         """
         seen_D, seen_G = results
@@ -162,7 +183,7 @@ class GAN(Game):
             x_fake,
             rng=self.rng,
             d_batching=self.d_batching,
-            penalties=self.penalties,
+            penalties=self.due_penalties,
         )
 
     def update_D_one_side(self, x: Batch, *, real: bool) -> tuple[Any, Array]:

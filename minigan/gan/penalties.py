@@ -9,10 +9,13 @@ Let u_n = phi'(v_n), held constant.  Then
 so the gradient of P is that of the derivative of D along u.  `Network.pushforward` computes this derivative and
 its pullback: a penalty costs one forward pass and one pullback for v, one tangent pass along u, and one pullback.
 D has one output, and D(x_n) may depend on x_n alone: batch norm in training is refused.
+
+A penalty changes slowly during training, so that it need not be part of every update: `lazy`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +37,7 @@ class GradientPenalty(ABC):
     Parameters
     ----------
     weight : float
-        The factor of the penalty, >= 0.
+        The factor of the penalty, >= 0: a penalty is proportional to it.
 
     Raises
     ------
@@ -233,3 +236,51 @@ class WassersteinPenalty(GradientPenalty):
         zero = real(norm) == 0
         direction = xp.where(zero, 0, v / xp.where(zero, 1, norm))
         return factor * (excess * excess).sum(), 2 * factor * excess * direction
+
+
+def lazy(penalties: Sequence[GradientPenalty], every: int, t: int) -> Sequence[GradientPenalty]:
+    """Return every P for t = 0, every, 2 every, ..., and no penalty for the other t: on average P.
+
+    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020 (arXiv:1912.04958), appendix B,
+    with every = 16 for R1.
+
+    Parameters
+    ----------
+    penalties : sequence of GradientPenalty
+        The penalties P.
+    every : int
+        The number of updates that share a penalty; with 1, P itself is returned.
+    t : int
+        The number of updates of D before this one.
+
+    Returns
+    -------
+    sequence of GradientPenalty
+        The penalties of this update, with `every` times their weight.
+
+    Examples
+    --------
+    >>> [lazy((R1(10.0),), 2, t) for t in range(3)]
+    [(R1(weight=20.0),), (), (R1(weight=20.0),)]
+
+    """
+    if every == 1:
+        return penalties
+    return () if t % every else tuple(replace(penalty, weight=every * penalty.weight) for penalty in penalties)
+
+
+def require_separate_examples(D: Network) -> None:
+    """Raise ValueError if a layer of D mixes examples in training, so that D has no gradient penalty.
+
+    Parameters
+    ----------
+    D : Network
+        The discriminator.
+
+    """
+    for place, layer in D.chain.sublayers().items():
+        if layer.mixes_examples(train=True):
+            raise ValueError(
+                f"penalties need a D whose logit of an example depends on that example alone, and D's layer {place} is "
+                f"{layer!r}; expected another normalisation, or penalties=()"
+            )

@@ -170,7 +170,7 @@ def simultaneous(gan: GAN, real: Draw, noise: Draw) -> StepResults:
     (g_D, overwrite_D), (g_G, overwrite_G) = D.new_gradient(), G.new_gradient()
     compute_gradient(back_real, ds_real, g_D, overwrite=overwrite_D)
     back_fake(ds_fake, g_D, need_dx=False)
-    for penalty in gan.penalties:
+    for penalty in gan.due_penalties:
         value_D = value_D + penalty.add_gradient(D, x_real, d_input, g_D, rng=gan.rng)
     compute_gradient(back_G, example_gradient(D, back_fake(ds_for_G), d_input), g_G, overwrite=overwrite_G)
     gan.optimizer_D.step(g_D)

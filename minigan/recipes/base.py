@@ -14,6 +14,7 @@ from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
+from minigan.recipes.objectives import PENALTY_SETTINGS, penalty_obstacle
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import setting
 from minigan.recipes.translations import Translator
@@ -195,9 +196,19 @@ class Recipe:
         changes = {}
         for key, given in (overrides or {}).items():
             if key not in types:
-                raise ConfigError(unknown(f"setting of {self.name}", key, types))
+                raise ConfigError(self._unknown(key, types))
             changes[key] = setting(key, given, types[key])
         return replace(config, **changes)
+
+    def _unknown(self, key: str, types: Mapping[str, type]) -> str:
+        """Return the message for a setting that the recipe does not have."""
+        D = self.architecture(self.Config()).players.get("D")
+        why = penalty_obstacle(D.layers) if D is not None and key in PENALTY_SETTINGS else ""
+        return (
+            f"{key}: {self.name} has no gradient penalties, because {why}"
+            if why
+            else unknown(f"setting of {self.name}", key, types)
+        )
 
     @renamed_arguments(setting="run_options")
     def build(self, config: Any = None, run_options: RunOptions | None = None) -> Experiment:

@@ -22,7 +22,7 @@ from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
 from minigan.recipes.base import Architecture, Recipe, adam
-from minigan.recipes.objectives import objective_of, require_objective
+from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import EarlyStop, Evaluate
@@ -56,6 +56,11 @@ class Config:
     clip : float
         The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
         for none.  "wasserstein" needs one.
+    r1, r2 : float
+        The weights of D's gradient penalties R1, on real examples, and R2, on fakes (docs/second-order.md); 0, the
+        default, for none.
+    penalty_every : int
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight.
     frames : int
         The number of frames of the animation.
     evaluate_every : int
@@ -81,6 +86,9 @@ class Config:
     eps: float = 1e-7
     objective: str = "non-saturating"
     clip: float = 0.0
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty_every: int = 1
     frames: int = 50
     evaluate_every: int = 50
     patience: int = 0
@@ -94,6 +102,7 @@ class Config:
         require_within("(0, inf)", sigma=self.sigma, lr=self.lr, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
         require_objective(self)
+        require_penalties(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -126,6 +135,8 @@ def assemble(
         rng=streams["dropout"],
         d_batching=combined,
         fake_mode=eval_fakes,
+        penalties=penalties_of(config),
+        penalty_every=config.penalty_every,
     )
 
     def real() -> Array:

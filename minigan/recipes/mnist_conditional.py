@@ -36,6 +36,7 @@ from minigan.recipes.base import Architecture, Recipe, adam
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import SIDE, training_classes, unit, unit_to_images
 from minigan.recipes.labels import label_accuracy
+from minigan.recipes.objectives import penalties_of, require_penalties
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -73,6 +74,11 @@ class Config:
         The weights of Adam's old moments, in [0, 1).
     eps : float
         Adam's eps, > 0.
+    r1, r2 : float
+        The weights of D's gradient penalties R1, on real images, and R2, on fakes (docs/second-order.md); 0, the
+        default, for none.
+    penalty_every : int
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight.
     data : str
         The data set, of images of 28x28 pixels in ten classes: "mnist" or "fashion-mnist".
     sample_every : int
@@ -96,6 +102,9 @@ class Config:
     beta1: float = 0.5
     beta2: float = 0.999
     eps: float = 1e-8
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty_every: int = 1
     data: str = "mnist"
     sample_every: int = 500
     label_samples: int = 10_000
@@ -108,6 +117,7 @@ class Config:
         require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, dropout=self.dropout)
         require_within("[0, inf)", slope=self.slope)
+        require_penalties(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -154,6 +164,8 @@ def assemble(
         adam(D, config, lr=config.lr_D),
         NonSaturating(),
         rng=streams["dropout"],
+        penalties=penalties_of(config),
+        penalty_every=config.penalty_every,
     )
     images, labels = training_classes(config.data, run_options, CLASSES, shape=(SIDE, SIDE, 1))
     batches = RandomBatches((images, labels), config.batch_size, streams["data"], replace=True)

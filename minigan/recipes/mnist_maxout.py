@@ -25,7 +25,7 @@ from minigan.optimizers import SGD
 from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
-from minigan.recipes.objectives import objective_of, require_objective
+from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -63,6 +63,11 @@ class Config:
     clip : float
         The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
         for none.  "wasserstein" needs one.
+    r1, r2 : float
+        The weights of D's gradient penalties R1, on real images, and R2, on fakes (docs/second-order.md); 0, the
+        default, for none.
+    penalty_every : int
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight.
     data : str
         The data set, of images of 28x28 pixels: "mnist" or "fashion-mnist".
     sample_every : int
@@ -85,6 +90,9 @@ class Config:
     train_images: int = 50_000
     objective: str = "non-saturating"
     clip: float = 0.0
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty_every: int = 1
     data: str = "mnist"
     sample_every: int = 1000
     ema: float = 0.0
@@ -96,6 +104,7 @@ class Config:
         require_within("(0, inf)", lr=self.lr, lr_min=self.lr_min)
         require_within("[0, 1)", momentum=self.momentum, momentum_final=self.momentum_final, ema=self.ema)
         require_objective(self)
+        require_penalties(self)
 
 
 def architecture(config: Config) -> Architecture:
@@ -148,6 +157,8 @@ def assemble(
         SGD(D, lr=lr, momentum=momentum, clip=config.clip or None),
         objective_of(config, d_scale=0.5),  # J_D averages the costs of real and fake images
         rng=streams["dropout"],
+        penalties=penalties_of(config),
+        penalty_every=config.penalty_every,
     )
 
     def noise() -> Array:

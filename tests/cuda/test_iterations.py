@@ -296,7 +296,7 @@ def test_each_gan_has_a_graph_until_it_is_deleted():
     del one
     three = Player(graphs=True)
     three.play()
-    assert gone not in known._by_id or known._by_id[gone][0]() is not None
+    assert gone not in known._by_id or known._by_id[gone].game() is not None
 
 
 @EMULATOR_ONLY

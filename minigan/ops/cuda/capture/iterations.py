@@ -10,6 +10,9 @@ copied to the device before each replay:
     updates    The optimizers compute the step-dependent scalars (Adam's bias corrections, scheduled rates), which are
                copied into an array too (`minigan.ops.cuda.capture.updates`).
 
+Iterations that compute different things have a graph each (`minigan.game.Game.iteration_kind`): with lazy gradient
+penalties, those whose updates of D have penalties and those without.
+
 So a captured run makes the same draws in the same order as a run without graphs, and its checkpoints resume with or
 without graphs.  If an iteration cannot be captured, a CaptureWarning says why and it runs step by step.  If an
 attribute of the game changes, the graph is discarded, because it holds the old value.
@@ -18,8 +21,9 @@ attribute of the game changes, the graph is discarded, because it holds the old 
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,7 +71,7 @@ class Iterations:
 
     def __init__(self, ops: Any, *, enabled: bool = True) -> None:
         self.ops, self.enabled = ops, enabled
-        self._by_id: dict[int, tuple[weakref.ref[Any], _Iteration]] = {}
+        self._by_id: dict[int, _Kinds] = {}
         self._local = threading.local()  # the iteration that this thread is running
 
     def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
@@ -78,7 +82,7 @@ class Iterations:
         schedule : callable
             The update schedule, called as ``schedule(game, **draws, **counts)``.
         game : Game
-            The game to be played; each game has its own graph.
+            The game to be played; each game has its own graphs, one for each kind of iteration.
         draws : mapping of str to callable
             Functions without arguments that return the next batch, an array or a tuple of arrays.
         counts : mapping of str to object
@@ -96,20 +100,22 @@ class Iterations:
                 outer.nesting = "the iteration plays another game, or a schedule within its own"
             if outer is not None or not self.enabled:
                 return schedule(game, **{name: self._to_device(draw) for name, draw in draws.items()}, **counts)
-            self._local.playing = self._find(game)
+            self._local.playing = iteration = self._find(game)
             try:
-                return self._local.playing.play(schedule, game, draws, counts)
+                return iteration.play(schedule, game, draws, counts)
             finally:
                 self._local.playing = None
+                self._by_id[id(game)].add(iteration)
 
     def _find(self, game: Any) -> "_Iteration":
-        reference, iteration = self._by_id.get(id(game), (None, None))
-        if reference is None or reference() is not game:  # an id may be used again
-            iteration = _Iteration(self)
-            self._by_id = {key: pair for key, pair in self._by_id.items() if pair[0]() is not None}
-            self._by_id[id(game)] = weakref.ref(game), iteration
-        assert iteration is not None  # noqa: S101
-        return iteration
+        """Return the iteration of the kind that the game plays next; a new one if it has played none of that kind."""
+        known = self._by_id.get(id(game))
+        if known is None or known.game() is not game:  # an id may be used again
+            self._by_id = {key: kinds for key, kinds in self._by_id.items() if kinds.game() is not None}
+            known = self._by_id[id(game)] = _Kinds(weakref.ref(game))
+        if known.last is None:
+            return _Iteration(self)
+        return known.iterations.get(game.iteration_kind(known.last.next_steps(game))) or _Iteration(self)
 
     def _to_device(self, draw: Draw) -> Draw:
         """Wrap a draw: copy a host batch to the device and prepare it there."""
@@ -119,13 +125,31 @@ class Iterations:
         return map_batch(lambda x: self.ops.device.array(x) if isinstance(x, np.ndarray) else x, batch)
 
 
+@dataclass
+class _Kinds:
+    """The iterations of one game by their kind (`Game.iteration_kind`), and the one that it has played last."""
+
+    game: weakref.ref[Any]
+    iterations: "dict[Hashable, _Iteration]" = field(default_factory=dict)
+    last: "_Iteration | None" = None
+
+    def add(self, iteration: "_Iteration") -> None:
+        """Add an iteration that has been played, or forget it if it failed before its draws were recorded."""
+        if iteration.events is not None:
+            self.iterations.setdefault(iteration.kind, iteration)
+            self.last = iteration
+
+
 class _Iteration:
-    """The graph of one game and the inputs of its replays."""
+    """The graph of one game, for one kind of iteration, and the inputs of its replays."""
 
     def __init__(self, owner: Iterations) -> None:
         self.ops, self.device = owner.ops, owner.ops.device
         self._to_device, self._batch_to_device = owner._to_device, owner._batch_to_device
         self.events: list[Event] | None = None
+        self.updates: dict[str, int] = {}  # the number of updates of each player in the recorded iteration
+        self.kind: Hashable = None  # that of the recorded iteration
+        self._recorded: tuple[Any, ...] = ()
         self.captured: Captured | None = None
         self._dependencies: tuple[Any, ...] = ()
         self._n_discarded = 0
@@ -134,7 +158,10 @@ class _Iteration:
 
     def play(self, schedule: Schedule, game: Any, draws: Draws, counts: Counts) -> Any:
         """Run the iteration step by step, or capture its graph, or replay it."""
-        dependencies = (schedule, *flatten(dict(counts)), *graph_dependencies(game), *self._draw_dependencies(draws))
+        recorded = self._recorded_with(schedule, game, counts)
+        dependencies = (*recorded, *graph_dependencies(game), *self._draw_dependencies(draws))
+        if self.captured is None and self.events is not None and not is_same(recorded, self._recorded):
+            self._discard("the schedule has changed")  # it may draw something else
         if self.captured is not None and not is_same(dependencies, self._dependencies):  # a rate, an array, a rule
             self._discard("the game or a draw has changed")
         self._dependencies = dependencies
@@ -153,6 +180,18 @@ class _Iteration:
                 self._refuse(str(error), stacklevel=6)
                 return self._replay_draws(schedule, game, drawn, draws, counts)
         return self._replay(game, drawn)
+
+    def next_steps(self, game: Any) -> dict[str, range]:
+        """Return the steps that each player's optimizer makes in an iteration like this one, played now."""
+        return {
+            name: range(player.optimizer.t, player.optimizer.t + self.updates[name])
+            for name, player in game.players.items()
+        }
+
+    def _recorded_with(self, schedule: Schedule, game: Any, counts: Counts) -> tuple[Any, ...]:
+        """Return what decides which draws and updates an iteration makes."""
+        kind = game.iteration_kind(self.next_steps(game)) if self.updates else None
+        return (schedule, *flatten(dict(counts)), *flatten(kind))
 
     def _draw_dependencies(self, draws: Draws) -> list[Any]:
         """Return what a graph depends on in the draws: their transformations, and the draws made on the device."""
@@ -192,6 +231,7 @@ class _Iteration:
             return draw
 
         rng, steps_before = game.rng, [optimizer.t for optimizer in _optimizers(game)]
+        t_before = {name: player.optimizer.t for name, player in game.players.items()}
         keys = Keys(lambda shape: record_keys(events, shape, draw_keys(rng, shape)), rng)
         with _with_keys(game, keys):
             results = schedule(game, **{name: recorded_draw(name) for name in draws}, **counts)
@@ -201,6 +241,10 @@ class _Iteration:
         self.events = events
         made = zip(_optimizers(game), steps_before, strict=True)
         self._updates_per_iteration = [optimizer.t - t for optimizer, t in made]
+        steps = {name: range(t_before[name], player.optimizer.t) for name, player in game.players.items()}
+        self.updates = {name: len(made) for name, made in steps.items()}
+        self.kind = game.iteration_kind(steps)
+        self._recorded = (schedule, *flatten(dict(counts)), *flatten(self.kind))
         return results
 
     def _replay_draws(
