@@ -20,16 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.data import RandomBatches, Transformed
-from minigan.gan import GAN, R1, StepResults, simultaneous
+from minigan.gan import GAN, StepResults, simultaneous
 from minigan.initializers import GlorotUniform, HeNormal
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Tanh
-from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
+from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
@@ -56,10 +56,15 @@ class Config:
         The number of features of D's hidden dense layer.
     slope : float
         The slope of LeakyReLU for negative inputs, >= 0.
-    gamma : float
-        The weight of the penalty R1, >= 0.
+    objective : str
+        The costs of both players, a name in `minigan.losses.OBJECTIVES` other than "softmax" (docs/objectives.md).
+    clip : float
+        The bound of the absolute values of D's parameters, to which they are clipped after each update; 0, the default,
+        for none.  "wasserstein" needs one.
+    r1, r2 : float
+        The weights of D's gradient penalties R1, on real images, and R2, on fakes (docs/second-order.md); 0 for none.
     penalty_every : int
-        The penalty is part of every update of D whose number this divides.
+        The penalties are part of every `penalty_every`-th update of D, with `penalty_every` times their weight.
     lr_G, lr_D : float
         The learning rates of Adam before they fall.
     decay_from : float
@@ -85,7 +90,10 @@ class Config:
     channels_D: int = 32
     features: int = 128
     slope: float = 0.2
-    gamma: float = 1.0
+    objective: str = "non-saturating"
+    clip: float = 0.0
+    r1: float = 1.0
+    r2: float = 0.0
     penalty_every: int = 8
     lr_G: float = 1e-3
     lr_D: float = 1e-3
@@ -100,17 +108,18 @@ class Config:
     def __post_init__(self) -> None:
         require_at_least(1, iterations=self.iterations, batch_size=self.batch_size, sample_every=self.sample_every)
         require_at_least(1, latent=self.latent, channels_G=self.channels_G, channels_D=self.channels_D)
-        require_at_least(1, features=self.features, penalty_every=self.penalty_every)
+        require_at_least(1, features=self.features)
         require_within("(0, inf)", lr_G=self.lr_G, lr_D=self.lr_D, eps=self.eps)
         require_within("[0, 1)", beta1=self.beta1, beta2=self.beta2, ema=self.ema)
-        require_within("[0, inf)", slope=self.slope, gamma=self.gamma)
+        require_within("[0, inf)", slope=self.slope)
         require_within("[0, 1]", decay_from=self.decay_from)
+        require_objective(self)
+        require_penalties(self)
 
 
 def architecture(config: Config) -> Architecture:
     """Return G, a dense layer and two transposed convolutions, and D, two convolutions and two dense layers."""
     g, d, he = config.channels_G, config.channels_D, HeNormal()
-    up = {"stride": 2, "padding": "same"}
     act = LeakyReLU(config.slope)
     flat = SMALL * SMALL * 2 * d
     return Architecture(
@@ -151,7 +160,7 @@ def learning_rate(config: Config, lr: float) -> Callable[[int], float]:
     Returns
     -------
     callable
-        ``lr(t)``, which is 0 for t > T.
+        ``lr(t)``, which is 0 for t > T; with ``decay_from=1`` it is always `lr`.
 
     """
     T = config.iterations
@@ -173,17 +182,17 @@ def assemble(
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
     real = Transformed(batches, lambda x: signed(x, dtype))
 
-    def adam(net: Network, lr: float) -> Adam:
+    def adam(net: Network, lr: float, clip: float = 0.0) -> Adam:
         rate = learning_rate(config, lr)
-        return Adam(net, lr=rate, beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+        return Adam(net, lr=rate, beta1=config.beta1, beta2=config.beta2, eps=config.eps, clip=clip or None)
 
     gan = GAN(
         G,
         D,
         adam(G, config.lr_G),
-        adam(D, config.lr_D),
-        NonSaturating(),
-        penalties=(R1(config.gamma),) if config.gamma else (),
+        adam(D, config.lr_D, config.clip),
+        objective_of(config),
+        penalties=penalties_of(config),
         penalty_every=config.penalty_every,
     )
 

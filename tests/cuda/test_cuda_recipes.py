@@ -23,6 +23,15 @@ SMALL = {
     "mnist-dcgan": {"batch_size": 2},
     "mnist-softmax": {"batch_size": 4, "depth": 8, "d_depth": 8, "pretrain": 8},
     "mnist-conditional": {"batch_size": 4, "channels": 2, "features": 8, "latent": 5},
+    "mnist-fast": {
+        "batch_size": 4,
+        "channels_G": 2,
+        "channels_D": 2,
+        "features": 8,
+        "latent": 5,
+        "penalty_every": 2,
+        "iterations": 4,
+    },
     "dcgan64": {"batch_size": 2, "width": 32},
     "cyclegan-toy": {"batch_size": 4, "pool": 6, "hidden": 8},
 }
