@@ -21,14 +21,13 @@ import numpy as np
 
 from minigan.data import RandomBatches, Transformed
 from minigan.gan import GAN, StepResults, simultaneous
-from minigan.initializers import GlorotUniform, HeNormal
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Tanh
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Reshape, Sigmoid
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
 from minigan.recipes.base import Architecture, Recipe
 from minigan.recipes.figures import SHEET, Samples
-from minigan.recipes.images import SIDE, signed, signed_to_images, training_images
+from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
 from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
 from minigan.recipes.settings import require_at_least, require_within
@@ -119,20 +118,20 @@ class Config:
 
 def architecture(config: Config) -> Architecture:
     """Return G, a dense layer and two transposed convolutions, and D, two convolutions and two dense layers."""
-    g, d, he = config.channels_G, config.channels_D, HeNormal()
+    g, d = config.channels_G, config.channels_D
     act = LeakyReLU(config.slope)
     flat = SMALL * SMALL * 2 * d
     return Architecture(
         G=[
-            Dense(config.latent, SMALL * SMALL * 2 * g, bias=False, weight_init=he), Reshape((SMALL, SMALL, 2 * g)),
+            Dense(config.latent, SMALL * SMALL * 2 * g, bias=False), Reshape((SMALL, SMALL, 2 * g)),
             BatchNorm(2 * g), act,
-            ConvTranspose2D(2 * g, g, 4, stride=2, padding="same", bias=False, weight_init=he), BatchNorm(g), act,
-            ConvTranspose2D(g, 1, 4, stride=2, padding="same", weight_init=GlorotUniform()), Tanh(),
+            ConvTranspose2D(2 * g, g, 4, stride=2, padding="same", bias=False), BatchNorm(g), act,
+            ConvTranspose2D(g, 1, 4, stride=2, padding="same"), Sigmoid(),
         ],
         D=[
-            Conv2D(1, d, 4, stride=2, padding="same", weight_init=he), act,
-            Conv2D(d, 2 * d, 4, stride=2, padding="same", weight_init=he), act,
-            Flatten(), Dense(flat, config.features, weight_init=he), act,
+            Conv2D(1, d, 4, stride=2, padding="same"), act,
+            Conv2D(d, 2 * d, 4, stride=2, padding="same"), act,
+            Flatten(), Dense(flat, config.features), act,
             Dense(config.features, 1),
         ],
         noise_shape=(config.latent,),
@@ -180,7 +179,7 @@ def assemble(
     dtype = G.dtype
     images = training_images(config.data, run_options, shape=(SIDE, SIDE, 1)).images
     batches = RandomBatches(images, config.batch_size, streams["data"], replace=True)
-    real = Transformed(batches, lambda x: signed(x, dtype))
+    real = Transformed(batches, lambda x: unit(x, dtype))
 
     def adam(net: Network, lr: float, clip: float = 0.0) -> Adam:
         rate = learning_rate(config, lr)
@@ -211,8 +210,8 @@ def assemble(
         streams=streams,
         figures=[
             Samples(
-                G, shown, signed_to_images, every=config.sample_every, rows=SHEET[0], columns=SHEET[1],
-                examples=images, prepare=lambda x: signed(x, dtype),
+                G, shown, unit_to_images, every=config.sample_every, rows=SHEET[0], columns=SHEET[1],
+                examples=images, prepare=lambda x: unit(x, dtype),
             ),
         ],
     )  # fmt: skip
@@ -226,5 +225,5 @@ RECIPE = Recipe(
     architecture=architecture,
     prior=prior,
     assemble=assemble,
-    to_images=signed_to_images,
+    to_images=unit_to_images,
 )
