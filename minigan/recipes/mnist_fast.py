@@ -82,21 +82,21 @@ class Config:
 
     """
 
-    iterations: int = 10_000
+    iterations: int = 8000
     batch_size: int = 64
     latent: int = 64
     channels_G: int = 32
-    channels_D: int = 32
+    channels_D: int = 16
     features: int = 128
     slope: float = 0.2
     objective: str = "non-saturating"
     clip: float = 0.0
-    r1: float = 1.0
+    r1: float = 0.5
     r2: float = 0.0
     penalty_every: int = 8
-    lr_G: float = 1e-3
-    lr_D: float = 1e-3
-    decay_from: float = 0.5
+    lr_G: float = 3e-3
+    lr_D: float = 3e-3
+    decay_from: float = 0.3
     beta1: float = 0.0
     beta2: float = 0.99
     eps: float = 1e-8
