@@ -17,10 +17,11 @@ from benchmarks.cases.games import CASES
 from benchmarks.core import instructions, measure
 from benchmarks.report import page
 
-NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "penalties", "first", "steps")
+NAMES = ("imports", "gaussian", "memory", "breakdown", "layers", "scaling", "penalties", "first", "fast", "steps")
 ABOUT = {
     "steps": "a whole iteration of each recipe, compared with PyTorch and JAX",
     "first": "the first iteration of each recipe on a machine that never compiled",
+    "fast": "an iteration of mnist-fast, with its gradient penalty, compared with PyTorch",
     "breakdown": "the time of an iteration by operation, and the machine's limits",
     "layers": "each layer of the recipes: time, rate, share of the machine's limits",
     "scaling": "cost by batch size, width, image size and number of threads",

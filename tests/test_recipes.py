@@ -15,6 +15,7 @@ COUNTS = {
     "mnist-conditional": (293_825, 6_336, 436_321, 0),
     "mnist-wgan-gp": (1_554_177, 0, 1_030_145, 0),
     "stacked-mnist": (244_515, 6_336, 436_065, 0),
+    "mnist-fast": (234_177, 192, 435_041, 0),
     "mnist-dcgan": (10_357_889, 384, 392_833, 896),
     "mnist-softmax": (1_566_401, 19_950, 9_707_266, 0),
     "dcgan64": (12_672_768, 1_792, 11_036_161, 3_584),
@@ -124,6 +125,8 @@ K4 = {"stride": 2, "padding": 1, "bias": False, **N02}
 def K5(channels):
     """Stride and weights of the 5 x 5 convolutions of Gulrajani et al. (2017); the fans are 25 channels together."""
     return {"stride": 2, "weight_init": mg.Uniform((12 / (25 * channels)) ** 0.5)}
+
+
 def mixture_chains(hidden, radius):
     """G: three hidden layers of LeakyReLU and one of tanh; D: four of LeakyReLU."""
 

@@ -49,6 +49,16 @@ TINY = {  # an odd number of iterations, past the end of an epoch where there ar
         "count_every": 0,  # without a classifier; tests/test_stacked_recipe.py counts
         "final_samples": 0,
     },
+    "mnist-fast": {
+        "iterations": 7,
+        "batch_size": 6,
+        "latent": 3,
+        "channels_G": 2,
+        "channels_D": 2,
+        "features": 4,
+        "penalty_every": 3,
+        "sample_every": 2,
+    },
     "dcgan64": {"iterations": 5, "batch_size": 20, "latent": 4, "width": 16, "sample_every": 3},
     "cyclegan-toy": {"iterations": 7, "batch_size": 3, "pool": 5, "sample_every": 3},
     "ring8": {"iterations": 7, "batch_size": 6, "hidden": 4, "frames": 3, "evaluate_every": 2},

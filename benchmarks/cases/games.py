@@ -181,6 +181,6 @@ def real_batches(
         epoch = EpochBatches(pixels, config.batch_size, streams["data"])
         return lambda: signed(resize(epoch().astype(dtype), 64), dtype)
     half = config.batch_size // 2 if case.recipe == "mnist-softmax" else config.batch_size
-    prepare = unit if case.recipe == "mnist-softmax" else signed
+    prepare = unit if case.recipe in ("mnist-softmax", "mnist-fast") else signed
     batches = RandomBatches(pixels, half, streams["data"], replace=True)
     return lambda: prepare(batches(), dtype)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core.measure import RESULTS, installed
-from benchmarks.report import breakdown, first, penalties, sets, steps
+from benchmarks.report import breakdown, fast, first, penalties, sets, steps
 from benchmarks.report.parts import Result, folded, plot_lines, product_rate, provenance, span, table
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -139,6 +139,7 @@ def imports(result: Result) -> str:
 PAIRS: dict[str, Callable[[sets.Sets], str]] = {
     "steps": steps.section,
     "first": first.section,
+    "fast": fast.section,
     "breakdown": breakdown.section,
 }
 """The sections that show two instruction sets, NAME.json and NAME-avx2.json."""
@@ -167,6 +168,7 @@ ORDER = (
     "steps",
     "steps-malloc",
     "first",
+    "fast",
     "breakdown",
     "gaussian",
     "memory",

@@ -16,6 +16,7 @@ from minigan.recipes.grid25 import RECIPE as GRID25
 from minigan.recipes.mnist_conditional import RECIPE as MNIST_CONDITIONAL
 from minigan.recipes.mnist_dcgan import RECIPE as MNIST_DCGAN
 from minigan.recipes.mnist_dense import RECIPE as MNIST_DENSE
+from minigan.recipes.mnist_fast import RECIPE as MNIST_FAST
 from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
@@ -36,6 +37,7 @@ RECIPES: dict[str, Recipe] = {
         MNIST_CONDITIONAL,
         MNIST_WGAN_GP,
         STACKED_MNIST,
+        MNIST_FAST,
         DCGAN64,
         CYCLEGAN_TOY,
         RING8,

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.cases.games import Case, build, real_batches
+from benchmarks.other_libraries.torch.optimizers import optimizer
 from benchmarks.other_libraries.torch.twin import Dropout, modules, state
 from minigan.gan import eval_fakes, eval_mode, train_mode
 from minigan.ops import Array
@@ -89,14 +90,18 @@ class Game:
         self.norms = [m for m in self.networks[1].modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.momenta = [norm.momentum for norm in self.norms]
         self.draw = real_batches(case, self.config, self.streams, self.numpy_dtype)
-        self.play: Callable[[], None] = {
+        self.play = self.schedule(case.recipe)
+
+    def schedule(self, recipe: str) -> Callable[[], None]:
+        """Return the function that runs an iteration of a recipe."""
+        return {
             "mnist-dcgan": self._split,
             "dcgan64": self._alternating,
             "mnist-softmax": self._softmax,
             "mnist-dense": self._same_batch,
             "gaussian": self._same_batch,
             "mnist-maxout": self._simultaneous,
-        }[case.recipe]
+        }[recipe]
 
     # --- shared by the games ---------------------------------------------------------------------
 
@@ -233,54 +238,6 @@ class Game:
                         np.maximum(worst, np.abs(torch_state[key].cpu().numpy() - value).max())
                     )  # np.maximum propagates NaN
         return worst
-
-
-def optimizer(net: nn.Module, minigan_optimizer: Any, *, fused: bool, **more: Any) -> Any:
-    """Return the PyTorch optimizer that corresponds to minigan's.
-
-    Parameters
-    ----------
-    net
-        The module whose parameters it updates.
-    minigan_optimizer
-        minigan's optimizer.
-    fused
-        Whether to use PyTorch's fused implementation.
-    more
-        Further options of Adam.
-
-    """
-    if type(minigan_optimizer).__name__ == "Adam":
-        adam = {
-            "lr": minigan_optimizer.lr,
-            "betas": (minigan_optimizer.beta1, minigan_optimizer.beta2),
-            "eps": minigan_optimizer.eps,
-        }
-        return torch.optim.Adam(net.parameters(), **adam, fused=fused or None, **more)
-    return _SGD(net, minigan_optimizer, fused=fused)
-
-
-class _SGD:
-    """Momentum descent with minigan's schedules of rate and momentum.
-
-    minigan computes u <- momentum u - lr g, theta <- theta + u; PyTorch v <- nu v + g, theta <- theta - lr v.  Before a
-    step u = -lr_before v, where lr_before is the previous rate, so they agree for nu = momentum lr_before / lr.
-    """
-
-    def __init__(self, net: nn.Module, minigan_optimizer: Any, *, fused: bool) -> None:
-        self.minigan_optimizer, self.t = minigan_optimizer, 0
-        self.sgd = torch.optim.SGD(
-            net.parameters(), lr=minigan_optimizer.lr(1), momentum=minigan_optimizer.momentum(1), fused=fused or None
-        )
-
-    def step(self) -> None:
-        """Take one step."""
-        self.t += 1
-        group = self.sgd.param_groups[0]
-        lr = self.minigan_optimizer.lr(self.t)
-        group["momentum"] = self.minigan_optimizer.momentum(self.t) * group["lr"] / lr
-        group["lr"] = lr
-        self.sgd.step()
 
 
 def as_minigan(net: Any, twin: nn.Sequential, rng: np.random.Generator) -> None:
