@@ -20,9 +20,10 @@ size, on which the Frechet distance, precision and recall depend.
 """
 
 from minigan.evaluation.compare import Reference, evaluate
+from minigan.evaluation.controls import clipped_gaussian, k_means_centres
 from minigan.evaluation.copies import Memorisation, memorisation
 from minigan.evaluation.images import match_blur, splits, spread, to_classifier_size
-from minigan.evaluation.parzen import mnist_parzen
+from minigan.evaluation.parzen import mnist_parzen, parzen_controls
 from minigan.evaluation.report import Evaluation, Row, write_evaluation
 
 __all__ = [
@@ -30,10 +31,13 @@ __all__ = [
     "Memorisation",
     "Reference",
     "Row",
+    "clipped_gaussian",
     "evaluate",
+    "k_means_centres",
     "match_blur",
     "memorisation",
     "mnist_parzen",
+    "parzen_controls",
     "splits",
     "spread",
     "to_classifier_size",

@@ -13,7 +13,7 @@ from minigan.classifier import CLASSIFIERS, Classifier, Log, classifier_of
 from minigan.evaluation.copies import memorisation
 from minigan.evaluation.images import match_blur, splits, spread, to_classifier_size
 from minigan.evaluation.parzen import SAMPLES as PARZEN_SAMPLES
-from minigan.evaluation.parzen import fits, mnist_parzen
+from minigan.evaluation.parzen import fits, mnist_parzen, parzen_controls
 from minigan.evaluation.report import DENSITY_NEIGHBOUR, NEIGHBOUR, Evaluation, Row
 from minigan.metrics import (
     class_histogram,
@@ -167,8 +167,8 @@ def evaluate(
     samples, fake_distance = reference.measure("samples", fake)
     likelihoods = {}
     if fits(data, images.shape[1:], n):
-        sets = {"samples": images, "real training images": train.images}
-        likelihoods = {name: mnist_parzen(a[:PARZEN_SAMPLES], train=train, test=test) for name, a in sets.items()}
+        found = mnist_parzen(images[:PARZEN_SAMPLES], train=train, test=test)
+        likelihoods = {"samples": found, **parzen_controls(train=train, test=test)}
     return Evaluation(
         run=str(run),
         recipe=recipe.name,

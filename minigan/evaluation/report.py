@@ -131,7 +131,7 @@ class Evaluation:
     memorisation : Memorisation, optional
         Whether samples are copies of training images.
     parzen : mapping of str to Parzen
-        For MNIST with at least 10,000 samples: `mnist_parzen` of "samples" and of "real training images".
+        For MNIST with at least 10,000 samples: `mnist_parzen` of "samples", and `parzen_controls`.
     label_accuracy : float, optional
         The share of the samples in which the classifier reads the class that G was given; None for a generator that
         reads no labels.
