@@ -112,7 +112,7 @@ CONFIGS = {
         "objective": "non-saturating", "clip": 0.0, "ema": 0.0,
     },
     "ring8": MIXTURE,
-    "grid25": {**MIXTURE, "iterations": 20_000, "batch_size": 256, "r1": 0.01, "r2": 0.01},
+    "grid25": {**MIXTURE, "iterations": 40_000, "batch_size": 256, "r1": 0.01, "r2": 0.01},
 }  # fmt: skip
 KERAS_NORM = {"eps": 1e-3, "momentum": 0.99, "convention": "old", "unbiased": False}
 U05, U005 = mg.Uniform(0.05), mg.Uniform(0.005)

@@ -17,7 +17,7 @@ DATA = grid25()
 class Config(mixtures.Config):
     """The hyper-parameters of `minigan.recipes.mixtures.Config` with the defaults of `grid25`."""
 
-    iterations: int = 20_000
+    iterations: int = 40_000
     batch_size: int = 256
     r1: float = 0.01
     r2: float = 0.01
