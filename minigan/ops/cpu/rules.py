@@ -2,6 +2,7 @@
 
 `SmallChain` computes small dense layers and their activations in one compiled call forward and one backward, and
 `minigan.ops.cpu.dense_stage.DenseStage` larger ones, with batch norm and dropout, on several threads.
+`minigan.ops.cpu.example_norm` has layer, group and instance norm.
 `minigan.fusion.norm_act` fuses dropout, activations and batch norm.  With NumPy alone,
 `minigan.ops.cpu.numpy_dense.NumpyDense` computes dense layers with what follows them.
 """
@@ -16,6 +17,7 @@ from minigan.layers.base import Context, Layer, Pullback, require_features
 from minigan.layers.chain import Fused
 from minigan.layers.dense import Dense
 from minigan.ops.cpu.dense_stage import dense_stage
+from minigan.ops.cpu.example_norm import example_norm
 from minigan.ops.cpu.mlp import MAX_FEATURES, MLP
 from minigan.ops.cpu.numpy_dense import numpy_dense
 from minigan.ops.protocol import Array, Ops, Rule
@@ -97,6 +99,6 @@ def _monotonic(layer: Layer) -> bool:
     return not isinstance(layer, LeakyReLU) or layer.slope >= 0
 
 
-COMPILED_RULES: tuple[Rule, ...] = (small_chain, dense_stage, fuse_norm_act)
+COMPILED_RULES: tuple[Rule, ...] = (small_chain, dense_stage, fuse_norm_act, example_norm)
 NUMPY_RULES: tuple[Rule, ...] = (numpy_dense, fuse_norm_act)
 """The rules in the order in which they are tried, with numba's kernels and with NumPy's."""
