@@ -17,8 +17,7 @@ class PenalisedGame(Game):
     """The game of `mnist-fast`; `play` runs one iteration, and then moves the average of G.
 
     As in minigan, both players share one pass of G and of D.  The penalty is part of every `penalty_every`-th update of
-    D, and shares its pass on the real images.  Its gradient needs a graph of the backward pass, which torch.compile
-    cannot make, so in these updates D runs eagerly on the real images.
+    D, and shares its pass on the real images.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class PenalisedGame(Game):
         due = self.gan.penalties if self.t % self.config.penalty_every == 0 else ()
         x_fake = self.G(self.noise(self.config.batch_size))
         x_real = self.real().requires_grad_(bool(due))
-        s_real, s_fake = (self.networks[1] if due else self.D)(x_real), self.D(x_fake)
+        s_real, s_fake = self.D(x_real), self.D(x_fake)
         d_cost = F.softplus(-s_real).mean() + F.softplus(s_fake).mean()
         for penalty in due:  # R1
             (v,) = torch.autograd.grad(s_real.sum(), x_real, create_graph=True)
