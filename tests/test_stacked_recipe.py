@@ -13,6 +13,7 @@ import minigan as mg
 from minigan import data
 from minigan._names import ConfigError
 from minigan.classifier import Classifier, Config, stacked_modes, untrained, write_classifier
+from minigan.diagnosis import diagnose
 from minigan.evaluation import evaluate
 from minigan.metrics import reverse_kl
 from minigan.plots import mode_curves
@@ -363,3 +364,16 @@ def test_the_curves_have_the_measured_iterations_only():
         np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
     assert above.lines[1].get_ydata() == [1000, 1000]
     assert below.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("objective", "found"),
+    [(mg.NonSaturating(), True), (mg.RelativisticPairing(), False), (mg.RelativisticAverage(), False)],
+)
+def test_the_level_of_all_logits_is_no_oscillation_of_a_relativistic_cost(objective, found):
+    """A number that is added to all logits changes no relativistic cost; with other costs, it means taking turns."""
+    history = [
+        {"d_loss": 0.5, "g_loss": 1.0, "d_real": level + 0.02, "d_fake": level, "accuracy": 0.5}
+        for level in np.repeat([0.05, 0.95] * 10, 100)
+    ]
+    assert ("oscillation" in {finding.kind for finding in diagnose(history, objective=objective)}) is found

@@ -31,6 +31,9 @@ class CostCurves:
         J_G where fakes have the logit s (and real examples -s, if the objective compares both).
     g_slope : array (S,)
         |dJ_G / ds|.
+    compares : bool
+        Whether both costs depend on differences between logits of real examples and of fakes (`needs_real`): a number
+        added to all logits changes no cost, so that D(G(z)) alone says nothing.
 
     """
 
@@ -38,6 +41,7 @@ class CostCurves:
     d_cost: Floats
     g_cost: Floats
     g_slope: Floats
+    compares: bool = False
 
     @property
     def d_is_bounded(self) -> bool:
@@ -111,4 +115,5 @@ def _measure(objective: Any, logits: Callable[[float], Floats]) -> CostCurves | 
     columns = np.array(rows, dtype=float).T
     if not np.isfinite(columns).all() or (np.diff(columns[0]) < 0).any():
         return None
-    return CostCurves(*columns)
+    probability, d_cost, g_cost, g_slope = columns
+    return CostCurves(probability, d_cost, g_cost, g_slope, compares)

@@ -67,7 +67,7 @@ def symptoms(
         if curves is not None and all(len(block.means) == len(recent[0].means) == 5 for block in recent):
             found.update(_of_costs(recent, curves))
         found.update(_collapse(blocks, recent, blocks_in_run, modes))
-    if curves is not None and curves.d_is_bounded:
+    if curves is not None and curves.d_is_bounded and not curves.compares:
         found.update(_oscillation(blocks))
     return found
 

@@ -104,12 +104,12 @@ class Config:
 
     """
 
-    iterations: int = 50_000
+    iterations: int = 20_000
     batch_size: int = 64
     stacks: int = 128_000
     networks: str = "small"
     latent: int = 64
-    channels: int = 32
+    channels: int = 24
     slope: float = 0.2
     objective: str = "relativistic"
     clip: float = 0.0
@@ -118,16 +118,16 @@ class Config:
     penalty_every: int = 8
     pack: int = 1
     g_updates: int = 1
-    lr_G: float = 5e-4
-    lr_D: float = 5e-4
+    lr_G: float = 1e-3
+    lr_D: float = 1e-3
     lr_end: float = 0.1
     beta1: float = 0.5
     beta2: float = 0.99
     eps: float = 1e-8
     ema: float = 0.999
     data: str = "mnist"
-    sample_every: int = 5000
-    count_every: int = 2500
+    sample_every: int = 2000
+    count_every: int = 1000
     count_samples: int = 5000
     final_samples: int = PUBLISHED_SAMPLES
 
