@@ -72,7 +72,7 @@ ORDER = {
         "_version", "_cached", "_deprecated", "_arguments", "_batch", "_files", "_names", "_terms", "_matplotlib",
         "initializers", "ops.errors", "ops.geometry", "ops.protocol", "ops.registry", "ops.base", "ops.objects",
         "ops.reference", "ops.compiling", "ops.norm_act", "_views", "_checks", "_labels", "layers", "fusion",
-        "summary", "ops.cpu", "ops.cuda", "ops", "_saved", "network", "cross_entropy", "losses", "optimizers",
+        "summary", "ops.cpu", "ops.cuda", "ops", "network", "cross_entropy", "losses", "optimizers",
         "gradient_check", "game", "gan", "data", "metrics", "diagnosis", "training", "interop", "classifier", "plots",
         "recipes", "ensembles", "runs", "evaluation", "tables", "cli", "__main__", "",
     ],
