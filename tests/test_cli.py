@@ -24,6 +24,7 @@ def test_recipes_is_a_table(capsys):
     table, _, classifiers = out.partition("\n\n")
     assert len(table.splitlines()) == 1 + len(RECIPES)
     assert {line[28:41].split()[0] for line in table.splitlines()[1:]} >= {"436,321", "536,577", "31"}  # aligned
+    assert all(f"  {recipe.about}" in table for recipe in RECIPES.values())  # no source runs into it
     assert classifiers.startswith("classifiers of `minigan evaluate`\n")
     assert "mnist           epochs = 5, batch_size = 128, lr = 0.002, dropout = 0.4, seed = 0, side = 28" in classifiers
     assert [line.split()[0] for line in classifiers.splitlines()[1:]] == list(CLASSIFIERS)

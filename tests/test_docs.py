@@ -8,6 +8,7 @@ import pytest
 import minigan
 from minigan.cli.parser import build_parser
 from minigan.cli.support import parse_overrides
+from minigan.recipes import RECIPES
 
 ROOT = Path(minigan.__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -37,6 +38,23 @@ def test_the_readmes_layer_is_the_librarys():
     ]
     for line in body:
         assert line in source
+
+
+def test_the_readme_has_every_recipe_with_its_parameters():
+    text = (ROOT / "README.md").read_text()
+    for recipe in RECIPES.values():
+        config = recipe.Config()
+        if set(recipe.players(config)) == {"G", "D"}:
+            counts = [f"{net.theta.size + net.state_size:,}" for net in recipe.networks(config)]
+            assert re.search(rf"^\| `{recipe.name}` \| .* \| {' / '.join(counts)} \|$", text, re.M), recipe.name
+        else:
+            assert f"`{recipe.name}`" in text
+
+
+def test_the_readme_links_every_page():
+    text = "".join((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in text, page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -158,7 +158,7 @@ class Scale(mg.Layer):
 
         def backward(dy, g=None, *, need_dx=True):
             calls.append(1)
-            if g is not None:
+            if g is not None and not (self.mistake == "frozen input" and not need_dx):
                 if self.mistake == "overwrites":
                     g["a"][...] = (dy * u).sum(axis=0)
                 else:
@@ -191,6 +191,7 @@ def test_the_layer_without_a_mistake():
         ("random", "two passes with the same random stream differ, so nothing was compared"),
         ("state", "changes running statistics although ctx.update_state is False"),
         ("overwrites", "the pullback does not add to the gradient of 0.a"),
+        ("frozen input", "with need_dx=False the pullback computes another gradient of 0.a"),
         ("once", "the pullback returns another dx when it is called again"),
         ("dy", "the pullback changes dy"),
         ("nan", r"training: x +inf  wrong at \(0, 0\): got nan"),
@@ -202,6 +203,37 @@ def test_mistakes(mistake, message):
     assert not report.passed
     with pytest.raises(mg.GradientError, match=f"(?s){message}"):
         mg.gradcheck(Scale(mistake), shape=2, check=True)
+
+
+@dataclass(frozen=True)
+class Writer(Scale):
+    """y = a x, whose pullback says that it can write the gradient."""
+
+    writes_gradient = True
+
+    def forward(self, p, x, ctx):
+        y, pullback = super().forward(p, x, ctx)
+
+        def backward(dy, g=None, *, need_dx=True, overwrite=False):
+            if g is not None and overwrite and self.mistake != "adds":
+                g["a"][...] = 0
+            return pullback(dy, g, need_dx=need_dx)
+
+        return y, backward
+
+
+def test_a_pullback_that_adds_where_it_says_that_it_writes_is_found():
+    assert mg.gradcheck(Writer(), shape=2).passed
+    report = mg.gradcheck(Writer("adds"), shape=2)
+    problem = "training: with overwrite=True the pullback computes another gradient of 0.a"
+    assert report.problems[0] == problem, str(report)
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_breaks_no_contract():
+    layers = [mg.Dense(6, 32), mg.BatchNorm(32), mg.Dense(32, 5), mg.BatchNorm(5)]
+    for ops in ("reference", "cpu"):
+        net = mg.Network(layers, rng=np.random.default_rng(0), ops=ops)
+        assert mg.gradcheck(net, shape=6, n=40, check=True).passed
 
 
 def test_a_kink_at_x_is_reported():

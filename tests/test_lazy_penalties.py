@@ -11,7 +11,7 @@ from minigan.ensembles import ensemble_obstacle
 from minigan.gan import discriminator_gradient
 from minigan.gan.penalties import lazy
 from minigan.recipes import RunOptions, get_recipe
-from minigan.recipes.objectives import penalties_of
+from minigan.recipes.objectives import penalties_of, penalty_obstacle
 
 SCHEDULES = {
     "alternating": lambda one, *drawn: mg.alternating(one, *drawn, k=3),
@@ -154,14 +154,34 @@ def test_what_does_not_fit_is_refused_when_the_game_is_made():
     for wrong in (0, -1, 1.5, True, "2"):
         with pytest.raises(ValueError, match=r"penalty_every must be an int >= 1, got"):
             gan(penalty_every=wrong)
-    for layer, place in ((mg.BatchNorm(6), 1), (mg.MinibatchStdDev(), 1), (mg.Residual([mg.BatchNorm(6)]), 1)):
+    for layer, place in ((mg.BatchNorm(6), 1), (mg.MinibatchStdDev(), 1), (mg.Residual([mg.BatchNorm(6)]), "1.body.0")):
         width = 7 if isinstance(layer, mg.MinibatchStdDev) else 6
         G, D = network(mg.Dense(3, 4)), network([mg.Dense(4, 6), layer, mg.Dense(width, 1)])
-        with pytest.raises(
-            ValueError, match=rf"D's layer {place} is {type(layer).__name__}\(.*expected another normal"
-        ):
+        with pytest.raises(ValueError, match=rf"D's layer {place} is [BM]\w+\(.*expected another normal"):
             mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), penalties=(mg.R1(1.0),))
         mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), penalty_every=8)  # nothing to penalise
+
+
+def test_penalties_are_any_iterable_of_penalties():
+    one = gan(penalties=(kind(1.0) for kind in (mg.R1, mg.R2)), penalty_every=1)
+    assert one.penalties == (mg.R1(1.0), mg.R2(1.0))
+    for wrong, given in ((mg.R1(1.0), r"R1\(weight=1.0\)"), (None, "None"), ("R1", "'R1'"), (mg.R1, "<class .*R1'>")):
+        with pytest.raises(TypeError, match=rf"penalties is {given}; expected a sequence .*, such as \(minigan.R1"):
+            gan(penalties=wrong, penalty_every=1)
+
+
+def test_the_number_of_updates_that_share_a_penalty_is_checked():
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="every must be an int >= 1, got"):
+            lazy((mg.R1(1.0),), wrong, 0)
+
+
+def test_the_layer_that_mixes_examples_is_named_where_it_is():
+    body = [mg.Dense(6, 6), mg.Residual([mg.LayerNorm(6), mg.BatchNorm(6)])]
+    G, D = network(mg.Dense(3, 4)), network([mg.Dense(4, 6), mg.Residual(body), mg.Dense(6, 1)])
+    with pytest.raises(ValueError, match=r"D's layer 1\.body\.1\.body\.1 is BatchNorm\(channels=6"):
+        mg.GAN(G, D, mg.Adam(G), mg.Adam(D), mg.NonSaturating(), penalties=(mg.R1(1.0),))
+    assert penalty_obstacle(D.layers).startswith("D has BatchNorm, so that")
 
 
 def test_a_penalty_with_more_fields_keeps_them():

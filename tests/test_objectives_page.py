@@ -1,5 +1,6 @@
 """docs/objectives.md names every objective, and its formulas of the f-GAN family are the library's."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import minigan as mg
 from minigan.losses import DIVERGENCES, OBJECTIVES
+from minigan.recipes import RECIPES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "objectives.md").read_text()
 FUNCTIONS = {
@@ -39,6 +41,14 @@ def test_every_objective_has_a_row_with_its_class():
         assert re.search(rf"^\| `{row}` \| `{kind}", PAGE, re.M), name
         assert f"| `{name}` |" in PAGE
     assert set(DIVERGENCES) == set(re.findall(r"^\| `f-gan-([a-z-]+)`", PAGE, re.M))
+
+
+def test_the_page_says_which_recipes_have_no_choice_of_the_objective():
+    without = re.search(r"All recipes but (.*?) have the settings\s+`objective` and `clip`", PAGE, re.S)[1]
+    fields = {name: {f.name for f in dataclasses.fields(recipe.Config)} for name, recipe in RECIPES.items()}
+    assert set(re.findall(r"`([a-z0-9-]+)`", without)) == {
+        n for n, f in fields.items() if not f >= {"objective", "clip"}
+    }
 
 
 @pytest.mark.parametrize("name", DIVERGENCES)

@@ -48,7 +48,7 @@ def _row(recipe: Recipe) -> str:
     for name, net in zip(recipe.players(config), recipe.networks(config), strict=True):
         sizes["D" if name[0] == "D" else "G"] += net.theta.size + net.state_size
     G, D = sizes.values()
-    return f"{recipe.name} {G:>{max(1, 27 - len(recipe.name))},}{D:>12,}  {recipe.source:<26}{recipe.about}"
+    return f"{recipe.name} {G:>{max(1, 27 - len(recipe.name))},}{D:>12,}  {recipe.source:<24}  {recipe.about}"
 
 
 def summary(args: Any) -> int:

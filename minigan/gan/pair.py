@@ -1,6 +1,6 @@
 """`GAN`: the game of a generator and a discriminator."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -105,6 +105,10 @@ class GAN(Game):
         require_optimizer("optimizer_D", self.optimizer_D, self.D, "D")
         require_objective(self.objective)
         self.pack = size("pack", self.pack)
+        if isinstance(self.penalties, str) or not isinstance(self.penalties, Iterable):
+            expected = "a sequence of gradient penalties, such as (minigan.R1(10.0),)"
+            raise TypeError(f"penalties is {self.penalties!r}; expected {expected}")
+        self.penalties = tuple(self.penalties)
         for penalty in self.penalties:
             if not isinstance(penalty, GradientPenalty):
                 raise TypeError(f"penalties holds {penalty!r}; expected gradient penalties, such as minigan.R1(10.0)")

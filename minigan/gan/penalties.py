@@ -14,16 +14,17 @@ A penalty changes slowly during training, so that it need not be part of every u
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from minigan._arguments import set_numbers
+from minigan._arguments import set_numbers, size
 from minigan._batch import Batch, arrays_of
 from minigan.game import Rng
 from minigan.gan.labels import network_input
+from minigan.layers.base import Layer
 from minigan.network import Network
 from minigan.ops.errors import ShapeError
 from minigan.ops.protocol import Array
@@ -245,7 +246,7 @@ def lazy(penalties: Sequence[GradientPenalty], every: int, t: int) -> Sequence[G
     penalties : sequence of GradientPenalty
         The penalties P.
     every : int
-        The number of updates that share a penalty; with 1, P itself is returned.
+        The number of updates that share a penalty, at least 1; with 1, P itself is returned.
     t : int
         The number of updates of D before this one.
 
@@ -254,13 +255,18 @@ def lazy(penalties: Sequence[GradientPenalty], every: int, t: int) -> Sequence[G
     sequence of GradientPenalty
         The penalties of this update, with `every` times their weight.
 
+    Raises
+    ------
+    ValueError
+        If `every` is not an int >= 1.
+
     Examples
     --------
     >>> [lazy((R1(10.0),), 2, t) for t in range(3)]
     [(R1(weight=20.0),), (), (R1(weight=20.0),)]
 
     """
-    if every == 1:
+    if size("every", every) == 1:
         return penalties
     return () if t % every else tuple(replace(penalty, weight=every * penalty.weight) for penalty in penalties)
 
@@ -274,9 +280,22 @@ def require_separate_examples(D: Network) -> None:
         The discriminator.
 
     """
-    for place, layer in D.chain.sublayers().items():
+    found = mixing_layer(D.chain.sublayers())
+    if found is not None:
+        place, layer = found
+        raise ValueError(
+            f"penalties need a D whose logit of an example depends on that example alone, and D's layer {place} is "
+            f"{layer!r}; expected another normalisation, or penalties=()"
+        )
+
+
+def mixing_layer(layers: Mapping[str, Layer]) -> tuple[str, Layer] | None:
+    """Return the name of the first layer that mixes examples in training, and the layer; None if there is none.
+
+    Of nested layers it is the innermost, "1.body.0".
+    """
+    for name, layer in layers.items():
         if layer.mixes_examples(train=True):
-            raise ValueError(
-                f"penalties need a D whose logit of an example depends on that example alone, and D's layer {place} is "
-                f"{layer!r}; expected another normalisation, or penalties=()"
-            )
+            inner = mixing_layer(layer.sublayers())
+            return (name, layer) if inner is None else (f"{name}.{inner[0]}", inner[1])
+    return None

@@ -39,8 +39,9 @@ def gradcheck(
         <dx, v> + <g, w> = <dy, J_x v + J_theta w>    the adjoint identity, over all entries at once
         y_dot = J_x x_dot, and its pullback           where a pushforward is defined
 
-    and the contract of a pullback: it adds to the gradient, can be called twice, and changes neither x nor dy.  For an
-    objective, the gradients of J_D, of its parts by `one_side`, and of J_G.
+    and the contract of a pullback: it adds to the gradient, or with ``overwrite=True`` writes it if its layer says that
+    it can (`Layer.writes_gradient`), can be called twice, and changes neither x nor dy.  For an objective, the
+    gradients of J_D, of its parts by `one_side`, and of J_G.
 
     What can make a check lie, and what is done about it:
 

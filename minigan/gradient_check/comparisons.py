@@ -30,6 +30,11 @@ MAX_DIFFERENCE_ERROR = 1e-3
 kinks.  It is not a bound of the gradient's error: it shows whether the complex step is valid."""
 
 
+def _scale(largest: float, top: float) -> float:
+    """Return the scale of a tensor's error, from its largest number and that of all tensors."""
+    return largest if largest > NEGLIGIBLE * top else top
+
+
 class Comparisons:
     """The comparisons, problems and notes of one call of `gradcheck`."""
 
@@ -54,7 +59,7 @@ class Comparisons:
             if not size:
                 continue
             own = float(np.abs(pair.want).max())
-            error = tensor_error(pair.got, pair.want, own if own > NEGLIGIBLE * top else top)
+            error = tensor_error(pair.got, pair.want, _scale(own, top))
             k = int(np.argmax(np.nan_to_num(np.abs(pair.got - pair.want), nan=np.inf)))
             index = tuple(int(i) for i in np.unravel_index(pair.entries[k], pair.shape))
             values = float(pair.got[k]), float(pair.want[k])
@@ -85,7 +90,7 @@ class Comparisons:
             self.problems.append(f"{place}a pass changed x")
 
     def _contract(self, place: str, net: Network, backward: Any, dy: Array) -> None:
-        """Check that a pullback adds to the gradient, can be called twice, and does not change dy."""
+        """Check that a pullback adds to the gradient or writes it, can be called twice, and does not change dy."""
         before, once = dy.copy(), net.zeros_like_theta()
         first = to_host(backward(dy, once)).copy()
         twice = once.copy()
@@ -94,13 +99,30 @@ class Comparisons:
             self.problems.append(f"{place}the pullback returns another dx when it is called again, or without grads")
         if not np.array_equal(dy, before):
             self.problems.append(f"{place}the pullback changes dy")
-        if once.size:
-            sums = ((name, to_host(a), 2 * to_host(b)) for (name, a), b in zip(
-                net.views(twice).items(), net.views(once).values(), strict=True
-            ))  # fmt: skip
-            wrong = [name for name, got, want in sums if not tensor_error(got, want) <= self.tolerance]
-            if wrong:
-                self.problems.append(f"{place}the pullback does not add to the gradient of {', '.join(wrong)}")
+        if not once.size:
+            return
+        if wrong := self._different(net, twice, 2 * once):
+            self.problems.append(f"{place}the pullback does not add to the gradient of {wrong}")
+        alone = net.zeros_like_theta()
+        backward(dy, alone, need_dx=False)
+        if wrong := self._different(net, alone, once):
+            self.problems.append(f"{place}with need_dx=False the pullback computes another gradient of {wrong}")
+        written, overwrite = net.new_gradient()
+        if overwrite:
+            written[...] = np.nan
+            backward(dy, written, overwrite=True)
+            if wrong := self._different(net, written, once):
+                self.problems.append(f"{place}with overwrite=True the pullback computes another gradient of {wrong}")
+
+    def _different(self, net: Network, got: Array, want: Array) -> str:
+        """Return the names of the parameters whose gradients differ, separated by commas."""
+        wanted = {name: to_host(view) for name, view in net.views(want).items()}
+        largest = {name: float(np.abs(view).max(initial=0)) for name, view in wanted.items()}
+        top, found = max(largest.values()), net.views(got)
+        errors = {
+            name: tensor_error(to_host(found[name]), view, _scale(largest[name], top)) for name, view in wanted.items()
+        }
+        return ", ".join(name for name, error in errors.items() if not error <= self.tolerance)
 
     def _direction(
         self, place: str, net: Network, x: Array, labels: Array | None, dy: Array, *, train: bool, stream: Any

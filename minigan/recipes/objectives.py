@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigan._names import ConfigError, unknown
-from minigan.gan.penalties import R1, R2, GradientPenalty
+from minigan.gan.penalties import R1, R2, GradientPenalty, mixing_layer
 from minigan.layers import Dense, Layer
 from minigan.losses import OBJECTIVES, Objective, needs_real
 from minigan.recipes.settings import require_at_least, require_within
@@ -101,8 +101,8 @@ def penalty_obstacle(layers: Sequence[Layer]) -> str:
     >>> penalty_obstacle([Dense(2, 8), BatchNorm(8), Dense(8, 1)])
     'D has BatchNorm, so that the logit of an example depends on all examples of the batch'
     """
-    mixing = next((layer for layer in layers if layer.mixes_examples(train=True)), None)
+    mixing = mixing_layer({str(i): layer for i, layer in enumerate(layers)})
     if mixing is not None:
-        return f"D has {type(mixing).__name__}, so that the logit of an example depends on all examples of the batch"
+        return f"D has {type(mixing[1]).__name__}, so that the logit of an example depends on all examples of the batch"
     outputs = next((layer.n_out for layer in reversed(layers) if isinstance(layer, Dense)), 1)
     return f"D has {outputs} outputs, and a gradient penalty is that of one logit" if outputs != 1 else ""

@@ -289,7 +289,7 @@ def assemble(
 RECIPE = Recipe(
     name="stacked-mnist",
     about="three digits as the channels of an image: 1000 modes, none of which should be missing",
-    source="Lin et al. 2018; Huang et al. 2024",
+    source="PacGAN, R3GAN",
     Config=Config,
     architecture=architecture,
     prior=prior,
