@@ -30,5 +30,6 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
-__all__ = ["Axes", "Figure", "FigureCanvasAgg", "FigureCanvasSVG"]
+__all__ = ["Axes", "Figure", "FigureCanvasAgg", "FigureCanvasSVG", "MaxNLocator"]

@@ -56,14 +56,21 @@ def test_both_players_have_their_own_rate(images):  # noqa: F811
     assert [D.lr(t) for t in (1, 3, 4)] == [2e-3, 2e-3, 1e-3]
 
 
-def test_more_iterations_than_planned_change_nothing(images, in_tmp):  # noqa: F811
+def test_more_iterations_than_planned_are_refused_if_the_rates_have_fallen_to_0(images, in_tmp):  # noqa: F811
     """A longer run is another setting, so that `minigan resume --iterations` does not continue this one."""
     train(build(), folder="run", checkpoint_every=2)
-    before = read_arrays("run/generator.npz")
-    resume(build(), "run", iterations=TINY["mnist-fast"]["iterations"] + 3)
-    after = read_arrays("run/generator.npz")
-    trained = [name for name in before if "running" not in name]
-    assert all((before[name] == after[name]).all() for name in trained)
+    before, planned = Path("run/summary.json").read_bytes(), TINY["mnist-fast"]["iterations"]
+    with pytest.raises(
+        ConfigError, match=rf"iterations={planned + 3}: the learning rates are 0 after iteration {planned}, .* new run"
+    ):
+        resume(build(), "run", iterations=planned + 3)
+    assert Path("run/summary.json").read_bytes() == before  # nothing has changed
+
+
+def test_more_iterations_are_trained_if_a_rate_does_not_fall(images, in_tmp):  # noqa: F811
+    train(build(decay_from=1), folder="run", checkpoint_every=2)
+    planned = TINY["mnist-fast"]["iterations"]
+    assert resume(build(decay_from=1), "run", iterations=planned + 1)["iterations"] == planned + 1
 
 
 # --- the game -------------------------------------------------------------------------------------

@@ -79,6 +79,21 @@ def test_loss_curves():
     np.testing.assert_array_equal(drawn["G loss"].get_xdata(), [1, 2, 3, 4, 5])
 
 
+@pytest.mark.parametrize("n", [1, 6, 20])
+def test_iterations_are_whole_numbers_on_the_axes(n):
+    history = [dict.fromkeys(("d_loss", "g_loss", "d_real", "d_fake", "accuracy", "modes", "reverse_kl"), 0.5)] * n
+    for figure in (plots.loss_curves(history), plots.mode_curves(history)):
+        low, high = figure.axes[-1].get_xlim()
+        ticks = [tick for tick in figure.axes[-1].get_xticks() if low <= tick <= high]
+        assert ticks
+        assert all(tick == int(tick) for tick in ticks)
+
+
+def test_losses_have_no_unit_because_not_all_objectives_are_in_nats():
+    history = [{"d_loss": -3.0, "g_loss": 5.0, "d_real": 0.1, "d_fake": 0.2, "accuracy": 0.3}]
+    assert plots.loss_curves(history).axes[0].get_ylabel() == "loss"
+
+
 def test_the_nearest_neighbours_stand_apart_at_the_right():
     samples, nearest = np.zeros((6, 4, 5, 1)), np.full((2, 4, 5, 1), 0.4)
     sheet = np.asarray(plots.neighbour_grid(samples, nearest, rows=2, columns=3, margin=16))

@@ -280,6 +280,17 @@ def test_the_summary_and_the_curve(mnist, capsys):
             assert picture.mode == "RGB" or name == "modes.png"
 
 
+@pytest.mark.parametrize(("ema", "suffix"), [("0.9", ", averaged generator"), ("0", "")])
+def test_the_command_prints_the_modes(mnist, capsys, ema, suffix):
+    settings = [word for name, value in {**TINY, "ema": ema}.items() for word in ("--set", f"{name}={value}")]
+    status, out, err = run(capsys, "train", "stacked-mnist", *settings, "--out", "run")
+    assert status == 0, err
+    summary = read_json("run/summary.json")
+    kl = f"{summary['reverse_kl']:.4f}"
+    assert f"modes          {summary['modes']} of 1000, reverse KL {kl} nats   (60 samples{suffix})\n" in out
+    assert (summary["weights"] == "generator-ema.npz") is bool(suffix)
+
+
 def test_the_counts_change_nothing_else(mnist):
     with_, without = build(), build(count_every=0)
     for experiment in (with_, without):

@@ -135,7 +135,7 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"-log 4         {-math.log(4):.6f}   (the minimum of C(G), where p_g = p_data)")
     else:
         lines += [f"{name:<15}{value:.6f}" for name, value in result["metrics"].items()]
-    if "reverse_kl" in result:
+    if {"modes", "reverse_kl", "weights"} <= result.keys():
         lines.append(_modes(result))
     if "label_accuracy" in result:
         share, n = result["label_accuracy"], result["label_samples"]
@@ -155,8 +155,9 @@ def _modes(result: dict[str, Any]) -> str:
     if not math.isfinite(result["modes"]):
         return "modes          unknown: samples are not finite"
     average = ", averaged generator" if result["weights"] != "generator.npz" else ""
+    quality = f", {result['high_quality']:.2%} high quality" if "high_quality" in result else ""
     return (
-        f"modes          {result['modes']} of {result['modes_of']}, {result['high_quality']:.2%} high quality, "
+        f"modes          {result['modes']} of {result['modes_of']}{quality}, "
         f"reverse KL {result['reverse_kl']:.4f} nats   ({result['samples']:,} samples{average})"
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan._matplotlib import Figure
+from minigan._matplotlib import Figure, MaxNLocator
 from minigan.plots import palette
 from minigan.training.experiment import Metrics
 
@@ -74,10 +74,11 @@ def loss_curves(history: Sequence[Metrics]) -> Figure:
             axes.plot(iterations[(window - 1) // 2 :][: len(mean)], mean, color=colour, linewidth=1.2, label=label)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         axes.grid(alpha=0.3)
-    losses.set_ylabel("loss (nats)")
+    losses.set_ylabel("loss")
     outputs.set_ylabel("probability, fraction")
     outputs.set_ylim(0, 1)
     outputs.set_xlabel("iteration")
+    outputs.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from minigan._matplotlib import Figure
+from minigan._matplotlib import Figure, MaxNLocator
 from minigan.plots import palette
 from minigan.training.experiment import Metrics
 
@@ -38,4 +38,5 @@ def mode_curves(history: Sequence[Metrics], *, modes: int = 1000) -> Figure:
     above.set_ylim(0, 1.05 * modes)
     below.set_yscale("log")
     below.set_xlabel("iteration")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure

@@ -55,6 +55,7 @@ class ModeCount(Callback):
         final: bool = True,
     ) -> None:
         self.G, self.z, self.to_images, self.images, self.final = G, z, to_images, images, final
+        self.trained = G
         self.every = every if len(z) else 0
         self._classifier: Classifier | None = None
 
@@ -95,8 +96,8 @@ class ModeCount(Callback):
         Returns
         -------
         dict
-            "modes", "modes_of", "reverse_kl", "intervals" and "samples", as `minigan.metrics.ModeReport` names them;
-            empty if n is 0.
+            "modes", "modes_of", "reverse_kl", "intervals" and "samples", as `minigan.metrics.ModeReport` names them,
+            and "weights", the file of the weights that made the samples; empty if n is 0.
 
         """
         if len(z) == 0:
@@ -106,6 +107,7 @@ class ModeCount(Callback):
         return {
             **{name: found[name] for name in ("modes", "modes_of", "reverse_kl", "samples")},
             "intervals": intervals,
+            "weights": "generator.npz" if self.G is self.trained else "generator-ema.npz",
         }
 
     def _report(self, z: Array) -> "ModeReport":

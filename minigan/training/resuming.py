@@ -15,6 +15,8 @@ from minigan.training.loop import run_to_end, with_files
 from minigan.training.state import Saver, read_metrics, restore
 from minigan.training.streams import require_named
 
+NEGLIGIBLE_RATE = 1e-3
+"""The share of its first value to which a learning rate has fallen when it trains no more."""
 CHECKPOINT_KINDS = {
     "identity": dict, "iteration": int, "every": int, "streams": dict, "sources": dict, "callbacks": dict,
     "before": dict, "clock": dict, "resumed": list,
@@ -58,7 +60,8 @@ def resume(
         If the run is complete or diverged, another process is training it, there is no checkpoint, or a file is
         damaged or belongs to another run.
     ConfigError
-        If `iterations` is not greater than the checkpoint's.
+        If `iterations` is not greater than the checkpoint's; or is greater than the experiment's, after whose last
+        iteration all learning rates have fallen to (almost) 0, so that the further ones would change nothing.
 
     """
     folder = Path(folder)
@@ -78,6 +81,7 @@ def resume(
         run.history, end = read_metrics(folder / "metrics.jsonl", done)
         run.metrics = run.history[-1] if run.history else {}
         restore(run, tree, path=path)
+        _require_rates(experiment, done, total)
         if versions() != config["versions"]:
             run.resumed[-1]["versions"] = versions()
         # From here on files are changed, in an order that allows another resume if the process is killed.
@@ -89,6 +93,27 @@ def resume(
         if path.resolve() == checkpoints.path(done).resolve():
             saver.saved_iteration = done
         return run_to_end(run, saver)
+
+
+def _require_rates(experiment: Experiment, done: int, total: int) -> None:
+    """Raise ConfigError if iterations beyond those of the experiment would have negligible learning rates."""
+    if total <= experiment.iterations:
+        return
+    rates = []
+    for player in experiment.game.players.values():
+        optimizer = player.optimizer
+        if not callable(optimizer.lr) or any("lr" in settings for settings in optimizer.groups.values()):
+            return
+        first_after = optimizer.t * experiment.iterations // max(1, done) + 1
+        rate = optimizer.lr(first_after)
+        if rate > NEGLIGIBLE_RATE * optimizer.lr(1):
+            return
+        rates.append(rate)
+    if rates:
+        raise ConfigError(
+            f"iterations={total}: the learning rates are {max(rates):g} after iteration {experiment.iterations}, so "
+            f"that further ones train nothing; expected a new run with iterations={total}"
+        )
 
 
 def _require_unfinished(folder: Path, iterations: int | None) -> None:
