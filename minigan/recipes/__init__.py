@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from minigan._deprecated import renamed
 from minigan._names import ConfigError
-from minigan.recipes.base import Architecture, PlayerLayers, Players, Recipe
+from minigan.recipes.base import Recipe
 from minigan.recipes.cyclegan_toy import RECIPE as CYCLEGAN_TOY
 from minigan.recipes.dcgan64 import RECIPE as DCGAN64
 from minigan.recipes.find import find_recipe
@@ -21,6 +21,7 @@ from minigan.recipes.mnist_maxout import RECIPE as MNIST_MAXOUT
 from minigan.recipes.mnist_softmax import RECIPE as MNIST_SOFTMAX
 from minigan.recipes.mnist_wgan_gp import RECIPE as MNIST_WGAN_GP
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture, PlayerLayers, Players
 from minigan.recipes.ring8 import RECIPE as RING8
 from minigan.recipes.stacked_mnist import RECIPE as STACKED_MNIST
 

@@ -8,75 +8,20 @@ import numpy as np
 
 from minigan._deprecated import renamed_arguments, renamed_fields
 from minigan._names import ConfigError, unknown
-from minigan.layers.base import Layer, Shape
+from minigan.layers.base import Shape
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.optimizers import Adam, Schedule
 from minigan.recipes import memory
 from minigan.recipes.compilation import share_compilation
 from minigan.recipes.fields import require_batch, require_fields, require_kind, require_layers
+from minigan.recipes.generators import average_generator, samples
 from minigan.recipes.objectives import PENALTY_SETTINGS, penalty_obstacle
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture, PlayerLayers, Players
 from minigan.recipes.settings import setting
 from minigan.recipes.translations import Translator
-from minigan.training.average import AveragedNetwork
-from minigan.training.diagnosis import SAMPLES, Diagnosis
+from minigan.training.diagnosis import Diagnosis
 from minigan.training.experiment import RECIPE_OBJECT, Experiment, random_streams
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The layers of both networks.
-
-    Parameters
-    ----------
-    G, D : sequence of Layer
-        The layers of the generator and of the discriminator.
-    noise_shape, data_shape : tuple of int
-        The shapes of their inputs, without the batch axis.
-
-    """
-
-    G: Sequence[Layer]
-    D: Sequence[Layer]
-    noise_shape: Shape
-    data_shape: Shape
-
-    @property
-    def players(self) -> "dict[str, PlayerLayers]":
-        """The layers and the input shape of each player, by name."""
-        return {"G": PlayerLayers(self.G, self.noise_shape), "D": PlayerLayers(self.D, self.data_shape)}
-
-
-@dataclass(frozen=True)
-class PlayerLayers:
-    """The layers of one player.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The layers.
-    input_shape : tuple of int
-        The shape of the input, without the batch axis.
-
-    """
-
-    layers: Sequence[Layer]
-    input_shape: Shape
-
-
-@dataclass(frozen=True)
-class Players:
-    """The layers of all players of a game other than `GAN`; a recipe returns it in place of an `Architecture`.
-
-    Parameters
-    ----------
-    players : mapping of str to PlayerLayers
-        The layers and the input shape of each player, by name.
-
-    """
-
-    players: Mapping[str, PlayerLayers]
 
 
 def _always(_config: Any) -> bool:
@@ -311,7 +256,7 @@ class Recipe:
         if "G" in players:
             if getattr(config, "ema", 0):
                 average_generator(experiment, networks[0], config.ema)
-            sample = _samples(self, config, networks[0], run_options.seed)
+            sample = samples(self.prior, config, networks[0], run_options.seed)
             experiment.callbacks.append(Diagnosis(sample, modes=self.modes))
         experiment.config = {
             "seed": run_options.seed,
@@ -382,64 +327,3 @@ class Recipe:
     def _random_streams(self, config: Any, run_options: RunOptions) -> dict[str, np.random.Generator]:
         weights = [f"weights_{name}" for name in self.players(config)]
         return random_streams(run_options.seed, *weights, *self.streams)
-
-
-def average_generator(experiment: Experiment, G: Network, decay: float) -> None:
-    """Add a moving average of G to an experiment, and draw its samples from it.
-
-    Callbacks and figures with the attribute `G` read the average from now on.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        The experiment that trains G; it is changed in place.
-    G : Network
-        The generator.
-    decay : float
-        The decay of the average in an iteration, in [0, 1).
-
-    """
-    average = AveragedNetwork(G, decay=decay)
-    experiment.callbacks.insert(0, average)  # before the callbacks that draw samples
-    for callback in (*experiment.callbacks, *experiment.figures):
-        if vars(callback).get("G") is G:
-            callback.G = average.network  # type: ignore[attr-defined]
-
-
-def _samples(recipe: Recipe, config: Any, G: Network, seed: int) -> Callable[[], Array]:
-    """Return a function that computes G of fixed noise, from a stream of its own, and of all classes in turn."""
-    assert recipe.prior is not None  # noqa: S101  (only recipes with other players than G and D have none)
-    z = recipe.prior(config, SAMPLES, random_streams(seed, "diagnosis")["diagnosis"]).astype(G.dtype)
-    classes = getattr(G, "n_classes", None)  # of networks that read labels
-    given: Any = (z, np.arange(len(z)) % classes) if classes else z
-    return lambda: G(given)
-
-
-def adam(net: Network, config: Any, *, lr: Schedule | None = None, clip: float | None = None) -> Adam:
-    """Return Adam with the settings of a recipe's configuration.
-
-    Parameters
-    ----------
-    net : Network
-        The network whose theta is updated.
-    config : Config
-        The hyper-parameters, with `beta1`, `beta2` and `eps`, and `lr` unless it is given.
-    lr : float or callable, optional
-        The learning rate, or a schedule ``lr(t)``; by default ``config.lr``.
-    clip : float, optional
-        The bound of the absolute values of theta, by default none.
-
-    Returns
-    -------
-    Adam
-        The optimizer, before its first step.
-
-    """
-    return Adam(
-        net,
-        lr=config.lr if lr is None else lr,
-        beta1=config.beta1,
-        beta2=config.beta2,
-        eps=config.eps,
-        clip=clip,
-    )

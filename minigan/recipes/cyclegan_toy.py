@@ -24,10 +24,12 @@ from minigan.layers.base import Layer
 from minigan.losses import LeastSquares, NonSaturating, Objective
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import PlayerLayers, Players, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.domains import image_domains, picture_of_images, picture_of_points, point_domains
 from minigan.recipes.images import SIDE, signed_to_images
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import PlayerLayers, Players
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.recipes.symmetries import POSITIONS, Symmetries
 from minigan.recipes.translations import Domains, Translations, Translator, measure

@@ -24,11 +24,13 @@ from minigan.initializers import Normal, Uniform
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import image_figures
 from minigan.recipes.images import signed, signed_to_images, training_images
 from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

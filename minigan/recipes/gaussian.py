@@ -21,9 +21,11 @@ from minigan.metrics import jsd, value, value_at_point
 from minigan.network import Network
 from minigan.ops import reference
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import EarlyStop, Evaluate
 from minigan.training.experiment import Callback, Experiment, Run

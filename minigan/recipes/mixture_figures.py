@@ -51,7 +51,7 @@ class MixtureFigures(Callback):
     Attributes
     ----------
     G : Network
-        The generator of the samples; `minigan.recipes.base.average_generator` replaces it by its average.
+        The generator of the samples; `minigan.recipes.generators.average_generator` replaces it by its average.
 
     """
 

@@ -27,9 +27,10 @@ from minigan.layers.base import Layer
 from minigan.metrics.modes import SIGMAS, mixture_modes, mode_counts
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, adam
+from minigan.recipes.adam import adam
 from minigan.recipes.mixture_figures import MixtureFigures
 from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.callbacks import Evaluate
 from minigan.training.experiment import Experiment
@@ -196,7 +197,7 @@ class SampleModes(Evaluate):
     Parameters
     ----------
     G : Network
-        The generator; `minigan.recipes.base.average_generator` replaces it by its average.
+        The generator; `minigan.recipes.generators.average_generator` replaces it by its average.
     data : GaussianMixture2D
         The data.
     z : array (N, latent)

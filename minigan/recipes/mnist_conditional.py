@@ -32,12 +32,14 @@ from minigan.layers import (
 from minigan.losses import NonSaturating
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import SIDE, training_classes, unit, unit_to_images
 from minigan.recipes.labels import label_accuracy
 from minigan.recipes.objectives import penalties_of, require_penalties
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

@@ -19,11 +19,13 @@ from minigan.gan import GAN, StepResults, combined, eval_fakes, eval_mode, same_
 from minigan.layers import BatchNorm, Dense, ReLU, Sigmoid
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.recipes.objectives import objective_of, require_objective
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

@@ -22,11 +22,12 @@ from minigan.layers import Dense, Dropout, Maxout, ReLU, Sigmoid
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import SGD
-from minigan.recipes.base import Architecture, Recipe
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import SHEET, Samples
 from minigan.recipes.images import PIXELS, flat_to_images, training_pixels
 from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

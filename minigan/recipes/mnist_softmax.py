@@ -34,10 +34,12 @@ from minigan.layers import (
 from minigan.losses import SoftmaxTwoClass
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import BeforeAndAfter, image_figures
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

@@ -26,10 +26,12 @@ from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, R
 from minigan.losses import Wasserstein
 from minigan.network import Network
 from minigan.ops.protocol import Array
-from minigan.recipes.base import Architecture, Recipe, adam
+from minigan.recipes.adam import adam
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import image_figures
 from minigan.recipes.images import SIDE, training_images, unit, unit_to_images
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 

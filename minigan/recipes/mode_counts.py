@@ -29,7 +29,8 @@ class ModeCount(Callback):
     Parameters
     ----------
     G : Network
-        The generator of stacks (N, 28, 28, 3).  `minigan.recipes.base.average_generator` replaces it by its average.
+        The generator of stacks (N, 28, 28, 3); `minigan.recipes.generators.average_generator` replaces it by its
+        average.
     z : array, shape (n, I)
         The noise of the counts during training.
     to_images : callable

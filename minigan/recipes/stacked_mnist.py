@@ -29,12 +29,13 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, L
 from minigan.network import Network
 from minigan.ops.protocol import Array
 from minigan.optimizers import Adam
-from minigan.recipes.base import Architecture, Recipe
+from minigan.recipes.base import Recipe
 from minigan.recipes.figures import Samples
 from minigan.recipes.images import SIDE, held_out_images, signed, signed_to_images, training_images
 from minigan.recipes.mode_counts import MODES, PUBLISHED_SAMPLES, ModeCount
 from minigan.recipes.objectives import objective_of, penalties_of, require_objective, require_penalties
 from minigan.recipes.options import RunOptions
+from minigan.recipes.players import Architecture
 from minigan.recipes.settings import require_at_least, require_within
 from minigan.training.experiment import Experiment
 
