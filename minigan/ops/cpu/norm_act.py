@@ -7,16 +7,19 @@ between x and y; only x and y are stored.  Without batch norm, the matrix is spl
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigan._arguments import scalar
 from minigan.ops import reference
 from minigan.ops.cpu.executor import FLOATS, KernelSet, contiguous, slices
+from minigan.ops.cpu.kernels.norm_act import Pass
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.cpu.threads.blas import blas_on_one_thread
-from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask, MaskArguments, NormCoefficients
+from minigan.ops.cpu.threads.pool import NO_MAILBOXES
+from minigan.ops.norm_act import IDENTITY_MASK, ActivationMask, NormCoefficients
 from minigan.ops.protocol import Array
 
 if TYPE_CHECKING:
@@ -73,17 +76,19 @@ class NormActivation(KernelSet):
     def statistics_and_remainder(self, x: Array, pre: ActivationMask = IDENTITY_MASK) -> tuple[Array, Array, Array]:
         """Return mu and var as `statistics` does, and the mean minus mu, which rounding lost.    (C,), float64"""
         M, C = x.shape
-        parts = self._parts(M, C, x.itemsize)
+        rows = self._rows(x)
+        parts = slices(M, rows)
         pivot, remainder, m2 = np.empty((3, len(parts), C))
-
-        def job(i: int) -> None:
-            u = self._u(x, parts[i], 0, pre)
-            if self._kernels.statistics(u, pivot[i], remainder[i], m2[i]):  # once more, with a pivot nearer to the mean
-                near = (pivot[i] + remainder[i]).astype(x.dtype)
-                self._kernels.statistics(u - near, pivot[i], remainder[i], m2[i])
-                pivot[i] += near
-
-        self._each(job, len(parts))
+        far = self._run(Pass("statistics", x, rows, pre=pre, sums=(pivot, remainder, m2)))
+        for i in far.nonzero()[0]:  # once more, with a pivot nearer to the mean
+            part, near = parts[i], (pivot[i] + remainder[i]).astype(x.dtype)
+            u = x[part]
+            if not pre.is_identity:
+                u = arrays.empty(u.shape, x.dtype)
+                self._run(Pass("pre", x[part], rows, (u,), post=pre, first=part.start * C))
+            again = pivot[i : i + 1], remainder[i : i + 1], m2[i : i + 1]
+            self._run(Pass("statistics", u - near, rows, sums=again))
+            pivot[i] += near
         if len(parts) == 1:
             mu = (pivot[0] + remainder[0]).astype(x.dtype)
             return mu, (m2[0] / M).astype(x.dtype), (pivot[0] - mu) + remainder[0]
@@ -121,28 +126,17 @@ class NormActivation(KernelSet):
     ) -> None:
         """`minigan.ops.norm_act.NormActivationPasses.apply`."""
         vectors = None if norm is None else norm.vectors
-        for rows, (into,), first in _matrices(norm, x, y):
-
-            def job(part: slice, rows: Array = rows, into: Array = into, first: int = first) -> None:
-                u = self._u(rows, part, first, pre)
-                self._kernels.apply(u, into[part], vectors, self._arguments(post, rows, part, first))
-
-            self._each_part(job, rows)
+        for rows, others, first in _matrices(norm, x, y):
+            self._run(Pass("apply", rows, self._rows(rows), (*others,), pre, post, first, vectors))
 
     def sums(
         self, x: Array, dy: Array, pre: ActivationMask, norm: NormCoefficients, post: ActivationMask
     ) -> tuple[Array, Array]:
         """`minigan.ops.norm_act.NormActivationPasses.sums`."""
         M, C = x.shape
-        parts = self._parts(M, C, x.itemsize)
-        sum_d, sum_dx = np.empty((2, len(parts), C))
-
-        def job(i: int) -> None:
-            part = parts[i]
-            u, mask = self._u(x, part, 0, pre), self._arguments(post, x, part, 0)
-            self._kernels.sums(u, dy[part], norm.vectors, mask, sum_d[i], sum_dx[i])
-
-        self._each(job, len(parts))
+        rows = self._rows(x)
+        sum_d, sum_dx = np.empty((2, -(-M // rows), C))
+        self._run(Pass("sums", x, rows, (dy,), pre, post, norm=norm.vectors, sums=(sum_d, sum_dx)))
         total, total_x = sum_d.sum(axis=0), sum_dx.sum(axis=0)
         if norm.remainder is not None:
             total_x -= norm.remainder * total
@@ -168,17 +162,8 @@ class NormActivation(KernelSet):
                 constant -= linear * norm.remainder
             mean_terms = linear.astype(x.dtype), constant.astype(x.dtype)
         vectors = None if norm is None else norm.vectors
-        for rows, (dy_rows, into), first in _matrices(norm, x, dy, dx):
-
-            def job(
-                part: slice, rows: Array = rows, d: Array = dy_rows, into: Array = into, first: int = first
-            ) -> None:
-                u, mask = self._u(rows, part, first, pre), self._arguments(post, rows, part, first)
-                self._kernels.backward(u, d[part], into[part], vectors, mask, mean_terms)
-                if not pre.is_identity:
-                    self._kernels.pre_backward(rows[part], into[part], self._arguments(pre, rows, part, first))
-
-            self._each_part(job, rows)
+        for rows, others, first in _matrices(norm, x, dy, dx):
+            self._run(Pass("backward", rows, self._rows(rows), (*others,), pre, post, first, vectors, mean_terms))
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """`reference.moments`."""
@@ -191,7 +176,7 @@ class NormActivation(KernelSet):
         if not _supported(x):
             return reference.sum_rows(x)
         rows = x.reshape(-1, x.shape[-1])
-        parts = self._parts(len(rows), x.shape[-1], x.itemsize)
+        parts = slices(len(rows), self._rows(rows))
         if len(parts) == 1:
             with blas_on_one_thread():
                 return np.ones(len(rows), dtype=x.dtype) @ rows
@@ -212,26 +197,19 @@ class NormActivation(KernelSet):
         self.apply(self.contiguous(x).reshape(-1), y, IDENTITY_MASK, None, ActivationMask(rate=rate, key=key))
         return y
 
-    def _u(self, x: Array, part: slice, first: int, pre: ActivationMask) -> Array:
-        """Return u of a part: x itself if `pre` changes nothing, else a new array."""
-        if pre.is_identity:
-            return x[part]
-        u = arrays.empty(x[part].shape, x.dtype)
-        self._kernels.pre(x[part], u, self._arguments(pre, x, part, first))
-        return u
-
-    @staticmethod
-    def _arguments(mask: ActivationMask, x: Array, part: slice, first: int) -> MaskArguments:
-        return mask.arguments(first + part.start * x.shape[1], x.dtype)
-
-    def _parts(self, rows: int, C: int, itemsize: int) -> list[slice]:
-        """Split the rows of a matrix; the split depends on sizes only, so that sums do not depend on the threads."""
+    def _rows(self, x: Array) -> int:
+        """Return the rows of a part; they depend on sizes only, so that sums do not depend on the threads."""
         size = PART_BYTES if self._executor.compiled else NUMPY_PART_BYTES
-        return slices(rows, max(MIN_ROWS_PER_PART, size // (C * itemsize)))
+        return max(MIN_ROWS_PER_PART, size // (x.shape[1] * x.itemsize))
 
-    def _each_part(self, job: Callable[[slice], object], x: Array) -> None:
-        parts = self._parts(len(x), x.shape[1], x.itemsize)
-        self._each(lambda i: job(parts[i]), len(parts))
+    def _run(self, work: Pass) -> NDArray[np.int64]:
+        """Run a pass with the kernels of NumPy or of numba."""
+        threads: Any = self._each
+        if self._executor.compiled:
+            alone = len(work.x) <= (MIN_PARALLEL_PARTS - 1) * work.rows
+            threads = NO_MAILBOXES if alone else self._executor.team()
+        far: NDArray[np.int64] = self._kernels.run(work, threads)
+        return far
 
     def _each(self, job: Callable[[int], object], n: int) -> None:
         if n >= MIN_PARALLEL_PARTS:

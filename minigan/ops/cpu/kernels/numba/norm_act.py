@@ -5,9 +5,10 @@ The loops over channels are short and have one or two results each, so that the 
 factors are computed for one row at a time, which stays in the L1 cache.  `norm` is None or (mu, scale, beta),
 each (C,); `mask` is a `minigan.ops.norm_act.MaskArguments`.
 
-All compiled functions have the same arguments, so that one function, `_start`, calls any of them from Python: three
-matrices (R, C), batch norm's mu, scale and beta, the terms linear and constant, two sums in float64, the mask's
-integers (RELU ... KEY_HIGH) and real numbers (SLOPE, KEEP_SCALE), all by their addresses; then R, C and a case.  They
+A pass over a matrix is one compiled call: the threads of a team (`minigan.ops.cpu.threads.team`) take its parts one by
+one.  All functions of a part have the same arguments, so that `_parts` calls any of them by address: three matrices
+(R, C), batch norm's mu, scale and beta, the terms linear and constant, two sums in float64, the mask's integers
+(RELU ... KEY_HIGH) and real numbers (SLOPE, KEEP_SCALE), all by their addresses; then R, C and a case.  They
 distinguish cases at run time: a variant for each case would take longer to compile.  Vectors are copied to the stack,
 BLOCK_CHANNELS channels at a time: the compiler knows that it overlaps none of the matrices.
 """
@@ -16,11 +17,14 @@ import functools
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minigan.ops.cpu.kernels.numba.jit import inlined, kernel, kernel_by_address
-from minigan.ops.cpu.kernels.numba.pointers import BLOCK_CHANNELS, block_of, number
-from minigan.ops.cpu.threads.team import address_of, call
-from minigan.ops.norm_act import ActivationMask
+from minigan.ops.cpu.kernels.norm_act import Pass
+from minigan.ops.cpu.kernels.numba.jit import inlined, kernel_by_address
+from minigan.ops.cpu.kernels.numba.pointers import BLOCK_CHANNELS, block_of, integers, number
+from minigan.ops.cpu.memory import arrays
+from minigan.ops.cpu.threads.team import address_of, call, counters_size, next_part, run_together
+from minigan.ops.norm_act import ActivationMask, MaskArguments
 
 ROWS_PER_SUM = 64
 """Rows that are added up in the array's own precision before the result is added to the sum in float64."""
@@ -90,86 +94,126 @@ def _copy(block, vector, b, w):
         block[c] = vector[b + c]
 
 
-@functools.cache
-def _absent(dtype: Any) -> tuple[Any, Any, Any, Any]:
-    """Return a matrix, a vector, a vector of float64 and a mask for arguments that a function does not read."""
-    mask = ActivationMask().arguments(0, dtype)
-    return np.empty((0, 0), dtype), np.empty(0, dtype), np.empty(0), mask
+N_PROGRAM = 27
+(
+    FUNCTION, X, SECOND, THIRD, MU, SCALE, BETA, LINEAR, LINEAR_BYTES, CONSTANT, SUM_0, SUM_1, MASK, MASK_BYTES, REALS,
+    CASE, PARTS, ROWS, TOTAL_ROWS, CHANNELS, ITEM_BYTES, COUNTERS, FAR, PRE_MASK, PRE_MASK_BYTES, PRE_REALS, WORKSPACE,
+) = range(N_PROGRAM)  # fmt: skip
+"""Where the program, a vector of int64, has the addresses and numbers of a pass; LINEAR_BYTES, MASK_BYTES and
+PRE_MASK_BYTES are distances between the vectors of successive parts."""
+N_PRE = 2
+PRE, PRE_BACKWARD = N_PROGRAM, N_PROGRAM + 1
+"""Where it has the addresses of the functions of `pre`: u = f0(mask0 x) in a thread's WORKSPACE, and its backward pass;
+0 for none."""
+MASK_ITEM_BYTES = 4
+SUM_ITEM_BYTES = 8
 
 
-def _run(
-    function: Any, first: Any, second: Any = None, third: Any = None, *, norm: Any = None, mask: Any = None,
-    terms: Any = None, sums: Any = None, case: int = 0,
-) -> int:  # fmt: skip
-    """Call a compiled function."""
-    dtype = first.dtype
-    matrix, vector, total, no_mask = _absent(dtype)
-    mu, scale, beta = (vector, vector, vector) if norm is None else norm
-    linear, constant = (vector, vector) if terms is None else terms
-    sum_0, sum_1 = (total, total) if sums is None else sums
-    found: int = _start(
-        address_of(function, ARGUMENTS, dtype.name), first, matrix if second is None else second,
-        matrix if third is None else third, mu, scale, beta, linear, constant, sum_0, sum_1,
-        np.empty(N_INTEGERS, np.uint32), np.empty(N_REALS),
-        no_mask if mask is None else mask, case,
-    )  # fmt: skip
-    return found
+def run(work: Pass, team: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Run a pass.  All memory that it needs is allocated here, where an error can be raised.
 
+    Parameters
+    ----------
+    work
+        The pass.
+    team
+        The mailboxes of the threads that run it together with the calling one.
 
-@kernel
-def _start(
-    function, first, second, third, mu, scale, beta, linear, constant, sum_0, sum_1, integers, reals, mask,
-    case,
-):  # fmt: skip
-    R, C = first.shape
-    integers[RELU], integers[DROPS], integers[FIRST] = mask.relu, mask.drops, mask.first
-    integers[THRESHOLD], integers[KEY_LOW], integers[KEY_HIGH] = mask.threshold, mask.key_low, mask.key_high
-    reals[SLOPE], reals[KEEP_SCALE] = mask.slope, mask.keep_scale
-    return call(
-        function,
-        (
-            first.ctypes.data, second.ctypes.data, third.ctypes.data, mu.ctypes.data, scale.ctypes.data,
-            beta.ctypes.data, linear.ctypes.data, constant.ctypes.data, sum_0.ctypes.data, sum_1.ctypes.data,
-            integers.ctypes.data, reals.ctypes.data, R, C, case,
-        ),
-    )  # fmt: skip
+    Returns
+    -------
+    (n,) array
+        What the function of each part returns: for "statistics" whether the pivot is far from the mean.
 
-
-def pre(x: Any, u: Any, mask: Any) -> None:
-    """u = f(mask x)."""
-    _run(_pre, x, u, mask=mask)
-
-
-def pre_backward(x: Any, dx: Any, mask: Any) -> None:
-    """dx <- mask f'(mask x) dx, in place."""
-    _run(_pre_backward, x, dx, mask=mask)
-
-
-def statistics(u: Any, pivot: Any, remainder: Any, m2: Any) -> bool:
-    """Compute for each channel a number near the mean, mean - pivot, and sum (u - mean)^2.    (C,), float64.
-
-    Return whether the pivot is so far from the mean in a channel that m2 has lost digits.
     """
-    rough = np.empty(u.shape[1], u.dtype)
-    far = _run(_statistics, u, terms=(rough, rough), sums=(remainder, m2))
-    pivot[:] = rough
-    return bool(far)
+    x, dtype = work.x, work.x.dtype
+    M, C = x.shape
+    n, has_pre = -(-M // work.rows), not work.pre.is_identity
+    far, counters = np.zeros(n, np.int64), np.zeros(counters_size(1, len(team) + 1), np.int64)
+    mask, mask_bytes, reals = _mask(work, work.post, n)
+    program = np.zeros(N_PROGRAM + N_PRE, np.int64)
+    kept = [x, *work.others]  # the arrays whose addresses are in the program
+    program[X : X + len(kept)] = [a.ctypes.data for a in kept]
+    if work.norm is not None:
+        kept += (vectors := [np.ascontiguousarray(v, dtype) for v in work.norm])
+        program[MU : BETA + 1] = [v.ctypes.data for v in vectors]
+    if work.terms is not None:
+        kept += (vectors := [np.ascontiguousarray(v, dtype) for v in work.terms])
+        program[LINEAR], program[CONSTANT] = (v.ctypes.data for v in vectors)
+    case = (work.norm is not None) + (work.terms is not None)
+    if work.function == "statistics":
+        pivot, *sums = work.sums
+        rough = np.empty((n, C), dtype)
+        program[LINEAR], program[LINEAR_BYTES] = rough.ctypes.data, C * dtype.itemsize
+        program[SUM_0], program[SUM_1] = (a.ctypes.data for a in sums)
+    elif work.sums is not None:
+        program[SUM_0], program[SUM_1] = (a.ctypes.data for a in work.sums)
+    program[FUNCTION] = address_of(_FUNCTIONS[work.function], ARGUMENTS, dtype.name)
+    program[MASK : CHANNELS + 1] = mask.ctypes.data, mask_bytes, reals.ctypes.data, case, n, work.rows, M, C
+    program[ITEM_BYTES : FAR + 1] = dtype.itemsize, counters.ctypes.data, far.ctypes.data
+    if has_pre:
+        pre_mask, pre_bytes, pre_reals = _mask(work, work.pre, n)
+        workspace = arrays.empty(((len(team) + 1) * work.rows * C,), dtype)
+        program[PRE_MASK:PRE] = pre_mask.ctypes.data, pre_bytes, pre_reals.ctypes.data, workspace.ctypes.data
+        program[PRE] = address_of(_pre, ARGUMENTS, dtype.name)
+        if work.function == "backward":
+            program[PRE_BACKWARD] = address_of(_pre_backward, ARGUMENTS, dtype.name)
+    run_together(team, address_of(_parts), program)
+    if work.function == "statistics":
+        pivot[...] = rough
+    return far
 
 
-def apply(u: Any, y: Any, norm: Any, mask: Any) -> None:
-    """y = mask f(v)."""
-    _run(_apply, u, y, norm=norm, mask=mask, case=int(norm is not None))
+def _mask(work: Pass, mask: ActivationMask, n: int) -> tuple[Any, int, Any]:
+    """Return the integers of a mask for each part, the bytes of a row of them, and its real numbers.
+
+    Without dropout one row serves all parts, and the bytes are 0.
+    """
+    if not mask.rate:
+        table, reals = _constant_mask(mask, work.x.dtype)
+        return table, 0, reals
+    table, reals = _mask_numbers(mask.arguments(work.first, work.x.dtype))
+    table = np.repeat(table, n, axis=0)
+    table[:, FIRST] += np.arange(n, dtype=np.uint32) * np.uint32(work.rows * work.x.shape[1] & 0xFFFFFFFF)
+    return table, N_INTEGERS * MASK_ITEM_BYTES, reals
 
 
-def sums(u: Any, dy: Any, norm: Any, mask: Any, sum_d: Any, sum_dx: Any) -> None:
-    """sum_d = sum of d, sum_dx = sum of d (u - mu), with d = f'(v) mask dy.    (C,), float64."""
-    _run(_sums, u, dy, norm=norm, mask=mask, sums=(sum_d, sum_dx))
+@functools.lru_cache(maxsize=256)
+def _constant_mask(mask: ActivationMask, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    return _mask_numbers(mask.arguments(0, dtype))
 
 
-def backward(u: Any, dy: Any, dx: Any, norm: Any, mask: Any, mean_terms: Any) -> None:
-    """dx = d scale + (u - mu) linear + constant, mean_terms = (linear, constant), each (C,), or None for d scale."""
-    case = (norm is not None) + (mean_terms is not None)
-    _run(_backward, u, dy, dx, norm=norm, mask=mask, terms=mean_terms, case=case)
+def _mask_numbers(a: MaskArguments) -> tuple[Any, Any]:
+    table = np.array([[a.relu, a.drops, a.first, a.threshold, a.key_low, a.key_high]], np.uint32)
+    return table, np.array([a.slope, a.keep_scale], float)
+
+
+@kernel_by_address
+def _parts(program, rank, size):
+    """Run the parts that no other thread has taken."""
+    p = integers(program)
+    n, rows, R, C = p[PARTS], p[ROWS], p[TOTAL_ROWS], p[CHANNELS]
+    part_bytes, sum_bytes, far = rows * C * p[ITEM_BYTES], C * SUM_ITEM_BYTES, integers(p[FAR])
+    u = p[WORKSPACE] + rank * part_bytes
+    while True:
+        i = next_part(p[COUNTERS], 0, n, rank, size)
+        if i < 0:
+            return 0
+        at, r = i * part_bytes, min(rows, R - i * rows)
+        pre_mask = p[PRE_MASK] + i * p[PRE_MASK_BYTES]
+        if p[PRE] != 0:
+            call(p[PRE], (p[X] + at, u, 0, 0, 0, 0, 0, 0, 0, 0, pre_mask, p[PRE_REALS], r, C, 0))
+        else:
+            u = p[X] + at
+        far[i] = call(
+            p[FUNCTION],
+            (
+                u, p[SECOND] + at, p[THIRD] + at, p[MU], p[SCALE], p[BETA], p[LINEAR] + i * p[LINEAR_BYTES],
+                p[CONSTANT], p[SUM_0] + i * sum_bytes, p[SUM_1] + i * sum_bytes, p[MASK] + i * p[MASK_BYTES], p[REALS],
+                r, C, p[CASE],
+            ),
+        )  # fmt: skip
+        if p[PRE_BACKWARD] != 0:
+            call(p[PRE_BACKWARD], (p[X] + at, p[THIRD] + at, 0, 0, 0, 0, 0, 0, 0, 0, pre_mask, p[PRE_REALS], r, C, 0))
 
 
 @kernel_by_address
@@ -329,3 +373,7 @@ def _backward(
                 for c in range(w):
                     dx[at + c] = d[c] * factor[c] + ((u[at + c] - mean[c]) * slopes[c] + rest[c])
     return 0
+
+
+_FUNCTIONS = {"pre": _pre, "statistics": _statistics, "apply": _apply, "sums": _sums, "backward": _backward}
+"""The function of a part, by the name of the pass."""

@@ -6,10 +6,14 @@ NumPy's functions over it are cheap.  `norm` is None or (mu, scale, beta), each 
 
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from minigan.ops.cpu.executor import slices
+from minigan.ops.cpu.kernels.norm_act import Pass
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.norm_act import MaskArguments
 from minigan.ops.protocol import Array
@@ -23,6 +27,47 @@ MAX_KEPT_MASKS, MAX_KEPT_MASK_SIZE = 1024, 1 << 18
 MAX_ALLOCATED_BYTES = 1 << 16
 """Intermediate arrays up to this size are allocated by NumPy."""
 _STEPS = np.arange(HASH_BLOCK_SIZE, dtype=np.uint32) * np.uint32(0x9E3779B1)
+
+
+def run(work: Pass, each: Callable[[Callable[[int], object], int], None]) -> NDArray[np.int64]:
+    """Run a pass; ``each(job, n)`` calls job(0) ... job(n - 1), on several threads perhaps.
+
+    Returns
+    -------
+    (n,) array
+        For "statistics" whether the pivot of each part is far from its mean; zeros otherwise.
+
+    """
+    x, C, dtype = work.x, work.x.shape[1], work.x.dtype
+    parts = slices(len(x), work.rows)
+    far = np.zeros(len(parts), np.int64)
+
+    def job(i: int) -> None:
+        part = parts[i]
+        begin = work.first + part.start * C
+        u: Array = x[part]
+        others: list[Any] = [a[part] for a in work.others]
+        if not work.pre.is_identity:
+            u = arrays.empty(u.shape, dtype)
+            pre(x[part], u, work.pre.arguments(begin, dtype))
+        sums_of_part: list[Any] = [] if work.sums is None else [a[i] for a in work.sums]
+        if work.function == "statistics":
+            far[i] = statistics(u, sums_of_part[0], sums_of_part[1], sums_of_part[2])
+            return
+        mask = work.post.arguments(begin, dtype)
+        if work.function == "pre":
+            pre(u, others[0], mask)
+        elif work.function == "apply":
+            apply(u, others[0], work.norm, mask)
+        elif work.function == "sums":
+            sums(u, others[0], work.norm, mask, sums_of_part[0], sums_of_part[1])
+        else:
+            backward(u, others[0], others[1], work.norm, mask, work.terms)
+            if not work.pre.is_identity:
+                pre_backward(x[part], others[1], work.pre.arguments(begin, dtype))
+
+    each(job, len(parts))
+    return far
 
 
 def pre(x: Array, u: Array, mask: MaskArguments) -> None:
