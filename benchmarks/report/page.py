@@ -139,8 +139,8 @@ def imports(result: Result) -> str:
 PAIRS: dict[str, Callable[[sets.Sets], str]] = {
     "steps": steps.section,
     "first": first.section,
-    "fast": fast.section,
     "breakdown": breakdown.section,
+    "fast": fast.section,
 }
 """The sections that show two instruction sets, NAME.json and NAME-avx2.json."""
 DETAILS: dict[str, Callable[[sets.Sets], list[str]]] = {"steps": steps.details, "breakdown": breakdown.details}

@@ -1,10 +1,9 @@
 """Groups of parameters: patterns on their names, and the slices of theta whose parameters have the same settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, TypedDict
 
 from minigan._names import unknown
@@ -31,10 +30,29 @@ class GroupSettings(TypedDict, total=False):
     clip: float | None
 
 
+class ReadOnly(Mapping[str, Any]):
+    """A mapping that cannot be changed, but copied deeply; `types.MappingProxyType` cannot."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 Groups = Mapping[str, GroupSettings]
 """Settings by pattern."""
 SETTINGS = tuple(GroupSettings.__annotations__)
-NO_GROUPS: Groups = MappingProxyType({})
+NO_GROUPS: Groups = ReadOnly({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,7 @@ def checked(net: Network, groups: object) -> Groups:
     if not isinstance(groups, Mapping):
         raise TypeError(f'groups must be a mapping of patterns to settings, {{"*.b": {{"lr": 0.0}}}}, got {groups!r}')
     names = list(net.parameters())
-    return MappingProxyType({pattern: _settings(net, names, pattern, given) for pattern, given in groups.items()})
+    return ReadOnly({pattern: _settings(net, names, pattern, given) for pattern, given in groups.items()})
 
 
 def _settings(net: Network, names: list[str], pattern: object, given: object) -> Any:
@@ -87,7 +105,7 @@ def _settings(net: Network, names: list[str], pattern: object, given: object) ->
             settings[name] = bound(net, what, value)
         else:
             raise ValueError(f"{label}: {unknown('setting', name, SETTINGS)}")
-    return MappingProxyType(settings)
+    return ReadOnly(settings)
 
 
 def _no_match(pattern: str, names: list[str]) -> str:

@@ -31,7 +31,7 @@ SMALL = {
         "channels_D": 2,
         "features": 8,
         "latent": 5,
-        "penalty_every": 2,
+        "penalty_every": 1,
         "iterations": 4,
     },
     "dcgan64": {"batch_size": 2, "width": 32},

@@ -58,8 +58,9 @@ rmsprop(real* __restrict__ theta, const real* __restrict__ g, real* __restrict__
   if (moving) decay = (real)moving[1];
   for (long long i = thread_of_grid(); i < n; i += threads_of_grid()) {
     v[i] = rho * v[i] + rest * (g[i] * g[i]);
+    const real step = lr * (g[i] / (sqrt(v[i]) + eps));  // before theta is read: fewer registers are in use
     shrink(theta[i], decay);
-    theta[i] -= lr * (g[i] / (sqrt(v[i]) + eps));
+    theta[i] -= step;
   }
 }
 
