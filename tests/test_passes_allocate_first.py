@@ -59,12 +59,14 @@ def test_the_functions_that_a_team_runs_do_not_allocate():
     """What numba allocates goes through NRT, whose functions would then appear in the machine code."""
     program = """
 import re
-from minigan.ops.cpu.kernels.numba import dense, dense_units, matmul, patches, shared_matmul, winograd
+from minigan.ops.cpu.kernels.numba import dense, dense_units, matmul, norm_act, patches, shared_matmul, winograd
 from minigan.ops.cpu.threads.team import address_of
 functions = {dense.forward: "i i i", dense.backward: "i i i", matmul._multiply: matmul.ARGUMENTS,
     patches.correlate: "i i i", patches.correlate_adjoint: "i i i", patches.correlate_weights: "i i i",
-    shared_matmul._multiply_parts: "i i i", winograd._filter_tiles: "i", winograd._correlate_tiles: "i",
-    **{getattr(dense_units, name): types for name, types in dense_units.SIGNATURES.items()}}
+    shared_matmul._multiply_parts: "i i i", norm_act._parts: "i i i",
+    winograd._filter_tiles: "i", winograd._correlate_tiles: "i",
+    **{getattr(dense_units, name): types for name, types in dense_units.SIGNATURES.items()},
+    **dict.fromkeys((norm_act._pre_backward, *norm_act._FUNCTIONS.values()), norm_act.ARGUMENTS)}
 for function, types in functions.items():
     address_of(function, types, "float32")
     code = b"".join(d.library._get_compiled_object() for d in function.overloads.values())
@@ -73,7 +75,7 @@ print(len(functions))
 """
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False,
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False,
             env={**os.environ, "NUMBA_CACHE_DIR": folder},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
