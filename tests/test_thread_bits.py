@@ -6,6 +6,7 @@ import pytest
 import minigan as mg
 from minigan.ops import get_ops
 from minigan.ops.cpu import CPU
+from minigan.ops.cpu.norm_act import NormActivation
 
 CASES = {
     "dense": ([mg.Dense(384, 512)], (512, 384)),
@@ -49,6 +50,10 @@ def test_the_number_of_threads_changes_no_bit(name, compiled, monkeypatch):
         pytest.importorskip("numba")
     parts, run = [], CPU.parallel_for
     monkeypatch.setattr(CPU, "parallel_for", lambda ops, job, n: (parts.append(n), run(ops, job, n))[1])
+    norm_act = NormActivation._run
+    monkeypatch.setattr(
+        NormActivation, "_run", lambda self, work: (parts.append(-(-len(work.x) // work.rows)), norm_act(self, work))[1]
+    )
     one, *others = (everything(*CASES[name], get_ops("cpu", threads=n, compiled=compiled)) for n in (1, 2, 3))
     assert max(parts) > 1  # otherwise a second thread had no work
     for other in others:

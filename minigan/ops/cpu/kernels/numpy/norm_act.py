@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigan.ops.cpu.executor import slices
 from minigan.ops.cpu.kernels.norm_act import Pass
 from minigan.ops.cpu.memory import arrays
 from minigan.ops.norm_act import MaskArguments
@@ -39,7 +38,7 @@ def run(work: Pass, each: Callable[[Callable[[int], object], int], None]) -> NDA
 
     """
     x, C, dtype = work.x, work.x.shape[1], work.x.dtype
-    parts = slices(len(x), work.rows)
+    parts = [slice(start, min(start + work.rows, len(x))) for start in range(0, len(x), work.rows)]
     far = np.zeros(len(parts), np.int64)
 
     def job(i: int) -> None:
