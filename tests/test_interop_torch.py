@@ -87,7 +87,7 @@ SHAPES = {"G": (7,), "D": (12, 16, 3)}
 
 @pytest.mark.parametrize("name", ["G", "D"])
 class TestConvolutionalGan:
-    def same(self, net, model, x):
+    def assert_same(self, net, model, x):
         """Compare the outputs in training and at inference, before and after an update of the statistics."""
         there = torch.tensor(planes(x).copy())
         for _ in range(2):
@@ -106,7 +106,7 @@ class TestConvolutionalGan:
         model = model_of(layers, SHAPES[name])
         randomise(model, 0)
         load(model, to_torch(net))
-        self.same(net, model, x)
+        self.assert_same(net, model, x)
 
     def test_and_back(self, name):
         layers = {"G": G, "D": D}[name]
@@ -114,7 +114,7 @@ class TestConvolutionalGan:
         model = model_of(layers, SHAPES[name])
         randomise(model, 1)
         from_torch(net, model.state_dict())
-        self.same(net, model, x)
+        self.assert_same(net, model, x)
 
 
 def test_tensors_that_require_a_gradient_are_named():

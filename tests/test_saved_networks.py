@@ -27,7 +27,7 @@ READING = {
 BODY = [mg.Dense(2, 3), mg.BatchNorm(3), mg.LeakyReLU(0.1), mg.Dense(3, 1)]
 
 
-def same_bits(a, b):
+def assert_same_bits(a, b):
     assert a.layers == b.layers
     assert (a.dtype, a.theta.tobytes(), a.state_vector.tobytes()) == (
         b.dtype,
@@ -42,7 +42,7 @@ def same_bits(a, b):
 def test_every_layer_returns_with_its_bits(layer, dtype, tmp_path):
     net = network(layer, dtype=dtype)
     again = mg.Network.load(net.save(tmp_path / "net"), ops="reference")
-    same_bits(net, again)
+    assert_same_bits(net, again)
     assert again.to_config() == net.to_config()
 
 
@@ -69,14 +69,14 @@ def test_any_chain(layers, seed):
 
     net = network(layers, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        same_bits(net, mg.Network.load(net.save(f"{folder}/net"), ops="reference"))
+        assert_same_bits(net, mg.Network.load(net.save(f"{folder}/net"), ops="reference"))
 
 
 @pytest.mark.parametrize("ops", BACKENDS.values(), ids=BACKENDS)
 def test_every_backend(ops, tmp_path):
     net = network(BODY, dtype="float32", ops=ops)
     again = mg.Network.load(net.save(tmp_path / "net"), ops=ops)
-    same_bits(net, again)
+    assert_same_bits(net, again)
     assert again.ops is net.ops
 
 
@@ -84,12 +84,12 @@ def test_numbers_that_are_not_finite_return_too(tmp_path):
     net = network(BODY)
     net.theta[:2] = np.nan, np.inf
     net.state_vector[0] = np.nan
-    same_bits(net, mg.Network.load(net.save(tmp_path / "net"), ops="reference"))
+    assert_same_bits(net, mg.Network.load(net.save(tmp_path / "net"), ops="reference"))
 
 
 def test_the_other_byte_order(tmp_path):
     path = rewritten(tmp_path, network(BODY), lambda name, array: array.astype(array.dtype.newbyteorder()))
-    same_bits(network(BODY), mg.Network.load(path, ops="reference"))
+    assert_same_bits(network(BODY), mg.Network.load(path, ops="reference"))
 
 
 def test_an_old_pullback_is_not_that_of_a_loaded_network(tmp_path):
@@ -107,9 +107,9 @@ def test_a_file_is_overwritten_only_on_request(tmp_path):
     path = net.save(tmp_path / "net.npz")
     with pytest.raises(FileExistsError, match=r"net\.npz"):
         other.save(path)
-    same_bits(net, mg.Network.load(path))
+    assert_same_bits(net, mg.Network.load(path))
     other.save(path, overwrite=True)
-    same_bits(other, mg.Network.load(path))
+    assert_same_bits(other, mg.Network.load(path))
     with pytest.raises(TypeError, match="overwrite must be True or False, got 1"):
         net.save(path, overwrite=1)
     with pytest.raises(FileNotFoundError, match="nowhere/net"):
@@ -124,7 +124,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         network(BODY, seed=1).save(path, overwrite=True)
     assert os.listdir(tmp_path) == ["net"]
-    same_bits(net, mg.Network.load(path))
+    assert_same_bits(net, mg.Network.load(path))
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def test_exact_numbers_need_pickle(tmp_path):
 
 def test_an_own_layer(tmp_path):
     net = network([mg.Dense(2, 2), Scaled(3.0)])
-    same_bits(net, mg.Network.load(net.save(tmp_path / "net"), ops="reference"))
+    assert_same_bits(net, mg.Network.load(net.save(tmp_path / "net"), ops="reference"))
 
 
 class Mirrored(mg.Network):
@@ -315,7 +315,7 @@ def test_damaged_bytes_are_an_error_or_change_nothing(data):
         again = net
         with suppress_damage():
             again = mg.Network.load(path, ops="reference")
-        same_bits(net, again)
+        assert_same_bits(net, again)
 
 
 @pytest.mark.parametrize("change", [described(layers=HUGE), weights(header((10**9, 10**9)))], ids=["layers", "header"])

@@ -362,7 +362,8 @@ def test_without_counts_there_is_no_classifier(in_tmp, monkeypatch):
 
 def test_a_batch_that_only_fits_its_pack_can_be_trained(mnist):
     """The estimate of memory compares with the default batch size, of which 3 is not a divisor."""
-    train(build(pack=3, batch_size=6))
+    summary = train(build(pack=3, batch_size=6))
+    assert summary["status"] == "completed"
 
 
 def test_the_curves_have_the_measured_iterations_only():

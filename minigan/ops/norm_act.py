@@ -18,10 +18,7 @@ from minigan.ops.protocol import Array
 
 
 class MaskArguments(NamedTuple):
-    """An `ActivationMask` in the number types of the CPU's kernels.
-
-    numba compiles its kernels for these fields in this order.
-    """
+    """An `ActivationMask` in the number types of the CPU's kernels."""
 
     relu: bool
     """Whether f is a ReLU."""
